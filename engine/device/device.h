@@ -1,0 +1,81 @@
+// What a backend implements: memory for weights and the KV cache, and Programs made of Graphs.
+//
+// Thread-compatible: one engine thread uses a Device and what it made; a backend may use threads of its own inside a call.
+// Everything that a Device made must go before the Device.
+//
+// A Device keeps the first invariant of ARCHITECTURE.md: an output row depends on its own sequence's tokens alone, bit for
+// bit, whatever else is in the step, however the tokens were cut into steps, and on however many threads.
+#ifndef ENGINE_DEVICE_DEVICE_H_
+#define ENGINE_DEVICE_DEVICE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/device/graph.h"
+#include "engine/device/tensor.h"
+
+namespace spotinference {
+
+struct DeviceInfo {
+  std::string backend;     // "cpu"
+  std::string name;        // for people: "AMD EPYC, avx2, 2 threads"
+  std::string arithmetic;  // names the order and precision of every sum; part of numerics_id
+};
+
+// Memory of a device: a weight as its kernels want it, or one layer's KV cache. Opaque.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  virtual size_t size_bytes() const = 0;  // what it takes on the device
+};
+
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  // Runs one step and writes the output tensor's rows. out: [O, width] floats. Blocks until done.
+  // INVALID_ARGUMENT: an index or a size in `input` is out of the graph's range. UNAVAILABLE: the device is lost.
+  virtual absl::Status Run(const StepInput& input, absl::Span<float> out) = 0;
+};
+
+// What a weight is read for; a tied embedding is both.
+struct WeightUse {
+  bool embed = false;   // by rows, kEmbed
+  bool matmul = false;  // kMatmul
+  bool vector = false;  // kRmsNorm: one row
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual const DeviceInfo& info() const = 0;
+
+  // Copies or packs `view`. With `use.embed` the buffer may go on reading view.data, which must outlive it.
+  // UNIMPLEMENTED: a type this backend lacks, named. RESOURCE_EXHAUSTED: no memory.
+  virtual absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use) = 0;
+
+  // One layer's cache of `blocks` pages of kBlockTokens. The layout inside a page is the device's own.
+  virtual absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) = 0;
+
+  // `graph` names buffers of this device; the program keeps pointing at them.
+  virtual absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) = 0;
+};
+
+// A backend as the engine finds it. Only mains and tests link concrete ones and put them in a list.
+struct Backend {
+  std::string name;  // "cpu", as --backend has it
+  // Why it cannot be used on this machine, or OK.
+  std::function<absl::Status()> probe;
+  // `threads` 0: as many as the process may use.
+  std::function<absl::StatusOr<std::unique_ptr<Device>>(int threads)> create;
+};
+
+}  // namespace spotinference
+
+#endif  // ENGINE_DEVICE_DEVICE_H_
