@@ -1,0 +1,115 @@
+// What the gateway asks of the fleet: an engine that serves a model, woken if need be.
+//
+// The fleet owns machines and the queue of requests that wait for one (parking). A caller holds a Lease for as long as it
+// uses the engine; a model without leases and without waiters is idle and goes back to zero.
+#ifndef FLEET_API_FLEET_H_
+#define FLEET_API_FLEET_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace spotinference::fleet {
+
+// A serving engine.
+struct Endpoint {
+  std::string machine_id;
+  std::string address;      // for a gRPC channel
+  std::string token;        // "authorization: Bearer <token>" of every call; never logged
+  std::string model_hash;
+  std::string numerics_id;
+};
+
+// Use of an endpoint. Destroying it gives the endpoint back; any thread.
+class Lease {
+ public:
+  Lease(Endpoint endpoint, absl::AnyInvocable<void()> release)
+      : endpoint_(std::move(endpoint)), release_(std::move(release)) {}
+  Lease(Lease&& other) : endpoint_(std::move(other.endpoint_)), release_(std::exchange(other.release_, nullptr)) {}
+  Lease& operator=(Lease&&) = delete;
+  ~Lease() {
+    if (release_) release_();
+  }
+  const Endpoint& endpoint() const { return endpoint_; }
+
+ private:
+  Endpoint endpoint_;
+  absl::AnyInvocable<void()> release_;
+};
+
+// Why there is no lease, and what to tell the client.
+struct AcquireError {
+  enum class Reason {
+    kUnknownModel,  // 404
+    kQueueFull,     // 429, retry_after
+    kWakeTimeout,   // 504: the wake passed its cap or the request its longest wait
+    kNoCapacity,    // 503, retry_after: no provider has a machine
+    kBackOff,       // 503, retry_after: the model failed to start; cause in `message`
+    kShutdown,      // 503: the fleet is stopping
+  };
+  Reason reason;
+  std::string message;
+  absl::Duration retry_after = absl::ZeroDuration();
+};
+
+using AcquireResult = std::variant<Lease, AcquireError>;
+
+// How far a wake is, for the waiting client.
+struct WakeProgress {
+  std::string stage;   // "launching", "booting"
+  absl::Duration eta;  // from measured wakes
+};
+
+// A row of GET /admin/v1/machines.
+struct MachineView {
+  std::string id, model, state, provider, market, zone, backend, numerics_id, reason;
+  absl::Time since;
+  double price_per_hour = 0;
+};
+
+// A line of the metrics that the fleet owns, by model.
+struct ModelView {
+  std::string model;
+  int parked = 0;
+  int active = 0;
+};
+
+// Thread-safe.
+class Fleet {
+ public:
+  virtual ~Fleet() = default;
+
+  using WaitId = uint64_t;
+
+  // Finds an endpoint of `model`, or parks until a wake has one. `bytes` is what the parked request occupies. `done` runs
+  // exactly once, on a thread of the fleet's or before Acquire returns, unless Cancel comes first; it must not block.
+  virtual WaitId Acquire(absl::string_view model, size_t bytes,
+                         absl::AnyInvocable<void(AcquireResult)> done) = 0;
+
+  // The client left: its place in the queue is free, `done` is destroyed and will not run. A no-op after `done` ran.
+  virtual void Cancel(WaitId id) = 0;
+
+  // A call to this machine broke in a way that says it may be gone. The fleet looks for itself and replaces it.
+  virtual void ReportBroken(absl::string_view machine_id, absl::string_view why) = 0;
+
+  // Of the wake under way for `model`; nullopt when there is none.
+  virtual std::optional<WakeProgress> Progress(absl::string_view model) const = 0;
+
+  virtual std::vector<MachineView> Machines() const = 0;
+  virtual std::vector<ModelView> Models() const = 0;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_API_FLEET_H_
