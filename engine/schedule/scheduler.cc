@@ -1,0 +1,222 @@
+#include "engine/schedule/scheduler.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace spotinference {
+
+struct Scheduler::Sequence {
+  SequenceId id;
+  std::vector<uint32_t> ids;  // prompt and generated
+  int32_t prompt_tokens;      // what the client sent; an earlier attempt's ids count as generated
+  int32_t end;                // ids.size() at which max_tokens is used up
+  KvSequence kv;
+
+  int32_t computed = 0;       // tokens, from the first on, whose KV lies in kv's blocks
+  int32_t ever_computed = 0;  // the most that `computed` was
+  int32_t cached_tokens = 0;
+  bool decodes = false;  // in this step
+  bool paused = false;
+  bool lost_blocks = false;  // since it last ran
+  bool ended = false;        // to be removed when no step runs
+
+  int32_t outstanding() const { return static_cast<int32_t>(ids.size()) - computed; }
+};
+
+Scheduler::Scheduler(const Options& options, KvCache& kv) : options_(options), kv_(kv) {
+  CHECK_GT(options_.max_sequences, 0);
+  CHECK_GT(options_.step_tokens, options_.max_sequences) << "no token would be left for prompts beside the decoding";
+  plan_.chunks.reserve(options_.max_sequences);
+  seated_.reserve(options_.max_sequences);
+  planned_.reserve(options_.max_sequences);
+  finished_.reserve(options_.max_sequences);
+}
+
+Scheduler::~Scheduler() {
+  for (const auto& sequence : order_) kv_.Release(sequence->kv);
+}
+
+absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
+  if (spec.prompt_ids.empty()) return absl::InvalidArgumentError("prompt_ids is empty; it must hold at least one id");
+  if (spec.generated_ids.size() >= spec.max_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat("max_tokens is ", spec.max_tokens, "; with ",
+                                                   spec.generated_ids.size(),
+                                                   " generated_ids it must be larger than that"));
+  }
+  const uint64_t total = uint64_t{spec.prompt_ids.size()} + spec.max_tokens;
+  const uint64_t context = options_.context_tokens;
+  const uint64_t pool = uint64_t{1} * kv_.total() * kv_.block_tokens();
+  if (total > std::min(context, pool)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a prompt of ", spec.prompt_ids.size(), " tokens and max_tokens ", spec.max_tokens, " make ", total,
+                     ", more than the ", std::min(context, pool), " tokens of ",
+                     context <= pool ? "the model's context" : "this engine's KV memory"));
+  }
+  if (order_.size() >= options_.max_live) {
+    return absl::ResourceExhaustedError(absl::StrCat(order_.size(), " sequences run or wait already"));
+  }
+  const SequenceId id{added_++};
+  const int32_t prompt_tokens = static_cast<int32_t>(spec.prompt_ids.size());
+  std::vector<uint32_t> ids = std::move(spec.prompt_ids);
+  ids.reserve(total);
+  ids.insert(ids.end(), spec.generated_ids.begin(), spec.generated_ids.end());
+  order_.push_back(std::make_unique<Sequence>(Sequence{.id = id,
+                                                       .ids = std::move(ids),
+                                                       .prompt_tokens = prompt_tokens,
+                                                       .end = static_cast<int32_t>(total),
+                                                       .kv = kv_.Open(spec.cache_salt)}));
+  by_id_[id] = order_.back().get();
+  return id;
+}
+
+void Scheduler::Cancel(SequenceId id) {
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  found->second->ended = true;
+  if (planned_.empty()) RemoveEnded();
+}
+
+void Scheduler::Pause(SequenceId id) {
+  if (const auto found = by_id_.find(id); found != by_id_.end()) found->second->paused = true;
+}
+
+void Scheduler::Resume(SequenceId id) {
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end() || !found->second->paused) return;
+  Sequence* const sequence = found->second;
+  sequence->paused = false;
+  if (!sequence->lost_blocks) return;
+  const auto place = std::find_if(order_.begin(), order_.end(), [&](const auto& s) { return s.get() == sequence; });
+  std::rotate(place, place + 1, order_.end());
+}
+
+const Plan& Scheduler::Next() {
+  CHECK(planned_.empty()) << "the last plan has not been completed";
+  plan_.chunks.clear();
+  plan_.tokens = 0;
+  seated_.clear();
+  int32_t reserved = 0;  // one token for each sequence that decodes and has not had its turn
+  for (const auto& sequence : order_) {
+    if (seated_.size() == options_.max_sequences) break;
+    if (sequence->paused) continue;
+    seated_.push_back(sequence.get());
+    sequence->decodes = sequence->outstanding() == 1;
+    reserved += sequence->decodes;
+  }
+  for (Sequence* const sequence : seated_) {
+    reserved -= sequence->decodes;
+    const int32_t budget = options_.step_tokens - plan_.tokens - reserved;
+    if (budget > 0 && !PlanChunk(*sequence, budget)) break;
+  }
+  return plan_;
+}
+
+// Plans as many of the sequence's tokens as budget and blocks allow. False: not even one, for want of a block.
+bool Scheduler::PlanChunk(Sequence& sequence, int32_t budget) {
+  if (sequence.outstanding() > 1) {
+    // All but the last token may come from the cache: its logits are wanted.
+    const auto may_be_cached = absl::MakeConstSpan(sequence.ids).first(sequence.ids.size() - 1);
+    sequence.computed = std::max(sequence.computed, kv_.Extend(sequence.kv, may_be_cached));
+    const int32_t fresh = std::min(sequence.computed, sequence.prompt_tokens) - sequence.ever_computed;
+    if (fresh > 0) {
+      sequence.cached_tokens += fresh;
+      totals_.cached_tokens += fresh;
+    }
+    sequence.ever_computed = std::max(sequence.ever_computed, sequence.computed);
+  }
+  const int32_t wanted = sequence.computed + std::min(sequence.outstanding(), budget);
+  int32_t room = kv_.Reserve(sequence.kv, wanted);
+  while (room < wanted && TakeBlockFor(sequence)) room = kv_.Reserve(sequence.kv, wanted);
+  const int32_t tokens = std::min(room, wanted) - sequence.computed;
+  if (tokens == 0) return false;
+  plan_.chunks.push_back({.sequence = sequence.id,
+                          .first_position = sequence.computed,
+                          .ids = absl::MakeConstSpan(sequence.ids).subspan(sequence.computed, tokens),
+                          .logit_rows = tokens == sequence.outstanding() ? 1 : 0,
+                          .block_table = sequence.kv.block_table(),
+                          .cached_tokens = sequence.cached_tokens});
+  plan_.tokens += tokens;
+  planned_.push_back(&sequence);
+  sequence.lost_blocks = false;
+  return true;
+}
+
+// Makes somebody let go of a block. False: there is nobody to take from. The block may be one that others hold too.
+bool Scheduler::TakeBlockFor(const Sequence& sequence) {
+  Sequence* youngest = nullptr;
+  bool is_younger = true;  // than `sequence`
+  for (auto other = order_.rbegin(); other != order_.rend(); ++other) {
+    if (other->get() == &sequence) is_younger = false;
+    if ((*other)->kv.block_table().empty()) continue;
+    if ((*other)->paused) {
+      DropLastBlock(**other);
+      return true;
+    }
+    if (is_younger && youngest == nullptr) youngest = other->get();
+  }
+  if (youngest == nullptr) return false;
+  DropLastBlock(*youngest);
+  return true;
+}
+
+void Scheduler::DropLastBlock(Sequence& victim) {
+  totals_.preemptions += !victim.lost_blocks;
+  victim.lost_blocks = true;
+  victim.computed = std::min(victim.computed, kv_.DropLast(victim.kv));
+}
+
+absl::Span<const Finished> Scheduler::Complete(absl::Span<const Outcome> outcomes) {
+  finished_.clear();
+  for (size_t i = 0; i < planned_.size(); ++i) {
+    Sequence& sequence = *planned_[i];
+    const Chunk& chunk = plan_.chunks[i];
+    Computed(sequence, chunk);
+    if (chunk.logit_rows == 0) continue;
+    CHECK(!outcomes.empty() && outcomes.front().sequence == chunk.sequence) << "outcomes do not match the plan";
+    const Outcome& outcome = outcomes.front();
+    outcomes.remove_prefix(1);
+    if (sequence.ended) continue;
+    sequence.ids.push_back(outcome.id);
+    ++totals_.generated_tokens;
+    sequence.ended = outcome.stop || sequence.ids.size() == sequence.end;
+    if (sequence.ended) finished_.push_back({sequence.id, outcome.stop ? FinishReason::kStop : FinishReason::kLength});
+  }
+  CHECK(outcomes.empty()) << "more outcomes than chunks with logits";
+  planned_.clear();
+  RemoveEnded();
+  return finished_;
+}
+
+// The chunk's KV lies in the blocks now.
+void Scheduler::Computed(Sequence& sequence, const Chunk& chunk) {
+  const int32_t end = chunk.first_position + static_cast<int32_t>(chunk.ids.size());
+  totals_.prompt_tokens += std::max(0, std::min(end, sequence.prompt_tokens) - sequence.ever_computed);
+  totals_.recomputed_tokens += std::max(0, std::min(end, sequence.ever_computed) - chunk.first_position);
+  sequence.computed = end;
+  sequence.ever_computed = std::max(sequence.ever_computed, end);
+  kv_.Publish(sequence.kv, absl::MakeConstSpan(sequence.ids).first(end));
+}
+
+void Scheduler::RemoveEnded() {
+  std::erase_if(order_, [this](const std::unique_ptr<Sequence>& sequence) {
+    if (!sequence->ended) return false;
+    kv_.Release(sequence->kv);
+    by_id_.erase(sequence->id);
+    return true;
+  });
+}
+
+SchedulerStats Scheduler::stats() const {
+  SchedulerStats stats = totals_;
+  for (const auto& sequence : order_) stats.paused_sequences += sequence->paused;
+  const int32_t ready = static_cast<int32_t>(order_.size()) - stats.paused_sequences;
+  stats.running_sequences = std::min(ready, options_.max_sequences);
+  stats.waiting_sequences = ready - stats.running_sequences;
+  return stats;
+}
+
+}  // namespace spotinference
