@@ -1,0 +1,57 @@
+// What the cpu backend hands out as Buffers.
+#ifndef BACKENDS_CPU_BUFFERS_H_
+#define BACKENDS_CPU_BUFFERS_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "backends/cpu/kernels.h"
+#include "engine/device/device.h"
+
+namespace spotinference::cpu {
+
+// Zeroed anonymous pages, huge ones where the system allows, given back at the end.
+class Pages {
+ public:
+  // data() is null when there is no memory.
+  explicit Pages(size_t bytes);
+  ~Pages();
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  std::byte* data() const { return data_; }
+  size_t size() const { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+class WeightBuffer : public Buffer {
+ public:
+  WeightBuffer(const TensorView& view, size_t packed_bytes)
+      : type(view.type), rows(view.rows), columns(view.columns), tiles(packed_bytes) {}
+  size_t size_bytes() const override { return tiles.size() + vector.size() * sizeof(float); }
+
+  DType type;
+  int64_t rows, columns;
+  Pages tiles;                // packed.h; empty unless used by a matmul
+  std::vector<float> vector;  // a norm's weight
+  TensorView rows_view;       // in the file, for kEmbed; else without data
+};
+
+class KvBuffer : public Buffer {
+ public:
+  KvBuffer(int kv_heads, int head_dim, int blocks)
+      : blocks(blocks),
+        memory(size_t{2} * blocks * kv_heads * head_dim * kBlockTokens * sizeof(uint16_t)),
+        pages{reinterpret_cast<uint16_t*>(memory.data()), kv_heads, head_dim} {}
+  size_t size_bytes() const override { return memory.size(); }
+
+  int blocks;
+  Pages memory;
+  KvPages pages;
+};
+
+}  // namespace spotinference::cpu
+
+#endif  // BACKENDS_CPU_BUFFERS_H_

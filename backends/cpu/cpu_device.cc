@@ -1,0 +1,102 @@
+#include "backends/cpu/cpu_device.h"
+
+#include <sys/mman.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "backends/cpu/buffers.h"
+#include "backends/cpu/packed.h"
+#include "backends/cpu/program.h"
+#include "backends/cpu/thread_pool.h"
+#include "engine/base/status.h"
+
+namespace spotinference::cpu {
+
+Pages::Pages(size_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+  void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return;
+  madvise(p, bytes, MADV_HUGEPAGE);  // where the system refuses, small pages do
+  data_ = static_cast<std::byte*>(p);
+}
+
+Pages::~Pages() {
+  if (data_ != nullptr) munmap(data_, bytes_);
+}
+
+namespace {
+
+class CpuDevice : public Device {
+ public:
+  CpuDevice(const Kernels& kernels, int threads)
+      : kernels_(kernels), pool_(threads > 0 ? threads : UsableThreads()) {
+    info_.backend = "cpu";
+    info_.name = absl::StrFormat("cpu, %s, %d threads", kernels.name, pool_.size());
+    info_.arithmetic = absl::StrCat("int8x", kQuantBlock, "-f32-kv16-split", kAttentionSplit);
+  }
+
+  const DeviceInfo& info() const override { return info_; }
+
+  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use) override {
+    if (static_cast<int64_t>(view.data.size()) < view.rows * RowBytes(view.type, view.columns)) {
+      return absl::InvalidArgumentError(absl::StrCat("tensor ", view.name, ": fewer bytes than its shape takes"));
+    }
+    const size_t packed = use.matmul ? TileCount(view.rows) * TileBytes(view.type, view.columns) : 0;
+    auto weight = std::make_unique<WeightBuffer>(view, packed);
+    if (packed > 0) {
+      if (weight->tiles.data() == nullptr) {
+        return absl::ResourceExhaustedError(
+            absl::StrCat("tensor ", view.name, ": no memory for ", packed, " bytes of packed weights"));
+      }
+      pool_.ParallelFor(TileCount(view.rows), 4, [&](int64_t begin, int64_t end) {
+        PackTiles(view, begin, end, weight->tiles.data());
+      });
+    }
+    if (use.vector) {
+      weight->vector.resize(view.columns);
+      DequantizeRow(view, 0, absl::MakeSpan(weight->vector));
+    }
+    if (use.embed) weight->rows_view = view;
+    return weight;
+  }
+
+  absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) override {
+    if (shape.head_dim % 16 != 0) {
+      return absl::UnimplementedError(
+          absl::StrCat("the cpu backend wants a head size that is a multiple of 16, not ", shape.head_dim));
+    }
+    auto kv = std::make_unique<KvBuffer>(shape.kv_heads, shape.head_dim, blocks);
+    if (kv->memory.data() == nullptr) {
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for ", kv->size_bytes(), " bytes of KV cache"));
+    }
+    return kv;
+  }
+
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) override {
+    return CompileProgram(graph, kernels_, pool_);
+  }
+
+ private:
+  const Kernels& kernels_;
+  ThreadPool pool_;
+  DeviceInfo info_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> CreateDevice(const Kernels& kernels, int threads) {
+  return std::make_unique<CpuDevice>(kernels, threads);
+}
+
+}  // namespace spotinference::cpu
+
+namespace spotinference {
+
+Backend CpuBackend() {
+  return {"cpu", [] { return absl::OkStatus(); },
+          [](int threads) { return cpu::CreateDevice(cpu::BestKernels(), threads); }};
+}
+
+}  // namespace spotinference

@@ -1,0 +1,465 @@
+// The kernels, over whichever Simd the including file has chosen. No header of the standard library with inline functions
+// is used here: the linker would be free to take their AVX copies for the whole program.
+#ifndef BACKENDS_CPU_KERNELS_INL_H_
+#define BACKENDS_CPU_KERNELS_INL_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "backends/cpu/kernels.h"
+
+namespace {
+
+using spotinference::cpu::AttentionWork;
+using spotinference::cpu::kAttentionSplit;
+using spotinference::cpu::KvPages;
+using spotinference::cpu::kMaxQueries;
+using spotinference::cpu::kQuantBlock;
+using spotinference::cpu::kTileOutputs;
+using spotinference::cpu::MatmulInput;
+using spotinference::cpu::MatmulWork;
+
+using F = Simd::F;
+using I = Simd::I;
+constexpr int kLanes = Simd::kLanes;
+constexpr int kParts = 16 / kLanes;  // of a group of 16
+
+int Smaller(int a, int b) { return a < b ? a : b; }
+
+// --- Activations
+
+float Largest(const float* x, int n) {  // max |x|; order does not matter
+  float v[kLanes];
+  F best = Simd::Zero();
+  for (int i = 0; i < n; i += kLanes) best = Simd::Max(Simd::Abs(Simd::Load(x + i)), best);
+  Simd::Store(v, best);
+  float m = 0;
+  for (int i = 0; i < kLanes; ++i) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+void Quantize(const float* x, int columns, int8_t* q, float* scale, int32_t* sum) {
+  for (int b = 0; b < columns / kQuantBlock; ++b, x += kQuantBlock, q += kQuantBlock) {
+    const float d = Largest(x, kQuantBlock) / 127.0f;
+    scale[b] = d;
+    const F divisor = Simd::Set(d > 0 ? d : 1.0f), limit = Simd::Set(127), low = Simd::Set(-127);
+    for (int i = 0; i < kQuantBlock; i += kLanes) {
+      // A block with NaN or infinity comes out wrong but bounded, and stays its own row's affair.
+      const F y = Simd::Div(Simd::Load(x + i), divisor);
+      Simd::StoreInt8(q + i, Simd::Max(Simd::Min(y, limit), low));
+    }
+    int32_t s = 0;
+    for (int i = 0; i < kQuantBlock; ++i) s += q[i];
+    sum[b] = s;
+  }
+}
+
+// --- Matmul
+
+// A packed block of 32 inputs for 16 outputs; see packed.h.
+struct Q41Block {
+  static constexpr bool kMinimum = true;
+  static constexpr int kBytes = 32 + 32 + 256;
+  template <int R>
+  static void Dot(const uint8_t* block, int part, const int8_t* const* q, const int32_t* /*sum*/, I* out) {
+    Simd::DotNibbles<R>(block + 64 + 4 * kLanes * part, q, out);
+  }
+};
+struct Q80Block {
+  static constexpr bool kMinimum = false;
+  static constexpr int kBytes = 32 + 512;
+  template <int R>
+  static void Dot(const uint8_t* block, int part, const int8_t* const* q, const int32_t* sum, I* out) {
+    Simd::DotBytes<R>(block + 32 + 4 * kLanes * part, q, sum, out);
+  }
+};
+
+// R rows from `row`, N parts from `part` of one tile.
+template <typename Block, int R, int N>
+void QuantizedTile(const MatmulInput& in, const uint8_t* tile, int row, int part, float (*out)[kTileOutputs]) {
+  const int blocks = in.columns / kQuantBlock;
+  const int8_t* q[R];
+  const float* scale[R];
+  const int32_t* sum[R];
+  F total[R][N];
+  for (int r = 0; r < R; ++r) {
+    q[r] = in.q + static_cast<int64_t>(row + r) * in.columns;
+    scale[r] = in.scale + static_cast<int64_t>(row + r) * blocks;
+    sum[r] = in.sum + static_cast<int64_t>(row + r) * blocks;
+    for (int p = 0; p < N; ++p) total[r][p] = Simd::Zero();
+  }
+  for (int b = 0; b < blocks; ++b, tile += Block::kBytes) {
+    const uint16_t* d = reinterpret_cast<const uint16_t*>(tile);
+    int32_t block_sum[R];
+    for (int r = 0; r < R; ++r) block_sum[r] = sum[r][b];
+    for (int p = 0; p < N; ++p) {
+      I dot[R];
+      Block::template Dot<R>(tile, part + p, q, block_sum, dot);
+      const F weight_scale = Simd::LoadHalf(d + kLanes * (part + p));
+      for (int r = 0; r < R; ++r) {
+        const F s = Simd::Set(scale[r][b]);
+        total[r][p] = Simd::Fma(Simd::ToFloat(dot[r]), Simd::Mul(weight_scale, s), total[r][p]);
+      }
+      if constexpr (Block::kMinimum) {
+        const F minimum = Simd::LoadHalf(d + 16 + kLanes * (part + p));
+        for (int r = 0; r < R; ++r) {
+          const F s = Simd::Set(scale[r][b] * static_cast<float>(block_sum[r]));
+          total[r][p] = Simd::Fma(minimum, s, total[r][p]);
+        }
+      }
+    }
+    for (int r = 0; r < R; ++r) q[r] += kQuantBlock;
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < N; ++p) Simd::Store(out[r] + kLanes * (part + p), total[r][p]);
+  }
+}
+
+void StoreTile(const float (*tile)[kTileOutputs], int rows, int row, int t, const MatmulWork& work) {
+  const int outputs = Smaller(kTileOutputs, work.outputs - t * kTileOutputs);
+  for (int r = 0; r < rows; ++r) {
+    memcpy(work.out + (row + r) * work.stride + t * kTileOutputs, tile[r], outputs * sizeof(float));
+  }
+}
+
+// Four rows share each unpacked weight: with 8 lanes that is 4 pair sums, 4 totals and 2 halves of a weight in 16
+// registers; one row takes both parts at once, so that each line of the tile is read once.
+template <typename Block>
+void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
+  for (int t = work.begin; t < work.end; ++t) {
+    const uint8_t* tile = reinterpret_cast<const uint8_t*>(work.tiles) + t * work.tile_bytes;
+    float out[4][kTileOutputs];
+    int row = 0;
+    for (; row + 4 <= in.rows; row += 4) {
+      for (int p = 0; p < kParts; ++p) QuantizedTile<Block, 4, 1>(in, tile, row, p, out);
+      StoreTile(out, 4, row, t, work);
+    }
+    for (; row + 2 <= in.rows; row += 2) {
+      for (int p = 0; p < kParts; ++p) QuantizedTile<Block, 2, 1>(in, tile, row, p, out);
+      StoreTile(out, 2, row, t, work);
+    }
+    for (; row < in.rows; ++row) {
+      QuantizedTile<Block, 1, kParts>(in, tile, row, 0, out);
+      StoreTile(out, 1, row, t, work);
+    }
+  }
+}
+
+// Weights as [columns, 16 outputs] of T.
+struct F32Weight {
+  using T = float;
+  static F Load(const T* p) { return Simd::Load(p); }
+};
+struct F16Weight {
+  using T = uint16_t;
+  static F Load(const T* p) { return Simd::LoadHalf(p); }
+};
+struct Bf16Weight {
+  using T = uint16_t;
+  static F Load(const T* p) { return Simd::LoadBfloat(p); }
+};
+
+template <typename W, int R>
+void FloatTile(const MatmulInput& in, const typename W::T* w, int row, float (*out)[kTileOutputs]) {
+  F total[R][kParts];
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < kParts; ++p) total[r][p] = Simd::Zero();
+  }
+  const float* x = in.x + static_cast<int64_t>(row) * in.columns;
+  for (int i = 0; i < in.columns; ++i, w += kTileOutputs) {
+    for (int p = 0; p < kParts; ++p) {
+      const F weight = W::Load(w + kLanes * p);
+      for (int r = 0; r < R; ++r) {
+        total[r][p] = Simd::Fma(weight, Simd::Set(x[static_cast<int64_t>(r) * in.columns + i]), total[r][p]);
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < kParts; ++p) Simd::Store(out[r] + kLanes * p, total[r][p]);
+  }
+}
+
+template <typename W>
+void FloatMatmul(const MatmulInput& in, const MatmulWork& work) {
+  for (int t = work.begin; t < work.end; ++t) {
+    const auto* tile =
+        reinterpret_cast<const typename W::T*>(reinterpret_cast<const uint8_t*>(work.tiles) + t * work.tile_bytes);
+    float out[4][kTileOutputs];
+    int row = 0;
+    for (; row + 4 <= in.rows; row += 4) {
+      FloatTile<W, 4>(in, tile, row, out);
+      StoreTile(out, 4, row, t, work);
+    }
+    for (; row < in.rows; ++row) {
+      FloatTile<W, 1>(in, tile, row, out);
+      StoreTile(out, 1, row, t, work);
+    }
+  }
+}
+
+// --- Row by row
+
+// e^x by Cody and Waite: x = n·ln 2 + r, a polynomial of degree 6 in r (Taylor; |r| ≤ 0.347, so the first left-out term is
+// below 2^-23), scaled by 2^n. Below −87 the result is 0, above 88 it is e^88.
+F Exp(F x) {
+  const F low = Simd::Set(-87.0f);
+  const F clamped = Simd::Max(Simd::Min(x, Simd::Set(88.0f)), low);
+  const F round = Simd::Set(12582912.0f);  // 1.5 · 2^23: the sum's low bits are the nearest integer
+  const F magic = Simd::Fma(clamped, Simd::Set(1.44269504f), round);
+  const F n = Simd::Sub(magic, round);
+  F r = Simd::Fma(n, Simd::Set(-0.693359375f), clamped);
+  r = Simd::Fma(n, Simd::Set(2.12194440e-4f), r);
+  constexpr float kInverseFactorials[] = {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+  F p = Simd::Set(1.0f / 720);
+  for (const float c : kInverseFactorials) p = Simd::Fma(p, r, Simd::Set(c));
+  return Simd::ZeroIfLess(x, low, Simd::ScaleByPower(p, magic));
+}
+
+// Runs fn(i, n) over 0 … count in steps of a part; the last one may be short.
+template <typename Fn>
+void Map(const float* a, const float* b, int n, float* out, Fn fn) {
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) Simd::Store(out + i, fn(Simd::Load(a + i), Simd::Load(b + i)));
+  if (i == n) return;
+  float x[kLanes] = {}, y[kLanes] = {};
+  memcpy(x, a + i, (n - i) * sizeof(float));
+  memcpy(y, b + i, (n - i) * sizeof(float));
+  Simd::Store(x, fn(Simd::Load(x), Simd::Load(y)));
+  memcpy(out + i, x, (n - i) * sizeof(float));
+}
+
+void Add(const float* a, const float* b, int n, float* out) {
+  Map(a, b, n, out, [](F x, F y) { return Simd::Add(x, y); });
+}
+
+void Gate(const float* a, const float* b, int n, float* out) {
+  Map(a, b, n, out, [](F x, F y) {
+    const F one = Simd::Set(1);
+    const F sigmoid = Simd::Div(x, Simd::Add(one, Exp(Simd::Sub(Simd::Zero(), x))));
+    return Simd::Mul(sigmoid, y);
+  });
+}
+
+void RmsNorm(const float* x, const float* w, int width, float epsilon, float* out) {
+  F squares[kParts];
+  for (int p = 0; p < kParts; ++p) squares[p] = Simd::Zero();
+  int i = 0;
+  for (; i + 16 <= width; i += 16) {
+    for (int p = 0; p < kParts; ++p) {
+      const F v = Simd::Load(x + i + kLanes * p);
+      squares[p] = Simd::Fma(v, v, squares[p]);
+    }
+  }
+  if (i < width) {
+    float rest[16] = {};
+    memcpy(rest, x + i, (width - i) * sizeof(float));
+    for (int p = 0; p < kParts; ++p) {
+      const F v = Simd::Load(rest + kLanes * p);
+      squares[p] = Simd::Fma(v, v, squares[p]);
+    }
+  }
+  const float mean = Simd::Sum16(squares) / static_cast<float>(width);
+  const F inverse = Simd::Set(1.0f / __builtin_sqrtf(mean + epsilon));
+  Map(x, w, width, out, [inverse](F a, F b) { return Simd::Mul(Simd::Mul(a, inverse), b); });
+}
+
+void Rope(float* head, const float* cos_sin, int pairs, bool interleaved) {
+  const int step = interleaved ? 2 : 1, other = interleaved ? 1 : pairs;
+  for (int i = 0; i < pairs; ++i) {
+    const float a = head[step * i], b = head[step * i + other];
+    const float c = cos_sin[2 * i], s = cos_sin[2 * i + 1];
+    head[step * i] = a * c - b * s;
+    head[step * i + other] = a * s + b * c;
+  }
+}
+
+// --- Attention
+
+void StoreKv(const KvPages& pages, int64_t page, int slot, const float* k, const float* v) {
+  const int d = pages.head_dim;
+  uint16_t* keys = pages.data + page * pages.page_elements();
+  uint16_t* values = keys + static_cast<int64_t>(pages.kv_heads) * d * 16;
+  uint16_t halves[kLanes];
+  for (int h = 0; h < pages.kv_heads; ++h, k += d, v += d, keys += d * 16, values += d * 16) {
+    for (int i = 0; i < d; i += kLanes) {
+      Simd::StoreHalf(halves, Simd::Load(k + i));
+      for (int j = 0; j < kLanes; ++j) keys[(i + j) * 16 + slot] = halves[j];
+      Simd::StoreHalf(values + slot * d + i, Simd::Load(v + i));
+    }
+  }
+}
+
+// The queries of one AttentionWork, row-major: query i is head i % heads of row i / heads.
+struct Queries {
+  int count;
+  const float* q[kMaxQueries];
+  int length[kMaxQueries];  // positions it sees
+};
+
+// scores[i][t] = q_i · K_t over one page, N queries from `first`. K is [head_dim, 16].
+template <int N>
+void PageScores(const Queries& queries, int first, const uint16_t* keys, int head_dim, float scale, float* scores) {
+  F dot[N][kParts];
+  for (int i = 0; i < N; ++i) {
+    for (int p = 0; p < kParts; ++p) dot[i][p] = Simd::Zero();
+  }
+  for (int d = 0; d < head_dim; ++d) {
+    for (int p = 0; p < kParts; ++p) {
+      const F k = Simd::LoadHalf(keys + d * 16 + kLanes * p);
+      for (int i = 0; i < N; ++i) dot[i][p] = Simd::Fma(Simd::Set(queries.q[first + i][d]), k, dot[i][p]);
+    }
+  }
+  for (int i = 0; i < N; ++i) {
+    for (int p = 0; p < kParts; ++p) {
+      Simd::Store(scores + (first + i) * kAttentionSplit + kLanes * p, Simd::Mul(dot[i][p], Simd::Set(scale)));
+    }
+  }
+}
+
+// Turns n scores into weights e^(s − max), zero up to a multiple of 16; the sum of the weights is a tree of 16 lanes.
+void SoftmaxWeights(float* s, int n, float* maximum, float* sum) {
+  float m = s[0];
+  for (int i = 1; i < n; ++i) m = s[i] > m ? s[i] : m;
+  const F top = Simd::Set(m);
+  F total[kParts];
+  for (int p = 0; p < kParts; ++p) total[p] = Simd::Zero();
+  for (int i = 0; i < n; i += 16) {
+    for (int p = 0; p < kParts; ++p) {
+      float* at = s + i + kLanes * p;
+      Simd::Store(at, Exp(Simd::Sub(Simd::Load(at), top)));
+    }
+    for (int j = n - i; j < 16; ++j) s[i + j] = 0;
+    for (int p = 0; p < kParts; ++p) total[p] = Simd::Add(total[p], Simd::Load(s + i + kLanes * p));
+  }
+  *maximum = m;
+  *sum = Simd::Sum16(total);
+}
+
+// acc[i][d] += Σ_t weight[i][t] · V_t[d] over tokens t0 … t1 of one page in ascending order, N queries from `first`.
+template <int N>
+void PageValues(const float* weights, int first, int t0, int t1, const uint16_t* values, int head_dim, float* acc) {
+  for (int d = 0; d < head_dim; d += 16) {
+    F sum[N][kParts];
+    for (int i = 0; i < N; ++i) {
+      for (int p = 0; p < kParts; ++p) sum[i][p] = Simd::Load(acc + (first + i) * head_dim + d + kLanes * p);
+    }
+    for (int t = t0; t < t1; ++t) {
+      for (int p = 0; p < kParts; ++p) {
+        const F v = Simd::LoadHalf(values + t * head_dim + d + kLanes * p);
+        for (int i = 0; i < N; ++i) {
+          sum[i][p] = Simd::Fma(Simd::Set(weights[(first + i) * kAttentionSplit + t]), v, sum[i][p]);
+        }
+      }
+    }
+    for (int i = 0; i < N; ++i) {
+      for (int p = 0; p < kParts; ++p) Simd::Store(acc + (first + i) * head_dim + d + kLanes * p, sum[i][p]);
+    }
+  }
+}
+
+// One piece of positions, begin … begin + kAttentionSplit: every query's weights into `scores`, its sum over V into `acc`.
+void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queries& queries, int begin, int end,
+                    float* scores, float* acc, float* maximum, float* sum) {
+  const int d = pages.head_dim;
+  const int64_t head_at = static_cast<int64_t>(work.kv_head) * d * 16;
+  const int64_t values_at = static_cast<int64_t>(pages.kv_heads) * d * 16;
+  for (int at = begin; at < end; at += 16) {
+    const uint16_t* keys = pages.data + work.block_table[at / 16] * pages.page_elements() + head_at;
+    float* page_scores = scores + (at - begin);
+    int i = 0;
+    for (; i + 4 <= queries.count; i += 4) PageScores<4>(queries, i, keys, d, work.scale, page_scores);
+    for (; i < queries.count; ++i) PageScores<1>(queries, i, keys, d, work.scale, page_scores);
+  }
+  for (int i = 0; i < queries.count; ++i) {
+    const int n = Smaller(queries.length[i], end) - begin;
+    if (n > 0) SoftmaxWeights(scores + i * kAttentionSplit, n, &maximum[i], &sum[i]);
+  }
+  memset(acc, 0, sizeof(float) * queries.count * d);
+  for (int at = begin; at < end; at += 16) {
+    const uint16_t* values =
+        pages.data + work.block_table[at / 16] * pages.page_elements() + values_at + head_at;
+    const float* weights = scores + (at - begin);
+    int i = 0;
+    while (i < queries.count) {
+      // A token past a query's own position is never multiplied in: its slot may hold anything, NaN too.
+      const int group = i + 4 <= queries.count ? 4 : 1;
+      const int common = Smaller(queries.length[i] - at, 16);  // lengths ascend
+      if (common > 0) {
+        if (group == 4) PageValues<4>(weights, i, 0, common, values, d, acc);
+        else PageValues<1>(weights, i, 0, common, values, d, acc);
+      }
+      for (int j = i + 1; j < i + group; ++j) {
+        const int from = common > 0 ? common : 0, to = Smaller(queries.length[j] - at, 16);
+        if (to > from) PageValues<1>(weights, j, from, to, values, d, acc);
+      }
+      i += group;
+    }
+  }
+}
+
+// Softmax over pieces, merged in ascending order (the online normaliser of Milakov and Gimelshein, 2018).
+void Attention(const KvPages& pages, const AttentionWork& work, float* scratch) {
+  const int d = pages.head_dim;
+  Queries queries;
+  queries.count = work.rows * work.heads;
+  for (int i = 0; i < queries.count; ++i) {
+    queries.q[i] = work.q + (i / work.heads) * work.stride + static_cast<int64_t>(work.first_head + i % work.heads) * d;
+    queries.length[i] = work.first_position + i / work.heads + 1;
+  }
+  float* scores = scratch;
+  float* acc = scores + kMaxQueries * kAttentionSplit;
+  float* total = acc + kMaxQueries * d;
+  float* maximum = total + kMaxQueries * d;
+  float* sum = maximum + kMaxQueries;
+  float piece_maximum[kMaxQueries], piece_sum[kMaxQueries];
+  const int longest = queries.length[queries.count - 1];
+  for (int begin = 0; begin < longest; begin += kAttentionSplit) {
+    const int end = Smaller(begin + kAttentionSplit, longest);
+    SplitAttention(pages, work, queries, begin, end, scores, acc, piece_maximum, piece_sum);
+    for (int i = 0; i < queries.count; ++i) {
+      float* mine = total + i * d;
+      if (begin == 0) {
+        memcpy(mine, acc + i * d, sizeof(float) * d);
+        maximum[i] = piece_maximum[i];
+        sum[i] = piece_sum[i];
+      } else if (queries.length[i] > begin) {
+        const float m = maximum[i] > piece_maximum[i] ? maximum[i] : piece_maximum[i];
+        float factor[kLanes];
+        Simd::Store(factor, Exp(Simd::Set(maximum[i] - m)));
+        const float keep = factor[0];
+        Simd::Store(factor, Exp(Simd::Set(piece_maximum[i] - m)));
+        const float take = factor[0];
+        maximum[i] = m;
+        sum[i] = sum[i] * keep + piece_sum[i] * take;
+        Map(mine, acc + i * d, d, mine, [keep, take](F a, F b) {
+          return Simd::Fma(b, Simd::Set(take), Simd::Mul(a, Simd::Set(keep)));
+        });
+      }
+    }
+  }
+  for (int i = 0; i < queries.count; ++i) {
+    float* out = work.out + (queries.q[i] - work.q);
+    const F inverse = Simd::Set(1.0f / sum[i]);
+    Map(total + i * d, total + i * d, d, out, [inverse](F a, F) { return Simd::Mul(a, inverse); });
+  }
+}
+
+constexpr spotinference::cpu::Kernels MakeKernels(const char* name) {
+  return {name,
+          Quantize,
+          FloatMatmul<F32Weight>,
+          FloatMatmul<F16Weight>,
+          FloatMatmul<Bf16Weight>,
+          QuantizedMatmul<Q80Block>,
+          QuantizedMatmul<Q41Block>,
+          RmsNorm,
+          Rope,
+          Add,
+          Gate,
+          StoreKv,
+          Attention};
+}
+
+}  // namespace
+
+#endif  // BACKENDS_CPU_KERNELS_INL_H_

@@ -1,0 +1,65 @@
+// Prints what one thread reaches in the kernels that decide: ./bazelw run //backends/cpu:kernels_benchmark
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/packed.h"
+
+using namespace spotinference;
+using namespace spotinference::cpu;
+
+namespace {
+
+// Of this thread's own processor time, the best of seven, so that other processes count less.
+double ThreadSeconds() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
+double Seconds(auto fn) {
+  fn();
+  double best = 1e9;
+  for (int i = 0; i < 7; ++i) {
+    const double start = ThreadSeconds();
+    fn();
+    best = std::min(best, ThreadSeconds() - start);
+  }
+  return best;
+}
+
+void Matmul(const Kernels& k, DType type, int outputs, int columns, int rows) {
+  std::vector<std::byte> tiles(TileCount(outputs) * TileBytes(type, columns), std::byte{0x11});
+  std::vector<float> x(rows * columns, 0.5f), scale(rows * columns / 32), out(rows * outputs);
+  std::vector<int8_t> q(rows * columns);
+  std::vector<int32_t> sum(rows * columns / 32);
+  for (int r = 0; r < rows; ++r) {
+    k.quantize(&x[r * columns], columns, &q[r * columns], &scale[r * columns / 32], &sum[r * columns / 32]);
+  }
+  const MatmulInput in{x.data(), q.data(), scale.data(), sum.data(), rows, columns};
+  const MatmulWork work{tiles.data(), TileBytes(type, columns), 0, static_cast<int>(TileCount(outputs)), outputs,
+                        out.data(), outputs};
+  const double s = Seconds([&] { (type == DType::kQ4_1 ? k.matmul_q4_1 : type == DType::kQ8_0 ? k.matmul_q8_0 : k.matmul_f32)(in, work); });
+  std::printf("%-8s %-5s %6d x %4d, %3d rows: %7.1f GB/s %8.1f GOP/s\n", k.name, Layout(type).name.data(), outputs,
+              columns, rows, tiles.size() / s / 1e9, 2.0 * outputs * columns * rows / s / 1e9);
+}
+
+}  // namespace
+
+int main() {
+  std::vector<const Kernels*> tables{&PortableKernels(), Avx2Kernels(), Avx512Kernels()};
+  for (const Kernels* k : tables) {
+    if (k == nullptr) continue;
+    const bool slow = k == tables[0];
+    for (const int rows : {1, 2, 4, 128}) {
+      Matmul(*k, DType::kQ4_1, slow ? 576 : 65536, 576, rows);
+      Matmul(*k, DType::kQ8_0, slow ? 576 : 49152, 576, slow ? 1 : std::min(rows, 16));
+    }
+    Matmul(*k, DType::kQ4_1, 1536, 576, slow ? 8 : 512);
+    Matmul(*k, DType::kQ4_1, 576, 1536, slow ? 8 : 512);
+    Matmul(*k, DType::kF32, 1536, 576, slow ? 8 : 64);
+  }
+}

@@ -1,0 +1,297 @@
+// Every table of kernels gives the portable one's bits, and the portable one is right.
+#include "backends/cpu/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "backends/cpu/packed.h"
+#include "engine/device/tensor.h"
+
+namespace spotinference::cpu {
+namespace {
+
+std::vector<float> Random(size_t n, unsigned seed, float spread = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> v(n);
+  for (float& x : v) x = normal(random);
+  return v;
+}
+
+template <typename T>
+bool SameBits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+// A weight of random values in the file's own form, and what it means.
+struct Weight {
+  TensorView view;
+  std::vector<std::byte> data;
+  std::vector<float> values;  // [rows, columns]
+};
+
+Weight RandomWeight(DType type, int rows, int columns, unsigned seed) {
+  Weight w;
+  std::mt19937 random(seed);
+  w.data.resize(rows * RowBytes(type, columns));
+  for (std::byte& b : w.data) b = static_cast<std::byte>(random());
+  const std::vector<float> floats = Random(rows * columns, seed, 0.1f);
+  const int block_bytes = Layout(type).block_bytes;
+  for (size_t i = 0; i * block_bytes < w.data.size(); ++i) {
+    std::byte* at = &w.data[i * block_bytes];
+    const uint16_t d = FloatToHalf(floats[i % floats.size()]), m = FloatToHalf(floats[(i + 7) % floats.size()]);
+    const uint32_t bits = std::bit_cast<uint32_t>(floats[i % floats.size()]);
+    const uint16_t high = static_cast<uint16_t>(bits >> 16);
+    switch (type) {
+      case DType::kF32: std::memcpy(at, &bits, 4); break;
+      case DType::kF16: std::memcpy(at, &d, 2); break;
+      case DType::kBF16: std::memcpy(at, &high, 2); break;
+      case DType::kQ4_1: std::memcpy(at + 2, &m, 2); [[fallthrough]];
+      case DType::kQ8_0: std::memcpy(at, &d, 2); break;
+    }
+  }
+  w.view = {"w", type, rows, columns, w.data};
+  w.values.resize(rows * columns);
+  for (int r = 0; r < rows; ++r) DequantizeRow(w.view, r, absl::MakeSpan(&w.values[r * columns], columns));
+  return w;
+}
+
+struct Rounded {
+  std::vector<int8_t> q;
+  std::vector<float> scale;
+  std::vector<int32_t> sum;
+};
+
+Rounded Quantize(const Kernels& k, const std::vector<float>& x, int rows, int columns) {
+  Rounded out{std::vector<int8_t>(x.size()), std::vector<float>(x.size() / 32), std::vector<int32_t>(x.size() / 32)};
+  for (int r = 0; r < rows; ++r) {
+    k.quantize(&x[r * columns], columns, &out.q[r * columns], &out.scale[r * columns / 32], &out.sum[r * columns / 32]);
+  }
+  return out;
+}
+
+std::vector<float> Matmul(const Kernels& k, const Weight& w, const std::vector<float>& x, int rows) {
+  const int columns = static_cast<int>(w.view.columns), outputs = static_cast<int>(w.view.rows);
+  std::vector<std::byte> tiles(TileCount(outputs) * TileBytes(w.view.type, columns));
+  PackTiles(w.view, 0, TileCount(outputs), tiles.data());
+  const Rounded r = columns % 32 == 0 ? Quantize(k, x, rows, columns) : Rounded{};
+  std::vector<float> out(rows * outputs, -1);
+  const MatmulInput in{x.data(), r.q.data(), r.scale.data(), r.sum.data(), rows, columns};
+  const MatmulWork work{tiles.data(), TileBytes(w.view.type, columns), 0, static_cast<int>(TileCount(outputs)),
+                        outputs, out.data(), outputs};
+  switch (w.view.type) {
+    case DType::kF32: k.matmul_f32(in, work); break;
+    case DType::kF16: k.matmul_f16(in, work); break;
+    case DType::kBF16: k.matmul_bf16(in, work); break;
+    case DType::kQ8_0: k.matmul_q8_0(in, work); break;
+    case DType::kQ4_1: k.matmul_q4_1(in, work); break;
+  }
+  return out;
+}
+
+class KernelsTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const std::string name = GetParam();
+    const Kernels* k = name == "avx2" ? Avx2Kernels() : name == "avx512" ? Avx512Kernels() : &PortableKernels();
+    if (k == nullptr) GTEST_SKIP() << "this processor has no " << name;
+    kernels_ = k;
+  }
+  const Kernels* kernels_ = nullptr;
+};
+
+TEST_P(KernelsTest, MatmulHasThePortableBits) {
+  unsigned seed = 1;
+  for (const DTypeLayout& layout : DTypes()) {
+    for (const int rows : {1, 2, 3, 4, 7, 9}) {
+      for (const int outputs : {1, 16, 37}) {
+        const Weight w = RandomWeight(layout.type, outputs, 96, ++seed);
+        const std::vector<float> x = Random(rows * 96, seed);
+        EXPECT_TRUE(SameBits(Matmul(*kernels_, w, x, rows), Matmul(PortableKernels(), w, x, rows)))
+            << layout.name << " " << rows << " rows, " << outputs << " outputs";
+      }
+    }
+  }
+}
+
+// The largest magnitudes that the formats allow: no integer sum may saturate.
+TEST_P(KernelsTest, ExtremesDoNotSaturate) {
+  for (const DType type : {DType::kQ8_0, DType::kQ4_1}) {
+    for (const std::byte fill : {std::byte{0x80}, std::byte{0x7f}, std::byte{0xff}}) {
+      Weight w = RandomWeight(type, 16, 64, 3);
+      const int header = type == DType::kQ8_0 ? 2 : 4, bytes = Layout(type).block_bytes;
+      for (size_t at = 0; at < w.data.size(); at += bytes) std::memset(&w.data[at + header], int(fill), bytes - header);
+      for (const float sign : {1.0f, -1.0f}) {
+        const std::vector<float> x(64, 2 * sign);
+        const std::vector<float> got = Matmul(*kernels_, w, x, 1);
+        for (int o = 0; o < 16; ++o) {
+          std::vector<float> row(64);
+          DequantizeRow(w.view, o, absl::MakeSpan(row));
+          double expected = 0, magnitude = 0;
+          for (const float v : row) expected += 2.0 * sign * v, magnitude += 2 * std::abs(v);
+          EXPECT_NEAR(got[o], expected, 1e-6 * magnitude);
+        }
+      }
+    }
+  }
+}
+
+// Against the sum in double over the rounded inputs: 3 roundings of 2^-24 a block of at most 3 blocks, and the products of
+// an output's magnitudes bound what they apply to.
+TEST_P(KernelsTest, MatmulIsRight) {
+  for (const DTypeLayout& layout : DTypes()) {
+    const int rows = 5, outputs = 33, columns = 96;
+    const Weight w = RandomWeight(layout.type, outputs, columns, 5);
+    const std::vector<float> x = Random(rows * columns, 6);
+    const Rounded r = Quantize(*kernels_, x, rows, columns);
+    const std::vector<float> got = Matmul(*kernels_, w, x, rows);
+    const bool rounds = layout.block_elements == 32;
+    for (int i = 0; i < rows; ++i) {
+      for (int o = 0; o < outputs; ++o) {
+        double expected = 0, magnitude = 0;
+        for (int c = 0; c < columns; ++c) {
+          const double a = rounds ? double{r.scale[(i * columns + c) / 32]} * r.q[i * columns + c] : x[i * columns + c];
+          expected += a * w.values[o * columns + c];
+          magnitude += std::abs(a * w.values[o * columns + c]);
+        }
+        ASSERT_NEAR(got[i * outputs + o], expected, magnitude * 96 * 0x1p-24) << layout.name;
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, QuantizeRoundsToNearestEven) {
+  std::vector<float> x(64);
+  for (int i = 0; i < 32; ++i) x[i] = 0.5f * (i - 16);
+  x[31] = 127;  // d = 1: halves are ties
+  const Rounded r = Quantize(*kernels_, x, 1, 64);
+  EXPECT_EQ(r.scale[0], 1);
+  int sum = 0;
+  for (int i = 0; i < 32; ++i) {
+    EXPECT_EQ(r.q[i], std::nearbyint(x[i])) << x[i];
+    sum += r.q[i];
+  }
+  EXPECT_EQ(r.sum[0], sum);
+  EXPECT_EQ(r.scale[1], 0);  // all zero
+  EXPECT_EQ(r.q[40], 0);
+}
+
+TEST_P(KernelsTest, RowOperationsHaveThePortableBitsAndAreRight) {
+  for (const int n : {16, 32, 40, 64, 576, 100}) {
+    const std::vector<float> a = Random(n, n, 3), b = Random(n, n + 1);
+    std::vector<float> mine(n), portable(n);
+    kernels_->gate(a.data(), b.data(), n, mine.data());
+    PortableKernels().gate(a.data(), b.data(), n, portable.data());
+    EXPECT_TRUE(SameBits(mine, portable));
+    // e^x is good to a few units of 2^-23 over |x| ≤ 88.
+    for (int i = 0; i < n; ++i) {
+      EXPECT_NEAR(mine[i], a[i] / (1 + std::exp(-double{a[i]})) * b[i], 1e-6 * std::abs(a[i] * b[i]));
+    }
+    kernels_->rms_norm(a.data(), b.data(), n, 1e-5f, mine.data());
+    PortableKernels().rms_norm(a.data(), b.data(), n, 1e-5f, portable.data());
+    EXPECT_TRUE(SameBits(mine, portable));
+    double squares = 0;
+    for (const float v : a) squares += double{v} * v;
+    for (int i = 0; i < n; ++i) {
+      EXPECT_NEAR(mine[i], a[i] / std::sqrt(squares / n + 1e-5) * b[i], 1e-6 * std::abs(b[i] * a[i]) + 1e-9);
+    }
+    kernels_->add(a.data(), b.data(), n, mine.data());
+    for (int i = 0; i < n; ++i) EXPECT_EQ(mine[i], a[i] + b[i]);
+  }
+}
+
+TEST_P(KernelsTest, GateOfExtremeInputs) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> a{-1000, -200, -87.5, -80, 0, 80, 1000, infinity}, b(8, 1);
+  std::vector<float> out(8);
+  kernels_->gate(a.data(), b.data(), 8, out.data());
+  for (int i = 0; i < 5; ++i) EXPECT_NEAR(out[i], 0, 1e-30) << a[i];
+  for (int i = 5; i < 8; ++i) EXPECT_EQ(out[i], a[i]);
+}
+
+struct AttentionCase {
+  int kv_heads, group, head_dim, history, rows;
+};
+
+class Cache {
+ public:
+  Cache(const AttentionCase& c, int positions) : pages_(positions / 16 + 2), memory_(pages_ * 2 * c.kv_heads * c.head_dim * 16, 0x7e00) {
+    kv = {memory_.data(), c.kv_heads, c.head_dim};  // what was never written is NaN
+    for (int i = 0; i < pages_; ++i) table.push_back((i * 7 + 3) % pages_);
+  }
+  KvPages kv;
+  std::vector<int32_t> table;
+
+ private:
+  int pages_;
+  std::vector<uint16_t> memory_;
+};
+
+void RunAttention(const Kernels& k, const AttentionCase& c, const std::vector<float>& keys,
+                  const std::vector<float>& values, const std::vector<float>& q, int rows_at_once,
+                  std::vector<float>* out) {
+  const int positions = c.history + c.rows, kv_width = c.kv_heads * c.head_dim, width = kv_width * c.group;
+  Cache cache(c, positions);
+  for (int p = 0; p < positions; ++p) {
+    k.store_kv(cache.kv, cache.table[p / 16], p % 16, &keys[p * kv_width], &values[p * kv_width]);
+  }
+  std::vector<float> scratch(AttentionScratch(c.head_dim));
+  out->assign(c.rows * width, 0);
+  for (int row = 0; row < c.rows; row += rows_at_once) {
+    for (int h = 0; h < c.kv_heads; ++h) {
+      k.attention(cache.kv,
+                  {&q[row * width], &(*out)[row * width], width, std::min(rows_at_once, c.rows - row), c.history + row,
+                   h * c.group, c.group, h, 0.125f, cache.table.data()},
+                  scratch.data());
+    }
+  }
+}
+
+TEST_P(KernelsTest, AttentionHasOneResultAndIsRight) {
+  for (const AttentionCase& c :
+       {AttentionCase{3, 3, 64, 0, 1}, {3, 3, 64, 250, 20}, {1, 4, 32, 511, 9}, {2, 1, 128, 37, 5}, {1, 1, 16, 16, 2}}) {
+    const int positions = c.history + c.rows, kv_width = c.kv_heads * c.head_dim, width = kv_width * c.group;
+    const std::vector<float> keys = Random(positions * kv_width, 1), values = Random(positions * kv_width, 2);
+    const std::vector<float> q = Random(c.rows * width, 3, 2);
+    std::vector<float> alone, together, portable;
+    RunAttention(*kernels_, c, keys, values, q, 1, &alone);
+    RunAttention(*kernels_, c, keys, values, q, 8, &together);
+    RunAttention(PortableKernels(), c, keys, values, q, 3, &portable);
+    EXPECT_TRUE(SameBits(alone, together));
+    EXPECT_TRUE(SameBits(alone, portable));
+    for (int row = 0; row < c.rows; ++row) {
+      for (int h = 0; h < c.kv_heads * c.group; ++h) {
+        const int n = c.history + row + 1;
+        std::vector<double> weight(n);
+        double sum = 0;
+        const auto half = [](float x) { return double{HalfToFloat(FloatToHalf(x))}; };
+        for (int p = 0; p < n; ++p) {
+          double dot = 0;
+          for (int d = 0; d < c.head_dim; ++d) {
+            dot += q[row * width + h * c.head_dim + d] * half(keys[p * kv_width + h / c.group * c.head_dim + d]);
+          }
+          weight[p] = dot * 0.125;
+        }
+        const double top = *std::max_element(weight.begin(), weight.end());
+        for (double& w : weight) sum += w = std::exp(w - top);
+        for (int d = 0; d < c.head_dim; ++d) {
+          double expected = 0;
+          for (int p = 0; p < n; ++p) expected += weight[p] / sum * half(values[p * kv_width + h / c.group * c.head_dim + d]);
+          // Scores of magnitude ≤ 40 carry an error of some 40 · 64 · 2^-24, and so do the weights.
+          ASSERT_NEAR(alone[row * width + h * c.head_dim + d], expected, 2e-4);
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, KernelsTest, testing::Values("portable", "avx2", "avx512"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace spotinference::cpu

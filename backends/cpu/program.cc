@@ -1,0 +1,488 @@
+#include "backends/cpu/program.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "backends/cpu/buffers.h"
+#include "backends/cpu/packed.h"
+#include "engine/base/status.h"
+
+namespace spotinference::cpu {
+namespace {
+
+bool IsQuantized(DType type) { return type == DType::kQ8_0 || type == DType::kQ4_1; }
+
+// Rows of one attention item: with 3 query heads a key head they make 24 queries, which share each load of K and V.
+constexpr int kAttentionRows = 8;
+
+enum class StageKind { kRows, kMatmul, kAttention };
+
+// Something that is done to every row by itself: an operation, or the rounding of `a` to int8 (op == nullptr).
+struct RowStep {
+  const Op* op = nullptr;
+  TensorId a = kNoTensor;
+  int rope = 0;  // which of Plan::ropes
+};
+
+struct Stage {
+  StageKind kind;
+  Rows domain;
+  std::vector<RowStep> steps;     // kRows
+  std::vector<const Op*> ops;     // kMatmul: with one input; kAttention: one
+  bool quantized = false;         // kMatmul: the input has been rounded
+  int64_t tiles = 0;              // kMatmul: of all ops
+};
+
+struct Rope {
+  RopeAttributes attributes;
+  std::vector<double> frequency;  // [rotated / 2]
+};
+
+bool SameRope(const RopeAttributes& a, const RopeAttributes& b) { return a.rotated == b.rotated && a.base == b.base; }
+
+const WeightBuffer& Weight(const Op& op) { return *static_cast<const WeightBuffer*>(op.weight); }
+const KvBuffer& Kv(const Op& op) { return *static_cast<const KvBuffer*>(op.kv); }
+
+// Consecutive tokens of one sequence.
+struct TokenRun {
+  int first = 0, count = 0;
+};
+
+class CpuProgram : public Program {
+ public:
+  CpuProgram(const Graph& graph, const Kernels& kernels, ThreadPool& pool)
+      : graph_(graph), kernels_(kernels), pool_(pool) {}
+
+  absl::Status Build();
+  absl::Status Run(const StepInput& input, absl::Span<float> out) override;
+
+ private:
+  absl::Status CheckOp(const Op& op) const;
+  void AddRowStep(RowStep step, Rows domain, bool alone);
+  void AddMatmul(const Op& op);
+  void PlaceTensors();
+  absl::Status CheckInput(const StepInput& input, absl::Span<float> out) const;
+  void FindRuns(const StepInput& input);
+
+  void RunThread(const StepInput& input, int thread);
+  void RunRowStep(const StepInput& input, const RowStep& step, int row);
+  void FillRopes(const StepInput& input, int row);
+  void RunTiles(const Stage& stage, int64_t begin, int64_t end);
+  void RunAttention(const StepInput& input, const Op& op, int64_t item, int heads_per_item, float* scratch);
+
+  int Count(Rows domain) const { return domain == Rows::kTokens ? tokens_ : outputs_; }
+  int Width(TensorId id) const { return graph_.tensors[id].width; }
+  float* Row(TensorId id, int row) const { return base_[id] + static_cast<int64_t>(row) * Width(id); }
+
+  const Graph graph_;
+  const Kernels& kernels_;
+  ThreadPool& pool_;
+  std::vector<Stage> stages_;
+  std::vector<Rope> ropes_;
+
+  // Memory, sized by the graph's largest step.
+  std::vector<std::unique_ptr<Pages>> memory_;
+  std::vector<float*> base_;  // by tensor
+  std::vector<int8_t> q_;     // the one rounded input that is alive at a time
+  std::vector<float> q_scale_;
+  std::vector<int32_t> q_sum_;
+  std::vector<std::vector<float>> rope_tables_;  // by rope: [max_tokens, rotated / 2, 2]
+  std::vector<std::vector<float>> scratch_;      // by thread
+
+  // This step's.
+  int tokens_ = 0, outputs_ = 0;
+  std::vector<TokenRun> runs_;
+  std::vector<std::atomic<int64_t>> next_;  // by stage: the first piece nobody has taken
+};
+
+absl::Status CpuProgram::CheckOp(const Op& op) const {
+  const auto bad = [](absl::string_view what) { return absl::InvalidArgumentError(absl::StrCat("graph: ", what)); };
+  for (const TensorId id : {op.out, op.a, op.b}) {
+    if (id < kNoTensor || id >= static_cast<TensorId>(graph_.tensors.size())) return bad("a tensor is out of range");
+  }
+  switch (op.kind) {
+    case OpKind::kEmbed:
+      if (Weight(op).rows_view.data.empty()) return bad("an embedding was not loaded for it");
+      if (Weight(op).columns != Width(op.out)) return bad("an embedding's width is not its output's");
+      return absl::OkStatus();
+    case OpKind::kMatmul:
+      if (Weight(op).tiles.data() == nullptr) return bad("a matmul's weight was not loaded for it");
+      if (Weight(op).columns != Width(op.a) || Weight(op).rows != Width(op.out)) {
+        return bad("a matmul's weight does not fit its tensors");
+      }
+      return absl::OkStatus();
+    case OpKind::kRmsNorm:
+      if (Weight(op).vector.empty() || Width(op.a) % Weight(op).columns != 0) return bad("a norm's weight does not fit");
+      return absl::OkStatus();
+    case OpKind::kAttention:
+      if (op.attention.heads % op.attention.kv_heads != 0) return bad("heads are no multiple of key heads");
+      if (op.attention.heads / op.attention.kv_heads > kMaxQueries) {
+        return absl::UnimplementedError(absl::StrCat("more than ", kMaxQueries, " query heads a key head"));
+      }
+      return absl::OkStatus();
+    default:
+      return absl::OkStatus();
+  }
+}
+
+void CpuProgram::AddRowStep(RowStep step, Rows domain, bool alone) {
+  if (alone || stages_.empty() || stages_.back().kind != StageKind::kRows || stages_.back().domain != domain) {
+    stages_.push_back({StageKind::kRows, domain});
+  }
+  stages_.back().steps.push_back(step);
+}
+
+void CpuProgram::AddMatmul(const Op& op) {
+  const bool quantized = IsQuantized(Weight(op).type);
+  const Rows domain = graph_.tensors[op.a].rows;
+  const bool joins = !stages_.empty() && stages_.back().kind == StageKind::kMatmul &&
+                     stages_.back().ops[0]->a == op.a && stages_.back().quantized >= quantized;
+  if (!joins) {
+    if (quantized) AddRowStep({nullptr, op.a}, domain, false);
+    stages_.push_back({StageKind::kMatmul, domain});
+    stages_.back().quantized = quantized;
+  }
+  stages_.back().ops.push_back(&op);
+  stages_.back().tiles += TileCount(Weight(op).rows);
+}
+
+// Tensors of one width and one kind of rows share memory when their lives do not meet. Tensors of different widths never
+// do: the threads of one stage are at different rows, and only with one width does a row keep its place.
+void CpuProgram::PlaceTensors() {
+  const int count = static_cast<int>(graph_.tensors.size());
+  std::vector<int> last(count, -1);
+  for (int i = 0; i < static_cast<int>(graph_.ops.size()); ++i) {
+    const Op& op = graph_.ops[i];
+    for (const TensorId id : {op.out, op.a, op.b}) {
+      if (id != kNoTensor) last[id] = i;
+    }
+  }
+  struct Free {
+    TensorSpec spec;
+    float* at;
+  };
+  std::vector<Free> free;
+  base_.assign(count, nullptr);
+  const auto place = [&](TensorId id) {
+    if (id == kNoTensor || base_[id] != nullptr || id == graph_.output) return;
+    const TensorSpec& spec = graph_.tensors[id];
+    for (size_t i = 0; i < free.size(); ++i) {
+      if (free[i].spec.width == spec.width && free[i].spec.rows == spec.rows) {
+        base_[id] = free[i].at;
+        free.erase(free.begin() + i);
+        return;
+      }
+    }
+    const int64_t rows = spec.rows == Rows::kTokens ? graph_.max_tokens : graph_.max_outputs;
+    memory_.push_back(std::make_unique<Pages>(rows * spec.width * sizeof(float)));
+    base_[id] = reinterpret_cast<float*>(memory_.back()->data());
+  };
+  for (const TensorId id : graph_.inputs) place(id);
+  for (int i = 0; i < static_cast<int>(graph_.ops.size()); ++i) {
+    const Op& op = graph_.ops[i];
+    place(op.out);
+    for (const TensorId id : {op.out, op.a, op.b}) {
+      if (id == kNoTensor || last[id] != i || id == graph_.output) continue;
+      free.push_back({graph_.tensors[id], base_[id]});
+      last[id] = -1;  // once, where an operation names it twice
+    }
+  }
+}
+
+absl::Status CpuProgram::Build() {
+  int widest = 0;
+  for (const Op& op : graph_.ops) {
+    RETURN_IF_ERROR(CheckOp(op));
+    RowStep step{&op};
+    switch (op.kind) {
+      case OpKind::kMatmul:
+        AddMatmul(op);
+        widest = std::max(widest, Width(op.a));
+        continue;
+      case OpKind::kAttention:
+        stages_.push_back({StageKind::kAttention, Rows::kTokens});
+        stages_.back().ops.push_back(&op);
+        continue;
+      case OpKind::kStoreKv:
+        AddRowStep(step, Rows::kTokens, false);
+        continue;
+      case OpKind::kRope: {
+        const auto same = [&](const Rope& r) { return SameRope(r.attributes, op.rope); };
+        step.rope = static_cast<int>(std::find_if(ropes_.begin(), ropes_.end(), same) - ropes_.begin());
+        if (step.rope == static_cast<int>(ropes_.size())) {
+          Rope rope{op.rope};
+          for (int i = 0; i < op.rope.rotated / 2; ++i) {
+            rope.frequency.push_back(std::pow(static_cast<double>(op.rope.base), -2.0 * i / op.rope.rotated));
+          }
+          ropes_.push_back(std::move(rope));
+        }
+        AddRowStep(step, graph_.tensors[op.a].rows, false);
+        continue;
+      }
+      default:
+        // Gathering reads other rows than its own: it waits for them all.
+        AddRowStep(step, graph_.tensors[op.out].rows, op.kind == OpKind::kGatherRows);
+    }
+  }
+  PlaceTensors();
+  for (const auto& pages : memory_) {
+    if (pages->data() == nullptr) return absl::ResourceExhaustedError("no memory for activations");
+  }
+  const int64_t rows = std::max(graph_.max_tokens, graph_.max_outputs);
+  q_.resize(rows * widest);
+  q_scale_.resize(rows * widest / kQuantBlock);
+  q_sum_.resize(rows * widest / kQuantBlock);
+  for (const Rope& rope : ropes_) rope_tables_.emplace_back(graph_.max_tokens * rope.attributes.rotated);
+  size_t scratch = 0;
+  for (const Op& op : graph_.ops) {
+    if (op.kind == OpKind::kAttention) scratch = std::max(scratch, AttentionScratch(op.attention.head_dim));
+  }
+  scratch_.assign(pool_.size(), std::vector<float>(scratch));
+  next_ = std::vector<std::atomic<int64_t>>(stages_.size() + 1);
+  return absl::OkStatus();
+}
+
+absl::Status CpuProgram::CheckInput(const StepInput& in, absl::Span<float> out) const {
+  const size_t tokens = in.positions.size();
+  const auto bad = [](auto... what) { return absl::InvalidArgumentError(absl::StrCat("step: ", what...)); };
+  if (tokens > static_cast<size_t>(graph_.max_tokens)) return bad(tokens, " tokens, more than ", graph_.max_tokens);
+  if (in.output_rows.size() > static_cast<size_t>(graph_.max_outputs)) {
+    return bad(in.output_rows.size(), " output rows, more than ", graph_.max_outputs);
+  }
+  if (in.sequences.size() != tokens) return bad("positions and sequences differ in length");
+  if (graph_.vocabulary > 0 && in.token_ids.size() != tokens) return bad("positions and token ids differ in length");
+  for (const int32_t id : in.token_ids) {
+    if (id < 0 || id >= graph_.vocabulary) return bad("token id ", id, " is not below ", graph_.vocabulary);
+  }
+  int blocks = 0;
+  for (const Op& op : graph_.ops) {
+    if (op.kind == OpKind::kAttention) blocks = Kv(op).blocks;
+  }
+  for (size_t t = 0; t < tokens && blocks > 0; ++t) {
+    const int64_t table = static_cast<int64_t>(in.sequences[t]) * in.blocks_per_sequence;
+    const int32_t used = in.positions[t] / kBlockTokens + 1;
+    if (in.positions[t] < 0 || in.sequences[t] < 0 || used > in.blocks_per_sequence ||
+        table + used > static_cast<int64_t>(in.block_tables.size())) {
+      return bad("token ", t, " has no entry in the block tables");
+    }
+    // Of consecutive tokens only the last one's table is new.
+    if (t + 1 < tokens && in.sequences[t + 1] == in.sequences[t] && in.positions[t + 1] > in.positions[t]) continue;
+    for (int32_t i = 0; i < used; ++i) {
+      const int32_t block = in.block_tables[table + i];
+      if (block < 0 || block >= blocks) return bad("block ", block, " is not below ", blocks);
+    }
+  }
+  for (const int32_t row : in.output_rows) {
+    if (row < 0 || row >= static_cast<int32_t>(tokens)) return bad("output row ", row, " is not below ", tokens);
+  }
+  if (in.inputs.size() != graph_.inputs.size()) return bad("the number of inputs is not the graph's");
+  for (size_t i = 0; i < in.inputs.size(); ++i) {
+    if (in.inputs[i].size() != tokens * Width(graph_.inputs[i])) return bad("an input's size is wrong");
+  }
+  const bool by_token = graph_.tensors[graph_.output].rows == Rows::kTokens;
+  const size_t rows = by_token ? tokens : in.output_rows.size();
+  if (out.size() != rows * Width(graph_.output)) return bad("the output's size is wrong");
+  return absl::OkStatus();
+}
+
+void CpuProgram::FindRuns(const StepInput& in) {
+  runs_.clear();
+  for (int t = 0; t < tokens_; ++t) {
+    const bool follows = t > 0 && in.sequences[t] == in.sequences[t - 1] &&
+                         in.positions[t] == in.positions[t - 1] + 1 && runs_.back().count < kAttentionRows;
+    if (follows) {
+      ++runs_.back().count;
+    } else {
+      runs_.push_back({t, 1});
+    }
+  }
+}
+
+absl::Status CpuProgram::Run(const StepInput& input, absl::Span<float> out) {
+  RETURN_IF_ERROR(CheckInput(input, out));
+  tokens_ = static_cast<int>(input.positions.size());
+  outputs_ = static_cast<int>(input.output_rows.size());
+  base_[graph_.output] = out.data();
+  FindRuns(input);
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) {
+    std::memcpy(base_[graph_.inputs[i]], input.inputs[i].data(), input.inputs[i].size() * sizeof(float));
+  }
+  for (std::atomic<int64_t>& next : next_) next.store(0, std::memory_order_relaxed);
+  pool_.Run([&](int thread) { RunThread(input, thread); });
+  return absl::OkStatus();
+}
+
+// fn(i) or fn(begin, end) over the pieces that this thread gets hold of.
+template <typename Fn>
+void TakePieces(std::atomic<int64_t>& next, int64_t count, int64_t piece, Fn fn) {
+  for (int64_t at; (at = next.fetch_add(piece, std::memory_order_relaxed)) < count;) {
+    fn(at, std::min(at + piece, count));
+  }
+}
+
+void CpuProgram::RunThread(const StepInput& input, int thread) {
+  const int64_t threads = pool_.size();
+  TakePieces(next_.back(), ropes_.empty() ? 0 : tokens_, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) FillRopes(input, static_cast<int>(row));
+  });
+  pool_.Barrier();
+  for (size_t s = 0; s < stages_.size(); ++s) {
+    const Stage& stage = stages_[s];
+    switch (stage.kind) {
+      case StageKind::kRows: {
+        const int rows = Count(stage.domain);
+        TakePieces(next_[s], rows, std::clamp<int64_t>(rows / (4 * threads), 1, 16), [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            for (const RowStep& step : stage.steps) RunRowStep(input, step, static_cast<int>(row));
+          }
+        });
+        break;
+      }
+      case StageKind::kMatmul: {
+        const int64_t tiles = Count(stage.domain) > 0 ? stage.tiles : 0;
+        TakePieces(next_[s], tiles, std::clamp<int64_t>(tiles / (8 * threads), 1, 16),
+                   [&](int64_t begin, int64_t end) { RunTiles(stage, begin, end); });
+        break;
+      }
+      case StageKind::kAttention: {
+        const Op& op = *stage.ops[0];
+        const int group = op.attention.heads / op.attention.kv_heads;
+        const int64_t by_key_head = static_cast<int64_t>(runs_.size()) * op.attention.kv_heads;
+        const int heads_per_item = by_key_head < 4 * threads ? 1 : group;
+        TakePieces(next_[s], by_key_head * (group / heads_per_item), 1, [&](int64_t item, int64_t) {
+          RunAttention(input, op, item, heads_per_item, scratch_[thread].data());
+        });
+        break;
+      }
+    }
+    pool_.Barrier();
+  }
+}
+
+void CpuProgram::FillRopes(const StepInput& input, int row) {
+  for (size_t r = 0; r < ropes_.size(); ++r) {
+    const Rope& rope = ropes_[r];
+    float* table = rope_tables_[r].data() + static_cast<int64_t>(row) * rope.attributes.rotated;
+    for (const double frequency : rope.frequency) {
+      const double angle = input.positions[row] * frequency;
+      *table++ = static_cast<float>(std::cos(angle));
+      *table++ = static_cast<float>(std::sin(angle));
+    }
+  }
+}
+
+void CpuProgram::RunRowStep(const StepInput& input, const RowStep& step, int row) {
+  if (step.op == nullptr) {
+    const int64_t width = Width(step.a), at = row * width;
+    kernels_.quantize(Row(step.a, row), static_cast<int>(width), &q_[at], &q_scale_[at / kQuantBlock],
+                      &q_sum_[at / kQuantBlock]);
+    return;
+  }
+  const Op& op = *step.op;
+  switch (op.kind) {
+    case OpKind::kEmbed:
+      DequantizeRow(Weight(op).rows_view, input.token_ids[row], absl::MakeSpan(Row(op.out, row), Width(op.out)));
+      return;
+    case OpKind::kRmsNorm: {
+      const WeightBuffer& weight = Weight(op);
+      const int width = static_cast<int>(weight.columns);
+      for (int at = 0; at < Width(op.a); at += width) {
+        kernels_.rms_norm(Row(op.a, row) + at, weight.vector.data(), width, op.epsilon, Row(op.out, row) + at);
+      }
+      return;
+    }
+    case OpKind::kRope: {
+      const RopeAttributes& rope = op.rope;
+      const float* table = rope_tables_[step.rope].data() + static_cast<int64_t>(row) * rope.rotated;
+      for (int at = 0; at < Width(op.a); at += rope.head_dim) {
+        kernels_.rope(Row(op.a, row) + at, table, rope.rotated / 2, rope.interleaved);
+      }
+      return;
+    }
+    case OpKind::kStoreKv: {
+      const int32_t position = input.positions[row];
+      const int64_t table = static_cast<int64_t>(input.sequences[row]) * input.blocks_per_sequence;
+      kernels_.store_kv(Kv(op).pages, input.block_tables[table + position / kBlockTokens], position % kBlockTokens,
+                        Row(op.a, row), Row(op.b, row));
+      return;
+    }
+    case OpKind::kGate:
+      kernels_.gate(Row(op.a, row), Row(op.b, row), Width(op.out), Row(op.out, row));
+      return;
+    case OpKind::kAdd:
+      kernels_.add(Row(op.a, row), Row(op.b, row), Width(op.out), Row(op.out, row));
+      return;
+    case OpKind::kGatherRows:
+      std::memcpy(Row(op.out, row), Row(op.a, input.output_rows[row]), Width(op.out) * sizeof(float));
+      return;
+    case OpKind::kMatmul:
+    case OpKind::kAttention:
+      return;  // stages of their own
+  }
+}
+
+void CpuProgram::RunTiles(const Stage& stage, int64_t begin, int64_t end) {
+  int64_t first = 0;  // tile of the stage at which the op's tiles start
+  for (const Op* op : stage.ops) {
+    const WeightBuffer& weight = Weight(*op);
+    const int64_t tiles = TileCount(weight.rows);
+    MatmulWork work;
+    work.begin = static_cast<int>(std::max<int64_t>(begin - first, 0));
+    work.end = static_cast<int>(std::min(end - first, tiles));
+    first += tiles;
+    if (work.begin >= work.end) continue;
+    work.tiles = weight.tiles.data();
+    work.tile_bytes = TileBytes(weight.type, weight.columns);
+    work.outputs = static_cast<int>(weight.rows);
+    work.out = base_[op->out];
+    work.stride = Width(op->out);
+    const MatmulInput in{base_[op->a], q_.data(), q_scale_.data(), q_sum_.data(), Count(stage.domain), Width(op->a)};
+    switch (weight.type) {
+      case DType::kF32: kernels_.matmul_f32(in, work); break;
+      case DType::kF16: kernels_.matmul_f16(in, work); break;
+      case DType::kBF16: kernels_.matmul_bf16(in, work); break;
+      case DType::kQ8_0: kernels_.matmul_q8_0(in, work); break;
+      case DType::kQ4_1: kernels_.matmul_q4_1(in, work); break;
+    }
+  }
+}
+
+void CpuProgram::RunAttention(const StepInput& input, const Op& op, int64_t item, int heads_per_item, float* scratch) {
+  const AttentionAttributes& shape = op.attention;
+  const int items_per_run = shape.heads / heads_per_item;
+  // The longest ones first: they are what the others would wait for at the end.
+  const TokenRun& run = runs_[runs_.size() - 1 - item / items_per_run];
+  const int first_head = static_cast<int>(item % items_per_run) * heads_per_item;
+  const int group = shape.heads / shape.kv_heads;
+  AttentionWork work;
+  work.scale = shape.scale;
+  work.stride = Width(op.a);
+  work.first_head = first_head;
+  work.heads = heads_per_item;
+  work.kv_head = first_head / group;
+  work.block_table = input.block_tables.data() +
+                     static_cast<int64_t>(input.sequences[run.first]) * input.blocks_per_sequence;
+  const int rows_at_once = std::max(1, kMaxQueries / heads_per_item);
+  for (int row = 0; row < run.count; row += rows_at_once) {
+    work.q = Row(op.a, run.first + row);
+    work.out = Row(op.out, run.first + row);
+    work.rows = std::min(rows_at_once, run.count - row);
+    work.first_position = input.positions[run.first + row];
+    kernels_.attention(Kv(op).pages, work, scratch);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, const Kernels& kernels, ThreadPool& pool) {
+  auto program = std::make_unique<CpuProgram>(graph, kernels, pool);
+  RETURN_IF_ERROR(program->Build());
+  return program;
+}
+
+}  // namespace spotinference::cpu

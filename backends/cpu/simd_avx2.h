@@ -1,0 +1,101 @@
+// Eight lanes with AVX2, FMA and F16C; a group of sixteen is two parts. See simd_portable.h for what each one means.
+#ifndef BACKENDS_CPU_SIMD_AVX2_H_
+#define BACKENDS_CPU_SIMD_AVX2_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace {
+
+struct Simd {
+  static constexpr int kLanes = 8;
+  using F = __m256;
+  using I = __m256i;
+
+  static F Zero() { return _mm256_setzero_ps(); }
+  static F Set(float x) { return _mm256_set1_ps(x); }
+  static F Load(const float* p) { return _mm256_loadu_ps(p); }
+  static void Store(float* p, F a) { _mm256_storeu_ps(p, a); }
+  static F LoadHalf(const uint16_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static F LoadBfloat(const uint16_t* p) {
+    const I wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  }
+  static void StoreHalf(uint16_t* p, F a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+  }
+  static F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F Add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F Sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F Div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F Max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F Min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F Abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static F ZeroIfLess(F a, F b, F c) { return _mm256_andnot_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ), c); }
+  static F ToFloat(I a) { return _mm256_cvtepi32_ps(a); }
+  static F ScaleByPower(F a, F magic) {
+    const I biased = _mm256_add_epi32(_mm256_castps_si256(magic), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)));
+  }
+  static void StoreInt8(int8_t* p, F a) {
+    const I words = _mm256_cvtps_epi32(a);
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(halves, halves));
+  }
+
+  // Products of a nibble (≤ 15) and an int8 (≤ 127) are summed in pairs to 16 bits, and the 8 pair sums of a block stay
+  // below 8 · 2 · 15 · 127 = 30,480: no saturation, and one widening a block.
+  template <int R>
+  static void DotNibbles(const uint8_t* w, const int8_t* const* q, I* sum) {
+    I pairs[R];
+    for (int r = 0; r < R; ++r) pairs[r] = _mm256_setzero_si256();
+    const I mask = _mm256_set1_epi8(15);
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) {
+      const I bytes = _mm256_loadu_si256(reinterpret_cast<const I*>(w + 64 * g));
+      const I low = _mm256_and_si256(bytes, mask);
+      const I high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        pairs[r] = _mm256_add_epi16(pairs[r], _mm256_maddubs_epi16(low, Broadcast4(q[r] + 4 * g)));
+        pairs[r] = _mm256_add_epi16(pairs[r], _mm256_maddubs_epi16(high, Broadcast4(q[r] + 4 * g + 16)));
+      }
+    }
+    for (int r = 0; r < R; ++r) sum[r] = _mm256_madd_epi16(pairs[r], _mm256_set1_epi16(1));
+  }
+  // |w| · (q with w's sign): a pair sum is at most 2 · 128 · 127 = 32,512, so that each is widened by itself.
+  template <int R>
+  static void DotBytes(const uint8_t* w, const int8_t* const* q, const int32_t* /*q_sum*/, I* sum) {
+    for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+    const I ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; ++g) {
+      const I bytes = _mm256_loadu_si256(reinterpret_cast<const I*>(w + 64 * g));
+      const I magnitude = _mm256_abs_epi8(bytes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const I pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(Broadcast4(q[r] + 4 * g), bytes));
+        sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, ones));
+      }
+    }
+  }
+  static float Sum16(const F* part) {
+    const F eight = _mm256_add_ps(part[0], part[1]);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+
+ private:
+  static I Broadcast4(const int8_t* p) {
+    int32_t word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm256_set1_epi32(word);
+  }
+};
+
+}  // namespace
+
+#endif  // BACKENDS_CPU_SIMD_AVX2_H_

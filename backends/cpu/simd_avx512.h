@@ -1,0 +1,109 @@
+// Sixteen lanes with AVX-512 (F, BW, DQ, VL) and VNNI. See simd_portable.h for what each one means.
+#ifndef BACKENDS_CPU_SIMD_AVX512_H_
+#define BACKENDS_CPU_SIMD_AVX512_H_
+
+#include <cstdint>
+
+#ifdef SPOTINFERENCE_SIMDE  // the same intrinsics in plain C, for a test on a processor without them
+#include "backends/cpu/simde_avx512.h"
+#else
+#include <immintrin.h>
+#endif
+
+namespace {
+
+struct Simd {
+  static constexpr int kLanes = 16;
+  using F = __m512;
+  using I = __m512i;
+
+  static F Zero() { return _mm512_setzero_ps(); }
+  static F Set(float x) { return _mm512_set1_ps(x); }
+  static F Load(const float* p) { return _mm512_loadu_ps(p); }
+  static void Store(float* p, F a) { _mm512_storeu_ps(p, a); }
+  static F LoadHalf(const uint16_t* p) {
+    return Join(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+                _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8))));
+  }
+  static F LoadBfloat(const uint16_t* p) {
+    const I wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+  }
+  static void StoreHalf(uint16_t* p, F a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(Low(a), 0));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(High(a), 0));
+  }
+  static F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F Add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F Sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F Mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F Div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F Max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F Min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F Abs(F a) { return _mm512_abs_ps(a); }
+  static F ZeroIfLess(F a, F b, F c) {
+    return _mm512_mask_mov_ps(c, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), _mm512_setzero_ps());
+  }
+  static F ToFloat(I a) { return _mm512_cvtepi32_ps(a); }
+  static F ScaleByPower(F a, F magic) {
+    const I biased = _mm512_add_epi32(_mm512_castps_si512(magic), _mm512_set1_epi32(127));
+    return _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23)));
+  }
+  static void StoreInt8(int8_t* p, F a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
+  }
+
+  template <int R>
+  static void DotNibbles(const uint8_t* w, const int8_t* const* q, I* sum) {
+    for (int r = 0; r < R; ++r) sum[r] = _mm512_setzero_si512();
+    const I mask = _mm512_set1_epi8(15);
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) {
+      const I bytes = _mm512_loadu_si512(w + 64 * g);
+      const I low = _mm512_and_si512(bytes, mask);
+      const I high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        sum[r] = _mm512_dpbusd_epi32(sum[r], low, Broadcast4(q[r] + 4 * g));
+        sum[r] = _mm512_dpbusd_epi32(sum[r], high, Broadcast4(q[r] + 4 * g + 16));
+      }
+    }
+  }
+  // VNNI wants one side unsigned: Σ (w + 128) · q − 128 · Σ q.
+  template <int R>
+  static void DotBytes(const uint8_t* w, const int8_t* const* q, const int32_t* q_sum, I* sum) {
+    for (int r = 0; r < R; ++r) sum[r] = _mm512_set1_epi32(-128 * q_sum[r]);
+    const I flip = _mm512_set1_epi8(static_cast<char>(0x80));
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; ++g) {
+      const I bytes = _mm512_xor_si512(_mm512_loadu_si512(w + 64 * g), flip);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sum[r] = _mm512_dpbusd_epi32(sum[r], bytes, Broadcast4(q[r] + 4 * g));
+    }
+  }
+  static float Sum16(const F* part) {
+    const __m256 eight = _mm256_add_ps(Low(part[0]), High(part[0]));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+
+ private:
+  static __m256 Low(F a) { return _mm512_castps512_ps256(a); }
+  static __m256 High(F a) {
+    return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+  }
+  static F Join(__m256 low, __m256 high) {
+    return _mm512_castpd_ps(
+        _mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(low)), _mm256_castps_pd(high), 1));
+  }
+  static I Broadcast4(const int8_t* p) {
+    int32_t word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm512_set1_epi32(word);
+  }
+};
+
+}  // namespace
+
+#endif  // BACKENDS_CPU_SIMD_AVX512_H_

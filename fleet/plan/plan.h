@@ -1,0 +1,107 @@
+// The planner: what to do about one model, as a pure function of what is desired, what is observed and the time.
+//
+// The caller applies the actions, plans again until none is left, and then asks again after the next event or at
+// Plan::next, whichever comes first. Nothing here waits, reads a clock or remembers: what must be remembered between two
+// plans is in Wake, which goes in and comes out.
+//
+// All times are Clock::Elapsed().
+#ifndef FLEET_PLAN_PLAN_H_
+#define FLEET_PLAN_PLAN_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "fleet/plan/machine_state.h"
+
+namespace spotinference::fleet {
+
+struct Desired {
+  int min_machines = 0;
+  int max_machines = 1;  // 0: none may run; the planner drains and stops what does
+  absl::Duration wake_cap = absl::Minutes(10);
+  absl::Duration idle_timeout = absl::Minutes(1);
+  absl::Duration linger = absl::Minutes(2);        // of a wake that nobody waits for any more
+  absl::Duration drain_limit = absl::Seconds(30);  // then a draining machine is stopped under its leases
+};
+
+struct Demand {
+  int waiting = 0;
+  // When the last waiter or lease left; meaningful while there is none.
+  absl::Duration idle_since = absl::ZeroDuration();
+};
+
+struct Observation {
+  std::string id;
+  MachineState state = MachineState::kHibernated;
+  absl::Duration since = absl::ZeroDuration();
+  int leases = 0;
+  absl::Duration idle_since = absl::ZeroDuration();  // when its last lease ended
+};
+
+enum class Refusal { kWakeTimeout, kNoCapacity, kBackOff };
+
+// What is remembered of a model's wakes.
+struct Wake {
+  std::optional<absl::Duration> began;  // of the wake under way: all its attempts together
+  int strikes = 0;
+  absl::Duration blocked_until = -absl::InfiniteDuration();  // no attempt before that
+  Refusal blocked_by = Refusal::kBackOff;
+  std::string cause;  // of the last failure, for the client's message
+};
+
+enum class Failure {
+  kCrash,       // a machine died soon after it began to serve
+  kStart,       // a start failed and may succeed when tried again
+  kPermanent,   // a start failed and will fail again: wrong usage, wrong hash, unknown type, too little memory
+  kCapped,      // a wake reached its cap
+  kNoCapacity,  // the provider has no machine
+};
+
+// A start that fails is tried again at once; the second failure in a row, the second capped wake in a row, the fourth
+// quick crash in a row or one permanent failure begins a back-off of 5 s, which doubles with each further failure up to
+// 10 min. No capacity blocks for 5 s and is no fault of the model.
+void RecordFailure(Failure failure, std::string cause, absl::Duration now, Wake& wake);
+
+// A machine that served for `served` was stopped as asked. From 10 s on the model counts as sound.
+void RecordServed(absl::Duration served, Wake& wake);
+
+// The same of a machine that died: a crash within the 10 s is a failure, a later one is replaced with no word.
+void RecordCrash(absl::Duration served, std::string cause, absl::Duration now, Wake& wake);
+
+struct Action {
+  enum class Kind {
+    kLaunch,     // a new machine
+    kRestore,    // a hibernated one
+    kDrain,      // serving → draining
+    kStop,       // → hibernating
+    kTerminate,  // → terminating; to be sure that a lost machine is gone
+    kRefuse,     // every waiter, with `refusal` and `why`
+  };
+  Kind kind = Kind::kLaunch;
+  std::string machine_id;  // of kRestore, kDrain, kStop, kTerminate
+  std::string why;
+  Refusal refusal = Refusal::kBackOff;
+};
+
+struct Plan {
+  std::vector<Action> actions;
+  Wake wake;
+  absl::Duration next = absl::InfiniteDuration();
+};
+
+// Machines are those of the one model. Keeps at most max_machines that are not hibernated, lost ones included, since
+// they may still bill.
+Plan PlanModel(const Desired& desired, const Demand& demand, const std::vector<Observation>& machines, const Wake& wake,
+               absl::Duration now);
+
+// `idle_timeout: auto`, the break-even rule: a machine is kept idle as long as that costs less than a wake would. A wake
+// of w seconds bills w seconds and makes a client wait as long; a client's second is taken to be worth 19 of the
+// machine's. So idling breaks even at 20 w whatever the price is (none included). Held within [1 min, 15 min], since one
+// measured wake says little.
+absl::Duration BreakEvenIdleTimeout(absl::Duration measured_wake);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PLAN_PLAN_H_

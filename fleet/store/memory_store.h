@@ -1,0 +1,52 @@
+// A store in memory that fails when told to. Outlives the controller in tests of a restart.
+#ifndef FLEET_STORE_MEMORY_STORE_H_
+#define FLEET_STORE_MEMORY_STORE_H_
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "fleet/store/store.h"
+
+namespace spotinference::fleet {
+
+class MemoryStore : public Store {
+ public:
+  // Of every write until it is OK again.
+  void FailWith(absl::Status status) { failure_ = std::move(status); }
+  const std::map<int64_t, MachineRecord>& machines() const { return machines_; }
+
+  absl::StatusOr<Contents> Load() override {
+    Contents contents;
+    for (const auto& [serial, machine] : machines_) contents.machines.push_back(machine);
+    contents.next_serial = next_serial_;
+    contents.wakes = wakes_;
+    return contents;
+  }
+  absl::Status Put(const MachineRecord& machine, Sync) override {
+    if (failure_.ok()) {
+      machines_[machine.serial] = machine;
+      next_serial_ = std::max(next_serial_, machine.serial + 1);
+    }
+    return failure_;
+  }
+  absl::Status Remove(int64_t serial) override {
+    if (failure_.ok()) machines_.erase(serial);
+    return failure_;
+  }
+  absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
+    if (failure_.ok()) wakes_[std::string(model)] = measured;
+    return failure_;
+  }
+
+ private:
+  absl::Status failure_;
+  std::map<int64_t, MachineRecord> machines_;
+  std::map<std::string, absl::Duration> wakes_;
+  int64_t next_serial_ = 1;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_STORE_MEMORY_STORE_H_

@@ -1,0 +1,255 @@
+#include "fleet/store/sqlite_store.h"
+
+#include <sqlite3.h>
+
+#include <initializer_list>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr int kApplicationId = 0x53504f54;  // "SPOT"
+constexpr int kSchemaVersion = 1;
+constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
+
+// AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
+constexpr char kSchema[] = R"(
+  BEGIN IMMEDIATE;
+  CREATE TABLE machines (
+    serial INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    model TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    volume TEXT NOT NULL,
+    state TEXT NOT NULL,
+    handle TEXT NOT NULL,
+    address TEXT NOT NULL,
+    numerics_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since_us INTEGER NOT NULL) STRICT;
+  CREATE TABLE wakes (model TEXT PRIMARY KEY, measured_us INTEGER NOT NULL) STRICT;
+  PRAGMA application_id = 1397772116;
+  PRAGMA user_version = 1;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 1, "kSchema spells both out");
+
+using Value = std::variant<int64_t, absl::string_view>;
+
+// One prepared statement, ready to run again and again.
+class Statement {
+ public:
+  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  Statement(Statement&& other) : statement_(std::exchange(other.statement_, nullptr)) {}
+  Statement& operator=(Statement&&) = delete;
+  ~Statement() { sqlite3_finalize(statement_); }
+
+  void Bind(std::initializer_list<Value> values) {
+    sqlite3_reset(statement_);
+    int column = 0;
+    for (const Value& value : values) {
+      ++column;
+      if (const auto* number = std::get_if<int64_t>(&value)) {
+        sqlite3_bind_int64(statement_, column, *number);
+      } else {
+        const auto text = std::get<absl::string_view>(value);
+        sqlite3_bind_text(statement_, column, text.empty() ? "" : text.data(), text.size(), SQLITE_TRANSIENT);
+      }
+    }
+  }
+
+  // SQLITE_ROW, SQLITE_DONE or an error. After a row only Step or Bind may follow.
+  int Step() {
+    const int code = sqlite3_step(statement_);
+    if (code != SQLITE_ROW) sqlite3_reset(statement_);
+    return code;
+  }
+
+  int64_t Number(int column) const { return sqlite3_column_int64(statement_, column); }
+  std::string Text(int column) const {
+    const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return text == nullptr ? "" : std::string(text, sqlite3_column_bytes(statement_, column));
+  }
+
+ private:
+  sqlite3_stmt* statement_;
+};
+
+class SqliteStore : public Store {
+ public:
+  SqliteStore(std::string path, sqlite3* database) : path_(std::move(path)), database_(database) {}
+  ~SqliteStore() override {
+    statements_.clear();
+    sqlite3_close(database_);
+  }
+
+  absl::Status Open() {
+    sqlite3_busy_timeout(database_, kBusyTimeoutMs);
+    // Exclusive: no second gateway, and no shared-memory file. The first read takes the lock.
+    RETURN_IF_ERROR(Execute("PRAGMA locking_mode = EXCLUSIVE"));
+    ASSIGN_OR_RETURN(const int64_t application, ReadNumber("PRAGMA application_id"));
+    ASSIGN_OR_RETURN(const int64_t version, ReadNumber("PRAGMA user_version"));
+    ASSIGN_OR_RETURN(const int64_t tables, ReadNumber("SELECT count(*) FROM sqlite_schema"));
+    const bool fresh = tables == 0 && application == 0 && version == 0;
+    if (!fresh && application != kApplicationId) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path_, " is another program's SQLite file; move it away or choose another data_dir"));
+    }
+    if (!fresh && version != kSchemaVersion) {
+      return absl::FailedPreconditionError(absl::StrCat(path_, " has schema version ", version, "; this build reads version ",
+                                                        kSchemaVersion, ": use the build that wrote it"));
+    }
+    ASSIGN_OR_RETURN(const std::string check, ReadText("PRAGMA quick_check(1)"));
+    if (check != "ok") return Damaged(check);
+    RETURN_IF_ERROR(Execute("PRAGMA journal_mode = WAL"));
+    RETURN_IF_ERROR(Execute("PRAGMA synchronous = FULL"));
+    if (fresh) RETURN_IF_ERROR(Execute(kSchema));
+    return Prepare();
+  }
+
+  absl::StatusOr<Contents> Load() override {
+    Contents contents;
+    ASSIGN_OR_RETURN(Statement machines, Compile("SELECT * FROM machines ORDER BY serial"));
+    int code;
+    while ((code = machines.Step()) == SQLITE_ROW) {
+      MachineRecord record = {.serial = machines.Number(0),
+                              .id = machines.Text(1),
+                              .model = machines.Text(2),
+                              .provider = machines.Text(3),
+                              .volume = machines.Text(4),
+                              .handle = machines.Text(6),
+                              .address = machines.Text(7),
+                              .numerics_id = machines.Text(8),
+                              .reason = machines.Text(9),
+                              .since = absl::FromUnixMicros(machines.Number(10))};
+      const std::optional<MachineState> state = ParseMachineState(machines.Text(5));
+      if (!state.has_value()) return Damaged(absl::StrCat("machine ", record.id, " has state '", machines.Text(5), "'"));
+      record.state = *state;
+      contents.machines.push_back(std::move(record));
+    }
+    if (code != SQLITE_DONE) return Error(code);
+    ASSIGN_OR_RETURN(Statement wakes, Compile("SELECT model, measured_us FROM wakes"));
+    while ((code = wakes.Step()) == SQLITE_ROW) contents.wakes[wakes.Text(0)] = absl::Microseconds(wakes.Number(1));
+    if (code != SQLITE_DONE) return Error(code);
+    ASSIGN_OR_RETURN(const int64_t last,
+                     ReadNumber("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'machines'"));
+    contents.next_serial = last + 1;
+    return contents;
+  }
+
+  absl::Status Put(const MachineRecord& machine, Sync sync) override {
+    return Write(kPut, sync,
+                 {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
+                  MachineStateName(machine.state), machine.handle, machine.address, machine.numerics_id, machine.reason,
+                  absl::ToUnixMicros(machine.since)});
+  }
+
+  absl::Status Remove(int64_t serial) override { return Write(kRemove, Sync::kOrdered, {serial}); }
+
+  absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
+    return Write(kPutWake, Sync::kOrdered, {model, absl::ToInt64Microseconds(measured)});
+  }
+
+ private:
+  enum Id { kPut, kRemove, kPutWake };
+
+  absl::Status Prepare() {
+    for (const char* sql : {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
+                            "state = excluded.state, handle = excluded.handle, address = excluded.address, "
+                            "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = excluded.since_us",
+                            "DELETE FROM machines WHERE serial = ?",
+                            "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
+                            "measured_us = excluded.measured_us"}) {
+      ASSIGN_OR_RETURN(Statement statement, Compile(sql));
+      statements_.push_back(std::move(statement));
+    }
+    return absl::OkStatus();
+  }
+
+  // In WAL mode NORMAL appends without a sync, FULL syncs all that was appended.
+  absl::Status Write(Id id, Sync sync, std::initializer_list<Value> values) {
+    if (sync != sync_) {
+      RETURN_IF_ERROR(Execute(sync == Sync::kDurable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+      sync_ = sync;
+    }
+    statements_[id].Bind(values);
+    const int code = statements_[id].Step();
+    return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
+
+  absl::Status Execute(const char* sql) {
+    const int code = sqlite3_exec(database_, sql, nullptr, nullptr, nullptr);
+    if (code == SQLITE_OK) return absl::OkStatus();
+    const absl::Status error = Error(code);
+    if (sqlite3_get_autocommit(database_) == 0) sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+    return error;
+  }
+
+  absl::StatusOr<Statement> Compile(const char* sql) {
+    sqlite3_stmt* statement = nullptr;
+    const int code = sqlite3_prepare_v2(database_, sql, -1, &statement, nullptr);
+    if (code != SQLITE_OK) return Error(code);
+    return Statement(statement);
+  }
+
+  absl::StatusOr<std::string> ReadText(const char* sql) {
+    ASSIGN_OR_RETURN(Statement statement, Compile(sql));
+    const int code = statement.Step();
+    if (code != SQLITE_ROW) return Error(code);
+    return statement.Text(0);
+  }
+
+  absl::StatusOr<int64_t> ReadNumber(const char* sql) {
+    ASSIGN_OR_RETURN(Statement statement, Compile(sql));
+    const int code = statement.Step();
+    if (code != SQLITE_ROW) return Error(code);
+    return statement.Number(0);
+  }
+
+  absl::Status Damaged(absl::string_view how) const {
+    return absl::DataLossError(absl::StrCat(path_, " is damaged (", how, "); move it away to start with an empty one"));
+  }
+
+  absl::Status Error(int code) const {
+    const char* const what = sqlite3_errmsg(database_);
+    switch (code & 0xff) {
+      case SQLITE_BUSY:
+      case SQLITE_LOCKED:
+        return absl::UnavailableError(
+            absl::StrCat(path_, " is in use by another process; stop that one or choose another data_dir"));
+      case SQLITE_NOTADB:
+      case SQLITE_CORRUPT:
+        return Damaged(what);
+      case SQLITE_FULL:
+        return absl::ResourceExhaustedError(absl::StrCat("no space left to write ", path_));
+      default:
+        return absl::InternalError(absl::StrCat(path_, ": ", what));
+    }
+  }
+
+  const std::string path_;
+  sqlite3* const database_;
+  std::vector<Statement> statements_;  // by Id
+  Sync sync_ = Sync::kDurable;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path) {
+  sqlite3* database = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  if (code != SQLITE_OK) {
+    const absl::Status error = absl::UnavailableError(absl::StrCat("cannot open ", path, ": ", sqlite3_errstr(code)));
+    sqlite3_close(database);
+    return error;
+  }
+  auto store = std::make_unique<SqliteStore>(path, database);
+  RETURN_IF_ERROR(store->Open());
+  return store;
+}
+
+}  // namespace spotinference::fleet

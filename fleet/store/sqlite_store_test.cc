@@ -1,0 +1,161 @@
+#include "fleet/store/sqlite_store.h"
+
+#include <sqlite3.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+class SqliteStoreTest : public testing::Test {
+ protected:
+  SqliteStoreTest() {
+    path_ = testing::TempDir() + "/" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".sqlite";
+    for (const char* end : {"", "-wal", "-shm", "-journal"}) std::filesystem::remove(path_ + end);
+  }
+
+  std::unique_ptr<Store> Open() {
+    auto store = OpenSqliteStore(path_);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  }
+
+  std::string Bytes() const {
+    std::ifstream file(path_, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+
+  void WriteBytes(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
+
+  std::string path_;
+};
+
+MachineRecord Record(int64_t serial) {
+  return {.serial = serial,
+          .id = "m-" + std::to_string(serial),
+          .model = "m",
+          .provider = "local",
+          .volume = "m",
+          .state = MachineState::kServing,
+          .handle = "pid=1",
+          .address = "127.0.0.1:1",
+          .numerics_id = "n",
+          .reason = "it's \"wanted\"; --",
+          .since = absl::FromUnixMicros(1767225600123456)};
+}
+
+TEST_F(SqliteStoreTest, KeepsMachinesAndWakesAndNeverGivesASerialTwice) {
+  {
+    auto store = Open();
+    EXPECT_EQ(store->Load()->next_serial, 1);
+    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable).ok());
+    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable).ok());
+    MachineRecord changed = Record(1);
+    changed.state = MachineState::kHibernated;
+    changed.handle = "";
+    ASSERT_TRUE(store->Put(changed, Store::Sync::kOrdered).ok());
+    ASSERT_TRUE(store->Remove(2).ok());
+    ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(250)).ok());
+    ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(300)).ok());
+  }
+  auto store = Open();
+  const auto contents = store->Load();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  ASSERT_EQ(contents->machines.size(), 1);
+  const MachineRecord& machine = contents->machines[0];
+  EXPECT_EQ(machine.serial, 1);
+  EXPECT_EQ(machine.id, "m-1");
+  EXPECT_EQ(machine.volume, "m");
+  EXPECT_EQ(machine.state, MachineState::kHibernated);
+  EXPECT_EQ(machine.handle, "");
+  EXPECT_EQ(machine.address, "127.0.0.1:1");
+  EXPECT_EQ(machine.numerics_id, "n");
+  EXPECT_EQ(machine.reason, Record(1).reason);
+  EXPECT_EQ(machine.since, Record(1).since);
+  EXPECT_EQ(contents->next_serial, 3);
+  EXPECT_EQ(contents->wakes.at("m"), absl::Milliseconds(300));
+}
+
+TEST_F(SqliteStoreTest, ASecondOwnerIsTold) {
+  auto store = Open();
+  const auto second = OpenSqliteStore(path_);
+  EXPECT_TRUE(absl::IsUnavailable(second.status())) << second.status();
+  EXPECT_TRUE(absl::StrContains(second.status().message(), path_ + " is in use"));
+}
+
+TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsTold) {
+  const std::string bytes(5000, 'x');
+  WriteBytes(bytes);
+  const auto store = OpenSqliteStore(path_);
+  EXPECT_TRUE(absl::IsDataLoss(store.status())) << store.status();
+  EXPECT_EQ(Bytes(), bytes);
+}
+
+TEST_F(SqliteStoreTest, ADamagedFileIsTold) {
+  {
+    auto store = Open();
+    for (int serial = 1; serial <= 200; ++serial) {
+      ASSERT_TRUE(store->Put(Record(serial), Store::Sync::kOrdered).ok());
+    }
+  }
+  std::string bytes = Bytes();
+  ASSERT_GT(bytes.size(), 4 * 4096);
+  // Page 1 has the schema and stays; the others lose their headers.
+  for (size_t page = 4096; page < bytes.size(); page += 4096) bytes.replace(page, 64, 64, '\xff');
+  WriteBytes(bytes);
+  const auto store = OpenSqliteStore(path_);
+  EXPECT_TRUE(absl::IsDataLoss(store.status())) << store.status();
+}
+
+TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "CREATE TABLE notes (text)", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  const std::string bytes = Bytes();
+  const auto foreign = OpenSqliteStore(path_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(foreign.status())) << foreign.status();
+  EXPECT_EQ(Bytes(), bytes);
+
+  std::filesystem::remove(path_);
+  Open().reset();
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 2", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  const auto newer = OpenSqliteStore(path_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 2"));
+}
+
+TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsTold) {
+  const auto store = OpenSqliteStore(testing::TempDir() + "/none/fleet.sqlite");
+  EXPECT_TRUE(absl::StrContains(store.status().message(), "/none/fleet.sqlite")) << store.status();
+}
+
+TEST_F(SqliteStoreTest, AWriteThatFailsIsAnErrorAndLeavesNothingHalfDone) {
+  auto store = Open();
+  ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable).ok());
+  // A limit on the size of files stands in for a full disk.
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit old_limit;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  const rlimit limit = {std::filesystem::file_size(path_ + "-wal"), old_limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const absl::Status failed = store->Put(Record(2), Store::Sync::kDurable);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  EXPECT_FALSE(failed.ok());
+  EXPECT_TRUE(absl::StrContains(failed.message(), path_)) << failed;
+  EXPECT_EQ(store->Load()->machines.size(), 1);
+  EXPECT_TRUE(store->Put(Record(2), Store::Sync::kDurable).ok());
+  EXPECT_EQ(store->Load()->machines.size(), 2);
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

@@ -1,0 +1,56 @@
+// What the fleet must not forget: which machines there are. One process has a store at a time.
+#ifndef FLEET_STORE_STORE_H_
+#define FLEET_STORE_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "fleet/plan/machine_state.h"
+
+namespace spotinference::fleet {
+
+// The token of the machine is not among it: that stays with the provider.
+struct MachineRecord {
+  int64_t serial = 0;  // never given twice
+  std::string id;      // made of model and serial
+  std::string model;
+  std::string provider;
+  std::string volume;
+  MachineState state = MachineState::kLaunching;
+  std::string handle;   // the provider's
+  std::string address;  // where it served
+  std::string numerics_id;
+  std::string reason;   // of the state, for people
+  absl::Time since;     // in this state
+};
+
+// Called by one thread at a time. An error means that nothing was written.
+class Store {
+ public:
+  struct Contents {
+    std::vector<MachineRecord> machines;  // by serial
+    int64_t next_serial = 1;
+    std::map<std::string, absl::Duration> wakes;  // measured, by model
+  };
+
+  // kDurable survives a crash of the computer: for a write that precedes a side effect which would outlive that.
+  // kOrdered survives the end of the process, and a crash of the computer whenever a later kDurable does.
+  enum class Sync { kDurable, kOrdered };
+
+  virtual ~Store() = default;
+
+  virtual absl::StatusOr<Contents> Load() = 0;
+  virtual absl::Status Put(const MachineRecord& machine, Sync sync) = 0;  // new, or in place of the same serial
+  virtual absl::Status Remove(int64_t serial) = 0;                        // kOrdered
+  virtual absl::Status PutWake(absl::string_view model, absl::Duration measured) = 0;  // kOrdered
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_STORE_STORE_H_
