@@ -60,7 +60,9 @@ struct Simd {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         pairs[r] = _mm256_add_epi16(pairs[r], _mm256_maddubs_epi16(low, Broadcast4(q[r] + 4 * g)));
+        Pin(pairs[r]);
         pairs[r] = _mm256_add_epi16(pairs[r], _mm256_maddubs_epi16(high, Broadcast4(q[r] + 4 * g + 16)));
+        Pin(pairs[r]);
       }
     }
     for (int r = 0; r < R; ++r) sum[r] = _mm256_madd_epi16(pairs[r], _mm256_set1_epi16(1));
@@ -78,6 +80,7 @@ struct Simd {
       for (int r = 0; r < R; ++r) {
         const I pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(Broadcast4(q[r] + 4 * g), bytes));
         sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, ones));
+        Pin(sum[r]);
       }
     }
   }
@@ -89,6 +92,8 @@ struct Simd {
   }
 
  private:
+  // Left alone, GCC 12 gathers all products of a block before it adds the first, and spills two of three to the stack.
+  static void Pin(I& a) { asm("" : "+x"(a)); }
   static I Broadcast4(const int8_t* p) {
     int32_t word;
     __builtin_memcpy(&word, p, 4);
