@@ -27,8 +27,8 @@ BlockHash Sha256(const Bytes& bytes) {
 
 }  // namespace
 
-BlockHash RootHash(absl::string_view model_hash, absl::string_view numerics_id, int32_t block_tokens,
-                   absl::string_view cache_salt) {
+BlockHash RootHash(absl::string_view model_hash, absl::string_view numerics_id,
+                   int32_t block_tokens, absl::string_view cache_salt) {
   Bytes bytes;
   AppendField("spotinference kv 1", bytes);
   AppendField(model_hash, bytes);

@@ -19,7 +19,8 @@ KvCache::KvCache(Options options) : options_(std::move(options)) {
 }
 
 KvSequence KvCache::Open(absl::string_view cache_salt) const {
-  return KvSequence(RootHash(options_.model_hash, options_.numerics_id, options_.block_tokens, cache_salt));
+  return KvSequence(
+      RootHash(options_.model_hash, options_.numerics_id, options_.block_tokens, cache_salt));
 }
 
 int32_t KvCache::Extend(KvSequence& sequence, absl::Span<const uint32_t> ids) {
@@ -48,14 +49,16 @@ void KvCache::Publish(KvSequence& sequence, absl::Span<const uint32_t> ids) {
   const size_t full_blocks = ids.size() / block_tokens();
   CHECK_LE(full_blocks, sequence.blocks_.size()) << "more tokens computed than there was room for";
   while (sequence.published_ < full_blocks) {
-    const auto own_ids = ids.subspan(size_t{1} * sequence.published_ * block_tokens(), block_tokens());
+    const auto own_ids =
+        ids.subspan(size_t{1} * sequence.published_ * block_tokens(), block_tokens());
     const BlockHash hash = ChildHash(LastHash(sequence), own_ids);
     int32_t& own = sequence.blocks_[sequence.published_];
     const auto [entry, inserted] = index_.try_emplace(hash, own);
     if (inserted) {
       blocks_[own].published = true;
       blocks_[own].hash = hash;
-      blocks_[own].parent = sequence.published_ == 0 ? kNone : sequence.blocks_[sequence.published_ - 1];
+      blocks_[own].parent =
+          sequence.published_ == 0 ? kNone : sequence.blocks_[sequence.published_ - 1];
     } else {
       Hold(entry->second);
       LetGo(std::exchange(own, entry->second));
@@ -78,7 +81,8 @@ void KvCache::Release(KvSequence& sequence) {
 }
 
 const BlockHash& KvCache::LastHash(const KvSequence& sequence) const {
-  return sequence.published_ == 0 ? sequence.root_ : blocks_[sequence.blocks_[sequence.published_ - 1]].hash;
+  return sequence.published_ == 0 ? sequence.root_
+                                  : blocks_[sequence.blocks_[sequence.published_ - 1]].hash;
 }
 
 void KvCache::Hold(int32_t block) {
@@ -130,17 +134,22 @@ absl::Status KvCache::Verify(absl::Span<const KvSequence* const> sequences) cons
       const int32_t block = sequence->blocks_[i];
       ++references[block];
       if (blocks_[block].published != (i < sequence->published_)) {
-        return absl::InternalError(absl::StrCat("block ", block, " at ", i, " of a table with ", sequence->published_,
-                                                " published blocks has published=", blocks_[block].published));
+        return absl::InternalError(
+            absl::StrCat("block ", block, " at ", i, " of a table with ", sequence->published_,
+                         " published blocks has published=", blocks_[block].published));
       }
-      if (blocks_[block].published && blocks_[block].parent != (i == 0 ? kNone : sequence->blocks_[i - 1])) {
-        return absl::InternalError(absl::StrCat("block ", block, " does not follow its parent ", blocks_[block].parent));
+      if (blocks_[block].published &&
+          blocks_[block].parent != (i == 0 ? kNone : sequence->blocks_[i - 1])) {
+        return absl::InternalError(
+            absl::StrCat("block ", block, " does not follow its parent ", blocks_[block].parent));
       }
     }
   }
   std::vector<int32_t> evicted_at(blocks_.size(), kNone);  // kNone: not cached
   int32_t cached = 0;
-  for (int32_t block = oldest_; block != kNone; block = blocks_[block].newer) evicted_at[block] = cached++;
+  for (int32_t block = oldest_; block != kNone; block = blocks_[block].newer) {
+    evicted_at[block] = cached++;
+  }
   std::vector<bool> is_free(blocks_.size());
   for (const int32_t block : free_) is_free[block] = true;
   size_t published = 0;
@@ -155,15 +164,18 @@ absl::Status KvCache::Verify(absl::Span<const KvSequence* const> sequences) cons
          (evicted_at[b.parent] == kNone || evicted_at[b.parent] > evicted_at[block]));
     if (b.references != references[block] || (b.references > 0) + is_cached + is_free[block] != 1 ||
         (is_cached && !b.published) || (is_free[block] && b.published) || !parent_safe ||
-        (b.published && (name == index_.end() || name->second != block)) || (b.references > 1 && !b.published)) {
-      return absl::InternalError(absl::StrCat("block ", block, ": references ", b.references, ", counted ",
-                                              references[block], ", published ", b.published, ", cached ", is_cached,
-                                              ", free ", is_free[block], ", parent ", b.parent));
+        (b.published && (name == index_.end() || name->second != block)) ||
+        (b.references > 1 && !b.published)) {
+      return absl::InternalError(absl::StrCat("block ", block, ": references ", b.references,
+                                              ", counted ", references[block], ", published ",
+                                              b.published, ", cached ", is_cached, ", free ",
+                                              is_free[block], ", parent ", b.parent));
     }
   }
   if (cached != cached_ || published != index_.size()) {
-    return absl::InternalError(absl::StrCat(cached, " blocks cached, counted as ", cached_, "; ", published,
-                                            " published, ", index_.size(), " in the index"));
+    return absl::InternalError(absl::StrCat(cached, " blocks cached, counted as ", cached_, "; ",
+                                            published, " published, ", index_.size(),
+                                            " in the index"));
   }
   return absl::OkStatus();
 }

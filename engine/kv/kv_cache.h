@@ -1,15 +1,19 @@
-// Who holds which block of KV. Bookkeeping only: the bytes live in the device, and a block is a number here.
+// Who holds which block of KV. Bookkeeping only: the bytes live in the device, and a block is a
+// number here.
 //
-// A block has room for `block_tokens` tokens. Sequences hold blocks by reference. A full block whose tokens have been
-// computed is published: it gets its chain hash as a name (block_hash.h), is never written again, and can be held by
-// any sequence with the same ids before it. A published block that nobody holds stays cached until its place is needed.
+// A block has room for `block_tokens` tokens. Sequences hold blocks by reference. A full block
+// whose tokens have been computed is published: it gets its chain hash as a name (block_hash.h), is
+// never written again, and can be held by any sequence with the same ids before it. A published
+// block that nobody holds stays cached until its place is needed.
 //
-// What is cached is evicted oldest first, and that is always a leaf. A sequence holds its published blocks from the
-// first one on without a gap, each of them the very block the index names (Publish sees to it), and lets go of the last
-// one first. So a parent is held at least as often as its child and becomes cached after it: when a block is evicted,
-// none of its children is left. Nothing in the index is ever out of reach.
+// What is cached is evicted oldest first, and that is always a leaf. A sequence holds its published
+// blocks from the first one on without a gap, each of them the very block the index names (Publish
+// sees to it), and lets go of the last one first. So a parent is held at least as often as its
+// child and becomes cached after it: when a block is evicted, none of its children is left. Nothing
+// in the index is ever out of reach.
 //
-// A checkpoint needs no more than this: a published block is immutable and its name says everything about its bytes.
+// A checkpoint needs no more than this: a published block is immutable and its name says everything
+// about its bytes.
 //
 // One thread at a time (the engine thread).
 #ifndef ENGINE_KV_KV_CACHE_H_
@@ -27,13 +31,15 @@
 
 namespace spotinference {
 
-// What one sequence holds. Made by KvCache::Open; must be given back by KvCache::Release, not just destroyed.
+// What one sequence holds. Made by KvCache::Open; must be given back by KvCache::Release, not just
+// destroyed.
 class KvSequence {
  public:
   KvSequence(KvSequence&&) = default;
   KvSequence& operator=(KvSequence&&) = default;
 
-  // The block of token t is block_table()[t / block_tokens]. Valid until the next call that changes the sequence.
+  // The block of token t is block_table()[t / block_tokens]. Valid until the next call that changes
+  // the sequence.
   absl::Span<const int32_t> block_table() const { return blocks_; }
 
  private:
@@ -61,20 +67,23 @@ class KvCache {
   // A sequence that holds nothing yet.
   KvSequence Open(absl::string_view cache_salt) const;
 
-  // Takes the cached or shared blocks that continue what `sequence` holds, at most as many as `ids` fills, where `ids`
-  // are all ids of the sequence that may come from the cache. Takes nothing when the sequence is in the middle of a block
-  // of its own. Returns the number of tokens in published blocks that the sequence holds now.
+  // Takes the cached or shared blocks that continue what `sequence` holds, at most as many as `ids`
+  // fills, where `ids` are all ids of the sequence that may come from the cache. Takes nothing when
+  // the sequence is in the middle of a block of its own. Returns the number of tokens in published
+  // blocks that the sequence holds now.
   int32_t Extend(KvSequence& sequence, absl::Span<const uint32_t> ids);
 
-  // Adds blocks until there is room for `tokens`, evicting cached ones, or until no block is to be had. Returns the
-  // tokens there is room for.
+  // Adds blocks until there is room for `tokens`, evicting cached ones, or until no block is to be
+  // had. Returns the tokens there is room for.
   int32_t Reserve(KvSequence& sequence, int32_t tokens);
 
-  // The step that computed `ids`, the first ids of the sequence, has run: publishes the blocks they fill. Where another
-  // sequence published the same block meanwhile, that one takes the place of this sequence's own, whose bytes are equal.
+  // The step that computed `ids`, the first ids of the sequence, has run: publishes the blocks they
+  // fill. Where another sequence published the same block meanwhile, that one takes the place of
+  // this sequence's own, whose bytes are equal.
   void Publish(KvSequence& sequence, absl::Span<const uint32_t> ids);
 
-  // Lets go of the last block of a sequence that holds one. Returns the tokens there is still room for.
+  // Lets go of the last block of a sequence that holds one. Returns the tokens there is still room
+  // for.
   int32_t DropLast(KvSequence& sequence);
 
   // Lets go of everything.
@@ -82,8 +91,9 @@ class KvCache {
 
   int32_t block_tokens() const { return options_.block_tokens; }
   int32_t total() const { return options_.blocks; }
-  int32_t used() const { return options_.blocks - cached_ - static_cast<int32_t>(free_.size()); }  // held by a sequence
-  int32_t cached() const { return cached_; }  // published and held by no one
+  // Of these: held by a sequence; published and held by no one. The rest is free.
+  int32_t used() const { return total() - cached_ - static_cast<int32_t>(free_.size()); }
+  int32_t cached() const { return cached_; }
 
   // For tests: how many sequences hold the block, and whether it may still be written.
   int32_t references(int32_t block) const { return blocks_[block].references; }

@@ -21,7 +21,8 @@ std::vector<uint32_t> Ids(int n, uint32_t first = 0) {
 }
 
 std::string Hex(const BlockHash& hash) {
-  return absl::BytesToHexString({reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size()});
+  return absl::BytesToHexString(
+      {reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size()});
 }
 
 class KvCacheTest : public ::testing::Test {
@@ -40,11 +41,13 @@ class KvCacheTest : public ::testing::Test {
 
 // Expected values from Python's hashlib over the bytes that block_hash.h describes:
 //   root = sha256(field(b"spotinference kv 1") + field(b"m") + field(b"n") + u32(4) + field(b"s"))
-//   child = sha256(root + u32(1) + u32(2) + u32(3) + u32(0xfffffffe)); field(b) = u32(len(b)) + b; u32 little-endian
+//   child = sha256(root + u32(1) + u32(2) + u32(3) + u32(0xfffffffe)); field(b) = u32(len(b)) + b;
+//   u32 little-endian
 TEST(BlockHashTest, IsSha256OfTheDocumentedBytes) {
   const BlockHash root = RootHash("m", "n", 4, "s");
   EXPECT_EQ(Hex(root), "f2a5b745983188fadefb9bf1f4d7df40675e2b23e4463bd49a1ef280793dafbd");
-  EXPECT_EQ(Hex(ChildHash(root, {1, 2, 3, 0xfffffffe})), "dd817a4c5a227bac67cb9db6e3f7acb2159c467853b91cff3ddd1856c2723239");
+  EXPECT_EQ(Hex(ChildHash(root, {1, 2, 3, 0xfffffffe})),
+            "dd817a4c5a227bac67cb9db6e3f7acb2159c467853b91cff3ddd1856c2723239");
 }
 
 TEST(BlockHashTest, FieldsDoNotRunIntoEachOther) {
@@ -166,8 +169,9 @@ TEST(KvCacheSimulationTest, HoldsItsInvariantsUnderRandomUse) {
           break;
         case 1:
         case 2:
-          one.computed = std::max(one.computed, std::min<int32_t>(cache.Reserve(one.kv, 1 + random() % one.ids.size()),
-                                                                  one.ids.size()));
+          one.computed = std::max(
+              one.computed, std::min<int32_t>(cache.Reserve(one.kv, 1 + random() % one.ids.size()),
+                                              one.ids.size()));
           cache.Publish(one.kv, absl::MakeSpan(one.ids).first(one.computed));
           break;
         case 3:
@@ -181,7 +185,8 @@ TEST(KvCacheSimulationTest, HoldsItsInvariantsUnderRandomUse) {
       }
       std::vector<const KvSequence*> holders;
       for (const Live& each : live) holders.push_back(&each.kv);
-      ASSERT_TRUE(cache.Verify(holders).ok()) << "seed " << seed << " step " << step << ": " << cache.Verify(holders);
+      ASSERT_TRUE(cache.Verify(holders).ok())
+          << "seed " << seed << " step " << step << ": " << cache.Verify(holders);
     }
     for (Live& each : live) cache.Release(each.kv);
     EXPECT_EQ(cache.used(), 0);

@@ -1,5 +1,6 @@
-// exp and log made of additions, multiplications and divisions only: the same bits on every machine, where the C
-// library's differ by version and by processor. What is sampled must not depend on either.
+// exp and log made of additions, multiplications and divisions only: the same bits on every
+// machine, where the C library's differ by version and by processor. What is sampled must not
+// depend on either.
 #ifndef ENGINE_SAMPLE_EXP_LOG_H_
 #define ENGINE_SAMPLE_EXP_LOG_H_
 
@@ -8,14 +9,14 @@
 
 namespace spotinference {
 
-// e^x for x <= 0, within 3e-7 of the value, relatively. Below -87, where floats soon end, e^-87 = 1.6e-38: beside a 1, any
-// number of these that fits in memory adds up to nothing. Free of branches.
+// e^x for x <= 0, within 3e-7 of the value, relatively. Below -87, where floats soon end, it stays
+// at 1.6e-38: beside a 1, as many of these as fit in memory add up to nothing. Free of branches.
 //
-// x = n ln2 + r with |r| <= ln2 / 2; e^r by its Taylor series to r^7, whose rest is below (ln2 / 2)^8 / 8! = 5.2e-9.
-// ln2 is split (Cody and Waite) so that n times its high part is exact.
+// x = n ln2 + r with |r| <= ln2 / 2; e^r by its Taylor series to r^7, whose rest is below
+// (ln2 / 2)^8 / 8! = 5.2e-9. ln2 is split (Cody and Waite) so that n times its high part is exact.
 inline float ExpOfNegative(float x) {
   const float clamped = x < -87.0f ? -87.0f : x;
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+  constexpr float kRound = 0x1.8p23f;  // adding it rounds to an integer, in the low bits
   const float shifted = clamped * 1.44269504f + kRound;
   const float n = shifted - kRound;
   const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
@@ -32,10 +33,11 @@ inline float ExpOfNegative(float x) {
   return p * std::bit_cast<float>(exponent);
 }
 
-// Natural logarithm of a normal x > 0, within 4e-16 of it, relatively or absolutely, whichever is larger.
+// Natural logarithm of a normal x > 0, within 4e-16 of it, relatively or absolutely, whichever is
+// larger.
 //
-// x = 2^n m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1), |s| < 0.1716. The rest of the
-// series after s^19 is below 2 s^21 / 21 / (1 - s^2) = 8.5e-18.
+// x = 2^n m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1), and
+// |s| < 0.1716. The rest of the series after s^19 is below 2 s^21 / 21 / (1 - s^2) = 8.5e-18.
 inline double Log(double x) {
   const uint64_t bits = std::bit_cast<uint64_t>(x);
   constexpr uint64_t kSqrtHalf = 0x3fe6a09e667f3bcd;  // the bits of sqrt(1/2)

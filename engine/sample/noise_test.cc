@@ -15,11 +15,13 @@ using ::testing::ElementsAre;
 
 // The known answers that the authors publish with Random123 (kat_vectors, "philox4x32 10").
 TEST(PhiloxTest, KnownAnswers) {
-  EXPECT_THAT(Philox4x32({0, 0, 0, 0}, {0, 0}), ElementsAre(0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8));
+  EXPECT_THAT(Philox4x32({0, 0, 0, 0}, {0, 0}),
+              ElementsAre(0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8));
   EXPECT_THAT(Philox4x32({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
               ElementsAre(0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd));
-  EXPECT_THAT(Philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
-              ElementsAre(0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1));
+  EXPECT_THAT(
+      Philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+      ElementsAre(0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1));
 }
 
 TEST(NoiseTest, ABlockHoldsTheBitsOfItsIds) {
@@ -41,7 +43,8 @@ TEST(NoiseTest, EachArgumentMatters) {
 }
 
 TEST(NoiseTest, IsGumbelDistributed) {
-  // Kolmogorov-Smirnov in 64 equally likely cells: the distance of n samples exceeds 1.95 / sqrt(n) once in a thousand.
+  // Kolmogorov-Smirnov in 64 equally likely cells: the distance of n samples exceeds 1.95 / sqrt(n)
+  // once in a thousand.
   constexpr int kSamples = 200000;
   constexpr int kCells = 64;
   int cells[kCells] = {};
@@ -63,9 +66,12 @@ TEST(NoiseTest, IsWithinItsBounds) {
   EXPECT_NEAR(Noise::Gumbel(0), -std::log(33 * std::log(2)), 1e-14);
   const auto check = [](uint32_t bits) {
     ASSERT_GE(Noise::GumbelBound(bits), Noise::Gumbel(bits) + 1e-5) << bits;
-    ASSERT_LE(Noise::GumbelBound(bits), std::max(0.0, Noise::Gumbel(bits)) + 1.2) << bits << ": of no use";
+    ASSERT_LE(Noise::GumbelBound(bits), std::max(0.0, Noise::Gumbel(bits)) + 1.2)
+        << bits << ": of no use";
   };
-  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4093) check(static_cast<uint32_t>(bits));
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4093) {
+    check(static_cast<uint32_t>(bits));
+  }
   for (uint32_t i = 0; i < 200000; ++i) check(~i);
   for (uint32_t i = 0; i < 32; ++i) {  // round the powers of two, where the bound is tightest
     for (uint32_t near = 0; near < 64; ++near) check(~((1u << i) + near - 32));

@@ -14,9 +14,12 @@ namespace {
 
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 constexpr float kLargest = std::numeric_limits<float>::max();
-constexpr size_t kLanes = 32;  // of the loops that the compiler vectorises; fixed, since it orders the sums
 
-float FiniteOrLowest(float x) { return x - x == 0 ? x : kLowest; }  // one comparison, so that it vectorises
+// Of the loops that the compiler vectorises. It orders the sums, so it is the same everywhere.
+constexpr size_t kLanes = 32;
+
+// By one comparison, so that it vectorises: infinity - infinity is not a number.
+float FiniteOrLowest(float x) { return x - x == 0 ? x : kLowest; }
 
 float Max(absl::Span<const float> values) {
   float lanes[kLanes];
@@ -40,17 +43,21 @@ double SumExp(absl::Span<const float> values, float largest) {
   for (; i + kLanes <= values.size(); i += kLanes) {
     const float* const row = &values[i];
     float exp[kLanes];
-    for (size_t lane = 0; lane < kLanes; ++lane) exp[lane] = ExpOfNegative(FiniteOrLowest(row[lane]) - largest);
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      exp[lane] = ExpOfNegative(FiniteOrLowest(row[lane]) - largest);
+    }
     for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += exp[lane];
   }
-  for (; i < values.size(); ++i) lanes[i % kLanes] += ExpOfNegative(FiniteOrLowest(values[i]) - largest);
+  for (; i < values.size(); ++i) {
+    lanes[i % kLanes] += ExpOfNegative(FiniteOrLowest(values[i]) - largest);
+  }
   double sum = 0;
   for (const double lane : lanes) sum += lane;
   return sum;
 }
 
-// e^z in whole units, so that a sum is the same in any order. Finer than a top_p of float can tell, and the sum of a
-// vocabulary fits.
+// e^z in whole units, so that a sum is the same in any order. Finer than a top_p of float can tell,
+// and the sum of a vocabulary fits.
 constexpr float kWeightOfLikeliest = 0x1p40f;
 int64_t Weight(float z) { return static_cast<int64_t>(ExpOfNegative(z) * kWeightOfLikeliest); }
 
@@ -59,7 +66,9 @@ int64_t SumWeights(absl::Span<const float> z) {
   for (size_t first = 0; first < z.size(); first += Noise::kBlock) {
     const float* const row = &z[first];
     float weights[Noise::kBlock];
-    for (size_t i = 0; i < Noise::kBlock; ++i) weights[i] = ExpOfNegative(row[i]) * kWeightOfLikeliest;
+    for (size_t i = 0; i < Noise::kBlock; ++i) {
+      weights[i] = ExpOfNegative(row[i]) * kWeightOfLikeliest;
+    }
     for (const float weight : weights) sum += static_cast<int64_t>(weight);
   }
   return sum;
@@ -67,8 +76,9 @@ int64_t SumWeights(absl::Span<const float> z) {
 
 }  // namespace
 
-absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits, const SamplingParams& params,
-                                        const TokenCounts& counts, uint32_t position) {
+absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits,
+                                        const SamplingParams& params, const TokenCounts& counts,
+                                        uint32_t position) {
   absl::Span<const float> row = logits;
   if (!params.logit_bias.empty() || params.needs_counts()) {
     Adjust(logits, params, counts);
@@ -78,7 +88,7 @@ absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits, const Sa
   if (likeliest.value == kLowest) {
     return absl::InternalError(absl::StrCat("none of ", logits.size(), " logits is finite"));
   }
-  Sampled sampled{.id = likeliest.id, .logprob = 0};
+  Sampled sampled{.id = likeliest.id};
   if (params.temperature > 0) {
     Scale(row, likeliest.value, params.temperature);
     sampled.id = Draw(Filter(params), likeliest.id, Noise(params.seed, params.choice, position));
@@ -87,7 +97,8 @@ absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits, const Sa
   return sampled;
 }
 
-void Sampler::Adjust(absl::Span<const float> logits, const SamplingParams& params, const TokenCounts& counts) {
+void Sampler::Adjust(absl::Span<const float> logits, const SamplingParams& params,
+                     const TokenCounts& counts) {
   adjusted_.assign(logits.begin(), logits.end());
   for (const auto& [id, bias] : params.logit_bias) adjusted_[id] += bias;
   if (!params.needs_counts()) return;
@@ -96,7 +107,9 @@ void Sampler::Adjust(absl::Span<const float> logits, const SamplingParams& param
     float& logit = adjusted_[id];
     if (FiniteOrLowest(logit) == kLowest) continue;
     logit = std::clamp(logit > 0 ? logit / repetition : logit * repetition, -kLargest, kLargest);
-    if (times > 0) logit -= params.presence_penalty + params.frequency_penalty * static_cast<float>(times);
+    if (times > 0) {
+      logit -= params.presence_penalty + params.frequency_penalty * static_cast<float>(times);
+    }
   }
 }
 
@@ -116,13 +129,15 @@ Sampler::Token Sampler::ArgMax(absl::Span<const float> logits) {
 
 void Sampler::Scale(absl::Span<const float> logits, float largest, float temperature) {
   z_.resize((logits.size() + Noise::kBlock - 1) / Noise::kBlock * Noise::kBlock);
-  for (size_t i = 0; i < logits.size(); ++i) z_[i] = (FiniteOrLowest(logits[i]) - largest) / temperature;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    z_[i] = (FiniteOrLowest(logits[i]) - largest) / temperature;
+  }
   std::fill(z_.begin() + logits.size(), z_.end(), kLowest);
 }
 
-// top_ = the k largest finite values, the least of them last where there are k; in no other order. A buffer of twice the
-// size is cut back whenever it is full: what is not above the least of the k then kept cannot be among the k, since its id
-// is larger.
+// top_ = the k largest finite values, the least of them last where there are k; in no other order.
+// A buffer of twice the size is cut back whenever it is full: what is not above the least of the k
+// then kept cannot be among the k, since its id is larger.
 void Sampler::SelectTop(absl::Span<const float> values, size_t k) {
   top_.clear();
   const size_t full = k + std::max<size_t>(k, 64);
@@ -155,7 +170,8 @@ Sampler::Cut Sampler::Filter(const SamplingParams& params) {
     } else {
       total = SumWeights(z_);
     }
-    const auto enough = std::max<int64_t>(1, static_cast<int64_t>(double{params.top_p} * static_cast<double>(total)));
+    const auto enough = std::max<int64_t>(
+        1, static_cast<int64_t>(double{params.top_p} * static_cast<double>(total)));
     if (!by_k) SelectHeavierThan((total - enough) / static_cast<double>(z_.size()));
     const Token last = LastOfNucleus(enough);
     cut = {last.value, last.id};
@@ -169,10 +185,12 @@ Sampler::Cut Sampler::Filter(const SamplingParams& params) {
   return cut;
 }
 
-// top_ = a superset of the ids with a larger weight. All others together weigh less than vocabulary * weight.
+// top_ = all ids with a larger weight, and perhaps some that weigh a little less. What is left out
+// weighs less than `weight` each.
 void Sampler::SelectHeavierThan(double weight) {
   constexpr double kSlack = 4e-6;  // ExpOfNegative is off by 3e-7, and a float below 28 by 1e-6
-  const float least = weight < 1 ? kLowest : static_cast<float>(Log(weight / kWeightOfLikeliest) - kSlack);
+  const float least =
+      weight < 1 ? kLowest : static_cast<float>(Log(weight / kWeightOfLikeliest) - kSlack);
   top_.clear();
   for (size_t i = 0; i < z_.size(); ++i) {
     if (z_[i] > least) top_.push_back({static_cast<uint32_t>(i), z_[i]});
@@ -197,8 +215,9 @@ Sampler::Token Sampler::LastOfNucleus(int64_t enough) {
   return *first;
 }
 
-// The plain definition is the arg-max of z + Gumbel over the ids within the cut. Noise is bounded, so an id whose z plus
-// the largest noise, or plus a cheap bound of its own noise, stays below the best so far needs no logarithms.
+// The plain definition is the arg-max of z + Gumbel over the ids within the cut. Noise is bounded,
+// so an id whose z plus the largest noise, or plus a cheap bound of its own noise, stays below the
+// best so far needs no logarithms.
 uint32_t Sampler::Draw(const Cut& cut, uint32_t likeliest, const Noise& noise) const {
   uint32_t best_id = likeliest;
   double best = z_[likeliest] + Noise::Gumbel(noise.Bits(likeliest));
@@ -209,10 +228,15 @@ uint32_t Sampler::Draw(const Cut& cut, uint32_t likeliest, const Noise& noise) c
     uint32_t bits[Noise::kBlock];
     noise.Bits(first, bits);
     int may_win = 0;
-    for (uint32_t i = 0; i < Noise::kBlock; ++i) may_win |= z[i] + Noise::GumbelBound(bits[i]) >= bar;
+    for (uint32_t i = 0; i < Noise::kBlock; ++i) {
+      may_win |= z[i] + Noise::GumbelBound(bits[i]) >= bar;
+    }
     for (uint32_t i = 0; may_win && i < Noise::kBlock; ++i) {
       const uint32_t id = first + i;
-      if (z[i] < cut.z || (z[i] == cut.z && id > cut.last_id) || z[i] + Noise::GumbelBound(bits[i]) < bar) continue;
+      if (z[i] < cut.z || (z[i] == cut.z && id > cut.last_id) ||
+          z[i] + Noise::GumbelBound(bits[i]) < bar) {
+        continue;
+      }
       const double score = z[i] + Noise::Gumbel(bits[i]);
       if (score < best || (score == best && id >= best_id)) continue;
       best = score;
@@ -223,10 +247,13 @@ uint32_t Sampler::Draw(const Cut& cut, uint32_t likeliest, const Noise& noise) c
   return best_id;
 }
 
-void Sampler::FillLogprobs(absl::Span<const float> logits, uint32_t top_logprobs, Sampled& sampled) {
+void Sampler::FillLogprobs(absl::Span<const float> logits, uint32_t top_logprobs,
+                           Sampled& sampled) {
   const float largest = Max(logits);
   const double log_sum = Log(SumExp(logits, largest));
-  const auto logprob = [&](float logit) { return static_cast<float>(double{logit} - largest - log_sum); };
+  const auto logprob = [&](float logit) {
+    return static_cast<float>(double{logit} - largest - log_sum);
+  };
   sampled.logprob = logprob(logits[sampled.id]);
   top_logprobs_.clear();
   if (top_logprobs > 0) {

@@ -1,14 +1,20 @@
 // Picks the next id from a row of logits, in the order of steps that engine.proto fixes:
 //
-//   1. logit_bias is added. 2. repetition_penalty: of each id in prompt or answer, a positive logit is divided by it, any
-//   other multiplied (CTRL, arXiv:1909.05858, as everybody does it). 3. presence_penalty, and frequency_penalty times the
-//   number of times, are subtracted from the logits of generated ids (OpenAI's formula). 4. z = (logit - largest) /
-//   temperature; temperature 0 takes the largest logit and ends here. 5. top_k: the k largest z. 6. top_p: of these, the
-//   fewest likeliest whose probability, among these, reaches top_p. 7. min_p: of these, z >= log(min_p). 8. The id with
-//   the largest z + Gumbel noise (noise.h). Between equals the smallest id comes first, in every step.
+//   1. logit_bias is added.
+//   2. repetition_penalty: of each id in prompt or answer, a positive logit is divided by it, any
+//      other multiplied (the penalty of CTRL, arXiv:1909.05858, with the sign minded).
+//   3. presence_penalty, and frequency_penalty times the number of times, are subtracted from the
+//      logits of generated ids (OpenAI's formula).
+//   4. z = (logit - largest) / temperature. Temperature 0 takes the largest logit and ends here.
+//   5. top_k: the k largest z.
+//   6. top_p: of these, the fewest likeliest whose probability among these reaches top_p.
+//   7. min_p: of these, z >= log(min_p).
+//   8. The id with the largest z + Gumbel noise (noise.h).
 //
-// The result depends on the arguments alone, bit for bit, on every machine. A logit that is not finite stands for an id
-// that cannot be picked.
+// Between equals the smallest id comes first, in every step.
+//
+// The result depends on the arguments alone, bit for bit, on every machine. A logit that is not
+// finite stands for an id that cannot be picked.
 #ifndef ENGINE_SAMPLE_SAMPLER_H_
 #define ENGINE_SAMPLE_SAMPLER_H_
 
@@ -30,17 +36,20 @@ struct TokenLogprob {
 
 struct Sampled {
   uint32_t id;
-  float logprob;                                // 0 where not asked for
-  absl::Span<const TokenLogprob> top_logprobs;  // likeliest first; in the sampler until its next call
+  float logprob = 0;  // where asked for
+  // Likeliest first; only ids whose logit is finite. In the sampler until its next call.
+  absl::Span<const TokenLogprob> top_logprobs;
 };
 
-// Scratch memory for any number of sequences; allocates while it meets larger rows only. One thread at a time.
+// Scratch memory for any number of sequences; allocates while it meets larger rows only. One thread
+// at a time.
 class Sampler {
  public:
-  // `params` have passed Validate. `counts` are looked at where params.needs_counts(). `position`: index in the answer of
-  // the id to pick, from 0. INTERNAL: no logit is finite.
-  absl::StatusOr<Sampled> Sample(absl::Span<const float> logits /* [vocabulary] */, const SamplingParams& params,
-                                 const TokenCounts& counts, uint32_t position);
+  // `params` have passed Validate. `counts` are looked at where params.needs_counts(). `position`:
+  // index in the answer of the id to pick, from 0. INTERNAL: no logit is finite.
+  absl::StatusOr<Sampled> Sample(absl::Span<const float> logits /* [vocabulary] */,
+                                 const SamplingParams& params, const TokenCounts& counts,
+                                 uint32_t position);
 
  private:
   struct Token {
@@ -58,7 +67,8 @@ class Sampler {
   }
   static Token ArgMax(absl::Span<const float> logits);
 
-  void Adjust(absl::Span<const float> logits, const SamplingParams& params, const TokenCounts& counts);
+  void Adjust(absl::Span<const float> logits, const SamplingParams& params,
+              const TokenCounts& counts);
   void Scale(absl::Span<const float> logits, float largest, float temperature);
   Cut Filter(const SamplingParams& params);
   void SelectTop(absl::Span<const float> values, size_t k);

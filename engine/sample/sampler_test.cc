@@ -24,26 +24,30 @@ uint32_t Pick(const std::vector<float>& logits, const SamplingParams& params, ui
   return sampled.ok() ? sampled->id : 0xffffffff;
 }
 
-// The definition in sampler.h, word by word, with sorting and the C library's functions. `clear`: top_p's cut and the
-// largest score are not so close to the next that rounding decides.
+// The definition in sampler.h, word by word, with sorting and the C library's functions. `clear`:
+// top_p's cut and the largest score are not so close to the next that rounding decides.
 struct Plain {
   uint32_t id;
   bool clear = true;
 
-  Plain(std::vector<float> logits, const SamplingParams& params, const std::vector<uint32_t>& prompt,
-        const std::vector<uint32_t>& generated, uint32_t position) {
+  Plain(std::vector<float> logits, const SamplingParams& params,
+        const std::vector<uint32_t>& prompt, const std::vector<uint32_t>& generated,
+        uint32_t position) {
     for (float& x : logits) x = std::isfinite(x) ? x : -kInfinity;
     for (const auto& [id, bias] : params.logit_bias) logits[id] += bias;
     for (uint32_t id = 0; id < logits.size(); ++id) {
       const auto times = std::count(generated.begin(), generated.end(), id);
       const bool seen = times > 0 || std::count(prompt.begin(), prompt.end(), id) > 0;
       const float penalty = params.repetition_penalty;
-      if (seen && penalty != 0) logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+      if (seen && penalty != 0) {
+        logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+      }
       if (times > 0) logits[id] -= params.presence_penalty + params.frequency_penalty * times;
     }
     std::vector<uint32_t> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);
-    std::stable_sort(ids.begin(), ids.end(), [&](uint32_t a, uint32_t b) { return logits[a] > logits[b]; });
+    std::stable_sort(ids.begin(), ids.end(),
+                     [&](uint32_t a, uint32_t b) { return logits[a] > logits[b]; });
     id = ids[0];
     if (params.temperature == 0) return;
     std::vector<float> z(logits.size());
@@ -77,7 +81,9 @@ struct Plain {
 TEST(SamplerTest, EqualsThePlainDefinition) {
   std::mt19937 random(1);
   const auto chance = [&](double p) { return random() < p * 4294967296.0; };
-  const auto uniform = [&](float low, float high) { return low + (high - low) * (random() * 0x1p-32f); };
+  const auto uniform = [&](float low, float high) {
+    return low + (high - low) * (random() * 0x1p-32f);
+  };
   Sampler sampler;
   int unclear = 0;
   constexpr int kCases = 6000;
@@ -93,14 +99,18 @@ TEST(SamplerTest, EqualsThePlainDefinition) {
     }
     logits[random() % vocabulary] = spread;
     SamplingParams params{.seed = random(), .choice = static_cast<uint32_t>(random() % 4)};
-    if (chance(0.9)) params.temperature = std::vector<float>{0.01, 0.3, 0.7, 1, 1.3, 2, 50}[random() % 7];
+    if (chance(0.9)) {
+      params.temperature = std::vector<float>{0.01, 0.3, 0.7, 1, 1.3, 2, 50}[random() % 7];
+    }
     if (chance(0.3)) params.top_k = 1 + random() % (chance(0.5) ? 10 : 2 * vocabulary);
     if (chance(0.3)) params.top_p = uniform(0.001, 1);
     if (chance(0.3)) params.min_p = chance(0.1) ? 1 : uniform(0, 0.3);
     if (chance(0.3)) params.presence_penalty = uniform(-2, 2);
     if (chance(0.3)) params.frequency_penalty = uniform(-2, 2);
     if (chance(0.3)) params.repetition_penalty = uniform(0.5, 2);
-    for (int i = chance(0.3) ? 3 : 0; i > 0; --i) params.logit_bias[random() % vocabulary] = uniform(-100, 100);
+    for (int i = chance(0.3) ? 3 : 0; i > 0; --i) {
+      params.logit_bias[random() % vocabulary] = uniform(-100, 100);
+    }
     ASSERT_TRUE(Validate(params, vocabulary).ok()) << Validate(params, vocabulary);
     std::vector<uint32_t> prompt(random() % 20), generated(random() % 20);
     for (uint32_t& id : prompt) id = random() % vocabulary;
@@ -142,7 +152,8 @@ TEST(SamplerTest, DrawsFromTheSoftmaxOverPositionsSeedsAndChoices) {
       if (over[0] == 'c') params.choice = n;
       ++counts[Pick(logits, params, over[0] == 'p' ? n : 0)];
     }
-    EXPECT_LT(ChiSquare(counts, z), 27.88) << over << ": 99.9 % of chi-square with 9 degrees of freedom";
+    EXPECT_LT(ChiSquare(counts, z), 27.88)
+        << over << ": 99.9 % of chi-square with 9 degrees of freedom";
   }
 }
 
@@ -155,7 +166,8 @@ TEST(SamplerTest, NeighbouringPositionsAreIndependent) {
     if (position > 0) ++pairs[4 * before + id];
     before = id;
   }
-  EXPECT_LT(ChiSquare(pairs, std::vector<double>(16, 0.0)), 37.70) << "99.9 % of chi-square with 15 degrees of freedom";
+  EXPECT_LT(ChiSquare(pairs, std::vector<double>(16, 0.0)), 37.70)
+      << "99.9 % of chi-square with 15 degrees of freedom";
 }
 
 TEST(SamplerTest, TemperatureZeroTakesTheSmallestOfTheLargest) {
@@ -172,11 +184,13 @@ TEST(SamplerTest, WhatIsNotFiniteCannotBePicked) {
   const std::vector<float> logits = {kNan, kInfinity, -5, -kInfinity, -6};
   EXPECT_EQ(Pick(logits, {}), 2);
   for (uint32_t position = 0; position < 200; ++position) {
-    const uint32_t id = Pick(logits, {.temperature = 100, .logit_bias = {{0, 100}, {1, -100}, {3, 100}}}, position);
+    const uint32_t id =
+        Pick(logits, {.temperature = 100, .logit_bias = {{0, 100}, {1, -100}, {3, 100}}}, position);
     EXPECT_TRUE(id == 2 || id == 4) << id;
   }
   Sampler sampler;
-  const auto none = sampler.Sample(std::vector<float>{kNan, kInfinity, -kInfinity}, {.temperature = 1}, {}, 0);
+  const auto none =
+      sampler.Sample(std::vector<float>{kNan, kInfinity, -kInfinity}, {.temperature = 1}, {}, 0);
   EXPECT_EQ(none.status().code(), absl::StatusCode::kInternal);
   EXPECT_EQ(none.status().message(), "none of 3 logits is finite");
   EXPECT_FALSE(sampler.Sample({}, {}, {}, 0).ok());
@@ -196,7 +210,9 @@ TEST(SamplerTest, BiasBansAndForces) {
 // The order of the steps shows in which of two ids has the larger logit.
 TEST(SamplerTest, PenaltiesAreApplied) {
   const TokenCounts counts({0}, {2, 2, 2, 3});
-  const auto greedy = [&](std::vector<float> logits, SamplingParams params) { return Pick(logits, params, 0, counts); };
+  const auto greedy = [&](std::vector<float> logits, SamplingParams params) {
+    return Pick(logits, params, 0, counts);
+  };
   // Repetition: a positive logit is divided, a negative one multiplied; prompt ids count.
   EXPECT_EQ(greedy({3, 1.4, -9, -9}, {.repetition_penalty = 2}), 0);
   EXPECT_EQ(greedy({3, 1.6, -9, -9}, {.repetition_penalty = 2}), 1);
@@ -237,7 +253,8 @@ TEST(SamplerTest, LogprobsAreOfTheRawLogits) {
     EXPECT_NEAR(sampled->top_logprobs[0].logprob, -std::log(sum), kError);
     EXPECT_LE(sampled->top_logprobs[2].logprob, sampled->top_logprobs[1].logprob);
   }
-  const auto few = sampler.Sample(std::vector<float>{kNan, 1, -kInfinity}, {.logprobs = true, .top_logprobs = 20}, {}, 0);
+  const auto few = sampler.Sample(std::vector<float>{kNan, 1, -kInfinity},
+                                  {.logprobs = true, .top_logprobs = 20}, {}, 0);
   ASSERT_TRUE(few.ok());
   ASSERT_EQ(few->top_logprobs.size(), 1);
   EXPECT_EQ(few->top_logprobs[0].logprob, 0);
@@ -252,8 +269,13 @@ std::vector<float> Model(const std::vector<uint32_t>& ids) {
 }
 
 TEST(SamplerTest, AResumedAnswerGoesOnAsIfItHadNotBeenCut) {
-  const SamplingParams params{.temperature = 1, .top_p = 0.9, .presence_penalty = 0.5, .frequency_penalty = 0.3,
-                              .repetition_penalty = 1.2, .seed = 11, .choice = 1};
+  const SamplingParams params{.temperature = 1,
+                              .top_p = 0.9,
+                              .presence_penalty = 0.5,
+                              .frequency_penalty = 0.3,
+                              .repetition_penalty = 1.2,
+                              .seed = 11,
+                              .choice = 1};
   const std::vector<uint32_t> prompt = {1, 2, 3};
   const auto go_on = [&](std::vector<uint32_t> generated) {
     Sampler sampler;
@@ -268,7 +290,8 @@ TEST(SamplerTest, AResumedAnswerGoesOnAsIfItHadNotBeenCut) {
   };
   const std::vector<uint32_t> whole = go_on({});
   for (const size_t cut : {1, 17, 59}) {
-    EXPECT_EQ(go_on(std::vector<uint32_t>(whole.begin(), whole.begin() + cut)), whole) << "cut at " << cut;
+    EXPECT_EQ(go_on(std::vector<uint32_t>(whole.begin(), whole.begin() + cut)), whole)
+        << "cut at " << cut;
   }
 }
 
@@ -277,7 +300,8 @@ TEST(SamplerTest, NothingStaysFromOneCallToTheNext) {
   const SamplingParams params{.temperature = 1.5, .top_k = 200, .top_p = 0.95, .seed = 5};
   Sampler shared;
   for (uint32_t position = 0; position < 50; ++position) {
-    ASSERT_TRUE(shared.Sample(large, {.temperature = 1, .logit_bias = {{299, 50}}}, {}, position).ok());
+    ASSERT_TRUE(
+        shared.Sample(large, {.temperature = 1, .logit_bias = {{299, 50}}}, {}, position).ok());
     EXPECT_EQ(shared.Sample(small, params, {}, position)->id, Pick(small, params, position));
   }
 }

@@ -9,7 +9,8 @@ namespace {
 // NaN is in no range.
 absl::Status InRange(absl::string_view field, float value, float low, float high) {
   if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(field, " is ", value, "; it must be from ", low, " to ", high));
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " is ", value, "; it must be from ", low, " to ", high));
 }
 
 }  // namespace
@@ -26,19 +27,19 @@ absl::Status Validate(const SamplingParams& params, uint32_t vocabulary_size) {
   for (const auto& [id, bias] : params.logit_bias) {
     if (!status.ok()) return status;
     if (id >= vocabulary_size) {
-      status = absl::InvalidArgumentError(
-          absl::StrCat("logit_bias names id ", id, "; the vocabulary has ", vocabulary_size, " ids"));
+      status = absl::InvalidArgumentError(absl::StrCat(
+          "logit_bias names id ", id, "; the vocabulary has ", vocabulary_size, " ids"));
     } else {
       status = InRange(absl::StrCat("logit_bias of id ", id), bias, -100, 100);
     }
   }
   if (params.top_logprobs > kMaxTopLogprobs) {
-    status.Update(absl::InvalidArgumentError(
-        absl::StrCat("top_logprobs is ", params.top_logprobs, "; it must be from 0 to ", kMaxTopLogprobs)));
+    status.Update(absl::InvalidArgumentError(absl::StrCat(
+        "top_logprobs is ", params.top_logprobs, "; it must be from 0 to ", kMaxTopLogprobs)));
   }
   if (params.top_logprobs > 0 && !params.logprobs) {
-    status.Update(absl::InvalidArgumentError(
-        absl::StrCat("top_logprobs is ", params.top_logprobs, " without logprobs; set logprobs or leave it 0")));
+    status.Update(absl::InvalidArgumentError(absl::StrCat(
+        "top_logprobs is ", params.top_logprobs, " without logprobs; set logprobs or leave it 0")));
   }
   return status;
 }

@@ -1,5 +1,5 @@
-// How to pick the next id: the parameters of one sequence, as in engine.proto, whose comment fixes the order in which
-// they are applied.
+// How to pick the next id: the parameters of one sequence, as in engine.proto, whose comment fixes
+// the order in which they are applied.
 #ifndef ENGINE_SAMPLE_SAMPLING_H_
 #define ENGINE_SAMPLE_SAMPLING_H_
 
@@ -29,7 +29,8 @@ struct SamplingParams {
 
   // Whether Sampler::Sample looks at the counts of ids so far.
   bool needs_counts() const {
-    return presence_penalty != 0 || frequency_penalty != 0 || (repetition_penalty != 0 && repetition_penalty != 1);
+    return presence_penalty != 0 || frequency_penalty != 0 ||
+           (repetition_penalty != 0 && repetition_penalty != 1);
   }
 };
 

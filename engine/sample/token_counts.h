@@ -1,5 +1,5 @@
-// Which ids a sequence holds, for the penalties. Memory is in proportion to the number of distinct ids. Made of the ids
-// alone, so a resumed sequence rebuilds it. One thread at a time.
+// Which ids a sequence holds, for the penalties. Memory is in proportion to the number of distinct
+// ids. Made of the ids alone, so a resumed sequence rebuilds it. One thread at a time.
 #ifndef ENGINE_SAMPLE_TOKEN_COUNTS_H_
 #define ENGINE_SAMPLE_TOKEN_COUNTS_H_
 

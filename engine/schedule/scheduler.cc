@@ -29,7 +29,8 @@ struct Scheduler::Sequence {
 
 Scheduler::Scheduler(const Options& options, KvCache& kv) : options_(options), kv_(kv) {
   CHECK_GT(options_.max_sequences, 0);
-  CHECK_GT(options_.step_tokens, options_.max_sequences) << "no token would be left for prompts beside the decoding";
+  CHECK_GT(options_.step_tokens, options_.max_sequences)
+      << "no token would be left for prompts beside the decoding";
   plan_.chunks.reserve(options_.max_sequences);
   seated_.reserve(options_.max_sequences);
   planned_.reserve(options_.max_sequences);
@@ -41,7 +42,9 @@ Scheduler::~Scheduler() {
 }
 
 absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
-  if (spec.prompt_ids.empty()) return absl::InvalidArgumentError("prompt_ids is empty; it must hold at least one id");
+  if (spec.prompt_ids.empty()) {
+    return absl::InvalidArgumentError("prompt_ids is empty; it must hold at least one id");
+  }
   if (spec.generated_ids.size() >= spec.max_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("max_tokens is ", spec.max_tokens, "; with ",
                                                    spec.generated_ids.size(),
@@ -51,13 +54,14 @@ absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
   const uint64_t context = options_.context_tokens;
   const uint64_t pool = uint64_t{1} * kv_.total() * kv_.block_tokens();
   if (total > std::min(context, pool)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a prompt of ", spec.prompt_ids.size(), " tokens and max_tokens ", spec.max_tokens, " make ", total,
-                     ", more than the ", std::min(context, pool), " tokens of ",
-                     context <= pool ? "the model's context" : "this engine's KV memory"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a prompt of ", spec.prompt_ids.size(), " tokens and max_tokens ", spec.max_tokens,
+        " make ", total, ", more than the ", std::min(context, pool), " tokens of ",
+        context <= pool ? "the model's context" : "this engine's KV memory"));
   }
   if (order_.size() >= options_.max_live) {
-    return absl::ResourceExhaustedError(absl::StrCat(order_.size(), " sequences run or wait already"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat(order_.size(), " sequences run or wait already"));
   }
   const SequenceId id{added_++};
   const int32_t prompt_tokens = static_cast<int32_t>(spec.prompt_ids.size());
@@ -90,7 +94,8 @@ void Scheduler::Resume(SequenceId id) {
   Sequence* const sequence = found->second;
   sequence->paused = false;
   if (!sequence->lost_blocks) return;
-  const auto place = std::find_if(order_.begin(), order_.end(), [&](const auto& s) { return s.get() == sequence; });
+  const auto place = std::find_if(order_.begin(), order_.end(),
+                                  [&](const auto& s) { return s.get() == sequence; });
   std::rotate(place, place + 1, order_.end());
 }
 
@@ -115,13 +120,15 @@ const Plan& Scheduler::Next() {
   return plan_;
 }
 
-// Plans as many of the sequence's tokens as budget and blocks allow. False: not even one, for want of a block.
+// Plans as many of the sequence's tokens as budget and blocks allow. False: not even one, for want
+// of a block.
 bool Scheduler::PlanChunk(Sequence& sequence, int32_t budget) {
   if (sequence.outstanding() > 1) {
     // All but the last token may come from the cache: its logits are wanted.
     const auto may_be_cached = absl::MakeConstSpan(sequence.ids).first(sequence.ids.size() - 1);
     sequence.computed = std::max(sequence.computed, kv_.Extend(sequence.kv, may_be_cached));
-    const int32_t fresh = std::min(sequence.computed, sequence.prompt_tokens) - sequence.ever_computed;
+    const int32_t fresh =
+        std::min(sequence.computed, sequence.prompt_tokens) - sequence.ever_computed;
     if (fresh > 0) {
       sequence.cached_tokens += fresh;
       totals_.cached_tokens += fresh;
@@ -133,19 +140,21 @@ bool Scheduler::PlanChunk(Sequence& sequence, int32_t budget) {
   while (room < wanted && TakeBlockFor(sequence)) room = kv_.Reserve(sequence.kv, wanted);
   const int32_t tokens = std::min(room, wanted) - sequence.computed;
   if (tokens == 0) return false;
-  plan_.chunks.push_back({.sequence = sequence.id,
-                          .first_position = sequence.computed,
-                          .ids = absl::MakeConstSpan(sequence.ids).subspan(sequence.computed, tokens),
-                          .logit_rows = tokens == sequence.outstanding() ? 1 : 0,
-                          .block_table = sequence.kv.block_table(),
-                          .cached_tokens = sequence.cached_tokens});
+  plan_.chunks.push_back(
+      {.sequence = sequence.id,
+       .first_position = sequence.computed,
+       .ids = absl::MakeConstSpan(sequence.ids).subspan(sequence.computed, tokens),
+       .logit_rows = tokens == sequence.outstanding() ? 1 : 0,
+       .block_table = sequence.kv.block_table(),
+       .cached_tokens = sequence.cached_tokens});
   plan_.tokens += tokens;
   planned_.push_back(&sequence);
   sequence.lost_blocks = false;
   return true;
 }
 
-// Makes somebody let go of a block. False: there is nobody to take from. The block may be one that others hold too.
+// Makes somebody let go of a block. False: there is nobody to take from. The block may be one that
+// others hold too.
 bool Scheduler::TakeBlockFor(const Sequence& sequence) {
   Sequence* youngest = nullptr;
   bool is_younger = true;  // than `sequence`
@@ -176,14 +185,18 @@ absl::Span<const Finished> Scheduler::Complete(absl::Span<const Outcome> outcome
     const Chunk& chunk = plan_.chunks[i];
     Computed(sequence, chunk);
     if (chunk.logit_rows == 0) continue;
-    CHECK(!outcomes.empty() && outcomes.front().sequence == chunk.sequence) << "outcomes do not match the plan";
+    CHECK(!outcomes.empty() && outcomes.front().sequence == chunk.sequence)
+        << "outcomes do not match the plan";
     const Outcome& outcome = outcomes.front();
     outcomes.remove_prefix(1);
     if (sequence.ended) continue;
     sequence.ids.push_back(outcome.id);
     ++totals_.generated_tokens;
     sequence.ended = outcome.stop || sequence.ids.size() == sequence.end;
-    if (sequence.ended) finished_.push_back({sequence.id, outcome.stop ? FinishReason::kStop : FinishReason::kLength});
+    if (sequence.ended) {
+      finished_.push_back(
+          {sequence.id, outcome.stop ? FinishReason::kStop : FinishReason::kLength});
+    }
   }
   CHECK(outcomes.empty()) << "more outcomes than chunks with logits";
   planned_.clear();
@@ -194,8 +207,10 @@ absl::Span<const Finished> Scheduler::Complete(absl::Span<const Outcome> outcome
 // The chunk's KV lies in the blocks now.
 void Scheduler::Computed(Sequence& sequence, const Chunk& chunk) {
   const int32_t end = chunk.first_position + static_cast<int32_t>(chunk.ids.size());
-  totals_.prompt_tokens += std::max(0, std::min(end, sequence.prompt_tokens) - sequence.ever_computed);
-  totals_.recomputed_tokens += std::max(0, std::min(end, sequence.ever_computed) - chunk.first_position);
+  totals_.prompt_tokens +=
+      std::max(0, std::min(end, sequence.prompt_tokens) - sequence.ever_computed);
+  totals_.recomputed_tokens +=
+      std::max(0, std::min(end, sequence.ever_computed) - chunk.first_position);
   sequence.computed = end;
   sequence.ever_computed = std::max(sequence.ever_computed, end);
   kv_.Publish(sequence.kv, absl::MakeConstSpan(sequence.ids).first(end));

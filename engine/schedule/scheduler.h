@@ -1,5 +1,5 @@
-// Which tokens the device computes in the next step. Pure: state and events in, a plan out; no clock, no thread, no
-// device. One thread at a time (the engine thread), which goes round
+// Which tokens the device computes in the next step. Pure: state and events in, a plan out; no
+// clock, no thread, no device. One thread at a time (the engine thread), which goes round
 //
 //   const Plan& plan = scheduler.Next();      // empty: nothing to do until an event
 //   ... run the plan, sample one id for each chunk that has logit rows ...
@@ -7,22 +7,25 @@
 //
 // and calls Add, Cancel, Pause and Resume between any two of these calls.
 //
-// The order of service is the order of arrival. In each step the first `max_sequences` sequences that are not paused
-// have a seat. One that has a single token left to compute (it decodes) gets it for certain: the token budget of a step is
-// larger than the number of seats. What is left of the budget goes to the others (they prefill) in order of arrival, so
-// a long prompt is cut into chunks beside which the decoding goes on (Sarathi-Serve, arXiv:2403.02310).
+// The order of service is the order of arrival. In each step the first `max_sequences` sequences
+// that are not paused have a seat. One that has a single token left to compute (it decodes) gets it
+// for certain: the token budget of a step is larger than the number of seats. What is left of the
+// budget goes to the others (they prefill) in order of arrival, so a long prompt is cut into chunks
+// beside which the decoding goes on (Sarathi-Serve, arXiv:2403.02310).
 //
-// When blocks run out, a sequence takes them from others: from paused ones, then from those that arrived later, each
-// time the youngest's last block. Who loses blocks keeps its ids, those generated too, and later computes again what was
-// lost. That is preemption by recompute (vLLM, arXiv:2309.06180, section 4.5), but of no more than is needed. One that
-// finds nobody to take from waits, and those that arrived later get no block before it.
+// When blocks run out, a sequence takes them from others: from paused ones, then from those that
+// arrived later, each time the youngest's last block. Who loses blocks keeps its ids, those
+// generated too, and later computes again what was lost. That is preemption by recompute (vLLM,
+// arXiv:2309.06180, section 4.5), but of no more than is needed. One that finds nobody to take from
+// waits, and those that arrived later get no block before it.
 //
-// Nobody starves. The oldest sequence that is not paused loses nothing and computes at least one token in each step, a
-// whole chunk of `step_tokens - max_sequences + 1` tokens while it prefills; it fits in the blocks, as Add makes sure.
-// So a sequence ends, while it is not paused, within the sum over itself and those ahead of it of
+// Nobody starves. The oldest sequence that is not paused loses nothing and computes at least one
+// token in each step, a whole chunk of `step_tokens - max_sequences + 1` tokens while it prefills;
+// it fits in the blocks, as Add makes sure. So a sequence ends, while it is not paused, within the
+// sum over itself and those ahead of it of
 //   (ceil(total / chunk) + max_tokens) * (1 + pauses)   steps, total = prompt + max_tokens.
-// A paused sequence has no seat. If it lost blocks by the time it is resumed, it queues anew, at the end: a client that
-// reads slowly never takes anything from others.
+// A paused sequence has no seat. If it lost blocks by the time it is resumed, it queues anew, at
+// the end: a client that reads slowly never takes anything from others.
 #ifndef ENGINE_SCHEDULE_SCHEDULER_H_
 #define ENGINE_SCHEDULE_SCHEDULER_H_
 
@@ -42,7 +45,7 @@ enum class SequenceId : uint64_t {};
 
 struct SequenceSpec {
   std::vector<uint32_t> prompt_ids;
-  std::vector<uint32_t> generated_ids;  // of an earlier attempt; the next id sampled follows the last of them
+  std::vector<uint32_t> generated_ids;  // of an earlier attempt; the next one follows the last
   uint32_t max_tokens = 0;              // of the whole answer, generated_ids included
   std::string cache_salt;
 };
@@ -50,11 +53,11 @@ struct SequenceSpec {
 // A run of one sequence's tokens to compute.
 struct Chunk {
   SequenceId sequence;
-  int32_t first_position;                 // in the sequence, prompt included
-  absl::Span<const uint32_t> ids;         // [tokens], at first_position and on
-  int32_t logit_rows;                     // of how many of the last tokens the logits are wanted; 0 or 1
+  int32_t first_position;          // in the sequence, prompt included
+  absl::Span<const uint32_t> ids;  // [tokens], at first_position and on
+  int32_t logit_rows;              // of how many of the last tokens the logits are wanted; 0 or 1
   absl::Span<const int32_t> block_table;  // covers [0, first_position + tokens)
-  int32_t cached_tokens;                  // of the prompt so far: found in the prefix cache, not computed
+  int32_t cached_tokens;  // of the prompt so far: found in the prefix cache, not computed
 };
 
 struct Plan {
@@ -101,21 +104,22 @@ class Scheduler {
   Scheduler(const Options& options, KvCache& kv);
   ~Scheduler();
 
-  // INVALID_ARGUMENT: can never run; the message says why. RESOURCE_EXHAUSTED: max_live sequences live already.
+  // INVALID_ARGUMENT: can never run; the message says why. RESOURCE_EXHAUSTED: max_live sequences
+  // live already.
   absl::StatusOr<SequenceId> Add(SequenceSpec spec);
 
-  // Ends a sequence without a word. While its step runs, its blocks stay until Complete; its outcome is ignored.
-  // These three ignore a sequence that has ended.
+  // Ends a sequence without a word. While its step runs, its blocks stay until Complete; its
+  // outcome is ignored. These three ignore a sequence that has ended.
   void Cancel(SequenceId id);
   void Pause(SequenceId id);
   void Resume(SequenceId id);
 
-  // Not empty while a sequence lives that is not paused. The plan and its spans hold until Complete, which must follow
-  // when there is anything in it.
+  // Not empty while a sequence lives that is not paused. The plan and its spans hold until
+  // Complete, which must follow when there is anything in it.
   const Plan& Next();
 
-  // The plan has run. `outcomes`: one for each chunk with logit rows, in the plan's order. Returns the sequences that
-  // ended by it; the span holds until the next call.
+  // The plan has run. `outcomes`: one for each chunk with logit rows, in the plan's order. Returns
+  // the sequences that ended by it; the span holds until the next call.
   absl::Span<const Finished> Complete(absl::Span<const Outcome> outcomes);
 
   SchedulerStats stats() const;

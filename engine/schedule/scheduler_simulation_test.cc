@@ -1,7 +1,9 @@
-// The scheduler and the cache under thousands of seeded random lives, against a shadow of the device's memory.
+// The scheduler and the cache under thousands of seeded random lives, against a shadow of the
+// device's memory.
 //
-// The model here keeps in each slot of KV a digest of all ids up to it, and the next id is a function of all digests it
-// reads. So a slot that is stale, foreign or written while shared shows at once, and in the answers too.
+// The model here keeps in each slot of KV a digest of all ids up to it, and the next id is a
+// function of all digests it reads. So a slot that is stale, foreign or written while shared shows
+// at once, and in the answers too.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,7 +46,9 @@ std::vector<uint32_t> Alone(const SequenceSpec& spec) {
   const size_t end = spec.prompt_ids.size() + spec.max_tokens;
   std::vector<uint64_t> digests;
   do {
-    while (digests.size() < ids.size()) digests.push_back(Mix(digests.empty() ? 0 : digests.back(), ids[digests.size()]));
+    while (digests.size() < ids.size()) {
+      digests.push_back(Mix(digests.empty() ? 0 : digests.back(), ids[digests.size()]));
+    }
     ids.push_back(NextId(digests.size(), [&](size_t t) { return digests[t]; }));
   } while (ids.size() < end && !IsStop(ids));
   return ids;
@@ -72,7 +76,9 @@ class World {
       Step();
     }
     if (wrong_.empty() && kv_->used() != 0) Wrong("blocks leaked: ", kv_->used());
-    if (const absl::Status status = kv_->Verify({}); wrong_.empty() && !status.ok()) Wrong(status.ToString());
+    if (const absl::Status status = kv_->Verify({}); wrong_.empty() && !status.ok()) {
+      Wrong(status.ToString());
+    }
     return wrong_;
   }
 
@@ -87,7 +93,9 @@ class World {
     int64_t waited = 0;  // such steps so far
   };
 
-  int32_t Int(int32_t low, int32_t high) { return low + static_cast<int32_t>(random_() % (high - low + 1)); }
+  int32_t Int(int32_t low, int32_t high) {
+    return low + static_cast<int32_t>(random_() % (high - low + 1));
+  }
   template <typename... T>
   void Wrong(const T&... what) {
     if (wrong_.empty()) wrong_ = absl::StrCat("step ", step_, ": ", what...);
@@ -112,25 +120,31 @@ class World {
   void Resume(SequenceId id, Life& life) {
     scheduler_->Resume(id);
     life.paused = false;
-    // It may have moved to the end, so all that live now may be ahead of it; and those that were behind it see a pause.
+    // It may have moved to the end, so all that live now may be ahead of it; and those that were
+    // behind it see a pause.
     for (auto& [other, each] : live_) Bound(each);
   }
 
   void Arrive() {
     --arrivals_;
-    SequenceSpec spec{.max_tokens = static_cast<uint32_t>(Int(1, 12)), .cache_salt = Int(0, 4) == 0 ? "other" : ""};
+    SequenceSpec spec{.max_tokens = static_cast<uint32_t>(Int(1, 12)),
+                      .cache_salt = Int(0, 4) == 0 ? "other" : ""};
     for (int n = Int(1, Int(1, 40)); n > 0; --n) spec.prompt_ids.push_back(Int(0, 8) == 0 ? 1 : 0);
     if (Int(0, 3) == 0) {
       // As after a loss: some of the right answer is there already.
       const std::vector<uint32_t> all = Alone(spec);
       const size_t kept = Int(0, static_cast<int32_t>(all.size() - spec.prompt_ids.size()) - 1);
-      spec.generated_ids.assign(all.begin() + spec.prompt_ids.size(), all.begin() + spec.prompt_ids.size() + kept);
+      spec.generated_ids.assign(all.begin() + spec.prompt_ids.size(),
+                                all.begin() + spec.prompt_ids.size() + kept);
     }
     const size_t total = spec.prompt_ids.size() + spec.max_tokens;
-    const bool fits = total <= options_.context_tokens && total <= kv_options_.blocks * kv_options_.block_tokens;
+    const bool fits =
+        total <= options_.context_tokens && total <= kv_options_.blocks * kv_options_.block_tokens;
     const auto id = scheduler_->Add(spec);
     if (!fits) {
-      if (id.status().code() != absl::StatusCode::kInvalidArgument) Wrong("an impossible sequence: ", id.status().ToString());
+      if (id.status().code() != absl::StatusCode::kInvalidArgument) {
+        Wrong("an impossible sequence: ", id.status().ToString());
+      }
       return;
     }
     if (!id.ok()) return;  // too many live
@@ -155,39 +169,53 @@ class World {
   void Step() {
     ++step_;
     const Plan& plan = scheduler_->Next();
-    const bool ready = std::any_of(live_.begin(), live_.end(), [](const auto& each) { return !each.second.paused; });
+    const bool ready = std::any_of(live_.begin(), live_.end(),
+                                   [](const auto& each) { return !each.second.paused; });
     if (ready && plan.chunks.empty()) Wrong("nothing planned, but somebody is ready");
-    if (!ready && arrivals_ == 0 && !live_.empty()) Resume(live_.begin()->first, live_.begin()->second);
+    if (!ready && arrivals_ == 0 && !live_.empty()) {
+      Resume(live_.begin()->first, live_.begin()->second);
+    }
     int32_t tokens = 0;
     std::vector<Outcome> outcomes;
     for (const Chunk& chunk : plan.chunks) {
       tokens += chunk.ids.size();
       Compute(chunk, outcomes);
     }
-    if (tokens != plan.tokens || tokens > options_.step_tokens) Wrong(tokens, " tokens, planned ", plan.tokens);
+    if (tokens != plan.tokens || tokens > options_.step_tokens) {
+      Wrong(tokens, " tokens, planned ", plan.tokens);
+    }
     if (plan.chunks.size() > options_.max_sequences) Wrong(plan.chunks.size(), " sequences");
     for (auto& [id, life] : live_) life.waited += !life.paused;
     if (Int(0, 3) == 0) Event();  // in the middle of a step
     for (const Outcome& outcome : outcomes) {
-      if (auto one = live_.find(outcome.sequence); one != live_.end()) one->second.ids.push_back(outcome.id);
+      if (auto one = live_.find(outcome.sequence); one != live_.end()) {
+        one->second.ids.push_back(outcome.id);
+      }
     }
     for (const Finished& finished : scheduler_->Complete(outcomes)) Finish(finished);
     for (const auto& [id, life] : live_) {
-      if (life.waited > life.bound) Wrong("sequence ", static_cast<uint64_t>(id), " starves after ", life.waited, " steps");
+      if (life.waited > life.bound) {
+        Wrong("sequence ", static_cast<uint64_t>(id), " starves after ", life.waited, " steps");
+      }
     }
   }
 
   void Compute(const Chunk& chunk, std::vector<Outcome>& outcomes) {
     const auto one = live_.find(chunk.sequence);
-    if (one == live_.end() || one->second.paused) return Wrong("planned although cancelled or paused");
+    if (one == live_.end() || one->second.paused) {
+      return Wrong("planned although cancelled or paused");
+    }
     const std::vector<uint32_t>& ids = one->second.ids;
     const int32_t end = chunk.first_position + chunk.ids.size();
-    if (chunk.ids.empty() || end > ids.size() || chunk.block_table.size() * kv_options_.block_tokens < end ||
+    if (chunk.ids.empty() || end > ids.size() ||
+        chunk.block_table.size() * kv_options_.block_tokens < end ||
         !std::equal(chunk.ids.begin(), chunk.ids.end(), ids.begin() + chunk.first_position)) {
       return Wrong("a chunk of other ids, or out of its table");
     }
     if (chunk.logit_rows != (end == ids.size())) return Wrong(chunk.logit_rows, " logit rows");
-    const auto block_of = [&](int32_t t) { return chunk.block_table[t / kv_options_.block_tokens]; };
+    const auto block_of = [&](int32_t t) {
+      return chunk.block_table[t / kv_options_.block_tokens];
+    };
     const auto slot = [&](int32_t t) -> uint64_t& {
       return shadow_[block_of(t) * kv_options_.block_tokens + t % kv_options_.block_tokens];
     };
@@ -195,7 +223,9 @@ class World {
     for (int32_t t = 0; t < end; ++t) {
       digest = Mix(digest, ids[t]);
       if (t >= chunk.first_position) {
-        if (kv_->references(block_of(t)) != 1 || kv_->published(block_of(t))) return Wrong("a shared block is written");
+        if (kv_->references(block_of(t)) != 1 || kv_->published(block_of(t))) {
+          return Wrong("a shared block is written");
+        }
         slot(t) = digest;
       } else if (slot(t) != digest) {
         return Wrong("position ", t, " reads a slot of other ids");

@@ -48,23 +48,29 @@ class SchedulerTest : public ::testing::Test {
 
   std::optional<KvCache> kv_;
   std::optional<Scheduler> scheduler_;
-  std::vector<std::pair<uint64_t, size_t>> tokens_;  // of the latest step: sequence, number of tokens
+  std::vector<std::pair<uint64_t, size_t>> tokens_;  // of the latest step: sequence, how many
 };
 
-constexpr Scheduler::Options kRoomy{.step_tokens = 8, .max_sequences = 3, .max_live = 8, .context_tokens = 100};
+constexpr Scheduler::Options kRoomy{
+    .step_tokens = 8, .max_sequences = 3, .max_live = 8, .context_tokens = 100};
 
 TEST_F(SchedulerTest, RefusesWhatCanNeverRun) {
   Start(16, kRoomy);
-  const auto message = [&](SequenceSpec spec) { return std::string(scheduler_->Add(spec).status().message()); };
+  const auto message = [&](SequenceSpec spec) {
+    return std::string(scheduler_->Add(spec).status().message());
+  };
   EXPECT_THAT(message({.max_tokens = 1}), HasSubstr("prompt_ids is empty"));
   EXPECT_THAT(message({.prompt_ids = {1}, .max_tokens = 0}), HasSubstr("max_tokens is 0"));
-  EXPECT_THAT(message({.prompt_ids = {1}, .generated_ids = {2, 3}, .max_tokens = 2}), HasSubstr("2 generated_ids"));
-  EXPECT_THAT(message({.prompt_ids = {1}, .max_tokens = 64}), HasSubstr("65, more than the 64 tokens of this engine"));
+  EXPECT_THAT(message({.prompt_ids = {1}, .generated_ids = {2, 3}, .max_tokens = 2}),
+              HasSubstr("2 generated_ids"));
+  EXPECT_THAT(message({.prompt_ids = {1}, .max_tokens = 64}),
+              HasSubstr("65, more than the 64 tokens of this engine"));
   EXPECT_THAT(message({.prompt_ids = {1}, .max_tokens = 0xffffffff}), HasSubstr("4294967296"));
   EXPECT_TRUE(scheduler_->Add({.prompt_ids = {1}, .max_tokens = 63}).ok());
 
   Start(100, kRoomy);
-  EXPECT_THAT(message({.prompt_ids = {1}, .max_tokens = 100}), HasSubstr("100 tokens of the model's context"));
+  EXPECT_THAT(message({.prompt_ids = {1}, .max_tokens = 100}),
+              HasSubstr("100 tokens of the model's context"));
 }
 
 TEST_F(SchedulerTest, RefusesMoreThanMayLive) {
@@ -140,12 +146,14 @@ TEST_F(SchedulerTest, APrefixThatAnotherComputesMeanwhileIsTakenBetweenChunks) {
   Step();
   EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 8)));
   Step();
-  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 1), std::pair(1, 1))) << "sixteen tokens came from the first one";
+  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 1), std::pair(1, 1)))
+      << "sixteen tokens came from the first one";
 }
 
 TEST_F(SchedulerTest, AResumedSequenceGoesOnAfterItsGeneratedIds) {
   Start(32, kRoomy);
-  ASSERT_TRUE(scheduler_->Add({.prompt_ids = {1, 2}, .generated_ids = {3, 4}, .max_tokens = 4}).ok());
+  ASSERT_TRUE(
+      scheduler_->Add({.prompt_ids = {1, 2}, .generated_ids = {3, 4}, .max_tokens = 4}).ok());
   const Plan& plan = scheduler_->Next();
   ASSERT_EQ(plan.chunks.size(), 1);
   EXPECT_THAT(plan.chunks[0].ids, ElementsAre(1, 2, 3, 4));
@@ -159,16 +167,19 @@ TEST_F(SchedulerTest, TheYoungestLosesItsLastBlockWhenBlocksRunOut) {
   Add(7, 5, 100);
   Step();
   Step();
-  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 1), std::pair(1, 6))) << "the budget of 8 had cut the second prompt";
+  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 1), std::pair(1, 6)))
+      << "the budget of 8 had cut the second prompt";
   EXPECT_EQ(kv_->used(), 4);
   Step();
-  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 1))) << "the older one took the younger one's last block";
+  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 1)))
+      << "the older one took the younger one's last block";
   EXPECT_EQ(scheduler_->stats().preemptions, 1);
   EXPECT_EQ(kv_->used(), 4);
   Step();
   EXPECT_EQ(Step().size(), 1);
   Step();
-  EXPECT_THAT(tokens_, ElementsAre(std::pair(1, 4))) << "computed again, with its first id, from the block it kept";
+  EXPECT_THAT(tokens_, ElementsAre(std::pair(1, 4)))
+      << "computed again, with its first id, from the block it kept";
   EXPECT_EQ(scheduler_->stats().recomputed_tokens, 3);
 }
 
@@ -194,7 +205,8 @@ TEST_F(SchedulerTest, APausedSequenceKeepsItsBlocksUntilTheyAreNeeded) {
       << "the slow one lost blocks, so it queues anew and takes none back";
   EXPECT_EQ(Step().size(), 1);
   Step();
-  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 8))) << "of the 9 that it lost, with the id not yet computed";
+  EXPECT_THAT(tokens_, ElementsAre(std::pair(0, 8)))
+      << "of the 9 that it lost, with the id not yet computed";
 }
 
 TEST_F(SchedulerTest, ACancelledSequenceKeepsItsBlocksWhileItsStepRuns) {
