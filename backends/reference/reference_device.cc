@@ -152,9 +152,7 @@ class ReferenceProgram : public Program {
     RETURN_IF_ERROR(size_is("out", out.size(),
                             (output.rows == Rows::kTokens ? tokens : input.output_rows.size()) * output.width));
     for (int32_t row : input.output_rows) RETURN_IF_ERROR(in_range("an output row", row, tokens));
-    if (graph_.vocabulary > 0) {
-      for (int32_t id : input.token_ids) RETURN_IF_ERROR(in_range("a token id", id, graph_.vocabulary));
-    }
+    for (int32_t id : input.token_ids) RETURN_IF_ERROR(in_range("a token id", id, graph_.vocabulary));
     int blocks = std::numeric_limits<int>::max();
     for (const Op& op : graph_.ops) {
       if (op.kv != nullptr) blocks = std::min(blocks, Kv(op).keys.rows / kBlockTokens);
