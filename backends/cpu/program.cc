@@ -1,7 +1,6 @@
 #include "backends/cpu/program.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -69,7 +68,9 @@ class CpuProgram : public Program {
   absl::Status CheckInput(const StepInput& input, absl::Span<float> out) const;
   void FindRuns(const StepInput& input);
 
-  void RunThread(const StepInput& input, int thread);
+  void PlanPieces();
+  int HeadsPerItem(const Stage& stage) const;
+  void RunPiece(const StepInput& input, int stage, int piece, int thread);
   void RunRowStep(const StepInput& input, const RowStep& step, int row);
   void FillRopes(const StepInput& input, int row);
   void RunTiles(const Stage& stage, int64_t begin, int64_t end);
@@ -97,7 +98,8 @@ class CpuProgram : public Program {
   // This step's.
   int tokens_ = 0, outputs_ = 0;
   std::vector<TokenRun> runs_;
-  std::vector<std::atomic<int64_t>> next_;  // by stage: the first piece nobody has taken
+  std::vector<int64_t> items_, steps_;  // by stage: rows, tiles or attention items, and how many make a piece
+  std::vector<int> pieces_;
 };
 
 absl::Status CpuProgram::CheckOp(const Op& op) const {
@@ -243,7 +245,12 @@ absl::Status CpuProgram::Build() {
     if (op.kind == OpKind::kAttention) scratch = std::max(scratch, AttentionScratch(op.attention.head_dim));
   }
   scratch_.assign(pool_.size(), std::vector<float>(scratch));
-  next_ = std::vector<std::atomic<int64_t>>(stages_.size() + 1);
+  if (stages_.size() >= ThreadPool::kMaxStages) {
+    return absl::UnimplementedError(absl::StrCat("a graph of ", stages_.size(), " stages"));
+  }
+  items_.resize(stages_.size() + 1);
+  steps_.resize(stages_.size() + 1);
+  pieces_.resize(stages_.size() + 1);
   return absl::OkStatus();
 }
 
@@ -312,55 +319,66 @@ absl::Status CpuProgram::Run(const StepInput& input, absl::Span<float> out) {
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     std::memcpy(base_[graph_.inputs[i]], input.inputs[i].data(), input.inputs[i].size() * sizeof(float));
   }
-  for (std::atomic<int64_t>& next : next_) next.store(0, std::memory_order_relaxed);
-  pool_.Run([&](int thread) { RunThread(input, thread); });
+  PlanPieces();
+  pool_.Run(pieces_, [&](int stage, int piece, int thread) { RunPiece(input, stage, piece, thread); });
   return absl::OkStatus();
 }
 
-// fn(i) or fn(begin, end) over the pieces that this thread gets hold of.
-template <typename Fn>
-void TakePieces(std::atomic<int64_t>& next, int64_t count, int64_t piece, Fn fn) {
-  for (int64_t at; (at = next.fetch_add(piece, std::memory_order_relaxed)) < count;) {
-    fn(at, std::min(at + piece, count));
+// How many items of a stage a thread takes at once: enough pieces that all threads end together, few enough that taking
+// them costs nothing.
+void CpuProgram::PlanPieces() {
+  const int64_t threads = pool_.size();
+  const auto plan = [&](size_t stage, int64_t items, int64_t step) {
+    items_[stage] = items;
+    steps_[stage] = step;
+    pieces_[stage] = static_cast<int>((items + step - 1) / step);
+  };
+  plan(0, ropes_.empty() ? 0 : tokens_, 16);
+  for (size_t s = 0; s < stages_.size(); ++s) {
+    const Stage& stage = stages_[s];
+    const int64_t rows = Count(stage.domain);
+    switch (stage.kind) {
+      case StageKind::kRows:
+        plan(s + 1, rows, std::clamp<int64_t>(rows / (4 * threads), 1, 16));
+        break;
+      case StageKind::kMatmul:
+        plan(s + 1, rows > 0 ? stage.tiles : 0, std::clamp<int64_t>(stage.tiles / (8 * threads), 1, 16));
+        break;
+      case StageKind::kAttention:
+        plan(s + 1, static_cast<int64_t>(runs_.size()) * stage.ops[0]->attention.heads / HeadsPerItem(stage), 1);
+        break;
+    }
   }
 }
 
-void CpuProgram::RunThread(const StepInput& input, int thread) {
-  const int64_t threads = pool_.size();
-  TakePieces(next_.back(), ropes_.empty() ? 0 : tokens_, 16, [&](int64_t begin, int64_t end) {
+// Query heads of one key head share its loads, unless the items would be too few for the threads.
+int CpuProgram::HeadsPerItem(const Stage& stage) const {
+  const AttentionAttributes& shape = stage.ops[0]->attention;
+  const int64_t by_key_head = static_cast<int64_t>(runs_.size()) * shape.kv_heads;
+  return by_key_head < 4 * pool_.size() ? 1 : shape.heads / shape.kv_heads;
+}
+
+// Stage 0 fills the tables of rotations, the others are stages_.
+void CpuProgram::RunPiece(const StepInput& input, int stage_index, int piece, int thread) {
+  const int64_t begin = piece * steps_[stage_index];
+  const int64_t end = std::min(begin + steps_[stage_index], items_[stage_index]);
+  if (stage_index == 0) {
     for (int64_t row = begin; row < end; ++row) FillRopes(input, static_cast<int>(row));
-  });
-  pool_.Barrier();
-  for (size_t s = 0; s < stages_.size(); ++s) {
-    const Stage& stage = stages_[s];
-    switch (stage.kind) {
-      case StageKind::kRows: {
-        const int rows = Count(stage.domain);
-        TakePieces(next_[s], rows, std::clamp<int64_t>(rows / (4 * threads), 1, 16), [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin; row < end; ++row) {
-            for (const RowStep& step : stage.steps) RunRowStep(input, step, static_cast<int>(row));
-          }
-        });
-        break;
+    return;
+  }
+  const Stage& stage = stages_[stage_index - 1];
+  switch (stage.kind) {
+    case StageKind::kRows:
+      for (int64_t row = begin; row < end; ++row) {
+        for (const RowStep& step : stage.steps) RunRowStep(input, step, static_cast<int>(row));
       }
-      case StageKind::kMatmul: {
-        const int64_t tiles = Count(stage.domain) > 0 ? stage.tiles : 0;
-        TakePieces(next_[s], tiles, std::clamp<int64_t>(tiles / (8 * threads), 1, 16),
-                   [&](int64_t begin, int64_t end) { RunTiles(stage, begin, end); });
-        break;
-      }
-      case StageKind::kAttention: {
-        const Op& op = *stage.ops[0];
-        const int group = op.attention.heads / op.attention.kv_heads;
-        const int64_t by_key_head = static_cast<int64_t>(runs_.size()) * op.attention.kv_heads;
-        const int heads_per_item = by_key_head < 4 * threads ? 1 : group;
-        TakePieces(next_[s], by_key_head * (group / heads_per_item), 1, [&](int64_t item, int64_t) {
-          RunAttention(input, op, item, heads_per_item, scratch_[thread].data());
-        });
-        break;
-      }
-    }
-    pool_.Barrier();
+      return;
+    case StageKind::kMatmul:
+      RunTiles(stage, begin, end);
+      return;
+    case StageKind::kAttention:
+      RunAttention(input, *stage.ops[0], begin, HeadsPerItem(stage), scratch_[thread].data());
+      return;
   }
 }
 

@@ -1,12 +1,19 @@
-// The cpu backend's own threads. A job runs on all of them at once, the caller's included, and its parts meet at barriers.
+// The cpu backend's own threads, the caller's included. A job is a row of stages; a stage is a number of pieces that any
+// thread may take; a stage begins when all pieces of the one before it are done.
+//
+// Nobody waits for a thread, only for a piece that a thread has taken: one that the system has put aside, on a machine
+// with other work to do, costs nothing while it holds none.
 #ifndef BACKENDS_CPU_THREAD_POOL_H_
 #define BACKENDS_CPU_THREAD_POOL_H_
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 
 namespace spotinference::cpu {
 
@@ -16,6 +23,9 @@ int UsableThreads();
 // One caller at a time.
 class ThreadPool {
  public:
+  // fn(stage, piece, thread), thread = 0 … size − 1
+  using Work = absl::FunctionRef<void(int, int, int)>;
+
   explicit ThreadPool(int threads);  // ≥ 1, the caller's included
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -23,26 +33,31 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Runs job(thread) for thread = 0 … size − 1 and returns when all have.
-  void Run(const std::function<void(int)>& job);
+  // Runs pieces[s] pieces of each stage s, in order of the stages, and returns when all are done. At most kMaxStages
+  // stages of fewer than 2^20 pieces.
+  static constexpr int kMaxStages = 8192;
+  void Run(absl::Span<const int> pieces, Work work);
 
-  // Inside a job: waits until every thread of it has come here.
-  void Barrier();
-
-  // Runs fn(begin, end) over pieces of 0 … count on all threads, as fast threads come for more.
-  void ParallelFor(int64_t count, int64_t piece, const std::function<void(int64_t, int64_t)>& fn);
+  // One stage: fn(begin, end) over 0 … count in steps of `step`.
+  void ParallelFor(int64_t count, int64_t step, absl::FunctionRef<void(int64_t, int64_t)> fn);
 
  private:
-  void Work(int thread);
-  // Spins a while, then sleeps until `word` is no longer `old`.
-  static void Await(const std::atomic<uint32_t>& word, uint32_t old);
+  // A stage's state in one word each, with the run's number, so that a thread which comes late from an earlier run takes
+  // nothing from this one.
+  struct Stage {
+    std::atomic<uint64_t> next;  // run << 40 | pieces << 20 | first piece that nobody has taken
+    std::atomic<uint64_t> done;  // run << 40 | pieces << 20 | pieces done
+  };
+
+  void WorkerLoop(int thread);
+  // False: the run is over.
+  bool RunStages(uint64_t run, int stages, int thread);
 
   std::vector<std::thread> workers_;
-  const std::function<void(int)>* job_ = nullptr;
-  bool stop_ = false;
-  alignas(64) std::atomic<uint32_t> started_{0};  // jobs so far; workers wait on it
-  alignas(64) std::atomic<uint32_t> arrived_{0};  // at the current barrier
-  alignas(64) std::atomic<uint32_t> phase_{0};    // barriers passed
+  std::unique_ptr<Stage[]> stages_;
+  std::atomic<const Work*> work_{nullptr};   // read by who has taken a piece
+  alignas(64) std::atomic<uint64_t> run_{0};  // run << 16 | stages; workers wait on it
+  std::atomic<bool> stop_{false};
 };
 
 }  // namespace spotinference::cpu

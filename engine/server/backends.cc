@@ -1,0 +1,10 @@
+#include "engine/server/backends.h"
+
+#include "backends/cpu/cpu_device.h"
+#include "backends/reference/reference_device.h"
+
+namespace spotinference {
+
+std::vector<Backend> AllBackends() { return {CpuBackend(), ReferenceBackend()}; }
+
+}  // namespace spotinference

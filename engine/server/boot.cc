@@ -1,0 +1,113 @@
+#include "engine/server/boot.h"
+
+#include <glog/logging.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/build_id.h"
+#include "engine/base/clock.h"
+#include "engine/base/status.h"
+
+namespace spotinference {
+namespace {
+
+std::string Sha256Hex(absl::Span<const std::byte> bytes) {
+  uint8_t digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
+}
+
+// Blocks of KV: as many as fit in the memory meant for them.
+absl::StatusOr<int> KvBlocks(const BootOptions& options, const Model& model, int context_tokens) {
+  ASSIGN_OR_RETURN(const size_t block_bytes, model.KvBlockBytes());
+  const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  const int64_t one_context = (context_tokens + kBlockTokens - 1) / kBlockTokens;
+  int64_t bytes = options.kv_memory_bytes;
+  if (bytes == 0) {
+    bytes = std::max<int64_t>(std::min(memory / 4, kKvMemoryBytes), one_context * static_cast<int64_t>(block_bytes));
+  }
+  const int64_t blocks = bytes / static_cast<int64_t>(block_bytes);
+  if (blocks < one_context) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(bytes, " bytes of KV cache hold ", blocks * kBlockTokens, " tokens, fewer than the context of ",
+                     context_tokens, "; give it ", one_context * static_cast<int64_t>(block_bytes), " or more"));
+  }
+  return static_cast<int>(std::min<int64_t>(blocks, 1 << 24));
+}
+
+}  // namespace
+
+absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name) {
+  std::vector<std::string> reasons;
+  for (const Backend& backend : backends) {
+    if (name != "auto" && name != backend.name) continue;
+    const absl::Status usable = backend.probe();
+    if (usable.ok()) return &backend;
+    reasons.push_back(absl::StrCat(backend.name, ": ", usable.message()));
+  }
+  if (!reasons.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat("no usable backend: ", absl::StrJoin(reasons, "; ")));
+  }
+  std::vector<std::string> names;
+  for (const Backend& backend : backends) names.push_back(backend.name);
+  return absl::InvalidArgumentError(
+      absl::StrCat("backend '", name, "' is not in this build; it has: auto, ", absl::StrJoin(names, ", ")));
+}
+
+absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const Backend> backends) {
+  const absl::Duration start = RealClock().Elapsed();
+  BootedEngine booted;
+  ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
+  ASSIGN_OR_RETURN(booted.file, GgufFile::Open(options.model_path));
+  ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
+  ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.file, *booted.device));
+  const ModelConfig& config = booted.model->config();
+  if (options.context_tokens > config.context_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat("a context of ", options.context_tokens,
+                                                   " tokens: the model was made for at most ", config.context_tokens));
+  }
+
+  ModelEngine::Options engine;
+  Scheduler::Options& scheduler = engine.scheduler;
+  scheduler.context_tokens = options.context_tokens > 0 ? options.context_tokens : config.context_tokens;
+  scheduler.max_sequences = options.max_sequences > 0 ? options.max_sequences : kMaxSequences;
+  scheduler.step_tokens = options.step_tokens > 0 ? options.step_tokens : kStepTokens;
+  scheduler.max_live = 16 * scheduler.max_sequences;
+  if (scheduler.step_tokens <= scheduler.max_sequences) {
+    return absl::InvalidArgumentError(absl::StrCat("a step of ", scheduler.step_tokens, " tokens: more than the ",
+                                                   scheduler.max_sequences, " sequences of a step are needed"));
+  }
+  ASSIGN_OR_RETURN(const int blocks, KvBlocks(options, *booted.model, scheduler.context_tokens));
+  RETURN_IF_ERROR(booted.model->AllocateKv(blocks));
+  ASSIGN_OR_RETURN(booted.program,
+                   booted.device->Compile(booted.model->ForwardGraph(scheduler.step_tokens, scheduler.max_sequences)));
+
+  EngineInfo& info = engine.info;
+  info.model_hash = options.model_hash.empty() ? Sha256Hex(booted.file->bytes()) : options.model_hash;
+  info.numerics_id = absl::StrCat(backend->name, "-", booted.device->info().arithmetic, "-", BuildId());
+  for (char& c : info.numerics_id) {
+    if (!absl::ascii_isalnum(c) && c != '.') c = '-';  // one word, also in a header
+  }
+  info.backend = backend->name;
+  info.device = booted.device->info().name;
+  info.context_tokens = static_cast<uint32_t>(scheduler.context_tokens);
+  info.vocabulary_size = static_cast<uint32_t>(config.vocabulary);
+  engine.kv = {blocks, kBlockTokens, info.model_hash, info.numerics_id};
+  engine.weight_bytes = booted.model->weight_bytes();
+  engine.on_fatal = options.on_fatal;
+  LOG(INFO) << options.model_path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
+            << " MB of weights, " << blocks << " KV blocks, context " << info.context_tokens << ", numerics "
+            << info.numerics_id << ", booted in " << RealClock().Elapsed() - start;
+  booted.engine = std::make_unique<ModelEngine>(std::move(engine), *booted.program, RealClock());
+  return booted;
+}
+
+}  // namespace spotinference

@@ -1,0 +1,56 @@
+// From a model file to a running engine; what every main that runs a model does.
+#ifndef ENGINE_SERVER_BOOT_H_
+#define ENGINE_SERVER_BOOT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/device/device.h"
+#include "engine/model/gguf.h"
+#include "engine/model/model.h"
+#include "engine/server/model_engine.h"
+
+namespace spotinference {
+
+struct BootOptions {
+  std::string model_path;
+  std::string model_hash;        // SHA-256 of the file, hex, known already; "": it is computed, some 0.1 s a 100 MB
+  std::string backend = "auto";
+  int threads = 0;               // 0: all that the process may use
+  int context_tokens = 0;        // 0: the model's
+  int step_tokens = 0;           // 0: kStepTokens
+  int max_sequences = 0;         // 0: kMaxSequences
+  int64_t kv_memory_bytes = 0;   // 0: a quarter of the memory, at most kKvMemoryBytes, at least one full context
+  std::function<void(const absl::Status&)> on_fatal;
+};
+
+// A step's tokens share one read of the weights; past some 256 rows a matmul is bound by arithmetic on every machine we
+// know, and a longer step only makes the streams beside it wait longer.
+inline constexpr int kStepTokens = 512;
+inline constexpr int kMaxSequences = 64;
+inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
+
+// Everything of a model being served, in the order of dependence.
+struct BootedEngine {
+  std::unique_ptr<GgufFile> file;
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Program> program;
+  std::unique_ptr<ModelEngine> engine;
+};
+
+// The backend that `name` asks for, or the first usable one for "auto". FAILED_PRECONDITION: it cannot be used here, and
+// why. INVALID_ARGUMENT: there is none of that name.
+absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name);
+
+// INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED: the model or an option can never work. Other errors may pass.
+absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const Backend> backends);
+
+}  // namespace spotinference
+
+#endif  // ENGINE_SERVER_BOOT_H_

@@ -1,0 +1,98 @@
+// engine:generate — text from one model on stdout, without a server: for debugging and golden files.
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "engine/base/flags.h"
+#include "engine/server/backends.h"
+#include "engine/server/boot.h"
+#include "engine/text/detokenizer.h"
+#include "engine/text/model_text.h"
+
+ABSL_FLAG(std::string, model, "", "GGUF file");
+ABSL_FLAG(std::string, prompt, "", "what to continue, or with --chat what the user says");
+ABSL_FLAG(bool, chat, false, "render the prompt with the model's chat template");
+ABSL_FLAG(uint32_t, max_tokens, 128, "at most so many tokens");
+ABSL_FLAG(float, temperature, 0, "0: always the likeliest token");
+ABSL_FLAG(uint64_t, seed, 0, "of the sampling noise");
+ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
+ABSL_FLAG(int, threads, 0, "0: all that the process may use");
+
+namespace spotinference {
+namespace {
+
+class Printer : public TokenSink {
+ public:
+  explicit Printer(const Tokenizer& tokenizer) : text_(tokenizer) {}
+  bool OnToken(const TokenEvent& event) override {
+    if (event.finish != TokenEvent::Finish::kStop) Print(text_.Feed(event.id));
+    return true;
+  }
+  void OnEnd(const absl::Status& status) override {
+    Print(text_.Flush());
+    std::fputc('\n', stdout);
+    status_ = status;
+    done_.Notify();
+  }
+  absl::Status Wait() {
+    done_.WaitForNotification();
+    return status_;
+  }
+
+ private:
+  static void Print(absl::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+  Detokenizer text_;
+  absl::Status status_;
+  absl::Notification done_;
+};
+
+absl::Status Generate() {
+  const std::string path = UserPath(absl::GetFlag(FLAGS_model));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelText> text, LoadModelText(path));
+  EngineRequest request;
+  const std::string prompt = absl::GetFlag(FLAGS_prompt);
+  if (absl::GetFlag(FLAGS_chat)) {
+    ASSIGN_OR_RETURN(request.sequence.prompt_ids, text->ChatPrompt({{"user", prompt}}));
+  } else {
+    request.sequence.prompt_ids = text->Prompt(prompt);
+  }
+  request.stop_ids = text->stop_ids();
+  request.sequence.max_tokens = absl::GetFlag(FLAGS_max_tokens);
+  request.sampling.temperature = absl::GetFlag(FLAGS_temperature);
+  request.sampling.seed = absl::GetFlag(FLAGS_seed);
+
+  BootOptions options;
+  options.model_path = path;
+  options.backend = absl::GetFlag(FLAGS_backend);
+  options.threads = absl::GetFlag(FLAGS_threads);
+  const std::vector<Backend> backends = AllBackends();
+  ASSIGN_OR_RETURN(const BootedEngine booted, Boot(options, backends));
+  const auto printer = std::make_shared<Printer>(text->tokenizer());
+  RETURN_IF_ERROR(booted.engine->Submit(std::move(request), printer).status());
+  return printer->Wait();
+}
+
+}  // namespace
+}  // namespace spotinference
+
+int main(int argc, char** argv) {
+  spotinference::ParseFlags(argc, argv,
+                            "Text from one model on stdout.\n"
+                            "  engine:generate -- --model FILE --prompt TEXT [--chat] [--max_tokens N] …");
+  if (absl::GetFlag(FLAGS_model).empty()) {
+    std::fprintf(stderr, "generate: --model FILE is needed; see --help\n");
+    return 2;
+  }
+  if (const absl::Status status = spotinference::Generate(); !status.ok()) {
+    std::fprintf(stderr, "generate: %s\n", std::string(status.message()).c_str());
+    return 1;
+  }
+}

@@ -1,0 +1,159 @@
+// engine — one model on one device, served over gRPC until SIGTERM, which drains it.
+//
+// Exit status: 0 drained, 1 failed in a way that may pass, 2 wrong usage or a model that can never be served.
+#include <glog/logging.h>
+#include <grpcpp/grpcpp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "engine/base/flags.h"
+#include "engine/base/status.h"
+#include "engine/server/backends.h"
+#include "engine/server/boot.h"
+#include "engine/server/service.h"
+
+ABSL_FLAG(std::string, model, "", "GGUF file");
+ABSL_FLAG(std::string, model_hash, "", "SHA-256 of the file in hex, where it is known; else it is computed");
+ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
+ABSL_FLAG(std::string, listen, "127.0.0.1:9000", "HOST:PORT; port 0 takes a free one");
+ABSL_FLAG(std::string, volume, "", "folder that outlives this machine; made if it is not there");
+ABSL_FLAG(std::string, token_file, "", "file with the token that every call must show; needed off loopback");
+ABSL_FLAG(int, ready_fd, -1, "descriptor to write 'ready ADDRESS NUMERICS_ID MODEL_HASH' to");
+ABSL_FLAG(int, context_tokens, 0, "longest sequence; 0: the model's");
+ABSL_FLAG(int, threads, 0, "0: all that the process may use");
+ABSL_FLAG(int, max_sequences, 0, "computed in one step; 0: 64");
+ABSL_FLAG(int, step_tokens, 0, "computed in one step; 0: 512");
+ABSL_FLAG(int64_t, kv_memory_mib, 0, "of the KV cache; 0: a quarter of the memory, at most 1024");
+ABSL_FLAG(absl::Duration, drain, absl::Seconds(30), "how long live sequences may run on after SIGTERM");
+
+namespace spotinference {
+namespace {
+
+bool IsLoopback(const std::string& listen) {
+  return absl::StartsWith(listen, "127.") || absl::StartsWith(listen, "localhost:") ||
+         absl::StartsWith(listen, "[::1]:");
+}
+
+absl::StatusOr<std::string> ReadToken() {
+  const std::string path = UserPath(absl::GetFlag(FLAGS_token_file));
+  if (path.empty()) return std::string();
+  std::ifstream file(path);
+  std::string token;
+  if (!std::getline(file, token) || (absl::StripAsciiWhitespace(&token), token.empty())) {
+    return absl::InvalidArgumentError(absl::StrCat("--token_file ", path, ": cannot be read, or holds no token"));
+  }
+  return token;
+}
+
+// A model or an option that can never work is not worth a second start.
+int ExitStatus(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kFailedPrecondition:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+absl::Status Serve(const sigset_t& signals) {
+  const std::string listen = absl::GetFlag(FLAGS_listen);
+  ASSIGN_OR_RETURN(const std::string token, ReadToken());
+  if (token.empty() && !IsLoopback(listen)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen ", listen, ": anyone could use this engine; give --token_file, or listen on 127.0.0.1"));
+  }
+  if (const std::string volume = UserPath(absl::GetFlag(FLAGS_volume));
+      !volume.empty() && mkdir(volume.c_str(), 0700) != 0 && errno != EEXIST) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("--volume ", volume));
+  }
+
+  BootOptions options;
+  options.model_path = UserPath(absl::GetFlag(FLAGS_model));
+  options.model_hash = absl::GetFlag(FLAGS_model_hash);
+  options.backend = absl::GetFlag(FLAGS_backend);
+  options.threads = absl::GetFlag(FLAGS_threads);
+  options.context_tokens = absl::GetFlag(FLAGS_context_tokens);
+  options.max_sequences = absl::GetFlag(FLAGS_max_sequences);
+  options.step_tokens = absl::GetFlag(FLAGS_step_tokens);
+  options.kv_memory_bytes = absl::GetFlag(FLAGS_kv_memory_mib) << 20;
+  // Nothing on a lost device can be saved: the process says so and ends, and the fleet replaces it.
+  options.on_fatal = [](const absl::Status&) {
+    google::FlushLogFiles(google::INFO);
+    _exit(1);
+  };
+  const std::vector<Backend> backends = AllBackends();
+  ASSIGN_OR_RETURN(const BootedEngine booted, Boot(options, backends));
+
+  const std::unique_ptr<grpc::Service> service = CreateEngineService(*booted.engine, token);
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a taken port is an error, not a lottery
+  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(service.get());
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return absl::UnavailableError(absl::StrCat("--listen ", listen, ": the address cannot be bound"));
+  }
+  const std::string address = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
+  LOG(INFO) << "serving on " << address;
+  if (const int fd = absl::GetFlag(FLAGS_ready_fd); fd >= 0) {
+    const EngineInfo& info = booted.engine->info();
+    const std::string line = absl::StrCat("ready ", address, " ", info.numerics_id, " ", info.model_hash, "\n");
+    if (write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
+      return absl::InvalidArgumentError(absl::StrCat("--ready_fd ", fd, ": cannot be written"));
+    }
+    close(fd);
+  }
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LOG(INFO) << strsignal(signal) << ": draining";
+  absl::Notification drained;
+  booted.engine->Drain(absl::GetFlag(FLAGS_drain), [&](uint32_t ended_early) {
+    if (ended_early > 0) LOG(WARNING) << ended_early << " sequences were cut";
+    drained.Notify();
+  });
+  drained.WaitForNotification();
+  server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace spotinference
+
+int main(int argc, char** argv) {
+  // Before any thread starts, so that all of them leave these to sigwait.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  spotinference::ParseFlags(argc, argv,
+                            "Serves one model on one device over gRPC.\n"
+                            "  engine -- --model FILE [--backend auto] [--listen 127.0.0.1:9000] [--volume DIR] …");
+  if (absl::GetFlag(FLAGS_model).empty()) {
+    std::fprintf(stderr, "engine: --model FILE is needed; see --help\n");
+    return 2;
+  }
+  const absl::Status status = spotinference::Serve(signals);
+  if (!status.ok()) {
+    std::fprintf(stderr, "engine: %s\n", std::string(status.message()).c_str());
+    return spotinference::ExitStatus(status);
+  }
+}

@@ -1,0 +1,109 @@
+// The engine's loop: the scheduler plans, the program runs, the sampler picks, the sinks hear of it.
+#ifndef ENGINE_SERVER_MODEL_ENGINE_H_
+#define ENGINE_SERVER_MODEL_ENGINE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/base/clock.h"
+#include "engine/device/device.h"
+#include "engine/kv/kv_cache.h"
+#include "engine/sample/sampler.h"
+#include "engine/sample/token_counts.h"
+#include "engine/schedule/scheduler.h"
+#include "engine/server/engine.h"
+
+namespace spotinference {
+
+// One thread of its own runs everything that touches scheduler, program and sampler; the public calls leave it a message.
+class ModelEngine : public Engine {
+ public:
+  struct Options {
+    Scheduler::Options scheduler;
+    KvCache::Options kv;
+    EngineInfo info;
+    uint64_t weight_bytes = 0;
+    // The device is lost, or a program failed: nothing can be served any more. On the engine's thread, once; all
+    // sequences have ended UNAVAILABLE.
+    std::function<void(const absl::Status&)> on_fatal;
+  };
+
+  // `program` gives logits [rows asked for, vocabulary] and was compiled for options.scheduler.step_tokens and
+  // max_sequences. It and the clock outlive the engine.
+  ModelEngine(Options options, Program& program, const Clock& clock);
+  ~ModelEngine() override;  // live sequences end CANCELLED
+
+  const EngineInfo& info() const override { return options_.info; }
+  absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override;
+  void Cancel(SequenceId id) override;
+  void Resume(SequenceId id) override;
+  void Drain(absl::Duration deadline, absl::AnyInvocable<void(uint32_t)> done) override;
+  EngineStats Stats() const override;
+
+ private:
+  struct Live {
+    SamplingParams sampling;
+    std::vector<uint32_t> stop_ids;
+    std::shared_ptr<TokenSink> sink;
+    TokenCounts counts;
+    uint32_t next_index = 0;  // in the answer
+    uint32_t max_tokens = 0;
+    bool resumed = false;     // since its last step began; guarded by the engine's mutex
+  };
+  // A chunk with logit rows of the step under way, and what came of it.
+  struct Row {
+    SequenceId id;
+    std::shared_ptr<Live> live;
+    uint32_t cached_tokens = 0;
+    absl::Status status;
+    bool pause = false;
+  };
+  struct DrainWaiter {
+    absl::Duration at;
+    absl::AnyInvocable<void(uint32_t)> done;
+  };
+
+  void Loop();
+  void WaitForEvent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FinishDrains();
+  void RunStep(const Plan& plan);
+  void BuildStep(const Plan& plan);
+  Outcome SampleRow(Row& row, absl::Span<const float> logits);
+  void EndAll(const absl::Status& status);
+
+  const Options options_;
+  Program& program_;
+  const Clock& clock_;
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar changed_;
+  // Callers reach the scheduler directly, also while a step runs, which the scheduler allows.
+  KvCache kv_ ABSL_GUARDED_BY(mutex_);
+  Scheduler scheduler_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> live_ ABSL_GUARDED_BY(mutex_);
+  std::vector<DrainWaiter> drains_ ABSL_GUARDED_BY(mutex_);
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Duration busy_ ABSL_GUARDED_BY(mutex_);
+  uint64_t steps_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // The engine's thread only; kept so that a step allocates nothing.
+  Sampler sampler_;
+  std::vector<int32_t> token_ids_, positions_, sequences_, block_tables_, output_rows_;
+  int blocks_per_sequence_ = 0;
+  std::vector<float> logits_;
+  std::vector<Row> rows_;
+  std::vector<Outcome> outcomes_;
+
+  std::thread thread_;
+};
+
+}  // namespace spotinference
+
+#endif  // ENGINE_SERVER_MODEL_ENGINE_H_

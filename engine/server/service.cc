@@ -1,0 +1,333 @@
+#include "engine/server/service.h"
+
+#include <grpcpp/grpcpp.h>
+#include <openssl/crypto.h>
+
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/api/engine.grpc.pb.h"
+#include "engine/base/build_id.h"
+
+namespace spotinference {
+namespace {
+
+namespace api = ::spotinference::engine::v1;
+
+// Events that wait for a slow caller. Past the high mark its sequence is paused, at the low mark it goes on. An event is
+// some 20 bytes on the wire; HTTP/2's own window of 64 KiB comes on top.
+constexpr size_t kHighWater = 64;
+constexpr size_t kLowWater = 16;
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
+}
+
+api::GenerateEvent ToProto(const TokenEvent& event, bool logprobs, bool first) {
+  api::GenerateEvent out;
+  out.set_index(event.index);
+  out.set_id(event.id);
+  switch (event.finish) {
+    case TokenEvent::Finish::kNone: break;
+    case TokenEvent::Finish::kStop: out.set_finish_reason(api::FINISH_REASON_STOP); break;
+    case TokenEvent::Finish::kLength: out.set_finish_reason(api::FINISH_REASON_LENGTH); break;
+  }
+  if (logprobs) {
+    out.mutable_logprob()->set_id(event.id);
+    out.mutable_logprob()->set_logprob(event.logprob);
+    for (const TokenLogprob& top : event.top_logprobs) {
+      api::TokenLogprob* const to = out.add_top_logprobs();
+      to->set_id(top.id);
+      to->set_logprob(top.logprob);
+    }
+  }
+  if (first) out.set_cached_tokens(event.cached_tokens);
+  return out;
+}
+
+EngineRequest FromProto(const api::GenerateRequest& in) {
+  EngineRequest out;
+  out.sequence.prompt_ids.assign(in.prompt_ids().begin(), in.prompt_ids().end());
+  out.sequence.generated_ids.assign(in.generated_ids().begin(), in.generated_ids().end());
+  out.sequence.max_tokens = in.max_tokens();
+  out.sequence.cache_salt = in.cache_salt();
+  const api::Sampling& sampling = in.sampling();
+  out.sampling.temperature = sampling.temperature();
+  out.sampling.top_k = sampling.top_k();
+  out.sampling.top_p = sampling.top_p();
+  out.sampling.min_p = sampling.min_p();
+  out.sampling.presence_penalty = sampling.presence_penalty();
+  out.sampling.frequency_penalty = sampling.frequency_penalty();
+  out.sampling.repetition_penalty = sampling.repetition_penalty();
+  for (const auto& [id, bias] : sampling.logit_bias()) out.sampling.logit_bias[id] = bias;
+  out.sampling.seed = sampling.seed();
+  out.sampling.choice = sampling.choice();
+  out.sampling.logprobs = in.logprobs();
+  out.sampling.top_logprobs = in.top_logprobs();
+  if (!in.ignore_stop_ids()) out.stop_ids.assign(in.stop_ids().begin(), in.stop_ids().end());
+  return out;
+}
+
+// One Generate call: events from the engine's thread, written one at a time. Lives until both gRPC and the engine have
+// let go of it.
+class GenerateStream : public TokenSink {
+ public:
+  class Reactor : public grpc::ServerWriteReactor<api::GenerateEvent> {
+   public:
+    explicit Reactor(std::shared_ptr<GenerateStream> stream) : stream_(std::move(stream)) {}
+    void OnWriteDone(bool ok) override { stream_->OnWriteDone(ok); }
+    void OnCancel() override { stream_->OnCancel(); }
+    void OnDone() override { delete this; }
+
+   private:
+    const std::shared_ptr<GenerateStream> stream_;
+  };
+
+  GenerateStream(Engine& engine, bool logprobs) : engine_(engine), logprobs_(logprobs) {}
+
+  static Reactor* Start(Engine& engine, const api::GenerateRequest& request) {
+    auto stream = std::make_shared<GenerateStream>(engine, request.logprobs());
+    Reactor* const reactor = new Reactor(stream);
+    stream->reactor_ = reactor;
+    const absl::StatusOr<SequenceId> id = engine.Submit(FromProto(request), stream);
+    if (!id.ok()) {
+      stream->OnEnd(id.status());
+      return reactor;
+    }
+    bool cancelled, resume;
+    {
+      absl::MutexLock lock(&stream->mutex_);
+      stream->id_ = *id;
+      cancelled = stream->cancelled_;
+      resume = !stream->paused_;
+    }
+    if (cancelled) engine.Cancel(*id);
+    else if (resume) engine.Resume(*id);  // where it was paused and drained before its id was known
+    return reactor;
+  }
+
+  bool OnToken(const TokenEvent& event) override {
+    bool write, more;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (finished_) return true;
+      queue_.push_back(ToProto(event, logprobs_, first_));
+      first_ = false;
+      write = TakeNext();
+      more = queue_.size() < kHighWater;
+      paused_ = !more;
+    }
+    if (write) reactor_->StartWrite(&writing_event_);
+    return more;
+  }
+
+  void OnEnd(const absl::Status& status) override {
+    bool finish;
+    {
+      absl::MutexLock lock(&mutex_);
+      end_ = status;
+      finish = TakeEnd();
+    }
+    if (finish) reactor_->Finish(ToGrpc(status));
+  }
+
+ private:
+  void OnWriteDone(bool ok) {
+    bool write = false, finish = false, resume = false;
+    absl::Status end;
+    {
+      absl::MutexLock lock(&mutex_);
+      writing_ = false;
+      if (!ok) {
+        queue_.clear();
+        cancelled_ = true;
+        end_ = absl::CancelledError("the caller went away");
+      }
+      write = TakeNext();
+      finish = !write && TakeEnd();
+      if (finish) end = *end_;
+      resume = paused_ && queue_.size() <= kLowWater && id_.has_value();
+      if (queue_.size() <= kLowWater) paused_ = false;
+    }
+    if (!ok) CancelSequence();
+    if (write) reactor_->StartWrite(&writing_event_);
+    else if (finish) reactor_->Finish(ToGrpc(end));
+    if (resume) engine_.Resume(*id_);
+  }
+
+  void OnCancel() {
+    bool finish;
+    {
+      absl::MutexLock lock(&mutex_);
+      cancelled_ = true;
+      queue_.clear();
+      end_ = absl::CancelledError("the caller cancelled");
+      finish = TakeEnd();
+    }
+    CancelSequence();
+    if (finish) reactor_->Finish(grpc::Status::CANCELLED);
+  }
+
+  void CancelSequence() {
+    std::optional<SequenceId> id;
+    {
+      absl::MutexLock lock(&mutex_);
+      id = id_;
+    }
+    if (id.has_value()) engine_.Cancel(*id);
+  }
+
+  // True: writing_event_ is to be written now.
+  bool TakeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (writing_ || finished_ || queue_.empty()) return false;
+    writing_ = true;
+    writing_event_ = std::move(queue_.front());
+    queue_.pop_front();
+    return true;
+  }
+  // True: the call is to be finished now.
+  bool TakeEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (writing_ || finished_ || !queue_.empty() || !end_.has_value()) return false;
+    finished_ = true;
+    return true;
+  }
+
+  Engine& engine_;
+  const bool logprobs_;
+  Reactor* reactor_ = nullptr;  // alive until Finish, which is called once
+  absl::Mutex mutex_;
+  std::deque<api::GenerateEvent> queue_ ABSL_GUARDED_BY(mutex_);
+  api::GenerateEvent writing_event_;  // gRPC's while writing_
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool first_ ABSL_GUARDED_BY(mutex_) = true;
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+  std::optional<SequenceId> id_;  // set once
+};
+
+class Service : public api::Engine::CallbackService {
+ public:
+  Service(Engine& engine, std::string token) : engine_(engine), authorization_(absl::StrCat("Bearer ", token)) {
+    if (token.empty()) authorization_.clear();
+  }
+
+ private:
+  grpc::ServerUnaryReactor* Handshake(grpc::CallbackServerContext* context, const api::HandshakeRequest* request,
+                                      api::HandshakeReply* reply) override {
+    return Answer(context, [&]() -> grpc::Status {
+      if (request->api_version() != kEngineApiVersion) {
+        return {grpc::StatusCode::FAILED_PRECONDITION, absl::StrCat("API version ", request->api_version(),
+                                                                    ": this engine speaks ", kEngineApiVersion)};
+      }
+      const EngineInfo& info = engine_.info();
+      reply->set_api_version(kEngineApiVersion);
+      reply->set_model_hash(info.model_hash);
+      reply->set_numerics_id(info.numerics_id);
+      reply->set_backend(info.backend);
+      reply->set_device(info.device);
+      reply->set_context_tokens(info.context_tokens);
+      reply->set_vocabulary_size(info.vocabulary_size);
+      reply->set_build(BuildId());
+      return grpc::Status::OK;
+    });
+  }
+
+  grpc::ServerWriteReactor<api::GenerateEvent>* Generate(grpc::CallbackServerContext* context,
+                                                        const api::GenerateRequest* request) override {
+    const auto refuse = [](const grpc::Status& status) {
+      struct Refusal : grpc::ServerWriteReactor<api::GenerateEvent> {
+        void OnDone() override { delete this; }
+      };
+      Refusal* const reactor = new Refusal;
+      reactor->Finish(status);
+      return reactor;
+    };
+    if (!Allowed(*context)) return refuse(Unauthenticated());
+    const std::string& hash = engine_.info().model_hash;
+    if (!request->model_hash().empty() && request->model_hash() != hash) {
+      return refuse({grpc::StatusCode::FAILED_PRECONDITION,
+                     absl::StrCat("model ", request->model_hash(), " is asked for; this engine serves ", hash)});
+    }
+    return GenerateStream::Start(engine_, *request);
+  }
+
+  grpc::ServerUnaryReactor* Health(grpc::CallbackServerContext* context, const api::HealthRequest*,
+                                   api::HealthReply* reply) override {
+    return Answer(context, [&] {
+      const EngineStats stats = engine_.Stats();
+      reply->set_state(stats.draining ? api::HealthReply::STATE_DRAINING : api::HealthReply::STATE_SERVING);
+      reply->set_steps(stats.steps);
+      reply->set_active_sequences(stats.active_sequences);
+      return grpc::Status::OK;
+    });
+  }
+
+  grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context, const api::DrainRequest* request,
+                                  api::DrainReply* reply) override {
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    if (!Allowed(*context)) {
+      reactor->Finish(Unauthenticated());
+      return reactor;
+    }
+    const absl::Duration deadline =
+        request->deadline_ms() == 0 ? absl::InfiniteDuration() : absl::Milliseconds(request->deadline_ms());
+    engine_.Drain(deadline, [reactor, reply](uint32_t ended_early) {
+      reply->set_ended_early(ended_early);
+      reactor->Finish(grpc::Status::OK);
+    });
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const api::StatsRequest*,
+                                  api::StatsReply* reply) override {
+    return Answer(context, [&] {
+      const EngineStats stats = engine_.Stats();
+      reply->set_running_sequences(stats.scheduler.running_sequences);
+      reply->set_waiting_sequences(stats.scheduler.waiting_sequences);
+      reply->set_prompt_tokens(stats.scheduler.prompt_tokens);
+      reply->set_cached_tokens(stats.scheduler.cached_tokens);
+      reply->set_generated_tokens(stats.scheduler.generated_tokens);
+      reply->set_preemptions(stats.scheduler.preemptions);
+      reply->set_kv_blocks_total(stats.kv_blocks_total);
+      reply->set_kv_blocks_used(stats.kv_blocks_used);
+      reply->set_kv_blocks_cached(stats.kv_blocks_cached);
+      reply->set_weights_bytes(stats.weight_bytes);
+      reply->set_programs_compiled(stats.programs_compiled);
+      reply->set_busy_microseconds(absl::ToInt64Microseconds(stats.busy));
+      return grpc::Status::OK;
+    });
+  }
+
+  template <typename Fn>
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Fn fn) {
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(Allowed(*context) ? fn() : Unauthenticated());
+    return reactor;
+  }
+
+  bool Allowed(const grpc::CallbackServerContext& context) const {
+    if (authorization_.empty()) return true;
+    const auto found = context.client_metadata().find("authorization");
+    return found != context.client_metadata().end() && found->second.size() == authorization_.size() &&
+           CRYPTO_memcmp(found->second.data(), authorization_.data(), authorization_.size()) == 0;
+  }
+  static grpc::Status Unauthenticated() {
+    return {grpc::StatusCode::UNAUTHENTICATED, "the engine's token is missing or wrong"};
+  }
+
+  Engine& engine_;
+  std::string authorization_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, std::string token) {
+  return std::make_unique<Service>(engine, std::move(token));
+}
+
+}  // namespace spotinference

@@ -1,0 +1,22 @@
+// engine.proto's service over an Engine.
+#ifndef ENGINE_SERVER_SERVICE_H_
+#define ENGINE_SERVER_SERVICE_H_
+
+#include <grpcpp/impl/service_type.h>
+
+#include <memory>
+#include <string>
+
+#include "engine/server/engine.h"
+
+namespace spotinference {
+
+// Grows with every change of engine.proto that an older peer would misread.
+inline constexpr uint32_t kEngineApiVersion = 1;
+
+// `token`: what callers must show; "" asks for none. The engine outlives the service.
+std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, std::string token);
+
+}  // namespace spotinference
+
+#endif  // ENGINE_SERVER_SERVICE_H_
