@@ -1,0 +1,69 @@
+"""Writes the seeds of gguf_fuzz: make_corpus.py FOLDER. Each is a valid file of a kilobyte or less."""
+
+import os
+import sys
+
+import gguf
+import numpy as np
+
+FOLDER = sys.argv[1]
+
+
+def write(name, fill):
+    writer = gguf.GGUFWriter(os.path.join(FOLDER, name), "llama")
+    fill(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def every_value(writer):
+    writer.add_uint8("x.u8", 1)
+    writer.add_int8("x.i8", -1)
+    writer.add_uint16("x.u16", 1)
+    writer.add_int16("x.i16", -1)
+    writer.add_uint32("x.u32", 1)
+    writer.add_int32("x.i32", -1)
+    writer.add_uint64("x.u64", 1)
+    writer.add_int64("x.i64", -1)
+    writer.add_float32("x.f32", 0.5)
+    writer.add_float64("x.f64", 0.5)
+    writer.add_bool("x.b", True)
+    writer.add_string("x.s", "text")
+    writer.add_array("x.strings", ["a", "", "bcd"])
+    writer.add_array("x.integers", [1, 2, 3])
+    writer.add_array("x.floats", [0.5, 1.5])
+    writer.add_array("x.nested", [[1, 2], [3, 4]])
+
+
+def every_tensor_type(writer):
+    writer.add_custom_alignment(64)
+    values = np.linspace(-1, 1, 64, dtype=np.float32).reshape(2, 32)
+    for kind in ("F32", "F16", "BF16", "Q8_0", "Q4_1"):
+        quantization = gguf.GGMLQuantizationType[kind]
+        writer.add_tensor(kind, gguf.quants.quantize(values, quantization), raw_dtype=quantization)
+    writer.add_tensor("cube", np.ones((2, 3, 4), np.float32))
+
+
+def model_keys(writer):
+    writer.add_context_length(64)
+    writer.add_block_count(1)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(16)
+    writer.add_value_length(16)
+    writer.add_rope_dimension_count(16)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(2)
+    writer.add_sliding_window(64)
+    writer.add_tensor("token_embd.weight", np.zeros((2, 32), np.float32))
+
+
+write("every_value.gguf", every_value)
+write("every_tensor_type.gguf", every_tensor_type)
+write("model_keys.gguf", model_keys)
