@@ -1,0 +1,206 @@
+// The fleet in one process: carries out what the planner says, keeps the queue of parked requests, and remembers its
+// machines in a store.
+//
+// One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the state under a lock,
+// and then, without the lock, does what follows from it, in order: writes to the store, calls to the provider, answers.
+// What precedes a side effect is in the store before the side effect is tried. Acquire of a serving model takes the lock
+// and nothing else.
+#ifndef FLEET_CONTROLLER_H_
+#define FLEET_CONTROLLER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+#include "fleet/api/fleet.h"
+#include "fleet/inbox.h"
+#include "fleet/ledger/ledger.h"
+#include "fleet/plan/plan.h"
+#include "fleet/probe/probe.h"
+#include "fleet/providers/provider.h"
+#include "fleet/store/store.h"
+
+namespace spotinference::fleet {
+
+struct ModelSpec {
+  std::string name;
+  std::string weights;     // path of the file
+  std::string model_hash;  // SHA-256 of the file, hex; "": any, and an engine of a former life is never adopted
+  std::string backend = "auto";
+  uint32_t context_tokens = 0;  // 0: the model's own
+  int min_machines = 0;
+  int max_machines = 1;
+  std::optional<absl::Duration> idle_timeout;  // nullopt: BreakEvenIdleTimeout
+  absl::Duration wake_cap = absl::Minutes(10);
+  size_t park_requests = 256;
+  size_t park_bytes = 64 << 20;
+  absl::Duration max_wait = absl::Seconds(585);
+};
+
+// Thread-safe, but for Start and Run.
+class Controller : public Fleet {
+ public:
+  struct Options {
+    std::vector<ModelSpec> models;
+    // Each finished wake: how long `stage` ("launching", "booting", "total") took. On the fleet's thread.
+    std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)> on_wake;
+  };
+
+  struct UsedTime {
+    std::string model, market;
+    Use use;
+    absl::Duration time;
+    double dollars;
+  };
+
+  // Reads the store and asks `provider` about the machines that it names. Clock, store, provider and probe outlive the
+  // controller. Fails as the store does.
+  static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock, Store& store,
+                                                            Provider& provider, Probe& probe);
+
+  // Machines that still run are left running, and found again by the next controller on the same store. Leases may
+  // outlive it; callers that still wait are never answered.
+  ~Controller() override;
+
+  // Starts the thread. Without it, Run does its work.
+  void Start();
+
+  // For tests and the simulation: does all there is to do now, on this thread. Returns when it must run again if nothing
+  // else happens, as Clock::Elapsed().
+  absl::Duration Run();
+
+  // From now on nothing is acquired (kShutdown, also to those who wait). Every machine is drained and hibernated; one
+  // whose leases do not end within `drain_limit` is stopped under them.
+  void BeginShutdown(absl::Duration drain_limit);
+
+  // After BeginShutdown: waits until no machine runs. False: `timeout` passed, and some still do.
+  bool AwaitStopped(absl::Duration timeout);
+
+  WaitId Acquire(absl::string_view model, size_t bytes, absl::AnyInvocable<void(AcquireResult)> done) override;
+  void Cancel(WaitId id) override;
+  void ReportBroken(absl::string_view machine_id, absl::string_view why) override;
+  std::optional<WakeProgress> Progress(absl::string_view model) const override;
+  std::vector<MachineView> Machines() const override;
+  std::vector<ModelView> Models() const override;
+
+  // What machines were used for since this controller began.
+  std::vector<UsedTime> UsedTimes() const;
+
+ private:
+  struct Waiter {
+    size_t bytes;
+    absl::Duration deadline;
+    absl::AnyInvocable<void(AcquireResult)> done;
+  };
+
+  struct Model {
+    ModelSpec spec;
+    Wake wake;
+    std::optional<absl::Duration> measured_wake;
+    std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
+    size_t parked_bytes = 0;
+    absl::Duration idle_since;  // when its last waiter or lease left
+  };
+
+  struct Machine {
+    MachineRecord record;
+    uint64_t life = 0;          // a restored machine is not the one that it was
+    absl::Duration since;       // in this state
+    absl::Duration asked_for;   // the start of this life
+    absl::Duration idle_since;  // when its last lease ended
+    int leases = 0;
+    Endpoint endpoint;      // while it serves
+    bool adopting = false;  // of a former life, not yet known to serve
+    bool suspect = false;   // reported broken, being asked
+  };
+
+  struct Answer {
+    absl::AnyInvocable<void(AcquireResult)> done;
+    AcquireResult result;
+  };
+
+  Controller(Options options, const Clock& clock, Store& store, Provider& provider, Probe& probe);
+
+  // All that follows runs under mutex_, on the controller's thread unless it says otherwise.
+  void Restore(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnEvent(MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnStarted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnReady(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnGone(Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnChecked(const std::string& id, uint64_t life, const absl::Status& health)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnReleased(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Launch(Model& model, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginLife(Machine& machine, MachineState state, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginServing(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Stop(Machine& machine, MachineState state, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GrantParked(Model& model, Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RefuseAll(Model& model, AcquireError::Reason reason, absl::string_view why, absl::Duration retry_after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Any thread.
+  Model* FindModel(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Lease Grant(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteDemand(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int Leases(absl::string_view model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration ExpectedWake(const Model& model) const;
+  bool Stopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void SetState(Machine& machine, MachineState state, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Write(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteWake(const std::string& model, absl::string_view stage, absl::Duration took)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  MachineSpec SpecOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Without the lock, on the controller's thread.
+  void Deliver(WaitId id) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const Options options_;
+  const Clock& clock_;
+  Store& store_;
+  Provider& provider_;
+  Probe& probe_;
+  const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();  // shared with whoever may still post
+  std::thread thread_;
+
+  mutable absl::Mutex mutex_;
+  std::map<std::string, Model, std::less<>> models_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Machine, std::less<>> machines_ ABSL_GUARDED_BY(mutex_);
+  std::map<WaitId, Answer> answers_ ABSL_GUARDED_BY(mutex_);  // decided, about to be delivered
+  std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
+  Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  WaitId last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t last_life_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t next_serial_ ABSL_GUARDED_BY(mutex_) = 1;
+  absl::Duration next_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
+  std::optional<absl::Duration> shutdown_drain_limit_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_CONTROLLER_H_

@@ -1,0 +1,414 @@
+#include "fleet/controller.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/fake_clock.h"
+#include "fleet/providers/fake_provider.h"
+#include "fleet/store/memory_store.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using Reason = AcquireError::Reason;
+
+class ControllerTest : public testing::Test {
+ protected:
+  ControllerTest() {
+    options_.models = {{.name = "m", .weights = "/w", .model_hash = "abc", .idle_timeout = absl::Seconds(90)}};
+    options_.on_wake = [this](absl::string_view model, absl::string_view stage, absl::Duration took) {
+      wakes_.push_back(absl::StrCat(model, " ", stage, " ", absl::FormatDuration(took)));
+    };
+    Begin();
+  }
+
+  // A new life of the controller on the same store.
+  void Begin() {
+    fleet_.reset();
+    auto fleet = Controller::Create(options_, clock_, store_, provider_, probe_);
+    ASSERT_TRUE(fleet.ok()) << fleet.status();
+    fleet_ = *std::move(fleet);
+    fleet_->Run();
+  }
+
+  struct Client {
+    std::optional<Lease> lease;
+    std::optional<AcquireError> error;
+    int answers = 0;
+    Fleet::WaitId id = 0;
+  };
+
+  std::unique_ptr<Client> Acquire(size_t bytes = 1, const std::string& model = "m") {
+    auto client = std::make_unique<Client>();
+    client->id = fleet_->Acquire(model, bytes, [client = client.get()](AcquireResult result) {
+      ++client->answers;
+      if (auto* lease = std::get_if<Lease>(&result)) client->lease.emplace(std::move(*lease));
+      if (auto* error = std::get_if<AcquireError>(&result)) client->error = std::move(*error);
+    });
+    fleet_->Run();
+    return client;
+  }
+
+  void Advance(absl::Duration d) {
+    clock_.Advance(d);
+    fleet_->Run();
+  }
+
+  void Ready(const std::string& id) {
+    provider_.TellStarted(id);
+    provider_.TellReady(id);
+    fleet_->Run();
+  }
+
+  void Gone(const std::string& id, absl::Status status = absl::OkStatus()) {
+    provider_.TellGone(id, std::move(status));
+    fleet_->Run();
+  }
+
+  std::string States() const {
+    std::string text;
+    for (const MachineView& machine : fleet_->Machines()) absl::StrAppend(&text, machine.id, " ", machine.state, ";");
+    return text;
+  }
+
+  Controller::Options options_;
+  FakeClock clock_;
+  MemoryStore store_;
+  FakeProvider provider_;
+  FakeProbe probe_;
+  std::vector<std::string> wakes_;
+  std::unique_ptr<Controller> fleet_;
+};
+
+TEST_F(ControllerTest, TheFirstRequestWakesAndIdleGoesBackToZero) {
+  EXPECT_EQ(provider_.Asked(), "");
+  EXPECT_FALSE(fleet_->Progress("m").has_value());
+  auto first = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  EXPECT_EQ(provider_.last_spec().volume, "m");
+  EXPECT_EQ(provider_.last_spec().weights, "/w");
+  EXPECT_EQ(fleet_->Progress("m")->stage, "launching");
+  EXPECT_EQ(fleet_->Progress("m")->eta, absl::Seconds(5));
+  Advance(absl::Seconds(1));
+  provider_.TellStarted("m-1");
+  fleet_->Run();
+  auto second = Acquire();
+  EXPECT_EQ(fleet_->Progress("m")->stage, "booting");
+  EXPECT_EQ(fleet_->Progress("m")->eta, absl::Seconds(4));
+  EXPECT_EQ(fleet_->Models()[0].parked, 2);
+  Advance(absl::Seconds(2));
+  provider_.TellReady("m-1");
+  fleet_->Run();
+  ASSERT_TRUE(first->lease.has_value() && second->lease.has_value());
+  EXPECT_EQ(first->lease->endpoint().address, "m-1:1");
+  EXPECT_EQ(first->lease->endpoint().numerics_id, "n");
+  EXPECT_EQ(fleet_->Models()[0].parked, 0);
+  EXPECT_EQ(fleet_->Models()[0].active, 2);
+  EXPECT_FALSE(fleet_->Progress("m").has_value());
+  EXPECT_EQ(wakes_, (std::vector<std::string>{"m launching 1s", "m booting 2s", "m total 3s"}));
+
+  Advance(absl::Hours(5));  // never while a lease lives
+  first->lease.reset();
+  EXPECT_EQ(States(), "m-1 serving;");
+  second->lease.reset();
+  Advance(absl::Seconds(60));
+  auto third = Acquire();
+  EXPECT_TRUE(third->lease.has_value());
+  third->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(89));
+  EXPECT_EQ(provider_.Asked(), "");
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  auto fourth = Acquire();  // waits for the stop, then for the wake
+  EXPECT_EQ(provider_.Asked(), "");
+  Gone("m-1");
+  EXPECT_EQ(provider_.Asked(), "restore m-1");
+  Ready("m-1");
+  EXPECT_TRUE(fourth->lease.has_value());
+}
+
+TEST_F(ControllerTest, SecondsAreCountedByUse) {
+  auto client = Acquire();
+  Advance(absl::Seconds(3));
+  Ready("m-1");
+  Advance(absl::Seconds(10));
+  client->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Advance(absl::Seconds(2));
+  Gone("m-1");
+  Advance(absl::Seconds(1000));
+  std::string text;
+  for (const auto& used : fleet_->UsedTimes()) {
+    absl::StrAppend(&text, used.model, " ", used.market, " ", UseName(used.use), " ", absl::FormatDuration(used.time),
+                    " $", used.dollars, ";");
+  }
+  EXPECT_EQ(text, "m spot busy 10s $10;m spot idle 1m32s $92;m spot waking 3s $3;");
+}
+
+TEST_F(ControllerTest, AnUnknownModelAndAFullQueueAreRefused) {
+  options_.models[0].park_requests = 2;
+  options_.models[0].park_bytes = 100;
+  Begin();
+  EXPECT_EQ(Acquire(1, "nope")->error->reason, Reason::kUnknownModel);
+  EXPECT_EQ(Acquire(101)->error->reason, Reason::kQueueFull);
+  EXPECT_EQ(provider_.Asked(), "");
+  auto first = Acquire(60);
+  EXPECT_EQ(Acquire(41)->error->reason, Reason::kQueueFull);
+  auto second = Acquire(40);
+  auto third = Acquire(0);
+  ASSERT_TRUE(third->error.has_value());
+  EXPECT_EQ(third->error->reason, Reason::kQueueFull);
+  EXPECT_GT(third->error->retry_after, absl::ZeroDuration());
+  fleet_->Cancel(first->id);
+  auto fourth = Acquire(60);
+  EXPECT_EQ(fourth->answers, 0);
+  Ready("m-1");
+  EXPECT_EQ(first->answers, 0);
+  EXPECT_TRUE(second->lease.has_value());
+  EXPECT_TRUE(fourth->lease.has_value());
+}
+
+TEST_F(ControllerTest, ACancelledRequestIsNeverAnsweredEvenWhenItsAnswerIsDecided) {
+  // The first answer cancels the second request, whose lease is already granted.
+  auto second = std::make_unique<Client>();
+  fleet_->Acquire("m", 1, [&](AcquireResult) { fleet_->Cancel(second->id); });
+  second->id = fleet_->Acquire("m", 1, [client = second.get()](AcquireResult) { ++client->answers; });
+  fleet_->Run();
+  Ready("m-1");
+  EXPECT_EQ(second->answers, 0);
+  EXPECT_EQ(fleet_->Models()[0].active, 0);
+}
+
+TEST_F(ControllerTest, ARequestWaitsItsTimeAndAWakeItsCap) {
+  options_.models[0].max_wait = absl::Seconds(100);
+  options_.models[0].wake_cap = absl::Seconds(150);
+  Begin();
+  auto first = Acquire();
+  provider_.Asked();
+  Advance(absl::Seconds(99));
+  auto second = Acquire();
+  EXPECT_EQ(first->answers, 0);
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(first->error->reason, Reason::kWakeTimeout);
+  EXPECT_EQ(second->answers, 0);
+  Advance(absl::Seconds(49));
+  EXPECT_EQ(provider_.Asked(), "");
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(second->error->reason, Reason::kWakeTimeout);
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+}
+
+TEST_F(ControllerTest, AWakeThatNobodyWaitsForLingersTwoMinutes) {
+  auto client = Acquire();
+  provider_.Asked();
+  Advance(absl::Seconds(10));
+  fleet_->Cancel(client->id);
+  fleet_->Run();
+  Advance(absl::Seconds(119));
+  EXPECT_EQ(provider_.Asked(), "");
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  EXPECT_EQ(client->answers, 0);
+}
+
+TEST_F(ControllerTest, AFailedStartIsTriedAgainAtOnceAndThenBacksOff) {
+  auto client = Acquire();
+  Gone("m-1", absl::UnavailableError("the first cause"));
+  EXPECT_EQ(client->answers, 0);
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2");
+  Gone("m-2", absl::UnavailableError("the second cause"));
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_EQ(client->error->reason, Reason::kBackOff);
+  EXPECT_EQ(client->error->retry_after, absl::Seconds(5));
+  EXPECT_TRUE(absl::StrContains(client->error->message, "the second cause"));
+  EXPECT_EQ(Acquire()->error->reason, Reason::kBackOff);
+  EXPECT_EQ(provider_.Asked(), "");
+  EXPECT_EQ(States(), "");
+  Advance(absl::Seconds(5));
+  auto later = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-3");
+  Ready("m-3");
+  EXPECT_TRUE(later->lease.has_value());
+}
+
+TEST_F(ControllerTest, WhatCannotSucceedFailsAtOnceAndNoCapacitySaysSo) {
+  auto client = Acquire();
+  Gone("m-1", absl::ResourceExhaustedError("the zone is dry"));
+  EXPECT_EQ(client->error->reason, Reason::kNoCapacity);
+  Advance(client->error->retry_after);
+  client = Acquire();
+  Gone("m-2", absl::FailedPreconditionError("unknown tensor type 77"));
+  EXPECT_EQ(client->error->reason, Reason::kBackOff);
+  EXPECT_TRUE(absl::StrContains(client->error->message, "unknown tensor type 77"));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2");
+}
+
+TEST_F(ControllerTest, ACrashedEngineIsReplacedWhenSomebodyAsks) {
+  auto client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  Gone("m-1", absl::UnavailableError("signal 9"));
+  EXPECT_EQ(provider_.Asked(), "");
+  client->lease.reset();
+  auto next = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  EXPECT_EQ(provider_.last_spec().volume, "m");
+  Ready("m-2");
+  EXPECT_TRUE(next->lease.has_value());
+  EXPECT_EQ(fleet_->Models()[0].active, 1);
+}
+
+TEST_F(ControllerTest, ABrokenMachineGetsNoRequestsAndIsReplaced) {
+  auto client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  fleet_->ReportBroken("m-1", "reset");
+  auto next = Acquire();
+  EXPECT_EQ(next->answers, 0);
+  ASSERT_EQ(probe_.open_questions(), 1);
+  probe_.Answer(EngineIdentity{"abc", "n"});  // it was not
+  fleet_->Run();
+  ASSERT_TRUE(next->lease.has_value());
+  EXPECT_EQ(provider_.Asked(), "");
+
+  fleet_->ReportBroken("m-1", "reset");
+  fleet_->ReportBroken("m-1", "reset");
+  auto last = Acquire();
+  ASSERT_EQ(probe_.open_questions(), 1);
+  probe_.Answer(absl::DeadlineExceededError("no answer"));
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  EXPECT_EQ(States(), "m-1 terminating;");
+  Gone("m-1");
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  Ready("m-2");
+  EXPECT_TRUE(last->lease.has_value());
+  fleet_->ReportBroken("m-1", "an old one");
+  fleet_->Run();
+  EXPECT_EQ(probe_.open_questions(), 0);
+}
+
+TEST_F(ControllerTest, AnotherLifeAdoptsWhatFits) {
+  auto former = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  Begin();
+  EXPECT_EQ(provider_.Asked(), "adopt m-1");
+  auto client = Acquire();  // waits for the adoption instead of a second machine
+  provider_.TellAdopted("m-1", "m-1:1");
+  fleet_->Run();
+  EXPECT_EQ(client->answers, 0);
+  probe_.Answer(EngineIdentity{"abc", "n2"});
+  fleet_->Run();
+  ASSERT_TRUE(client->lease.has_value());
+  EXPECT_EQ(client->lease->endpoint().token, "t");
+  EXPECT_EQ(client->lease->endpoint().numerics_id, "n2");
+  EXPECT_EQ(provider_.Asked(), "");
+}
+
+TEST_F(ControllerTest, AnotherLifeEndsWhatDoesNotFit) {
+  auto client = Acquire();
+  Ready("m-1");
+  Begin();
+  provider_.TellAdopted("m-1", "m-1:1");
+  fleet_->Run();
+  provider_.Asked();
+  probe_.Answer(EngineIdentity{"def", "n"});
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  Gone("m-1");
+  EXPECT_TRUE(store_.machines().empty());
+
+  client = Acquire();  // and killed before the address is known
+  provider_.TellStarted("m-2");
+  fleet_->Run();
+  Begin();
+  provider_.TellAdopted("m-2", "");
+  provider_.Asked();
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "terminate m-2");
+  Gone("m-2");
+
+  client = Acquire();
+  options_.models[0].name = "other";
+  provider_.Asked();
+  Begin();
+  provider_.TellAdopted("m-3", "m-3:1");
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "adopt m-3, terminate m-3");
+}
+
+TEST_F(ControllerTest, AnotherLifeForgetsWhatIsGoneWithoutBlamingTheModel) {
+  for (int life = 0; life < 3; ++life) {
+    auto client = Acquire();
+    EXPECT_EQ(provider_.Asked(), absl::StrCat("launch m-", life + 1));
+    Begin();
+    Gone(absl::StrCat("m-", life + 1), absl::UnavailableError("its process is gone"));
+    EXPECT_TRUE(store_.machines().empty());
+    provider_.Asked();
+  }
+}
+
+TEST_F(ControllerTest, NothingIsStartedThatCannotBeWrittenDown) {
+  store_.FailWith(absl::ResourceExhaustedError("no space left"));
+  auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "");
+  EXPECT_EQ(client->error->reason, Reason::kBackOff);
+  EXPECT_TRUE(absl::StrContains(client->error->message, "no space left"));
+  store_.FailWith(absl::OkStatus());
+  Advance(absl::Seconds(5));
+  client = Acquire();
+  Ready("m-3");
+  EXPECT_TRUE(client->lease.has_value());
+}
+
+TEST_F(ControllerTest, ShutdownRefusesDrainsAndStops) {
+  auto client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  fleet_->BeginShutdown(absl::Seconds(20));
+  fleet_->Run();
+  EXPECT_EQ(Acquire()->error->reason, Reason::kShutdown);
+  EXPECT_EQ(States(), "m-1 draining;");
+  EXPECT_FALSE(fleet_->AwaitStopped(absl::ZeroDuration()));
+  client->lease.reset();
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  Gone("m-1");
+  EXPECT_TRUE(fleet_->AwaitStopped(absl::ZeroDuration()));
+  EXPECT_EQ(store_.machines().at(1).state, MachineState::kHibernated);
+
+  Begin();
+  client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  fleet_->BeginShutdown(absl::Seconds(20));
+  fleet_->Run();
+  Advance(absl::Seconds(20));  // under its lease
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+}
+
+TEST_F(ControllerTest, ShutdownAnswersThoseWhoWait) {
+  auto client = Acquire();
+  fleet_->BeginShutdown(absl::Seconds(20));
+  fleet_->Run();
+  EXPECT_EQ(client->error->reason, Reason::kShutdown);
+  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1");
+}
+
+TEST_F(ControllerTest, ALeaseMayOutliveTheController) {
+  auto client = Acquire();
+  Ready("m-1");
+  fleet_.reset();
+  client->lease.reset();
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

@@ -1,0 +1,32 @@
+// Asks an engine who it is and whether it serves.
+#ifndef FLEET_PROBE_PROBE_H_
+#define FLEET_PROBE_PROBE_H_
+
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "fleet/api/fleet.h"
+
+namespace spotinference::fleet {
+
+struct EngineIdentity {
+  std::string model_hash;
+  std::string numerics_id;
+};
+
+// Thread-safe. Destroyed only when no question is open.
+class Probe {
+ public:
+  virtual ~Probe() = default;
+
+  // Returns at once; `done` runs once, on any thread, at `deadline` at the latest. Good: an engine of this API version
+  // answers at the endpoint, takes its token, and serves. UNAVAILABLE: it drains or does not answer.
+  virtual void Ask(const Endpoint& endpoint, absl::Duration deadline,
+                   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) = 0;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROBE_PROBE_H_

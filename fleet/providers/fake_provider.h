@@ -1,0 +1,84 @@
+// A provider and a probe that do nothing by themselves: a test reads what they were asked and says what happens.
+#ifndef FLEET_PROVIDERS_FAKE_PROVIDER_H_
+#define FLEET_PROVIDERS_FAKE_PROVIDER_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "fleet/probe/probe.h"
+#include "fleet/providers/provider.h"
+
+namespace spotinference::fleet {
+
+// Not thread-safe: for a controller that has no thread.
+class FakeProvider : public Provider {
+ public:
+  // What was asked since the last call, such as "launch m-1, hibernate m-1".
+  std::string Asked() { return absl::StrJoin(std::exchange(asked_, {}), ", "); }
+
+  const MachineSpec& last_spec() const { return last_spec_; }
+
+  void Tell(MachineEvent event) {
+    if (listener_) listener_(std::move(event));
+  }
+  void TellStarted(const std::string& id) {
+    Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = id, .handle = absl::StrCat("handle of ", id)});
+  }
+  void TellReady(const std::string& id) {
+    Tell({.kind = MachineEvent::Kind::kReady,
+          .machine_id = id,
+          .endpoint = {.machine_id = id, .address = id + ":1", .token = "t", .model_hash = "abc", .numerics_id = "n"}});
+  }
+  void TellAdopted(const std::string& id, const std::string& address) {
+    Tell({.kind = MachineEvent::Kind::kAdopted,
+          .machine_id = id,
+          .handle = absl::StrCat("handle of ", id),
+          .endpoint = {.machine_id = id, .address = address, .token = "t"}});
+  }
+  void TellGone(const std::string& id, absl::Status status = absl::OkStatus()) {
+    Tell({.kind = MachineEvent::Kind::kGone, .machine_id = id, .status = std::move(status)});
+  }
+
+  const Caps& caps() const override { return caps_; }
+  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override { listener_ = std::move(listener); }
+  void Launch(const MachineSpec& spec) override { Ask("launch", spec); }
+  void Restore(const MachineSpec& spec) override { Ask("restore", spec); }
+  void Adopt(const MachineSpec& spec, absl::string_view, absl::string_view) override { Ask("adopt", spec); }
+  void Hibernate(absl::string_view id) override { asked_.push_back(absl::StrCat("hibernate ", id)); }
+  void Terminate(absl::string_view id) override { asked_.push_back(absl::StrCat("terminate ", id)); }
+
+ private:
+  void Ask(absl::string_view what, const MachineSpec& spec) {
+    last_spec_ = spec;
+    asked_.push_back(absl::StrCat(what, " ", spec.id));
+  }
+
+  const Caps caps_ = {.name = "fake", .market = "spot", .zone = "z", .price_per_hour = 3600, .hibernates = true};
+  absl::AnyInvocable<void(MachineEvent)> listener_;
+  std::vector<std::string> asked_;
+  MachineSpec last_spec_;
+};
+
+class FakeProbe : public Probe {
+ public:
+  int open_questions() const { return static_cast<int>(open_.size()); }
+
+  void Answer(const absl::StatusOr<EngineIdentity>& answer) {
+    auto open = std::exchange(open_, {});
+    for (auto& done : open) done(answer);
+  }
+
+  void Ask(const Endpoint&, absl::Duration, absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
+    open_.push_back(std::move(done));
+  }
+
+ private:
+  std::vector<absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)>> open_;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_FAKE_PROVIDER_H_
