@@ -257,6 +257,7 @@ class Simulation {
         ++epoch_;  // clients of the dead process are gone with it
         waiting_.clear();
         leases_.clear();
+        fleet_.reset();
         BeginFleet();
       });
     }
