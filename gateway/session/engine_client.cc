@@ -1,0 +1,123 @@
+#include "gateway/session/engine_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/api/engine.grpc.pb.h"
+
+namespace spotinference {
+
+namespace api = engine::v1;
+
+struct EngineClient::Connection {
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<api::Engine::Stub> stub;
+};
+
+namespace {
+
+// The call and gRPC's reactor for it. Owns itself until OnDone, since gRPC may use it until then; `self_` is that hold.
+class Call : public EngineCall,
+             public grpc::ClientReadReactor<api::GenerateEvent>,
+             public std::enable_shared_from_this<Call> {
+ public:
+  Call(api::GenerateRequest request, std::shared_ptr<EngineCallHandler> handler)
+      : request_(std::move(request)), handler_(std::move(handler)) {}
+
+  void Start(api::Engine::Stub& stub, std::shared_ptr<grpc::Channel> channel, const std::string& token) {
+    self_ = shared_from_this();
+    channel_ = std::move(channel);
+    if (!token.empty()) context_.AddMetadata("authorization", absl::StrCat("Bearer ", token));
+    stub.async()->Generate(&context_, &request_, this);
+    AddHold();  // reads are started from outside of reactions
+    StartCall();
+  }
+
+  void Next() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!held_) return;
+      reading_ = true;
+    }
+    StartRead(&event_);
+  }
+
+  void Cancel() override {
+    context_.TryCancel();
+    {
+      absl::MutexLock lock(&mutex_);
+      if (reading_ || !held_) return;  // the read that is under way will fail and let go
+      held_ = false;
+    }
+    RemoveHold();
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      reading_ = false;
+      if (!ok) {
+        if (!held_) return;
+        held_ = false;
+      }
+    }
+    if (ok) handler_->OnEvent(event_);
+    else RemoveHold();
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    handler_->OnEnd(absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message()));
+    handler_ = nullptr;
+    const std::shared_ptr<Call> last = std::move(self_);
+  }
+
+  const api::GenerateRequest request_;
+  std::shared_ptr<EngineCallHandler> handler_;
+  std::shared_ptr<grpc::Channel> channel_;
+  grpc::ClientContext context_;
+  api::GenerateEvent event_;
+  absl::Mutex mutex_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = true;
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<Call> self_;
+};
+
+}  // namespace
+
+std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::string& address) {
+  absl::MutexLock lock(&mutex_);
+  std::shared_ptr<Connection>& connection = connections_[address];
+  if (connection == nullptr) {
+    grpc::ChannelArguments arguments;
+    // A client that stops reading holds back its own stream after some 4 KiB of events, about 200 tokens. Left to itself
+    // gRPC would take in 64 KiB a stream and more.
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4096);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    // A peer that vanished without a word is found out in 20 s.
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    connection = std::make_shared<Connection>();
+    connection->channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+    connection->stub = api::Engine::NewStub(connection->channel);
+  }
+  return connection;
+}
+
+std::shared_ptr<EngineCall> EngineClient::Generate(const fleet::Endpoint& endpoint, api::GenerateRequest request,
+                                                   std::shared_ptr<EngineCallHandler> handler) {
+  const std::shared_ptr<Connection> connection = Connect(endpoint.address);
+  auto call = std::make_shared<Call>(std::move(request), std::move(handler));
+  call->Start(*connection->stub, connection->channel, endpoint.token);
+  return call;
+}
+
+void EngineClient::Forget(const fleet::Endpoint& endpoint) {
+  absl::MutexLock lock(&mutex_);
+  connections_.erase(endpoint.address);
+}
+
+}  // namespace spotinference

@@ -1,0 +1,284 @@
+#include "gateway/session/session.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/openai/api_error.h"
+
+namespace spotinference {
+
+namespace api = engine::v1;
+using openai::Reason;
+using openai::ReasonError;
+
+namespace {
+
+// An engine that dies before the first id has cost the client nothing but time, so that another one may try.
+constexpr uint64_t kAttempts = 3;
+
+absl::Status ToStatus(const fleet::AcquireError& error) {
+  const openai::ErrorDetails details{.param = "", .retry_after = error.retry_after};
+  switch (error.reason) {
+    case fleet::AcquireError::Reason::kUnknownModel:
+      return ReasonError(Reason::kModelNotFound, error.message, {.param = "model"});
+    case fleet::AcquireError::Reason::kQueueFull:
+      return ReasonError(Reason::kQueueFull, error.message, details);
+    case fleet::AcquireError::Reason::kWakeTimeout:
+      return ReasonError(Reason::kWakeTimeout, error.message, details);
+    case fleet::AcquireError::Reason::kNoCapacity:
+      return ReasonError(Reason::kNoCapacity, error.message, details);
+    case fleet::AcquireError::Reason::kBackOff:
+      return ReasonError(Reason::kModelBackoff, error.message, details);
+    case fleet::AcquireError::Reason::kShutdown:
+      return ReasonError(Reason::kShuttingDown, error.message, details);
+  }
+  return absl::InternalError("an unknown reason from the fleet");
+}
+
+// What an engine said before it produced anything.
+absl::Status ToStatus(const absl::Status& of_engine) {
+  switch (of_engine.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return ReasonError(Reason::kInvalidRequest, of_engine.message());
+    case absl::StatusCode::kResourceExhausted:
+      return ReasonError(Reason::kRateLimit, of_engine.message(), {.retry_after = absl::Seconds(1)});
+    default:
+      return ReasonError(Reason::kEngineLost, "the engine was lost while it worked on this request; try it again");
+  }
+}
+
+}  // namespace
+
+class Session::CallHandler : public EngineCallHandler {
+ public:
+  CallHandler(std::shared_ptr<Session> session, uint64_t attempt, int index)
+      : session_(std::move(session)), attempt_(attempt), index_(index) {}
+  void OnEvent(const api::GenerateEvent& event) override { session_->OnEvent(attempt_, index_, event); }
+  void OnEnd(const absl::Status& status) override { session_->OnCallEnd(attempt_, index_, status); }
+
+ private:
+  const std::shared_ptr<Session> session_;
+  const uint64_t attempt_;
+  const int index_;
+};
+
+Session::Session(const SessionContext& context, SessionRequest request, std::unique_ptr<AnswerSink> sink)
+    : context_(context), request_(std::move(request)), sink_(std::move(sink)) {
+  for (size_t i = 0; i < request_.sequences.size(); ++i) {
+    Sequence& sequence = sequences_.emplace_back();
+    sequence.detokenizer = std::make_unique<Detokenizer>(*request_.tokenizer);
+    sequence.stops = std::make_unique<StopStrings>(request_.stop);
+    if (i % request_.sequences_per_prompt == 0) usage_.prompt_tokens += request_.sequences[i].prompt_ids_size();
+  }
+}
+
+void Session::Start() {
+  {
+    absl::MutexLock lock(&mutex_);
+    last_said_ = context_.clock.Elapsed();
+    ScheduleTick(request_.first_silence);
+  }
+  Acquire(1);
+}
+
+void Session::Acquire(uint64_t attempt) {
+  const fleet::Fleet::WaitId id = context_.fleet.Acquire(
+      request_.model, request_.parked_bytes,
+      [self = shared_from_this()](fleet::AcquireResult result) { self->OnLease(std::move(result)); });
+  bool cancel;
+  {
+    absl::MutexLock lock(&mutex_);
+    cancel = ended_;
+    if (!ended_ && attempt == attempt_ && !lease_.has_value()) wait_ = id;
+  }
+  if (cancel) context_.fleet.Cancel(id);
+}
+
+void Session::OnLease(fleet::AcquireResult result) {
+  std::vector<std::pair<int, api::GenerateRequest>> starts;
+  fleet::Endpoint endpoint;
+  uint64_t attempt;
+  {
+    absl::MutexLock lock(&mutex_);
+    wait_.reset();
+    if (ended_) return;
+    if (const auto* error = std::get_if<fleet::AcquireError>(&result)) return EndWith(ToStatus(*error));
+    lease_.emplace(std::get<fleet::Lease>(std::move(result)));
+    endpoint = lease_->endpoint();
+    attempt = attempt_;
+  }
+  for (int i = 0; i < static_cast<int>(request_.sequences.size()); ++i) {
+    api::GenerateRequest request = request_.sequences[i];
+    request.set_model_hash(endpoint.model_hash);
+    auto handler = std::make_shared<CallHandler>(shared_from_this(), attempt, i);
+    std::shared_ptr<EngineCall> call = context_.engines.Generate(endpoint, std::move(request), std::move(handler));
+    absl::MutexLock lock(&mutex_);
+    if (ended_ || attempt != attempt_) {
+      call->Cancel();
+      return;
+    }
+    sequences_[i].call = call;
+    call->Next();
+  }
+}
+
+void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& event) {
+  absl::MutexLock lock(&mutex_);
+  if (ended_ || attempt != attempt_) return;
+  Sequence& sequence = sequences_[index];
+  if (sequence.ended) return;
+  if (event.index() != sequence.ids.size() || event.id() >= request_.tokenizer->vocabulary_size()) {
+    LOG(ERROR) << "engine " << lease_->endpoint().machine_id << " sent index " << event.index() << ", id "
+               << event.id() << " where index " << sequence.ids.size() << " was due";
+    return EndWith(ReasonError(Reason::kEngineLost, "the engine sent an answer that makes no sense; try it again"));
+  }
+  if (!started_) {
+    started_ = true;
+    sink_->OnStart(lease_->endpoint());
+  }
+  last_said_ = context_.clock.Elapsed();
+  const bool more = TakeId(sequence, index, event);
+  if (ended_) return;
+  if (!more) paused_ = true;
+  if (sequence.ended) return;
+  if (paused_) sequence.next_wanted = true;
+  else sequence.call->Next();
+}
+
+bool Session::TakeId(Sequence& sequence, int index, const api::GenerateEvent& event) {
+  sequence.ids.push_back(event.id());
+  ++usage_.generated_tokens;
+  if (event.index() == 0 && index % request_.sequences_per_prompt == 0) usage_.cached_tokens += event.cached_tokens();
+  if (event.finish_reason() == api::FINISH_REASON_STOP) return FinishSequence(sequence, index, event.finish_reason());
+  if (event.has_logprob()) {
+    AnswerToken& token = sequence.tokens.emplace_back();
+    token.id = event.id();
+    token.logprob = event.logprob().logprob();
+    for (const api::TokenLogprob& top : event.top_logprobs()) token.top.push_back({top.id(), top.logprob()});
+  }
+  const std::string text = sequence.stops->Feed(sequence.detokenizer->Feed(event.id()));
+  bool more = true;
+  if (!text.empty()) {
+    more = sink_->OnText(index, text, sequence.tokens);
+    sequence.tokens.clear();
+  }
+  if (sequence.stops->stopped()) return FinishSequence(sequence, index, api::FINISH_REASON_STOP);
+  if (event.finish_reason() != api::FINISH_REASON_NONE) return FinishSequence(sequence, index, event.finish_reason());
+  return more;
+}
+
+bool Session::FinishSequence(Sequence& sequence, int index, api::FinishReason reason) {
+  std::string rest;
+  if (!sequence.stops->stopped()) {
+    rest = sequence.stops->Feed(sequence.detokenizer->Flush());
+    rest += sequence.stops->Flush();
+  }
+  if (!rest.empty() || !sequence.tokens.empty()) sink_->OnText(index, rest, sequence.tokens);
+  sequence.tokens.clear();
+  sequence.ended = true;
+  // Also where the engine has ended by itself: the call is not asked for more, and has to be let go.
+  sequence.call->Cancel();
+  sequence.call = nullptr;
+  const bool more = sink_->OnFinish(index, reason);
+  if (std::all_of(sequences_.begin(), sequences_.end(), [](const Sequence& s) { return s.ended; })) {
+    sink_->OnDone(usage_);
+    End();
+  }
+  return more;
+}
+
+void Session::OnCallEnd(uint64_t attempt, int index, const absl::Status& status) {
+  std::string broken;
+  uint64_t next;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended_ || attempt != attempt_ || sequences_[index].ended) return;
+    LOG(WARNING) << "engine " << lease_->endpoint().machine_id << " ended a call early: " << status;
+    const bool lost = status.code() == absl::StatusCode::kUnavailable;
+    if (lost) broken = lease_->endpoint().machine_id;
+    if (!lost || started_ || attempt_ >= kAttempts) {
+      EndWith(started_ ? ReasonError(Reason::kEngineLost, "the engine was lost in the middle of the answer; try it again")
+                       : ToStatus(status));
+    } else {
+      for (Sequence& sequence : sequences_) {
+        if (sequence.call != nullptr) sequence.call->Cancel();
+        sequence.call = nullptr;
+      }
+      context_.engines.Forget(lease_->endpoint());
+      context_.timers.After(absl::ZeroDuration(), [lease = std::make_shared<fleet::Lease>(*std::move(lease_))] {});
+      lease_.reset();
+    }
+    next = ended_ ? 0 : ++attempt_;
+  }
+  if (!broken.empty()) context_.fleet.ReportBroken(broken, status.message());
+  if (next > 0) Acquire(next);
+}
+
+void Session::Continue() {
+  absl::MutexLock lock(&mutex_);
+  if (ended_ || !paused_) return;
+  paused_ = false;
+  for (Sequence& sequence : sequences_) {
+    if (sequence.next_wanted && !sequence.ended && sequence.call != nullptr) sequence.call->Next();
+    sequence.next_wanted = false;
+  }
+}
+
+void Session::Cancel() {
+  absl::MutexLock lock(&mutex_);
+  if (!ended_) End();
+}
+
+void Session::Fail(const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  if (!ended_) EndWith(status);
+}
+
+void Session::EndWith(const absl::Status& status) {
+  sink_->OnError(status);
+  End();
+}
+
+void Session::End() {
+  ended_ = true;
+  for (Sequence& sequence : sequences_) {
+    if (sequence.call != nullptr) sequence.call->Cancel();
+    sequence.call = nullptr;
+  }
+  // The fleet is not called with the session's lock held: it may be about to call the session.
+  context_.timers.After(absl::ZeroDuration(),
+                        [&fleet = context_.fleet, wait = wait_,
+                         lease = lease_.has_value() ? std::make_shared<fleet::Lease>(*std::move(lease_)) : nullptr] {
+                          if (wait.has_value()) fleet.Cancel(*wait);
+                        });
+  wait_.reset();
+  lease_.reset();
+  sink_ = nullptr;
+}
+
+void Session::ScheduleTick(absl::Duration delay) {
+  if (delay == absl::InfiniteDuration()) return;
+  context_.timers.After(delay, [weak = weak_from_this()] {
+    if (const std::shared_ptr<Session> self = weak.lock()) self->OnTick();
+  });
+}
+
+void Session::OnTick() {
+  const std::optional<fleet::WakeProgress> waking = context_.fleet.Progress(request_.model);
+  absl::MutexLock lock(&mutex_);
+  if (ended_) return;
+  const absl::Duration silent = context_.clock.Elapsed() - last_said_;
+  if (!started_ || silent >= request_.silence) {
+    sink_->OnSilence(lease_.has_value() ? std::nullopt : waking);
+    last_said_ = context_.clock.Elapsed();
+    ScheduleTick(request_.silence);
+  } else {
+    ScheduleTick(request_.silence - silent);
+  }
+}
+
+}  // namespace spotinference

@@ -1,0 +1,147 @@
+// One request from the moment its prompts are token ids: waits for an engine, runs its sequences there, and turns ids back
+// into text. Every id is kept before its text goes on.
+//
+// What it cannot do yet: go on at another engine. A sequence whose engine dies after its first id ends with an error.
+#ifndef GATEWAY_SESSION_SESSION_H_
+#define GATEWAY_SESSION_SESSION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "engine/base/clock.h"
+#include "engine/api/engine.pb.h"
+#include "engine/text/detokenizer.h"
+#include "engine/text/stop_strings.h"
+#include "engine/text/tokenizer.h"
+#include "fleet/api/fleet.h"
+#include "gateway/session/engine_client.h"
+#include "gateway/session/timers.h"
+
+namespace spotinference {
+
+// A token of the answer with its log-probabilities.
+struct AnswerToken {
+  uint32_t id = 0;
+  float logprob = 0;
+  struct Top {
+    uint32_t id;
+    float logprob;
+  };
+  std::vector<Top> top;
+};
+
+struct AnswerUsage {
+  int64_t prompt_tokens = 0;     // of each prompt once
+  int64_t cached_tokens = 0;     // of these, found in the engine's prefix cache
+  int64_t generated_tokens = 0;  // of all sequences
+};
+
+// Where the answer goes. Calls come one at a time, on any thread, with the session's lock held: no call may block or come
+// back to the session.
+class AnswerSink {
+ public:
+  virtual ~AnswerSink() = default;
+
+  // An engine has produced the first id. Before this, or OnSilence, nothing has been said.
+  virtual void OnStart(const fleet::Endpoint& endpoint) = 0;
+
+  // Text of sequence `index` in whole characters, and the tokens since the last call where logprobs were asked for; text
+  // may be empty when there are tokens. False: pause until Session::Continue.
+  virtual bool OnText(int index, std::string_view text, absl::Span<const AnswerToken> tokens) = 0;
+  virtual bool OnFinish(int index, engine::v1::FinishReason reason) = 0;
+
+  // Nothing was said for a while. `waking`: how far the wake is, where one is under way.
+  virtual void OnSilence(const std::optional<fleet::WakeProgress>& waking) = 0;
+
+  // One of these is the last call, unless the session was cancelled.
+  virtual void OnDone(const AnswerUsage& usage) = 0;
+  virtual void OnError(const absl::Status& status) = 0;  // of gateway/openai/api_error.h
+};
+
+// What sessions share. Everything outlives them.
+struct SessionContext {
+  fleet::Fleet& fleet;
+  EngineClient& engines;
+  Timers& timers;
+  const Clock& clock;
+};
+
+struct SessionRequest {
+  std::string model;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  // One for each sequence, complete but for what a resume adds; sequences of one prompt follow each other.
+  std::vector<engine::v1::GenerateRequest> sequences;
+  int sequences_per_prompt = 1;
+  std::vector<std::string> stop;
+  size_t parked_bytes = 0;  // what the request occupies while it waits
+  // When the first OnSilence comes, and how far apart they are.
+  absl::Duration first_silence = absl::Seconds(15);
+  absl::Duration silence = absl::Seconds(5);
+};
+
+// Thread-safe. What it waits for, a lease or an engine's call, keeps it alive; nobody else has to.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(const SessionContext& context, SessionRequest request, std::unique_ptr<AnswerSink> sink);
+
+  void Start();
+  void Continue();  // the sink wants more
+  void Cancel();    // nobody wants the answer: its sequences end at the engine, its place in the queue is free
+  // Ends with an error that the client sees.
+  void Fail(const absl::Status& status);
+
+ private:
+  class CallHandler;
+  struct Sequence {
+    std::vector<uint32_t> ids;  // generated so far
+    std::unique_ptr<Detokenizer> detokenizer;
+    std::unique_ptr<StopStrings> stops;
+    std::vector<AnswerToken> tokens;  // whose text is held back
+    std::shared_ptr<EngineCall> call;
+    bool ended = false;      // the client has all of it
+    bool next_wanted = false;  // an event has been handled and the next not been asked for, since the sink paused
+  };
+
+  void Acquire(uint64_t attempt) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnLease(fleet::AcquireResult result);
+  void OnEvent(uint64_t attempt, int index, const engine::v1::GenerateEvent& event);
+  void OnCallEnd(uint64_t attempt, int index, const absl::Status& status);
+  void OnTick();
+
+  bool TakeId(Sequence& sequence, int index, const engine::v1::GenerateEvent& event)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool FinishSequence(Sequence& sequence, int index, engine::v1::FinishReason reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ScheduleTick(absl::Duration delay) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const SessionContext context_;
+  const SessionRequest request_;
+
+  absl::Mutex mutex_;
+  std::unique_ptr<AnswerSink> sink_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Sequence> sequences_ ABSL_GUARDED_BY(mutex_);
+  std::optional<fleet::Fleet::WaitId> wait_ ABSL_GUARDED_BY(mutex_);
+  std::optional<fleet::Lease> lease_ ABSL_GUARDED_BY(mutex_);
+  uint64_t attempt_ ABSL_GUARDED_BY(mutex_) = 1;  // events of an earlier one are dropped
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Duration last_said_ ABSL_GUARDED_BY(mutex_);
+  AnswerUsage usage_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace spotinference
+
+#endif  // GATEWAY_SESSION_SESSION_H_
