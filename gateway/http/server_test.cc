@@ -349,6 +349,18 @@ TEST(ServerTest, FiltersSeeHeadAndEnd) {
   EXPECT_EQ(log.Await(2), (Lines{"b ab 499 0 2", "a ab 499 0 2"}));
 }
 
+TEST(ServerTest, ListensOnIpv6) {
+  FunctionHandler handler([](std::shared_ptr<Exchange> exchange) { exchange->Reply({200, {}, exchange->request().peer}); });
+  ServerOptions options;
+  options.listen = "[::]:0";
+  options.error = [](int status, std::string_view) { return Response{status, {}, ""}; };
+  const auto server = Server::Start(options, handler);
+  if (!server.ok()) GTEST_SKIP() << server.status();
+  RawClient client((*server)->port());
+  client.Send(Get("/"));
+  EXPECT_EQ(client.ReadAnswer().body, "127.0.0.1");  // not ::ffff:127.0.0.1
+}
+
 TEST(ServerTest, StartSaysWhatIsWrong) {
   FunctionHandler handler(Echo);
   ServerOptions good;
