@@ -1,0 +1,138 @@
+// The tests of {{ value is … }}.
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "engine/text/jinja_builtins.h"
+
+namespace spotinference::jinja {
+namespace {
+
+using BoolOr = absl::StatusOr<bool>;
+
+absl::StatusOr<Value> OneArgument(const Arguments& arguments) {
+  if (arguments.positional.size() == 1 && arguments.named.empty()) return arguments.positional[0];
+  return Invalid("the test needs one argument");
+}
+
+template <bool (*Is)(const Value&)>
+BoolOr Plain(Context&, const Value& value, const Arguments& arguments) {
+  if (!arguments.positional.empty()) return Invalid("the test takes no argument");
+  return Is(value);
+}
+
+enum class Relation { kLess, kLessOrEqual, kGreater, kGreaterOrEqual };
+
+template <Relation relation>
+BoolOr Ordered(Context& context, const Value& value, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Value other, OneArgument(arguments));
+  ASSIGN_OR_RETURN(const int sign, Order(context.budget, value, other));
+  switch (relation) {
+    case Relation::kLess: return sign < 0;
+    case Relation::kLessOrEqual: return sign <= 0;
+    case Relation::kGreater: return sign > 0;
+    case Relation::kGreaterOrEqual: return sign >= 0;
+  }
+  return false;  // not reached
+}
+
+template <bool wanted>
+BoolOr Equals(Context& context, const Value& value, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Value other, OneArgument(arguments));
+  ASSIGN_OR_RETURN(const bool equal, Equal(context.budget, value, other));
+  return equal == wanted;
+}
+
+BoolOr In(Context& context, const Value& value, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Value container, OneArgument(arguments));
+  return Contains(context.budget, container, value);
+}
+
+// Identity of what has none in Python (numbers, strings) is equality within a type here.
+BoolOr SameAs(Context& context, const Value& value, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Value other, OneArgument(arguments));
+  if (value.TypeName() != other.TypeName()) return false;
+  return Equal(context.budget, value, other);
+}
+
+BoolOr DivisibleBy(Context&, const Value& value, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Value by, OneArgument(arguments));
+  if (!value.is_whole_number() || !by.is_whole_number()) return Invalid("the test needs integers");
+  if (by.whole_number() == 0) return Invalid("division by zero");
+  return by.whole_number() == -1 || value.whole_number() % by.whole_number() == 0;
+}
+
+template <bool odd>
+BoolOr Parity(Context&, const Value& value, const Arguments&) {
+  if (!value.is_whole_number()) return Invalid("the test needs an integer");
+  return (value.whole_number() % 2 != 0) == odd;
+}
+
+template <bool upper>
+BoolOr IsCase(Context& context, const Value& value, const Arguments&) {
+  ASSIGN_OR_RETURN(const Text text, ToText(context.budget, value));
+  bool has_letter = false;
+  for (const unsigned char c : text.bytes) {
+    if (upper ? absl::ascii_islower(c) : absl::ascii_isupper(c)) return false;
+    has_letter |= absl::ascii_isalpha(c);
+  }
+  return has_letter;
+}
+
+struct TestRow {
+  std::string_view name;
+  Test test;
+};
+
+#define PLAIN(expression) Plain<+[](const Value& v) -> bool { return expression; }>
+
+constexpr TestRow kTests[] = {
+    {"!=", Equals<false>},
+    {"<", Ordered<Relation::kLess>},
+    {"<=", Ordered<Relation::kLessOrEqual>},
+    {"==", Equals<true>},
+    {">", Ordered<Relation::kGreater>},
+    {">=", Ordered<Relation::kGreaterOrEqual>},
+    {"boolean", PLAIN(v.is_bool())},
+    {"callable", PLAIN(v.is_function())},
+    {"defined", PLAIN(!v.is_undefined())},
+    {"divisibleby", DivisibleBy},
+    {"eq", Equals<true>},
+    {"equalto", Equals<true>},
+    {"even", Parity<false>},
+    {"false", PLAIN(v.is_bool() && !v.boolean())},
+    {"float", PLAIN(v.is_float())},
+    {"ge", Ordered<Relation::kGreaterOrEqual>},
+    {"greaterthan", Ordered<Relation::kGreater>},
+    {"gt", Ordered<Relation::kGreater>},
+    {"in", In},
+    {"integer", PLAIN(v.is_integer())},
+    {"iterable", PLAIN(v.is_list() || v.is_map() || v.is_string() || v.is_undefined())},
+    {"le", Ordered<Relation::kLessOrEqual>},
+    {"lessthan", Ordered<Relation::kLess>},
+    {"lower", IsCase<false>},
+    {"lt", Ordered<Relation::kLess>},
+    {"mapping", PLAIN(v.is_map())},
+    {"ne", Equals<false>},
+    {"none", PLAIN(v.is_none())},
+    {"number", PLAIN(v.is_number())},
+    {"odd", Parity<true>},
+    {"sameas", SameAs},
+    {"sequence", PLAIN(v.is_list() || v.is_map() || v.is_string())},
+    {"string", PLAIN(v.is_string())},
+    {"true", PLAIN(v.is_bool() && v.boolean())},
+    {"undefined", PLAIN(v.is_undefined())},
+    {"upper", IsCase<true>},
+};
+
+#undef PLAIN
+
+}  // namespace
+
+Test FindTest(std::string_view name) {
+  for (const TestRow& row : kTests) {
+    if (row.name == name) return row.test;
+  }
+  return nullptr;
+}
+
+}  // namespace spotinference::jinja

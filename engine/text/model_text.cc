@@ -1,0 +1,117 @@
+#include "engine/text/model_text.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "engine/base/status.h"
+#include "engine/text/gguf_tokenizer.h"
+
+namespace spotinference {
+namespace {
+
+// Control tokens that end a turn or a text, in the models we know; GGUF names only one of them for sure.
+constexpr std::string_view kEnds[] = {"<|im_end|>",      "<|endoftext|>", "<|eot_id|>", "<|eom_id|>",
+                                      "<|end_of_text|>", "<|end|>",       "</s>",       "<end_of_turn>"};
+
+absl::StatusOr<std::optional<uint32_t>> TokenId(const GgufFile& file, const Tokenizer& tokenizer,
+                                                absl::string_view key) {
+  if (!file.Has(key)) return std::nullopt;
+  ASSIGN_OR_RETURN(const int64_t id, file.Integer(key, 0, tokenizer.vocabulary_size() - 1));
+  return static_cast<uint32_t>(id);
+}
+
+std::string TextOf(const Tokenizer& tokenizer, std::optional<uint32_t> id) {
+  return id ? std::string(tokenizer.Piece(*id)) : "";
+}
+
+absl::StatusOr<std::vector<uint32_t>> StopIds(const GgufFile& file, const Tokenizer& tokenizer) {
+  std::vector<uint32_t> ids;
+  for (const absl::string_view key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+    ASSIGN_OR_RETURN(const std::optional<uint32_t> id, TokenId(file, tokenizer, key));
+    if (id) ids.push_back(*id);
+  }
+  for (const std::string_view text : kEnds) {
+    const std::optional<uint32_t> id = tokenizer.Find(text);
+    if (id && tokenizer.IsSpecial(*id)) ids.push_back(*id);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+absl::StatusOr<uint32_t> ContextTokens(const GgufFile& file) {
+  ASSIGN_OR_RETURN(const absl::string_view family, file.String("general.architecture"));
+  ASSIGN_OR_RETURN(const int64_t tokens, file.Integer(absl::StrCat(family, ".context_length"), 1,
+                                                      std::numeric_limits<int32_t>::max()));
+  return static_cast<uint32_t>(tokens);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Read(const GgufFile& file) {
+  std::unique_ptr<ModelText> text(new ModelText);
+  ASSIGN_OR_RETURN(text->tokenizer_, ReadTokenizer(file));
+  const Tokenizer& tokenizer = *text->tokenizer_;
+  ASSIGN_OR_RETURN(const auto bos, TokenId(file, tokenizer, "tokenizer.ggml.bos_token_id"));
+  ASSIGN_OR_RETURN(const auto eos, TokenId(file, tokenizer, "tokenizer.ggml.eos_token_id"));
+  if (constexpr absl::string_view kAddBos = "tokenizer.ggml.add_bos_token"; file.Has(kAddBos)) {
+    ASSIGN_OR_RETURN(const bool add_bos, file.Bool(kAddBos));
+    if (add_bos && !bos) {
+      return absl::InvalidArgumentError(
+          "tokenizer.ggml.add_bos_token is true, but there is no tokenizer.ggml.bos_token_id");
+    }
+    if (add_bos) text->added_bos_ = bos;
+  }
+  if (constexpr absl::string_view kTemplate = "tokenizer.chat_template"; file.Has(kTemplate)) {
+    ASSIGN_OR_RETURN(const absl::string_view source, file.String(kTemplate));
+    absl::StatusOr<ChatTemplate> parsed =
+        ChatTemplate::Parse({source.data(), source.size()}, TextOf(tokenizer, bos),
+                            TextOf(tokenizer, eos));
+    if (!parsed.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(kTemplate, ": ", parsed.status().message()));
+    }
+    text->chat_template_ = *std::move(parsed);
+  }
+  ASSIGN_OR_RETURN(text->stop_ids_, StopIds(file, tokenizer));
+  ASSIGN_OR_RETURN(text->context_tokens_, ContextTokens(file));
+  size_t longest_piece = 1;
+  for (uint32_t id = 0; id < tokenizer.vocabulary_size(); ++id) {
+    longest_piece = std::max(longest_piece, tokenizer.Piece(id).size());
+  }
+  text->max_prompt_bytes_ = longest_piece * text->context_tokens_;
+  return text;
+}
+
+absl::StatusOr<std::vector<uint32_t>> ModelText::EncodeChat(absl::Span<const ChatMessage> messages,
+                                                            absl::CivilSecond now) const {
+  if (!chat_template_) return absl::UnimplementedError("the model has no chat template");
+  ASSIGN_OR_RETURN(const jinja::Text text, chat_template_->Render(messages, now));
+  return Encode(text.bytes, text.from_input);
+}
+
+absl::StatusOr<std::vector<uint32_t>> ModelText::EncodePrompt(std::string_view text) const {
+  return Encode(text, {});
+}
+
+absl::StatusOr<std::vector<uint32_t>> ModelText::Encode(
+    std::string_view text, absl::Span<const ByteRange> from_input) const {
+  if (text.size() > max_prompt_bytes_) {
+    return absl::OutOfRangeError(absl::StrCat("the prompt has ", text.size(),
+                                              " bytes, which cannot fit the model's context of ",
+                                              context_tokens_, " tokens"));
+  }
+  std::vector<uint32_t> ids =
+      tokenizer_->Encode(text, {.parse_special = true, .from_input = from_input});
+  const bool has_bos = !ids.empty() && ids.front() == added_bos_;  // a template may write its own
+  if (added_bos_ && !has_bos) ids.insert(ids.begin(), *added_bos_);
+  return ids;
+}
+
+absl::StatusOr<std::unique_ptr<const ModelText>> LoadModelText(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<GgufFile> file, GgufFile::Open(path));
+  return ModelText::Read(*file);
+}
+
+}  // namespace spotinference

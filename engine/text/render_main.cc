@@ -1,0 +1,68 @@
+// For tests that compare with Python's jinja2: renders templates.
+//
+// stdin:  a JSON list of {"template": …, "variables": {…}}
+// stdout: a JSON list of {"text": …} or {"error": …}
+#include <cstdint>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/civil_time.h"
+#include "boost/json.hpp"
+#include "engine/text/jinja.h"
+#include "engine/text/jinja_value.h"
+
+namespace spotinference::jinja {
+namespace {
+
+Value FromJson(const boost::json::value& json) {
+  if (json.is_null()) return Value();
+  if (json.is_bool()) return Value(json.get_bool());
+  if (json.is_int64()) return Value(int64_t{json.get_int64()});
+  if (json.is_double()) return Value(json.get_double());
+  if (json.is_string()) return Value::Input(std::string(json.get_string()));
+  if (json.is_array()) {
+    std::vector<Value> items;
+    for (const auto& item : json.get_array()) items.push_back(FromJson(item));
+    return Value::MakeList(std::move(items));
+  }
+  std::vector<std::pair<Value, Value>> entries;
+  for (const auto& [key, value] : json.get_object()) {
+    entries.emplace_back(Value::Input(std::string(key)), FromJson(value));
+  }
+  return Value::MakeMap(std::move(entries));
+}
+
+absl::StatusOr<Text> Render(const boost::json::object& job) {
+  const auto parsed = Template::Parse(std::string(job.at("template").get_string()));
+  if (!parsed.ok()) return parsed.status();
+  Variables variables;
+  for (const auto& [name, value] : job.at("variables").get_object()) {
+    variables.emplace_back(std::string(name), FromJson(value));
+  }
+  return parsed->Render(variables, absl::CivilSecond(2026, 11, 25, 3, 4, 5));
+}
+
+void Main() {
+  const std::string input((std::istreambuf_iterator<char>(std::cin)), {});
+  const boost::json::value jobs = boost::json::parse(input);
+  boost::json::array results;
+  for (const auto& job : jobs.get_array()) {
+    const absl::StatusOr<Text> text = Render(job.get_object());
+    boost::json::object result;
+    if (text.ok()) {
+      result["text"] = text->bytes;
+    } else {
+      result["error"] = std::string(text.status().message());
+    }
+    results.push_back(std::move(result));
+  }
+  std::cout << boost::json::serialize(results);
+}
+
+}  // namespace
+}  // namespace spotinference::jinja
+
+int main() { spotinference::jinja::Main(); }
