@@ -31,7 +31,8 @@ absl::StatusOr<std::vector<float>> CaseRun::Run(const Schedule& schedule, std::m
   return Run(schedule, case_.inputs, random);
 }
 
-absl::StatusOr<std::vector<float>> CaseRun::Run(const Schedule& schedule, const std::vector<std::vector<float>>& inputs,
+absl::StatusOr<std::vector<float>> CaseRun::Run(const Schedule& schedule,
+                                                const std::vector<std::vector<float>>& inputs,
                                                 std::mt19937& random) {
   std::vector<int32_t> order(blocks_);
   std::iota(order.begin(), order.end(), 0);
@@ -42,21 +43,24 @@ absl::StatusOr<std::vector<float>> CaseRun::Run(const Schedule& schedule, const 
   return out;
 }
 
-absl::Status CaseRun::RunStep(absl::Span<const int> tokens, const std::vector<std::vector<float>>& inputs,
+absl::Status CaseRun::RunStep(absl::Span<const int> tokens,
+                              const std::vector<std::vector<float>>& inputs,
                               absl::Span<const int32_t> block_tables, std::vector<float>& out) {
   std::vector<int32_t> ids, positions, sequences, output_rows;
   for (int t : tokens) {
     ids.push_back(case_.tokens[t].id);
     positions.push_back(case_.tokens[t].position);
     sequences.push_back(case_.tokens[t].sequence);
-    output_rows.insert(output_rows.begin(), static_cast<int32_t>(output_rows.size()));  // last token first
+    output_rows.insert(output_rows.begin(),
+                       static_cast<int32_t>(output_rows.size()));  // last token first
   }
   std::vector<std::vector<float>> fed(inputs.size());
   std::vector<absl::Span<const float>> fed_spans;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const int columns = built_.graph.tensors[built_.graph.inputs[i]].width;
     for (int t : tokens) {
-      fed[i].insert(fed[i].end(), inputs[i].begin() + t * columns, inputs[i].begin() + (t + 1) * columns);
+      fed[i].insert(fed[i].end(), inputs[i].begin() + t * columns,
+                    inputs[i].begin() + (t + 1) * columns);
     }
     fed_spans.push_back(fed[i]);
   }
@@ -73,8 +77,10 @@ absl::Status CaseRun::RunStep(absl::Span<const int> tokens, const std::vector<st
                                  .inputs = fed_spans},
                                 absl::MakeSpan(rows).subspan(kGuards, tokens.size() * width())));
   for (int i = 0; i < kGuards; ++i) {
-    if (std::bit_cast<uint32_t>(rows[i]) != kGuard || std::bit_cast<uint32_t>(rows[rows.size() - 1 - i]) != kGuard) {
-      return absl::InternalError(absl::StrCat("wrote outside of its output, ", i, " floats from the end of the guard"));
+    if (std::bit_cast<uint32_t>(rows[i]) != kGuard ||
+        std::bit_cast<uint32_t>(rows[rows.size() - 1 - i]) != kGuard) {
+      return absl::InternalError(
+          absl::StrCat("wrote outside of its output, ", i, " floats from the end of the guard"));
     }
   }
   const bool gathered = built_.graph.tensors[built_.graph.output].rows == Rows::kOutputs;

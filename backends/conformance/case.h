@@ -1,4 +1,5 @@
-// A conformance case as data: a graph and tokens to feed it, and a way to run them in any cut on any device.
+// A conformance case as data: a graph and tokens to feed it, and a way to run them in any cut on
+// any device.
 #ifndef BACKENDS_CONFORMANCE_CASE_H_
 #define BACKENDS_CONFORMANCE_CASE_H_
 
@@ -34,8 +35,9 @@ struct Built {
 
 struct Case {
   std::string name;
-  // Normalised mean square error against the oracle, |a - b|² / |b|², derived where the case is made: from the rounding
-  // unit of a float, and from `kv_rounding`, the relative error of a value that the backend reads from its KV cache.
+  // Normalised mean square error against the oracle, |a - b|² / |b|², derived where the case is
+  // made: from the rounding unit of a float, and from `kv_rounding`, the relative error of a value
+  // that the backend reads from its KV cache.
   std::function<double(double kv_rounding)> tolerance;
   std::vector<Token> tokens;               // each sequence in ascending order of position
   std::vector<std::vector<float>> inputs;  // one per Graph::inputs, [tokens, width]
@@ -51,24 +53,30 @@ struct Case {
 // Token numbers of each step, in the order in which a step has them.
 using Schedule = std::vector<std::vector<int>>;
 
-// One case on one device. The cache is kept from run to run, so a run finds in it what earlier ones left.
+// One case on one device. The cache is kept from run to run, so a run finds in it what earlier ones
+// left.
 class CaseRun {
  public:
   static absl::StatusOr<std::unique_ptr<CaseRun>> Create(const Case& test, Device& device);
 
-  // The output rows of all tokens of `schedule`, [tokens, width]; rows of others stay zero. The blocks that a sequence
-  // gets are drawn from `random`. INTERNAL: the program wrote outside of its output.
+  // The output rows of all tokens of `schedule`, [tokens, width]; rows of others stay zero. The
+  // blocks that a sequence gets are drawn from `random`. INTERNAL: the program wrote outside of its
+  // output.
   absl::StatusOr<std::vector<float>> Run(const Schedule& schedule, std::mt19937& random);
 
   // As Run, with other inputs.
-  absl::StatusOr<std::vector<float>> Run(const Schedule& schedule, const std::vector<std::vector<float>>& inputs,
+  absl::StatusOr<std::vector<float>> Run(const Schedule& schedule,
+                                         const std::vector<std::vector<float>>& inputs,
                                          std::mt19937& random);
 
   int width() const { return built_.graph.tensors[built_.graph.output].width; }
 
  private:
   CaseRun(const Case& test, Built built, int blocks, int blocks_per_sequence)
-      : case_(test), built_(std::move(built)), blocks_(blocks), blocks_per_sequence_(blocks_per_sequence) {}
+      : case_(test),
+        built_(std::move(built)),
+        blocks_(blocks),
+        blocks_per_sequence_(blocks_per_sequence) {}
 
   absl::Status RunStep(absl::Span<const int> tokens, const std::vector<std::vector<float>>& inputs,
                        absl::Span<const int32_t> block_tables, std::vector<float>& out);

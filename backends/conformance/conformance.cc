@@ -37,23 +37,26 @@ double NormalisedError(absl::Span<const float> actual, absl::Span<const float> e
 }
 
 // Whether the rows of the tokens in `schedule` have the same bits.
-absl::Status SameBits(const Case& test, const Schedule& schedule, int width, const std::vector<float>& actual,
-                      const std::vector<float>& expected, absl::string_view how) {
+absl::Status SameBits(const Case& test, const Schedule& schedule, int width,
+                      const std::vector<float>& actual, const std::vector<float>& expected,
+                      absl::string_view how) {
   for (const std::vector<int>& step : schedule) {
     for (int t : step) {
       const size_t at = static_cast<size_t>(t) * width;
       if (std::memcmp(&actual[at], &expected[at], width * sizeof(float)) == 0) continue;
-      return absl::InternalError(absl::StrCat("other bits ", how, ": sequence ", test.tokens[t].sequence, ", position ",
-                                              test.tokens[t].position, ", first element ", actual[at], " for ",
-                                              expected[at]));
+      return absl::InternalError(absl::StrCat(
+          "other bits ", how, ": sequence ", test.tokens[t].sequence, ", position ",
+          test.tokens[t].position, ", first element ", actual[at], " for ", expected[at]));
     }
   }
   return absl::OkStatus();
 }
 
 // Sequence 0 full of NaN and infinities, in a cache that is then full of them too.
-absl::Status CheckPoison(const Case& test, CaseRun& run, const std::vector<float>& expected, std::mt19937& random) {
-  const float bad[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+absl::Status CheckPoison(const Case& test, CaseRun& run, const std::vector<float>& expected,
+                         std::mt19937& random) {
+  const float bad[] = {std::numeric_limits<float>::quiet_NaN(),
+                       std::numeric_limits<float>::infinity(),
                        -std::numeric_limits<float>::infinity()};
   const auto poisoned = [&](auto is_bad) {
     std::vector<std::vector<float>> inputs = test.inputs;
@@ -69,9 +72,11 @@ absl::Status CheckPoison(const Case& test, CaseRun& run, const std::vector<float
   for (int i = 0; i < 3; ++i) {  // three draws of blocks leave hardly one clean
     RETURN_IF_ERROR(run.Run(all, poisoned([](int) { return true; }), random).status());
   }
-  ASSIGN_OR_RETURN(const std::vector<float> out, run.Run(all, poisoned([](int s) { return s == 0; }), random));
+  ASSIGN_OR_RETURN(const std::vector<float> out,
+                   run.Run(all, poisoned([](int s) { return s == 0; }), random));
   for (int s = 1; s < test.sequences(); ++s) {
-    RETURN_IF_ERROR(SameBits(test, Alone(test, s), run.width(), out, expected, "beside NaN and infinity"));
+    RETURN_IF_ERROR(
+        SameBits(test, Alone(test, s), run.width(), out, expected, "beside NaN and infinity"));
   }
   return absl::OkStatus();
 }
@@ -97,9 +102,11 @@ absl::Status Check(const Case& test, const Devices& devices, double kv_rounding,
   for (int i = 0; i < 3; ++i) {
     const Schedule chunks = RandomChunks(test, random);
     ASSIGN_OR_RETURN(const std::vector<float> chunked, run->Run(chunks, random));
-    RETURN_IF_ERROR(SameBits(test, chunks, run->width(), chunked, out, absl::StrCat("in ", chunks.size(), " steps")));
+    RETURN_IF_ERROR(SameBits(test, chunks, run->width(), chunked, out,
+                             absl::StrCat("in ", chunks.size(), " steps")));
   }
-  ASSIGN_OR_RETURN(const std::unique_ptr<CaseRun> threaded, CaseRun::Create(test, *devices.two_threads));
+  ASSIGN_OR_RETURN(const std::unique_ptr<CaseRun> threaded,
+                   CaseRun::Create(test, *devices.two_threads));
   for (const Schedule& schedule : {all, RandomChunks(test, random)}) {
     ASSIGN_OR_RETURN(const std::vector<float> other, threaded->Run(schedule, random));
     RETURN_IF_ERROR(SameBits(test, schedule, run->width(), other, out, "with two threads"));
@@ -127,7 +134,8 @@ absl::Status Time(const Case& test, Device& device) {
 }
 
 const Exception* Find(const std::vector<Exception>& exceptions, absl::string_view name) {
-  const auto found = absl::c_find_if(exceptions, [&](const Exception& e) { return absl::StartsWith(name, e.prefix); });
+  const auto found = absl::c_find_if(
+      exceptions, [&](const Exception& e) { return absl::StartsWith(name, e.prefix); });
   return found == exceptions.end() ? nullptr : &*found;
 }
 
@@ -149,7 +157,8 @@ absl::StatusOr<Options> Read(int argc, char** argv) {
       ASSIGN_OR_RETURN(options.cases.emplace_back(), ModelCase(argv[i], /*longest=*/70));
     }
   }
-  std::erase_if(options.cases, [&](const Case& test) { return !absl::StrContains(test.name, options.only); });
+  std::erase_if(options.cases,
+                [&](const Case& test) { return !absl::StrContains(test.name, options.only); });
   return options;
 }
 
@@ -158,7 +167,8 @@ absl::StatusOr<bool> RunAll(const Registration& r, const Options& options) {
   ASSIGN_OR_RETURN(devices.one_thread, r.backend.create(1));
   ASSIGN_OR_RETURN(devices.two_threads, r.backend.create(2));
   ASSIGN_OR_RETURN(devices.oracle, r.oracle.create(0));
-  std::printf("%s: %s; %s; oracle %s\n", r.backend.name.c_str(), devices.one_thread->info().name.c_str(),
+  std::printf("%s: %s; %s; oracle %s\n", r.backend.name.c_str(),
+              devices.one_thread->info().name.c_str(),
               devices.one_thread->info().arithmetic.c_str(), r.oracle.name.c_str());
   int ran = 0, failed = 0, skipped = 0, expected_to_fail = 0;
   for (const Case& test : options.cases) {
@@ -176,29 +186,34 @@ absl::StatusOr<bool> RunAll(const Registration& r, const Options& options) {
     const Exception* const expected = Find(r.expected_failures, test.name);
     ++ran;
     if (expected != nullptr && !status.ok()) {
-      std::printf("XFAIL %s: %s (%s)\n", test.name.c_str(), expected->reason.c_str(), status.ToString().c_str());
+      std::printf("XFAIL %s: %s (%s)\n", test.name.c_str(), expected->reason.c_str(),
+                  status.ToString().c_str());
       ++expected_to_fail;
     } else if (expected != nullptr) {
-      std::printf("FAIL %s: passes, but was expected to fail: %s\n", test.name.c_str(), expected->reason.c_str());
+      std::printf("FAIL %s: passes, but was expected to fail: %s\n", test.name.c_str(),
+                  expected->reason.c_str());
       ++failed;
     } else if (!status.ok()) {
       std::printf("FAIL %s: %s\n", test.name.c_str(), status.ToString().c_str());
       ++failed;
     } else {
-      std::printf("ok   %-56s error %.1e of %.1e\n", test.name.c_str(), error, test.tolerance(r.kv_rounding));
+      std::printf("ok   %-56s error %.1e of %.1e\n", test.name.c_str(), error,
+                  test.tolerance(r.kv_rounding));
     }
   }
   for (const auto* exceptions : {&r.unsupported, &r.expected_failures}) {
     for (const Exception& e : *exceptions) {
-      if (!options.only.empty() || absl::c_any_of(options.cases, [&](const Case& c) { return absl::StartsWith(c.name, e.prefix); })) {
+      if (!options.only.empty() || absl::c_any_of(options.cases, [&](const Case& c) {
+            return absl::StartsWith(c.name, e.prefix);
+          })) {
         continue;
       }
       std::printf("FAIL no case begins with '%s'\n", e.prefix.c_str());
       ++failed;
     }
   }
-  std::printf("%s: %d ran, %d failed, %d skipped, %d expected to fail\n", r.backend.name.c_str(), ran, failed, skipped,
-              expected_to_fail);
+  std::printf("%s: %d ran, %d failed, %d skipped, %d expected to fail\n", r.backend.name.c_str(),
+              ran, failed, skipped, expected_to_fail);
   return failed == 0 && (ran > 0 || options.perf);
 }
 
@@ -206,11 +221,13 @@ absl::StatusOr<bool> RunAll(const Registration& r, const Options& options) {
 
 int RunConformance(const Registration& registration, int argc, char** argv) {
   if (const absl::Status usable = registration.backend.probe(); !usable.ok()) {
-    std::printf("%s: 0 ran, everything skipped: %s\n", registration.backend.name.c_str(), usable.ToString().c_str());
+    std::printf("%s: 0 ran, everything skipped: %s\n", registration.backend.name.c_str(),
+                usable.ToString().c_str());
     return registration.required ? 1 : 0;
   }
   const absl::StatusOr<Options> options = Read(argc, argv);
-  const absl::StatusOr<bool> good = options.ok() ? RunAll(registration, *options) : options.status();
+  const absl::StatusOr<bool> good =
+      options.ok() ? RunAll(registration, *options) : options.status();
   if (!good.ok()) std::printf("FAIL %s\n", good.status().ToString().c_str());
   return good.ok() && *good ? 0 : 1;
 }

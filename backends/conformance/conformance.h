@@ -1,10 +1,13 @@
-// One suite for every backend: each case is compared with an oracle, and must give the same bits in any company.
+// One suite for every backend: each case is compared with an oracle, and must give the same bits in
+// any company.
 //
 //   int main(int argc, char** argv) {
-//     return spotinference::conformance::RunConformance({.backend = CpuBackend(), .oracle = ReferenceInt8Backend()}, argc, argv);
+//     return spotinference::conformance::RunConformance({.backend = CpuBackend(), .oracle =
+//     ReferenceInt8Backend()}, argc, argv);
 //   }
 //
-// Arguments: GGUF files of small llama models, which become cases too; --perf times the cases instead of checking them;
+// Arguments: GGUF files of small llama models, which become cases too; --perf times the cases
+// instead of checking them;
 // --only=TEXT runs the cases with TEXT in their name.
 #ifndef BACKENDS_CONFORMANCE_CONFORMANCE_H_
 #define BACKENDS_CONFORMANCE_CONFORMANCE_H_

@@ -4,6 +4,8 @@
 
 int main(int argc, char** argv) {
   return spotinference::conformance::RunConformance(
-      {.backend = spotinference::CpuBackend(), .oracle = spotinference::ReferenceInt8Backend(), .kv_rounding = 0x1p-11}, argc,
-      argv);
+      {.backend = spotinference::CpuBackend(),
+       .oracle = spotinference::ReferenceInt8Backend(),
+       .kv_rounding = 0x1p-11},
+      argc, argv);
 }

@@ -37,17 +37,23 @@ std::vector<float> RandomFloats(size_t count, std::mt19937& random) {
   return values;
 }
 
-// Every bit pattern that a quantiser may write: random quanta, with scales near those of a real weight.
+// Every bit pattern that a quantiser may write: random quanta, with scales near those of a real
+// weight.
 OwnedWeight RandomWeight(DType type, int rows, int columns, std::mt19937& random) {
   const DTypeLayout& layout = Layout(type);
   OwnedWeight weight{type, rows, columns, std::vector<std::byte>(rows * RowBytes(type, columns))};
   std::normal_distribution<float> normal(0, 0.1f);
   const auto put = [](std::byte* at, auto value) { std::memcpy(at, &value, sizeof(value)); };
-  for (std::byte* at = weight.data.data(); at < weight.data.data() + weight.data.size(); at += layout.block_bytes) {
+  for (std::byte* at = weight.data.data(); at < weight.data.data() + weight.data.size();
+       at += layout.block_bytes) {
     const float value = normal(random);
     switch (type) {
-      case DType::kF32: put(at, value); break;
-      case DType::kF16: put(at, FloatToHalf(value)); break;
+      case DType::kF32:
+        put(at, value);
+        break;
+      case DType::kF16:
+        put(at, FloatToHalf(value));
+        break;
       case DType::kBF16: {
         uint32_t bits;
         std::memcpy(&bits, &value, 4);
@@ -61,7 +67,8 @@ OwnedWeight RandomWeight(DType type, int rows, int columns, std::mt19937& random
         if (type == DType::kQ4_1) put(at + 2, FloatToHalf(-value)), used = 4;
         for (int i = used; i < layout.block_bytes; ++i) at[i] = static_cast<std::byte>(random());
         if (type == DType::kQ8_0) {  // -128 never comes from a quantiser
-          for (int i = used; i < layout.block_bytes; ++i) at[i] = at[i] == std::byte{0x80} ? std::byte{0} : at[i];
+          for (int i = used; i < layout.block_bytes; ++i)
+            at[i] = at[i] == std::byte{0x80} ? std::byte{0} : at[i];
         }
         break;
       }
@@ -74,19 +81,23 @@ OwnedWeight RandomWeight(DType type, int rows, int columns, std::mt19937& random
 std::vector<Token> SingleTokens(int rows, int vocabulary, std::mt19937& random) {
   std::vector<Token> tokens;
   for (int r = 0; r < rows; ++r) {
-    tokens.push_back({r, static_cast<int>(random() % 8192), static_cast<int32_t>(random() % vocabulary)});
+    tokens.push_back(
+        {r, static_cast<int>(random() % 8192), static_cast<int32_t>(random() % vocabulary)});
   }
   return tokens;
 }
 
-// A case of a single operation: tensors by width, the first ones inputs; then the operation, without its weight.
+// A case of a single operation: tensors by width, the first ones inputs; then the operation,
+// without its weight.
 Case OpCase(std::string name, std::vector<TensorSpec> tensors, int inputs, Op op, TensorId output,
             std::vector<OwnedWeight> weights, std::vector<Token> tokens, std::mt19937& random) {
   Case test;
   test.name = std::move(name);
   test.tokens = std::move(tokens);
-  for (int i = 0; i < inputs; ++i) test.inputs.push_back(RandomFloats(test.tokens.size() * tensors[i].width, random));
-  for (const TensorSpec& tensor : tensors) test.bytes += test.tokens.size() * tensor.width * sizeof(float);
+  for (int i = 0; i < inputs; ++i)
+    test.inputs.push_back(RandomFloats(test.tokens.size() * tensors[i].width, random));
+  for (const TensorSpec& tensor : tensors)
+    test.bytes += test.tokens.size() * tensor.width * sizeof(float);
   for (const OwnedWeight& weight : weights) test.bytes += weight.data.size();
   test.build = [=](Device& device, int, int max_tokens) -> absl::StatusOr<Built> {
     Built built;
@@ -114,17 +125,18 @@ void AddMatmuls(std::vector<Case>& cases, std::mt19937& random) {
   struct Shape {
     int rows, columns, outputs;
   };
-  constexpr Shape kShapes[] = {{1, 32, 1},   {2, 576, 64},   {3, 96, 17},   {7, 96, 131},
-                               {8, 32, 48},  {17, 576, 131}, {33, 96, 64},  {64, 576, 192},
-                               {1, 1536, 576}};
+  constexpr Shape kShapes[] = {{1, 32, 1},   {2, 576, 64},   {3, 96, 17},
+                               {7, 96, 131}, {8, 32, 48},    {17, 576, 131},
+                               {33, 96, 64}, {64, 576, 192}, {1, 1536, 576}};
   for (const DTypeLayout& type : DTypes()) {
     for (const auto& [rows, columns, outputs] : kShapes) {
-      Case test = OpCase(absl::StrCat("matmul_", type.name, "_", rows, "x", columns, "x", outputs), {{columns}, {outputs}}, 1,
-                         {.kind = OpKind::kMatmul, .out = 1, .a = 0}, 1,
-                         {RandomWeight(type.type, outputs, columns, random)}, SingleTokens(rows, 1, random), random);
+      Case test = OpCase(absl::StrCat("matmul_", type.name, "_", rows, "x", columns, "x", outputs),
+                         {{columns}, {outputs}}, 1, {.kind = OpKind::kMatmul, .out = 1, .a = 0}, 1,
+                         {RandomWeight(type.type, outputs, columns, random)},
+                         SingleTokens(rows, 1, random), random);
       test.operations = 2.0 * rows * columns * outputs;
-      // A running sum of n terms of random sign gathers √(n/2) roundings of its own size; n is above that even where
-      // the terms of a block nearly cancel.
+      // A running sum of n terms of random sign gathers √(n/2) roundings of its own size; n is
+      // above that even where the terms of a block nearly cancel.
       test.tolerance = Roundings(std::sqrt(columns) * 4);
       cases.push_back(std::move(test));
     }
@@ -134,10 +146,12 @@ void AddMatmuls(std::vector<Case>& cases, std::mt19937& random) {
 void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
   for (const int rows : {1, 3, 17, 64}) {
     for (const int width : {32, 96, 576}) {
-      const auto add = [&](absl::string_view name, std::vector<TensorSpec> tensors, int inputs, Op op, TensorId output,
-                           std::vector<OwnedWeight> weights, double roundings, int vocabulary = 1) {
-        cases.push_back(OpCase(absl::StrCat(name, "_", rows, "x", width), std::move(tensors), inputs, op, output,
-                               std::move(weights), SingleTokens(rows, vocabulary, random), random));
+      const auto add = [&](absl::string_view name, std::vector<TensorSpec> tensors, int inputs,
+                           Op op, TensorId output, std::vector<OwnedWeight> weights,
+                           double roundings, int vocabulary = 1) {
+        cases.push_back(OpCase(absl::StrCat(name, "_", rows, "x", width), std::move(tensors),
+                               inputs, op, output, std::move(weights),
+                               SingleTokens(rows, vocabulary, random), random));
         cases.back().tolerance = Roundings(roundings);
       };
       for (const DTypeLayout& type : DTypes()) {
@@ -146,14 +160,20 @@ void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
             {RandomWeight(type.type, 67, width, random)}, type.type == DType::kQ4_1 ? 4 : 0, 67);
       }
       // A sum of n squares, a division, a root and two products.
-      add("rms_norm", {{width}, {width}}, 1, {.kind = OpKind::kRmsNorm, .out = 1, .a = 0, .epsilon = 1e-5f}, 1,
+      add("rms_norm", {{width}, {width}}, 1,
+          {.kind = OpKind::kRmsNorm, .out = 1, .a = 0, .epsilon = 1e-5f}, 1,
           {RandomWeight(DType::kF32, 1, width, random)}, std::sqrt(width) + 5);
       // exp in float is good to some units in the last place; then three operations.
-      add("gate", {{width}, {width}, {width}}, 2, {.kind = OpKind::kGate, .out = 2, .a = 0, .b = 1}, 2, {}, 8);
-      add("gate_in_place", {{width}, {width}}, 2, {.kind = OpKind::kGate, .out = 0, .a = 0, .b = 1}, 0, {}, 8);
-      add("add", {{width}, {width}, {width}}, 2, {.kind = OpKind::kAdd, .out = 2, .a = 0, .b = 1}, 2, {}, 0);
-      add("add_in_place", {{width}, {width}}, 2, {.kind = OpKind::kAdd, .out = 0, .a = 0, .b = 1}, 0, {}, 0);
-      add("gather_rows", {{width}, {width, Rows::kOutputs}}, 1, {.kind = OpKind::kGatherRows, .out = 1, .a = 0}, 1, {}, 0);
+      add("gate", {{width}, {width}, {width}}, 2, {.kind = OpKind::kGate, .out = 2, .a = 0, .b = 1},
+          2, {}, 8);
+      add("gate_in_place", {{width}, {width}}, 2, {.kind = OpKind::kGate, .out = 0, .a = 0, .b = 1},
+          0, {}, 8);
+      add("add", {{width}, {width}, {width}}, 2, {.kind = OpKind::kAdd, .out = 2, .a = 0, .b = 1},
+          2, {}, 0);
+      add("add_in_place", {{width}, {width}}, 2, {.kind = OpKind::kAdd, .out = 0, .a = 0, .b = 1},
+          0, {}, 0);
+      add("gather_rows", {{width}, {width, Rows::kOutputs}}, 1,
+          {.kind = OpKind::kGatherRows, .out = 1, .a = 0}, 1, {}, 0);
     }
     for (const int head_dim : {32, 64, 128}) {
       for (const bool interleaved : {true, false}) {
@@ -161,20 +181,23 @@ void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
                     .out = 0,
                     .a = 0,
                     .rope = {head_dim, head_dim == 128 ? 64 : head_dim, 100000, interleaved}};
-        cases.push_back(OpCase(absl::StrCat("rope_", interleaved ? "interleaved_" : "halves_", rows, "x3x", head_dim),
-                               {{3 * head_dim}}, 1, op, 0, {}, SingleTokens(rows, 1, random), random));
-        // The angle has to be right at position 8191, so it and its frequency need more than a float; then sine,
-        // cosine, two products and a sum.
+        cases.push_back(OpCase(
+            absl::StrCat("rope_", interleaved ? "interleaved_" : "halves_", rows, "x3x", head_dim),
+            {{3 * head_dim}}, 1, op, 0, {}, SingleTokens(rows, 1, random), random));
+        // The angle has to be right at position 8191, so it and its frequency need more than a
+        // float; then sine, cosine, two products and a sum.
         cases.back().tolerance = Roundings(5);
       }
     }
   }
 }
 
-std::vector<Token> SequencesOf(absl::Span<const int> lengths, int vocabulary, std::mt19937& random) {
+std::vector<Token> SequencesOf(absl::Span<const int> lengths, int vocabulary,
+                               std::mt19937& random) {
   std::vector<Token> tokens;
   for (int s = 0; s < lengths.size(); ++s) {
-    for (int p = 0; p < lengths[s]; ++p) tokens.push_back({s, p, static_cast<int32_t>(random() % vocabulary)});
+    for (int p = 0; p < lengths[s]; ++p)
+      tokens.push_back({s, p, static_cast<int32_t>(random() % vocabulary)});
   }
   return tokens;
 }
@@ -185,17 +208,20 @@ void AddAttention(std::vector<Case>& cases, std::mt19937& random) {
     std::vector<int> lengths;
   };
   const std::vector<Shape> shapes = {
-      {2, 2, 32, {1, 15, 16, 17}}, {9, 3, 64, {1, 40, 255, 256, 257}}, {4, 1, 128, {33, 2, 300}},
-      {3, 1, 64, {530, 5}},        {4, 4, 64, {31, 64, 520}},          {1, 1, 32, {1}},
+      {2, 2, 32, {1, 15, 16, 17}},         {9, 3, 64, {1, 40, 255, 256, 257}},
+      {4, 1, 128, {33, 2, 300}},           {3, 1, 64, {530, 5}},
+      {4, 4, 64, {31, 64, 520}},           {1, 1, 32, {1}},
       {8, 2, 32, std::vector<int>(32, 7)},
   };
   for (const Shape& shape : shapes) {
-    const AttentionAttributes attributes{shape.heads, shape.kv_heads, shape.head_dim, 1 / std::sqrt(float(shape.head_dim))};
+    const AttentionAttributes attributes{shape.heads, shape.kv_heads, shape.head_dim,
+                                         1 / std::sqrt(float(shape.head_dim))};
     const int q_width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
     Case test;
     test.tokens = SequencesOf(shape.lengths, 1, random);
-    test.name = absl::StrCat("attention_", shape.heads, "/", shape.kv_heads, "x", shape.head_dim, "_",
-                             shape.lengths.size(), "_sequences_", test.tokens.size(), "_tokens");
+    test.name =
+        absl::StrCat("attention_", shape.heads, "/", shape.kv_heads, "x", shape.head_dim, "_",
+                     shape.lengths.size(), "_sequences_", test.tokens.size(), "_tokens");
     test.uses_kv = true;
     for (const int width : {q_width, kv_width, kv_width}) {
       test.inputs.push_back(RandomFloats(test.tokens.size() * width, random));
@@ -204,9 +230,10 @@ void AddAttention(std::vector<Case>& cases, std::mt19937& random) {
       test.operations += 4.0 * q_width * (token.position + 1);
       test.bytes += 2.0 * kv_width * sizeof(float) * (token.position + 1);
     }
-    // A score is a sum of terms that each carry the error of one key, of the score's own variance, 1, so it moves every
-    // weight by about that; each value carries as much again. Sums and exp add some roundings of a float, a weight
-    // exp(s) the rounding of a score of about 4, and a long sum √n more.
+    // A score is a sum of terms that each carry the error of one key, of the score's own variance,
+    // 1, so it moves every weight by about that; each value carries as much again. Sums and exp add
+    // some roundings of a float, a weight exp(s) the rounding of a score of about 4, and a long sum
+    // √n more.
     test.tolerance = [](double kv_rounding) {
       return 2 * kv_rounding * kv_rounding + 64 * 64 * kUnit * kUnit;
     };
@@ -219,8 +246,9 @@ void AddAttention(std::vector<Case>& cases, std::mt19937& random) {
       built.graph.vocabulary = 1;
       ASSIGN_OR_RETURN(built.buffers.emplace_back(), device.AllocateKv(attributes, blocks));
       Buffer* const kv = built.buffers.back().get();
-      built.graph.ops = {{.kind = OpKind::kStoreKv, .a = 1, .b = 2, .kv = kv, .attention = attributes},
-                         {.kind = OpKind::kAttention, .out = 3, .a = 0, .kv = kv, .attention = attributes}};
+      built.graph.ops = {
+          {.kind = OpKind::kStoreKv, .a = 1, .b = 2, .kv = kv, .attention = attributes},
+          {.kind = OpKind::kAttention, .out = 3, .a = 0, .kv = kv, .attention = attributes}};
       return built;
     };
     cases.push_back(std::move(test));
@@ -259,11 +287,12 @@ absl::StatusOr<Case> ModelCase(const std::string& path, int longest) {
     if (tensor.rows > 1) test.operations += 2.0 * tensor.rows * tensor.columns * test.tokens.size();
     quantised |= Layout(tensor.type).block_elements > 1;
   }
-  // Every layer's attention adds its error (see AddAttention), every matmul its float sums. Where activations are rounded
-  // to int8, the least difference decides some roundings otherwise, those decide more, and after a layer or two the
-  // roundings of the two runs have little to do with each other. Each rounding is off by up to half of its step, which
-  // is the largest of 32 values, some 2.4 of their root mean square, over 127; each layer has seven matmuls, and both
-  // runs are off.
+  // Every layer's attention adds its error (see AddAttention), every matmul its float sums. Where
+  // activations are rounded to int8, the least difference decides some roundings otherwise, those
+  // decide more, and after a layer or two the roundings of the two runs have little to do with each
+  // other. Each rounding is off by up to half of its step, which is the largest of 32 values,
+  // some 2.4 of their root mean square, over 127; each layer has seven matmuls, and both runs are
+  // off.
   constexpr double kRounding = 2.4 * 2.4 / (127.0 * 127.0) / 12;
   test.tolerance = [layers = config.layers, quantised](double kv_rounding) {
     return layers * (2 * kv_rounding * kv_rounding + 64 * 64 * kUnit * kUnit) +

@@ -3,7 +3,8 @@
 
 int main(int argc, char** argv) {
   using spotinference::conformance::RunConformance;
-  const auto plain = spotinference::ReferenceBackend(), int8 = spotinference::ReferenceInt8Backend();
+  const auto plain = spotinference::ReferenceBackend(),
+             int8 = spotinference::ReferenceInt8Backend();
   const char* const rounded = "activations are rounded to int8";
   return RunConformance({.backend = plain, .oracle = plain}, argc, argv) |
          // Also shows that the suite sees an error of some parts in a thousand.

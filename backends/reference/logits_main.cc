@@ -1,7 +1,8 @@
 // Prints nothing, writes logits: logits_main MODEL BACKEND IDS_FILE OUT_FILE
 //
-// IDS_FILE holds one prompt a line, token ids with blanks between. OUT_FILE gets the logits after every token of every
-// prompt, float32 [tokens of all prompts, vocabulary]. BACKEND: reference or reference-int8. For tests.
+// IDS_FILE holds one prompt a line, token ids with blanks between. OUT_FILE gets the logits after
+// every token of every prompt, float32 [tokens of all prompts, vocabulary]. BACKEND: reference or
+// reference-int8. For tests.
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -21,16 +22,18 @@
 namespace spotinference {
 namespace {
 
-absl::Status WriteLogits(const std::string& model_path, const std::string& backend_name, std::istream& prompts,
-                         std::ostream& out) {
+absl::Status WriteLogits(const std::string& model_path, const std::string& backend_name,
+                         std::istream& prompts, std::ostream& out) {
   ASSIGN_OR_RETURN(const std::unique_ptr<GgufFile> file, GgufFile::Open(model_path));
-  const Backend backend = backend_name == "reference-int8" ? ReferenceInt8Backend() : ReferenceBackend();
+  const Backend backend =
+      backend_name == "reference-int8" ? ReferenceInt8Backend() : ReferenceBackend();
   ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, backend.create(/*threads=*/0));
   ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Load(*file, *device));
   const int context = std::min(model->config().context_tokens, 1024);
   const int blocks = (context + kBlockTokens - 1) / kBlockTokens;
   RETURN_IF_ERROR(model->AllocateKv(blocks));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Program> program, device->Compile(model->ForwardGraph(context, context)));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Program> program,
+                   device->Compile(model->ForwardGraph(context, context)));
   std::vector<int32_t> table(blocks);
   std::iota(table.begin(), table.end(), 0);
 

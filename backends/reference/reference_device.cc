@@ -21,7 +21,8 @@ using reference::Matrix;
 size_t Bytes(const Matrix& matrix) { return matrix.values.size() * sizeof(float); }
 
 struct WeightBuffer : Buffer {
-  explicit WeightBuffer(Matrix matrix, bool rounds_input) : matrix(std::move(matrix)), rounds_input(rounds_input) {}
+  explicit WeightBuffer(Matrix matrix, bool rounds_input)
+      : matrix(std::move(matrix)), rounds_input(rounds_input) {}
   size_t size_bytes() const override { return Bytes(matrix); }
 
   const Matrix matrix;
@@ -42,34 +43,45 @@ absl::Status CheckOp(const Graph& graph, const Op& op) {
   const auto width = [&](TensorId id) { return graph.tensors[id].width; };
   const auto known = [&](TensorId id) { return id >= 0 && id < graph.tensors.size(); };
   const auto weight_is = [&](int rows, int columns) {
-    return op.weight != nullptr && Weight(op).matrix.rows == rows && Weight(op).matrix.columns == columns;
+    return op.weight != nullptr && Weight(op).matrix.rows == rows &&
+           Weight(op).matrix.columns == columns;
   };
   const bool has_out = op.kind != OpKind::kStoreKv;
-  const bool has_b = op.kind == OpKind::kStoreKv || op.kind == OpKind::kGate || op.kind == OpKind::kAdd;
-  bool fits = known(op.out) == has_out && known(op.a) == (op.kind != OpKind::kEmbed) && known(op.b) == has_b;
+  const bool has_b =
+      op.kind == OpKind::kStoreKv || op.kind == OpKind::kGate || op.kind == OpKind::kAdd;
+  bool fits = known(op.out) == has_out && known(op.a) == (op.kind != OpKind::kEmbed) &&
+              known(op.b) == has_b;
   if (fits && has_out && op.a != kNoTensor && op.kind != OpKind::kGatherRows) {
     fits = graph.tensors[op.out].rows == graph.tensors[op.a].rows;
   }
   const AttentionAttributes& shape = op.attention;
   const auto kv_fits = [&](TensorId id, int heads) {
-    return op.kv != nullptr && shape.kv_heads > 0 && Kv(op).keys.columns == shape.kv_heads * shape.head_dim &&
+    return op.kv != nullptr && shape.kv_heads > 0 &&
+           Kv(op).keys.columns == shape.kv_heads * shape.head_dim &&
            width(id) == heads * shape.head_dim && graph.tensors[id].rows == Rows::kTokens;
   };
   if (fits) {
     switch (op.kind) {
-      case OpKind::kEmbed: fits = weight_is(graph.vocabulary, width(op.out)); break;
-      case OpKind::kRmsNorm: fits = weight_is(1, width(op.a)) && width(op.out) == width(op.a); break;
-      case OpKind::kMatmul: fits = weight_is(width(op.out), width(op.a)) && op.out != op.a; break;
+      case OpKind::kEmbed:
+        fits = weight_is(graph.vocabulary, width(op.out));
+        break;
+      case OpKind::kRmsNorm:
+        fits = weight_is(1, width(op.a)) && width(op.out) == width(op.a);
+        break;
+      case OpKind::kMatmul:
+        fits = weight_is(width(op.out), width(op.a)) && op.out != op.a;
+        break;
       case OpKind::kRope:
-        fits = op.out == op.a && op.rope.head_dim > 0 && width(op.a) % op.rope.head_dim == 0 && op.rope.rotated % 2 == 0 &&
-               op.rope.rotated <= op.rope.head_dim && graph.tensors[op.a].rows == Rows::kTokens;
+        fits = op.out == op.a && op.rope.head_dim > 0 && width(op.a) % op.rope.head_dim == 0 &&
+               op.rope.rotated % 2 == 0 && op.rope.rotated <= op.rope.head_dim &&
+               graph.tensors[op.a].rows == Rows::kTokens;
         break;
       case OpKind::kStoreKv:
         fits = kv_fits(op.a, shape.kv_heads) && kv_fits(op.b, shape.kv_heads);
         break;
       case OpKind::kAttention:
-        fits = kv_fits(op.a, shape.heads) && shape.heads % shape.kv_heads == 0 && width(op.out) == width(op.a) &&
-               op.out != op.a;
+        fits = kv_fits(op.a, shape.heads) && shape.heads % shape.kv_heads == 0 &&
+               width(op.out) == width(op.a) && op.out != op.a;
         break;
       case OpKind::kGate:
       case OpKind::kAdd:
@@ -83,7 +95,8 @@ absl::Status CheckOp(const Graph& graph, const Op& op) {
     }
   }
   if (fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("operation ", &op - graph.ops.data(), " of kind ", static_cast<int>(op.kind),
+  return absl::InvalidArgumentError(absl::StrCat("operation ", &op - graph.ops.data(), " of kind ",
+                                                 static_cast<int>(op.kind),
                                                  " does not fit its tensors and weight"));
 }
 
@@ -95,7 +108,8 @@ class ReferenceProgram : public Program {
     RETURN_IF_ERROR(Check(input, out));
     std::vector<Matrix> tensors;
     for (const TensorSpec& spec : graph_.tensors) {
-      const auto rows = spec.rows == Rows::kTokens ? input.token_ids.size() : input.output_rows.size();
+      const auto rows =
+          spec.rows == Rows::kTokens ? input.token_ids.size() : input.output_rows.size();
       tensors.emplace_back(static_cast<int>(rows), spec.width);
     }
     for (size_t i = 0; i < graph_.inputs.size(); ++i) {
@@ -109,11 +123,15 @@ class ReferenceProgram : public Program {
  private:
   void RunOp(const Op& op, const StepInput& input, std::vector<Matrix>& tensors) const {
     Matrix none;
-    const auto tensor = [&](TensorId id) -> Matrix& { return id == kNoTensor ? none : tensors[id]; };
+    const auto tensor = [&](TensorId id) -> Matrix& {
+      return id == kNoTensor ? none : tensors[id];
+    };
     Matrix &out = tensor(op.out), &a = tensor(op.a), &b = tensor(op.b);
     switch (op.kind) {
-      case OpKind::kEmbed: return reference::Embed(Weight(op).matrix, input.token_ids, out);
-      case OpKind::kRmsNorm: return reference::RmsNorm(a, Weight(op).matrix, op.epsilon, out);
+      case OpKind::kEmbed:
+        return reference::Embed(Weight(op).matrix, input.token_ids, out);
+      case OpKind::kRmsNorm:
+        return reference::RmsNorm(a, Weight(op).matrix, op.epsilon, out);
       case OpKind::kMatmul:
         if (Weight(op).rounds_input) {
           Matrix rounded = a;
@@ -121,38 +139,50 @@ class ReferenceProgram : public Program {
           return reference::Matmul(rounded, Weight(op).matrix, threads_, out);
         }
         return reference::Matmul(a, Weight(op).matrix, threads_, out);
-      case OpKind::kRope: return reference::Rope(op.rope, input.positions, a);
-      case OpKind::kStoreKv: return reference::StoreKv(a, b, input, Kv(op));
-      case OpKind::kAttention: return reference::Attention(a, Kv(op), op.attention, input, threads_, out);
-      case OpKind::kGate: return reference::Gate(a, b, out);
-      case OpKind::kAdd: return reference::Add(a, b, out);
-      case OpKind::kGatherRows: return reference::GatherRows(a, input.output_rows, out);
+      case OpKind::kRope:
+        return reference::Rope(op.rope, input.positions, a);
+      case OpKind::kStoreKv:
+        return reference::StoreKv(a, b, input, Kv(op));
+      case OpKind::kAttention:
+        return reference::Attention(a, Kv(op), op.attention, input, threads_, out);
+      case OpKind::kGate:
+        return reference::Gate(a, b, out);
+      case OpKind::kAdd:
+        return reference::Add(a, b, out);
+      case OpKind::kGatherRows:
+        return reference::GatherRows(a, input.output_rows, out);
     }
   }
 
   absl::Status Check(const StepInput& input, absl::Span<float> out) const {
     const auto in_range = [](absl::string_view what, int64_t value, int64_t end) {
       if (value >= 0 && value < end) return absl::OkStatus();
-      return absl::InvalidArgumentError(absl::StrCat(what, " is ", value, ", outside of [0, ", end, ")"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, " is ", value, ", outside of [0, ", end, ")"));
     };
     const auto size_is = [](absl::string_view what, size_t size, size_t expected) {
       if (size == expected) return absl::OkStatus();
-      return absl::InvalidArgumentError(absl::StrCat(what, " has ", size, " elements, not ", expected));
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, " has ", size, " elements, not ", expected));
     };
     const size_t tokens = input.token_ids.size();
     RETURN_IF_ERROR(in_range("the number of tokens", tokens, int64_t{graph_.max_tokens} + 1));
-    RETURN_IF_ERROR(in_range("the number of output rows", input.output_rows.size(), int64_t{graph_.max_outputs} + 1));
+    RETURN_IF_ERROR(in_range("the number of output rows", input.output_rows.size(),
+                             int64_t{graph_.max_outputs} + 1));
     RETURN_IF_ERROR(size_is("positions", input.positions.size(), tokens));
     RETURN_IF_ERROR(size_is("sequences", input.sequences.size(), tokens));
     RETURN_IF_ERROR(size_is("inputs", input.inputs.size(), graph_.inputs.size()));
     for (size_t i = 0; i < input.inputs.size(); ++i) {
-      RETURN_IF_ERROR(size_is("an input", input.inputs[i].size(), tokens * graph_.tensors[graph_.inputs[i]].width));
+      RETURN_IF_ERROR(size_is("an input", input.inputs[i].size(),
+                              tokens * graph_.tensors[graph_.inputs[i]].width));
     }
     const TensorSpec& output = graph_.tensors[graph_.output];
-    RETURN_IF_ERROR(size_is("out", out.size(),
-                            (output.rows == Rows::kTokens ? tokens : input.output_rows.size()) * output.width));
+    RETURN_IF_ERROR(
+        size_is("out", out.size(),
+                (output.rows == Rows::kTokens ? tokens : input.output_rows.size()) * output.width));
     for (int32_t row : input.output_rows) RETURN_IF_ERROR(in_range("an output row", row, tokens));
-    for (int32_t id : input.token_ids) RETURN_IF_ERROR(in_range("a token id", id, graph_.vocabulary));
+    for (int32_t id : input.token_ids)
+      RETURN_IF_ERROR(in_range("a token id", id, graph_.vocabulary));
     int blocks = std::numeric_limits<int>::max();
     for (const Op& op : graph_.ops) {
       if (op.kv != nullptr) blocks = std::min(blocks, Kv(op).keys.rows / kBlockTokens);
@@ -161,10 +191,13 @@ class ReferenceProgram : public Program {
     const int per_sequence = input.blocks_per_sequence;
     RETURN_IF_ERROR(in_range("blocks_per_sequence", per_sequence, blocks + 1));
     for (size_t t = 0; t < tokens; ++t) {
-      RETURN_IF_ERROR(in_range("a position", input.positions[t], int64_t{per_sequence} * kBlockTokens));
-      RETURN_IF_ERROR(in_range("a sequence", input.sequences[t], input.block_tables.size() / per_sequence));
+      RETURN_IF_ERROR(
+          in_range("a position", input.positions[t], int64_t{per_sequence} * kBlockTokens));
+      RETURN_IF_ERROR(
+          in_range("a sequence", input.sequences[t], input.block_tables.size() / per_sequence));
       for (int b = 0; b <= input.positions[t] / kBlockTokens; ++b) {
-        RETURN_IF_ERROR(in_range("a block", input.block_tables[input.sequences[t] * per_sequence + b], blocks));
+        RETURN_IF_ERROR(
+            in_range("a block", input.block_tables[input.sequences[t] * per_sequence + b], blocks));
       }
     }
     return absl::OkStatus();
@@ -184,19 +217,25 @@ class ReferenceDevice : public Device {
 
   const DeviceInfo& info() const override { return info_; }
 
-  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use) override {
-    if (view.rows > std::numeric_limits<int>::max() || view.columns > std::numeric_limits<int>::max()) {
-      return absl::UnimplementedError(absl::StrCat("tensor '", view.name, "': ", view.rows, " rows of ", view.columns,
+  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view,
+                                                     WeightUse use) override {
+    if (view.rows > std::numeric_limits<int>::max() ||
+        view.columns > std::numeric_limits<int>::max()) {
+      return absl::UnimplementedError(absl::StrCat("tensor '", view.name, "': ", view.rows,
+                                                   " rows of ", view.columns,
                                                    " elements; at most 2^31 - 1 each"));
     }
     Matrix matrix(static_cast<int>(view.rows), static_cast<int>(view.columns));
-    for (int r = 0; r < matrix.rows; ++r) DequantizeRow(view, r, absl::MakeSpan(matrix.row(r), matrix.columns));
+    for (int r = 0; r < matrix.rows; ++r)
+      DequantizeRow(view, r, absl::MakeSpan(matrix.row(r), matrix.columns));
     const bool integers = view.type == DType::kQ8_0 || view.type == DType::kQ4_1;
     return std::make_unique<WeightBuffer>(std::move(matrix), rounds_to_int8_ && integers);
   }
 
-  absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) override {
-    const int64_t rows = int64_t{blocks} * kBlockTokens, columns = int64_t{shape.kv_heads} * shape.head_dim;
+  absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape,
+                                                     int blocks) override {
+    const int64_t rows = int64_t{blocks} * kBlockTokens,
+                  columns = int64_t{shape.kv_heads} * shape.head_dim;
     if (blocks < 0 || rows > std::numeric_limits<int>::max()) {
       return absl::ResourceExhaustedError(absl::StrCat("a KV cache of ", blocks, " blocks"));
     }

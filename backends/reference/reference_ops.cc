@@ -12,7 +12,8 @@ namespace {
 template <typename Body>
 void ParallelFor(int count, int threads, const Body& body) {
   const auto share = [&](int k) {
-    for (int64_t i = int64_t{count} * k / threads; i < int64_t{count} * (k + 1) / threads; ++i) body(static_cast<int>(i));
+    for (int64_t i = int64_t{count} * k / threads; i < int64_t{count} * (k + 1) / threads; ++i)
+      body(static_cast<int>(i));
   };
   std::vector<std::thread> others;
   for (int k = 1; k < threads; ++k) others.emplace_back(share, k);
@@ -20,8 +21,10 @@ void ParallelFor(int count, int threads, const Body& body) {
   for (std::thread& other : others) other.join();
 }
 
-// Eight partial sums, so that the compiler may use vectors; their order is part of info().arithmetic.
-double Dot(const float* a, const float* b, int count) {
+// Eight partial sums, so that the compiler may use vectors; their order is part of
+// info().arithmetic.
+template <typename T>
+[[gnu::always_inline]] inline double Dot(const T* a, const T* b, int count) {
   double sums[8] = {};
   int i = 0;
   for (; i + 8 <= count; i += 8) {
@@ -31,10 +34,17 @@ double Dot(const float* a, const float* b, int count) {
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
+// The same additions in the same order; AVX2 only makes them twice as fast.
+[[gnu::target_clones("avx2", "default")]] double DotOfDoubles(const double* a, const double* b,
+                                                              int count) {
+  return Dot(a, b, count);
+}
+
 }  // namespace
 
 int KvRow(const StepInput& input, int t, int position) {
-  const int64_t entry = int64_t{input.sequences[t]} * input.blocks_per_sequence + position / kBlockTokens;
+  const int64_t entry =
+      int64_t{input.sequences[t]} * input.blocks_per_sequence + position / kBlockTokens;
   return input.block_tables[entry] * kBlockTokens + position % kBlockTokens;
 }
 
@@ -46,25 +56,37 @@ void RmsNorm(const Matrix& in, const Matrix& weight, float epsilon, Matrix& out)
   for (int t = 0; t < in.rows; ++t) {
     const double mean_square = Dot(in.row(t), in.row(t), in.columns) / in.columns;
     const double scale = 1 / std::sqrt(mean_square + epsilon);
-    for (int i = 0; i < in.columns; ++i) out.row(t)[i] = static_cast<float>(in.row(t)[i] * scale * weight.row(0)[i]);
+    for (int i = 0; i < in.columns; ++i)
+      out.row(t)[i] = static_cast<float>(in.row(t)[i] * scale * weight.row(0)[i]);
   }
 }
 
 void Matmul(const Matrix& in, const Matrix& weight, int threads, Matrix& out) {
-  ParallelFor(weight.rows, threads, [&](int o) {
-    for (int t = 0; t < in.rows; ++t) out.row(t)[o] = static_cast<float>(Dot(in.row(t), weight.row(o), in.columns));
-  });
+  constexpr int kTile = 32;  // rows of `in` that stay in the cache while the weight goes by
+  const std::vector<double> x(in.values.begin(), in.values.end());
+  for (int begin = 0; begin < in.rows; begin += kTile) {
+    ParallelFor(weight.rows, threads, [&](int o) {
+      const std::vector<double> w(weight.row(o), weight.row(o) + weight.columns);
+      for (int t = begin; t < std::min(begin + kTile, in.rows); ++t) {
+        const double sum =
+            DotOfDoubles(&x[static_cast<size_t>(t) * in.columns], w.data(), in.columns);
+        out.row(t)[o] = static_cast<float>(sum);
+      }
+    });
+  }
 }
 
 void Rope(const RopeAttributes& attributes, absl::Span<const int32_t> positions, Matrix& inout) {
   for (int i = 0; i < attributes.rotated / 2; ++i) {
-    const double frequency = std::pow(static_cast<double>(attributes.base), -2.0 * i / attributes.rotated);
+    const double frequency =
+        std::pow(static_cast<double>(attributes.base), -2.0 * i / attributes.rotated);
     const int first = attributes.interleaved ? 2 * i : i;
     const int second = attributes.interleaved ? 2 * i + 1 : i + attributes.rotated / 2;
     for (int t = 0; t < inout.rows; ++t) {
       const double cosine = std::cos(positions[t] * frequency);
       const double sine = std::sin(positions[t] * frequency);
-      for (float* head = inout.row(t); head < inout.row(t) + inout.columns; head += attributes.head_dim) {
+      for (float* head = inout.row(t); head < inout.row(t) + inout.columns;
+           head += attributes.head_dim) {
         const double x = head[first], y = head[second];
         head[first] = static_cast<float>(x * cosine - y * sine);
         head[second] = static_cast<float>(x * sine + y * cosine);
@@ -81,8 +103,8 @@ void StoreKv(const Matrix& keys, const Matrix& values, const StepInput& input, K
   }
 }
 
-void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttributes& shape, const StepInput& input,
-               int threads, Matrix& out) {
+void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttributes& shape,
+               const StepInput& input, int threads, Matrix& out) {
   ParallelFor(queries.rows * shape.heads, threads, [&](int index) {
     const int t = index / shape.heads, head = index % shape.heads;
     const int kv_offset = head / (shape.heads / shape.kv_heads) * shape.head_dim;
@@ -92,7 +114,8 @@ void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttribut
     std::vector<double> weights(length);
     double largest = -std::numeric_limits<double>::infinity();
     for (int p = 0; p < length; ++p) {
-      weights[p] = shape.scale * Dot(query, kv.keys.row(KvRow(input, t, p)) + kv_offset, shape.head_dim);
+      weights[p] =
+          shape.scale * Dot(query, kv.keys.row(KvRow(input, t, p)) + kv_offset, shape.head_dim);
       largest = std::max(largest, weights[p]);
     }
     double total = 0;

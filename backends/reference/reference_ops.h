@@ -1,4 +1,5 @@
-// The arithmetic of the reference backend. Shapes are checked by the caller. Rows never mix, except through the KV cache.
+// The arithmetic of the reference backend. Shapes are checked by the caller. Rows never mix, except
+// through the KV cache.
 #ifndef BACKENDS_REFERENCE_REFERENCE_OPS_H_
 #define BACKENDS_REFERENCE_REFERENCE_OPS_H_
 
@@ -17,7 +18,8 @@ struct Matrix {
   std::vector<float> values;
 
   Matrix() = default;
-  Matrix(int rows, int columns) : rows(rows), columns(columns), values(static_cast<size_t>(rows) * columns) {}
+  Matrix(int rows, int columns)
+      : rows(rows), columns(columns), values(static_cast<size_t>(rows) * columns) {}
   float* row(int r) { return values.data() + static_cast<size_t>(r) * columns; }
   const float* row(int r) const { return values.data() + static_cast<size_t>(r) * columns; }
 };
@@ -36,14 +38,15 @@ void RmsNorm(const Matrix& in, const Matrix& weight, float epsilon, Matrix& out)
 void Matmul(const Matrix& in, const Matrix& weight, int threads, Matrix& out);
 void Rope(const RopeAttributes& attributes, absl::Span<const int32_t> positions, Matrix& inout);
 void StoreKv(const Matrix& keys, const Matrix& values, const StepInput& input, KvCache& kv);
-void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttributes& shape, const StepInput& input,
-               int threads, Matrix& out);
+void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttributes& shape,
+               const StepInput& input, int threads, Matrix& out);
 void Gate(const Matrix& a, const Matrix& b, Matrix& out);
 void Add(const Matrix& a, const Matrix& b, Matrix& out);
 void GatherRows(const Matrix& in, absl::Span<const int32_t> rows, Matrix& out);
 
-// Replaces each run of 32 values (the last may be shorter) by what int8 keeps of it; see ReferenceInt8Backend. A run with
-// a NaN or an infinity in it becomes NaN in its own places or all over, never an integer.
+// Replaces each run of 32 values (the last may be shorter) by what int8 keeps of it; see
+// ReferenceInt8Backend. A run with a NaN or an infinity in it becomes NaN in its own places or all
+// over, never an integer.
 void RoundToInt8(Matrix& inout);
 
 }  // namespace spotinference::reference

@@ -42,8 +42,10 @@ absl::StatusOr<const Family*> FindFamily(absl::string_view architecture) {
     if (family.architecture == architecture) return &family;
   }
   return absl::UnimplementedError(absl::StrCat(
-      "key 'general.architecture': '", absl::CHexEscape(architecture.substr(0, 80)), "'; supported: ",
-      absl::StrJoin(kFamilies, ", ", [](std::string* out, const Family& f) { absl::StrAppend(out, f.architecture); })));
+      "key 'general.architecture': '", absl::CHexEscape(architecture.substr(0, 80)),
+      "'; supported: ", absl::StrJoin(kFamilies, ", ", [](std::string* out, const Family& f) {
+        absl::StrAppend(out, f.architecture);
+      })));
 }
 
 }  // namespace spotinference

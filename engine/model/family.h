@@ -1,8 +1,9 @@
-// Model families as data. What one layer computes is a list of steps; from it follow the names and shapes of its weights
-// and its part of the forward graph. A new family is an entry in the table of family.cc and a test.
+// Model families as data. What one layer computes is a list of steps; from it follow the names and
+// shapes of its weights and its part of the forward graph. A new family is an entry in the table of
+// family.cc and a test.
 //
-// Round the layers all families do the same: token_embd, the layers, output_norm, and output.weight, or token_embd once
-// more where the file has no output.weight.
+// Round the layers all families do the same: token_embd, the layers, output_norm, and
+// output.weight, or token_embd once more where the file has no output.weight.
 #ifndef ENGINE_MODEL_FAMILY_H_
 #define ENGINE_MODEL_FAMILY_H_
 
@@ -18,14 +19,15 @@ namespace spotinference {
 // The activations that the steps of a layer hand to each other.
 enum class Slot : uint8_t {
   kNone,
-  kResidual,   // [rows, width], goes through all layers
-  kBranch,     // [rows, width], leaves the residual stream through a norm and is added to it in the end
-  kQuery,      // [rows, heads · head_dim]
-  kKey,        // [rows, kv_heads · head_dim]
-  kValue,      // [rows, kv_heads · head_dim]
-  kAttended,   // [rows, heads · head_dim]
-  kGate,       // [rows, feed_forward]
-  kUp,         // [rows, feed_forward]
+  kResidual,  // [rows, width], goes through all layers
+  kBranch,    // [rows, width], leaves the residual stream through a norm and is added to it in the
+              // end
+  kQuery,     // [rows, heads · head_dim]
+  kKey,       // [rows, kv_heads · head_dim]
+  kValue,     // [rows, kv_heads · head_dim]
+  kAttended,  // [rows, heads · head_dim]
+  kGate,      // [rows, feed_forward]
+  kUp,        // [rows, feed_forward]
 };
 inline constexpr int kSlots = 9;
 

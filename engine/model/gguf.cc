@@ -21,45 +21,61 @@
 namespace spotinference {
 
 enum class GgufFile::ValueType : uint32_t {
-  kUint8, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64, kInt64, kFloat64,
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64,
 };
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "GGUF is read in place, and it is little-endian");
+static_assert(std::endian::native == std::endian::little,
+              "GGUF is read in place, and it is little-endian");
 
 // Real files have dozens of keys and at most some thousands of tensors.
 constexpr uint64_t kMaxKeys = 1 << 16;
 constexpr uint64_t kMaxTensors = 1 << 16;
-constexpr uint64_t kMaxKeyBytes = 65535;     // the format's own limits, from here …
+constexpr uint64_t kMaxKeyBytes = 65535;  // the format's own limits, from here …
 constexpr uint64_t kMaxTensorNameBytes = 64;
-constexpr uint32_t kMaxDimensions = 4;       // … to here
+constexpr uint32_t kMaxDimensions = 4;  // … to here
 constexpr int kMaxArrayDepth = 4;
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = 1 << 16;
 
-// By the ids in ValueType. A string or an array has no fixed size: the least it takes is its length field.
+// By the ids in ValueType. A string or an array has no fixed size: the least it takes is its length
+// field.
 struct ValueLayout {
   absl::string_view name;
   uint32_t bytes;
 };
 constexpr ValueLayout kValueLayouts[] = {
-    {"uint8", 1}, {"int8", 1},   {"uint16", 2}, {"int16", 2},  {"uint32", 4}, {"int32", 4},   {"float32", 4},
-    {"bool", 1},  {"string", 8}, {"array", 12}, {"uint64", 8}, {"int64", 8},  {"float64", 8},
+    {"uint8", 1},  {"int8", 1},    {"uint16", 2},  {"int16", 2},  {"uint32", 4},
+    {"int32", 4},  {"float32", 4}, {"bool", 1},    {"string", 8}, {"array", 12},
+    {"uint64", 8}, {"int64", 8},   {"float64", 8},
 };
 
 // ggml's names by id, so that a refusal can say what the file has. "" was never given or is gone.
 constexpr absl::string_view kTensorTypeNames[] = {
-    "F32",    "F16",     "Q4_0",    "Q4_1",  "",       "",      "Q5_0",  "Q5_1",   "Q8_0", "Q8_1", "Q2_K",
-    "Q3_K",   "Q4_K",    "Q5_K",    "Q6_K",  "Q8_K",   "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S",
-    "IQ2_S",  "IQ4_XS",  "I8",      "I16",   "I32",    "I64",   "F64",   "IQ1_M",  "BF16", "",     "",
-    "",       "TQ1_0",   "TQ2_0",   "",      "",       "",      "MXFP4",
+    "F32",    "F16",   "Q4_0",  "Q4_1",   "",      "",      "Q5_0",    "Q5_1",   "Q8_0",    "Q8_1",
+    "Q2_K",   "Q3_K",  "Q4_K",  "Q5_K",   "Q6_K",  "Q8_K",  "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S",
+    "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS", "I8",    "I16",   "I32",     "I64",    "F64",     "IQ1_M",
+    "BF16",   "",      "",      "",       "TQ1_0", "TQ2_0", "",        "",       "",        "MXFP4",
 };
 
 // A name out of the file as a message may show it.
 std::string Quote(absl::string_view name) {
   constexpr size_t kShown = 80;
-  return absl::StrCat("'", absl::CHexEscape(name.substr(0, kShown)), name.size() > kShown ? "…" : "", "'");
+  return absl::StrCat("'", absl::CHexEscape(name.substr(0, kShown)),
+                      name.size() > kShown ? "…" : "", "'");
 }
 
 template <typename T>
@@ -80,8 +96,9 @@ absl::StatusOr<DType> TensorType(absl::string_view tensor, uint32_t id) {
     if (layout.gguf_id == id) return layout.type;
   }
   const absl::string_view name = id < std::size(kTensorTypeNames) ? kTensorTypeNames[id] : "";
-  return absl::InvalidArgumentError(absl::StrCat("tensor ", Quote(tensor), ": type ", id, name.empty() ? "" : " (", name,
-                                                 name.empty() ? "" : ")", "; supported are ", SupportedTensorTypes()));
+  return absl::InvalidArgumentError(
+      absl::StrCat("tensor ", Quote(tensor), ": type ", id, name.empty() ? "" : " (", name,
+                   name.empty() ? "" : ")", "; supported are ", SupportedTensorTypes()));
 }
 
 }  // namespace
@@ -106,7 +123,8 @@ class GgufFile::Cursor {
 
   template <typename T>
   absl::Status Read(T* out, absl::string_view what) {
-    if (left() < sizeof(T)) return Error(what, " takes ", sizeof(T), " bytes, but ", left(), " are left in the file");
+    if (left() < sizeof(T))
+      return Error(what, " takes ", sizeof(T), " bytes, but ", left(), " are left in the file");
     *out = Load<T>(here());
     offset_ += sizeof(T);
     return absl::OkStatus();
@@ -115,7 +133,8 @@ class GgufFile::Cursor {
   absl::Status ReadString(absl::string_view* out, absl::string_view what) {
     uint64_t size = 0;
     RETURN_IF_ERROR(Read(&size, what));
-    if (size > left()) return Error(what, " of ", size, " bytes, but ", left(), " are left in the file");
+    if (size > left())
+      return Error(what, " of ", size, " bytes, but ", left(), " are left in the file");
     *out = absl::string_view(reinterpret_cast<const char*>(here()), size);
     offset_ += size;
     return absl::OkStatus();
@@ -124,7 +143,8 @@ class GgufFile::Cursor {
   absl::Status ReadType(ValueType* type) {
     uint32_t id = 0;
     RETURN_IF_ERROR(Read(&id, "the type"));
-    if (id >= std::size(kValueLayouts)) return Error("value type ", id, "; at most ", std::size(kValueLayouts) - 1, " exists");
+    if (id >= std::size(kValueLayouts))
+      return Error("value type ", id, "; at most ", std::size(kValueLayouts) - 1, " exists");
     *type = static_cast<ValueType>(id);
     return absl::OkStatus();
   }
@@ -135,7 +155,8 @@ class GgufFile::Cursor {
     RETURN_IF_ERROR(Read(count, "the array's length"));
     const ValueLayout& layout = kValueLayouts[static_cast<uint32_t>(*element_type)];
     if (*count > left() / layout.bytes) {
-      return Error("array of ", *count, " elements (", layout.name, "), but ", left(), " bytes are left in the file");
+      return Error("array of ", *count, " elements (", layout.name, "), but ", left(),
+                   " bytes are left in the file");
     }
     return absl::OkStatus();
   }
@@ -155,7 +176,8 @@ class GgufFile::Cursor {
     } else {
       const ValueLayout& layout = kValueLayouts[static_cast<uint32_t>(type)];
       if (count > left() / layout.bytes) {
-        return Error("the ", layout.name, " takes ", layout.bytes, " bytes, but ", left(), " are left in the file");
+        return Error("the ", layout.name, " takes ", layout.bytes, " bytes, but ", left(),
+                     " are left in the file");
       }
       offset_ += count * layout.bytes;
     }
@@ -179,13 +201,15 @@ absl::StatusOr<std::unique_ptr<GgufFile>> GgufFile::Open(const std::string& path
   struct stat status;
   if (fstat(fd, &status) != 0) return system_error("stat");
   if (!S_ISREG(status.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat("model file '", path, "' is not a regular file"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("model file '", path, "' is not a regular file"));
   }
-  if (status.st_size == 0) return absl::InvalidArgumentError(absl::StrCat("model file '", path, "' is empty"));
+  if (status.st_size == 0)
+    return absl::InvalidArgumentError(absl::StrCat("model file '", path, "' is empty"));
   void* const map = mmap(nullptr, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (map == MAP_FAILED) return system_error("map");
-  std::unique_ptr<GgufFile> file(
-      new GgufFile({static_cast<const std::byte*>(map), static_cast<size_t>(status.st_size)}, /*mapped=*/true));
+  std::unique_ptr<GgufFile> file(new GgufFile(
+      {static_cast<const std::byte*>(map), static_cast<size_t>(status.st_size)}, /*mapped=*/true));
   if (absl::Status read = file->ReadAll(); !read.ok()) {
     return absl::Status(read.code(), absl::StrCat("model file '", path, "': ", read.message()));
   }
@@ -207,21 +231,26 @@ absl::Status GgufFile::ReadAll() {
   uint32_t magic = 0, version = 0;
   RETURN_IF_ERROR(cursor.Read(&magic, "the magic number"));
   if (magic != 0x46554747) {
-    return absl::InvalidArgumentError(absl::StrCat("not a GGUF file: it begins with 0x", absl::Hex(magic, absl::kZeroPad8),
+    return absl::InvalidArgumentError(absl::StrCat("not a GGUF file: it begins with 0x",
+                                                   absl::Hex(magic, absl::kZeroPad8),
                                                    ", not with 0x46554747 ('GGUF')"));
   }
   RETURN_IF_ERROR(cursor.Read(&version, "the version"));
   if (version != 0 && (version & 0xffff) == 0) {
-    return absl::InvalidArgumentError("a big-endian GGUF file; only little-endian ones are supported");
+    return absl::InvalidArgumentError(
+        "a big-endian GGUF file; only little-endian ones are supported");
   }
   if (version != 2 && version != 3) {
-    return absl::InvalidArgumentError(absl::StrCat("GGUF version ", version, "; supported are 2 and 3"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("GGUF version ", version, "; supported are 2 and 3"));
   }
   uint64_t tensor_count = 0, key_count = 0;
   RETURN_IF_ERROR(cursor.Read(&tensor_count, "the number of tensors"));
   RETURN_IF_ERROR(cursor.Read(&key_count, "the number of keys"));
-  if (tensor_count > kMaxTensors) return cursor.Error(tensor_count, " tensors; at most ", kMaxTensors, " are allowed");
-  if (key_count > kMaxKeys) return cursor.Error(key_count, " keys; at most ", kMaxKeys, " are allowed");
+  if (tensor_count > kMaxTensors)
+    return cursor.Error(tensor_count, " tensors; at most ", kMaxTensors, " are allowed");
+  if (key_count > kMaxKeys)
+    return cursor.Error(key_count, " keys; at most ", kMaxKeys, " are allowed");
   RETURN_IF_ERROR(ReadKeys(cursor, key_count));
   return ReadTensors(cursor, tensor_count);
 }
@@ -272,7 +301,8 @@ absl::Status GgufFile::ReadTensors(Cursor& cursor, uint64_t count) {
     absl::string_view name;
     RETURN_IF_ERROR(cursor.ReadString(&name, "a name"));
     if (name.empty() || name.size() > kMaxTensorNameBytes) {
-      return cursor.Error("a name of ", name.size(), " bytes; 1 to ", kMaxTensorNameBytes, " are allowed");
+      return cursor.Error("a name of ", name.size(), " bytes; 1 to ", kMaxTensorNameBytes,
+                          " are allowed");
     }
     cursor.Name(name);
     uint32_t dimensions = 0, type = 0;
@@ -287,7 +317,8 @@ absl::Status GgufFile::ReadTensors(Cursor& cursor, uint64_t count) {
       int64_t& product = d == 0 ? view.columns : view.rows;
       if (size < 1 || size > std::numeric_limits<int64_t>::max() ||
           __builtin_mul_overflow(product, static_cast<int64_t>(size), &product)) {
-        return cursor.Error("dimension ", d, " is ", size, "; at least 1, and a product below 2^63, is allowed");
+        return cursor.Error("dimension ", d, " is ", size,
+                            "; at least 1, and a product below 2^63, is allowed");
       }
     }
     RETURN_IF_ERROR(cursor.Read(&type, "the type"));
@@ -301,13 +332,16 @@ absl::Status GgufFile::ReadTensors(Cursor& cursor, uint64_t count) {
   if (Has("general.alignment")) {
     ASSIGN_OR_RETURN(alignment, Integer("general.alignment", 8, kMaxAlignment));
     if (!std::has_single_bit(alignment)) {
-      return absl::InvalidArgumentError(absl::StrCat("key 'general.alignment' is ", alignment, ", not a power of two"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("key 'general.alignment' is ", alignment, ", not a power of two"));
     }
   }
-  return PlaceTensors((cursor.offset() + alignment - 1) / alignment * alignment, alignment, offsets);
+  return PlaceTensors((cursor.offset() + alignment - 1) / alignment * alignment, alignment,
+                      offsets);
 }
 
-absl::Status GgufFile::PlaceTensors(uint64_t data_begin, uint64_t alignment, absl::Span<const uint64_t> offsets) {
+absl::Status GgufFile::PlaceTensors(uint64_t data_begin, uint64_t alignment,
+                                    absl::Span<const uint64_t> offsets) {
   const uint64_t data_bytes = bytes_.size() - std::min<uint64_t>(data_begin, bytes_.size());
   for (size_t i = 0; i < tensors_.size(); ++i) {
     TensorView& view = tensors_[i];
@@ -316,16 +350,17 @@ absl::Status GgufFile::PlaceTensors(uint64_t data_begin, uint64_t alignment, abs
       return absl::InvalidArgumentError(absl::StrCat("tensor ", Quote(view.name), ": ", parts...));
     };
     if (view.columns % layout.block_elements != 0) {
-      return error("a row of ", view.columns, " elements is not a whole number of ", layout.name, " blocks of ",
-                   layout.block_elements);
+      return error("a row of ", view.columns, " elements is not a whole number of ", layout.name,
+                   " blocks of ", layout.block_elements);
     }
-    if (offsets[i] % alignment != 0) return error("offset ", offsets[i], " is not a multiple of ", alignment);
+    if (offsets[i] % alignment != 0)
+      return error("offset ", offsets[i], " is not a multiple of ", alignment);
     int64_t size;
     if (__builtin_mul_overflow(view.columns / layout.block_elements, layout.block_bytes, &size) ||
         __builtin_mul_overflow(size, view.rows, &size) || offsets[i] > data_bytes ||
         static_cast<uint64_t>(size) > data_bytes - offsets[i]) {
-      return error(view.rows, " rows of ", view.columns, " ", layout.name, " elements at offset ", offsets[i],
-                   " end past the file's ", data_bytes, " bytes of tensor data");
+      return error(view.rows, " rows of ", view.columns, " ", layout.name, " elements at offset ",
+                   offsets[i], " end past the file's ", data_bytes, " bytes of tensor data");
     }
     view.data = bytes_.subspan(data_begin + offsets[i], size);
   }
@@ -334,29 +369,31 @@ absl::Status GgufFile::PlaceTensors(uint64_t data_begin, uint64_t alignment, abs
   std::vector<const TensorView*> by_offset;
   by_offset.reserve(tensors_.size());
   for (const TensorView& view : tensors_) by_offset.push_back(&view);
-  std::sort(by_offset.begin(), by_offset.end(),
-            [](const TensorView* a, const TensorView* b) { return a->data.data() < b->data.data(); });
+  std::sort(by_offset.begin(), by_offset.end(), [](const TensorView* a, const TensorView* b) {
+    return a->data.data() < b->data.data();
+  });
   for (size_t i = 1; i < by_offset.size(); ++i) {
     const TensorView& before = *by_offset[i - 1];
     if (before.data.data() + before.data.size() > by_offset[i]->data.data()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tensor ", Quote(by_offset[i]->name), ": overlaps tensor ", Quote(before.name)));
+      return absl::InvalidArgumentError(absl::StrCat("tensor ", Quote(by_offset[i]->name),
+                                                     ": overlaps tensor ", Quote(before.name)));
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<GgufFile::Value> GgufFile::Find(absl::string_view key, absl::string_view wanted, bool array,
-                                               bool (*accepts)(ValueType)) const {
+absl::StatusOr<GgufFile::Value> GgufFile::Find(absl::string_view key, absl::string_view wanted,
+                                               bool array, bool (*accepts)(ValueType)) const {
   const auto found = values_.find(key);
-  if (found == values_.end()) return absl::NotFoundError(absl::StrCat("key ", Quote(key), " is missing"));
+  if (found == values_.end())
+    return absl::NotFoundError(absl::StrCat("key ", Quote(key), " is missing"));
   const Value& value = found->second;
   const bool is_array = value.type == ValueType::kArray;
   const ValueType type = is_array ? value.element_type : value.type;
   if (is_array == array && accepts(type)) return value;
-  return absl::InvalidArgumentError(absl::StrCat("key ", Quote(key), ": its type is ", is_array ? "array of " : "",
-                                                 kValueLayouts[static_cast<uint32_t>(type)].name, ", not ",
-                                                 array ? "array of " : "", wanted));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "key ", Quote(key), ": its type is ", is_array ? "array of " : "",
+      kValueLayouts[static_cast<uint32_t>(type)].name, ", not ", array ? "array of " : "", wanted));
 }
 
 namespace {
@@ -379,24 +416,32 @@ bool IsBool(ValueType type) {
 }
 
 template <typename ValueType>
-absl::StatusOr<int64_t> CheckedInteger(absl::string_view key, ValueType type, const std::byte* data, int64_t minimum,
-                                       int64_t maximum) {
+absl::StatusOr<int64_t> CheckedInteger(absl::string_view key, ValueType type, const std::byte* data,
+                                       int64_t minimum, int64_t maximum) {
   const auto check = [&](auto value) -> absl::StatusOr<int64_t> {
     if (std::cmp_less(value, minimum) || std::cmp_greater(value, maximum)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("key ", Quote(key), ": ", value, " is outside of [", minimum, ", ", maximum, "]"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "key ", Quote(key), ": ", value, " is outside of [", minimum, ", ", maximum, "]"));
     }
     return static_cast<int64_t>(value);
   };
   switch (type) {
-    case ValueType::kUint8: return check(Load<uint8_t>(data));
-    case ValueType::kInt8: return check(Load<int8_t>(data));
-    case ValueType::kUint16: return check(Load<uint16_t>(data));
-    case ValueType::kInt16: return check(Load<int16_t>(data));
-    case ValueType::kUint32: return check(Load<uint32_t>(data));
-    case ValueType::kInt32: return check(Load<int32_t>(data));
-    case ValueType::kUint64: return check(Load<uint64_t>(data));
-    default: return check(Load<int64_t>(data));
+    case ValueType::kUint8:
+      return check(Load<uint8_t>(data));
+    case ValueType::kInt8:
+      return check(Load<int8_t>(data));
+    case ValueType::kUint16:
+      return check(Load<uint16_t>(data));
+    case ValueType::kInt16:
+      return check(Load<int16_t>(data));
+    case ValueType::kUint32:
+      return check(Load<uint32_t>(data));
+    case ValueType::kInt32:
+      return check(Load<int32_t>(data));
+    case ValueType::kUint64:
+      return check(Load<uint64_t>(data));
+    default:
+      return check(Load<int64_t>(data));
   }
 }
 
@@ -404,10 +449,12 @@ absl::StatusOr<int64_t> CheckedInteger(absl::string_view key, ValueType type, co
 
 absl::StatusOr<absl::string_view> GgufFile::String(absl::string_view key) const {
   ASSIGN_OR_RETURN(const Value value, Find(key, "string", false, IsString));
-  return absl::string_view(reinterpret_cast<const char*>(value.data + 8), Load<uint64_t>(value.data));
+  return absl::string_view(reinterpret_cast<const char*>(value.data + 8),
+                           Load<uint64_t>(value.data));
 }
 
-absl::StatusOr<int64_t> GgufFile::Integer(absl::string_view key, int64_t minimum, int64_t maximum) const {
+absl::StatusOr<int64_t> GgufFile::Integer(absl::string_view key, int64_t minimum,
+                                          int64_t maximum) const {
   ASSIGN_OR_RETURN(const Value value, Find(key, "integer", false, IsInteger));
   return CheckedInteger(key, value.type, value.data, minimum, maximum);
 }
@@ -420,7 +467,9 @@ absl::StatusOr<double> GgufFile::Float(absl::string_view key) const {
 absl::StatusOr<bool> GgufFile::Bool(absl::string_view key) const {
   ASSIGN_OR_RETURN(const Value value, Find(key, "bool", false, IsBool));
   const int byte = Load<uint8_t>(value.data);
-  if (byte > 1) return absl::InvalidArgumentError(absl::StrCat("key ", Quote(key), ": ", byte, " is neither 0 nor 1"));
+  if (byte > 1)
+    return absl::InvalidArgumentError(
+        absl::StrCat("key ", Quote(key), ": ", byte, " is neither 0 nor 1"));
   return byte == 1;
 }
 
@@ -434,13 +483,14 @@ absl::StatusOr<std::vector<absl::string_view>> GgufFile::Strings(absl::string_vi
   return strings;
 }
 
-absl::StatusOr<std::vector<int64_t>> GgufFile::Integers(absl::string_view key, int64_t minimum, int64_t maximum) const {
+absl::StatusOr<std::vector<int64_t>> GgufFile::Integers(absl::string_view key, int64_t minimum,
+                                                        int64_t maximum) const {
   ASSIGN_OR_RETURN(const Value value, Find(key, "integer", true, IsInteger));
   const uint32_t bytes = kValueLayouts[static_cast<uint32_t>(value.element_type)].bytes;
   std::vector<int64_t> integers(value.count);
   for (uint64_t i = 0; i < value.count; ++i) {
-    ASSIGN_OR_RETURN(integers[i],
-                     CheckedInteger(key, value.element_type, value.data + i * bytes, minimum, maximum));
+    ASSIGN_OR_RETURN(integers[i], CheckedInteger(key, value.element_type, value.data + i * bytes,
+                                                 minimum, maximum));
   }
   return integers;
 }
@@ -449,8 +499,9 @@ absl::StatusOr<std::vector<float>> GgufFile::Floats(absl::string_view key) const
   ASSIGN_OR_RETURN(const Value value, Find(key, "float", true, IsFloat));
   std::vector<float> floats(value.count);
   for (uint64_t i = 0; i < value.count; ++i) {
-    floats[i] = value.element_type == ValueType::kFloat32 ? Load<float>(value.data + 4 * i)
-                                                          : static_cast<float>(Load<double>(value.data + 8 * i));
+    floats[i] = value.element_type == ValueType::kFloat32
+                    ? Load<float>(value.data + 4 * i)
+                    : static_cast<float>(Load<double>(value.data + 8 * i));
   }
   return floats;
 }

@@ -1,4 +1,5 @@
-// Any bytes at all as a GGUF file: opened, every value read in every way, every tensor's last row turned to floats.
+// Any bytes at all as a GGUF file: opened, every value read in every way, every tensor's last row
+// turned to floats.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +15,8 @@ using spotinference::GgufFile;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto file = GgufFile::Parse({reinterpret_cast<const std::byte*>(data), size});
   if (!file.ok()) return 0;
-  constexpr int64_t kLeast = std::numeric_limits<int64_t>::min(), kMost = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kLeast = std::numeric_limits<int64_t>::min(),
+                    kMost = std::numeric_limits<int64_t>::max();
   for (const absl::string_view key : (*file)->keys()) {
     (void)(*file)->String(key);
     (void)(*file)->Integer(key, kLeast, kMost);

@@ -15,8 +15,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr uint32_t kUint8 = 0, kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9, kUint64 = 10,
-                   kInt64 = 11;
+constexpr uint32_t kUint8 = 0, kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8,
+                   kArray = 9, kUint64 = 10, kInt64 = 11;
 
 // Writes what the format says, or what a test wants broken.
 class Bytes {
@@ -38,7 +38,8 @@ class Bytes {
   Bytes& Key(const std::string& name, uint32_t type, T value) {
     return String(name).Put(type).Put(value);
   }
-  Bytes& Tensor(const std::string& name, std::vector<uint64_t> dimensions, uint32_t type, uint64_t offset) {
+  Bytes& Tensor(const std::string& name, std::vector<uint64_t> dimensions, uint32_t type,
+                uint64_t offset) {
     String(name).Put<uint32_t>(dimensions.size());
     for (uint64_t d : dimensions) Put(d);
     return Put(type).Put(offset);
@@ -76,9 +77,21 @@ TEST(Gguf, ReadsEveryKindOfValue) {
                                 .Key<uint64_t>("a.u64", kUint64, ~0ull)
                                 .Key<float>("a.f", kFloat32, 0.5f)
                                 .Key<uint8_t>("a.b", kBool, 1)
-                                .String("a.s").Put(kString).String("hé\n")
-                                .String("a.ss").Put(kArray).Put(kString).Put<uint64_t>(2).String("x").String("")
-                                .String("a.is").Put(kArray).Put(kInt32).Put<uint64_t>(2).Put(7).Put(-7);
+                                .String("a.s")
+                                .Put(kString)
+                                .String("hé\n")
+                                .String("a.ss")
+                                .Put(kArray)
+                                .Put(kString)
+                                .Put<uint64_t>(2)
+                                .String("x")
+                                .String("")
+                                .String("a.is")
+                                .Put(kArray)
+                                .Put(kInt32)
+                                .Put<uint64_t>(2)
+                                .Put(7)
+                                .Put(-7);
   const auto opened = Parse(bytes);
   ASSERT_TRUE(opened.ok()) << opened.status();
   const GgufFile& file = **opened;
@@ -90,15 +103,20 @@ TEST(Gguf, ReadsEveryKindOfValue) {
   EXPECT_THAT(*file.Strings("a.ss"), ElementsAre("x", ""));
   EXPECT_THAT(*file.Integers("a.is", -9, 9), ElementsAre(7, -7));
   EXPECT_TRUE(file.Has("a.f"));
-  EXPECT_THAT(file.keys(), ElementsAre("a.u8", "a.i64", "a.u64", "a.f", "a.b", "a.s", "a.ss", "a.is"));
+  EXPECT_THAT(file.keys(),
+              ElementsAre("a.u8", "a.i64", "a.u64", "a.f", "a.b", "a.s", "a.ss", "a.is"));
 
   EXPECT_EQ(file.Integer("none", 0, 1).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(file.Integer("a.u8", 0, 199).status().message(), "key 'a.u8': 200 is outside of [0, 199]");
-  EXPECT_EQ(file.Integer("a.u64", 0, 9).status().message(), "key 'a.u64': 18446744073709551615 is outside of [0, 9]");
+  EXPECT_EQ(file.Integer("a.u8", 0, 199).status().message(),
+            "key 'a.u8': 200 is outside of [0, 199]");
+  EXPECT_EQ(file.Integer("a.u64", 0, 9).status().message(),
+            "key 'a.u64': 18446744073709551615 is outside of [0, 9]");
   EXPECT_EQ(file.Integers("a.is", 0, 9).status().message(), "key 'a.is': -7 is outside of [0, 9]");
   EXPECT_EQ(file.Float("a.u8").status().message(), "key 'a.u8': its type is uint8, not float");
-  EXPECT_EQ(file.Strings("a.is").status().message(), "key 'a.is': its type is array of int32, not array of string");
-  EXPECT_EQ(file.String("a.ss").status().message(), "key 'a.ss': its type is array of string, not string");
+  EXPECT_EQ(file.Strings("a.is").status().message(),
+            "key 'a.is': its type is array of int32, not array of string");
+  EXPECT_EQ(file.String("a.ss").status().message(),
+            "key 'a.ss': its type is array of string, not string");
 }
 
 TEST(Gguf, PlacesTensors) {
@@ -106,7 +124,12 @@ TEST(Gguf, PlacesTensors) {
                                 .Header(2, 0, 2)
                                 .Tensor("v", {3}, 0, 0)
                                 .Tensor("w", {64, 2, 3}, 3, 32)
-                                .Pad().Put(1.5f).Put(2.5f).Put(3.5f).Pad().Fill(2 * 3 * 2 * 20);
+                                .Pad()
+                                .Put(1.5f)
+                                .Put(2.5f)
+                                .Put(3.5f)
+                                .Pad()
+                                .Fill(2 * 3 * 2 * 20);
   const auto file = Parse(bytes);
   ASSERT_TRUE(file.ok()) << file.status();
   const TensorView* const w = (*file)->FindTensor("w");
@@ -133,19 +156,26 @@ TEST(Gguf, RefusesWrongHeaders) {
 }
 
 TEST(Gguf, RefusesWrongKeys) {
-  ExpectRefused(Bytes().Header(0, 1).Put<uint64_t>(1000).Fill(20), "key 0: a name of 1000 bytes, but 20 are left");
+  ExpectRefused(Bytes().Header(0, 1).Put<uint64_t>(1000).Fill(20),
+                "key 0: a name of 1000 bytes, but 20 are left");
   ExpectRefused(Bytes().Header(0, 1).String("").Fill(20), "key 0: a name of 0 bytes; 1 to 65535");
-  ExpectRefused(Bytes().Header(0, 1).String(std::string(65536, 'k')).Fill(20), "a name of 65536 bytes");
-  ExpectRefused(Bytes().Header(0, 1).Key<uint32_t>("k", 13, 0), "key 'k': value type 13; at most 12 exists");
-  ExpectRefused(Bytes().Header(0, 1).Key<uint32_t>("k", kInt64, 0), "key 'k': the int64 takes 8 bytes, but 4 are left");
-  ExpectRefused(Bytes().Header(0, 1).Key<uint64_t>("k", kString, 1ull << 63), "key 'k': a string of 9223372036854775808 bytes");
+  ExpectRefused(Bytes().Header(0, 1).String(std::string(65536, 'k')).Fill(20),
+                "a name of 65536 bytes");
+  ExpectRefused(Bytes().Header(0, 1).Key<uint32_t>("k", 13, 0),
+                "key 'k': value type 13; at most 12 exists");
+  ExpectRefused(Bytes().Header(0, 1).Key<uint32_t>("k", kInt64, 0),
+                "key 'k': the int64 takes 8 bytes, but 4 are left");
+  ExpectRefused(Bytes().Header(0, 1).Key<uint64_t>("k", kString, 1ull << 63),
+                "key 'k': a string of 9223372036854775808 bytes");
   ExpectRefused(Bytes().Header(0, 1).String("k").Put(kArray).Put(kInt32).Put(1ull << 62).Fill(8),
                 "key 'k': array of 4611686018427387904 elements (int32), but 8 bytes are left");
-  ExpectRefused(Bytes().Header(0, 2).Key<uint32_t>("k", kUint32, 0).Key<uint32_t>("k", kUint32, 1), "key 'k': occurs twice");
+  ExpectRefused(Bytes().Header(0, 2).Key<uint32_t>("k", kUint32, 0).Key<uint32_t>("k", kUint32, 1),
+                "key 'k': occurs twice");
   Bytes nested = Bytes().Header(0, 1).String("k").Put(kArray);
   for (int i = 0; i < 5; ++i) nested.Put(kArray).Put<uint64_t>(1);
   ExpectRefused(nested.Fill(100), "key 'k': arrays nested deeper than 4");
-  ExpectRefused(Bytes().Header(0, 1).Key<uint64_t>("\n\x01", 99, 0), R"(key '\n\x01': value type 99)");
+  ExpectRefused(Bytes().Header(0, 1).Key<uint64_t>("\n\x01", 99, 0),
+                R"(key '\n\x01': value type 99)");
 }
 
 TEST(Gguf, RefusesWrongTensors) {
@@ -159,22 +189,33 @@ TEST(Gguf, RefusesWrongTensors) {
   ExpectRefused(tensor({~0ull}, 0, 0), "tensor 't': dimension 0 is 18446744073709551615");
   ExpectRefused(tensor({1, 1ull << 32, 1ull << 32}, 0, 0), "tensor 't': dimension 2 is 4294967296");
   ExpectRefused(tensor({1ull << 40, 1ull << 40}, 0, 0), "end past the file's 64 bytes");
-  ExpectRefused(tensor({17}, 0, 0), "tensor 't': 1 rows of 17 F32 elements at offset 0 end past the file's 64 bytes");
+  ExpectRefused(tensor({17}, 0, 0),
+                "tensor 't': 1 rows of 17 F32 elements at offset 0 end past the file's 64 bytes");
   ExpectRefused(tensor({16}, 0, 32), "at offset 32 end past");
   ExpectRefused(tensor({1}, 0, ~0ull - 31), "end past");
   ExpectRefused(tensor({4}, 0, 8), "tensor 't': offset 8 is not a multiple of 32");
-  ExpectRefused(tensor({16}, 8, 0), "tensor 't': a row of 16 elements is not a whole number of Q8_0 blocks of 32");
-  ExpectRefused(tensor({256}, 12, 0), "tensor 't': type 12 (Q4_K); supported are F32, F16, BF16, Q8_0, Q4_1");
+  ExpectRefused(tensor({16}, 8, 0),
+                "tensor 't': a row of 16 elements is not a whole number of Q8_0 blocks of 32");
+  ExpectRefused(tensor({256}, 12, 0),
+                "tensor 't': type 12 (Q4_K); supported are F32, F16, BF16, Q8_0, Q4_1");
   ExpectRefused(tensor({256}, 777, 0), "tensor 't': type 777; supported");
-  ExpectRefused(Bytes().Header(1, 0).Tensor(std::string(65, 'n'), {1}, 0, 0), "a name of 65 bytes; 1 to 64");
-  ExpectRefused(Bytes().Header(2, 0).Tensor("t", {1}, 0, 0).Tensor("t", {1}, 0, 32).Fill(99), "tensor 't': occurs twice");
-  ExpectRefused(Bytes().Header(2, 0).Tensor("t", {16}, 0, 0).Tensor("u", {1}, 0, 32).Fill(99), "tensor 'u': overlaps tensor 't'");
+  ExpectRefused(Bytes().Header(1, 0).Tensor(std::string(65, 'n'), {1}, 0, 0),
+                "a name of 65 bytes; 1 to 64");
+  ExpectRefused(Bytes().Header(2, 0).Tensor("t", {1}, 0, 0).Tensor("t", {1}, 0, 32).Fill(99),
+                "tensor 't': occurs twice");
+  ExpectRefused(Bytes().Header(2, 0).Tensor("t", {16}, 0, 0).Tensor("u", {1}, 0, 32).Fill(99),
+                "tensor 'u': overlaps tensor 't'");
   ExpectRefused(Bytes().Header(1, 0).Tensor("t", {1}, 0, 0), "end past the file's 0 bytes");
 }
 
 TEST(Gguf, KeepsToItsAlignment) {
   const auto aligned = [](uint32_t alignment) {
-    return Bytes().Header(1, 1).Key("general.alignment", kUint32, alignment).Tensor("t", {1}, 0, 64).Pad(64).Fill(68);
+    return Bytes()
+        .Header(1, 1)
+        .Key("general.alignment", kUint32, alignment)
+        .Tensor("t", {1}, 0, 64)
+        .Pad(64)
+        .Fill(68);
   };
   EXPECT_TRUE(Parse(aligned(64)).ok());
   ExpectRefused(aligned(0), "key 'general.alignment': 0 is outside of [8, 65536]");
@@ -186,22 +227,31 @@ TEST(Gguf, EveryCutIsRefused) {
   const std::string whole = Bytes()
                                 .Header(1, 2)
                                 .Key<uint8_t>("b", kBool, 1)
-                                .String("s").Put(kArray).Put(kString).Put<uint64_t>(2).String("x").String("yz")
+                                .String("s")
+                                .Put(kArray)
+                                .Put(kString)
+                                .Put<uint64_t>(2)
+                                .String("x")
+                                .String("yz")
                                 .Tensor("t", {32}, 8, 0)
-                                .Pad().Fill(34);
+                                .Pad()
+                                .Fill(34);
   ASSERT_TRUE(Parse(whole).ok());
-  for (size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(Parse(whole.substr(0, size)).ok()) << size;
+  for (size_t size = 0; size < whole.size(); ++size)
+    EXPECT_FALSE(Parse(whole.substr(0, size)).ok()) << size;
 }
 
 TEST(Gguf, OpensFilesAndSaysWhyNot) {
   const std::string path = testing::TempDir() + "/small.gguf";
-  std::ofstream(path, std::ios::binary) << std::string(Bytes().Header(0, 1).Key<uint32_t>("k", kUint32, 1));
+  std::ofstream(path, std::ios::binary)
+      << std::string(Bytes().Header(0, 1).Key<uint32_t>("k", kUint32, 1));
   const auto file = GgufFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ((*file)->size_bytes(), 24 + 9 + 8);
 
   EXPECT_EQ(GgufFile::Open(path + ".none").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(GgufFile::Open(testing::TempDir()).status().message()), HasSubstr("is not a regular file"));
+  EXPECT_THAT(std::string(GgufFile::Open(testing::TempDir()).status().message()),
+              HasSubstr("is not a regular file"));
   const std::string empty = testing::TempDir() + "/empty.gguf";
   std::ofstream(empty, std::ios::binary).flush();
   EXPECT_THAT(std::string(GgufFile::Open(empty).status().message()), HasSubstr("is empty"));

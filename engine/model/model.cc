@@ -25,8 +25,9 @@ absl::Status Model::LoadWeights(const GgufFile& file) {
     const TensorView* const view = file.FindTensor(name);
     if (view == nullptr) return absl::NotFoundError(absl::StrCat("tensor '", name, "' is missing"));
     if (view->rows != rows || view->columns != columns) {
-      return absl::InvalidArgumentError(absl::StrCat("tensor '", name, "': ", view->rows, " rows of ", view->columns,
-                                                     " elements; ", rows, " rows of ", columns, " are expected"));
+      return absl::InvalidArgumentError(absl::StrCat("tensor '", name, "': ", view->rows,
+                                                     " rows of ", view->columns, " elements; ",
+                                                     rows, " rows of ", columns, " are expected"));
     }
     ASSIGN_OR_RETURN(to, device_.LoadWeight(*view, use));
     file.ReleasePages(view->data);
@@ -36,25 +37,29 @@ absl::Status Model::LoadWeights(const GgufFile& file) {
   };
 
   const ModelConfig& c = config_;
-  RETURN_IF_ERROR(load("token_embd.weight", c.vocabulary, c.width, {.embed = true, .matmul = c.tied_output}, embedding_));
+  RETURN_IF_ERROR(load("token_embd.weight", c.vocabulary, c.width,
+                       {.embed = true, .matmul = c.tied_output}, embedding_));
   layers_.resize(c.layers);
   for (int layer = 0; layer < c.layers; ++layer) {
     for (const LayerStep& step : c.family->layer) {
       std::unique_ptr<Buffer>& weight = layers_[layer].emplace_back();
       if (step.weight.empty()) continue;
       const bool vector = step.kind == OpKind::kRmsNorm;
-      RETURN_IF_ERROR(load(absl::StrCat("blk.", layer, ".", step.weight, ".weight"), vector ? 1 : c.SlotWidth(step.out),
-                           c.SlotWidth(step.a), {.matmul = !vector, .vector = vector}, weight));
+      RETURN_IF_ERROR(load(absl::StrCat("blk.", layer, ".", step.weight, ".weight"),
+                           vector ? 1 : c.SlotWidth(step.out), c.SlotWidth(step.a),
+                           {.matmul = !vector, .vector = vector}, weight));
     }
   }
   RETURN_IF_ERROR(load("output_norm.weight", 1, c.width, {.vector = true}, output_norm_));
-  if (!c.tied_output) RETURN_IF_ERROR(load("output.weight", c.vocabulary, c.width, {.matmul = true}, output_));
+  if (!c.tied_output)
+    RETURN_IF_ERROR(load("output.weight", c.vocabulary, c.width, {.matmul = true}, output_));
 
   // A tensor left over (a bias, rope_freqs, …) says that this is another variant of the family.
   for (const TensorView& view : file.tensors()) {
     if (!loaded.contains(&view)) {
-      return absl::UnimplementedError(absl::StrCat("tensor '", absl::CHexEscape(view.name), "': architecture ",
-                                                   c.family->architecture, " with it is not supported"));
+      return absl::UnimplementedError(absl::StrCat("tensor '", absl::CHexEscape(view.name),
+                                                   "': architecture ", c.family->architecture,
+                                                   " with it is not supported"));
     }
   }
   return absl::OkStatus();
@@ -88,17 +93,22 @@ Graph Model::ForwardGraph(int max_tokens, int max_outputs) const {
     return id;
   };
   const auto gather = [&](Slot slot) {
-    graph.ops.push_back(
-        {.kind = OpKind::kGatherRows, .out = tensor(slot, Rows::kOutputs), .a = tensor(slot, Rows::kTokens)});
+    graph.ops.push_back({.kind = OpKind::kGatherRows,
+                         .out = tensor(slot, Rows::kOutputs),
+                         .a = tensor(slot, Rows::kTokens)});
   };
 
-  graph.ops.push_back(
-      {.kind = OpKind::kEmbed, .out = tensor(Slot::kResidual, Rows::kTokens), .weight = embedding_.get()});
+  graph.ops.push_back({.kind = OpKind::kEmbed,
+                       .out = tensor(Slot::kResidual, Rows::kTokens),
+                       .weight = embedding_.get()});
   Rows rows = Rows::kTokens;
   for (int layer = 0; layer < config_.layers; ++layer) {
     for (size_t i = 0; i < config_.family->layer.size(); ++i) {
       const LayerStep& step = config_.family->layer[i];
-      Op op{.kind = step.kind, .out = tensor(step.out, rows), .a = tensor(step.a, rows), .b = tensor(step.b, rows)};
+      Op op{.kind = step.kind,
+            .out = tensor(step.out, rows),
+            .a = tensor(step.a, rows),
+            .b = tensor(step.b, rows)};
       op.weight = layers_[layer][i].get();
       if (op.kind == OpKind::kRmsNorm) op.epsilon = config_.norm_epsilon;
       if (op.kind == OpKind::kRope) op.rope = config_.rope;

@@ -21,8 +21,9 @@ namespace spotinference {
 
 class Model {
  public:
-  // INVALID_ARGUMENT, NOT_FOUND: the file is wrong, with key or tensor, value and limit. UNIMPLEMENTED: the file needs what
-  // we lack, named; a tensor that the family does not read counts as such. RESOURCE_EXHAUSTED: from the device.
+  // INVALID_ARGUMENT, NOT_FOUND: the file is wrong, with key or tensor, value and limit.
+  // UNIMPLEMENTED: the file needs what we lack, named; a tensor that the family does not read
+  // counts as such. RESOURCE_EXHAUSTED: from the device.
   static absl::StatusOr<std::unique_ptr<Model>> Load(const GgufFile& file, Device& device);
 
   const ModelConfig& config() const { return config_; }
@@ -31,11 +32,13 @@ class Model {
   // What a KV cache of one block takes on the device, all layers together.
   absl::StatusOr<size_t> KvBlockBytes() const;
 
-  // Gives every layer a cache of `blocks` blocks, in place of any earlier one. Programs of earlier graphs must be gone.
+  // Gives every layer a cache of `blocks` blocks, in place of any earlier one. Programs of earlier
+  // graphs must be gone.
   absl::Status AllocateKv(int blocks);
 
-  // One forward pass of at most `max_tokens` tokens, of which at most `max_outputs` ask for their logits. The program's
-  // output is [output rows, vocabulary]. Call AllocateKv before. A graph lives as long as the model and its cache.
+  // One forward pass of at most `max_tokens` tokens, of which at most `max_outputs` ask for their
+  // logits. The program's output is [output rows, vocabulary]. Call AllocateKv before. A graph
+  // lives as long as the model and its cache.
   Graph ForwardGraph(int max_tokens, int max_outputs) const;
 
  private:
@@ -46,9 +49,10 @@ class Model {
   const ModelConfig config_;
   Device& device_;
   size_t weight_bytes_ = 0;
-  std::unique_ptr<Buffer> embedding_, output_norm_, output_;     // no output_ where it is tied
-  std::vector<std::vector<std::unique_ptr<Buffer>>> layers_;     // [layer][step], null for a step without a weight
-  std::vector<std::unique_ptr<Buffer>> kv_;                      // [layer]
+  std::unique_ptr<Buffer> embedding_, output_norm_, output_;  // no output_ where it is tied
+  std::vector<std::vector<std::unique_ptr<Buffer>>>
+      layers_;                               // [layer][step], null for a step without a weight
+  std::vector<std::unique_ptr<Buffer>> kv_;  // [layer]
 };
 
 }  // namespace spotinference

@@ -12,7 +12,8 @@
 namespace spotinference {
 namespace {
 
-// Far above any real model, and low enough that no product of two of them, times four bytes, leaves an int64_t.
+// Far above any real model, and low enough that no product of two of them, times four bytes, leaves
+// an int64_t.
 constexpr int64_t kMaxLayers = 1 << 10;
 constexpr int64_t kMaxHeads = 1 << 10;
 constexpr int64_t kMaxHeadDim = 1 << 10;
@@ -24,7 +25,8 @@ constexpr int64_t kMaxContext = 1 << 24;
 // Reads keys that begin with "<architecture>.".
 class ArchitectureKeys {
  public:
-  ArchitectureKeys(const GgufFile& file, absl::string_view architecture) : file_(file), prefix_(architecture) {}
+  ArchitectureKeys(const GgufFile& file, absl::string_view architecture)
+      : file_(file), prefix_(architecture) {}
 
   std::string Name(absl::string_view key) const { return absl::StrCat(prefix_, ".", key); }
   bool Has(absl::string_view key) const { return file_.Has(Name(key)); }
@@ -33,19 +35,21 @@ class ArchitectureKeys {
     ASSIGN_OR_RETURN(const int64_t value, file_.Integer(Name(key), minimum, maximum));
     return static_cast<int>(value);
   }
-  absl::StatusOr<int> IntegerOr(absl::string_view key, int64_t minimum, int64_t maximum, int fallback) const {
+  absl::StatusOr<int> IntegerOr(absl::string_view key, int64_t minimum, int64_t maximum,
+                                int fallback) const {
     if (!Has(key)) return fallback;
     return Integer(key, minimum, maximum);
   }
-  absl::StatusOr<float> FloatOr(absl::string_view key, double minimum, double maximum, float fallback) const {
+  absl::StatusOr<float> FloatOr(absl::string_view key, double minimum, double maximum,
+                                float fallback) const {
     if (!Has(key)) return fallback;
     return Float(key, minimum, maximum);
   }
   absl::StatusOr<float> Float(absl::string_view key, double minimum, double maximum) const {
     ASSIGN_OR_RETURN(const double value, file_.Float(Name(key)));
     if (value >= minimum && value <= maximum) return static_cast<float>(value);  // false for a NaN
-    return absl::InvalidArgumentError(
-        absl::StrCat("key '", Name(key), "': ", value, " is outside of [", minimum, ", ", maximum, "]"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "key '", Name(key), "': ", value, " is outside of [", minimum, ", ", maximum, "]"));
   }
 
   template <typename... Parts>
@@ -58,22 +62,28 @@ class ArchitectureKeys {
   const absl::string_view prefix_;
 };
 
-// What a file of a known architecture may still ask for that we lack. Serving it all the same would give wrong text.
-absl::Status RefuseUnknownVariants(const GgufFile& file, const ArchitectureKeys& keys, int context_tokens) {
-  const auto unsupported = [&keys](absl::string_view key, const auto& value, absl::string_view supported) {
-    return absl::UnimplementedError(absl::StrCat("key '", keys.Name(key), "': ", value, " is not supported; ", supported));
+// What a file of a known architecture may still ask for that we lack. Serving it all the same would
+// give wrong text.
+absl::Status RefuseUnknownVariants(const GgufFile& file, const ArchitectureKeys& keys,
+                                   int context_tokens) {
+  const auto unsupported = [&keys](absl::string_view key, const auto& value,
+                                   absl::string_view supported) {
+    return absl::UnimplementedError(
+        absl::StrCat("key '", keys.Name(key), "': ", value, " is not supported; ", supported));
   };
   if (file.Has("split.count")) {
     ASSIGN_OR_RETURN(const int64_t parts, file.Integer("split.count", 0, 65535));
     if (parts > 1) {
-      return absl::UnimplementedError(
-          absl::StrCat("key 'split.count': ", parts, " is not supported; a model has to be one file"));
+      return absl::UnimplementedError(absl::StrCat(
+          "key 'split.count': ", parts, " is not supported; a model has to be one file"));
     }
   }
   if (keys.Has("rope.scaling.type")) {
     ASSIGN_OR_RETURN(const absl::string_view type, file.String(keys.Name("rope.scaling.type")));
     if (type != "none") {
-      return unsupported("rope.scaling.type", absl::StrCat("'", absl::CHexEscape(type.substr(0, 80)), "'"), "only 'none' is");
+      return unsupported("rope.scaling.type",
+                         absl::StrCat("'", absl::CHexEscape(type.substr(0, 80)), "'"),
+                         "only 'none' is");
     }
   }
   for (const absl::string_view key : {"rope.scaling.factor", "rope.scale_linear"}) {
@@ -95,13 +105,15 @@ absl::Status ReadAttention(const ArchitectureKeys& keys, ModelConfig& config) {
   ASSIGN_OR_RETURN(attention.kv_heads,
                    keys.IntegerOr("attention.head_count_kv", 1, attention.heads, attention.heads));
   if (attention.heads % attention.kv_heads != 0) {
-    return keys.Error("attention.head_count_kv", attention.kv_heads, " does not divide ", attention.heads, " heads");
+    return keys.Error("attention.head_count_kv", attention.kv_heads, " does not divide ",
+                      attention.heads, " heads");
   }
   if (!keys.Has("attention.key_length") && config.width % attention.heads != 0) {
-    return keys.Error("attention.head_count", attention.heads, " does not divide the width, ", config.width);
+    return keys.Error("attention.head_count", attention.heads, " does not divide the width, ",
+                      config.width);
   }
-  ASSIGN_OR_RETURN(attention.head_dim,
-                   keys.IntegerOr("attention.key_length", 2, kMaxHeadDim, config.width / attention.heads));
+  ASSIGN_OR_RETURN(attention.head_dim, keys.IntegerOr("attention.key_length", 2, kMaxHeadDim,
+                                                      config.width / attention.heads));
   if (attention.head_dim < 2 || attention.head_dim > kMaxHeadDim || attention.head_dim % 2 != 0) {
     return keys.Error("attention.head_count", attention.heads, " heads of ", attention.head_dim,
                       " elements; an even number up to ", kMaxHeadDim, " is allowed");
@@ -109,14 +121,16 @@ absl::Status ReadAttention(const ArchitectureKeys& keys, ModelConfig& config) {
   ASSIGN_OR_RETURN(const int value_length,
                    keys.IntegerOr("attention.value_length", 1, kMaxHeadDim, attention.head_dim));
   if (value_length != attention.head_dim) {
-    return keys.Error("attention.value_length", value_length, " is not the length of a key, ", attention.head_dim);
+    return keys.Error("attention.value_length", value_length, " is not the length of a key, ",
+                      attention.head_dim);
   }
   attention.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(attention.head_dim)));
 
   RopeAttributes& rope = config.rope;
   rope.head_dim = attention.head_dim;
   rope.interleaved = config.family->interleaved_rope;
-  ASSIGN_OR_RETURN(rope.rotated, keys.IntegerOr("rope.dimension_count", 2, attention.head_dim, attention.head_dim));
+  ASSIGN_OR_RETURN(rope.rotated, keys.IntegerOr("rope.dimension_count", 2, attention.head_dim,
+                                                attention.head_dim));
   if (rope.rotated % 2 != 0) return keys.Error("rope.dimension_count", rope.rotated, " is odd");
   ASSIGN_OR_RETURN(rope.base, keys.FloatOr("rope.freq_base", 1, 1e12, 10000));
   return absl::OkStatus();
@@ -126,15 +140,20 @@ absl::Status ReadAttention(const ArchitectureKeys& keys, ModelConfig& config) {
 
 int ModelConfig::SlotWidth(Slot slot) const {
   switch (slot) {
-    case Slot::kNone: return 0;
+    case Slot::kNone:
+      return 0;
     case Slot::kResidual:
-    case Slot::kBranch: return width;
+    case Slot::kBranch:
+      return width;
     case Slot::kQuery:
-    case Slot::kAttended: return attention.heads * attention.head_dim;
+    case Slot::kAttended:
+      return attention.heads * attention.head_dim;
     case Slot::kKey:
-    case Slot::kValue: return attention.kv_heads * attention.head_dim;
+    case Slot::kValue:
+      return attention.kv_heads * attention.head_dim;
     case Slot::kGate:
-    case Slot::kUp: return feed_forward;
+    case Slot::kUp:
+      return feed_forward;
   }
   return 0;
 }
@@ -155,13 +174,16 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   const TensorView* const embedding = file.FindTensor("token_embd.weight");
   if (embedding == nullptr) return absl::NotFoundError("tensor 'token_embd.weight' is missing");
   if (embedding->rows > kMaxVocabulary) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor 'token_embd.weight': a vocabulary of ", embedding->rows,
-                                                   "; at most ", kMaxVocabulary, " is allowed"));
+    return absl::InvalidArgumentError(absl::StrCat("tensor 'token_embd.weight': a vocabulary of ",
+                                                   embedding->rows, "; at most ", kMaxVocabulary,
+                                                   " is allowed"));
   }
   config.vocabulary = static_cast<int>(embedding->rows);
-  ASSIGN_OR_RETURN(const int vocabulary, keys.IntegerOr("vocab_size", 1, kMaxVocabulary, config.vocabulary));
+  ASSIGN_OR_RETURN(const int vocabulary,
+                   keys.IntegerOr("vocab_size", 1, kMaxVocabulary, config.vocabulary));
   if (vocabulary != config.vocabulary) {
-    return keys.Error("vocab_size", vocabulary, ", but tensor 'token_embd.weight' has ", config.vocabulary, " rows");
+    return keys.Error("vocab_size", vocabulary, ", but tensor 'token_embd.weight' has ",
+                      config.vocabulary, " rows");
   }
   config.tied_output = file.FindTensor("output.weight") == nullptr;
   return config;

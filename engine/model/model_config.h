@@ -24,8 +24,9 @@ struct ModelConfig {
   int SlotWidth(Slot slot) const;
 };
 
-// INVALID_ARGUMENT or NOT_FOUND: a key or a tensor, named, is missing or out of its range. UNIMPLEMENTED: the file asks for
-// something that its family does not do yet, named. Shapes of the layers' weights are checked by Model::Load.
+// INVALID_ARGUMENT or NOT_FOUND: a key or a tensor, named, is missing or out of its range.
+// UNIMPLEMENTED: the file asks for something that its family does not do yet, named. Shapes of the
+// layers' weights are checked by Model::Load.
 absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file);
 
 }  // namespace spotinference

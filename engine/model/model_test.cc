@@ -29,11 +29,12 @@ using Tensors = std::map<std::string, std::vector<uint64_t>>;
 // A llama model of zeros, F32, as a GGUF file in memory. Tests change what they want wrong.
 struct Source {
   std::string architecture = "llama";
-  Integers integers = {{"llama.context_length", 64},       {"llama.block_count", 2},
-                       {"llama.embedding_length", 32},     {"llama.feed_forward_length", 48},
-                       {"llama.attention.head_count", 4},  {"llama.attention.head_count_kv", 2},
-                       {"llama.rope.dimension_count", 8},  {"llama.vocab_size", 5}};
-  Floats floats = {{"llama.attention.layer_norm_rms_epsilon", 1e-5f}, {"llama.rope.freq_base", 10000}};
+  Integers integers = {{"llama.context_length", 64},      {"llama.block_count", 2},
+                       {"llama.embedding_length", 32},    {"llama.feed_forward_length", 48},
+                       {"llama.attention.head_count", 4}, {"llama.attention.head_count_kv", 2},
+                       {"llama.rope.dimension_count", 8}, {"llama.vocab_size", 5}};
+  Floats floats = {{"llama.attention.layer_norm_rms_epsilon", 1e-5f},
+                   {"llama.rope.freq_base", 10000}};
   std::map<std::string, std::string> strings;
   Tensors tensors = {{"token_embd.weight", {32, 5}}, {"output_norm.weight", {32}}};
 
@@ -53,7 +54,9 @@ struct Source {
 
   std::string Bytes() const {
     std::string out;
-    const auto put = [&out](auto value) { out.append(reinterpret_cast<const char*>(&value), sizeof(value)); };
+    const auto put = [&out](auto value) {
+      out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+    };
     const auto put_string = [&](const std::string& s) { put(uint64_t{s.size()}), out += s; };
     put(uint32_t{0x46554747}), put(uint32_t{3}), put(uint64_t{tensors.size()});
     put(uint64_t{1 + integers.size() + floats.size() + strings.size()});
@@ -76,7 +79,8 @@ struct Source {
 
 absl::Status LoadStatus(const Source& source) {
   const std::string bytes = source.Bytes();
-  const auto file = GgufFile::Parse({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
+  const auto file =
+      GgufFile::Parse({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
   if (!file.ok()) return file.status();
   const std::unique_ptr<Device> device = *ReferenceBackend().create(1);
   return Model::Load(**file, *device).status();
@@ -103,21 +107,34 @@ TEST(Model, ChecksEveryNumber) {
   const auto integer = [](std::string key, uint32_t value) {
     return [=](Source& s) { s.integers["llama." + key] = value; };
   };
-  ExpectRefused(kInvalid, "'llama.block_count': 0 is outside of [1, 1024]", integer("block_count", 0));
-  ExpectRefused(kInvalid, "'llama.block_count': 4294967295 is outside", integer("block_count", ~0u));
+  ExpectRefused(kInvalid, "'llama.block_count': 0 is outside of [1, 1024]",
+                integer("block_count", 0));
+  ExpectRefused(kInvalid, "'llama.block_count': 4294967295 is outside",
+                integer("block_count", ~0u));
   ExpectRefused(kInvalid, "'llama.context_length': 0 is outside", integer("context_length", 0));
-  ExpectRefused(kInvalid, "'llama.embedding_length': 1000000000 is outside", integer("embedding_length", 1000000000));
-  ExpectRefused(kInvalid, "'llama.feed_forward_length': 0 is outside", integer("feed_forward_length", 0));
-  ExpectRefused(kInvalid, "'llama.attention.head_count': 0 is outside", integer("attention.head_count", 0));
+  ExpectRefused(kInvalid, "'llama.embedding_length': 1000000000 is outside",
+                integer("embedding_length", 1000000000));
+  ExpectRefused(kInvalid, "'llama.feed_forward_length': 0 is outside",
+                integer("feed_forward_length", 0));
+  ExpectRefused(kInvalid, "'llama.attention.head_count': 0 is outside",
+                integer("attention.head_count", 0));
   ExpectRefused(kInvalid, "6 does not divide the width, 32", integer("attention.head_count", 6));
-  ExpectRefused(kInvalid, "'llama.attention.head_count': 32 heads of 1 elements", integer("attention.head_count", 32));
-  ExpectRefused(kInvalid, "'llama.attention.head_count_kv': 3 does not divide 4 heads", integer("attention.head_count_kv", 3));
-  ExpectRefused(kInvalid, "'llama.attention.head_count_kv': 5 is outside of [1, 4]", integer("attention.head_count_kv", 5));
-  ExpectRefused(kInvalid, "'llama.attention.value_length': 4 is not the length of a key, 8", integer("attention.value_length", 4));
-  ExpectRefused(kInvalid, "'llama.rope.dimension_count': 10 is outside of [2, 8]", integer("rope.dimension_count", 10));
-  ExpectRefused(kInvalid, "'llama.rope.dimension_count': 3 is odd", integer("rope.dimension_count", 3));
-  ExpectRefused(kInvalid, "'llama.vocab_size': 6, but tensor 'token_embd.weight' has 5 rows", integer("vocab_size", 6));
-  ExpectRefused(kInvalid, "'llama.rope.freq_base': nan is outside", [](Source& s) { s.floats["llama.rope.freq_base"] = NAN; });
+  ExpectRefused(kInvalid, "'llama.attention.head_count': 32 heads of 1 elements",
+                integer("attention.head_count", 32));
+  ExpectRefused(kInvalid, "'llama.attention.head_count_kv': 3 does not divide 4 heads",
+                integer("attention.head_count_kv", 3));
+  ExpectRefused(kInvalid, "'llama.attention.head_count_kv': 5 is outside of [1, 4]",
+                integer("attention.head_count_kv", 5));
+  ExpectRefused(kInvalid, "'llama.attention.value_length': 4 is not the length of a key, 8",
+                integer("attention.value_length", 4));
+  ExpectRefused(kInvalid, "'llama.rope.dimension_count': 10 is outside of [2, 8]",
+                integer("rope.dimension_count", 10));
+  ExpectRefused(kInvalid, "'llama.rope.dimension_count': 3 is odd",
+                integer("rope.dimension_count", 3));
+  ExpectRefused(kInvalid, "'llama.vocab_size': 6, but tensor 'token_embd.weight' has 5 rows",
+                integer("vocab_size", 6));
+  ExpectRefused(kInvalid, "'llama.rope.freq_base': nan is outside",
+                [](Source& s) { s.floats["llama.rope.freq_base"] = NAN; });
   ExpectRefused(kInvalid, "layer_norm_rms_epsilon': 0 is outside",
                 [](Source& s) { s.floats["llama.attention.layer_norm_rms_epsilon"] = 0; });
   ExpectRefused(absl::StatusCode::kNotFound, "key 'llama.block_count' is missing",
@@ -127,12 +144,14 @@ TEST(Model, ChecksEveryNumber) {
 TEST(Model, ChecksEveryTensor) {
   const Source good;
   for (const auto& [name, dimensions] : good.tensors) {
-    ExpectRefused(absl::StatusCode::kNotFound, "tensor '" + name + "' is missing", [&](Source& s) { s.tensors.erase(name); });
+    ExpectRefused(absl::StatusCode::kNotFound, "tensor '" + name + "' is missing",
+                  [&](Source& s) { s.tensors.erase(name); });
     if (name == "token_embd.weight") continue;
-    ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor '" + name + "': ",
-                  [&](Source& s) { s.tensors[name].back() += 1; });
+    ExpectRefused(absl::StatusCode::kInvalidArgument,
+                  "tensor '" + name + "': ", [&](Source& s) { s.tensors[name].back() += 1; });
   }
-  ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor 'token_embd.weight': 5 rows of 31 elements; 5 rows of 32",
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor 'token_embd.weight': 5 rows of 31 elements; 5 rows of 32",
                 [](Source& s) { s.tensors["token_embd.weight"] = {31, 5}; });
   ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor 'output.weight': 6 rows of 32",
                 [](Source& s) { s.tensors["output.weight"] = {32, 6}; });
@@ -140,7 +159,8 @@ TEST(Model, ChecksEveryTensor) {
 
 TEST(Model, RefusesVariantsByName) {
   constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
-  ExpectRefused(kUnimplemented, "'general.architecture': 'mamba'; supported: llama", [](Source& s) { s.architecture = "mamba"; });
+  ExpectRefused(kUnimplemented, "'general.architecture': 'mamba'; supported: llama",
+                [](Source& s) { s.architecture = "mamba"; });
   ExpectRefused(kUnimplemented, "'llama.rope.scaling.type': 'yarn' is not supported",
                 [](Source& s) { s.strings["llama.rope.scaling.type"] = "yarn"; });
   ExpectRefused(kUnimplemented, "'llama.rope.scaling.factor': 4 is not supported",
@@ -149,8 +169,10 @@ TEST(Model, RefusesVariantsByName) {
                 [](Source& s) { s.integers["llama.expert_count"] = 8; });
   ExpectRefused(kUnimplemented, "'llama.attention.sliding_window': 32 is not supported",
                 [](Source& s) { s.integers["llama.attention.sliding_window"] = 32; });
-  ExpectRefused(kUnimplemented, "'split.count': 2 is not supported", [](Source& s) { s.integers["split.count"] = 2; });
-  ExpectRefused(kUnimplemented, "tensor 'rope_freqs.weight': architecture llama with it is not supported",
+  ExpectRefused(kUnimplemented, "'split.count': 2 is not supported",
+                [](Source& s) { s.integers["split.count"] = 2; });
+  ExpectRefused(kUnimplemented,
+                "tensor 'rope_freqs.weight': architecture llama with it is not supported",
                 [](Source& s) { s.tensors["rope_freqs.weight"] = {4}; });
   Source harmless;
   harmless.strings["llama.rope.scaling.type"] = "none";
@@ -158,14 +180,15 @@ TEST(Model, RefusesVariantsByName) {
   EXPECT_TRUE(LoadStatus(harmless).ok());
 }
 
-// Every family's graph reads only what an earlier operation wrote, and computes no row past the last attention that has
-// no output.
+// Every family's graph reads only what an earlier operation wrote, and computes no row past the
+// last attention that has no output.
 TEST(Model, GraphsOfAllFamiliesAreInOrder) {
   for (const Family& family : Families()) {
     Source source;
     source.architecture = std::string(family.architecture);
     const std::string bytes = source.Bytes();
-    const auto file = GgufFile::Parse({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
+    const auto file =
+        GgufFile::Parse({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
     const std::unique_ptr<Device> device = *ReferenceBackend().create(1);
     const auto model = Model::Load(**file, *device);
     ASSERT_TRUE(model.ok()) << model.status();
@@ -176,10 +199,13 @@ TEST(Model, GraphsOfAllFamiliesAreInOrder) {
     std::set<TensorId> written;
     bool gathered = false;
     for (const Op& op : graph.ops) {
-      for (TensorId id : {op.a, op.b}) EXPECT_TRUE(id == kNoTensor || written.count(id)) << "operation " << &op - &graph.ops[0];
+      for (TensorId id : {op.a, op.b})
+        EXPECT_TRUE(id == kNoTensor || written.count(id)) << "operation " << &op - &graph.ops[0];
       written.insert(op.out);
       gathered |= op.kind == OpKind::kGatherRows;
-      if (gathered) { EXPECT_EQ(graph.tensors[op.out].rows, Rows::kOutputs); }
+      if (gathered) {
+        EXPECT_EQ(graph.tensors[op.out].rows, Rows::kOutputs);
+      }
     }
     EXPECT_TRUE(gathered);
     EXPECT_TRUE(written.count(graph.output));
