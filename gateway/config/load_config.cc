@@ -74,10 +74,13 @@ std::string UnknownKey(const Descriptor& type, absl::string_view key) {
   }
   std::vector<absl::string_view> known;
   for (int i = 0; i < type.field_count(); ++i) known.push_back(type.field(i)->name());
-  for (const absl::string_view name : known) {
-    if (key.size() <= 64 && EditDistance(key, name) <= std::max<size_t>(1, name.size() / 3)) {
-      return absl::StrCat("unknown key; did you mean '", name, "'?");
-    }
+  const absl::string_view tried = key.substr(0, 64);
+  const absl::string_view nearest =
+      *std::min_element(known.begin(), known.end(), [&](absl::string_view a, absl::string_view b) {
+        return EditDistance(tried, a) < EditDistance(tried, b);
+      });
+  if (EditDistance(tried, nearest) <= std::max<size_t>(1, nearest.size() / 3)) {
+    return absl::StrCat("unknown key; did you mean '", nearest, "'?");
   }
   return absl::StrCat("unknown key; expected one of ", absl::StrJoin(known, ", "));
 }

@@ -114,12 +114,16 @@ TEST_F(LoadConfigTest, AFieldGivenAsZeroIsNotADefault) {
 }
 
 TEST_F(LoadConfigTest, WhatIsRefused) {
-  const std::pair<absl::string_view, absl::string_view> rows[] = {
+  static constexpr std::pair<absl::string_view, absl::string_view> rows[] = {
       // keys
       {"\nmodles: []", "g.yaml:2: modles: unknown key; did you mean 'models'?"},
       {"limits:\n  xyzzy: 1",
        "g.yaml:2: limits.xyzzy: unknown key; expected one of header_bytes, body_bytes, "
        "connections, connections_per_address, shutdown_grace"},
+      {"models: [{name: m, weights: bundled, idle_timout: 1s}]",
+       "g.yaml:1: models[0].idle_timout: unknown key; did you mean 'idle_timeout'?"},
+      {"limits: {connection: 1}",
+       "g.yaml:1: limits.connection: unknown key; did you mean 'connections'?"},
       {"<<: {}", "g.yaml:1: <<: unknown key; expected one of listen, "},
       {"listen: a:1\nspend: {}\nlisten: b:1", "g.yaml:3: 'listen' is here twice, first on line 1"},
       {"keys:\n- {name: a, key: sk-x}",

@@ -56,6 +56,7 @@ absl::Status SystemError(absl::string_view what, const std::string& path) {
 absl::Status WriteWhole(const std::string& folder, const std::string& path,
                         absl::string_view bytes) {
   const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  unlink(temporary.c_str());  // of a process of the same number that died here
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) return SystemError("create", temporary);
   const auto abandon = [&](absl::string_view what) {

@@ -90,14 +90,6 @@ constexpr bool RowsAreInOrder() {
 }
 static_assert(RowsAreInOrder());
 
-void AppendStringOrNull(absl::string_view text, std::string* out) {
-  if (text.empty()) {
-    out->append("null");
-  } else {
-    AppendJsonString(text, out);
-  }
-}
-
 }  // namespace
 
 absl::Status ReasonError(Reason reason, absl::string_view message, const ErrorDetails& details) {
@@ -145,9 +137,9 @@ std::string ErrorBody(const ApiError& error) {
   body.append(",\"type\":");
   AppendJsonString(error.type, &body);
   body.append(",\"param\":");
-  AppendStringOrNull(error.param, &body);
+  AppendJsonStringOrNull(error.param, &body);
   body.append(",\"code\":");
-  AppendStringOrNull(error.code, &body);
+  AppendJsonStringOrNull(error.code, &body);
   body.append("}}");
   return body;
 }

@@ -104,6 +104,14 @@ void AppendJsonString(absl::string_view text, std::string* out) {
   out->push_back('"');
 }
 
+void AppendJsonStringOrNull(absl::string_view text, std::string* out) {
+  if (text.empty()) {
+    out->append("null");
+  } else {
+    AppendJsonString(text, out);
+  }
+}
+
 void AppendJsonInteger(int64_t value, std::string* out) {
   char digits[20];
   const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), value);

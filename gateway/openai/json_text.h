@@ -16,7 +16,10 @@ namespace spotinference::openai {
 // U+2029 are escaped: some clients of a stream take them for line ends.
 void AppendJsonString(absl::string_view text, std::string* out);
 
-// The same without the quotes.
+// The same, but null where `text` is empty.
+void AppendJsonStringOrNull(absl::string_view text, std::string* out);
+
+// AppendJsonString without the quotes.
 void AppendJsonEscaped(absl::string_view text, std::string* out);
 
 void AppendJsonInteger(int64_t value, std::string* out);

@@ -25,24 +25,23 @@ struct Draft : GenerationRequest {
   int64_t max_completion_tokens = 0;
   int64_t best_of = 0;
   bool has_stream_options = false;
-  std::string
-      label;  // who asks, for OpenAI's abuse control and cache routing: nothing depends on it here
+  std::string label;  // for OpenAI's abuse control and cache routing; nothing depends on it here
 };
 
 // How a field is read.
 struct Boolean {
-  bool Draft::* to;
+  bool Draft::*to;
 };
 struct Integer {
-  int64_t Draft::* to;
+  int64_t Draft::*to;
   int64_t min, max;
 };
 struct Number {
-  double Draft::* to;
+  double Draft::*to;
   double min, max;
 };
 struct String {
-  std::string Draft::* to;
+  std::string Draft::*to;
 };
 struct Custom {
   absl::Status (*read)(const json::value& value, const Path& path, Draft& draft);

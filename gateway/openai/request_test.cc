@@ -1,5 +1,6 @@
 #include "gateway/openai/request.h"
 
+#include <array>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -134,10 +135,10 @@ TEST(ChatRequestTest, NullCountsAsAbsent) {
 TEST(ChatRequestTest, UnsupportedFields) {
   struct Row {
     absl::string_view name;
-    std::vector<absl::string_view> neutral;
+    std::array<absl::string_view, 2> neutral;  // "": none
     absl::string_view asking;
   };
-  const Row rows[] = {
+  static constexpr Row rows[] = {
       {"audio", {}, R"({"voice":"a","format":"mp3"})"},
       {"function_call", {R"("none")", R"("auto")"}, R"({"name":"f"})"},
       {"functions", {"[]"}, R"([{"name":"f"}])"},
@@ -158,6 +159,7 @@ TEST(ChatRequestTest, UnsupportedFields) {
   };
   for (const Row& row : rows) {
     for (const absl::string_view neutral : row.neutral) {
+      if (neutral.empty()) continue;
       const auto request = ParseChatRequest(Chat(absl::StrCat("\"", row.name, "\":", neutral)));
       EXPECT_TRUE(request.ok()) << request.status();
     }
@@ -191,7 +193,7 @@ TEST(ChatRequestTest, WhatNobodyKnows) {
 }
 
 TEST(ChatRequestTest, MessagesThatAreRefused) {
-  const std::pair<absl::string_view, absl::string_view> rows[] = {
+  static constexpr std::pair<absl::string_view, absl::string_view> rows[] = {
       {"[]", "messages"},
       {"{}", "messages"},
       {R"(["x"])", "messages[0]"},
@@ -222,7 +224,7 @@ TEST(RequestTest, RangesAndTypes) {
   struct Row {
     absl::string_view member, param, code, message;
   };
-  const Row rows[] = {
+  static constexpr Row rows[] = {
       {R"("temperature":2.5)", "temperature", "decimal_above_max_value",
        "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 2.5 "
        "instead."},
@@ -361,7 +363,7 @@ TEST(CompletionRequestTest, PromptForms) {
 }
 
 TEST(CompletionRequestTest, PromptsThatAreRefused) {
-  const std::pair<absl::string_view, absl::string_view> rows[] = {
+  static constexpr std::pair<absl::string_view, absl::string_view> rows[] = {
       {"7", "prompt"},
       {"[]", "prompt"},
       {"{}", "prompt"},

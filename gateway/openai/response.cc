@@ -18,7 +18,7 @@ void AppendHead(const ResponseHead& head, absl::string_view object, std::string*
   absl::StrAppend(out, ",\"object\":\"", object, "\",\"created\":", head.created, ",\"model\":");
   AppendJsonString(head.model, out);
   out->append(",\"system_fingerprint\":");
-  AppendJsonString(head.system_fingerprint, out);
+  AppendJsonStringOrNull(head.system_fingerprint, out);
 }
 
 void AppendUsageObject(const Usage& usage, std::string* out) {

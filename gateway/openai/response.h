@@ -20,7 +20,7 @@ struct ResponseHead {
   std::string id;       // "chatcmpl-…", "cmpl-…"
   int64_t created = 0;  // Unix seconds
   std::string model;
-  std::string system_fingerprint;  // the engine's numerics_id
+  std::string system_fingerprint;  // the engine's numerics_id; "": null
 };
 
 enum class FinishReason { kStop, kLength };
