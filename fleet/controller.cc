@@ -15,22 +15,8 @@ namespace {
 
 using State = MachineState;
 
-constexpr absl::Duration kAdoptionDeadline = absl::Seconds(2);
 constexpr absl::Duration kHealthDeadline = absl::Seconds(1);
 constexpr absl::Duration kUnmeasuredWake = absl::Seconds(5);
-constexpr double kNewestWakeShare = 0.3;  // of the running mean of wake times
-
-bool IsComing(State state) {
-  return state == State::kLaunching || state == State::kRestoring || state == State::kBooting;
-}
-
-Failure FailureOf(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kResourceExhausted: return Failure::kNoCapacity;
-    case absl::StatusCode::kFailedPrecondition: return Failure::kPermanent;
-    default: return Failure::kStart;
-  }
-}
 
 AcquireError::Reason ReasonOf(Refusal refusal) {
   switch (refusal) {
@@ -43,17 +29,24 @@ AcquireError::Reason ReasonOf(Refusal refusal) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Controller>> Controller::Create(Options options, const Clock& clock, Store& store,
-                                                               Provider& provider, Probe& probe) {
+absl::StatusOr<std::unique_ptr<Controller>> Controller::Create(Options options, const Clock& clock,
+                                                               Store& store, Provider& provider,
+                                                               Probe& probe) {
   ASSIGN_OR_RETURN(const Store::Contents contents, store.Load());
-  auto controller = absl::WrapUnique(new Controller(std::move(options), clock, store, provider, probe));
+  auto controller =
+      absl::WrapUnique(new Controller(std::move(options), clock, store, provider, probe));
   absl::MutexLock lock(&controller->mutex_);
   controller->Restore(contents);
   return controller;
 }
 
-Controller::Controller(Options options, const Clock& clock, Store& store, Provider& provider, Probe& probe)
-    : options_(std::move(options)), clock_(clock), store_(store), provider_(provider), probe_(probe) {
+Controller::Controller(Options options, const Clock& clock, Store& store, Provider& provider,
+                       Probe& probe)
+    : options_(std::move(options)),
+      clock_(clock),
+      store_(store),
+      provider_(provider),
+      probe_(probe) {
   absl::MutexLock lock(&mutex_);
   for (const ModelSpec& spec : options_.models) {
     Model& model = models_[spec.name];
@@ -113,14 +106,16 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, size_t bytes,
     if (shutdown_drain_limit_.has_value()) {
       result.emplace(AcquireError{Reason::kShutdown, "the server is stopping"});
     } else if (model == nullptr) {
-      result.emplace(AcquireError{Reason::kUnknownModel, absl::StrCat("there is no model '", model_name, "'")});
+      result.emplace(AcquireError{Reason::kUnknownModel,
+                                  absl::StrCat("there is no model '", model_name, "'")});
     } else if (Machine* const machine = FindServing(model_name); machine != nullptr) {
       result.emplace(Grant(*machine));
     } else if (model->parked.size() >= model->spec.park_requests ||
                bytes > model->spec.park_bytes - model->parked_bytes) {
-      result.emplace(AcquireError{Reason::kQueueFull,
-                                  absl::StrCat(model->parked.size(), " requests already wait for ", model_name, " to wake"),
-                                  ExpectedWake(*model)});
+      result.emplace(AcquireError{
+          Reason::kQueueFull,
+          absl::StrCat(model->parked.size(), " requests already wait for ", model_name, " to wake"),
+          ExpectedWake(*model)});
     } else {
       const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
       model->parked.emplace(id, Waiter{bytes, clock_.Elapsed() + longest, std::move(done)});
@@ -161,13 +156,17 @@ void Controller::ReportBroken(absl::string_view machine_id, absl::string_view wh
   const auto found = machines_.find(machine_id);
   if (found == machines_.end()) return;
   Machine& machine = found->second;
-  if (machine.suspect || (machine.record.state != State::kServing && machine.record.state != State::kDraining)) return;
+  if (machine.suspect ||
+      (machine.record.state != State::kServing && machine.record.state != State::kDraining))
+    return;
   LOG(WARNING) << machine_id << " is said to be broken: " << why;
   machine.suspect = true;  // nobody else is sent there until it has answered
   effects_.push_back([this, endpoint = machine.endpoint, life = machine.life] {
     probe_.Ask(endpoint, kHealthDeadline,
-               [this, inbox = inbox_, id = endpoint.machine_id, life](absl::StatusOr<EngineIdentity> identity) {
-                 inbox->Post([this, id, life, health = identity.status()] { OnChecked(id, life, health); });
+               [this, inbox = inbox_, id = endpoint.machine_id,
+                life](absl::StatusOr<EngineIdentity> identity) {
+                 inbox->Post(
+                     [this, id, life, health = identity.status()] { OnChecked(id, life, health); });
                });
   });
   inbox_->Post([] {});
@@ -177,7 +176,8 @@ void Controller::BeginShutdown(absl::Duration drain_limit) {
   absl::MutexLock lock(&mutex_);
   shutdown_drain_limit_ = drain_limit;
   for (auto& [name, model] : models_) {
-    RefuseAll(model, AcquireError::Reason::kShutdown, "the server is stopping", absl::ZeroDuration());
+    RefuseAll(model, AcquireError::Reason::kShutdown, "the server is stopping",
+              absl::ZeroDuration());
   }
   inbox_->Post([] {});
 }
@@ -188,8 +188,9 @@ bool Controller::AwaitStopped(absl::Duration timeout) {
 }
 
 bool Controller::Stopped() const {
-  return std::all_of(machines_.begin(), machines_.end(),
-                     [](const auto& machine) { return machine.second.record.state == State::kHibernated; });
+  return std::all_of(machines_.begin(), machines_.end(), [](const auto& machine) {
+    return machine.second.record.state == State::kHibernated;
+  });
 }
 
 std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) const {
@@ -198,9 +199,10 @@ std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) c
   if (model == models_.end() || !model->second.wake.began.has_value()) return std::nullopt;
   WakeProgress progress = {"launching", ExpectedWake(model->second)};
   for (const auto& [id, machine] : machines_) {
-    if (machine.record.model != model_name || !IsComing(machine.record.state)) continue;
+    if (machine.record.model != model_name || !IsWaking(machine.record.state)) continue;
     if (machine.record.state == State::kBooting) progress.stage = "booting";
-    progress.eta = std::max(absl::ZeroDuration(), progress.eta - (clock_.Elapsed() - machine.asked_for));
+    progress.eta =
+        std::max(absl::ZeroDuration(), progress.eta - (clock_.Elapsed() - machine.asked_for));
     break;
   }
   return progress;
@@ -232,7 +234,8 @@ std::vector<ModelView> Controller::Models() const {
   absl::MutexLock lock(&mutex_);
   std::vector<ModelView> views;
   for (const auto& [name, model] : models_) {
-    views.push_back({.model = name, .parked = static_cast<int>(model.parked.size()), .active = Leases(name)});
+    views.push_back(
+        {.model = name, .parked = static_cast<int>(model.parked.size()), .active = Leases(name)});
   }
   return views;
 }
@@ -242,146 +245,10 @@ std::vector<Controller::UsedTime> Controller::UsedTimes() const {
   const Provider::Caps& caps = provider_.caps();
   std::vector<UsedTime> times;
   for (const Ledger::Line& line : ledger_.Totals(clock_.Elapsed())) {
-    times.push_back({line.model, caps.market, line.use, line.time, absl::ToDoubleHours(line.time) * caps.price_per_hour});
+    times.push_back({line.model, caps.market, line.use, line.time,
+                     absl::ToDoubleHours(line.time) * caps.price_per_hour});
   }
   return times;
-}
-
-// --- What happened to machines.
-
-void Controller::Restore(const Store::Contents& contents) {
-  next_serial_ = contents.next_serial;
-  for (auto& [name, model] : models_) {
-    if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end()) model.measured_wake = wake->second;
-  }
-  for (const MachineRecord& record : contents.machines) {
-    Machine& machine = machines_[record.id];
-    machine.record = record;
-    machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();
-    if (record.state == State::kHibernated) continue;
-    const Model* const model = FindModel(record.model);
-    machine.adopting = model != nullptr && (IsComing(record.state) || record.state == State::kServing);
-    const bool stops = record.state == State::kDraining || record.state == State::kHibernating;
-    SetState(machine, machine.adopting ? State::kBooting : stops ? State::kHibernating : State::kTerminating,
-             "left by a former life of the fleet");
-    effects_.push_back([this, spec = SpecOf(machine), record] {
-      provider_.Adopt(spec, record.handle, record.address);
-    });
-  }
-}
-
-void Controller::OnEvent(MachineEvent event) {
-  const auto found = machines_.find(event.machine_id);
-  if (found == machines_.end()) return;
-  Machine& machine = found->second;
-  switch (event.kind) {
-    case MachineEvent::Kind::kStarted: return OnStarted(machine, std::move(event));
-    case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
-    case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
-    case MachineEvent::Kind::kGone: return OnGone(machine, event.status);
-  }
-}
-
-void Controller::OnStarted(Machine& machine, MachineEvent event) {
-  machine.record.handle = std::move(event.handle);
-  if (IsComing(machine.record.state)) {
-    NoteWake(machine.record.model, "launching", clock_.Elapsed() - machine.since);
-    SetState(machine, State::kBooting, machine.record.reason);
-  }
-  Write(machine);
-}
-
-void Controller::OnReady(Machine& machine, Endpoint endpoint) {
-  if (!IsComing(machine.record.state)) return;  // it is being stopped
-  const absl::Duration booted = clock_.Elapsed() - machine.since;
-  const absl::Duration took = clock_.Elapsed() - machine.asked_for;
-  BeginServing(machine, std::move(endpoint));
-  NoteWake(machine.record.model, "booting", booted);
-  NoteWake(machine.record.model, "total", took);
-  Model* const model = FindModel(machine.record.model);
-  if (model == nullptr) return;
-  const absl::Duration before = model->measured_wake.value_or(took);
-  model->measured_wake = before + kNewestWakeShare * (took - before);
-  effects_.push_back([this, name = model->spec.name, measured = *model->measured_wake] {
-    if (absl::Status status = store_.PutWake(name, measured); !status.ok()) LOG(ERROR) << status;
-  });
-}
-
-void Controller::OnAdopted(Machine& machine, MachineEvent event) {
-  machine.record.handle = std::move(event.handle);
-  if (!machine.adopting || event.endpoint.address.empty()) {
-    machine.adopting = false;
-    const bool stops = machine.record.state == State::kHibernating;
-    return Stop(machine, stops ? State::kHibernating : State::kTerminating, "left by a former life, of no use");
-  }
-  machine.endpoint = event.endpoint;
-  effects_.push_back([this, endpoint = std::move(event.endpoint)] {
-    probe_.Ask(endpoint, kAdoptionDeadline,
-               [this, inbox = inbox_, id = endpoint.machine_id](absl::StatusOr<EngineIdentity> identity) {
-                 inbox->Post([this, id, identity = std::move(identity)] { OnIdentity(id, identity); });
-               });
-  });
-}
-
-void Controller::OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity) {
-  const auto found = machines_.find(id);
-  if (found == machines_.end() || !found->second.adopting) return;
-  Machine& machine = found->second;
-  machine.adopting = false;
-  if (machine.record.state != State::kBooting) return;  // it is being stopped
-  if (!identity.ok()) return Stop(machine, State::kTerminating, identity.status().message());
-  const std::string& wanted = FindModel(machine.record.model)->spec.model_hash;
-  if (identity->model_hash != wanted) return Stop(machine, State::kTerminating, "it serves another model");
-  Endpoint endpoint = machine.endpoint;
-  endpoint.model_hash = identity->model_hash;
-  endpoint.numerics_id = identity->numerics_id;
-  BeginServing(machine, std::move(endpoint));
-}
-
-void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Status& health) {
-  const auto found = machines_.find(id);
-  if (found == machines_.end() || found->second.life != life) return;
-  Machine& machine = found->second;
-  machine.suspect = false;
-  Model* const model = FindModel(machine.record.model);
-  if (health.ok()) {
-    if (machine.record.state == State::kServing) GrantParked(*model, machine);
-  } else if (machine.record.state == State::kServing || machine.record.state == State::kDraining) {
-    RecordCrash(clock_.Elapsed() - machine.since, std::string(health.message()), clock_.Elapsed(), model->wake);
-    SetState(machine, State::kLost, health.message());
-    Write(machine);
-  }
-}
-
-void Controller::OnGone(Machine& machine, const absl::Status& status) {
-  const std::string id = machine.record.id;
-  const State state = machine.record.state;
-  Model* const model = FindModel(machine.record.model);
-  LOG_IF(WARNING, !status.ok()) << id << " is gone while " << MachineStateName(state) << ": " << status.message();
-  if (IsComing(state) && !machine.adopting) {
-    RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed(), model->wake);
-  } else if (state == State::kServing) {
-    RecordCrash(clock_.Elapsed() - machine.since, std::string(status.message()), clock_.Elapsed(), model->wake);
-  }
-  const bool never_left = state == State::kRestoring && absl::IsResourceExhausted(status);
-  if (never_left || (state == State::kHibernating && provider_.caps().hibernates)) {
-    machine.record.handle.clear();
-    machine.record.address.clear();
-    SetState(machine, State::kHibernated, machine.record.reason);
-    Write(machine);
-  } else {
-    Forget(machine);
-  }
-}
-
-void Controller::OnReleased(const std::string& id, uint64_t life) {
-  const auto found = machines_.find(id);
-  if (found != machines_.end() && found->second.life == life) {
-    Machine& machine = found->second;
-    if (--machine.leases == 0) machine.idle_since = clock_.Elapsed();
-    Account(machine);
-    if (Model* const model = FindModel(machine.record.model); model != nullptr) NoteDemand(*model);
-  }
 }
 
 // --- What is done about it.
@@ -398,7 +265,8 @@ void Controller::ExpireWaiters(Model& model) {
     AnswerWith(first->first, std::move(first->second.done),
                AcquireError{AcquireError::Reason::kWakeTimeout,
                             absl::StrCat(model.spec.name, " did not wake within ",
-                                         absl::FormatDuration(std::min(model.spec.wake_cap, model.spec.max_wait)))});
+                                         absl::FormatDuration(
+                                             std::min(model.spec.wake_cap, model.spec.max_wait)))});
     model.parked_bytes -= first->second.bytes;
     model.parked.erase(first);
     NoteDemand(model);
@@ -406,10 +274,11 @@ void Controller::ExpireWaiters(Model& model) {
 }
 
 void Controller::PlanAndAct(Model& model) {
-  Desired desired = {.min_machines = model.spec.min_machines,
-                     .max_machines = model.spec.max_machines,
-                     .wake_cap = model.spec.wake_cap,
-                     .idle_timeout = model.spec.idle_timeout.value_or(BreakEvenIdleTimeout(ExpectedWake(model)))};
+  Desired desired = {
+      .min_machines = model.spec.min_machines,
+      .max_machines = model.spec.max_machines,
+      .wake_cap = model.spec.wake_cap,
+      .idle_timeout = model.spec.idle_timeout.value_or(BreakEvenIdleTimeout(ExpectedWake(model)))};
   if (shutdown_drain_limit_.has_value()) {
     desired.min_machines = desired.max_machines = 0;
     desired.drain_limit = *shutdown_drain_limit_;
@@ -418,7 +287,8 @@ void Controller::PlanAndAct(Model& model) {
     std::vector<Observation> observed;
     for (const auto& [id, machine] : machines_) {
       if (machine.record.model != model.spec.name) continue;
-      observed.push_back({id, machine.record.state, machine.since, machine.leases, machine.idle_since});
+      observed.push_back(
+          {id, machine.record.state, machine.since, machine.leases, machine.idle_since});
     }
     const Demand demand = {static_cast<int>(model.parked.size()), model.idle_since};
     Plan plan = PlanModel(desired, demand, observed, model.wake, clock_.Elapsed());
@@ -433,15 +303,18 @@ void Controller::PlanAndAct(Model& model) {
 void Controller::Act(Model& model, const Action& action) {
   switch (action.kind) {
     case Action::Kind::kLaunch: return Launch(model, action.why);
-    case Action::Kind::kRestore: return BeginLife(machines_[action.machine_id], State::kRestoring, action.why);
+    case Action::Kind::kRestore:
+      return BeginLife(machines_[action.machine_id], State::kRestoring, action.why);
     case Action::Kind::kDrain: {
       Machine& machine = machines_[action.machine_id];
       RecordServed(clock_.Elapsed() - machine.since, model.wake);
       SetState(machine, State::kDraining, action.why);
       return Write(machine);
     }
-    case Action::Kind::kStop: return Stop(machines_[action.machine_id], State::kHibernating, action.why);
-    case Action::Kind::kTerminate: return Stop(machines_[action.machine_id], State::kTerminating, action.why);
+    case Action::Kind::kStop:
+      return Stop(machines_[action.machine_id], State::kHibernating, action.why);
+    case Action::Kind::kTerminate:
+      return Stop(machines_[action.machine_id], State::kTerminating, action.why);
     case Action::Kind::kRefuse:
       return RefuseAll(model, ReasonOf(action.refusal), action.why,
                        std::max(absl::ZeroDuration(), model.wake.blocked_until - clock_.Elapsed()));
@@ -473,9 +346,12 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
   effects_.push_back([this, record = machine.record, spec = SpecOf(machine)] {
-    if (absl::Status status = store_.Put(record, Store::Sync::kDurable); !status.ok()) {
+    const auto sync =
+        provider_.caps().outlives_host ? Store::Sync::kDurable : Store::Sync::kOrdered;
+    if (absl::Status status = store_.Put(record, sync); !status.ok()) {
       MachineEvent gone = {.machine_id = record.id,
-                           .status = absl::InternalError(absl::StrCat("cannot write down its start: ", status.message()))};
+                           .status = absl::InternalError(
+                               absl::StrCat("cannot write down its start: ", status.message()))};
       inbox_->Post([this, gone = std::move(gone)]() mutable { OnEvent(std::move(gone)); });
     } else if (record.state == State::kRestoring) {
       provider_.Restore(spec);
@@ -491,7 +367,8 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   machine.endpoint = std::move(endpoint);
   machine.idle_since = clock_.Elapsed();
   SetState(machine, State::kServing, "");
-  if (Model* const model = FindModel(machine.record.model); model != nullptr) GrantParked(*model, machine);
+  if (Model* const model = FindModel(machine.record.model); model != nullptr)
+    GrantParked(*model, machine);
   Write(machine);  // after the answers, which need not wait for it
 }
 
@@ -521,7 +398,8 @@ void Controller::RefuseAll(Model& model, AcquireError::Reason reason, absl::stri
                            absl::Duration retry_after) {
   for (auto& [id, waiter] : model.parked) {
     AnswerWith(id, std::move(waiter.done),
-               AcquireError{reason, absl::StrCat(model.spec.name, " cannot be served: ", why), retry_after});
+               AcquireError{reason, absl::StrCat(model.spec.name, " cannot be served: ", why),
+                            retry_after});
   }
   model.parked.clear();
   model.parked_bytes = 0;
@@ -538,7 +416,8 @@ Controller::Model* Controller::FindModel(absl::string_view name) {
 Controller::Machine* Controller::FindServing(absl::string_view model) {
   Machine* best = nullptr;
   for (auto& [id, machine] : machines_) {
-    if (machine.record.model != model || machine.record.state != State::kServing || machine.suspect) continue;
+    if (machine.record.model != model || machine.record.state != State::kServing || machine.suspect)
+      continue;
     if (best == nullptr || machine.leases < best->leases) best = &machine;
   }
   return best;
@@ -547,9 +426,10 @@ Controller::Machine* Controller::FindServing(absl::string_view model) {
 Lease Controller::Grant(Machine& machine) {
   ++machine.leases;
   Account(machine);
-  return Lease(machine.endpoint, [this, inbox = inbox_, id = machine.record.id, life = machine.life] {
-    inbox->Post([this, id, life] { OnReleased(id, life); });
-  });
+  return Lease(machine.endpoint,
+               [this, inbox = inbox_, id = machine.record.id, life = machine.life] {
+                 inbox->Post([this, id, life] { OnReleased(id, life); });
+               });
 }
 
 void Controller::NoteDemand(Model& model) {
@@ -558,7 +438,8 @@ void Controller::NoteDemand(Model& model) {
 
 int Controller::Leases(absl::string_view model) const {
   int leases = 0;
-  for (const auto& [id, machine] : machines_) leases += machine.record.model == model ? machine.leases : 0;
+  for (const auto& [id, machine] : machines_)
+    leases += machine.record.model == model ? machine.leases : 0;
   return leases;
 }
 
@@ -567,7 +448,8 @@ absl::Duration Controller::ExpectedWake(const Model& model) const {
 }
 
 void Controller::SetState(Machine& machine, MachineState state, absl::string_view why) {
-  LOG(INFO) << machine.record.id << " is " << MachineStateName(state) << (why.empty() ? "" : ": ") << why;
+  LOG(INFO) << machine.record.id << " is " << MachineStateName(state) << (why.empty() ? "" : ": ")
+            << why;
   machine.record.reason = std::string(why);
   machine.record.state = state;
   machine.record.since = clock_.Now();
@@ -590,7 +472,8 @@ void Controller::Account(const Machine& machine) {
 
 void Controller::Write(const Machine& machine) {
   effects_.push_back([this, record = machine.record] {
-    if (absl::Status status = store_.Put(record, Store::Sync::kOrdered); !status.ok()) LOG(ERROR) << status;
+    if (absl::Status status = store_.Put(record, Store::Sync::kOrdered); !status.ok())
+      LOG(ERROR) << status;
   });
 }
 
@@ -599,7 +482,8 @@ void Controller::NoteWake(const std::string& model, absl::string_view stage, abs
   effects_.push_back([this, model, stage, took] { options_.on_wake(model, stage, took); });
 }
 
-void Controller::AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result) {
+void Controller::AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done,
+                            AcquireResult result) {
   answers_.emplace(id, Answer{std::move(done), std::move(result)});
   effects_.push_back([this, id] { Deliver(id); });
 }

@@ -1,10 +1,10 @@
-// The fleet in one process: carries out what the planner says, keeps the queue of parked requests, and remembers its
-// machines in a store.
+// The fleet in one process: carries out what the planner says, keeps the queue of parked requests,
+// and remembers its machines in a store.
 //
-// One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the state under a lock,
-// and then, without the lock, does what follows from it, in order: writes to the store, calls to the provider, answers.
-// What precedes a side effect is in the store before the side effect is tried. Acquire of a serving model takes the lock
-// and nothing else.
+// One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the
+// state under a lock, and then, without the lock, does what follows from it, in order: writes to
+// the store, calls to the provider, answers. What precedes a side effect is in the store before the
+// side effect is tried. Acquire of a serving model takes the lock and nothing else.
 #ifndef FLEET_CONTROLLER_H_
 #define FLEET_CONTROLLER_H_
 
@@ -38,7 +38,8 @@ namespace spotinference::fleet {
 struct ModelSpec {
   std::string name;
   std::string weights;     // path of the file
-  std::string model_hash;  // SHA-256 of the file, hex; "": any, and an engine of a former life is never adopted
+  std::string model_hash;  // SHA-256 of the file, hex; "": any, and an engine of a former life is
+                           // never adopted
   std::string backend = "auto";
   uint32_t context_tokens = 0;  // 0: the model's own
   int min_machines = 0;
@@ -55,8 +56,10 @@ class Controller : public Fleet {
  public:
   struct Options {
     std::vector<ModelSpec> models;
-    // Each finished wake: how long `stage` ("launching", "booting", "total") took. On the fleet's thread.
-    std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)> on_wake;
+    // Each finished wake: how long `stage` ("launching", "booting", "total") took. On the fleet's
+    // thread.
+    std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)>
+        on_wake;
   };
 
   struct UsedTime {
@@ -66,30 +69,32 @@ class Controller : public Fleet {
     double dollars;
   };
 
-  // Reads the store and asks `provider` about the machines that it names. Clock, store, provider and probe outlive the
-  // controller. Fails as the store does.
-  static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock, Store& store,
-                                                            Provider& provider, Probe& probe);
+  // Reads the store and asks `provider` about the machines that it names. Clock, store, provider
+  // and probe outlive the controller. Fails as the store does.
+  static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock,
+                                                            Store& store, Provider& provider,
+                                                            Probe& probe);
 
-  // Machines that still run are left running, and found again by the next controller on the same store. Leases may
-  // outlive it; callers that still wait are never answered.
+  // Machines that still run are left running, and found again by the next controller on the same
+  // store. Leases may outlive it; callers that still wait are never answered.
   ~Controller() override;
 
   // Starts the thread. Without it, Run does its work.
   void Start();
 
-  // For tests and the simulation: does all there is to do now, on this thread. Returns when it must run again if nothing
-  // else happens, as Clock::Elapsed().
+  // For tests and the simulation: does all there is to do now, on this thread. Returns when it must
+  // run again if nothing else happens, as Clock::Elapsed().
   absl::Duration Run();
 
-  // From now on nothing is acquired (kShutdown, also to those who wait). Every machine is drained and hibernated; one
-  // whose leases do not end within `drain_limit` is stopped under them.
+  // From now on nothing is acquired (kShutdown, also to those who wait). Every machine is drained
+  // and hibernated; one whose leases do not end within `drain_limit` is stopped under them.
   void BeginShutdown(absl::Duration drain_limit);
 
   // After BeginShutdown: waits until no machine runs. False: `timeout` passed, and some still do.
   bool AwaitStopped(absl::Duration timeout);
 
-  WaitId Acquire(absl::string_view model, size_t bytes, absl::AnyInvocable<void(AcquireResult)> done) override;
+  WaitId Acquire(absl::string_view model, size_t bytes,
+                 absl::AnyInvocable<void(AcquireResult)> done) override;
   void Cancel(WaitId id) override;
   void ReportBroken(absl::string_view machine_id, absl::string_view why) override;
   std::optional<WakeProgress> Progress(absl::string_view model) const override;
@@ -151,13 +156,15 @@ class Controller : public Fleet {
   void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Launch(Model& model, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void BeginLife(Machine& machine, MachineState state, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginLife(Machine& machine, MachineState state, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginServing(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Stop(Machine& machine, MachineState state, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Stop(Machine& machine, MachineState state, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GrantParked(Model& model, Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RefuseAll(Model& model, AcquireError::Reason reason, absl::string_view why, absl::Duration retry_after)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RefuseAll(Model& model, AcquireError::Reason reason, absl::string_view why,
+                 absl::Duration retry_after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Any thread.
   Model* FindModel(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -168,7 +175,8 @@ class Controller : public Fleet {
   absl::Duration ExpectedWake(const Model& model) const;
   bool Stopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void SetState(Machine& machine, MachineState state, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetState(Machine& machine, MachineState state, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result)
@@ -185,7 +193,8 @@ class Controller : public Fleet {
   Store& store_;
   Provider& provider_;
   Probe& probe_;
-  const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();  // shared with whoever may still post
+  const std::shared_ptr<Inbox> inbox_ =
+      std::make_shared<Inbox>();  // shared with whoever may still post
   std::thread thread_;
 
   mutable absl::Mutex mutex_;

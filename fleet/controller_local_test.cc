@@ -1,5 +1,4 @@
 // The controller with its thread, the local provider, SQLite and real processes.
-#include <sched.h>
 #include <signal.h>
 
 #include <filesystem>
@@ -26,7 +25,8 @@ namespace {
 class ControllerLocalTest : public testing::Test {
  protected:
   ControllerLocalTest()
-      : data_dir_(testing::TempDir() + "/" + testing::UnitTest::GetInstance()->current_test_info()->name()) {
+      : data_dir_(testing::TempDir() + "/" +
+                  testing::UnitTest::GetInstance()->current_test_info()->name()) {
     std::filesystem::remove_all(data_dir_);
     std::filesystem::create_directories(data_dir_);
     weights_ = data_dir_ + "/model";
@@ -49,10 +49,15 @@ class ControllerLocalTest : public testing::Test {
     auto store = OpenSqliteStore(data_dir_ + "/fleet.sqlite");
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
-    provider_ = NewLocalProvider({.engine = "fleet/providers/local/fake_engine", .data_dir = data_dir_});
+    provider_ =
+        NewLocalProvider({.engine = "fleet/providers/local/fake_engine", .data_dir = data_dir_});
     probe_ = NewGrpcProbe();
     Controller::Options options;
     options.models = {{.name = "org/m", .weights = weights_, .model_hash = "abc"}};
+    options.on_wake = [this](absl::string_view, absl::string_view stage, absl::Duration) {
+      absl::MutexLock lock(&mutex_);
+      launched_ |= stage == "launching";
+    };
     auto fleet = Controller::Create(std::move(options), RealClock(), *store_, *provider_, *probe_);
     ASSERT_TRUE(fleet.ok()) << fleet.status();
     fleet_ = *std::move(fleet);
@@ -92,12 +97,20 @@ class ControllerLocalTest : public testing::Test {
     return std::get<Lease>(std::move(result));
   }
 
+  void AwaitLaunch() {
+    absl::MutexLock lock(&mutex_);
+    ASSERT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&launched_), absl::Seconds(20)));
+  }
+
   std::vector<Process> Engines() const {
-    return FindProcessesByArgument(absl::StrCat("--token_file=", data_dir_, "/machines/org%2fm/token"));
+    return FindProcessesByArgument(
+        absl::StrCat("--token_file=", data_dir_, "/machines/org%2fm/token"));
   }
 
   const std::string data_dir_;
   std::string weights_;
+  absl::Mutex mutex_;
+  bool launched_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Probe> probe_;
@@ -134,7 +147,7 @@ TEST_F(ControllerLocalTest, AnotherLifeAdoptsTheEngineAndStartsNoSecond) {
 TEST_F(ControllerLocalTest, AnotherLifeEndsAnEngineThatNeverServedAndStartsOneThatDoes) {
   SetEngine("hang");
   fleet_->Acquire("org/m", 1, [](AcquireResult) {});
-  while (Engines().empty()) sched_yield();
+  AwaitLaunch();
   Die();
   SetEngine("serve");
   Begin();

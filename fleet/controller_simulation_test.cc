@@ -1,6 +1,7 @@
-// The controller and the planner in simulated time against a hostile world: starts that fail, hang or are refused,
-// crashes, engines that stop answering, clients who leave, a store that cannot write, and a fleet that is killed at any
-// moment and begins again on the same store. A failing seed is printed and fails again.
+// The controller and the planner in simulated time against a hostile world: starts that fail, hang
+// or are refused, crashes, engines that stop answering, clients who leave, a store that cannot
+// write, and a fleet that is killed at any moment and begins again on the same store. A failing
+// seed is printed and fails again.
 #include <glog/logging.h>
 
 #include <algorithm>
@@ -30,7 +31,8 @@ constexpr absl::Duration kMaxWait = absl::Seconds(150);
 // The provider and the engines of the simulated world.
 class World : public Provider, public Probe {
  public:
-  World(uint64_t seed, FakeClock& clock, const MemoryStore& store) : random_(seed), clock_(clock), store_(store) {}
+  World(uint64_t seed, FakeClock& clock, const MemoryStore& store)
+      : random_(seed), clock_(clock), store_(store) {}
 
   // --- Chance and time.
 
@@ -41,7 +43,9 @@ class World : public Provider, public Probe {
   void After(absl::Duration delay, std::function<void()> what) {
     agenda_.emplace(clock_.Elapsed() + delay, std::move(what));
   }
-  absl::Duration next() const { return agenda_.empty() ? absl::InfiniteDuration() : agenda_.begin()->first; }
+  absl::Duration next() const {
+    return agenda_.empty() ? absl::InfiniteDuration() : agenda_.begin()->first;
+  }
   void RunNext() {
     auto what = agenda_.extract(agenda_.begin());
     what.mapped()();
@@ -60,7 +64,9 @@ class World : public Provider, public Probe {
   // --- Provider
 
   const Caps& caps() const override { return caps_; }
-  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override { listener_ = std::move(listener); }
+  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override {
+    listener_ = std::move(listener);
+  }
   void Launch(const MachineSpec& spec) override { Begin(spec, MachineState::kLaunching); }
   void Restore(const MachineSpec& spec) override { Begin(spec, MachineState::kRestoring); }
 
@@ -74,8 +80,12 @@ class World : public Provider, public Probe {
     });
   }
 
-  void Hibernate(absl::string_view id) override { StopIn(std::string(id), Around(absl::Seconds(3))); }
-  void Terminate(absl::string_view id) override { StopIn(std::string(id), Around(absl::Seconds(1))); }
+  void Hibernate(absl::string_view id) override {
+    StopIn(std::string(id), Around(absl::Seconds(3)));
+  }
+  void Terminate(absl::string_view id) override {
+    StopIn(std::string(id), Around(absl::Seconds(1)));
+  }
 
   // --- Probe
 
@@ -122,19 +132,22 @@ class World : public Provider, public Probe {
     ++launches_;
     EXPECT_GT(demand_(), 0) << id << " was launched though nobody waits";
     EXPECT_FALSE(machines_.contains(id)) << id << " runs already";
-    for (const auto& [other, life] : machines_) EXPECT_NE(life.volume, spec.volume) << id << " and " << other;
+    for (const auto& [other, life] : machines_)
+      EXPECT_NE(life.volume, spec.volume) << id << " and " << other;
     EXPECT_LT(machines_.size(), 1) << "more than max machines";
     bool written = false;
-    for (const auto& [serial, record] : store_.machines()) written |= record.id == id && record.state == state;
+    for (const auto& [serial, record] : store_.machines())
+      written |= record.id == id && record.state == state;
     EXPECT_TRUE(written) << id << " was launched before it was written down";
 
     Life& life = machines_[id];
     life.volume = spec.volume;
     life.number = ++lives_;
     OpenWake(id);
-    if (Chance(0.08)) return AfterInLife(id, Around(absl::Seconds(1)), [this, id](Life& l) {
-      if (!l.stopping) End(id, absl::ResourceExhaustedError("dry"));
-    });
+    if (Chance(0.08))
+      return AfterInLife(id, Around(absl::Seconds(1)), [this, id](Life& l) {
+        if (!l.stopping) End(id, absl::ResourceExhaustedError("dry"));
+      });
     AfterInLife(id, Around(absl::Seconds(4)), [this, id](Life& l) {
       if (!l.stopping) Boot(id);
     });
@@ -144,7 +157,8 @@ class World : public Provider, public Probe {
     Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = id, .handle = "h"});
     if (Chance(0.1)) return;  // hangs for ever
     const bool fails = Chance(0.2);
-    const absl::Status how = Chance(0.2) ? absl::FailedPreconditionError("bad") : absl::UnavailableError("failed");
+    const absl::Status how =
+        Chance(0.2) ? absl::FailedPreconditionError("bad") : absl::UnavailableError("failed");
     AfterInLife(id, Around(absl::Seconds(15)), [this, id, fails, how](Life& life) {
       if (life.stopping) return;
       if (fails) return End(id, how);
@@ -152,9 +166,14 @@ class World : public Provider, public Probe {
       CloseWake(id);
       Tell({.kind = MachineEvent::Kind::kReady,
             .machine_id = id,
-            .endpoint = {.machine_id = id, .address = "a", .token = "t", .model_hash = "abc", .numerics_id = "n"}});
+            .endpoint = {.machine_id = id,
+                         .address = "a",
+                         .token = "t",
+                         .model_hash = "abc",
+                         .numerics_id = "n"}});
       if (Chance(0.3)) {
-        AfterInLife(id, Around(absl::Seconds(60)), [this, id](Life&) { End(id, absl::UnavailableError("signal 9")); });
+        AfterInLife(id, Around(absl::Seconds(60)),
+                    [this, id](Life&) { End(id, absl::UnavailableError("signal 9")); });
       } else if (Chance(0.2)) {
         AfterInLife(id, Around(absl::Seconds(60)), [](Life& l) { l.sick = true; });
       }
@@ -172,8 +191,8 @@ class World : public Provider, public Probe {
     AfterInLife(id, delay, [this, id](Life&) { End(id, absl::OkStatus()); });
   }
 
-  // From a launch to ready, or to the order to stop, or to its end: what a wake bills. A retry at the same moment is
-  // another attempt of the same wake.
+  // From a launch to ready, or to the order to stop, or to its end: what a wake bills. A retry at
+  // the same moment is another attempt of the same wake.
   void OpenWake(const std::string& id) {
     if (wake_closed_ != clock_.Elapsed() || wake_served_) wake_began_ = clock_.Elapsed();
     waking_ = id;
@@ -236,7 +255,11 @@ class Simulation {
  private:
   void BeginFleet() {
     Controller::Options options;
-    options.models = {{.name = "m", .model_hash = "abc", .wake_cap = kWakeCap, .park_requests = 20, .max_wait = kMaxWait}};
+    options.models = {{.name = "m",
+                       .model_hash = "abc",
+                       .wake_cap = kWakeCap,
+                       .park_requests = 20,
+                       .max_wait = kMaxWait}};
     auto fleet = Controller::Create(std::move(options), clock_, store_, world_, world_);
     ASSERT_TRUE(fleet.ok()) << fleet.status();
     fleet_ = *std::move(fleet);
@@ -246,12 +269,14 @@ class Simulation {
     // Bursts between long silences.
     for (absl::Duration at; at < kHorizon; at += world_.Around(absl::Minutes(6))) {
       const int burst = 1 + static_cast<int>(world_.Around(absl::Seconds(4)) / absl::Seconds(1));
-      for (int i = 0; i < burst; ++i) world_.After(at + world_.Around(absl::Seconds(20)), [this] { NewClient(); });
+      for (int i = 0; i < burst; ++i)
+        world_.After(at + world_.Around(absl::Seconds(20)), [this] { NewClient(); });
     }
   }
 
   void ScheduleTrouble() {
-    for (absl::Duration at = world_.Around(absl::Minutes(40)); at < kHorizon; at += world_.Around(absl::Minutes(40))) {
+    for (absl::Duration at = world_.Around(absl::Minutes(40)); at < kHorizon;
+         at += world_.Around(absl::Minutes(40))) {
       world_.After(at, [this] {
         ++deaths_;
         ++epoch_;  // clients of the dead process are gone with it
@@ -261,9 +286,11 @@ class Simulation {
         BeginFleet();
       });
     }
-    for (absl::Duration at = world_.Around(absl::Hours(2)); at < kHorizon; at += world_.Around(absl::Hours(2))) {
+    for (absl::Duration at = world_.Around(absl::Hours(2)); at < kHorizon;
+         at += world_.Around(absl::Hours(2))) {
       world_.After(at, [this] { store_.FailWith(absl::ResourceExhaustedError("full")); });
-      world_.After(at + world_.Around(absl::Seconds(30)), [this] { store_.FailWith(absl::OkStatus()); });
+      world_.After(at + world_.Around(absl::Seconds(30)),
+                   [this] { store_.FailWith(absl::OkStatus()); });
     }
   }
 
@@ -271,13 +298,14 @@ class Simulation {
     const int client = ++clients_;
     const absl::Duration came = clock_.Elapsed();
     waiting_.insert(client);
-    const Fleet::WaitId id = fleet_->Acquire("m", 1, [this, client, came, epoch = epoch_](AcquireResult result) {
-      EXPECT_EQ(epoch, epoch_);
-      EXPECT_EQ(waiting_.erase(client), 1) << "answered twice, or after it was cancelled";
-      EXPECT_LE(clock_.Elapsed() - came, std::min(kWakeCap, kMaxWait));
-      if (auto* lease = std::get_if<Lease>(&result)) return Serve(client, std::move(*lease));
-      ++refused_;
-    });
+    const Fleet::WaitId id =
+        fleet_->Acquire("m", 1, [this, client, came, epoch = epoch_](AcquireResult result) {
+          EXPECT_EQ(epoch, epoch_);
+          EXPECT_EQ(waiting_.erase(client), 1) << "answered twice, or after it was cancelled";
+          EXPECT_LE(clock_.Elapsed() - came, std::min(kWakeCap, kMaxWait));
+          if (auto* lease = std::get_if<Lease>(&result)) return Serve(client, std::move(*lease));
+          ++refused_;
+        });
     if (waiting_.contains(client) && world_.Chance(0.2)) {
       world_.After(world_.Around(absl::Seconds(20)), [this, client, id, epoch = epoch_] {
         if (epoch != epoch_) return;

@@ -20,8 +20,10 @@ using Reason = AcquireError::Reason;
 class ControllerTest : public testing::Test {
  protected:
   ControllerTest() {
-    options_.models = {{.name = "m", .weights = "/w", .model_hash = "abc", .idle_timeout = absl::Seconds(90)}};
-    options_.on_wake = [this](absl::string_view model, absl::string_view stage, absl::Duration took) {
+    options_.models = {
+        {.name = "m", .weights = "/w", .model_hash = "abc", .idle_timeout = absl::Seconds(90)}};
+    options_.on_wake = [this](absl::string_view model, absl::string_view stage,
+                              absl::Duration took) {
       wakes_.push_back(absl::StrCat(model, " ", stage, " ", absl::FormatDuration(took)));
     };
     Begin();
@@ -72,7 +74,8 @@ class ControllerTest : public testing::Test {
 
   std::string States() const {
     std::string text;
-    for (const MachineView& machine : fleet_->Machines()) absl::StrAppend(&text, machine.id, " ", machine.state, ";");
+    for (const MachineView& machine : fleet_->Machines())
+      absl::StrAppend(&text, machine.id, " ", machine.state, ";");
     return text;
   }
 
@@ -146,8 +149,8 @@ TEST_F(ControllerTest, SecondsAreCountedByUse) {
   Advance(absl::Seconds(1000));
   std::string text;
   for (const auto& used : fleet_->UsedTimes()) {
-    absl::StrAppend(&text, used.model, " ", used.market, " ", UseName(used.use), " ", absl::FormatDuration(used.time),
-                    " $", used.dollars, ";");
+    absl::StrAppend(&text, used.model, " ", used.market, " ", UseName(used.use), " ",
+                    absl::FormatDuration(used.time), " $", used.dollars, ";");
   }
   EXPECT_EQ(text, "m spot busy 10s $10;m spot idle 1m32s $92;m spot waking 3s $3;");
 }
@@ -179,7 +182,8 @@ TEST_F(ControllerTest, ACancelledRequestIsNeverAnsweredEvenWhenItsAnswerIsDecide
   // The first answer cancels the second request, whose lease is already granted.
   auto second = std::make_unique<Client>();
   fleet_->Acquire("m", 1, [&](AcquireResult) { fleet_->Cancel(second->id); });
-  second->id = fleet_->Acquire("m", 1, [client = second.get()](AcquireResult) { ++client->answers; });
+  second->id =
+      fleet_->Acquire("m", 1, [client = second.get()](AcquireResult) { ++client->answers; });
   fleet_->Run();
   Ready("m-1");
   EXPECT_EQ(second->answers, 0);

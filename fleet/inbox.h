@@ -1,4 +1,5 @@
-// What the controller's thread has still to do. Shared, so that whoever posts may outlive the controller.
+// What the controller's thread has still to do. Shared, so that whoever posts may outlive the
+// controller.
 #ifndef FLEET_INBOX_H_
 #define FLEET_INBOX_H_
 

@@ -9,7 +9,8 @@ namespace {
 std::string Text(const Ledger& ledger, int now_s) {
   std::string text;
   for (const Ledger::Line& line : ledger.Totals(absl::Seconds(now_s))) {
-    absl::StrAppend(&text, line.model, " ", UseName(line.use), " ", absl::ToInt64Seconds(line.time), "\n");
+    absl::StrAppend(&text, line.model, " ", UseName(line.use), " ", absl::ToInt64Seconds(line.time),
+                    "\n");
   }
   return text;
 }

@@ -5,8 +5,9 @@
 namespace spotinference::fleet {
 namespace {
 
-constexpr absl::string_view kNames[] = {"launching",   "restoring",  "booting",     "serving", "draining",
-                                        "hibernating", "hibernated", "terminating", "lost"};
+constexpr absl::string_view kNames[] = {"launching",  "restoring",   "booting",
+                                        "serving",    "draining",    "hibernating",
+                                        "hibernated", "terminating", "lost"};
 
 }  // namespace
 
@@ -17,6 +18,11 @@ std::optional<MachineState> ParseMachineState(absl::string_view name) {
     if (kNames[i] == name) return static_cast<MachineState>(i);
   }
   return std::nullopt;
+}
+
+bool IsWaking(MachineState state) {
+  return state == MachineState::kLaunching || state == MachineState::kRestoring ||
+         state == MachineState::kBooting;
 }
 
 }  // namespace spotinference::fleet

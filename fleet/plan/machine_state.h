@@ -1,5 +1,6 @@
-// The life of a machine: Absent → Launching → Booting → Serving → Draining → Hibernating → Hibernated → Restoring →
-// Booting …, → Terminating → Absent, and from anywhere Lost. A machine that is Absent has no record and no state here.
+// The life of a machine: Absent → Launching → Booting → Serving → Draining → Hibernating →
+// Hibernated → Restoring → Booting …, → Terminating → Absent, and from anywhere Lost. A machine that
+// is Absent has no record and no state here.
 #ifndef FLEET_PLAN_MACHINE_STATE_H_
 #define FLEET_PLAN_MACHINE_STATE_H_
 
@@ -10,9 +11,9 @@
 namespace spotinference::fleet {
 
 enum class MachineState {
-  kLaunching,    // asked for; the provider has not said that it exists
-  kRestoring,    // the same, of a hibernated machine
-  kBooting,      // exists, does not serve yet
+  kLaunching,  // asked for; the provider has not said that it exists
+  kRestoring,  // the same, of a hibernated machine
+  kBooting,    // exists, does not serve yet
   kServing,
   kDraining,     // takes nothing new, its leases run on
   kHibernating,  // being stopped; its volume stays
@@ -24,6 +25,9 @@ enum class MachineState {
 // Lower case, as in the store and in /admin/v1/machines.
 absl::string_view MachineStateName(MachineState state);
 std::optional<MachineState> ParseMachineState(absl::string_view name);
+
+// Launching, restoring or booting.
+bool IsWaking(MachineState state);
 
 }  // namespace spotinference::fleet
 

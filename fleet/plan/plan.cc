@@ -8,22 +8,19 @@
 namespace spotinference::fleet {
 namespace {
 
-// A failed start counts two strikes and a crash one, so that a model that can serve gets more chances.
+// A failed start counts two strikes and a crash one, so that a model that can serve gets more
+// chances.
 constexpr int kStrikesToBackOff = 4;
 constexpr absl::Duration kFirstBackOff = absl::Seconds(5);
 constexpr absl::Duration kLongestBackOff = absl::Minutes(10);
 constexpr absl::Duration kCapacityRetry = absl::Seconds(5);
 constexpr absl::Duration kSound = absl::Seconds(10);
 
-bool IsComing(MachineState state) {
-  return state == MachineState::kLaunching || state == MachineState::kRestoring || state == MachineState::kBooting;
-}
-
 // One planning pass over one model.
 class Pass {
  public:
-  Pass(const Desired& desired, const Demand& demand, const std::vector<Observation>& machines, const Wake& wake,
-       absl::Duration now)
+  Pass(const Desired& desired, const Demand& demand, const std::vector<Observation>& machines,
+       const Wake& wake, absl::Duration now)
       : desired_(desired), demand_(demand), machines_(machines), now_(now) {
     plan_.wake = wake;
     bool in_use = demand.waiting > 0;
@@ -32,7 +29,7 @@ class Pass {
         ++serving_;
         in_use |= machine.leases > 0;
       }
-      coming_ += IsComing(machine.state);
+      coming_ += IsWaking(machine.state);
       occupied_ += machine.state != MachineState::kHibernated;
     }
     want_ = std::min(desired.max_machines, std::max(desired.min_machines, in_use ? 1 : 0));
@@ -51,7 +48,8 @@ class Pass {
   }
 
   void Refuse(Refusal refusal, std::string why) {
-    if (demand_.waiting > 0) plan_.actions.push_back({Action::Kind::kRefuse, "", std::move(why), refusal});
+    if (demand_.waiting > 0)
+      plan_.actions.push_back({Action::Kind::kRefuse, "", std::move(why), refusal});
   }
 
   // True when `at` has come; else it is one of the times to ask again.
@@ -66,7 +64,8 @@ class Pass {
       if (machine.state == MachineState::kLost) Do(Action::Kind::kTerminate, machine, "lost");
       if (machine.state == MachineState::kDraining &&
           (machine.leases == 0 || Due(machine.since + desired_.drain_limit))) {
-        Do(Action::Kind::kStop, machine, machine.leases == 0 ? "drained" : "its drain took too long");
+        Do(Action::Kind::kStop, machine,
+           machine.leases == 0 ? "drained" : "its drain took too long");
       }
     }
   }
@@ -76,8 +75,10 @@ class Pass {
       if (machine.state != MachineState::kServing || serving_ <= want_) continue;
       if (serving_ > desired_.max_machines) {
         Do(Action::Kind::kDrain, machine, "no longer wanted");
-      } else if (machine.leases == 0 && Due(std::max(machine.since, machine.idle_since) + desired_.idle_timeout)) {
-        Do(Action::Kind::kDrain, machine, absl::StrCat("idle for ", absl::FormatDuration(desired_.idle_timeout)));
+      } else if (machine.leases == 0 &&
+                 Due(std::max(machine.since, machine.idle_since) + desired_.idle_timeout)) {
+        Do(Action::Kind::kDrain, machine,
+           absl::StrCat("idle for ", absl::FormatDuration(desired_.idle_timeout)));
       } else {
         continue;
       }
@@ -87,7 +88,7 @@ class Pass {
 
   void StopComing(const std::string& why) {
     for (const Observation& machine : machines_) {
-      if (IsComing(machine.state)) Do(Action::Kind::kStop, machine, why);
+      if (IsWaking(machine.state)) Do(Action::Kind::kStop, machine, why);
     }
     plan_.wake.began.reset();
   }
@@ -107,7 +108,8 @@ class Pass {
     }
     if (!wake.began.has_value()) wake.began = now_;
     if (Due(*wake.began + desired_.wake_cap)) {
-      std::string capped = absl::StrCat("the wake passed its cap of ", absl::FormatDuration(desired_.wake_cap));
+      std::string capped =
+          absl::StrCat("the wake passed its cap of ", absl::FormatDuration(desired_.wake_cap));
       StopComing(capped);
       Refuse(Refusal::kWakeTimeout, wake.cause.empty() || wake.cause == capped
                                         ? capped
@@ -177,8 +179,8 @@ void RecordCrash(absl::Duration served, std::string cause, absl::Duration now, W
   if (served < kSound) RecordFailure(Failure::kCrash, std::move(cause), now, wake);
 }
 
-Plan PlanModel(const Desired& desired, const Demand& demand, const std::vector<Observation>& machines, const Wake& wake,
-               absl::Duration now) {
+Plan PlanModel(const Desired& desired, const Demand& demand,
+               const std::vector<Observation>& machines, const Wake& wake, absl::Duration now) {
   return Pass(desired, demand, machines, wake, now).Run();
 }
 

@@ -1,8 +1,9 @@
-// The planner: what to do about one model, as a pure function of what is desired, what is observed and the time.
+// The planner: what to do about one model, as a pure function of what is desired, what is observed
+// and the time.
 //
-// The caller applies the actions, plans again until none is left, and then asks again after the next event or at
-// Plan::next, whichever comes first. Nothing here waits, reads a clock or remembers: what must be remembered between two
-// plans is in Wake, which goes in and comes out.
+// The caller applies the actions, plans again until none is left, and then asks again after the
+// next event or at Plan::next, whichever comes first. Nothing here waits, reads a clock or
+// remembers: what must be remembered between two plans is in Wake, which goes in and comes out.
 //
 // All times are Clock::Elapsed().
 #ifndef FLEET_PLAN_PLAN_H_
@@ -22,8 +23,9 @@ struct Desired {
   int max_machines = 1;  // 0: none may run; the planner drains and stops what does
   absl::Duration wake_cap = absl::Minutes(10);
   absl::Duration idle_timeout = absl::Minutes(1);
-  absl::Duration linger = absl::Minutes(2);        // of a wake that nobody waits for any more
-  absl::Duration drain_limit = absl::Seconds(30);  // then a draining machine is stopped under its leases
+  absl::Duration linger = absl::Minutes(2);  // of a wake that nobody waits for any more
+  absl::Duration drain_limit =
+      absl::Seconds(30);  // then a draining machine is stopped under its leases
 };
 
 struct Demand {
@@ -54,20 +56,23 @@ struct Wake {
 enum class Failure {
   kCrash,       // a machine died soon after it began to serve
   kStart,       // a start failed and may succeed when tried again
-  kPermanent,   // a start failed and will fail again: wrong usage, wrong hash, unknown type, too little memory
+  kPermanent,   // a start failed and will fail again: wrong usage, wrong hash, unknown type, too
+                // little memory
   kCapped,      // a wake reached its cap
   kNoCapacity,  // the provider has no machine
 };
 
-// A start that fails is tried again at once; the second failure in a row, the second capped wake in a row, the fourth
-// quick crash in a row or one permanent failure begins a back-off of 5 s, which doubles with each further failure up to
-// 10 min. No capacity blocks for 5 s and is no fault of the model.
+// A start that fails is tried again at once; the second failure in a row, the second capped wake in
+// a row, the fourth quick crash in a row or one permanent failure begins a back-off of 5 s, which
+// doubles with each further failure up to 10 min. No capacity blocks for 5 s and is no fault of the
+// model.
 void RecordFailure(Failure failure, std::string cause, absl::Duration now, Wake& wake);
 
 // A machine that served for `served` was stopped as asked. From 10 s on the model counts as sound.
 void RecordServed(absl::Duration served, Wake& wake);
 
-// The same of a machine that died: a crash within the 10 s is a failure, a later one is replaced with no word.
+// The same of a machine that died: a crash within the 10 s is a failure, a later one is replaced
+// with no word.
 void RecordCrash(absl::Duration served, std::string cause, absl::Duration now, Wake& wake);
 
 struct Action {
@@ -91,15 +96,15 @@ struct Plan {
   absl::Duration next = absl::InfiniteDuration();
 };
 
-// Machines are those of the one model. Keeps at most max_machines that are not hibernated, lost ones included, since
-// they may still bill.
-Plan PlanModel(const Desired& desired, const Demand& demand, const std::vector<Observation>& machines, const Wake& wake,
-               absl::Duration now);
+// Machines are those of the one model. Keeps at most max_machines that are not hibernated, lost
+// ones included, since they may still bill.
+Plan PlanModel(const Desired& desired, const Demand& demand,
+               const std::vector<Observation>& machines, const Wake& wake, absl::Duration now);
 
-// `idle_timeout: auto`, the break-even rule: a machine is kept idle as long as that costs less than a wake would. A wake
-// of w seconds bills w seconds and makes a client wait as long; a client's second is taken to be worth 19 of the
-// machine's. So idling breaks even at 20 w whatever the price is (none included). Held within [1 min, 15 min], since one
-// measured wake says little.
+// `idle_timeout: auto`, the break-even rule: a machine is kept idle as long as that costs less than
+// a wake would. A wake of w seconds bills w seconds and makes a client wait as long; a client's
+// second is taken to be worth 19 of the machine's. So idling breaks even at 20 w whatever the price
+// is (none included). Held within [1 min, 15 min], since one measured wake says little.
 absl::Duration BreakEvenIdleTimeout(absl::Duration measured_wake);
 
 }  // namespace spotinference::fleet

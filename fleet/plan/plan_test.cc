@@ -17,7 +17,8 @@ std::string Text(const Plan& plan) {
     constexpr const char* kKinds[] = {"launch", "restore", "drain", "stop", "terminate", "refuse"};
     constexpr const char* kRefusals[] = {"wake_timeout", "no_capacity", "back_off"};
     absl::StrAppend(&text, text.empty() ? "" : ", ", kKinds[static_cast<int>(action.kind)]);
-    if (action.kind == Action::Kind::kRefuse) absl::StrAppend(&text, " ", kRefusals[static_cast<int>(action.refusal)]);
+    if (action.kind == Action::Kind::kRefuse)
+      absl::StrAppend(&text, " ", kRefusals[static_cast<int>(action.refusal)]);
     if (!action.machine_id.empty()) absl::StrAppend(&text, " ", action.machine_id);
   }
   return text;
@@ -26,7 +27,8 @@ std::string Text(const Plan& plan) {
 // One machine, `ago_s` seconds in its state; its last lease ended as long ago.
 Observation Machine(State state, int ago_s, int leases = 0, std::string id = "a") {
   const absl::Duration since = kNow - absl::Seconds(ago_s);
-  return {.id = std::move(id), .state = state, .since = since, .leases = leases, .idle_since = since};
+  return {
+      .id = std::move(id), .state = state, .since = since, .leases = leases, .idle_since = since};
 }
 
 Wake Began(int ago_s) { return {.began = kNow - absl::Seconds(ago_s)}; }
@@ -46,13 +48,31 @@ TEST(PlanModel, Table) {
   const Row rows[] = {
       {"nothing wanted, nothing done", 0, 500, {}, {}, "", -1},
       {"the first request wakes", 1, 0, {}, {}, "launch", 600},
-      {"a hibernated machine is restored", 1, 0, {Machine(State::kHibernated, 9)}, {}, "restore a", 600},
+      {"a hibernated machine is restored",
+       1,
+       0,
+       {Machine(State::kHibernated, 9)},
+       {},
+       "restore a",
+       600},
       {"a hibernated machine stays", 0, 500, {Machine(State::kHibernated, 9)}, {}, "", -1},
       {"a second request changes nothing", 2, 0, {Machine(State::kBooting, 3)}, Began(5), "", 595},
-      {"one that is still being stopped is waited for", 1, 0, {Machine(State::kHibernating, 3)}, {}, "", 600},
+      {"one that is still being stopped is waited for",
+       1,
+       0,
+       {Machine(State::kHibernating, 3)},
+       {},
+       "",
+       600},
       {"a lost one may still bill", 1, 0, {Machine(State::kLost, 3)}, {}, "terminate a", 600},
       {"and is waited for", 1, 0, {Machine(State::kTerminating, 3)}, Began(5), "", 595},
-      {"capped, with waiters", 1, 0, {Machine(State::kBooting, 3)}, Began(600), "stop a, refuse wake_timeout", -1},
+      {"capped, with waiters",
+       1,
+       0,
+       {Machine(State::kBooting, 3)},
+       Began(600),
+       "stop a, refuse wake_timeout",
+       -1},
       {"capped, without", 0, 1, {Machine(State::kLaunching, 3)}, Began(601), "stop a", -1},
       {"capped between two attempts", 1, 0, {}, Began(600), "refuse wake_timeout", -1},
       {"left alone, lingers", 0, 119, {Machine(State::kBooting, 200)}, Began(200), "", 1},
@@ -74,7 +94,13 @@ TEST(PlanModel, Table) {
        {.strikes = 4, .blocked_until = kNow + absl::Seconds(7), .cause = "broken"},
        "refuse back_off",
        7},
-      {"backs off, nobody asks", 0, 9, {}, {.strikes = 4, .blocked_until = kNow + absl::Seconds(7)}, "", -1},
+      {"backs off, nobody asks",
+       0,
+       9,
+       {},
+       {.strikes = 4, .blocked_until = kNow + absl::Seconds(7)},
+       "",
+       -1},
       {"has no capacity",
        1,
        0,
@@ -85,10 +111,12 @@ TEST(PlanModel, Table) {
       {"backed off long enough", 1, 0, {}, {.strikes = 4, .blocked_until = kNow}, "launch", 600},
   };
   for (const Row& row : rows) {
-    const Demand demand = {.waiting = row.waiting, .idle_since = kNow - absl::Seconds(row.idle_ago_s)};
+    const Demand demand = {.waiting = row.waiting,
+                           .idle_since = kNow - absl::Seconds(row.idle_ago_s)};
     const Plan plan = PlanModel(Desired(), demand, row.machines, row.wake, kNow);
     EXPECT_EQ(Text(plan), row.actions) << row.name;
-    EXPECT_EQ(plan.next == absl::InfiniteDuration() ? -1 : absl::ToInt64Seconds(plan.next - kNow), row.next_s)
+    EXPECT_EQ(plan.next == absl::InfiniteDuration() ? -1 : absl::ToInt64Seconds(plan.next - kNow),
+              row.next_s)
         << row.name;
   }
 }
@@ -101,7 +129,8 @@ TEST(PlanModel, AWakeIsOverWhenTheModelServes) {
 TEST(PlanModel, ZeroMachinesWantedEndsAllThatRuns) {
   const Desired none = {.max_machines = 0};
   EXPECT_EQ(Text(PlanModel(none, {}, {Machine(State::kServing, 1, 3)}, {}, kNow)), "drain a");
-  EXPECT_EQ(Text(PlanModel(none, {.waiting = 1}, {Machine(State::kBooting, 1)}, Began(1), kNow)), "stop a");
+  EXPECT_EQ(Text(PlanModel(none, {.waiting = 1}, {Machine(State::kBooting, 1)}, Began(1), kNow)),
+            "stop a");
   EXPECT_EQ(Text(PlanModel(none, {.waiting = 1}, {Machine(State::kHibernated, 1)}, {}, kNow)), "");
 }
 
@@ -151,7 +180,8 @@ TEST(RecordFailure, TwoCappedWakesInARowBackOff) {
   for (int i = 0; i < 2; ++i) {
     EXPECT_LE(wake.blocked_until, kNow);
     wake.began = kNow - absl::Minutes(10);
-    const Plan plan = PlanModel(Desired(), {.waiting = 1}, {Machine(State::kBooting, 600)}, wake, kNow);
+    const Plan plan =
+        PlanModel(Desired(), {.waiting = 1}, {Machine(State::kBooting, 600)}, wake, kNow);
     EXPECT_EQ(plan.actions[1].why, "the wake passed its cap of 10m");
     wake = plan.wake;
   }

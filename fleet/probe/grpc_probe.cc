@@ -49,8 +49,8 @@ class Question {
     if (health_ != nullptr) return Finish(ReadHealth());
     if (!status_.ok()) return Finish(FromGrpc(status_));
     if (identity_.api_version() != kApiVersion) {
-      return Finish(absl::FailedPreconditionError(
-          absl::StrCat("the engine speaks API version ", identity_.api_version(), ", not ", kApiVersion)));
+      return Finish(absl::FailedPreconditionError(absl::StrCat(
+          "the engine speaks API version ", identity_.api_version(), ", not ", kApiVersion)));
     }
     health_ = stub_->AsyncHealth(&health_context_, {}, &queue_);
     health_->Finish(&health_reply_, &status_, this);
@@ -60,7 +60,8 @@ class Question {
  private:
   absl::StatusOr<EngineIdentity> ReadHealth() const {
     if (!status_.ok()) return FromGrpc(status_);
-    if (health_reply_.state() != HealthReply::STATE_SERVING) return absl::UnavailableError("the engine drains");
+    if (health_reply_.state() != HealthReply::STATE_SERVING)
+      return absl::UnavailableError("the engine drains");
     return EngineIdentity{identity_.model_hash(), identity_.numerics_id()};
   }
 
@@ -81,7 +82,8 @@ class Question {
   grpc::Status status_;
 };
 
-// A queue and thread of its own, not gRPC's callbacks: in this version the last channel must not end inside of one.
+// A queue and thread of its own, not gRPC's callbacks: in this version the last channel must not
+// end inside of one.
 class GrpcProbe : public Probe {
  public:
   ~GrpcProbe() override {

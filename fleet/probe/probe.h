@@ -21,8 +21,9 @@ class Probe {
  public:
   virtual ~Probe() = default;
 
-  // Returns at once; `done` runs once, on any thread, at `deadline` at the latest. Good: an engine of this API version
-  // answers at the endpoint, takes its token, and serves. UNAVAILABLE: it drains or does not answer.
+  // Returns at once; `done` runs once, on any thread, at `deadline` at the latest. Good: an engine
+  // of this API version answers at the endpoint, takes its token, and serves. UNAVAILABLE: it
+  // drains or does not answer.
   virtual void Ask(const Endpoint& endpoint, absl::Duration deadline,
                    absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) = 0;
 };

@@ -1,4 +1,5 @@
-// A provider and a probe that do nothing by themselves: a test reads what they were asked and says what happens.
+// A provider and a probe that do nothing by themselves: a test reads what they were asked and says
+// what happens.
 #ifndef FLEET_PROVIDERS_FAKE_PROVIDER_H_
 #define FLEET_PROVIDERS_FAKE_PROVIDER_H_
 
@@ -25,12 +26,18 @@ class FakeProvider : public Provider {
     if (listener_) listener_(std::move(event));
   }
   void TellStarted(const std::string& id) {
-    Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = id, .handle = absl::StrCat("handle of ", id)});
+    Tell({.kind = MachineEvent::Kind::kStarted,
+          .machine_id = id,
+          .handle = absl::StrCat("handle of ", id)});
   }
   void TellReady(const std::string& id) {
     Tell({.kind = MachineEvent::Kind::kReady,
           .machine_id = id,
-          .endpoint = {.machine_id = id, .address = id + ":1", .token = "t", .model_hash = "abc", .numerics_id = "n"}});
+          .endpoint = {.machine_id = id,
+                       .address = id + ":1",
+                       .token = "t",
+                       .model_hash = "abc",
+                       .numerics_id = "n"}});
   }
   void TellAdopted(const std::string& id, const std::string& address) {
     Tell({.kind = MachineEvent::Kind::kAdopted,
@@ -43,12 +50,20 @@ class FakeProvider : public Provider {
   }
 
   const Caps& caps() const override { return caps_; }
-  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override { listener_ = std::move(listener); }
+  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override {
+    listener_ = std::move(listener);
+  }
   void Launch(const MachineSpec& spec) override { Ask("launch", spec); }
   void Restore(const MachineSpec& spec) override { Ask("restore", spec); }
-  void Adopt(const MachineSpec& spec, absl::string_view, absl::string_view) override { Ask("adopt", spec); }
-  void Hibernate(absl::string_view id) override { asked_.push_back(absl::StrCat("hibernate ", id)); }
-  void Terminate(absl::string_view id) override { asked_.push_back(absl::StrCat("terminate ", id)); }
+  void Adopt(const MachineSpec& spec, absl::string_view, absl::string_view) override {
+    Ask("adopt", spec);
+  }
+  void Hibernate(absl::string_view id) override {
+    asked_.push_back(absl::StrCat("hibernate ", id));
+  }
+  void Terminate(absl::string_view id) override {
+    asked_.push_back(absl::StrCat("terminate ", id));
+  }
 
  private:
   void Ask(absl::string_view what, const MachineSpec& spec) {
@@ -56,7 +71,8 @@ class FakeProvider : public Provider {
     asked_.push_back(absl::StrCat(what, " ", spec.id));
   }
 
-  const Caps caps_ = {.name = "fake", .market = "spot", .zone = "z", .price_per_hour = 3600, .hibernates = true};
+  const Caps caps_ = {
+      .name = "fake", .market = "spot", .zone = "z", .price_per_hour = 3600, .hibernates = true};
   absl::AnyInvocable<void(MachineEvent)> listener_;
   std::vector<std::string> asked_;
   MachineSpec last_spec_;
@@ -71,7 +87,8 @@ class FakeProbe : public Probe {
     for (auto& done : open) done(answer);
   }
 
-  void Ask(const Endpoint&, absl::Duration, absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
+  void Ask(const Endpoint&, absl::Duration,
+           absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
     open_.push_back(std::move(done));
   }
 

@@ -1,8 +1,9 @@
 // What the fleet asks of whoever has machines: a cloud, or this computer.
 //
-// Calls return at once; what becomes of them arrives as events. A machine is known by a name that the caller made up and
-// wrote down before the first call, and that no other machine ever had: a repeated call with the same name makes no
-// second machine. A lost name can therefore always be asked about again, with Adopt.
+// Calls return at once; what becomes of them arrives as events. A machine is known by a name that
+// the caller made up and wrote down before the first call, and that no other machine ever had: a
+// repeated call with the same name makes no second machine. A lost name can therefore always be
+// asked about again, with Adopt.
 #ifndef FLEET_PROVIDERS_PROVIDER_H_
 #define FLEET_PROVIDERS_PROVIDER_H_
 
@@ -17,9 +18,9 @@
 namespace spotinference::fleet {
 
 struct MachineSpec {
-  std::string id;      // the unique name
-  std::string volume;  // outlives the machine; one machine at a time has it
-  std::string weights;  // path of the model's file
+  std::string id;          // the unique name
+  std::string volume;      // outlives the machine; one machine at a time has it
+  std::string weights;     // path of the model's file
   std::string model_hash;  // SHA-256 of the file, hex; "": any
   std::string backend;
   uint32_t context_tokens = 0;  // 0: the model's own
@@ -29,21 +30,24 @@ struct MachineEvent {
   enum class Kind {
     kStarted,  // exists and boots; `handle`
     kReady,    // serves; `endpoint`
-    kAdopted,  // still runs, nobody asked it whether it serves; `handle`, `endpoint` (address as it was passed)
+    kAdopted,  // still runs, nobody asked it whether it serves; `handle`, `endpoint` (address as it
+               // was passed)
     kGone,     // does not exist any more, or never came to be; `status`
   };
   Kind kind = Kind::kGone;
   std::string machine_id;
   std::string handle;  // the provider's own words for the machine, to keep and to give to Adopt
   Endpoint endpoint;
-  // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would fail again. Any other
-  // code: died, may succeed when tried again. The message is for people and names the cause.
+  // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would
+  // fail again. Any other code: died, may succeed when tried again. The message is for people and
+  // names the cause.
   absl::Status status;
 };
 
-// Thread-safe. Each Launch, Restore and Adopt is followed by that machine's events in order, ending with kGone, after
-// which the name is silent until it is restored. Nothing is ever given up half way: after Hibernate and Terminate kGone
-// comes for certain, when the machine is gone and bills no more.
+// Thread-safe. Each Launch, Restore and Adopt is followed by that machine's events in order, ending
+// with kGone, after which the name is silent until it is restored. Nothing is ever given up half
+// way: after Hibernate and Terminate kGone comes for certain, when the machine is gone and bills no
+// more.
 class Provider {
  public:
   struct Caps {
@@ -51,23 +55,27 @@ class Provider {
     std::string market;  // "on_demand" or "spot"
     std::string zone;
     double price_per_hour = 0;
-    bool hibernates = false;  // Restore works; else a stopped machine is absent
+    bool hibernates = false;    // Restore works; else a stopped machine is absent
+    bool outlives_host = true;  // machines survive a crash of the fleet's computer, so their start
+                                // must be durable first
   };
 
   virtual ~Provider() = default;
 
   virtual const Caps& caps() const = 0;
 
-  // Where events go: `listener` runs on a thread of the provider's, one event at a time, and must not block. Set before
-  // the first call; nullptr ends the delivery, and on return none is under way.
+  // Where events go: `listener` runs on a thread of the provider's, one event at a time, and must
+  // not block. Set before the first call; nullptr ends the delivery, and on return none is under
+  // way.
   virtual void Listen(absl::AnyInvocable<void(MachineEvent)> listener) = 0;
 
   virtual void Launch(const MachineSpec& spec) = 0;
   virtual void Restore(const MachineSpec& spec) = 0;
 
-  // Finds what a former life of the caller started. `handle` and `address` are what was written down of it, "" where it
-  // had come to neither. Answers kAdopted or kGone.
-  virtual void Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) = 0;
+  // Finds what a former life of the caller started. `handle` and `address` are what was written
+  // down of it, "" where it had come to neither. Answers kAdopted or kGone.
+  virtual void Adopt(const MachineSpec& spec, absl::string_view handle,
+                     absl::string_view address) = 0;
 
   // Stops the machine in good order; the volume stays.
   virtual void Hibernate(absl::string_view machine_id) = 0;

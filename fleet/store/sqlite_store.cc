@@ -57,7 +57,8 @@ class Statement {
         sqlite3_bind_int64(statement_, column, *number);
       } else {
         const auto text = std::get<absl::string_view>(value);
-        sqlite3_bind_text(statement_, column, text.empty() ? "" : text.data(), text.size(), SQLITE_TRANSIENT);
+        sqlite3_bind_text(statement_, column, text.empty() ? "" : text.data(), text.size(),
+                          SQLITE_TRANSIENT);
       }
     }
   }
@@ -96,12 +97,13 @@ class SqliteStore : public Store {
     ASSIGN_OR_RETURN(const int64_t tables, ReadNumber("SELECT count(*) FROM sqlite_schema"));
     const bool fresh = tables == 0 && application == 0 && version == 0;
     if (!fresh && application != kApplicationId) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(path_, " is another program's SQLite file; move it away or choose another data_dir"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          path_, " is another program's SQLite file; move it away or choose another data_dir"));
     }
     if (!fresh && version != kSchemaVersion) {
-      return absl::FailedPreconditionError(absl::StrCat(path_, " has schema version ", version, "; this build reads version ",
-                                                        kSchemaVersion, ": use the build that wrote it"));
+      return absl::FailedPreconditionError(
+          absl::StrCat(path_, " has schema version ", version, "; this build reads version ",
+                       kSchemaVersion, ": use the build that wrote it"));
     }
     ASSIGN_OR_RETURN(const std::string check, ReadText("PRAGMA quick_check(1)"));
     if (check != "ok") return Damaged(check);
@@ -127,16 +129,19 @@ class SqliteStore : public Store {
                               .reason = machines.Text(9),
                               .since = absl::FromUnixMicros(machines.Number(10))};
       const std::optional<MachineState> state = ParseMachineState(machines.Text(5));
-      if (!state.has_value()) return Damaged(absl::StrCat("machine ", record.id, " has state '", machines.Text(5), "'"));
+      if (!state.has_value())
+        return Damaged(absl::StrCat("machine ", record.id, " has state '", machines.Text(5), "'"));
       record.state = *state;
       contents.machines.push_back(std::move(record));
     }
     if (code != SQLITE_DONE) return Error(code);
     ASSIGN_OR_RETURN(Statement wakes, Compile("SELECT model, measured_us FROM wakes"));
-    while ((code = wakes.Step()) == SQLITE_ROW) contents.wakes[wakes.Text(0)] = absl::Microseconds(wakes.Number(1));
+    while ((code = wakes.Step()) == SQLITE_ROW)
+      contents.wakes[wakes.Text(0)] = absl::Microseconds(wakes.Number(1));
     if (code != SQLITE_DONE) return Error(code);
-    ASSIGN_OR_RETURN(const int64_t last,
-                     ReadNumber("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'machines'"));
+    ASSIGN_OR_RETURN(
+        const int64_t last,
+        ReadNumber("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'machines'"));
     contents.next_serial = last + 1;
     return contents;
   }
@@ -144,8 +149,8 @@ class SqliteStore : public Store {
   absl::Status Put(const MachineRecord& machine, Sync sync) override {
     return Write(kPut, sync,
                  {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
-                  MachineStateName(machine.state), machine.handle, machine.address, machine.numerics_id, machine.reason,
-                  absl::ToUnixMicros(machine.since)});
+                  MachineStateName(machine.state), machine.handle, machine.address,
+                  machine.numerics_id, machine.reason, absl::ToUnixMicros(machine.since)});
   }
 
   absl::Status Remove(int64_t serial) override { return Write(kRemove, Sync::kOrdered, {serial}); }
@@ -158,12 +163,14 @@ class SqliteStore : public Store {
   enum Id { kPut, kRemove, kPutWake };
 
   absl::Status Prepare() {
-    for (const char* sql : {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
-                            "state = excluded.state, handle = excluded.handle, address = excluded.address, "
-                            "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = excluded.since_us",
-                            "DELETE FROM machines WHERE serial = ?",
-                            "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
-                            "measured_us = excluded.measured_us"}) {
+    for (const char* sql :
+         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
+          "state = excluded.state, handle = excluded.handle, address = excluded.address, "
+          "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = "
+          "excluded.since_us",
+          "DELETE FROM machines WHERE serial = ?",
+          "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
+          "measured_us = excluded.measured_us"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }
@@ -173,7 +180,8 @@ class SqliteStore : public Store {
   // In WAL mode NORMAL appends without a sync, FULL syncs all that was appended.
   absl::Status Write(Id id, Sync sync, std::initializer_list<Value> values) {
     if (sync != sync_) {
-      RETURN_IF_ERROR(Execute(sync == Sync::kDurable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+      RETURN_IF_ERROR(Execute(sync == Sync::kDurable ? "PRAGMA synchronous = FULL"
+                                                     : "PRAGMA synchronous = NORMAL"));
       sync_ = sync;
     }
     statements_[id].Bind(values);
@@ -185,7 +193,8 @@ class SqliteStore : public Store {
     const int code = sqlite3_exec(database_, sql, nullptr, nullptr, nullptr);
     if (code == SQLITE_OK) return absl::OkStatus();
     const absl::Status error = Error(code);
-    if (sqlite3_get_autocommit(database_) == 0) sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+    if (sqlite3_get_autocommit(database_) == 0)
+      sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
     return error;
   }
 
@@ -211,7 +220,8 @@ class SqliteStore : public Store {
   }
 
   absl::Status Damaged(absl::string_view how) const {
-    return absl::DataLossError(absl::StrCat(path_, " is damaged (", how, "); move it away to start with an empty one"));
+    return absl::DataLossError(
+        absl::StrCat(path_, " is damaged (", how, "); move it away to start with an empty one"));
   }
 
   absl::Status Error(int code) const {
@@ -219,15 +229,13 @@ class SqliteStore : public Store {
     switch (code & 0xff) {
       case SQLITE_BUSY:
       case SQLITE_LOCKED:
-        return absl::UnavailableError(
-            absl::StrCat(path_, " is in use by another process; stop that one or choose another data_dir"));
+        return absl::UnavailableError(absl::StrCat(
+            path_, " is in use by another process; stop that one or choose another data_dir"));
       case SQLITE_NOTADB:
-      case SQLITE_CORRUPT:
-        return Damaged(what);
+      case SQLITE_CORRUPT: return Damaged(what);
       case SQLITE_FULL:
         return absl::ResourceExhaustedError(absl::StrCat("no space left to write ", path_));
-      default:
-        return absl::InternalError(absl::StrCat(path_, ": ", what));
+      default: return absl::InternalError(absl::StrCat(path_, ": ", what));
     }
   }
 
@@ -241,9 +249,11 @@ class SqliteStore : public Store {
 
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path) {
   sqlite3* database = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   if (code != SQLITE_OK) {
-    const absl::Status error = absl::UnavailableError(absl::StrCat("cannot open ", path, ": ", sqlite3_errstr(code)));
+    const absl::Status error =
+        absl::UnavailableError(absl::StrCat("cannot open ", path, ": ", sqlite3_errstr(code)));
     sqlite3_close(database);
     return error;
   }

@@ -11,9 +11,9 @@ namespace spotinference::fleet {
 
 // Opens or creates `path`; its folder must exist.
 //
-// UNAVAILABLE: another process has it. DATA_LOSS: it is damaged. FAILED_PRECONDITION: it is another program's file, or
-// of a newer version than this one. RESOURCE_EXHAUSTED: the disk is full. The message names the file. None of these
-// changes the file.
+// UNAVAILABLE: another process has it. DATA_LOSS: it is damaged. FAILED_PRECONDITION: it is another
+// program's file, or of a newer version than this one. RESOURCE_EXHAUSTED: the disk is full. The
+// message names the file. None of these changes the file.
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path);
 
 }  // namespace spotinference::fleet

@@ -17,7 +17,8 @@ namespace {
 class SqliteStoreTest : public testing::Test {
  protected:
   SqliteStoreTest() {
-    path_ = testing::TempDir() + "/" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".sqlite";
+    path_ = testing::TempDir() + "/" +
+            testing::UnitTest::GetInstance()->current_test_info()->name() + ".sqlite";
     for (const char* end : {"", "-wal", "-shm", "-journal"}) std::filesystem::remove(path_ + end);
   }
 
@@ -32,7 +33,9 @@ class SqliteStoreTest : public testing::Test {
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
 
-  void WriteBytes(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
+  void WriteBytes(const std::string& bytes) const {
+    std::ofstream(path_, std::ios::binary) << bytes;
+  }
 
   std::string path_;
 };
@@ -117,7 +120,8 @@ TEST_F(SqliteStoreTest, ADamagedFileIsTold) {
 TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "CREATE TABLE notes (text)", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "CREATE TABLE notes (text)", nullptr, nullptr, nullptr),
+            SQLITE_OK);
   sqlite3_close(database);
   const std::string bytes = Bytes();
   const auto foreign = OpenSqliteStore(path_);
@@ -127,7 +131,8 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 2", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 2", nullptr, nullptr, nullptr),
+            SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();

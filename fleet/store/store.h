@@ -26,8 +26,8 @@ struct MachineRecord {
   std::string handle;   // the provider's
   std::string address;  // where it served
   std::string numerics_id;
-  std::string reason;   // of the state, for people
-  absl::Time since;     // in this state
+  std::string reason;  // of the state, for people
+  absl::Time since;    // in this state
 };
 
 // Called by one thread at a time. An error means that nothing was written.
@@ -39,15 +39,17 @@ class Store {
     std::map<std::string, absl::Duration> wakes;  // measured, by model
   };
 
-  // kDurable survives a crash of the computer: for a write that precedes a side effect which would outlive that.
-  // kOrdered survives the end of the process, and a crash of the computer whenever a later kDurable does.
+  // kDurable survives a crash of the computer: for a write that precedes a side effect which would
+  // outlive that. kOrdered survives the end of the process, and a crash of the computer whenever a
+  // later kDurable does.
   enum class Sync { kDurable, kOrdered };
 
   virtual ~Store() = default;
 
   virtual absl::StatusOr<Contents> Load() = 0;
-  virtual absl::Status Put(const MachineRecord& machine, Sync sync) = 0;  // new, or in place of the same serial
-  virtual absl::Status Remove(int64_t serial) = 0;                        // kOrdered
+  virtual absl::Status Put(const MachineRecord& machine,
+                           Sync sync) = 0;          // new, or in place of the same serial
+  virtual absl::Status Remove(int64_t serial) = 0;  // kOrdered
   virtual absl::Status PutWake(absl::string_view model, absl::Duration measured) = 0;  // kOrdered
 };
 

@@ -1,11 +1,9 @@
-// An engine without a model, for tests of the local provider. Takes the real one's flags; what it does stands in the
-// file that --model names:
-//   serve         writes the ready line, answers Handshake and Health, ends with status 0 on SIGTERM
-//   deaf          the same, but ignores SIGTERM
-//   exit N TEXT   writes TEXT to stderr and ends with status N
-//   hang          never says a word
-//   say TEXT      writes TEXT to ready_fd and then hangs
-//   close         closes ready_fd and then hangs
+// An engine without a model, for tests of the local provider. Takes the real one's flags; what it
+// does stands in the file that --model names:
+//   serve         writes the ready line, answers Handshake and Health, ends with status 0 on
+//   SIGTERM deaf          the same, but ignores SIGTERM exit N TEXT   writes TEXT to stderr and
+//   ends with status N hang          never says a word say TEXT      writes TEXT to ready_fd and
+//   then hangs close         closes ready_fd and then hangs
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
 #include <unistd.h>
@@ -43,23 +41,29 @@ std::string ReadFile(const std::string& path) {
 }
 
 void WriteReadyFd(const std::string& text) {
-  if (write(absl::GetFlag(FLAGS_ready_fd), text.data(), text.size()) != static_cast<ssize_t>(text.size())) _exit(1);
+  if (write(absl::GetFlag(FLAGS_ready_fd), text.data(), text.size()) !=
+      static_cast<ssize_t>(text.size()))
+    _exit(1);
 }
 
 class FakeService : public Engine::Service {
  public:
   explicit FakeService(const std::string& token) : bearer_(absl::StrCat("Bearer ", token)) {}
 
-  grpc::Status Handshake(grpc::ServerContext* context, const HandshakeRequest* request, HandshakeReply* reply) override {
-    if (!Authenticated(*context)) return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong token");
+  grpc::Status Handshake(grpc::ServerContext* context, const HandshakeRequest* request,
+                         HandshakeReply* reply) override {
+    if (!Authenticated(*context))
+      return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong token");
     reply->set_api_version(request->api_version());
     reply->set_model_hash(absl::GetFlag(FLAGS_model_hash));
     reply->set_numerics_id("fake-1");
     return grpc::Status::OK;
   }
 
-  grpc::Status Health(grpc::ServerContext* context, const HealthRequest*, HealthReply* reply) override {
-    if (!Authenticated(*context)) return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong token");
+  grpc::Status Health(grpc::ServerContext* context, const HealthRequest*,
+                      HealthReply* reply) override {
+    if (!Authenticated(*context))
+      return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong token");
     reply->set_state(HealthReply::STATE_SERVING);
     return grpc::Status::OK;
   }
@@ -86,7 +90,8 @@ int Serve(bool deaf) {
   builder.RegisterService(&service);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return 1;
-  WriteReadyFd(absl::StrCat("ready 127.0.0.1:", port, " fake-1 ", absl::GetFlag(FLAGS_model_hash), "\n"));
+  WriteReadyFd(
+      absl::StrCat("ready 127.0.0.1:", port, " fake-1 ", absl::GetFlag(FLAGS_model_hash), "\n"));
   close(absl::GetFlag(FLAGS_ready_fd));
   int signal = 0;
   do {

@@ -38,9 +38,16 @@ using boost::system::error_code;
 // The descriptors that an engine finds open, see Spawn.
 constexpr int kReadyFd = 3;
 
+constexpr absl::Duration kKillTime =
+    absl::Seconds(1);  // what SIGKILL takes at most to free a large process
+
 struct Machine {
   Machine(asio::io_context& io, MachineSpec spec, absl::string_view data_dir)
-      : spec(std::move(spec)), folder(data_dir, this->spec.volume), timer(io), exit(io), ready(io) {}
+      : spec(std::move(spec)),
+        folder(data_dir, this->spec.volume),
+        timer(io),
+        exit(io),
+        ready(io) {}
 
   const MachineSpec spec;
   const MachineFolder folder;
@@ -64,7 +71,8 @@ class LocalProvider : public Provider {
               .market = "on_demand",
               .zone = "local",
               .price_per_hour = options_.price_per_hour,
-              .hibernates = true},
+              .hibernates = true,
+              .outlives_host = false},
         thread_([this] { io_.run(); }) {}
 
   ~LocalProvider() override {
@@ -87,7 +95,8 @@ class LocalProvider : public Provider {
     asio::post(io_, [this, spec] { Start(spec, options_.restore_delay); });
   }
 
-  void Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) override {
+  void Adopt(const MachineSpec& spec, absl::string_view handle,
+             absl::string_view address) override {
     asio::post(io_, [this, spec, handle = std::string(handle), address = std::string(address)] {
       Find(spec, handle, address);
     });
@@ -118,7 +127,8 @@ class LocalProvider : public Provider {
     if (machines_.contains(spec.id)) return;
     if (machines_.size() >= options_.stock) {
       return TellGone(spec.id, absl::ResourceExhaustedError(absl::StrCat(
-                                   "all ", options_.stock, " machines of the local provider's stock are in use")));
+                                   "all ", options_.stock,
+                                   " machines of the local provider's stock are in use")));
     }
     const MachinePtr machine = std::make_shared<Machine>(io_, spec, options_.data_dir);
     machines_[spec.id] = machine;
@@ -130,22 +140,25 @@ class LocalProvider : public Provider {
   }
 
   void Boot(const MachinePtr& machine) {
-    if (absl::Status status = Run(*machine); !status.ok()) return TellGone(machine->spec.id, std::move(status));
+    if (absl::Status status = Run(*machine); !status.ok())
+      return TellGone(machine->spec.id, std::move(status));
     Tell({.kind = MachineEvent::Kind::kStarted,
           .machine_id = machine->spec.id,
           .handle = machine->process->name.ToString()});
     AwaitExit(machine);
-    asio::async_read_until(machine->ready, asio::dynamic_buffer(machine->ready_bytes, kMaxReadyLineBytes), '\n',
-                           [this, machine](error_code error, size_t bytes) { OnReady(machine, error, bytes); });
+    asio::async_read_until(
+        machine->ready, asio::dynamic_buffer(machine->ready_bytes, kMaxReadyLineBytes), '\n',
+        [this, machine](error_code error, size_t bytes) { OnReady(machine, error, bytes); });
   }
 
   absl::Status Run(Machine& machine) {
     RETURN_IF_ERROR(machine.folder.Create());
-    ASSIGN_OR_RETURN(const Fd lock, machine.folder.LockVolume());
+    ASSIGN_OR_RETURN(const Fd lock, TakeVolume(machine));
     ASSIGN_OR_RETURN(machine.token, machine.folder.NewToken());
     ASSIGN_OR_RETURN(const Fd log, machine.folder.NewLog());
     int pipe_ends[2];
-    if (pipe2(pipe_ends, O_CLOEXEC) != 0) return absl::ResourceExhaustedError("no file descriptor left for a pipe");
+    if (pipe2(pipe_ends, O_CLOEXEC) != 0)
+      return absl::ResourceExhaustedError("no file descriptor left for a pipe");
     const Fd ready(pipe_ends[1]);
     error_code error;
     machine.ready.assign(pipe_ends[0], error);
@@ -163,11 +176,26 @@ class LocalProvider : public Provider {
                                           absl::StrCat("--ready_fd=", kReadyFd),
                                           TokenArgument(machine),
                                           absl::StrCat("--model_hash=", spec.model_hash)};
-    if (spec.context_tokens > 0) arguments.push_back(absl::StrCat("--context_tokens=", spec.context_tokens));
+    if (spec.context_tokens > 0)
+      arguments.push_back(absl::StrCat("--context_tokens=", spec.context_tokens));
     ASSIGN_OR_RETURN(machine.process, Spawn({.arguments = std::move(arguments),
                                              .output = log.get(),
                                              .inherited = {ready.get(), lock.get()}}));
     return Watch(machine);
+  }
+
+  // An engine that nobody remembers, since the store was lost, gives up its volume.
+  absl::StatusOr<Fd> TakeVolume(const Machine& machine) const {
+    absl::StatusOr<Fd> lock = machine.folder.LockVolume();
+    if (!absl::IsUnavailable(lock.status())) return lock;
+    for (const auto& [id, other] : machines_) {
+      if (other.get() != &machine && other->spec.volume == machine.spec.volume) return lock;
+    }
+    for (const Process& process : FindProcessesByArgument(TokenArgument(machine))) {
+      Signal(process, SIGKILL);
+      AwaitEnd(process, kKillTime);
+    }
+    return machine.folder.LockVolume();
   }
 
   // What cannot be watched is ended.
@@ -186,9 +214,10 @@ class LocalProvider : public Provider {
   }
 
   void AwaitExit(const MachinePtr& machine) {
-    machine->exit.async_wait(asio::posix::stream_descriptor::wait_read, [this, machine](error_code error) {
-      if (!error) OnExit(machine);
-    });
+    machine->exit.async_wait(asio::posix::stream_descriptor::wait_read,
+                             [this, machine](error_code error) {
+                               if (!error) OnExit(machine);
+                             });
   }
 
   void OnReady(const MachinePtr& machine, error_code error, size_t bytes) {
@@ -200,8 +229,10 @@ class LocalProvider : public Provider {
       machine->fault = absl::UnavailableError("the engine closed its ready_fd without a word");
       return Signal(*machine->process, SIGKILL);
     }
-    const auto line = ParseReadyLine(absl::string_view(machine->ready_bytes).substr(0, error ? bytes : bytes - 1));
-    machine->fault = error ? absl::FailedPreconditionError("the engine's ready line has no end") : line.status();
+    const auto line = ParseReadyLine(
+        absl::string_view(machine->ready_bytes).substr(0, error ? bytes : bytes - 1));
+    machine->fault =
+        error ? absl::FailedPreconditionError("the engine's ready line has no end") : line.status();
     const std::string& wanted = machine->spec.model_hash;
     if (machine->fault.ok() && !wanted.empty() && line->model_hash != wanted) {
       machine->fault = absl::FailedPreconditionError(
@@ -240,7 +271,9 @@ class LocalProvider : public Provider {
                                                  : absl::UnavailableError(message);
     }
     const std::string tail = machine.folder.LogTail();
-    return tail.empty() ? why : absl::Status(why.code(), absl::StrCat(why.message(), "; its last words: ", tail));
+    return tail.empty()
+               ? why
+               : absl::Status(why.code(), absl::StrCat(why.message(), "; its last words: ", tail));
   }
 
   void Find(const MachineSpec& spec, const std::string& handle, const std::string& address) {
@@ -249,12 +282,15 @@ class LocalProvider : public Provider {
     if (const std::optional<ProcessName> name = ParseProcessName(handle); name.has_value()) {
       machine->process = FindProcess(*name);
     } else {
-      // The caller's former life ended between the start and the writing down of it. The volume's lock allows one.
+      // The caller's former life ended between the start and the writing down of it. The volume's
+      // lock allows one.
       std::vector<Process> found = FindProcessesByArgument(TokenArgument(*machine));
       if (!found.empty()) machine->process = std::move(found[0]);
     }
-    if (!machine->process.has_value()) return TellGone(spec.id, absl::UnavailableError("its process is gone"));
-    if (absl::Status status = Watch(*machine); !status.ok()) return TellGone(spec.id, std::move(status));
+    if (!machine->process.has_value())
+      return TellGone(spec.id, absl::UnavailableError("its process is gone"));
+    if (absl::Status status = Watch(*machine); !status.ok())
+      return TellGone(spec.id, std::move(status));
     machine->token = machine->folder.ReadToken().value_or("");
     machine->serves = true;
     machines_[spec.id] = machine;

@@ -28,7 +28,8 @@ constexpr char kEngine[] = "fleet/providers/local/fake_engine";
 class LocalProviderTest : public testing::Test {
  protected:
   LocalProviderTest()
-      : data_dir_(testing::TempDir() + "/" + testing::UnitTest::GetInstance()->current_test_info()->name()) {
+      : data_dir_(testing::TempDir() + "/" +
+                  testing::UnitTest::GetInstance()->current_test_info()->name()) {
     std::filesystem::remove_all(data_dir_);
     std::filesystem::create_directories(data_dir_);
     options_ = {.engine = kEngine, .data_dir = data_dir_};
@@ -49,7 +50,8 @@ class LocalProviderTest : public testing::Test {
   }
 
   std::vector<Process> Engines(const std::string& volume) const {
-    return FindProcessesByArgument(absl::StrCat("--token_file=", data_dir_, "/machines/", volume, "/token"));
+    return FindProcessesByArgument(
+        absl::StrCat("--token_file=", data_dir_, "/machines/", volume, "/token"));
   }
 
   void Begin() {
@@ -64,7 +66,12 @@ class LocalProviderTest : public testing::Test {
   MachineSpec Spec(const std::string& id, const std::string& mode) {
     const std::string file = absl::StrCat(data_dir_, "/", id, ".model");
     std::ofstream(file) << mode;
-    return {.id = id, .volume = "v-" + id, .weights = file, .model_hash = "abc", .backend = "cpu", .context_tokens = 64};
+    return {.id = id,
+            .volume = "v-" + id,
+            .weights = file,
+            .model_hash = "abc",
+            .backend = "cpu",
+            .context_tokens = 64};
   }
 
   MachineEvent Next() {
@@ -233,6 +240,23 @@ TEST_F(LocalProviderTest, ADelayedStartCanBeCalledOff) {
   provider_->Restore(Spec("m-1", "hang"));
   EXPECT_EQ(Next().kind, Kind::kStarted);
   provider_->Terminate("m-1");
+  EXPECT_EQ(Next().kind, Kind::kGone);
+}
+
+TEST_F(LocalProviderTest, AnEngineThatNobodyRemembersGivesUpItsVolume) {
+  Begin();
+  const MachineSpec spec = Spec("m-1", "serve");
+  provider_->Launch(spec);
+  Next();
+  ASSERT_EQ(Next().kind, Kind::kReady);
+  Begin();
+  MachineSpec next = Spec("m-2", "serve");
+  next.volume = spec.volume;
+  provider_->Launch(next);
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  EXPECT_EQ(Next().kind, Kind::kReady);
+  EXPECT_EQ(Engines(spec.volume).size(), 1);
+  provider_->Hibernate("m-2");
   EXPECT_EQ(Next().kind, Kind::kGone);
 }
 

@@ -43,7 +43,8 @@ std::string FileName(absl::string_view text) {
 absl::Status Error(absl::string_view what, const std::string& path) {
   const int error = errno;
   const std::string message = absl::StrCat("cannot ", what, " ", path, ": ", std::strerror(error));
-  return error == EACCES || error == EROFS ? absl::FailedPreconditionError(message) : absl::InternalError(message);
+  return error == EACCES || error == EROFS ? absl::FailedPreconditionError(message)
+                                           : absl::InternalError(message);
 }
 
 }  // namespace
@@ -81,7 +82,8 @@ absl::StatusOr<std::string> MachineFolder::NewToken() const {
   const std::string path = token_file();
   const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!file.ok() || fchmod(file.get(), 0600) != 0) return Error("open", path);
-  if (write(file.get(), token.data(), token.size()) != static_cast<ssize_t>(token.size())) return Error("write", path);
+  if (write(file.get(), token.data(), token.size()) != static_cast<ssize_t>(token.size()))
+    return Error("write", path);
   return token;
 }
 
@@ -89,7 +91,8 @@ absl::StatusOr<std::string> MachineFolder::ReadToken() const {
   const std::string path = token_file();
   const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string token(2 * kTokenBytes, '\0');
-  if (!file.ok() || read(file.get(), token.data(), token.size()) != static_cast<ssize_t>(token.size())) {
+  if (!file.ok() ||
+      read(file.get(), token.data(), token.size()) != static_cast<ssize_t>(token.size())) {
     return Error("read", path);
   }
   return token;

@@ -21,7 +21,8 @@ class MachineFolder {
 
   absl::Status Create() const;
 
-  // Held by every process that has the descriptor, until the last one ends. UNAVAILABLE: another machine has it.
+  // Held by every process that has the descriptor, until the last one ends. UNAVAILABLE: another
+  // machine has it.
   absl::StatusOr<Fd> LockVolume() const;
 
   absl::StatusOr<std::string> NewToken() const;

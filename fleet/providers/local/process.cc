@@ -33,23 +33,20 @@ std::string ReadProc(const std::string& path) {
 }
 
 const std::string& BootId() {
-  static const std::string& id = *new std::string(
-      absl::StripAsciiWhitespace(ReadProc("/proc/sys/kernel/random/boot_id")));
+  static const std::string& id =
+      *new std::string(absl::StripAsciiWhitespace(ReadProc("/proc/sys/kernel/random/boot_id")));
   return id;
 }
 
-// The pidfd is taken before the start time is read: if both are of one process, neither can change afterwards.
+// The pidfd is taken before the start time is read: if both are of one process, neither can change
+// afterwards.
 std::optional<Process> OpenProcess(pid_t pid) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));  // close-on-exec
   if (!pidfd.ok()) return std::nullopt;
-  const std::optional<uint64_t> start = ParseStartTicks(ReadProc(absl::StrCat("/proc/", pid, "/stat")));
+  const std::optional<uint64_t> start =
+      ParseStartTicks(ReadProc(absl::StrCat("/proc/", pid, "/stat")));
   if (!start.has_value()) return std::nullopt;
   return Process{{pid, *start, BootId()}, std::move(pidfd)};
-}
-
-bool HasEnded(const Process& process) {
-  pollfd poll_fd = {process.pidfd.get(), POLLIN, 0};
-  return poll(&poll_fd, 1, 0) > 0;
 }
 
 bool HasArgument(pid_t pid, absl::string_view argument) {
@@ -75,8 +72,10 @@ std::optional<ProcessName> ParseProcessName(absl::string_view text) {
   ProcessName name;
   if (parts.size() != 3) return std::nullopt;
   absl::string_view pid = parts[0], start = parts[1], boot = parts[2];
-  if (!absl::ConsumePrefix(&pid, "pid=") || !absl::SimpleAtoi(pid, &name.pid) || name.pid <= 0) return std::nullopt;
-  if (!absl::ConsumePrefix(&start, "start=") || !absl::SimpleAtoi(start, &name.start_ticks)) return std::nullopt;
+  if (!absl::ConsumePrefix(&pid, "pid=") || !absl::SimpleAtoi(pid, &name.pid) || name.pid <= 0)
+    return std::nullopt;
+  if (!absl::ConsumePrefix(&start, "start=") || !absl::SimpleAtoi(start, &name.start_ticks))
+    return std::nullopt;
   if (!absl::ConsumePrefix(&boot, "boot=")) return std::nullopt;
   name.boot_id = std::string(boot);
   return name;
@@ -89,14 +88,17 @@ std::optional<uint64_t> ParseStartTicks(absl::string_view stat) {
   const std::vector<absl::string_view> fields = absl::StrSplit(stat.substr(name_end + 1), ' ');
   constexpr int kStartTime = 22 - 3 + 1;
   uint64_t ticks;
-  if (fields.size() <= kStartTime || !absl::SimpleAtoi(fields[kStartTime], &ticks)) return std::nullopt;
+  if (fields.size() <= kStartTime || !absl::SimpleAtoi(fields[kStartTime], &ticks))
+    return std::nullopt;
   return ticks;
 }
 
 std::optional<Process> FindProcess(const ProcessName& name) {
   if (name.boot_id != BootId()) return std::nullopt;
   std::optional<Process> process = OpenProcess(name.pid);
-  if (!process.has_value() || process->name.start_ticks != name.start_ticks || HasEnded(*process)) return std::nullopt;
+  if (!process.has_value() || process->name.start_ticks != name.start_ticks ||
+      AwaitEnd(*process, absl::ZeroDuration()))
+    return std::nullopt;
   return process;
 }
 
@@ -112,7 +114,9 @@ std::vector<Process> FindProcessesByArgument(absl::string_view argument) {
     if (!HasArgument(pid, argument)) continue;
     std::optional<Process> process = OpenProcess(pid);
     // Asked again, now that the pidfd holds the process fast.
-    if (process.has_value() && HasArgument(pid, argument) && !HasEnded(*process)) found.push_back(*std::move(process));
+    if (process.has_value() && HasArgument(pid, argument) &&
+        !AwaitEnd(*process, absl::ZeroDuration()))
+      found.push_back(*std::move(process));
   }
   closedir(proc);
   return found;
@@ -141,18 +145,22 @@ absl::StatusOr<Process> Spawn(const SpawnOptions& options) {
   sigemptyset(&none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 
   std::vector<char*> arguments;
-  for (const std::string& argument : options.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
+  for (const std::string& argument : options.arguments)
+    arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   pid_t pid = 0;
   const int error = posix_spawn(&pid, arguments[0], &files, &attributes, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) {
-    const std::string message = absl::StrCat("cannot start ", options.arguments[0], ": ", std::strerror(error));
-    if (error == ENOENT || error == EACCES || error == ENOEXEC) return absl::FailedPreconditionError(message);
+    const std::string message =
+        absl::StrCat("cannot start ", options.arguments[0], ": ", std::strerror(error));
+    if (error == ENOENT || error == EACCES || error == ENOEXEC)
+      return absl::FailedPreconditionError(message);
     if (error == EAGAIN || error == ENOMEM) return absl::ResourceExhaustedError(message);
     return absl::InternalError(message);
   }
@@ -161,17 +169,24 @@ absl::StatusOr<Process> Spawn(const SpawnOptions& options) {
   if (process.has_value()) return *std::move(process);
   kill(pid, SIGKILL);
   waitpid(pid, nullptr, 0);
-  return absl::ResourceExhaustedError(absl::StrCat("cannot watch process ", pid, ": ", std::strerror(errno)));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("cannot watch process ", pid, ": ", std::strerror(errno)));
 }
 
 std::optional<Exit> Reap(const Process& process) {
   siginfo_t info = {};
-  if (waitid(P_PIDFD, process.pidfd.get(), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return std::nullopt;
+  if (waitid(P_PIDFD, process.pidfd.get(), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+    return std::nullopt;
   return info.si_code == CLD_EXITED ? Exit{info.si_status, 0} : Exit{0, info.si_status};
 }
 
 void Signal(const Process& process, int signal) {
   syscall(SYS_pidfd_send_signal, process.pidfd.get(), signal, nullptr, 0);
+}
+
+bool AwaitEnd(const Process& process, absl::Duration timeout) {
+  pollfd poll_fd = {process.pidfd.get(), POLLIN, 0};
+  return poll(&poll_fd, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) > 0;
 }
 
 }  // namespace spotinference::fleet

@@ -1,4 +1,5 @@
-// Linux processes as the local provider sees them: by pidfd, so that a recycled pid is never taken for the process.
+// Linux processes as the local provider sees them: by pidfd, so that a recycled pid is never taken
+// for the process.
 #ifndef FLEET_PROVIDERS_LOCAL_PROCESS_H_
 #define FLEET_PROVIDERS_LOCAL_PROCESS_H_
 
@@ -12,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace spotinference::fleet {
 
@@ -45,7 +47,8 @@ struct ProcessName {
 };
 std::optional<ProcessName> ParseProcessName(absl::string_view text);
 
-// Field 22 of the text of /proc/PID/stat. The process's own name, in parentheses, may hold anything.
+// Field 22 of the text of /proc/PID/stat. The process's own name, in parentheses, may hold
+// anything.
 std::optional<uint64_t> ParseStartTicks(absl::string_view stat);
 
 struct Process {
@@ -65,8 +68,9 @@ struct SpawnOptions {
   std::vector<int> inherited;          // become 3, 4, …; nothing else is inherited
 };
 
-// Starts a process in a session of its own, with default signals and no input. INTERNAL, FAILED_PRECONDITION (there is no
-// such program, or it may not be run), RESOURCE_EXHAUSTED (no memory or too many processes).
+// Starts a process in a session of its own, with default signals and no input. INTERNAL,
+// FAILED_PRECONDITION (there is no such program, or it may not be run), RESOURCE_EXHAUSTED (no
+// memory or too many processes).
 absl::StatusOr<Process> Spawn(const SpawnOptions& options);
 
 struct Exit {
@@ -78,6 +82,9 @@ struct Exit {
 std::optional<Exit> Reap(const Process& process);
 
 void Signal(const Process& process, int signal);
+
+// True when it has ended, at once or within `timeout`. Blocks until then.
+bool AwaitEnd(const Process& process, absl::Duration timeout);
 
 }  // namespace spotinference::fleet
 

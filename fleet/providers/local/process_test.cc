@@ -1,7 +1,6 @@
 #include "fleet/providers/local/process.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,14 +11,14 @@
 namespace spotinference::fleet {
 namespace {
 
-void AwaitEnd(const Process& process) {
-  pollfd poll_fd = {process.pidfd.get(), POLLIN, 0};
-  ASSERT_EQ(poll(&poll_fd, 1, 20000), 1);
-}
+void AwaitEnd(const Process& process) { ASSERT_TRUE(AwaitEnd(process, absl::Seconds(20))); }
 
-// Runs `script` with a shell; what it writes to stdout and stderr goes to `output`, 3 is the write end of `inherited`.
+// Runs `script` with a shell; what it writes to stdout and stderr goes to `output`, 3 is the write
+// end of `inherited`.
 Process Shell(const std::string& script, int output, std::vector<int> inherited = {}) {
-  auto process = Spawn({.arguments = {"/bin/sh", "-c", script}, .output = output, .inherited = std::move(inherited)});
+  auto process = Spawn({.arguments = {"/bin/sh", "-c", script},
+                        .output = output,
+                        .inherited = std::move(inherited)});
   EXPECT_TRUE(process.ok()) << process.status();
   return *std::move(process);
 }
@@ -46,8 +45,8 @@ struct Pipe {
 TEST(Process, InheritsWhatItIsGivenAndNothingElse) {
   Pipe output, extra;
   const Fd open_in_parent(open("/dev/zero", O_RDONLY));  // not close-on-exec
-  const Process process =
-      Shell("echo to-extra >&3; echo to-error >&2; ls /proc/self/fd", output.writer.get(), {extra.writer.get()});
+  const Process process = Shell("echo to-extra >&3; echo to-error >&2; ls /proc/self/fd",
+                                output.writer.get(), {extra.writer.get()});
   EXPECT_EQ(extra.ReadAll(), "to-extra\n");
   // 0 to 3, and the folder that ls reads.
   EXPECT_EQ(output.ReadAll(), "to-error\n0\n1\n2\n3\n4\n");
@@ -61,7 +60,8 @@ TEST(Process, IsInASessionOfItsOwnWithNoSignalBlocked) {
   sigemptyset(&term);
   sigaddset(&term, SIGTERM);
   sigprocmask(SIG_BLOCK, &term, &old);
-  const Process process = Shell("cut -d' ' -f6 /proc/$$/stat; grep SigBlk /proc/$$/status", output.writer.get());
+  const Process process =
+      Shell("cut -d' ' -f6 /proc/$$/stat; grep SigBlk /proc/$$/status", output.writer.get());
   sigprocmask(SIG_SETMASK, &old, nullptr);
   EXPECT_EQ(output.ReadAll(), absl::StrCat(process.name.pid, "\nSigBlk:\t0000000000000000\n"));
   AwaitEnd(process);
@@ -83,8 +83,8 @@ TEST(Process, TellsHowItEnded) {
 TEST(Process, IsFoundByItsNameWhileItRuns) {
   Pipe output;
   const std::string mark = absl::StrCat("mark-of-", getpid());
-  auto spawned =
-      Spawn({.arguments = {"/bin/sh", "-c", "echo; kill -STOP $$", mark}, .output = output.writer.get()});
+  auto spawned = Spawn(
+      {.arguments = {"/bin/sh", "-c", "echo; kill -STOP $$", mark}, .output = output.writer.get()});
   ASSERT_TRUE(spawned.ok()) << spawned.status();
   char newline;
   ASSERT_EQ(read(output.reader.get(), &newline, 1), 1);  // it runs, and so has its arguments
@@ -125,8 +125,9 @@ TEST(ParseStartTicks, SkipsANameWithSpacesAndParentheses) {
 }
 
 TEST(ParseProcessName, RefusesAnythingElse) {
-  for (const char* text : {"", "pid=1", "pid=0 start=1 boot=b", "pid=-1 start=1 boot=b", "pid=x start=1 boot=b",
-                           "pid=1 start= boot=b", "pid=1 start=1 boot=b more"}) {
+  for (const char* text :
+       {"", "pid=1", "pid=0 start=1 boot=b", "pid=-1 start=1 boot=b", "pid=x start=1 boot=b",
+        "pid=1 start= boot=b", "pid=1 start=1 boot=b more"}) {
     EXPECT_FALSE(ParseProcessName(text).has_value()) << text;
   }
 }

@@ -16,8 +16,9 @@ absl::StatusOr<ReadyLine> ParseReadyLine(absl::string_view line) {
     for (const char c : word) good &= c > ' ' && c < 0x7f;
   }
   if (!good) {
-    return absl::InvalidArgumentError(absl::StrCat("the engine wrote '", absl::CHexEscape(line.substr(0, 200)),
-                                                   "' instead of 'ready ADDRESS NUMERICS_ID MODEL_HASH'"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the engine wrote '", absl::CHexEscape(line.substr(0, 200)),
+                     "' instead of 'ready ADDRESS NUMERICS_ID MODEL_HASH'"));
   }
   return ReadyLine{words[1], words[2], words[3]};
 }

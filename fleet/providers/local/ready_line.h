@@ -1,4 +1,5 @@
-// The line that an engine writes to --ready_fd once it serves: "ready ADDRESS NUMERICS_ID MODEL_HASH\n".
+// The line that an engine writes to --ready_fd once it serves: "ready ADDRESS NUMERICS_ID
+// MODEL_HASH\n".
 #ifndef FLEET_PROVIDERS_LOCAL_READY_LINE_H_
 #define FLEET_PROVIDERS_LOCAL_READY_LINE_H_
 

@@ -1,0 +1,174 @@
+// What happened to machines: events of the provider, answers of the probe, ends of leases.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/controller.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = MachineState;
+
+constexpr absl::Duration kAdoptionDeadline = absl::Seconds(2);
+constexpr double kNewestWakeShare = 0.3;  // of the running mean of wake times
+
+Failure FailureOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kResourceExhausted: return Failure::kNoCapacity;
+    case absl::StatusCode::kFailedPrecondition: return Failure::kPermanent;
+    default: return Failure::kStart;
+  }
+}
+
+}  // namespace
+
+void Controller::Restore(const Store::Contents& contents) {
+  next_serial_ = contents.next_serial;
+  for (auto& [name, model] : models_) {
+    if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end())
+      model.measured_wake = wake->second;
+  }
+  for (const MachineRecord& record : contents.machines) {
+    Machine& machine = machines_[record.id];
+    machine.record = record;
+    machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();
+    if (record.state == State::kHibernated) continue;
+    const Model* const model = FindModel(record.model);
+    machine.adopting =
+        model != nullptr && (IsWaking(record.state) || record.state == State::kServing);
+    const bool stops = record.state == State::kDraining || record.state == State::kHibernating;
+    SetState(machine,
+             machine.adopting ? State::kBooting
+             : stops          ? State::kHibernating
+                              : State::kTerminating,
+             "left by a former life of the fleet");
+    effects_.push_back([this, spec = SpecOf(machine), record] {
+      provider_.Adopt(spec, record.handle, record.address);
+    });
+  }
+}
+
+void Controller::OnEvent(MachineEvent event) {
+  const auto found = machines_.find(event.machine_id);
+  if (found == machines_.end()) return;
+  Machine& machine = found->second;
+  switch (event.kind) {
+    case MachineEvent::Kind::kStarted: return OnStarted(machine, std::move(event));
+    case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
+    case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
+    case MachineEvent::Kind::kGone: return OnGone(machine, event.status);
+  }
+}
+
+void Controller::OnStarted(Machine& machine, MachineEvent event) {
+  machine.record.handle = std::move(event.handle);
+  if (IsWaking(machine.record.state)) {
+    NoteWake(machine.record.model, "launching", clock_.Elapsed() - machine.since);
+    SetState(machine, State::kBooting, machine.record.reason);
+  }
+  Write(machine);
+}
+
+void Controller::OnReady(Machine& machine, Endpoint endpoint) {
+  if (!IsWaking(machine.record.state)) return;  // it is being stopped
+  const absl::Duration booted = clock_.Elapsed() - machine.since;
+  const absl::Duration took = clock_.Elapsed() - machine.asked_for;
+  BeginServing(machine, std::move(endpoint));
+  NoteWake(machine.record.model, "booting", booted);
+  NoteWake(machine.record.model, "total", took);
+  Model* const model = FindModel(machine.record.model);
+  if (model == nullptr) return;
+  const absl::Duration before = model->measured_wake.value_or(took);
+  model->measured_wake = before + kNewestWakeShare * (took - before);
+  effects_.push_back([this, name = model->spec.name, measured = *model->measured_wake] {
+    if (absl::Status status = store_.PutWake(name, measured); !status.ok()) LOG(ERROR) << status;
+  });
+}
+
+void Controller::OnAdopted(Machine& machine, MachineEvent event) {
+  machine.record.handle = std::move(event.handle);
+  if (!machine.adopting || event.endpoint.address.empty()) {
+    machine.adopting = false;
+    const bool stops = machine.record.state == State::kHibernating;
+    return Stop(machine, stops ? State::kHibernating : State::kTerminating,
+                "left by a former life, of no use");
+  }
+  machine.endpoint = event.endpoint;
+  effects_.push_back([this, endpoint = std::move(event.endpoint)] {
+    probe_.Ask(
+        endpoint, kAdoptionDeadline,
+        [this, inbox = inbox_, id = endpoint.machine_id](absl::StatusOr<EngineIdentity> identity) {
+          inbox->Post([this, id, identity = std::move(identity)] { OnIdentity(id, identity); });
+        });
+  });
+}
+
+void Controller::OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity) {
+  const auto found = machines_.find(id);
+  if (found == machines_.end() || !found->second.adopting) return;
+  Machine& machine = found->second;
+  machine.adopting = false;
+  if (machine.record.state != State::kBooting) return;  // it is being stopped
+  if (!identity.ok()) return Stop(machine, State::kTerminating, identity.status().message());
+  const std::string& wanted = FindModel(machine.record.model)->spec.model_hash;
+  if (identity->model_hash != wanted)
+    return Stop(machine, State::kTerminating, "it serves another model");
+  Endpoint endpoint = machine.endpoint;
+  endpoint.model_hash = identity->model_hash;
+  endpoint.numerics_id = identity->numerics_id;
+  BeginServing(machine, std::move(endpoint));
+}
+
+void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Status& health) {
+  const auto found = machines_.find(id);
+  if (found == machines_.end() || found->second.life != life) return;
+  Machine& machine = found->second;
+  machine.suspect = false;
+  Model* const model = FindModel(machine.record.model);
+  if (health.ok()) {
+    if (machine.record.state == State::kServing) GrantParked(*model, machine);
+  } else if (machine.record.state == State::kServing || machine.record.state == State::kDraining) {
+    RecordCrash(clock_.Elapsed() - machine.since, std::string(health.message()), clock_.Elapsed(),
+                model->wake);
+    SetState(machine, State::kLost, health.message());
+    Write(machine);
+  }
+}
+
+void Controller::OnGone(Machine& machine, const absl::Status& status) {
+  const std::string id = machine.record.id;
+  const State state = machine.record.state;
+  Model* const model = FindModel(machine.record.model);
+  LOG_IF(WARNING, !status.ok()) << id << " is gone while " << MachineStateName(state) << ": "
+                                << status.message();
+  if (IsWaking(state) && !machine.adopting) {
+    RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed(), model->wake);
+  } else if (state == State::kServing) {
+    RecordCrash(clock_.Elapsed() - machine.since, std::string(status.message()), clock_.Elapsed(),
+                model->wake);
+  }
+  const bool never_left = state == State::kRestoring && absl::IsResourceExhausted(status);
+  if (never_left || (state == State::kHibernating && provider_.caps().hibernates)) {
+    machine.record.handle.clear();
+    machine.record.address.clear();
+    SetState(machine, State::kHibernated, machine.record.reason);
+    Write(machine);
+  } else {
+    Forget(machine);
+  }
+}
+
+void Controller::OnReleased(const std::string& id, uint64_t life) {
+  const auto found = machines_.find(id);
+  if (found != machines_.end() && found->second.life == life) {
+    Machine& machine = found->second;
+    if (--machine.leases == 0) machine.idle_since = clock_.Elapsed();
+    Account(machine);
+    if (Model* const model = FindModel(machine.record.model); model != nullptr) NoteDemand(*model);
+  }
+}
+
+}  // namespace spotinference::fleet
