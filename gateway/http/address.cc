@@ -22,7 +22,8 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-// One element of X-Forwarded-For: an address, or "v4:port", "[v6]", "[v6]:port" as some proxies write it.
+// One element of X-Forwarded-For: an address, or "v4:port", "[v6]", "[v6]:port" as some proxies
+// write it.
 std::optional<IpAddress> ParseForwarded(std::string_view text) {
   text = Trim(text);
   if (!text.empty() && text[0] == '[') {
@@ -49,15 +50,19 @@ std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
 IpAddress IpAddress::FromSocket(const sockaddr& address) {
   IpAddress result;
   if (address.sa_family == AF_INET6) {
-    std::memcpy(result.bytes_.data(), &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, 16);
+    std::memcpy(result.bytes_.data(), &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr,
+                16);
   } else if (address.sa_family == AF_INET) {
     std::copy(kMappedPrefix.begin(), kMappedPrefix.end(), result.bytes_.begin());
-    std::memcpy(result.bytes_.data() + 12, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, 4);
+    std::memcpy(result.bytes_.data() + 12, &reinterpret_cast<const sockaddr_in&>(address).sin_addr,
+                4);
   }
   return result;
 }
 
-bool IpAddress::is_v4() const { return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes_.begin()); }
+bool IpAddress::is_v4() const {
+  return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes_.begin());
+}
 
 std::string IpAddress::ToString() const {
   char text[INET6_ADDRSTRLEN];
@@ -76,9 +81,9 @@ IpAddress IpAddress::Prefix(int bits) const {
 
 absl::StatusOr<IpNetwork> IpNetwork::Parse(std::string_view text) {
   const auto error = [text](const char* why) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "\"", absl::string_view(text.data(), text.size()), "\" ", why,
-        "; a network looks like 10.0.0.0/8, fd00::/8 or 192.0.2.1"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", absl::string_view(text.data(), text.size()), "\" ", why,
+                     "; a network looks like 10.0.0.0/8, fd00::/8 or 192.0.2.1"));
   };
   const size_t slash = text.find('/');
   const std::optional<IpAddress> address = IpAddress::Parse(text.substr(0, slash));
@@ -87,12 +92,14 @@ absl::StatusOr<IpNetwork> IpNetwork::Parse(std::string_view text) {
   int bits = width;
   if (slash != text.npos) {
     const std::string_view length = text.substr(slash + 1);
-    if (!absl::SimpleAtoi(absl::string_view(length.data(), length.size()), &bits) || bits < 0 || bits > width) {
-      return error(width == 32 ? "needs a prefix length from 0 to 32" : "needs a prefix length from 0 to 128");
+    if (!absl::SimpleAtoi(absl::string_view(length.data(), length.size()), &bits) || bits < 0 ||
+        bits > width) {
+      return error(width == 32 ? "needs a prefix length from 0 to 32"
+                               : "needs a prefix length from 0 to 128");
     }
   }
   bits += 128 - width;
-  if (address->Prefix(bits) != *address) return error("has address bits set beyond its prefix length");
+  if (address->Prefix(bits) != *address) return error("has bits set beyond its prefix length");
   return IpNetwork(*address, bits);
 }
 
@@ -108,7 +115,8 @@ IpAddress ClientAddress(const IpAddress& peer, const std::vector<std::string_vie
     while (!rest.empty()) {
       if (!trusted(client)) return client;
       const size_t comma = rest.rfind(',');
-      const std::optional<IpAddress> before = ParseForwarded(comma == rest.npos ? rest : rest.substr(comma + 1));
+      const std::optional<IpAddress> before =
+          ParseForwarded(comma == rest.npos ? rest : rest.substr(comma + 1));
       if (!before) return client;
       client = *before;
       rest = comma == rest.npos ? std::string_view() : rest.substr(0, comma);

@@ -1,4 +1,5 @@
-// Who a client is: IP addresses, the networks of trusted proxies, and how many connections an address holds.
+// Who a client is: IP addresses, the networks of trusted proxies, and how many connections an
+// address holds.
 #ifndef GATEWAY_HTTP_ADDRESS_H_
 #define GATEWAY_HTTP_ADDRESS_H_
 
@@ -54,13 +55,14 @@ class IpNetwork {
   int bits_;  // of 128
 };
 
-// The client behind `peer`: read from the right, the first address in the X-Forwarded-For values that is no trusted
-// proxy; what stands left of it anyone may have written. `peer` itself when it is not trusted.
+// The client behind `peer`: read from the right, the first address in the X-Forwarded-For values
+// that is no trusted proxy; what stands left of it anyone may have written. `peer` itself when it
+// is not trusted.
 IpAddress ClientAddress(const IpAddress& peer, const std::vector<std::string_view>& forwarded_for,
                         const std::vector<IpNetwork>& trusted_proxies);
 
-// Counts what each address holds. One IPv6 host commonly owns a /64, so that is what counts as one address there.
-// Thread-safe.
+// Counts what each address holds. One IPv6 host commonly owns a /64, so that is what counts as one
+// address there. Thread-safe.
 class AddressCounter {
  public:
   // One unit of an address's count, given back on destruction. The counter must outlive it.

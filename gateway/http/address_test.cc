@@ -17,7 +17,8 @@ TEST(IpAddressTest, BothSpellingsOfAnIpv4AddressAreOne) {
   EXPECT_EQ(Address("192.0.2.1"), Address("::ffff:192.0.2.1"));
   EXPECT_EQ(Address("::ffff:192.0.2.1").ToString(), "192.0.2.1");
   EXPECT_EQ(Address("2001:DB8:0::1").ToString(), "2001:db8::1");
-  for (const char* text : {"", "1.2.3", "1.2.3.4:5", "[::1]", "::1%eth0", "localhost", "1.2.3.256"}) {
+  for (const char* text :
+       {"", "1.2.3", "1.2.3.4:5", "[::1]", "::1%eth0", "localhost", "1.2.3.256"}) {
     EXPECT_FALSE(IpAddress::Parse(text)) << text;
   }
 }
@@ -33,7 +34,8 @@ TEST(IpNetworkTest, Contains) {
 }
 
 TEST(IpNetworkTest, RefusesWithAReason) {
-  for (const char* text : {"", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.1/8", "::/129", "host/8"}) {
+  for (const char* text :
+       {"", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.1/8", "::/129", "host/8"}) {
     const auto network = IpNetwork::Parse(text);
     ASSERT_FALSE(network.ok()) << text;
     EXPECT_NE(network.status().message().find("a network looks like"), std::string::npos);

@@ -14,14 +14,20 @@
 namespace spotinference::http {
 namespace {
 
+using ErrorCode = const boost::system::error_code&;
+
 constexpr size_t kReadBytes = 16 << 10;      // one TLS record
 constexpr int kReadsInARow = 16;             // then other connections get their turn
 constexpr size_t kPipelinedBytes = 8 << 10;  // read ahead during an answer
-constexpr uint64_t kReadPastBytes = 64 << 10;  // of a refused body, to keep the connection; a longer one ends it
+// Of a refused body, to keep the connection; a longer one ends it.
+constexpr uint64_t kReadPastBytes = 64 << 10;
 constexpr absl::Duration kLinger = absl::Seconds(5);
-constexpr int kUnsentBytes = 16 << 10;  // in the kernel: a slow reader is felt here, not a socket buffer later
+// In the kernel: a slow reader is felt here, not a socket buffer later.
+constexpr int kUnsentBytes = 16 << 10;
 
-void SetOption(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
+void SetOption(int fd, int level, int name, int value) {
+  setsockopt(fd, level, name, &value, sizeof value);
+}
 
 void ConfigureSocket(int fd, const ServerOptions& options) {
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -32,15 +38,16 @@ void ConfigureSocket(int fd, const ServerOptions& options) {
   SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
   SetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
   const int64_t write_ms = absl::ToInt64Milliseconds(options.write_timeout);
-  SetOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::clamp<int64_t>(write_ms, 1000, 3600 * 1000)));
+  SetOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+            static_cast<int>(std::clamp<int64_t>(write_ms, 1000, 3600 * 1000)));
 }
 
 bool HasNoBody(int status) { return status / 100 == 1 || status == 204 || status == 304; }
 
 }  // namespace
 
-Connection::Connection(boost::asio::io_context& io, ConnectionContext& context, int fd, const IpAddress& peer,
-                       AddressCounter::Lease lease)
+Connection::Connection(boost::asio::io_context& io, ConnectionContext& context, int fd,
+                       const IpAddress& peer, AddressCounter::Lease lease)
     : context_(context),
       peer_(peer),
       lease_(std::move(lease)),
@@ -85,31 +92,37 @@ void Connection::Await(Transport::State wanted) {
 void Connection::AwaitReadable() {
   if (awaiting_readable_) return;
   awaiting_readable_ = true;
-  socket_.async_wait(socket_.wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
+  socket_.async_wait(socket_.wait_read, [self = shared_from_this()](ErrorCode error) {
     self->awaiting_readable_ = false;
-    if (error || self->phase_ == Phase::kClosed) return;
-    if (self->phase_ == Phase::kHandshake) return self->Handshake();
-    self->ReadSome();
-    // TLS may have had to read before it could write.
-    if (!self->out_.empty() && !self->awaiting_writable_) {
-      self->Flush();
-      self->Answer();
-    }
+    if (!error && self->phase_ != Phase::kClosed) self->OnReadable();
   });
+}
+
+void Connection::OnReadable() {
+  if (phase_ == Phase::kHandshake) return Handshake();
+  ReadSome();
+  // TLS may have had to read before it could write.
+  if (!out_.empty() && !awaiting_writable_) {
+    Flush();
+    Answer();
+  }
 }
 
 void Connection::AwaitWritable() {
   if (awaiting_writable_) return;
   awaiting_writable_ = true;
-  socket_.async_wait(socket_.wait_write, [self = shared_from_this()](const boost::system::error_code& error) {
+  socket_.async_wait(socket_.wait_write, [self = shared_from_this()](ErrorCode error) {
     self->awaiting_writable_ = false;
-    if (error || self->phase_ == Phase::kClosed) return;
-    if (self->phase_ == Phase::kHandshake) return self->Handshake();
-    self->Flush();
-    self->Answer();
-    // TLS may have had to write before it could read.
-    if (!self->awaiting_readable_) self->ReadSome();
+    if (!error && self->phase_ != Phase::kClosed) self->OnWritable();
   });
+}
+
+void Connection::OnWritable() {
+  if (phase_ == Phase::kHandshake) return Handshake();
+  Flush();
+  Answer();
+  // TLS may have had to write before it could read.
+  if (!awaiting_readable_) ReadSome();
 }
 
 void Connection::SetDeadline(absl::Duration from_now) {
@@ -125,7 +138,7 @@ void Connection::ClearDeadline() { deadline_ = SteadyClock::time_point::max(); }
 void Connection::ArmTimer() {
   timer_at_ = deadline_;
   timer_.expires_at(deadline_);
-  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+  timer_.async_wait([self = shared_from_this()](ErrorCode error) {
     if (error || self->phase_ == Phase::kClosed) return;
     self->timer_at_ = SteadyClock::time_point::max();
     if (self->deadline_ <= SteadyClock::now()) {
@@ -140,15 +153,18 @@ void Connection::OnDeadline() {
   const ServerOptions& options = context_.options;
   ClearDeadline();
   if (phase_ == Phase::kHead) {
-    return Refuse(408, absl::StrCat("The request's head took longer than ", absl::FormatDuration(options.head_timeout), "."));
+    return Refuse(408, absl::StrCat("The request's head took longer than ",
+                                    absl::FormatDuration(options.head_timeout), "."));
   }
   if (phase_ == Phase::kBody) {
     const absl::Duration allowed =
-        options.body_timeout + absl::Seconds(parser_->body_bytes() / std::max<size_t>(1, options.body_bytes_per_second));
+        options.body_timeout +
+        absl::Seconds(parser_->body_bytes() / std::max<size_t>(1, options.body_bytes_per_second));
     const absl::Duration left = allowed - absl::FromChrono(SteadyClock::now() - body_began_);
     if (left > absl::ZeroDuration()) return SetDeadline(left);
-    return Refuse(408, absl::StrCat("Of the request's body, ", parser_->body_bytes(), " bytes came in ",
-                                    absl::FormatDuration(allowed), "; that is too slow."));
+    return Refuse(408,
+                  absl::StrCat("Of the request's body, ", parser_->body_bytes(), " bytes came in ",
+                               absl::FormatDuration(allowed), "; that is too slow."));
   }
   Abandon();
 }
@@ -188,7 +204,8 @@ void Connection::ReadSome() {
 
 void Connection::ReadEnded() {
   read_ended_ = true;
-  // A client may close its side once it has asked, and still read an answer that is already on its way.
+  // A client may close its side once it has asked, and still read an answer that is already on its
+  // way.
   if (phase_ != Phase::kAnswer || !exchange_->ended()) Abandon();
 }
 
@@ -238,13 +255,14 @@ void Connection::BeginRequest() {
 
 bool Connection::OnHead() {
   Request& request = parser_->request();
-  const IpAddress client = ClientAddress(peer_, request.headers.GetAll("x-forwarded-for"), context_.trusted_proxies);
+  const IpAddress client =
+      ClientAddress(peer_, request.headers.GetAll("x-forwarded-for"), context_.trusted_proxies);
   if (client != peer_) {
     request.peer = client.ToString();
     request_lease_ = context_.addresses.Take(client);
     if (request_lease_.count() > context_.options.connections_per_address) {
-      Refuse(429, absl::StrCat("There are more than ", context_.options.connections_per_address, " requests from ",
-                               request.peer, " in progress."));
+      Refuse(429, absl::StrCat("There are more than ", context_.options.connections_per_address,
+                               " requests from ", request.peer, " in progress."));
       return false;
     }
   }
@@ -297,8 +315,9 @@ void Connection::MakeFilters() {
 
 std::shared_ptr<Exchange> Connection::BeginExchange() {
   http_1_1_ = !parser_->head_done() || parser_->http_1_1();
-  Exchange::Sides sides = Exchange::Create(std::move(parser_->request()), context_.options.stream,
-                                           [self = shared_from_this()] { self->Post(&Connection::Answer); });
+  Exchange::Sides sides =
+      Exchange::Create(std::move(parser_->request()), context_.options.stream,
+                       [self = shared_from_this()] { self->Post(&Connection::Answer); });
   head_only_ = sides.connection->request().method == "HEAD";
   parser_.reset();
   if (in_.empty()) in_ = std::string();  // gives the memory back
@@ -324,8 +343,12 @@ void Connection::Answer() {
 void Connection::Frame(Exchange::Output output) {
   if (output.end == Exchange::End::kDropped) {
     Response response = context_.options.error(500, "The request was dropped without an answer.");
-    output = {.starts = true, .whole = true, .status = response.status, .headers = std::move(response.headers),
-              .bytes = std::move(response.body), .end = Exchange::End::kClean};
+    output = {.starts = true,
+              .whole = true,
+              .status = response.status,
+              .headers = std::move(response.headers),
+              .bytes = std::move(response.body),
+              .end = Exchange::End::kClean};
   }
   end_ = output.end;
   if (output.starts) {
@@ -340,7 +363,8 @@ void Connection::Frame(Exchange::Output output) {
     }
     framing.chunked = chunked_;
     framing.close = !keep_alive_;
-    out_ = ResponseHead(status_, output.headers, framing, exchange_->request().id, context_.options.clock->Now());
+    out_ = ResponseHead(status_, output.headers, framing, exchange_->request().id,
+                        context_.options.clock->Now());
   }
   if (head_only_) return;
   taken_bytes_ = output.bytes.size();
@@ -412,8 +436,9 @@ void Connection::NextRequest() {
   ReadSome();
 }
 
-// Closing a socket that has unread input resets the connection, and the client may lose an answer it has not read yet. So this
-// closes the sending side alone and waits for the client to close the other.
+// Closing a socket that has unread input resets the connection, and the client may lose an answer
+// it has not read yet. So this closes the sending side alone and waits for the client to close the
+// other.
 void Connection::Linger(bool clean) {
   if (!clean && until_close_ && !transport_.secure()) {
     transport_.ResetOnClose();  // a plain end would look complete

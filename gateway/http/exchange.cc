@@ -4,7 +4,8 @@
 
 namespace spotinference::http {
 
-Exchange::Sides Exchange::Create(Request request, const StreamLimits& limits, std::function<void()> wake) {
+Exchange::Sides Exchange::Create(Request request, const StreamLimits& limits,
+                                 std::function<void()> wake) {
   std::shared_ptr<Exchange> exchange(new Exchange(std::move(request), limits, std::move(wake)));
   // A second owner group over the same object: its last copy means that no handler is left.
   std::shared_ptr<Exchange> handler(exchange.get(), [exchange](Exchange*) { exchange->Drop(); });

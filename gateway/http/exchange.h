@@ -1,5 +1,6 @@
-// One request being answered: the mailbox between a handler, which may answer from any thread and at any time, and the
-// connection, which writes to the socket on an I/O thread. Knows nothing of sockets.
+// One request being answered: the mailbox between a handler, which may answer from any thread and
+// at any time, and the connection, which writes to the socket on an I/O thread. Knows nothing of
+// sockets.
 //
 //   exchange->Reply({200, {{"content-type", "application/json"}}, body});        // whole, or
 //   exchange->StartStream(200, {{"content-type", "text/event-stream"}});
@@ -24,14 +25,16 @@ namespace spotinference::http {
 struct StreamLimits {
   size_t high_bytes = 16 << 10;  // from here on Write asks for a pause
   size_t low_bytes = 4 << 10;    // down here the callback of OnWritable fires
-  size_t max_bytes = 1 << 20;    // a producer that ignores the pause up to here loses its stream, as by Abort
+  size_t max_bytes = 1 << 20;    // a producer that ignores the pause loses its stream here
 };
 
-// Thread-safe. Handlers hold it by shared_ptr; dropping the last copy unanswered makes a 500, in mid-stream an Abort.
+// Thread-safe. Handlers hold it by shared_ptr; dropping the last copy unanswered makes a 500, in
+// mid-stream an Abort.
 //
-// An answer has one end: Reply, Finish or Abort, whichever comes first; what comes after it, or after the client has
-// gone, is dropped without harm. Callbacks run on an I/O thread with no lock held, must not block, and are destroyed when
-// the answer is out; one that owns the exchange keeps it from counting as dropped, so let it hold a weak_ptr.
+// An answer has one end: Reply, Finish or Abort, whichever comes first; what comes after it, or
+// after the client has gone, is dropped without harm. Callbacks run on an I/O thread with no lock
+// held, must not block, and are destroyed when the answer is out; one that owns the exchange keeps
+// it from counting as dropped, so let it hold a weak_ptr.
 class Exchange {
  public:
   // --- The handler's side.
@@ -44,28 +47,30 @@ class Exchange {
   // Begins an answer of unknown length. Only one StartStream or Reply counts.
   void StartStream(int status, Headers headers);
 
-  // Appends to the stream's body. Never blocks and never splits: all bytes are taken. False: pause, either until
-  // OnWritable's callback fires, or for ever, because the answer is over.
+  // Appends to the stream's body. Never blocks and never splits: all bytes are taken. False: pause,
+  // either until OnWritable's callback fires, or for ever, because the answer is over.
   bool Write(std::string_view bytes);
 
   // The clean end of a stream.
   void Finish();
 
-  // Breaks the connection after what was written so far, so that the client sees a broken body and never a clean end.
-  // Before StartStream: no answer at all.
+  // Breaks the connection after what was written so far, so that the client sees a broken body and
+  // never a clean end. Before StartStream: no answer at all.
   void Abort();
 
   size_t buffered_bytes() const;
 
-  // `callback` fires each time that the buffer has drained after Write returned false. To be set before the first Write.
+  // `callback` fires each time that the buffer has drained after Write returned false. To be set
+  // before the first Write.
   void OnWritable(std::function<void()> callback);
 
-  // `callback` fires once if the client goes away before the end, also while nothing is being written; at once, on this
-  // thread, if it has already gone.
+  // `callback` fires once if the client goes away before the end, also while nothing is being
+  // written; at once, on this thread, if it has already gone.
   void OnClosed(std::function<void()> callback);
 
-  // `callback` fires when a stopping server's grace is over. It may still write a last event, and Abort or Finish, before
-  // it returns; what has no end by then is aborted, or answered 503 if it has not started.
+  // `callback` fires when a stopping server's grace is over. It may still write a last event, and
+  // Abort or Finish, before it returns; what has no end by then is aborted, or answered 503 if it
+  // has not started.
   void OnShutdown(std::function<void()> callback);
 
   // --- The connection's side.
@@ -74,7 +79,8 @@ class Exchange {
     std::shared_ptr<Exchange> handler;
     std::shared_ptr<Exchange> connection;  // does not keep the exchange from counting as dropped
   };
-  // `wake` is called, under a lock, when there is something to Take; it must only post. Destroyed by Close.
+  // `wake` is called, under a lock, when there is something to Take; it must only post. Destroyed
+  // by Close.
   static Sides Create(Request request, const StreamLimits& limits, std::function<void()> wake);
 
   enum class End {
@@ -117,7 +123,7 @@ class Exchange {
   std::function<void()> wake_ ABSL_GUARDED_BY(mutex_);
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;    // wake_ was called and Take has not followed
   bool started_ ABSL_GUARDED_BY(mutex_) = false;  // by Reply or StartStream
-  bool paused_ ABSL_GUARDED_BY(mutex_) = false;   // Write returned false and OnWritable has not fired since
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;   // Write said false; OnWritable is due
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool client_gone_ ABSL_GUARDED_BY(mutex_) = false;
   End end_ ABSL_GUARDED_BY(mutex_) = End::kNone;

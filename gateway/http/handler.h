@@ -13,8 +13,9 @@
 
 namespace spotinference::http {
 
-// Thread-safe. Called on an I/O thread with the whole request: answers then and there, or keeps the exchange and answers
-// from elsewhere. What takes long must not happen here: it holds up other connections of the thread.
+// Thread-safe. Called on an I/O thread with the whole request: answers then and there, or keeps the
+// exchange and answers from elsewhere. What takes long must not happen here: it holds up other
+// connections of the thread.
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -34,18 +35,20 @@ struct Outcome {
   End end = End::kComplete;
 };
 
-// Sees one request before the handler and learns how it ended: keys, limits, the access log. One is made for each request
-// (configuration is parsed once, in what makes them); all calls come from I/O threads, one at a time.
+// Sees one request before the handler and learns how it ended: keys, limits, the access log. One is
+// made for each request (configuration is parsed once, in what makes them); all calls come from I/O
+// threads, one at a time.
 class Filter {
  public:
   virtual ~Filter() = default;
 
-  // The head of the request has come, the body has not: who is refused here costs no more than a head. A Response ends the
-  // matter; later filters and the handler do not see the request.
+  // The head of the request has come, the body has not: who is refused here costs no more than a
+  // head. A Response ends the matter; later filters and the handler do not see the request.
   virtual std::optional<Response> OnRequest(Request& request) = 0;
 
-  // Every answer ends here, in reverse order of the filters; also one that an earlier filter gave, or that the server gave to
-  // what it could not parse (then without OnRequest, and the request has only what was understood).
+  // Every answer ends here, in reverse order of the filters; also one that an earlier filter gave,
+  // or that the server gave to what it could not parse (then without OnRequest, and the request has
+  // only what was understood).
   virtual void OnEnd(const Request& request, const Outcome& outcome) = 0;
 };
 

@@ -1,4 +1,5 @@
-// An HTTP request as handlers see it, and the response they give back. Plain values; no socket in sight.
+// An HTTP request as handlers see it, and the response they give back. Plain values; no socket in
+// sight.
 #ifndef GATEWAY_HTTP_MESSAGE_H_
 #define GATEWAY_HTTP_MESSAGE_H_
 
@@ -14,7 +15,8 @@
 
 namespace spotinference::http {
 
-// Header fields in the order they came. Names compare without case; a name may occur more than once.
+// Header fields in the order they came. Names compare without case; a name may occur more than
+// once.
 class Headers {
  public:
   using Field = std::pair<std::string, std::string>;
@@ -39,8 +41,8 @@ class Headers {
   std::vector<Field> fields_;
 };
 
-// Belongs to the handler once it is called, which may move the body away; the rest stays as it is, since filters read it at the
-// end.
+// Belongs to the handler once it is called, which may move the body away; the rest stays as it is,
+// since filters read it at the end.
 struct Request {
   // The first value of `name` in the query, decoded.
   std::optional<std::string> QueryParameter(std::string_view name) const;
@@ -48,12 +50,12 @@ struct Request {
   std::string_view Capture(std::string_view name) const;
 
   std::string method;  // as sent; methods are case-sensitive
-  std::string path;    // percent-decoded; valid UTF-8 without control characters, starts with '/'
+  std::string path;    // percent-decoded; UTF-8 without control characters, starts with '/'
   std::string query;   // what follows '?', as sent
   Headers headers;     // without trailers
   std::string body;    // chunked coding removed
   std::string id;      // made by the server: "req_" and 24 hex digits, unpredictable
-  std::string peer;    // the client's address without a port: the socket's, or what a trusted proxy says
+  std::string peer;    // the client's address, no port: the socket's or a trusted proxy's word
   absl::Time received;
   std::string principal;  // who asks; set by a filter that knows, else empty
   std::vector<std::pair<std::string, std::string>> captures;  // set by the router
@@ -66,8 +68,8 @@ struct Response {
   std::string body;
 };
 
-// Makes the response for an error that ends outside every handler (malformed request, limit, no such route), so that the
-// caller decides what its body looks like. Called from any thread.
+// Makes the response for an error that ends outside every handler (malformed request, limit, no
+// such route), so that the caller decides what its body looks like. Called from any thread.
 using ErrorResponse = std::function<Response(int status, std::string_view message)>;
 
 // 24 hex digits from the kernel's random source behind "req_".

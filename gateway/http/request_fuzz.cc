@@ -1,5 +1,5 @@
-// Raw bytes through the parser, in two pieces, and what comes out through the router: no crash, no hang, and the promises of
-// Request hold.
+// Raw bytes through the parser, in two pieces, and what comes out through the router: no crash, no
+// hang, and the promises of Request hold.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -36,15 +36,18 @@ void Use(Request& request) {
   for (const unsigned char c : request.path) CHECK(c >= 0x20 && c != 0x7f);
   for (const auto& [name, value] : request.headers) CHECK(!name.empty());
   request.QueryParameter("limit");
-  static const std::vector<IpNetwork>& proxies = *new std::vector<IpNetwork>{*IpNetwork::Parse("0.0.0.0/0")};
-  ClientAddress(*IpAddress::Parse("10.0.0.1"), request.headers.GetAll("x-forwarded-for"), proxies).ToString();
+  static const std::vector<IpNetwork>& proxies =
+      *new std::vector<IpNetwork>{*IpNetwork::Parse("0.0.0.0/0")};
+  ClientAddress(*IpAddress::Parse("10.0.0.1"), request.headers.GetAll("x-forwarded-for"), proxies)
+      .ToString();
   Exchange::Sides sides = Exchange::Create(std::move(request), {}, [] {});
   TestRouter().Handle(std::move(sides.handler));
   CHECK(sides.connection->ended());
 }
 
 void Parse(std::string_view bytes) {
-  constexpr RequestLimits kLimits = {.target_bytes = 200, .head_bytes = 2000, .head_fields = 20, .body_bytes = 500};
+  constexpr RequestLimits kLimits = {
+      .target_bytes = 200, .head_bytes = 2000, .head_fields = 20, .body_bytes = 500};
   RequestParser parser(kLimits);
   const size_t middle = bytes.size() / 2;
   std::string_view input = bytes.substr(0, middle);

@@ -25,10 +25,14 @@ ParseError Translate(const beast::error_code& code, const RequestLimits& limits)
     return {413, absl::StrCat("The request's body is larger than ", limits.body_bytes, " bytes.")};
   }
   if (code == error::bad_method) return {400, "The request line does not start with a method."};
-  if (code == error::bad_target) return {400, "The request target has a character that does not belong there."};
-  if (code == error::bad_version) return {400, "The request line must end with HTTP/1.1 or HTTP/1.0."};
-  if (code == error::bad_field) return {400, "A header field's name is not a token followed by ':'."};
-  if (code == error::bad_value) return {400, "A header field's value has a character that does not belong there."};
+  if (code == error::bad_target)
+    return {400, "The request target has a character that does not belong there."};
+  if (code == error::bad_version)
+    return {400, "The request line must end with HTTP/1.1 or HTTP/1.0."};
+  if (code == error::bad_field)
+    return {400, "A header field's name is not a token followed by ':'."};
+  if (code == error::bad_value)
+    return {400, "A header field's value has a character that does not belong there."};
   if (code == error::bad_content_length || code == error::multiple_content_length) {
     return {400, "Content-length must be one decimal number, and not come with transfer-encoding."};
   }
@@ -92,7 +96,8 @@ class RequestParser::Impl : private beast::http::basic_parser<true> {
   }
 
   ParseError TargetTooLong() const {
-    return {414, absl::StrCat("The request target is longer than ", limits_.target_bytes, " bytes.")};
+    return {414,
+            absl::StrCat("The request target is longer than ", limits_.target_bytes, " bytes.")};
   }
 
   void Fail(ParseError why, beast::error_code& code) {
@@ -103,11 +108,14 @@ class RequestParser::Impl : private beast::http::basic_parser<true> {
   std::optional<ParseError> CheckHead() {
     const Headers& headers = request_.headers;
     const auto codings = headers.GetAll("transfer-encoding");
-    const bool chunked = codings.size() == 1 && absl::EqualsIgnoreCase({codings[0].data(), codings[0].size()}, "chunked");
-    if (!codings.empty() && !(chunked && http_1_1_)) return Translate(error::bad_transfer_encoding, limits_);
+    const bool chunked = codings.size() == 1 &&
+                         absl::EqualsIgnoreCase({codings[0].data(), codings[0].size()}, "chunked");
+    if (!codings.empty() && !(chunked && http_1_1_))
+      return Translate(error::bad_transfer_encoding, limits_);
     const size_t hosts = headers.GetAll("host").size();
     if (hosts > 1 || (http_1_1_ && hosts == 0)) {
-      return ParseError{400, absl::StrCat("An HTTP/1.1 request has one host header; this one has ", hosts, ".")};
+      return ParseError{
+          400, absl::StrCat("An HTTP/1.1 request has one host header; this one has ", hosts, ".")};
     }
     const auto expect = headers.Get("expect");
     if (expect && !absl::EqualsIgnoreCase({expect->data(), expect->size()}, "100-continue")) {
@@ -116,8 +124,8 @@ class RequestParser::Impl : private beast::http::basic_parser<true> {
     return std::nullopt;
   }
 
-  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target, int version,
-                       beast::error_code& code) override {
+  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target,
+                       int version, beast::error_code& code) override {
     line_done_ = true;
     http_1_1_ = version == 11;
     request_.method = View(method);
@@ -131,7 +139,9 @@ class RequestParser::Impl : private beast::http::basic_parser<true> {
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
                      beast::error_code& code) override {
     if (++fields_ > limits_.head_fields) {
-      return Fail({431, absl::StrCat("The request has more than ", limits_.head_fields, " header fields.")}, code);
+      return Fail(
+          {431, absl::StrCat("The request has more than ", limits_.head_fields, " header fields.")},
+          code);
     }
     if (!head_done_) request_.headers.Add(View(name), View(value));
   }
@@ -164,7 +174,9 @@ class RequestParser::Impl : private beast::http::basic_parser<true> {
 RequestParser::RequestParser(const RequestLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
 RequestParser::~RequestParser() = default;
 
-std::optional<ParseError> RequestParser::Advance(std::string_view& input) { return impl_->Advance(input); }
+std::optional<ParseError> RequestParser::Advance(std::string_view& input) {
+  return impl_->Advance(input);
+}
 bool RequestParser::head_done() const { return impl_->head_done_; }
 bool RequestParser::done() const { return impl_->done_; }
 Request& RequestParser::request() { return impl_->request_; }

@@ -6,7 +6,8 @@
 namespace spotinference::http {
 namespace {
 
-constexpr RequestLimits kLimits = {.target_bytes = 100, .head_bytes = 1000, .head_fields = 10, .body_bytes = 50};
+constexpr RequestLimits kLimits = {
+    .target_bytes = 100, .head_bytes = 1000, .head_fields = 10, .body_bytes = 50};
 
 struct Parsed {
   int error = 0;  // status
@@ -57,7 +58,8 @@ Parsed Parse(std::string_view bytes) {
 }
 
 TEST(RequestParserTest, ARequestWithoutABody) {
-  const Parsed parsed = Parse("GET /a%20b?c=d HTTP/1.1\r\nHost: h\r\nX: 1\r\nx:  2 \r\n\r\nGET /next");
+  const Parsed parsed =
+      Parse("GET /a%20b?c=d HTTP/1.1\r\nHost: h\r\nX: 1\r\nx:  2 \r\n\r\nGET /next");
   EXPECT_TRUE(parsed.done);
   EXPECT_EQ(parsed.request.method, "GET");
   EXPECT_EQ(parsed.request.path, "/a b");
@@ -67,7 +69,8 @@ TEST(RequestParserTest, ARequestWithoutABody) {
 }
 
 TEST(RequestParserTest, Bodies) {
-  EXPECT_EQ(Parse("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloX").request.body, "hello");
+  EXPECT_EQ(Parse("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloX").request.body,
+            "hello");
   const Parsed chunked = Parse(
       "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n"
       "3;ext=1\r\nabc\r\nA\r\n0123456789\r\n0\r\nauthorization: forged\r\n\r\nrest");
@@ -87,7 +90,8 @@ TEST(RequestParserTest, KeepAliveAndExpectation) {
   EXPECT_TRUE(head("GET / HTTP/1.1\r\nHost: h\r\n\r\n")->keep_alive());
   EXPECT_FALSE(head("GET / HTTP/1.1\r\nHost: h\r\nConnection: x, Close\r\n\r\n")->keep_alive());
   EXPECT_FALSE(head("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")->keep_alive());
-  const auto expecting = head("PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 9\r\n\r\n");
+  const auto expecting =
+      head("PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 9\r\n\r\n");
   EXPECT_TRUE(expecting->expects_continue());
   EXPECT_EQ(expecting->content_length(), 9u);
 }
@@ -119,7 +123,8 @@ TEST(RequestParserTest, RefusesWhatTwoPartiesCouldReadDifferently) {
       "a: b\nContent-Length: 3\r\n",
   };
   for (const std::string_view body : bodies) {
-    const Parsed parsed = Parse(absl::StrCat("POST / HTTP/1.1\r\nHost: h\r\n", std::string(body), "\r\nabc"));
+    const Parsed parsed =
+        Parse(absl::StrCat("POST / HTTP/1.1\r\nHost: h\r\n", std::string(body), "\r\nabc"));
     EXPECT_EQ(parsed.error, 400) << body;
     EXPECT_GT(parsed.message.size(), 20u) << body;
   }
@@ -128,13 +133,21 @@ TEST(RequestParserTest, RefusesWhatTwoPartiesCouldReadDifferently) {
 
 TEST(RequestParserTest, RefusesMalformedRequests) {
   for (const std::string_view bytes : {
-           "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", "GET / HTTP/1.1 \r\nHost: h\r\n\r\n",
-           "GET  / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", " GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-           "G(T / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /\r\nHost: h\r\n\r\n", "GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n",
-           "CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello \r\n\r\n",
+           "GET / HTTP/1.1\r\n\r\n",
+           "GET / HTTP/2.0\r\nHost: h\r\n\r\n",
+           "GET / HTTP/1.1 \r\nHost: h\r\n\r\n",
+           "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
+           "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+           " GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+           "G(T / HTTP/1.1\r\nHost: h\r\n\r\n",
+           "GET /\r\nHost: h\r\n\r\n",
+           "GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n",
+           "CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n",
+           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello \r\n\r\n",
            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
-           "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabcd\r\n0\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+           "chunked\r\n\r\n-1\r\nabcd\r\n0\r\n\r\n",
        }) {
     const Parsed parsed = Parse(bytes);
     EXPECT_EQ(parsed.error, 400) << bytes.substr(0, 200);
@@ -144,11 +157,15 @@ TEST(RequestParserTest, RefusesMalformedRequests) {
 
 TEST(RequestParserTest, Limits) {
   const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n";
-  EXPECT_EQ(Parse(absl::StrCat("GET /", std::string(99, 'a'), " HTTP/1.1\r\nHost: h\r\n\r\n")).error, 0);
-  EXPECT_EQ(Parse(absl::StrCat("GET /", std::string(100, 'a'), " HTTP/1.1\r\nHost: h\r\n\r\n")).error, 414);
+  EXPECT_EQ(
+      Parse(absl::StrCat("GET /", std::string(99, 'a'), " HTTP/1.1\r\nHost: h\r\n\r\n")).error, 0);
+  EXPECT_EQ(
+      Parse(absl::StrCat("GET /", std::string(100, 'a'), " HTTP/1.1\r\nHost: h\r\n\r\n")).error,
+      414);
   EXPECT_EQ(Parse(absl::StrCat("GET /", std::string(5000, 'a'))).error, 414);
 
-  const std::string fits = absl::StrCat(get, "a: ", std::string(1000 - get.size() - 7, 'x'), "\r\n\r\n");
+  const std::string fits =
+      absl::StrCat(get, "a: ", std::string(1000 - get.size() - 7, 'x'), "\r\n\r\n");
   ASSERT_EQ(fits.size(), 1000u);
   EXPECT_EQ(Parse(fits).error, 0);
   EXPECT_EQ(Parse(absl::StrCat(get, "b", fits.substr(get.size()))).error, 431);

@@ -48,14 +48,16 @@ bool IsToken(const std::string& name) {
 }
 
 bool IsFraming(const std::string& name) {
-  for (const char* framing : {"content-length", "transfer-encoding", "connection", "keep-alive", "date"}) {
+  for (const char* framing :
+       {"content-length", "transfer-encoding", "connection", "keep-alive", "date"}) {
     if (absl::EqualsIgnoreCase(name, framing)) return true;
   }
   return false;
 }
 
 void AppendField(std::string& head, absl::string_view name, std::string value) {
-  std::replace_if(value.begin(), value.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+  std::replace_if(
+      value.begin(), value.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
   absl::StrAppend(&head, name, ": ", value, "\r\n");
 }
 
@@ -68,8 +70,10 @@ std::string ResponseHead(int status, const Headers& headers, const ResponseFrami
     if (IsToken(name) && !IsFraming(name)) AppendField(head, name, value);
   }
   if (!headers.Has("x-request-id")) AppendField(head, "x-request-id", std::string(request_id));
-  AppendField(head, "date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", now, absl::UTCTimeZone()));
-  if (framing.content_length) AppendField(head, "content-length", absl::StrCat(*framing.content_length));
+  AppendField(head, "date",
+              absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", now, absl::UTCTimeZone()));
+  if (framing.content_length)
+    AppendField(head, "content-length", absl::StrCat(*framing.content_length));
   if (framing.chunked) AppendField(head, "transfer-encoding", "chunked");
   if (framing.close) AppendField(head, "connection", "close");
   return head + "\r\n";

@@ -18,8 +18,9 @@ struct ResponseFraming {
   bool close = false;                      // this is the connection's last response
 };
 
-// Framing, date and, unless `headers` has it, x-request-id are added; framing fields in `headers` are left out. So is a field
-// whose name is no token, and line breaks in a value become spaces: no value can forge a second field.
+// Framing, date and, unless `headers` has it, x-request-id are added; framing fields in `headers`
+// are left out. So is a field whose name is no token, and line breaks in a value become spaces: no
+// value can forge a second field.
 std::string ResponseHead(int status, const Headers& headers, const ResponseFraming& framing,
                          std::string_view request_id, absl::Time now);
 

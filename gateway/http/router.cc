@@ -33,7 +33,8 @@ std::optional<PathPattern::Captures> PathPattern::Match(std::string_view path) c
   Captures captures;
   for (size_t i = 1; i < pieces_.size(); ++i) {
     const Piece& piece = pieces_[i];
-    // The last literal must end the path. For the others the earliest place is as good as any later one.
+    // The last literal must end the path. For the others the earliest place is as good as any later
+    // one.
     size_t length;
     if (i + 1 == pieces_.size()) {
       if (path.size() <= piece.literal.size()) return std::nullopt;
@@ -52,15 +53,17 @@ std::optional<PathPattern::Captures> PathPattern::Match(std::string_view path) c
 
 void Router::Add(std::string_view method, std::string_view pattern, Handler& handler) {
   Route route{std::string(method), PathPattern(pattern), &handler};
-  const auto at = std::upper_bound(routes_.begin(), routes_.end(), route, [](const Route& a, const Route& b) {
-    return a.pattern.literal_bytes() > b.pattern.literal_bytes();
-  });
+  const auto at =
+      std::upper_bound(routes_.begin(), routes_.end(), route, [](const Route& a, const Route& b) {
+        return a.pattern.literal_bytes() > b.pattern.literal_bytes();
+      });
   routes_.insert(at, std::move(route));
 }
 
 void Router::Handle(std::shared_ptr<Exchange> exchange) {
   Request& request = exchange->request();
-  const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+  const std::string_view method =
+      request.method == "HEAD" ? "GET" : std::string_view(request.method);
   std::set<std::string> allowed;
   for (const Route& route : routes_) {
     std::optional<PathPattern::Captures> captures = route.pattern.Match(request.path);
@@ -74,7 +77,8 @@ void Router::Handle(std::shared_ptr<Exchange> exchange) {
     if (route.method == "GET") allowed.insert("HEAD");
   }
   if (allowed.empty()) {
-    exchange->Reply(error_(404, absl::StrCat("There is no ", request.method, " ", request.path, " here.")));
+    exchange->Reply(
+        error_(404, absl::StrCat("There is no ", request.method, " ", request.path, " here.")));
     return;
   }
   const std::string allow = absl::StrJoin(allowed, ", ");

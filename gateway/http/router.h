@@ -13,11 +13,12 @@
 
 namespace spotinference::http {
 
-// A path with captures: "/v1/models/{id}", "/machines/{id}:kill". A capture matches one character or more, '/' included, up
-// to the next place where the literal text after it fits.
+// A path with captures: "/v1/models/{id}", "/machines/{id}:kill". A capture matches one character
+// or more, '/' included, up to the next place where the literal text after it fits.
 class PathPattern {
  public:
-  // CHECKs that `pattern` starts with '/' and that every '{' has its '}' and a name, with text between two captures.
+  // CHECKs that `pattern` starts with '/' and that every '{' has its '}' and a name, with text
+  // between two captures.
   explicit PathPattern(std::string_view pattern);
 
   using Captures = std::vector<std::pair<std::string, std::string>>;
@@ -27,15 +28,16 @@ class PathPattern {
 
  private:
   struct Piece {
-    std::string name;     // of the capture; empty for the first piece, which is the literal start of the path
-    std::string literal;  // what follows the capture
+    std::string name;     // of the capture; empty for the first piece
+    std::string literal;  // what follows the capture; of the first piece, the path's start
   };
   std::vector<Piece> pieces_;
   size_t literal_bytes_ = 0;
 };
 
-// Add every route first; then thread-safe. Of the routes that fit, the most specific one with the request's method answers; a
-// HEAD goes to the route of GET (the server leaves out the body). No such path is a 404, another method a 405 with `allow`.
+// Add every route first; then thread-safe. Of the routes that fit, the most specific one with the
+// request's method answers; a HEAD goes to the route of GET (the server leaves out the body). No
+// such path is a 404, another method a 405 with `allow`.
 class Router : public Handler {
  public:
   explicit Router(ErrorResponse error) : error_(std::move(error)) {}

@@ -25,7 +25,8 @@ TEST(PathPatternTest, Matches) {
 }
 
 TEST(PathPatternDeathTest, ChecksPatterns) {
-  for (const char* pattern : {"", "v1", "/{id", "/{}", "/{a}{b}"}) EXPECT_DEATH(PathPattern{pattern}, "") << pattern;
+  for (const char* pattern : {"", "v1", "/{id", "/{}", "/{a}{b}"})
+    EXPECT_DEATH(PathPattern{pattern}, "") << pattern;
 }
 
 class Named : public Handler {
@@ -50,7 +51,9 @@ Exchange::Output Route(Router& router, std::string method, std::string path) {
 
 TEST(RouterTest, TheMostSpecificRouteWithTheMethodAnswers) {
   Named list("list"), get("get"), remove("remove"), kill("kill");
-  Router router([](int status, std::string_view message) { return Response{status, {}, std::string(message)}; });
+  Router router([](int status, std::string_view message) {
+    return Response{status, {}, std::string(message)};
+  });
   router.Add("GET", "/models", list);
   router.Add("GET", "/models/{id}", get);
   router.Add("DELETE", "/models/{id}", remove);

@@ -40,8 +40,8 @@ namespace asio = boost::asio;
 using SteadyClock = std::chrono::steady_clock;
 using Strand = asio::strand<asio::io_context::executor_type>;
 
-// When the process or the machine is out of file descriptors or memory, the client stays in the backlog and "readable" stays
-// true: without a pause that would be a busy loop.
+// When the process or the machine is out of file descriptors or memory, the client stays in the
+// backlog and "readable" stays true: without a pause that would be a busy loop.
 constexpr auto kAcceptPause = std::chrono::milliseconds(50);
 constexpr int kAcceptsInARow = 64;
 constexpr absl::Duration kLastBytes = absl::Seconds(1);
@@ -54,14 +54,16 @@ struct HostPort {
 absl::StatusOr<HostPort> ParseListen(const std::string& listen) {
   const size_t colon = listen.rfind(':');
   int port = -1;
-  if (colon != listen.npos && absl::SimpleAtoi(listen.substr(colon + 1), &port) && port >= 0 && port <= 65535) {
+  if (colon != listen.npos && absl::SimpleAtoi(listen.substr(colon + 1), &port) && port >= 0 &&
+      port <= 65535) {
     std::string host = listen.substr(0, colon);
     const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
     if (bracketed) host = host.substr(1, host.size() - 2);
-    if (!host.empty() && bracketed == (host.find(':') != host.npos)) return HostPort{host, absl::StrCat(port)};
+    if (!host.empty() && bracketed == (host.find(':') != host.npos))
+      return HostPort{host, absl::StrCat(port)};
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("\"", listen, "\" is no address to listen on; it looks like 127.0.0.1:8080 or [::1]:8080"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", listen, "\" is no address to listen on; it looks like 127.0.0.1:8080 or [::1]:8080"));
 }
 
 // A listening, non-blocking socket.
@@ -71,13 +73,16 @@ absl::StatusOr<int> Listen(const std::string& listen) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* list = nullptr;
-  if (const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &list); error != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", listen, ": ", gai_strerror(error)));
+  if (const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &list);
+      error != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot listen on ", listen, ": ", gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(list, freeaddrinfo);
   const addrinfo* found = list;
   // "localhost" commonly has both; clients that try one alone try this one.
-  for (const addrinfo* other = found; other != nullptr && found->ai_family != AF_INET; other = other->ai_next) {
+  for (const addrinfo* other = found; other != nullptr && found->ai_family != AF_INET;
+       other = other->ai_next) {
     if (other->ai_family == AF_INET) found = other;
   }
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -157,7 +162,7 @@ class Server::Impl {
  private:
   void AwaitClient() {
     if (!listener_.is_open()) return;
-    listener_.async_wait(listener_.wait_read, [this](const boost::system::error_code& error) {
+    listener_.async_wait(listener_.wait_read, [this](boost::system::error_code error) {
       if (!error) AcceptSome();
     });
   }
@@ -171,8 +176,8 @@ class Server::Impl {
       }
       sockaddr_storage address = {};
       socklen_t size = sizeof address;
-      const int fd = accept4(listener_.native_handle(), reinterpret_cast<sockaddr*>(&address), &size,
-                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = accept4(listener_.native_handle(), reinterpret_cast<sockaddr*>(&address),
+                             &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
         Begin(fd, IpAddress::FromSocket(reinterpret_cast<const sockaddr&>(address)));
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -185,16 +190,18 @@ class Server::Impl {
   }
 
   void Pause(int error) {
-    LOG_EVERY_N(WARNING, 100) << "cannot accept a connection: " << strerror(error) << "; trying again";
+    LOG_EVERY_N(WARNING, 100) << "cannot accept a connection: " << strerror(error)
+                              << "; trying again";
     accept_timer_.expires_after(kAcceptPause);
-    accept_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+    accept_timer_.async_wait([this](boost::system::error_code cancelled) {
       if (!cancelled) AwaitClient();
     });
   }
 
   void Begin(int fd, const IpAddress& peer) {
-    const bool trusted = std::any_of(context_->trusted_proxies.begin(), context_->trusted_proxies.end(),
-                                     [&](const IpNetwork& network) { return network.Contains(peer); });
+    const bool trusted =
+        std::any_of(context_->trusted_proxies.begin(), context_->trusted_proxies.end(),
+                    [&](const IpNetwork& network) { return network.Contains(peer); });
     AddressCounter::Lease lease;
     if (!trusted) lease = context_->addresses.Take(peer);
     if (lease.count() > 2 * context_->options.connections_per_address) {
@@ -229,7 +236,8 @@ class Server::Impl {
 
   bool AwaitNone(absl::Duration limit) {
     absl::MutexLock lock(&mutex_);
-    const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return connections_.empty(); };
+    const auto none = [this]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return connections_.empty(); };
     return mutex_.AwaitWithTimeout(absl::Condition(&none), limit);
   }
 
@@ -237,7 +245,7 @@ class Server::Impl {
   std::unique_ptr<ConnectionContext> context_;
   absl::Mutex mutex_;
   absl::flat_hash_set<std::shared_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
-  bool full_ ABSL_GUARDED_BY(mutex_) = false;  // and nobody awaits a client
+  bool full_ ABSL_GUARDED_BY(mutex_) = false;  // nobody awaits a client
 
   asio::io_context io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
@@ -252,7 +260,8 @@ class Server::Impl {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options, Handler& handler) {
   CHECK(options.error != nullptr) << "ServerOptions::error is required";
   if (options.threads < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("threads is ", options.threads, "; at least 1 is needed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads is ", options.threads, "; at least 1 is needed"));
   }
   auto context = std::make_unique<ConnectionContext>();
   context->handler = &handler;

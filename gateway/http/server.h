@@ -2,7 +2,8 @@
 //
 //   Router router(error);
 //   router.Add("GET", "/health", health);
-//   ASSIGN_OR_RETURN(auto server, Server::Start({.listen = "127.0.0.1:0", .error = error}, router));
+//   ASSIGN_OR_RETURN(auto server, Server::Start({.listen = "127.0.0.1:0", .error = error},
+//   router));
 //   ...
 //   server->Stop(absl::Seconds(30));
 #ifndef GATEWAY_HTTP_SERVER_H_
@@ -21,8 +22,8 @@ namespace spotinference::http {
 // Thread-safe.
 class Server {
  public:
-  // Listens from now on. `handler` must outlive the server. InvalidArgument for an option that makes no sense, Unavailable for
-  // an address that cannot be listened on.
+  // Listens from now on. `handler` must outlive the server. InvalidArgument for an option that
+  // makes no sense, Unavailable for an address that cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options, Handler& handler);
 
   // Stop(absl::ZeroDuration()).
@@ -31,10 +32,11 @@ class Server {
   int port() const;
   size_t connections() const;
 
-  // Accepts nothing more, closes idle connections, and lets requests in progress go on for up to `grace`. Then each exchange's
-  // OnShutdown callback runs, what is left unsaid is aborted or answered 503, and clients get a second to take their last
-  // bytes. Returns when every connection is closed; no handler, filter or callback runs after that. Not to be called from
-  // one of those. Exchanges may outlive the server.
+  // Accepts nothing more, closes idle connections, and lets requests in progress go on for up to
+  // `grace`. Then each exchange's OnShutdown callback runs, what is left unsaid is aborted or
+  // answered 503, and clients get a second to take their last bytes. Returns when every connection
+  // is closed; no handler, filter or callback runs after that. Not to be called from one of those.
+  // Exchanges may outlive the server.
   void Stop(absl::Duration grace);
 
  private:

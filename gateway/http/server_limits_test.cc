@@ -23,7 +23,9 @@ using Answer = RawClient::Answer;
 
 constexpr char kGet[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-void Ok(std::shared_ptr<Exchange> exchange) { exchange->Reply({200, {}, exchange->request().peer}); }
+void Ok(std::shared_ptr<Exchange> exchange) {
+  exchange->Reply({200, {}, exchange->request().peer});
+}
 
 TEST(ServerLimitsTest, RefusesWithAReasonAndCloses) {
   TestServer server(Ok);
@@ -166,7 +168,8 @@ TEST(ServerLimitsTest, ATrustedProxySpeaksForItsClients) {
       },
       options);
   const auto forwarded = [](const char* path, const char* client) {
-    return absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.1.1.1, ", client, "\r\n\r\n");
+    return absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.1.1.1, ", client,
+                        "\r\n\r\n");
   };
   RawClient one(server.port()), two(server.port());
   one.Send(forwarded("/hold", "198.51.100.7"));
@@ -250,11 +253,12 @@ TEST(ServerLimitsTest, AThousandIdleConnectionsCostLittle) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
   TestServer server(Ok);
   std::vector<std::unique_ptr<RawClient>> clients;
-  EXPECT_LT(BytesForEach(1000, [&] {
-              clients.push_back(std::make_unique<RawClient>(server.port()));
-              clients.back()->Send(kGet);
-              ASSERT_EQ(clients.back()->ReadAnswer().status, 200);
-            }),
+  EXPECT_LT(BytesForEach(1000,
+                         [&] {
+                           clients.push_back(std::make_unique<RawClient>(server.port()));
+                           clients.back()->Send(kGet);
+                           ASSERT_EQ(clients.back()->ReadAnswer().status, 200);
+                         }),
             4096u * kMemoryFactor);
   EXPECT_EQ(server.server->connections(), 1100u);
   for (const auto& client : clients) {
@@ -279,12 +283,14 @@ TEST(ServerLimitsTest, AStreamToAClientThatReadsNothingIsBounded) {
     held.push_back(std::move(exchange));
   });
   std::vector<std::unique_ptr<RawClient>> clients;
-  EXPECT_LT(BytesForEach(200, [&] {
-              clients.push_back(std::make_unique<RawClient>(server.port(), /*receive_buffer_bytes=*/4096));
-              clients.back()->Send(kGet);
-              const auto begun = [&] { return held.size() == clients.size(); };
-              absl::MutexLock lock(&mutex, absl::Condition(&begun));
-            }),
+  EXPECT_LT(BytesForEach(200,
+                         [&] {
+                           clients.push_back(std::make_unique<RawClient>(
+                               server.port(), /*receive_buffer_bytes=*/4096));
+                           clients.back()->Send(kGet);
+                           const auto begun = [&] { return held.size() == clients.size(); };
+                           absl::MutexLock lock(&mutex, absl::Condition(&begun));
+                         }),
             (64u << 10) * kMemoryFactor);
 }
 
@@ -311,7 +317,8 @@ TEST(ServerStopTest, EndsEachInItsOwnWay) {
     absl::MutexLock lock(&mutex);
     held.push_back(std::move(exchange));
   });
-  RawClient idle(server.port()), finishes(server.port()), told(server.port()), untold(server.port());
+  RawClient idle(server.port()), finishes(server.port()), told(server.port()),
+      untold(server.port());
   RawClient unanswered(server.port()), half(server.port());
   finishes.Send("GET /finishes HTTP/1.1\r\nHost: h\r\n\r\n");
   finishes.ReadUntil("data: 1");

@@ -31,18 +31,25 @@ struct ServerOptions {
 
   RequestLimits request;
   StreamLimits stream;
-  size_t connections = 8192;              // at the limit, new ones wait in the kernel's backlog
-  int connections_per_address = 2048;     // past it: 429; past twice as many: closed without a word
-  std::vector<std::string> trusted_proxies;  // CIDR: their X-Forwarded-For is believed; of such a client, requests in
-                                             // progress count instead of connections
+  size_t connections = 8192;  // at the limit, new ones wait in the kernel's backlog
+  // Past it: 429; past twice as many: closed without a word.
+  int connections_per_address = 2048;
+  // CIDR: their X-Forwarded-For is believed. Of such clients, requests in progress count instead of
+  // connections.
+  std::vector<std::string> trusted_proxies;
 
-  absl::Duration head_timeout = absl::Seconds(10);  // TLS handshake; first byte to last byte of a head; else 408
-  absl::Duration body_timeout = absl::Seconds(20);  // for the body, plus a second for each `body_bytes_per_second`; else 408
+  // For a TLS handshake, and from the first to the last byte of a head; else 408.
+  absl::Duration head_timeout = absl::Seconds(10);
+  // For the body, plus a second for each `body_bytes_per_second` that came; else 408.
+  absl::Duration body_timeout = absl::Seconds(20);
   size_t body_bytes_per_second = 4096;
-  absl::Duration idle_timeout = absl::Seconds(75);   // between requests; then closed
-  absl::Duration write_timeout = absl::Seconds(60);  // nothing accepted by a client that has bytes waiting; then closed
+  // Between requests; then closed.
+  absl::Duration idle_timeout = absl::Seconds(75);
+  // For a client that has bytes waiting and takes none; then closed.
+  absl::Duration write_timeout = absl::Seconds(60);
 
-  const Clock* clock = &RealClock();  // for date, Request::received and Outcome::duration; time-outs are the kernel's
+  // For the date header, Request::received and Outcome::duration; time-outs are the kernel's.
+  const Clock* clock = &RealClock();
 };
 
 }  // namespace spotinference::http

@@ -19,12 +19,13 @@ namespace {
 using Answer = RawClient::Answer;
 
 std::string Get(std::string_view path, std::string_view more = "") {
-  return absl::StrCat("GET ", std::string(path), " HTTP/1.1\r\nHost: h\r\n", std::string(more), "\r\n");
+  return absl::StrCat("GET ", std::string(path), " HTTP/1.1\r\nHost: h\r\n", std::string(more),
+                      "\r\n");
 }
 
 std::string Post(std::string_view body, std::string_view more = "") {
-  return absl::StrCat("POST / HTTP/1.1\r\nHost: h\r\n", std::string(more), "Content-Length: ", body.size(), "\r\n\r\n",
-                      std::string(body));
+  return absl::StrCat("POST / HTTP/1.1\r\nHost: h\r\n", std::string(more),
+                      "Content-Length: ", body.size(), "\r\n\r\n", std::string(body));
 }
 
 // Answers with the path and the body.
@@ -82,7 +83,8 @@ TEST(ServerTest, AnswersWithoutABody) {
   });
   RawClient client(server.port());
   client.Send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
-  EXPECT_TRUE(absl::StrContains(client.ReadAnswer(/*has_body=*/false).head, "content-length: 2\r\n"));
+  EXPECT_TRUE(
+      absl::StrContains(client.ReadAnswer(/*has_body=*/false).head, "content-length: 2\r\n"));
   client.Send("HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n" + Get("/204"));
   EXPECT_EQ(client.ReadAnswer(/*has_body=*/false).status, 200);
   const Answer none = client.ReadAnswer(/*has_body=*/false);
@@ -111,7 +113,8 @@ TEST(ServerTest, Http10EndsWithTheConnection) {
 TEST(ServerTest, ReadsChunkedBodiesAndContinues) {
   TestServer server(Echo);
   RawClient client(server.port());
-  client.Send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+  client.Send(
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_EQ(client.ReadUntil("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   client.Send("3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n");
   EXPECT_EQ(client.ReadAnswer().body, "/|abcdefg");
@@ -176,7 +179,8 @@ TEST(ServerTest, StreamsAreExactAndBounded) {
   std::mt19937 random(2);
   for (char& c : bytes) c = static_cast<char>(random());
   std::optional<Producer> producer;
-  TestServer server([&](std::shared_ptr<Exchange> exchange) { producer.emplace(std::move(exchange), bytes); });
+  TestServer server(
+      [&](std::shared_ptr<Exchange> exchange) { producer.emplace(std::move(exchange), bytes); });
   RawClient client(server.port());
   client.Send(Get("/"));
   const Answer answer = client.ReadAnswer();
@@ -289,8 +293,8 @@ class LogFilter : public Filter {
   }
   void OnEnd(const Request& request, const Outcome& outcome) override {
     EXPECT_GE(outcome.duration, absl::ZeroDuration());
-    log_.Add(absl::StrCat(name_, " ", request.principal, " ", outcome.status, " ", outcome.body_bytes, " ",
-                          static_cast<int>(outcome.end)));
+    log_.Add(absl::StrCat(name_, " ", request.principal, " ", outcome.status, " ",
+                          outcome.body_bytes, " ", static_cast<int>(outcome.end)));
   }
 
  private:
@@ -324,7 +328,8 @@ TEST(ServerTest, FiltersSeeHeadAndEnd) {
   log.Await(4);
 
   // Refused before a long body was sent, or one that waits to be asked for.
-  for (const char* more : {"Content-Length: 9999999\r\n", "Content-Length: 9\r\nExpect: 100-continue\r\n"}) {
+  for (const char* more :
+       {"Content-Length: 9999999\r\n", "Content-Length: 9\r\nExpect: 100-continue\r\n"}) {
     RawClient refused(server.port());
     refused.Send(absl::StrCat("POST / HTTP/1.1\r\nHost: h\r\nRefuse: b\r\n", more, "\r\n"));
     EXPECT_EQ(refused.ReadAnswer().status, 401);
@@ -350,7 +355,9 @@ TEST(ServerTest, FiltersSeeHeadAndEnd) {
 }
 
 TEST(ServerTest, ListensOnIpv6) {
-  FunctionHandler handler([](std::shared_ptr<Exchange> exchange) { exchange->Reply({200, {}, exchange->request().peer}); });
+  FunctionHandler handler([](std::shared_ptr<Exchange> exchange) {
+    exchange->Reply({200, {}, exchange->request().peer});
+  });
   ServerOptions options;
   options.listen = "[::]:0";
   options.error = [](int status, std::string_view) { return Response{status, {}, ""}; };
@@ -369,7 +376,8 @@ TEST(ServerTest, StartSaysWhatIsWrong) {
   const auto message = [&](const ServerOptions& options) {
     return std::string(Server::Start(options, handler).status().message());
   };
-  for (const char* listen : {"", "8080", "localhost", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80", ":80"}) {
+  for (const char* listen :
+       {"", "8080", "localhost", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80", ":80"}) {
     ServerOptions options = good;
     options.listen = listen;
     EXPECT_TRUE(absl::StrContains(message(options), "it looks like 127.0.0.1:8080")) << listen;

@@ -21,7 +21,8 @@ std::string TempPath(const char* name) { return absl::StrCat(testing::TempDir(),
 
 // A key and its self-signed certificate for "localhost", as PEM files.
 TlsFiles MakeCertificate(const char* name) {
-  TlsFiles files = {TempPath(absl::StrCat(name, "-cert.pem").c_str()), TempPath(absl::StrCat(name, "-key.pem").c_str())};
+  TlsFiles files = {TempPath(absl::StrCat(name, "-cert.pem").c_str()),
+                    TempPath(absl::StrCat(name, "-key.pem").c_str())};
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
   const std::unique_ptr<X509, decltype(&X509_free)> cert(X509_new(), X509_free);
   X509_set_version(cert.get(), X509_VERSION_3);
@@ -30,7 +31,8 @@ TlsFiles MakeCertificate(const char* name) {
   X509_gmtime_adj(X509_getm_notAfter(cert.get()), 3600);
   X509_set_pubkey(cert.get(), key.get());
   X509_NAME* subject = X509_get_subject_name(cert.get());
-  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
   X509_set_issuer_name(cert.get(), subject);
   EXPECT_GT(X509_sign(cert.get(), key.get(), EVP_sha256()), 0);
   FILE* file = std::fopen(files.cert_file.c_str(), "w");
@@ -44,7 +46,8 @@ TlsFiles MakeCertificate(const char* name) {
 
 class TlsClient {
  public:
-  TlsClient(int port, const std::string& trusted_cert, int version = 0, const char* protocol = "http/1.1")
+  TlsClient(int port, const std::string& trusted_cert, int version = 0,
+            const char* protocol = "http/1.1")
       : socket_(port), context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, nullptr);
     SSL_CTX_load_verify_locations(context_, trusted_cert.c_str(), nullptr);
@@ -52,8 +55,10 @@ class TlsClient {
     if (version != 0) SSL_CTX_set_min_proto_version(context_, version);
     if (version != 0) SSL_CTX_set_max_proto_version(context_, version);
     ssl_ = SSL_new(context_);
-    const std::string offered = absl::StrCat(std::string(1, static_cast<char>(strlen(protocol))), protocol);
-    SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(offered.data()), offered.size());
+    const std::string offered =
+        absl::StrCat(std::string(1, static_cast<char>(strlen(protocol))), protocol);
+    SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(offered.data()),
+                        offered.size());
     SSL_set_fd(ssl_, socket_.fd());
     connected_ = SSL_connect(ssl_) == 1;
   }
@@ -70,7 +75,9 @@ class TlsClient {
     SSL_get0_alpn_selected(ssl_, &chosen, &size);
     return std::string(reinterpret_cast<const char*>(chosen), size);
   }
-  void Send(std::string_view bytes) { EXPECT_EQ(SSL_write(ssl_, bytes.data(), bytes.size()), bytes.size()); }
+  void Send(std::string_view bytes) {
+    EXPECT_EQ(SSL_write(ssl_, bytes.data(), bytes.size()), bytes.size());
+  }
   // All until the end; `clean` says whether the server announced that end.
   std::string ReadAll(bool* clean) {
     std::string read;
@@ -109,8 +116,9 @@ TEST(ServerTlsTest, RoundTrip) {
     EXPECT_EQ(client.protocol(), "http/1.1");
     // Several records, and two requests in one of them.
     const std::string body(300'000, 'x');
-    client.Send(absl::StrCat("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 300000\r\n\r\n", body,
-                             "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1\r\n\r\ny"));
+    client.Send(absl::StrCat(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 300000\r\n\r\n", body,
+        "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1\r\n\r\ny"));
     bool clean = false;
     const std::string answers = client.ReadAll(&clean);
     EXPECT_TRUE(clean);
@@ -121,7 +129,8 @@ TEST(ServerTlsTest, RoundTrip) {
 
 TEST(ServerTlsTest, RefusesOldVersionsOtherProtocolsAndPlainText) {
   const TlsFiles files = MakeCertificate("refuses");
-  TestServer server([](std::shared_ptr<Exchange> exchange) { exchange->Reply({}); }, WithTls(files));
+  TestServer server([](std::shared_ptr<Exchange> exchange) { exchange->Reply({}); },
+                    WithTls(files));
   EXPECT_FALSE(TlsClient(server.port(), files.cert_file, TLS1_1_VERSION).connected());
   EXPECT_FALSE(TlsClient(server.port(), files.cert_file, 0, "h2").connected());
   RawClient plain(server.port());
@@ -151,7 +160,8 @@ TEST(ServerTlsTest, StreamsAbortsAndClientsThatLeave) {
   EXPECT_TRUE(clean);
   EXPECT_EQ(read.substr(read.find("\r\n\r\n")), "\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n");
   // Even a body that ends with the connection shows that it was cut.
-  for (const char* request : {"GET /abort HTTP/1.1\r\nHost: h\r\n\r\n", "GET /abort HTTP/1.0\r\n\r\n"}) {
+  for (const char* request :
+       {"GET /abort HTTP/1.1\r\nHost: h\r\n\r\n", "GET /abort HTTP/1.0\r\n\r\n"}) {
     TlsClient aborted(server.port(), files.cert_file);
     aborted.Send(request);
     read = aborted.ReadAll(&clean);
@@ -176,9 +186,12 @@ TEST(ServerTlsTest, StartSaysWhatIsWrongWithTheFiles) {
     return std::string(Server::Start(options, handler).status().message());
   };
   EXPECT_EQ(message(files), "");
-  EXPECT_NE(message({files.key_file, files.key_file}).find("is not a readable PEM chain"), std::string::npos);
-  EXPECT_NE(message({files.cert_file, files.cert_file}).find("is not a readable PEM private key"), std::string::npos);
-  EXPECT_NE(message({files.cert_file, other.key_file}).find("key values mismatch"), std::string::npos);
+  EXPECT_NE(message({files.key_file, files.key_file}).find("is not a readable PEM chain"),
+            std::string::npos);
+  EXPECT_NE(message({files.cert_file, files.cert_file}).find("is not a readable PEM private key"),
+            std::string::npos);
+  EXPECT_NE(message({files.cert_file, other.key_file}).find("key values mismatch"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ std::string DecodeForm(std::string_view text) {
   return decoded;
 }
 
-// The length of the well-formed UTF-8 sequence at the front of `text` (Unicode 15, table 3-7), or 0.
+// The length of the well-formed UTF-8 sequence at the front of `text` (Unicode 15, table 3-7), or
+// 0.
 size_t SequenceLength(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0; };
   const auto continues = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
@@ -70,7 +71,8 @@ bool IsPrintableUtf8(std::string_view text) {
 
 absl::StatusOr<Target> ParseTarget(std::string_view target) {
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!absl::StartsWithIgnoreCase({target.data(), target.size()}, {scheme.data(), scheme.size()})) continue;
+    if (!absl::StartsWithIgnoreCase({target.data(), target.size()}, {scheme.data(), scheme.size()}))
+      continue;
     target.remove_prefix(scheme.size());
     const size_t end = target.find_first_of("/?#");
     if (end == 0) return absl::InvalidArgumentError("The request target names no host.");
@@ -80,7 +82,8 @@ absl::StatusOr<Target> ParseTarget(std::string_view target) {
     break;
   }
   if (target.empty() || target[0] != '/') {
-    return absl::InvalidArgumentError("The request target must start with '/' or be an http:// or https:// URL.");
+    return absl::InvalidArgumentError(
+        "The request target must start with '/' or be an http:// or https:// URL.");
   }
   if (target.find('#') != target.npos) {
     return absl::InvalidArgumentError("The request target must not have a fragment ('#').");
@@ -92,7 +95,8 @@ absl::StatusOr<Target> ParseTarget(std::string_view target) {
   while (!path.empty()) {
     const std::optional<char> byte = Escape(path);
     if (path[0] == '%' && !byte) {
-      return absl::InvalidArgumentError("The path has a '%' that two hexadecimal digits do not follow.");
+      return absl::InvalidArgumentError(
+          "The path has a '%' that two hexadecimal digits do not follow.");
     }
     parsed.path.push_back(byte.value_or(path[0]));
     path.remove_prefix(byte ? 3 : 1);

@@ -1,4 +1,5 @@
-// The request target of RFC 9112, section 3.2: origin form ("/path?query") and absolute form ("http://host/path?query").
+// The request target of RFC 9112, section 3.2: origin form ("/path?query") and absolute form
+// ("http://host/path?query").
 #ifndef GATEWAY_HTTP_TARGET_H_
 #define GATEWAY_HTTP_TARGET_H_
 
@@ -16,11 +17,12 @@ struct Target {
   std::string query;  // as sent, without '?'
 };
 
-// InvalidArgument, with a message fit for the client, for anything else: other forms, a bad escape, a path that is not
-// text. "%2F" becomes '/': an id with a slash may be sent either way.
+// InvalidArgument, with a message fit for the client, for anything else: other forms, a bad escape,
+// a path that is not text. "%2F" becomes '/': an id with a slash may be sent either way.
 absl::StatusOr<Target> ParseTarget(std::string_view target);
 
-// The pairs of an application/x-www-form-urlencoded query. An escape that is not one stays as it is, as in the URL standard.
+// The pairs of an application/x-www-form-urlencoded query. An escape that is not one stays as it
+// is, as in the URL standard.
 std::vector<std::pair<std::string, std::string>> ParseQuery(std::string_view query);
 
 }  // namespace spotinference::http

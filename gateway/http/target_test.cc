@@ -22,8 +22,9 @@ TEST(ParseTargetTest, DecodesThePathAlone) {
 }
 
 TEST(ParseTargetTest, RefusesWhatIsNotText) {
-  for (const char* target : {"", "*", "host:80", "v1/models", "http:///x", "/a#b", "/%", "/%4", "/%4g", "/a%00b", "/%0d%0a",
-                             "/%7f", "/%ff", "/%c0%af", "/%ed%a0%80", "/%f4%90%80%80", "/%e4%bd"}) {
+  for (const char* target :
+       {"", "*", "host:80", "v1/models", "http:///x", "/a#b", "/%", "/%4", "/%4g", "/a%00b",
+        "/%0d%0a", "/%7f", "/%ff", "/%c0%af", "/%ed%a0%80", "/%f4%90%80%80", "/%e4%bd"}) {
     EXPECT_FALSE(ParseTarget(target).ok()) << target;
   }
 }

@@ -16,19 +16,23 @@ namespace {
 
 ServerOptions WithDefaults(ServerOptions options) {
   if (options.listen == ServerOptions().listen) options.listen = "127.0.0.1:0";
-  options.error = [](int status, std::string_view message) { return Response{status, {}, std::string(message)}; };
+  options.error = [](int status, std::string_view message) {
+    return Response{status, {}, std::string(message)};
+  };
   return options;
 }
 
 }  // namespace
 
-TestServer::TestServer(FunctionHandler::Function function, ServerOptions options) : handler(std::move(function)) {
+TestServer::TestServer(FunctionHandler::Function function, ServerOptions options)
+    : handler(std::move(function)) {
   auto started = Server::Start(WithDefaults(std::move(options)), handler);
   CHECK(started.ok()) << started.status();
   server = *std::move(started);
 }
 
-RawClient::RawClient(int port, int receive_buffer_bytes) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+RawClient::RawClient(int port, int receive_buffer_bytes)
+    : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   PCHECK(fd_ >= 0);
   if (receive_buffer_bytes > 0) {
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);

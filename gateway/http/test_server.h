@@ -1,4 +1,5 @@
-// For tests: a server whose handler is a function, and a client that sends raw bytes and looks at what comes back.
+// For tests: a server whose handler is a function, and a client that sends raw bytes and looks at
+// what comes back.
 #ifndef GATEWAY_HTTP_TEST_SERVER_H_
 #define GATEWAY_HTTP_TEST_SERVER_H_
 
@@ -23,7 +24,8 @@ class FunctionHandler : public Handler {
   const Function function_;
 };
 
-// On a free port of 127.0.0.1, unless `options` say otherwise. Errors have the message as their body.
+// On a free port of 127.0.0.1, unless `options` say otherwise. Errors have the message as their
+// body.
 class TestServer {
  public:
   explicit TestServer(FunctionHandler::Function handler, ServerOptions options = {});
@@ -33,7 +35,8 @@ class TestServer {
   std::unique_ptr<Server> server;
 };
 
-// Blocking. A read that gets nothing for 20 s counts as a broken connection, so that a failing test ends.
+// Blocking. A read that gets nothing for 20 s counts as a broken connection, so that a failing test
+// ends.
 class RawClient {
  public:
   explicit RawClient(int port, int receive_buffer_bytes = 0);

@@ -25,12 +25,12 @@ std::string TlsReason() {
   return reason != nullptr ? reason : "unknown reason";
 }
 
-int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* chosen_size, const unsigned char* offered,
-                   unsigned int offered_size, void*) {
+int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* chosen_size,
+                   const unsigned char* offered, unsigned int offered_size, void*) {
   static constexpr unsigned char kHttp11[] = "\x08http/1.1";
   unsigned char* selected;
-  if (SSL_select_next_proto(&selected, chosen_size, kHttp11, sizeof kHttp11 - 1, offered, offered_size) !=
-      OPENSSL_NPN_NEGOTIATED) {
+  if (SSL_select_next_proto(&selected, chosen_size, kHttp11, sizeof kHttp11 - 1, offered,
+                            offered_size) != OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }
   *chosen = selected;
@@ -44,23 +44,26 @@ Transport::State PlainState() {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<SSL_CTX>> NewTlsContext(const std::string& cert_file, const std::string& key_file) {
+absl::StatusOr<std::shared_ptr<SSL_CTX>> NewTlsContext(const std::string& cert_file,
+                                                       const std::string& key_file) {
   ERR_clear_error();
   std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   CHECK(context != nullptr) << TlsReason();
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   // Idle connections give their record buffers back.
-  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                       SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(context.get(), ChooseProtocol, nullptr);
   if (SSL_CTX_use_certificate_chain_file(context.get(), cert_file.c_str()) != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the TLS certificate \"", cert_file, "\" is not a readable PEM chain: ", TlsReason()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the TLS certificate \"", cert_file, "\" is not a readable PEM chain: ", TlsReason()));
   }
   if (SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the TLS key \"", key_file, "\" is not a readable PEM private key of ", cert_file, ": ", TlsReason()));
+    return absl::InvalidArgumentError(absl::StrCat("the TLS key \"", key_file,
+                                                   "\" is not a readable PEM private key of ",
+                                                   cert_file, ": ", TlsReason()));
   }
   return context;
 }

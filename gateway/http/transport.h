@@ -14,10 +14,13 @@ typedef struct ssl_st SSL;
 
 namespace spotinference::http {
 
-// TLS 1.2 or newer, ALPN "http/1.1". `cert_file` is a PEM chain, leaf first. InvalidArgument names the file and what is wrong.
-absl::StatusOr<std::shared_ptr<SSL_CTX>> NewTlsContext(const std::string& cert_file, const std::string& key_file);
+// TLS 1.2 or newer, ALPN "http/1.1". `cert_file` is a PEM chain, leaf first. InvalidArgument names
+// the file and what is wrong.
+absl::StatusOr<std::shared_ptr<SSL_CTX>> NewTlsContext(const std::string& cert_file,
+                                                       const std::string& key_file);
 
-// Not thread-safe. Does not own the socket. With TLS, writing to a broken connection raises SIGPIPE: its thread must block that.
+// Not thread-safe. Does not own the socket. With TLS, writing to a broken connection raises
+// SIGPIPE: its thread must block that.
 class Transport {
  public:
   enum class State {
