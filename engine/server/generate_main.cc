@@ -8,7 +8,9 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "engine/base/flags.h"
+#include "engine/base/status.h"
 #include "engine/server/backends.h"
 #include "engine/server/boot.h"
 #include "engine/text/detokenizer.h"
@@ -56,13 +58,15 @@ class Printer : public TokenSink {
 
 absl::Status Generate() {
   const std::string path = UserPath(absl::GetFlag(FLAGS_model));
-  ASSIGN_OR_RETURN(const std::unique_ptr<ModelText> text, LoadModelText(path));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const ModelText> text, LoadModelText(path));
   EngineRequest request;
   const std::string prompt = absl::GetFlag(FLAGS_prompt);
   if (absl::GetFlag(FLAGS_chat)) {
-    ASSIGN_OR_RETURN(request.sequence.prompt_ids, text->ChatPrompt({{"user", prompt}}));
+    const ChatMessage message{"user", prompt};
+    ASSIGN_OR_RETURN(request.sequence.prompt_ids,
+                     text->EncodeChat({&message, 1}, absl::ToCivilSecond(absl::Now(), absl::LocalTimeZone())));
   } else {
-    request.sequence.prompt_ids = text->Prompt(prompt);
+    ASSIGN_OR_RETURN(request.sequence.prompt_ids, text->EncodePrompt(prompt));
   }
   request.stop_ids = text->stop_ids();
   request.sequence.max_tokens = absl::GetFlag(FLAGS_max_tokens);

