@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kMaxVocabularyBytes = size_t{1} << 30;
 
-// GPT-2's visible alphabet: printable Latin-1 stands for itself, the other bytes for U+0100 and up, in order.
+// GPT-2's visible alphabet: printable Latin-1 stands for itself, the other bytes for U+0100 and up,
+// in order.
 constexpr size_t kAlphabetSize = 0x144;
 constexpr int16_t kNoByte = -1;
 
@@ -54,7 +55,8 @@ size_t TableSize(size_t count) { return std::bit_ceil(2 * count + 1); }
 uint64_t HashBytes(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 uint64_t HashPair(uint32_t left, uint32_t right) {
-  const uint64_t product = (uint64_t{left} << 32 | right) * 0x9e3779b97f4a7c15;  // 2^64 / golden ratio
+  const uint64_t product =
+      (uint64_t{left} << 32 | right) * 0x9e3779b97f4a7c15;  // 2^64 / golden ratio
   return product ^ product >> 32;
 }
 
@@ -238,8 +240,8 @@ std::vector<uint32_t> BytePairTokenizer::Encode(std::string_view text,
     while (input != options.from_input.end() && input->end <= at) ++input;
     const bool last = input == options.from_input.end();
     const bool from_input = !last && input->begin <= at;
-    const std::optional<Special> special =
-        SpecialAt(text, at, last ? text.size() : input->begin, options.parse_special && !from_input);
+    const std::optional<Special> special = SpecialAt(text, at, last ? text.size() : input->begin,
+                                                     options.parse_special && !from_input);
     if (!special) {
       ++at;
       continue;
@@ -261,7 +263,8 @@ void BytePairTokenizer::EncodeStretch(std::string_view text, std::vector<uint32_
   }
 }
 
-// Most words are a token. That merges lead to it is nearly always true but not by definition, so it is tried once.
+// Most words are a token. That merges lead to it is nearly always true but not by definition, so it
+// is tried once.
 void BytePairTokenizer::EncodeWord(std::string_view word, std::vector<uint32_t>& ids) const {
   const uint32_t id = FindNormal(word);
   if (id == kNone) return MergeWord(word, ids);

@@ -1,5 +1,5 @@
-// Byte-level byte-pair encoding (Sennrich et al. 2016; the byte form of Radford et al. 2019), `tokenizer.ggml.model` =
-// "gpt2" in GGUF.
+// Byte-level byte-pair encoding (Sennrich et al. 2016; the byte form of Radford et al. 2019),
+// `tokenizer.ggml.model` = "gpt2" in GGUF.
 #ifndef ENGINE_TEXT_BYTE_PAIR_TOKENIZER_H_
 #define ENGINE_TEXT_BYTE_PAIR_TOKENIZER_H_
 
@@ -39,8 +39,9 @@ struct Vocabulary {
   std::string pre;                       // a name that FindPreTokenizer knows
 };
 
-// Some vocabularies lack single bytes that no UTF-8 text needs, or hardly any. Encode leaves such bytes out, as the
-// `tokenizers` package does; of every other text the pieces add up to the text again.
+// Some vocabularies lack single bytes that no UTF-8 text needs, or hardly any. Encode leaves such
+// bytes out, as the `tokenizers` package does; of every other text the pieces add up to the text
+// again.
 class BytePairTokenizer final : public Tokenizer {
  public:
   // Copies what it needs. INVALID_ARGUMENT names the token or merge that makes no sense.
@@ -63,7 +64,8 @@ class BytePairTokenizer final : public Tokenizer {
     uint32_t id;
     size_t bytes;
   };
-  // Longest word that is merged by scanning all pairs for the best one: quadratic, but without a heap's overhead.
+  // Longest word that is merged by scanning all pairs for the best one: quadratic, but without a
+  // heap's overhead.
   static constexpr size_t kShortWord = 48;
   using Symbols = absl::InlinedVector<uint32_t, kShortWord>;
   // What is known of a token as a whole word: whether merging its bytes gives the token itself.
@@ -76,8 +78,8 @@ class BytePairTokenizer final : public Tokenizer {
   void IndexPieces();
   void AddSpecial(uint32_t id, std::string_view text);
 
-  uint32_t FindNormal(std::string_view piece) const;              // kNone: not there
-  uint32_t MergeRank(uint32_t left, uint32_t right) const;        // kNone: they do not merge
+  uint32_t FindNormal(std::string_view piece) const;        // kNone: not there
+  uint32_t MergeRank(uint32_t left, uint32_t right) const;  // kNone: they do not merge
   std::optional<Special> SpecialAt(std::string_view text, size_t at, size_t limit,
                                    bool control) const;
 
@@ -93,13 +95,15 @@ class BytePairTokenizer final : public Tokenizer {
   std::string bytes_;              // all pieces, one after the other
   std::vector<uint32_t> offsets_;  // piece i is bytes_[offsets_[i] .. offsets_[i + 1])
   std::vector<TokenType> types_;
-  uint32_t byte_ids_[256];           // kNone: the vocabulary lacks this byte
-  std::vector<uint32_t> pieces_;     // open addressing: ids of normal tokens by the hash of their bytes
-  std::vector<Merge> merges_;        // open addressing, by (left, right)
-  std::vector<uint32_t> merged_id_;  // by rank
+  uint32_t byte_ids_[256];  // kNone: the vocabulary lacks this byte
+  std::vector<uint32_t>
+      pieces_;                 // open addressing: ids of normal tokens by the hash of their bytes
+  std::vector<Merge> merges_;  // open addressing, by (left, right)
+  std::vector<uint32_t> merged_id_;                          // by rank
   mutable std::vector<std::atomic<WholeWord>> whole_words_;  // a cache: same value whoever fills it
 
-  // Control and user-defined tokens: a trie over their text. Key: node << 8 | byte. Node 0 is the root.
+  // Control and user-defined tokens: a trie over their text. Key: node << 8 | byte. Node 0 is the
+  // root.
   absl::flat_hash_map<uint64_t, uint32_t> special_edges_;
   std::vector<uint32_t> special_ids_;  // by node; kNone: no token ends here
   bool special_leads_[256] = {};       // bytes with which one begins

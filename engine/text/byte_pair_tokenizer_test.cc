@@ -104,7 +104,8 @@ TEST_F(BytePairTokenizerTest, AControlTokenThatTouchesInputIsReadLetterByLetter)
     EXPECT_EQ(Pieces(*tokenizer_, text, {.parse_special = true, .from_input = {range}}),
               with_second_spelled);
   }
-  // Half from the template and half from a message: no token, and the shorter token before the border is one.
+  // Half from the template and half from a message: no token, and the shorter token before the
+  // border is one.
   const ByteRange last = {5, 6};
   EXPECT_EQ(Pieces(*tokenizer_, "<end>>", {.parse_special = true, .from_input = {&last, 1}}),
             (Strings{"<end>", ">"}));
@@ -123,7 +124,8 @@ TEST_F(BytePairTokenizerTest, PiecesAddUpToAnyBytes) {
   std::mt19937 random(1);
   for (int round = 0; round < 2000; ++round) {
     std::string text(random() % 200, 0);
-    for (char& c : text) c = static_cast<char>(random() % 3 ? "ab <end>\xe2\x80"[random() % 11] : random());
+    for (char& c : text)
+      c = static_cast<char>(random() % 3 ? "ab <end>\xe2\x80"[random() % 11] : random());
     std::string joined;
     for (const std::string& piece : Pieces(*tokenizer_, text, {.parse_special = true})) {
       joined += piece;
@@ -159,7 +161,8 @@ TEST_F(BytePairTokenizerTest, ShortAndLongWordsMergeAlike) {
   vocabulary.tokens.pop_back();
   vocabulary.types.pop_back();
   const auto tokenizer = *BytePairTokenizer::Create(vocabulary.View());
-  // Merges of a word of letters never reach across "c", which merges with nothing: a long word is its parts in a row.
+  // Merges of a word of letters never reach across "c", which merges with nothing: a long word is
+  // its parts in a row.
   for (int round = 0; round < 200; ++round) {
     std::string whole;
     Strings expected;
@@ -197,8 +200,9 @@ TEST(BytePairTokenizerLoadTest, RefusesAndNamesWhatMakesNoSense) {
   };
   EXPECT_EQ(error({.tokens = {"a"}, .pre = "qwen9"}),
             "pre-tokenizer \"qwen9\" is unknown; known are: gpt-2, smollm");
-  EXPECT_EQ(error({.tokens = {"a"}, .types = {TokenType::kNormal, TokenType::kNormal}, .pre = "gpt-2"}),
-            "the vocabulary has 1 tokens but 2 token types");
+  EXPECT_EQ(
+      error({.tokens = {"a"}, .types = {TokenType::kNormal, TokenType::kNormal}, .pre = "gpt-2"}),
+      "the vocabulary has 1 tokens but 2 token types");
   EXPECT_EQ(error({.tokens = {"a", "b c"}, .pre = "gpt-2"}),
             "token 1, \"b c\", has a letter outside the byte alphabet of a gpt2 vocabulary");
   for (const std::string_view merge : {"a", "a b", "b a", "a c", "", " ", "a  b"}) {

@@ -12,7 +12,8 @@ namespace {
 using jinja::Value;
 
 Value RoleValue(const std::string& role) {
-  constexpr std::string_view kKnown[] = {"system", "developer", "user", "assistant", "tool", "function"};
+  constexpr std::string_view kKnown[] = {"system",    "developer", "user",
+                                         "assistant", "tool",      "function"};
   const bool known = std::find(std::begin(kKnown), std::end(kKnown), role) != std::end(kKnown);
   return known ? Value::String(role) : Value::Input(role);
 }

@@ -1,7 +1,8 @@
 // A model's own chat template: messages to the text that the model was trained on.
 //
-// The rendered text is what jinja2 gives, byte for byte, together with the parts that came from the messages. Control
-// tokens are parsed only outside these parts, so that no message can end its turn or open another one.
+// The rendered text is what jinja2 gives, byte for byte, together with the parts that came from the
+// messages. Control tokens are parsed only outside these parts, so that no message can end its turn
+// or open another one.
 #ifndef ENGINE_TEXT_CHAT_TEMPLATE_H_
 #define ENGINE_TEXT_CHAT_TEMPLATE_H_
 
@@ -25,16 +26,19 @@ struct ChatMessage {
 // Immutable; any thread may use it.
 class ChatTemplate {
  public:
-  // `bos` and `eos`: the text of these tokens, for bos_token and eos_token; empty where the model has none.
+  // `bos` and `eos`: the text of these tokens, for bos_token and eos_token; empty where the model
+  // has none.
   static absl::StatusOr<ChatTemplate> Parse(std::string_view source, std::string bos,
                                             std::string eos);
 
-  // Ends with the head of the assistant's turn (add_generation_prompt). `now`: for templates that print the date.
+  // Ends with the head of the assistant's turn (add_generation_prompt). `now`: for templates that
+  // print the date.
   //
-  // All of a message counts as input but its role where that is a well-known one: some templates make a control token of
-  // it ("<|" + role + "|>").
+  // All of a message counts as input but its role where that is a well-known one: some templates
+  // make a control token of it ("<|" + role + "|>").
   //
-  // FAILED_PRECONDITION: the template refuses these messages, in its own words. Else as jinja::Template.
+  // FAILED_PRECONDITION: the template refuses these messages, in its own words. Else as
+  // jinja::Template.
   absl::StatusOr<jinja::Text> Render(absl::Span<const ChatMessage> messages,
                                      absl::CivilSecond now) const;
 

@@ -9,9 +9,10 @@
 
 namespace spotinference {
 
-// The texts of all calls together are the pieces of all ids together, decoded as Python's errors="replace" does: bytes
-// that are no UTF-8 become U+FFFD. Control tokens give no text. What it holds depends on the ids alone, so that one fed
-// the same ids again goes on where another one stopped. For one sequence and one thread.
+// The texts of all calls together are the pieces of all ids together, decoded as Python's
+// errors="replace" does: bytes that are no UTF-8 become U+FFFD. Control tokens give no text. What
+// it holds depends on the ids alone, so that one fed the same ids again goes on where another one
+// stopped. For one sequence and one thread.
 class Detokenizer {
  public:
   // `tokenizer` outlives this.

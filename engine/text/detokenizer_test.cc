@@ -48,7 +48,9 @@ std::string Joined(const std::vector<std::string>& texts) {
 
 TEST(DetokenizerTest, NoSplitCutsACharacter) {
   const std::string text = "aé€😀👩‍🚀z";
-  const auto is_start = [&](size_t i) { return (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80; };
+  const auto is_start = [&](size_t i) {
+    return (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80;
+  };
   for (size_t i = 0; i <= text.size(); ++i) {
     for (size_t k = i; k <= text.size(); ++k) {
       const std::vector<std::string> texts =
@@ -65,10 +67,13 @@ TEST(DetokenizerTest, NoSplitCutsACharacter) {
   }
 }
 
-// Each pair: bytes, and what Python 3.11 makes of them with bytes.decode("utf-8", errors="replace").
+// Each pair: bytes, and what Python 3.11 makes of them with bytes.decode("utf-8",
+// errors="replace").
 TEST(DetokenizerTest, InvalidBytesBecomeWhatPythonMakesOfThem) {
   const std::pair<std::string, std::string> cases[] = {
-      {"a\xff" "b", "a\uFFFDb"},
+      {"a\xff"
+       "b",
+       "a\uFFFDb"},
       {"\xc3(", "\uFFFD("},
       {"\xe2\x82", "\uFFFD"},
       {"\xe2\x82z", "\uFFFDz"},

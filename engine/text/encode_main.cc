@@ -2,12 +2,13 @@
 //
 //   encode_main MODEL.gguf
 // stdin:  texts, each a little-endian u32 of bytes and the bytes
-// stdout: for each text, without and then with control tokens parsed: u32 count, ids; then u32 bytes and the bytes that
+// stdout: for each text, without and then with control tokens parsed: u32 count, ids; then u32
+// bytes and the bytes that
 //         the ids of the first stand for
 #include <cstdint>
 #include <cstdio>
-#include <iterator>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>

@@ -10,8 +10,8 @@
 
 namespace spotinference {
 
-// Does not need `file` once it has returned. INVALID_ARGUMENT: the file says nothing of a tokenizer, its kind is one that
-// we do not know, or its vocabulary makes no sense.
+// Does not need `file` once it has returned. INVALID_ARGUMENT: the file says nothing of a
+// tokenizer, its kind is one that we do not know, or its vocabulary makes no sense.
 absl::StatusOr<std::unique_ptr<const Tokenizer>> ReadTokenizer(const GgufFile& file);
 
 }  // namespace spotinference

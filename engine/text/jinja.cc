@@ -92,9 +92,7 @@ class Renderer {
     const Nesting nesting(*this);
     RETURN_IF_ERROR(Enter());
     switch (statement.kind) {
-      case Statement::Kind::kText:
-        RETURN_IF_ERROR(Print({statement.name, {}}));
-        return Flow::kOn;
+      case Statement::Kind::kText: RETURN_IF_ERROR(Print({statement.name, {}})); return Flow::kOn;
       case Statement::Kind::kOutput: {
         ASSIGN_OR_RETURN(const Value value, Evaluate(*statement.expression));
         const absl::StatusOr<Text> text = ToText(context_.budget, value);
@@ -106,8 +104,7 @@ class Renderer {
         ASSIGN_OR_RETURN(const Value condition, Evaluate(*statement.expression));
         return Execute(condition.IsTrue() ? statement.body : statement.otherwise);
       }
-      case Statement::Kind::kFor:
-        return ExecuteFor(statement);
+      case Statement::Kind::kFor: return ExecuteFor(statement);
       case Statement::Kind::kSet: {
         ASSIGN_OR_RETURN(Value value, Evaluate(*statement.expression));
         RETURN_IF_ERROR(Assign(statement, std::move(value), *scope_));
@@ -117,15 +114,10 @@ class Renderer {
       case Statement::Kind::kFilterBlock:
         RETURN_IF_ERROR(ExecuteCapture(statement));
         return Flow::kOn;
-      case Statement::Kind::kMacro:
-        DefineMacro(statement);
-        return Flow::kOn;
-      case Statement::Kind::kGroup:
-        return Execute(statement.body);
-      case Statement::Kind::kBreak:
-        return Flow::kBreak;
-      case Statement::Kind::kContinue:
-        return Flow::kContinue;
+      case Statement::Kind::kMacro: DefineMacro(statement); return Flow::kOn;
+      case Statement::Kind::kGroup: return Execute(statement.body);
+      case Statement::Kind::kBreak: return Flow::kBreak;
+      case Statement::Kind::kContinue: return Flow::kContinue;
     }
     return Flow::kOn;  // not reached
   }
@@ -144,7 +136,9 @@ class Renderer {
     if (!target.attribute.empty()) {
       const Value space = Lookup(target.names[0]);
       if (!space.is_namespace()) {
-        return ErrorAt(statement.line, absl::StrCat("cannot set '", target.names[0], ".", target.attribute, "': only a namespace's attributes can be set"));
+        return ErrorAt(statement.line,
+                       absl::StrCat("cannot set '", target.names[0], ".", target.attribute,
+                                    "': only a namespace's attributes can be set"));
       }
       RETURN_IF_ERROR(context_.budget.Spend(space.space().attributes.size()));
       space.space().Set(target.attribute, std::move(value));
@@ -157,7 +151,9 @@ class Renderer {
     const absl::StatusOr<std::vector<Value>> parts = Items(context_.budget, value);
     if (!parts.ok()) return Located(statement.line, parts.status());
     if (parts->size() != target.names.size()) {
-      return ErrorAt(statement.line, absl::StrCat("cannot take ", parts->size(), " values apart into ", target.names.size(), " names"));
+      return ErrorAt(statement.line,
+                     absl::StrCat("cannot take ", parts->size(), " values apart into ",
+                                  target.names.size(), " names"));
     }
     for (size_t i = 0; i < parts->size(); ++i) scope.Set(target.names[i], (*parts)[i]);
     return absl::OkStatus();
@@ -182,9 +178,9 @@ class Renderer {
     std::vector<Value> chosen;
     for (Value& item : *items) {
       ASSIGN_OR_RETURN(const Value passes, InScope(scope_, [&](Scope& scope) -> ValueOr {
-        RETURN_IF_ERROR(Assign(loop, item, scope));
-        return Evaluate(*loop.condition);
-      }));
+                         RETURN_IF_ERROR(Assign(loop, item, scope));
+                         return Evaluate(*loop.condition);
+                       }));
       if (passes.IsTrue()) chosen.push_back(std::move(item));
     }
     return chosen;
@@ -252,19 +248,20 @@ class Renderer {
     for (const auto& [name, standard] : macro.parameters) names.push_back(name);
     ASSIGN_OR_RETURN(const std::vector<const Value*> bound, Bind(arguments, names));
     // Defaults see the macro's surroundings and the parameters before them.
-    ASSIGN_OR_RETURN(Variables variables, InScope(parent, [&](Scope& scope) -> absl::StatusOr<Variables> {
-      for (size_t i = 0; i < names.size(); ++i) {
-        if (bound[i]) {
-          scope.Set(names[i], *bound[i]);
-        } else if (macro.parameters[i].second) {
-          ASSIGN_OR_RETURN(Value value, Evaluate(*macro.parameters[i].second));
-          scope.Set(names[i], std::move(value));
-        } else {
-          scope.Set(names[i], Value::MakeUndefined(std::string(names[i])));
-        }
-      }
-      return scope.variables;
-    }));
+    ASSIGN_OR_RETURN(Variables variables,
+                     InScope(parent, [&](Scope& scope) -> absl::StatusOr<Variables> {
+                       for (size_t i = 0; i < names.size(); ++i) {
+                         if (bound[i]) {
+                           scope.Set(names[i], *bound[i]);
+                         } else if (macro.parameters[i].second) {
+                           ASSIGN_OR_RETURN(Value value, Evaluate(*macro.parameters[i].second));
+                           scope.Set(names[i], std::move(value));
+                         } else {
+                           scope.Set(names[i], Value::MakeUndefined(std::string(names[i])));
+                         }
+                       }
+                       return scope.variables;
+                     }));
     ASSIGN_OR_RETURN(Text text, Capture(macro.body, std::move(parent), std::move(variables)));
     return Value::FromText(std::move(text));
   }
@@ -285,10 +282,12 @@ class Renderer {
     const auto neighbour = [&](int64_t i) {
       return i >= 0 && i < length ? (*loop.items)[i] : Value::MakeUndefined("neighbour");
     };
-    const Function cycle = {.name = "cycle", .call = [index](const Arguments& arguments) -> ValueOr {
-      if (arguments.positional.empty()) return Invalid("cycle needs values");
-      return arguments.positional[index % arguments.positional.size()];
-    }};
+    const Function cycle = {.name = "cycle",
+                            .call = [index](const Arguments& arguments) -> ValueOr {
+                              if (arguments.positional.empty())
+                                return Invalid("cycle needs values");
+                              return arguments.positional[index % arguments.positional.size()];
+                            }};
     std::vector<std::pair<Value, Value>> entries;
     const auto add = [&](const char* name, Value value) {
       entries.emplace_back(Value::String(name), std::move(value));

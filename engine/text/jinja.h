@@ -1,8 +1,10 @@
-// A small Jinja2 for chat templates: what well-known models' templates use, rendered as Hugging Face renders it
-// (ImmutableSandboxedEnvironment with trim_blocks, lstrip_blocks, break and continue, {% generation %}, tojson as
-// json.dumps, raise_exception and strftime_now). No include, import, inheritance, call blocks or recursive loops.
+// A small Jinja2 for chat templates: what well-known models' templates use, rendered as Hugging
+// Face renders it (ImmutableSandboxedEnvironment with trim_blocks, lstrip_blocks, break and
+// continue, {% generation %}, tojson as json.dumps, raise_exception and strftime_now). No include,
+// import, inheritance, call blocks or recursive loops.
 //
-// Templates come with models and may be hostile: size of syntax, steps, depth and bytes are bounded.
+// Templates come with models and may be hostile: size of syntax, steps, depth and bytes are
+// bounded.
 #ifndef ENGINE_TEXT_JINJA_H_
 #define ENGINE_TEXT_JINJA_H_
 
@@ -29,8 +31,9 @@ class Template {
   static absl::StatusOr<Template> Parse(std::string_view source);
 
   // `now` is what strftime_now prints, in whatever time zone the caller likes.
-  // INVALID_ARGUMENT "line N: …": the template does what Jinja has no answer to. FAILED_PRECONDITION: the template called
-  // raise_exception, whose words the message is. RESOURCE_EXHAUSTED: it went past `limits`.
+  // INVALID_ARGUMENT "line N: …": the template does what Jinja has no answer to.
+  // FAILED_PRECONDITION: the template called raise_exception, whose words the message is.
+  // RESOURCE_EXHAUSTED: it went past `limits`.
   absl::StatusOr<Text> Render(const Variables& variables, absl::CivilSecond now,
                               const Limits& limits = {}) const;
 

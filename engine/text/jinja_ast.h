@@ -25,14 +25,15 @@ struct Expression {
     kItem,       // operands[0][operands[1]]
     kSlice,      // operands[0][operands[1] : operands[2] : operands[3]], null where left out
     kCall,       // operands[0](operands[1 …], named)
-    kFilter,     // operands[0] | name(operands[1 …], named); operands[0] is null at the head of a block's filters
+    kFilter,     // operands[0] | name(operands[1 …], named); operands[0] is null at the head of a
+                 // block's filters
     kTest,       // operands[0] is name(operands[1 …])
     kNot,
     kNegate,
     kPlus,
-    kBinary,       // operands[0] name operands[1]: + - * / // % **
-    kConcat,       // operands[0] ~ operands[1] ~ …
-    kCompare,      // operands[0] names[0] operands[1] names[1] …
+    kBinary,   // operands[0] name operands[1]: + - * / // % **
+    kConcat,   // operands[0] ~ operands[1] ~ …
+    kCompare,  // operands[0] names[0] operands[1] names[1] …
     kAnd,
     kOr,
     kConditional,  // operands[0] if operands[1] else operands[2], null where left out

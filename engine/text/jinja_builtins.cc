@@ -163,7 +163,8 @@ ValueOr Int(Context&, const Value& input, const Arguments& arguments) {
   int64_t whole;
   if (input.is_whole_number()) return input.whole_number();
   if (input.is_string() && absl::SimpleAtoi(input.bytes(), &whole)) return whole;
-  const bool is_float = input.is_float() || (input.is_string() && absl::SimpleAtod(input.bytes(), &number));
+  const bool is_float =
+      input.is_float() || (input.is_string() && absl::SimpleAtod(input.bytes(), &number));
   if (input.is_float()) number = input.number();
   if (is_float && std::abs(number) < 9e18) return static_cast<int64_t>(number);
   return args[0] ? *args[0] : Value(int64_t{0});
@@ -196,7 +197,8 @@ ValueOr Length(Context& context, const Value& input, const Arguments&) {
   if (input.is_list()) return static_cast<int64_t>(input.items().size());
   if (input.is_map()) return static_cast<int64_t>(input.map().entries.size());
   if (input.is_undefined()) return int64_t{0};
-  return Invalid(absl::StrCat("object of type '", std::string(input.TypeName()), "' has no length"));
+  return Invalid(
+      absl::StrCat("object of type '", std::string(input.TypeName()), "' has no length"));
 }
 
 ValueOr List(Context& context, const Value& input, const Arguments&) {
@@ -215,14 +217,16 @@ ValueOr TextFilter(Context& context, const Value& input, const Arguments& argume
 
 Text Same(const Text& text) { return text; }
 
-// Unlike str.title(), Jinja's filter begins a word only after white space or an opening bracket or dash.
+// Unlike str.title(), Jinja's filter begins a word only after white space or an opening bracket or
+// dash.
 Text TitleOfWords(const Text& text) {
   Text title = text;
   bool begins = true;
   for (char& c : title.bytes) {
     const auto byte = static_cast<unsigned char>(c);
     c = begins ? absl::ascii_toupper(byte) : absl::ascii_tolower(byte);
-    begins = absl::ascii_isspace(byte) || std::string_view("-({[<").find(c) != std::string_view::npos;
+    begins =
+        absl::ascii_isspace(byte) || std::string_view("-({[<").find(c) != std::string_view::npos;
   }
   return title;
 }
@@ -241,7 +245,8 @@ ValueOr Map(Context& context, const Value& input, const Arguments& arguments) {
   const Value& name = arguments.positional[0];
   const Filter filter = name.is_string() ? FindFilter(name.bytes()) : nullptr;
   if (!filter) return Invalid("there is no filter of that name");
-  const Arguments rest = {{arguments.positional.begin() + 1, arguments.positional.end()}, arguments.named};
+  const Arguments rest = {{arguments.positional.begin() + 1, arguments.positional.end()},
+                          arguments.named};
   for (Value& item : items) {
     RETURN_IF_ERROR(context.budget.Spend(1));
     ASSIGN_OR_RETURN(item, filter(context, item, rest));
@@ -306,8 +311,8 @@ ValueOr ReplaceFilter(Context& context, const Value& input, const Arguments& arg
   ASSIGN_OR_RETURN(const Text from, ToText(context.budget, *args[0]));
   ASSIGN_OR_RETURN(const Text to, ToText(context.budget, *args[1]));
   const bool counted = args[2] && args[2]->is_whole_number();
-  ASSIGN_OR_RETURN(Text replaced, Replace(context.budget, text, from, to,
-                                          counted ? args[2]->whole_number() : -1));
+  ASSIGN_OR_RETURN(Text replaced,
+                   Replace(context.budget, text, from, to, counted ? args[2]->whole_number() : -1));
   return Value::FromText(std::move(replaced));
 }
 
@@ -513,7 +518,8 @@ ValueOr MakeDict(Context&, const Arguments& arguments) {
     if (!from.is_map()) return Invalid("dict takes dicts and named values");
     entries.insert(entries.end(), from.map().entries.begin(), from.map().entries.end());
   }
-  for (const auto& [name, value] : arguments.named) entries.emplace_back(Value::String(name), value);
+  for (const auto& [name, value] : arguments.named)
+    entries.emplace_back(Value::String(name), value);
   return BoundedDepth(Value::MakeMap(std::move(entries)));
 }
 
@@ -538,7 +544,8 @@ ValueOr StrftimeNow(Context& context, const Arguments& arguments) {
   time.tm_yday = absl::GetYearDay(now) - 1;
   char text[256];
   const size_t bytes = std::strftime(text, sizeof text, args[0]->bytes().c_str(), &time);
-  if (bytes == 0 && !args[0]->bytes().empty()) return Invalid("strftime_now: the result is empty or too long");
+  if (bytes == 0 && !args[0]->bytes().empty())
+    return Invalid("strftime_now: the result is empty or too long");
   return Value::FromText(args[0]->text().Remade(std::string(text, bytes)));
 }
 
@@ -550,11 +557,8 @@ struct GlobalRow {
 };
 
 constexpr GlobalRow kGlobals[] = {
-    {"dict", MakeDict},
-    {"namespace", MakeNamespace},
-    {"raise_exception", RaiseException},
-    {"range", Range},
-    {"strftime_now", StrftimeNow},
+    {"dict", MakeDict}, {"namespace", MakeNamespace},  {"raise_exception", RaiseException},
+    {"range", Range},   {"strftime_now", StrftimeNow},
 };
 
 template <typename Row, size_t n>
@@ -575,10 +579,10 @@ Filter FindFilter(std::string_view name) {
 Value FindGlobal(Context& context, std::string_view name) {
   const GlobalRow* row = FindByName(kGlobals, name);
   if (row == nullptr) return Value::MakeUndefined(std::string(name));
-  return Value::MakeFunction({.name = std::string(name),
-                              .call = [&context, row](const Arguments& arguments) {
-                                return row->call(context, arguments);
-                              }});
+  return Value::MakeFunction(
+      {.name = std::string(name), .call = [&context, row](const Arguments& arguments) {
+         return row->call(context, arguments);
+       }});
 }
 
 }  // namespace spotinference::jinja

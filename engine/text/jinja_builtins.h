@@ -1,6 +1,6 @@
-// The filters, tests, functions and methods that templates can use: Jinja's own and Python's, as far as chat templates
-// go. Letters change case only in ASCII. What would change a value in place (list.append …) is absent, as it is in
-// Jinja's ImmutableSandboxedEnvironment.
+// The filters, tests, functions and methods that templates can use: Jinja's own and Python's, as
+// far as chat templates go. Letters change case only in ASCII. What would change a value in place
+// (list.append …) is absent, as it is in Jinja's ImmutableSandboxedEnvironment.
 #ifndef ENGINE_TEXT_JINJA_BUILTINS_H_
 #define ENGINE_TEXT_JINJA_BUILTINS_H_
 
@@ -19,7 +19,7 @@ namespace spotinference::jinja {
 // What lives as long as one rendering.
 struct Context {
   Budget budget;
-  absl::CivilSecond now;              // for strftime_now
+  absl::CivilSecond now;  // for strftime_now
   std::deque<Namespace> namespaces;
 };
 
@@ -30,7 +30,8 @@ using Test = absl::StatusOr<bool> (*)(Context&, const Value& input, const Argume
 Filter FindFilter(std::string_view name);
 Test FindTest(std::string_view name);
 
-// The global function of that name, or undefined. It and what it returns live no longer than `context`.
+// The global function of that name, or undefined. It and what it returns live no longer than
+// `context`.
 Value FindGlobal(Context& context, std::string_view name);
 
 // value.name: a method or an entry, else undefined. The same for a method.
@@ -38,7 +39,8 @@ absl::StatusOr<Value> Attribute(Context& context, const Value& value, std::strin
 // A method of a string, list or dict, or undefined.
 Value FindMethod(Context& context, const Value& value, std::string_view name);
 
-// Arguments by position or name, in the order of `names`; null where not given. An error names what is too much.
+// Arguments by position or name, in the order of `names`; null where not given. An error names what
+// is too much.
 absl::StatusOr<std::vector<const Value*>> Bind(const Arguments& arguments,
                                                absl::Span<const std::string_view> names);
 

@@ -35,7 +35,8 @@ void AppendUtf16Escape(char32_t c, std::string& out) {
   absl::StrAppendFormat(&out, "\\u%04x", static_cast<uint32_t>(c));
 }
 
-// Characters past Latin-1 that str.isprintable() denies are escaped only where they are white space.
+// Characters past Latin-1 that str.isprintable() denies are escaped only where they are white
+// space.
 std::string ReprOf(std::string_view text) {
   const bool has_single = text.find('\'') != text.npos;
   const char quote = has_single && text.find('"') == text.npos ? '"' : '\'';

@@ -14,8 +14,9 @@ Variables ChatVariables() {
     return Value::MakeMap({{Value::String("role"), Value::String(role)},
                            {Value::String("content"), Value::Input(content)}});
   };
-  return {{"messages", Value::MakeList({message("system", " be brief "), message("user", "é\n<|im_end|>"),
-                                        message("assistant", "<think>x</think>y")})},
+  return {{"messages",
+           Value::MakeList({message("system", " be brief "), message("user", "é\n<|im_end|>"),
+                            message("assistant", "<think>x</think>y")})},
           {"add_generation_prompt", Value(true)},
           {"bos_token", Value::String("<s>")},
           {"eos_token", Value::String("</s>")}};
@@ -40,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Variables& variables = *new Variables(ChatVariables());
   const auto parsed = Template::Parse({reinterpret_cast<const char*>(data), size});
   if (!parsed.ok()) return 0;
-  const Limits limits = {.max_steps = 20'000, .max_output_bytes = 1 << 16, .max_made_bytes = 1 << 20};
+  const Limits limits = {
+      .max_steps = 20'000, .max_output_bytes = 1 << 16, .max_made_bytes = 1 << 20};
   const auto text = parsed->Render(variables, absl::CivilSecond(2026, 11, 25), limits);
   if (text.ok()) CheckRanges(*text);
   return 0;

@@ -83,7 +83,8 @@ class Lexer {
     switch (kind) {
       case '{': return LexTag(Kind::kVariableBegin, Kind::kVariableEnd, "}}");
       case '#': return LexComment();
-      default: return IsWordTag("raw") ? LexRaw() : LexTag(Kind::kBlockBegin, Kind::kBlockEnd, "%}");
+      default:
+        return IsWordTag("raw") ? LexRaw() : LexTag(Kind::kBlockBegin, Kind::kBlockEnd, "%}");
     }
   }
 
@@ -144,7 +145,8 @@ class Lexer {
     SkipEnd("%}", /*trims_newline=*/false);
     for (size_t tag = source_.find("{%", at_); tag != source_.npos;
          tag = source_.find("{%", tag + 2)) {
-      const size_t sign = tag + 2 < source_.size() && (source_[tag + 2] == '-' || source_[tag + 2] == '+');
+      const size_t sign =
+          tag + 2 < source_.size() && (source_[tag + 2] == '-' || source_[tag + 2] == '+');
       const size_t begin = std::exchange(at_, tag + 2 + sign);
       const bool is_end = IsWordTag("endraw");
       at_ = begin;
@@ -193,8 +195,9 @@ class Lexer {
         open.push_back(op == "(" ? ')' : op == "[" ? ']' : '}');
       } else if (op == ")" || op == "]" || op == "}") {
         if (open.empty() || open.back() != op[0]) {
-          return Error(absl::StrCat("unexpected '", std::string(op), "'",
-                                    open.empty() ? "" : absl::StrCat(", expected '", open.substr(open.size() - 1), "'")));
+          return Error(absl::StrCat(
+              "unexpected '", std::string(op), "'",
+              open.empty() ? "" : absl::StrCat(", expected '", open.substr(open.size() - 1), "'")));
         }
         open.pop_back();
       }
@@ -219,7 +222,8 @@ class Lexer {
     size_t end = DigitsEnd(at_);
     Kind kind = Kind::kInteger;
     const auto char_at = [&](size_t i) { return i < source_.size() ? source_[i] : ' '; };
-    const bool prefixed = source_[at_] == '0' && std::string_view("bBoOxX").find(char_at(at_ + 1)) != std::string_view::npos;
+    const bool prefixed = source_[at_] == '0' && std::string_view("bBoOxX").find(
+                                                     char_at(at_ + 1)) != std::string_view::npos;
     if (prefixed) {
       end = at_ + 2;
       while (end < source_.size() && IsNameByte(source_[end])) ++end;
@@ -263,7 +267,9 @@ class Lexer {
 
   // The escape at source_[at], a backslash that is not the last byte; leaves `at` at its last byte.
   absl::Status Unescape(size_t& at, std::string& text) const {
-    constexpr std::string_view kLetters = "\n\\'\"abfnrtv", kMeans[] = {"", "\\", "'", "\"", "\a", "\b", "\f", "\n", "\r", "\t", "\v"};
+    constexpr std::string_view kLetters = "\n\\'\"abfnrtv",
+                               kMeans[] = {"",   "\\", "'",  "\"", "\a", "\b",
+                                           "\f", "\n", "\r", "\t", "\v"};
     const char c = source_[++at];
     if (const size_t known = kLetters.find(c); known != kLetters.npos) {
       text.append(kMeans[known]);
@@ -275,7 +281,9 @@ class Lexer {
     if (c >= '0' && c <= '7') {
       begin = at;
       base = 8;
-      for (digits = 1; digits < 3 && begin + digits < source_.size() && source_[begin + digits] >= '0' && source_[begin + digits] <= '7';) ++digits;
+      for (digits = 1; digits < 3 && begin + digits < source_.size() &&
+                       source_[begin + digits] >= '0' && source_[begin + digits] <= '7';)
+        ++digits;
     }
     if (digits == 0) {  // Python keeps an escape that it does not know
       text.push_back('\\');
@@ -287,7 +295,8 @@ class Lexer {
     const auto parsed = std::from_chars(source_.data() + begin, end, code_point, base);
     if (parsed.ec != std::errc() || parsed.ptr != source_.data() + begin + digits ||
         code_point > 0x10ffff || (code_point >= 0xd800 && code_point < 0xe000)) {
-      return Error(absl::StrCat("the escape \\", std::string(1, c), " in a string names no character"));
+      return Error(
+          absl::StrCat("the escape \\", std::string(1, c), " in a string names no character"));
     }
     AppendUtf8(code_point, text);
     at = begin + digits - 1;
@@ -306,8 +315,6 @@ absl::Status ErrorAt(int line, std::string_view message) {
   return absl::InvalidArgumentError(absl::StrCat("line ", line, ": ", std::string(message)));
 }
 
-absl::StatusOr<std::vector<Token>> Tokenize(std::string_view source) {
-  return Lexer(source).Run();
-}
+absl::StatusOr<std::vector<Token>> Tokenize(std::string_view source) { return Lexer(source).Run(); }
 
 }  // namespace spotinference::jinja

@@ -1,5 +1,5 @@
-// Cuts a Jinja template into tokens and settles all white space, with trim_blocks and lstrip_blocks on, as Hugging Face
-// renders chat templates.
+// Cuts a Jinja template into tokens and settles all white space, with trim_blocks and lstrip_blocks
+// on, as Hugging Face renders chat templates.
 #ifndef ENGINE_TEXT_JINJA_LEXER_H_
 #define ENGINE_TEXT_JINJA_LEXER_H_
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
@@ -37,8 +38,9 @@ size_t FindLast(std::string_view text, std::string_view part) {
 
 absl::StatusOr<const Text*> TextArgument(const Value* argument, std::string_view what) {
   if (argument != nullptr && argument->is_string()) return &argument->text();
-  return Invalid(absl::StrCat(std::string(what), " needs a string",
-                              argument ? absl::StrCat(", got ", std::string(argument->TypeName())) : ""));
+  return Invalid(
+      absl::StrCat(std::string(what), " needs a string",
+                   argument ? absl::StrCat(", got ", std::string(argument->TypeName())) : ""));
 }
 
 absl::StatusOr<int64_t> WholeArgument(const Value* argument, int64_t standard) {
@@ -47,7 +49,8 @@ absl::StatusOr<int64_t> WholeArgument(const Value* argument, int64_t standard) {
   return Invalid(absl::StrCat("expected an integer, got ", std::string(argument->TypeName())));
 }
 
-ValueOr StripMethod(const Value& self, Args args, bool left, bool right) {
+template <bool left, bool right>
+ValueOr StripMethod(Context&, const Value& self, Args args) {
   const Text* chars = nullptr;
   if (args[0] && !args[0]->is_none()) {
     ASSIGN_OR_RETURN(chars, TextArgument(args[0], "strip"));
@@ -56,9 +59,11 @@ ValueOr StripMethod(const Value& self, Args args, bool left, bool right) {
 }
 
 // Any of a tuple, or one.
-ValueOr Affix(const Value& self, Args args, bool at_start) {
+template <bool at_start>
+ValueOr HasAffix(Context&, const Value& self, Args args) {
   const auto matches = [&](const Value& affix) {
-    return at_start ? self.bytes().starts_with(affix.bytes()) : self.bytes().ends_with(affix.bytes());
+    return at_start ? self.bytes().starts_with(affix.bytes())
+                    : self.bytes().ends_with(affix.bytes());
   };
   if (args[0] && args[0]->is_list() && args[0]->list().is_tuple) {
     for (const Value& affix : args[0]->items()) {
@@ -71,10 +76,12 @@ ValueOr Affix(const Value& self, Args args, bool at_start) {
   return matches(*args[0]);
 }
 
-ValueOr RemoveAffix(const Value& self, Args args, bool at_start) {
-  ASSIGN_OR_RETURN(const Value matches, Affix(self, args, at_start));
+template <bool at_start>
+ValueOr RemoveAffix(Context& context, const Value& self, Args args) {
+  ASSIGN_OR_RETURN(const Value matches, HasAffix<at_start>(context, self, args));
   if (!matches.IsTrue()) return self;
-  const size_t size = self.bytes().size(), affix = args[0]->bytes().size();
+  ASSIGN_OR_RETURN(const Text* text, TextArgument(args[0], "removeprefix or removesuffix"));
+  const size_t size = self.bytes().size(), affix = text->bytes.size();
   return Value::FromText(self.text().Slice(at_start ? affix : 0, at_start ? size : size - affix));
 }
 
@@ -119,51 +126,59 @@ ValueOr SplitAtSpaces(Budget& budget, const Text& text, int64_t most, bool from_
     }
   }
   std::vector<Value> parts;
-  for (const ByteRange& word : words) parts.push_back(Value::FromText(text.Slice(word.begin, word.end)));
+  for (const ByteRange& word : words) {
+    parts.push_back(Value::FromText(text.Slice(word.begin, word.end)));
+  }
   return Value::MakeList(std::move(parts));
 }
 
-ValueOr Split(Budget& budget, const Value& self, Args args, bool from_right) {
+// Where `part` stands, from the left or from the right: they differ where it overlaps itself ("aaa"
+// at "aa").
+std::vector<ByteRange> Occurrences(std::string_view text, std::string_view part, bool from_right) {
+  std::vector<ByteRange> found;
+  if (from_right) {
+    for (size_t end = text.size(); end >= part.size();) {
+      const bool is_here = text.substr(end - part.size(), part.size()) == part;
+      if (is_here) found.push_back({end - part.size(), end});
+      end -= is_here ? part.size() : 1;
+    }
+    return found;
+  }
+  for (size_t at = FindIn(text, part, 0); at != kNotFound;
+       at = FindIn(text, part, found.back().end)) {
+    found.push_back({at, at + part.size()});
+  }
+  return found;
+}
+
+template <bool from_right>
+ValueOr Split(Context& context, const Value& self, Args args) {
+  Budget& budget = context.budget;
   const Text& text = self.text();
   ASSIGN_OR_RETURN(const int64_t most, WholeArgument(args[1], -1));
   if (!args[0] || args[0]->is_none()) return SplitAtSpaces(budget, text, most, from_right);
   ASSIGN_OR_RETURN(const Text* separator, TextArgument(args[0], "split"));
   const std::string& part = separator->bytes;
   if (part.empty()) return Invalid("split needs a separator that is not empty");
-  std::vector<ByteRange> cuts;
-  for (size_t at = FindIn(text.bytes, part, 0); at != kNotFound; at = FindIn(text.bytes, part, at + part.size())) {
-    cuts.push_back({at, at + part.size()});
-  }
-  if (from_right) {
-    // Greedy from the right: cuts differ where separators overlap ("aaa" at "aa").
-    cuts.clear();
-    for (size_t end = text.bytes.size(); end >= part.size();) {
-      if (std::string_view(text.bytes).substr(end - part.size(), part.size()) == part) {
-        cuts.push_back({end - part.size(), end});
-        end -= part.size();
-      } else {
-        --end;
-      }
-    }
-    if (most >= 0 && cuts.size() > static_cast<uint64_t>(most)) cuts.resize(most);
-    std::reverse(cuts.begin(), cuts.end());
-  } else if (most >= 0 && cuts.size() > static_cast<uint64_t>(most)) {
-    cuts.resize(most);
-  }
+  std::vector<ByteRange> cuts = Occurrences(text.bytes, part, from_right);
+  if (most >= 0 && cuts.size() > static_cast<uint64_t>(most)) cuts.resize(most);
+  if (from_right) std::reverse(cuts.begin(), cuts.end());
   RETURN_IF_ERROR(budget.Spend(cuts.size() + text.bytes.size() / 256));
   RETURN_IF_ERROR(budget.SpendBytes(text.bytes.size()));
   return Parts(text, cuts);
 }
 
 // "\n", "\r\n" and "\r"; Python knows some rarer line ends too.
-ValueOr SplitLines(Budget& budget, const Value& self, Args args) {
+ValueOr SplitLines(Context& context, const Value& self, Args args) {
+  Budget& budget = context.budget;
   const Text& text = self.text();
   const bool keep_ends = args[0] && args[0]->IsTrue();
   std::vector<Value> lines;
   for (size_t begin = 0; begin < text.bytes.size();) {
     RETURN_IF_ERROR(budget.Spend(1));
     const size_t end = std::min(text.bytes.find_first_of("\r\n", begin), text.bytes.size());
-    const size_t next = std::min(end + (text.bytes.compare(end, 2, "\r\n") == 0 ? 2 : 1), text.bytes.size());
+    const size_t next =
+        std::min(end + (text.bytes.compare(end, 2, "\r\n") == 0 ? 2 : 1), text.bytes.size());
     lines.push_back(Value::FromText(text.Slice(begin, keep_ends ? next : end)));
     begin = next;
   }
@@ -171,40 +186,41 @@ ValueOr SplitLines(Budget& budget, const Value& self, Args args) {
   return Value::MakeList(std::move(lines));
 }
 
-ValueOr FindMethodOf(const Value& self, Args args, bool last) {
+template <bool last>
+ValueOr FindPart(Context&, const Value& self, Args args) {
   ASSIGN_OR_RETURN(const Text* part, TextArgument(args[0], "find"));
-  const size_t at = last ? FindLast(self.bytes(), part->bytes) : FindIn(self.bytes(), part->bytes, 0);
+  const size_t at =
+      last ? FindLast(self.bytes(), part->bytes) : FindIn(self.bytes(), part->bytes, 0);
   if (at == kNotFound) return int64_t{-1};
   return static_cast<int64_t>(CountChars(std::string_view(self.bytes()).substr(0, at)));
 }
 
-ValueOr Count(Budget& budget, const Value& self, Args args) {
-  int64_t count = 0;
-  if (self.is_list()) {
-    for (const Value& item : self.items()) {
-      ASSIGN_OR_RETURN(const bool equal, Equal(budget, item, args[0] ? *args[0] : Value()));
-      count += equal;
-    }
-    return count;
-  }
+ValueOr CountParts(Context&, const Value& self, Args args) {
   ASSIGN_OR_RETURN(const Text* part, TextArgument(args[0], "count"));
   if (part->bytes.empty()) return static_cast<int64_t>(CountChars(self.bytes())) + 1;
-  for (size_t at = FindIn(self.bytes(), part->bytes, 0); at != kNotFound;
-       at = FindIn(self.bytes(), part->bytes, at + part->bytes.size())) {
-    ++count;
+  return static_cast<int64_t>(Occurrences(self.bytes(), part->bytes, false).size());
+}
+
+ValueOr CountInList(Context& context, const Value& self, Args args) {
+  int64_t count = 0;
+  for (const Value& item : self.items()) {
+    ASSIGN_OR_RETURN(const bool equal, Equal(context.budget, item, args[0] ? *args[0] : Value()));
+    count += equal;
   }
   return count;
 }
 
-ValueOr IndexInList(Budget& budget, const Value& self, Args args) {
+ValueOr IndexInList(Context& context, const Value& self, Args args) {
   for (size_t i = 0; i < self.items().size(); ++i) {
-    ASSIGN_OR_RETURN(const bool equal, Equal(budget, self.items()[i], args[0] ? *args[0] : Value()));
+    ASSIGN_OR_RETURN(const bool equal,
+                     Equal(context.budget, self.items()[i], args[0] ? *args[0] : Value()));
     if (equal) return static_cast<int64_t>(i);
   }
   return Invalid("index: the value is not in the list");
 }
 
-ValueOr Join(Budget& budget, const Value& self, Args args) {
+ValueOr Join(Context& context, const Value& self, Args args) {
+  Budget& budget = context.budget;
   ASSIGN_OR_RETURN(const std::vector<Value> items, Items(budget, args[0] ? *args[0] : Value()));
   Text joined;
   bool first = true;
@@ -218,95 +234,107 @@ ValueOr Join(Budget& budget, const Value& self, Args args) {
   return Value::FromText(std::move(joined));
 }
 
-// True if there is a character and all are `is`.
-template <typename Predicate>
-ValueOr All(const Value& self, Predicate is) {
+// True if there is a character and all are of the kind.
+template <bool (*IsKind)(unsigned char)>
+ValueOr All(Context&, const Value& self, Args) {
   const std::string& text = self.bytes();
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) { return is(static_cast<unsigned char>(c)); });
+  return !text.empty() && std::all_of(text.begin(), text.end(), IsKind);
+}
+
+ValueOr IsSpace(Context&, const Value& self, Args) {
+  return !self.bytes().empty() && LeadingSpaceBytes(self.bytes()) == self.bytes().size();
+}
+
+template <Text (*Change)(const Text&)>
+ValueOr Changed(Context& context, const Value& self, Args) {
+  RETURN_IF_ERROR(context.budget.SpendBytes(self.bytes().size()));
+  return Value::FromText(Change(self.text()));
+}
+
+ValueOr ReplaceMethod(Context& context, const Value& self, Args args) {
+  ASSIGN_OR_RETURN(const Text* from, TextArgument(args[0], "replace"));
+  ASSIGN_OR_RETURN(const Text* to, TextArgument(args[1], "replace"));
+  ASSIGN_OR_RETURN(const int64_t count, WholeArgument(args[2], -1));
+  ASSIGN_OR_RETURN(Text text, Replace(context.budget, self.text(), *from, *to, count));
+  return Value::FromText(std::move(text));
+}
+
+ValueOr Keys(Context& context, const Value& self, Args) {
+  ASSIGN_OR_RETURN(std::vector<Value> keys, Items(context.budget, self));
+  return Value::MakeList(std::move(keys));
+}
+
+ValueOr MapValues(Context& context, const Value& self, Args) {
+  RETURN_IF_ERROR(context.budget.Spend(self.map().entries.size()));
+  std::vector<Value> values;
+  for (const auto& [key, value] : self.map().entries) values.push_back(value);
+  return Value::MakeList(std::move(values));
+}
+
+ValueOr MapItems(Context& context, const Value& self, Args) {
+  return FindFilter("items")(context, self, {});
+}
+
+ValueOr Get(Context&, const Value& self, Args args) {
+  const bool has_key = args[0] && args[0]->is_string();
+  const Value* found = has_key ? self.map().Find(args[0]->bytes()) : nullptr;
+  return found ? *found : args[1] ? *args[1] : Value();
 }
 
 using Method = ValueOr (*)(Context&, const Value& self, Args args);
 
+constexpr size_t kMaxParameters = 3;
+
 struct MethodRow {
   std::string_view name;
   Method call;
-  std::vector<std::string_view> parameters;
+  std::array<std::string_view, kMaxParameters> parameters;  // empty: none
 };
 
-#define METHOD [](Context & context, const Value& self, Args args) -> ValueOr
+constexpr MethodRow kStringMethods[] = {
+    {"capitalize", Changed<Capitalize>, {}},
+    {"count", CountParts, {"sub"}},
+    {"endswith", HasAffix<false>, {"suffix"}},
+    {"find", FindPart<false>, {"sub"}},
+    {"isalnum", All<absl::ascii_isalnum>, {}},
+    {"isalpha", All<absl::ascii_isalpha>, {}},
+    {"isdigit", All<absl::ascii_isdigit>, {}},
+    {"isspace", IsSpace, {}},
+    {"join", Join, {"iterable"}},
+    {"lower", Changed<Lower>, {}},
+    {"lstrip", StripMethod<true, false>, {"chars"}},
+    {"removeprefix", RemoveAffix<true>, {"prefix"}},
+    {"removesuffix", RemoveAffix<false>, {"suffix"}},
+    {"replace", ReplaceMethod, {"old", "new", "count"}},
+    {"rfind", FindPart<true>, {"sub"}},
+    {"rsplit", Split<true>, {"sep", "maxsplit"}},
+    {"rstrip", StripMethod<false, true>, {"chars"}},
+    {"split", Split<false>, {"sep", "maxsplit"}},
+    {"splitlines", SplitLines, {"keepends"}},
+    {"startswith", HasAffix<true>, {"prefix"}},
+    {"strip", StripMethod<true, true>, {"chars"}},
+    {"title", Changed<Title>, {}},
+    {"upper", Changed<Upper>, {}},
+};
 
-const MethodRow* FindRow(const std::vector<MethodRow>& rows, std::string_view name) {
+constexpr MethodRow kMapMethods[] = {
+    {"get", Get, {"key", "default"}},
+    {"items", MapItems, {}},
+    {"keys", Keys, {}},
+    {"values", MapValues, {}},
+};
+
+constexpr MethodRow kListMethods[] = {
+    {"count", CountInList, {"value"}},
+    {"index", IndexInList, {"value"}},
+};
+
+const MethodRow* FindRow(absl::Span<const MethodRow> rows, std::string_view name) {
   for (const MethodRow& row : rows) {
     if (row.name == name) return &row;
   }
   return nullptr;
 }
-
-const std::vector<MethodRow>& StringMethods() {
-  static const auto& rows = *new std::vector<MethodRow>{
-      {"strip", METHOD { return StripMethod(self, args, true, true); }, {"chars"}},
-      {"lstrip", METHOD { return StripMethod(self, args, true, false); }, {"chars"}},
-      {"rstrip", METHOD { return StripMethod(self, args, false, true); }, {"chars"}},
-      {"split", METHOD { return Split(context.budget, self, args, false); }, {"sep", "maxsplit"}},
-      {"rsplit", METHOD { return Split(context.budget, self, args, true); }, {"sep", "maxsplit"}},
-      {"splitlines", METHOD { return SplitLines(context.budget, self, args); }, {"keepends"}},
-      {"startswith", METHOD { return Affix(self, args, true); }, {"prefix"}},
-      {"endswith", METHOD { return Affix(self, args, false); }, {"suffix"}},
-      {"removeprefix", METHOD { return RemoveAffix(self, args, true); }, {"prefix"}},
-      {"removesuffix", METHOD { return RemoveAffix(self, args, false); }, {"suffix"}},
-      {"find", METHOD { return FindMethodOf(self, args, false); }, {"sub"}},
-      {"rfind", METHOD { return FindMethodOf(self, args, true); }, {"sub"}},
-      {"count", METHOD { return Count(context.budget, self, args); }, {"sub"}},
-      {"join", METHOD { return Join(context.budget, self, args); }, {"iterable"}},
-      {"upper", METHOD { return Value::FromText(Upper(self.text())); }, {}},
-      {"lower", METHOD { return Value::FromText(Lower(self.text())); }, {}},
-      {"capitalize", METHOD { return Value::FromText(Capitalize(self.text())); }, {}},
-      {"title", METHOD { return Value::FromText(Title(self.text())); }, {}},
-      {"isdigit", METHOD { return All(self, absl::ascii_isdigit); }, {}},
-      {"isalpha", METHOD { return All(self, absl::ascii_isalpha); }, {}},
-      {"isalnum", METHOD { return All(self, absl::ascii_isalnum); }, {}},
-      {"isspace", METHOD { return !self.bytes().empty() && LeadingSpaceBytes(self.bytes()) == self.bytes().size(); }, {}},
-      {"replace", METHOD {
-         ASSIGN_OR_RETURN(const Text* from, TextArgument(args[0], "replace"));
-         ASSIGN_OR_RETURN(const Text* to, TextArgument(args[1], "replace"));
-         ASSIGN_OR_RETURN(const int64_t count, WholeArgument(args[2], -1));
-         ASSIGN_OR_RETURN(Text text, Replace(context.budget, self.text(), *from, *to, count));
-         return Value::FromText(std::move(text));
-       }, {"old", "new", "count"}},
-  };
-  return rows;
-}
-
-const std::vector<MethodRow>& MapMethods() {
-  static const auto& rows = *new std::vector<MethodRow>{
-      {"keys", METHOD {
-         ASSIGN_OR_RETURN(std::vector<Value> keys, Items(context.budget, self));
-         return Value::MakeList(std::move(keys));
-       }, {}},
-      {"values", METHOD {
-         RETURN_IF_ERROR(context.budget.Spend(self.map().entries.size()));
-         std::vector<Value> values;
-         for (const auto& [key, value] : self.map().entries) values.push_back(value);
-         return Value::MakeList(std::move(values));
-       }, {}},
-      {"items", METHOD { return FindFilter("items")(context, self, {}); }, {}},
-      {"get", METHOD {
-         const Value* found = args[0] && args[0]->is_string() ? self.map().Find(args[0]->bytes()) : nullptr;
-         return found ? *found : args[1] ? *args[1] : Value();
-       }, {"key", "default"}},
-  };
-  return rows;
-}
-
-const std::vector<MethodRow>& ListMethods() {
-  static const auto& rows = *new std::vector<MethodRow>{
-      {"index", METHOD { return IndexInList(context.budget, self, args); }, {"value"}},
-      {"count", METHOD { return Count(context.budget, self, args); }, {"value"}},
-  };
-  return rows;
-}
-
-#undef METHOD
 
 bool StripsChar(std::string_view next, const Text* chars) {
   if (chars == nullptr) return LeadingSpaceBytes(next) == next.size();
@@ -337,22 +365,25 @@ absl::StatusOr<std::vector<const Value*>> Bind(const Arguments& arguments,
   for (const auto& [name, value] : arguments.named) {
     const auto at = std::find(names.begin(), names.end(), name);
     if (at == names.end()) return Invalid(absl::StrCat("has no argument '", name, "'"));
-    if (bound[at - names.begin()]) return Invalid(absl::StrCat("argument '", name, "' is given twice"));
+    if (bound[at - names.begin()])
+      return Invalid(absl::StrCat("argument '", name, "' is given twice"));
     bound[at - names.begin()] = &value;
   }
   return bound;
 }
 
 Value FindMethod(Context& context, const Value& value, std::string_view name) {
-  const MethodRow* row = value.is_string() ? FindRow(StringMethods(), name)
-                         : value.is_map()  ? FindRow(MapMethods(), name)
-                         : value.is_list() ? FindRow(ListMethods(), name)
+  const MethodRow* row = value.is_string() ? FindRow(kStringMethods, name)
+                         : value.is_map()  ? FindRow(kMapMethods, name)
+                         : value.is_list() ? FindRow(kListMethods, name)
                                            : nullptr;
   if (row == nullptr) return Value::MakeUndefined(std::string(name));
   return Value::MakeFunction(
       {.name = std::string(name),
        .call = [&context, self = value, row](const Arguments& arguments) -> ValueOr {
-         ASSIGN_OR_RETURN(std::vector<const Value*> args, Bind(arguments, row->parameters));
+         const auto& names = row->parameters;
+         const size_t count = std::find(names.begin(), names.end(), "") - names.begin();
+         ASSIGN_OR_RETURN(std::vector<const Value*> args, Bind(arguments, {names.data(), count}));
          return row->call(context, self, args);
        },
        .depth = value.depth() + 1});

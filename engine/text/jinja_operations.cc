@@ -12,7 +12,8 @@
 namespace spotinference::jinja {
 namespace {
 
-constexpr uint64_t kBytesPerStep = 256;  // comparing or searching them takes about as long as a step
+constexpr uint64_t kBytesPerStep =
+    256;  // comparing or searching them takes about as long as a step
 
 absl::Status BadOperands(std::string_view op, const Value& a, const Value& b) {
   if (a.is_undefined()) return UndefinedError(a);
@@ -68,7 +69,8 @@ absl::StatusOr<Value> Add(Budget& budget, const Value& a, const Value& b) {
 
 absl::StatusOr<Value> WholePower(int64_t base, int64_t exponent) {
   int64_t power = 1;
-  // Ends at the latest when |base| > 1 overflows; 0, 1 and -1 need no more than the exponent's last bit.
+  // Ends at the latest when |base| > 1 overflows; 0, 1 and -1 need no more than the exponent's last
+  // bit.
   if (base >= -1 && base <= 1) exponent = exponent == 0 ? 0 : 2 - exponent % 2;
   for (; exponent > 0; --exponent) {
     if (__builtin_mul_overflow(power, base, &power)) return Overflow("**");
@@ -170,7 +172,8 @@ absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b) {
     return a.bytes() == b.bytes();
   }
   if (a.is_list() && b.is_list()) {
-    if (a.list().is_tuple != b.list().is_tuple || a.items().size() != b.items().size()) return false;
+    if (a.list().is_tuple != b.list().is_tuple || a.items().size() != b.items().size())
+      return false;
     for (size_t i = 0; i < a.items().size(); ++i) {
       ASSIGN_OR_RETURN(const bool equal, Equal(budget, a.items()[i], b.items()[i]));
       if (!equal) return false;
@@ -239,8 +242,10 @@ absl::StatusOr<Value> Arithmetic(Budget& budget, std::string_view op, const Valu
   if (a.is_number() && b.is_number()) return FloatArithmetic(op, a.number(), b.number());
   if (op == "+") return Add(budget, a, b);
   const auto is_sequence = [](const Value& value) { return value.is_string() || value.is_list(); };
-  if (op == "*" && is_sequence(a) && b.is_whole_number()) return Repeat(budget, a, b.whole_number());
-  if (op == "*" && is_sequence(b) && a.is_whole_number()) return Repeat(budget, b, a.whole_number());
+  if (op == "*" && is_sequence(a) && b.is_whole_number())
+    return Repeat(budget, a, b.whole_number());
+  if (op == "*" && is_sequence(b) && a.is_whole_number())
+    return Repeat(budget, b, a.whole_number());
   return BadOperands(op, a, b);
 }
 

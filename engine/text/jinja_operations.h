@@ -1,6 +1,7 @@
 // Python's operators on Jinja values, and the budget that all work of one rendering is charged to.
 //
-// Errors are INVALID_ARGUMENT without a place; the renderer adds the line. RESOURCE_EXHAUSTED: the budget is spent.
+// Errors are INVALID_ARGUMENT without a place; the renderer adds the line. RESOURCE_EXHAUSTED: the
+// budget is spent.
 #ifndef ENGINE_TEXT_JINJA_OPERATIONS_H_
 #define ENGINE_TEXT_JINJA_OPERATIONS_H_
 
@@ -18,10 +19,10 @@
 namespace spotinference::jinja {
 
 struct Limits {
-  uint64_t max_steps = 4'000'000;          // syntax nodes and list items visited: about a second
-  size_t max_output_bytes = 64 << 20;      // of the rendered text
-  size_t max_made_bytes = 512 << 20;       // of all strings made on the way, also those that are gone
-  int max_depth = 400;                     // of syntax nodes within each other, macro calls included
+  uint64_t max_steps = 4'000'000;      // syntax nodes and list items visited: about a second
+  size_t max_output_bytes = 64 << 20;  // of the rendered text
+  size_t max_made_bytes = 512 << 20;   // of all strings made on the way, also those that are gone
+  int max_depth = 400;                 // of syntax nodes within each other, macro calls included
 };
 
 class Budget {
@@ -61,7 +62,8 @@ absl::Status UndefinedError(const Value& value);
 // The value, or an error where it nests too deep.
 absl::StatusOr<Value> BoundedDepth(Value value);
 
-// What a loop over it visits: items of a list, keys of a map, characters of a string, nothing of an undefined value.
+// What a loop over it visits: items of a list, keys of a map, characters of a string, nothing of an
+// undefined value.
 absl::StatusOr<std::vector<Value>> Items(Budget& budget, const Value& value);
 
 absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b);
@@ -71,10 +73,12 @@ absl::StatusOr<int> Order(Budget& budget, const Value& a, const Value& b);
 absl::StatusOr<bool> Contains(Budget& budget, const Value& container, const Value& item);
 
 // + - * / // % **
-absl::StatusOr<Value> Arithmetic(Budget& budget, std::string_view op, const Value& a, const Value& b);
+absl::StatusOr<Value> Arithmetic(Budget& budget, std::string_view op, const Value& a,
+                                 const Value& b);
 absl::StatusOr<Value> Negate(const Value& value);
 
-absl::StatusOr<Value> Item(const Value& container, const Value& key);  // undefined where there is none
+absl::StatusOr<Value> Item(const Value& container,
+                           const Value& key);  // undefined where there is none
 absl::StatusOr<Value> Slice(Budget& budget, const Value& value, const Value& start,
                             const Value& stop, const Value& step);  // None: left out
 
@@ -83,10 +87,10 @@ absl::StatusOr<Text> ToText(Budget& budget, const Value& value);
 absl::Status AppendRepr(Budget& budget, const Value& value, Text& out);
 
 struct JsonStyle {
-  bool ascii = false;      // escape everything else
+  bool ascii = false;  // escape everything else
   bool sort_keys = false;
   bool has_indent = false;
-  Text indent;             // one level
+  Text indent;  // one level
   Text item_separator;
   Text key_separator;
 };

@@ -1,4 +1,5 @@
-// Tokens to syntax tree; the grammar is that of Jinja 3.1 (https://jinja.palletsprojects.com/en/3.1.x/templates).
+// Tokens to syntax tree; the grammar is that of Jinja 3.1
+// (https://jinja.palletsprojects.com/en/3.1.x/templates).
 #ifndef ENGINE_TEXT_JINJA_PARSER_H_
 #define ENGINE_TEXT_JINJA_PARSER_H_
 
@@ -8,9 +9,6 @@
 #include "engine/text/jinja_ast.h"
 
 namespace spotinference::jinja {
-
-// How deep expressions and blocks may nest. Well-known templates stay under 30.
-inline constexpr int kMaxSyntaxDepth = 100;
 
 // INVALID_ARGUMENT "line N: …": what was expected there, or which tag, filter or test is unknown.
 absl::StatusOr<Block> ParseTemplate(std::string_view source);

@@ -1,8 +1,8 @@
 // The values of a Jinja template: Python's, as far as chat templates use them.
 //
-// All are immutable but namespaces, as in Jinja's ImmutableSandboxedEnvironment, and cheap to copy. Strings know which of
-// their bytes came from outside, so that a tokenizer can tell a control token that the template wrote from one that a
-// message smuggles in.
+// All are immutable but namespaces, as in Jinja's ImmutableSandboxedEnvironment, and cheap to copy.
+// Strings know which of their bytes came from outside, so that a tokenizer can tell a control token
+// that the template wrote from one that a message smuggles in.
 #ifndef ENGINE_TEXT_JINJA_VALUE_H_
 #define ENGINE_TEXT_JINJA_VALUE_H_
 
@@ -29,7 +29,8 @@ struct Text {
   void Append(std::string_view trusted) { bytes.append(trusted); }
   void Append(const Text& text);
   Text Slice(size_t begin, size_t end) const;
-  // `new_bytes` were made of this text in a way that blurs which byte came from where: all or nothing is from input.
+  // `new_bytes` were made of this text in a way that blurs which byte came from where: all or
+  // nothing is from input.
   Text Remade(std::string new_bytes) const;
 };
 
@@ -68,9 +69,9 @@ class Value {
   };
 
   Value() : data_(None{}) {}
-  Value(bool value) : data_(value) {}        // NOLINT: a bool is a value
-  Value(int64_t value) : data_(value) {}     // NOLINT
-  Value(double value) : data_(value) {}      // NOLINT
+  Value(bool value) : data_(value) {}     // NOLINT: a bool is a value
+  Value(int64_t value) : data_(value) {}  // NOLINT
+  Value(double value) : data_(value) {}   // NOLINT
   Value(int) = delete;
   Value(const char*) = delete;
 
@@ -116,7 +117,8 @@ class Value {
   }
 
   bool IsTrue() const;
-  // How deep lists and maps nest in it. What makes values must bound it, since they are destroyed recursively.
+  // How deep lists and maps nest in it. What makes values must bound it, since they are destroyed
+  // recursively.
   int depth() const;
   // As Python's type(value).__name__.
   std::string_view TypeName() const;
@@ -128,8 +130,8 @@ class Value {
   }
 
   std::variant<None, bool, int64_t, double, std::shared_ptr<const Undefined>,
-               std::shared_ptr<const Text>, std::shared_ptr<const List>,
-               std::shared_ptr<const Map>, std::shared_ptr<const Function>, Namespace*>
+               std::shared_ptr<const Text>, std::shared_ptr<const List>, std::shared_ptr<const Map>,
+               std::shared_ptr<const Function>, Namespace*>
       data_;
 };
 

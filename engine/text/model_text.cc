@@ -11,9 +11,11 @@
 namespace spotinference {
 namespace {
 
-// Control tokens that end a turn or a text, in the models we know; GGUF names only one of them for sure.
-constexpr std::string_view kEnds[] = {"<|im_end|>",      "<|endoftext|>", "<|eot_id|>", "<|eom_id|>",
-                                      "<|end_of_text|>", "<|end|>",       "</s>",       "<end_of_turn>"};
+// Control tokens that end a turn or a text, in the models we know; GGUF names only one of them for
+// sure.
+constexpr std::string_view kEnds[] = {"<|im_end|>", "<|endoftext|>",   "<|eot_id|>",
+                                      "<|eom_id|>", "<|end_of_text|>", "<|end|>",
+                                      "</s>",       "<end_of_turn>"};
 
 absl::StatusOr<std::optional<uint32_t>> TokenId(const GgufFile& file, const Tokenizer& tokenizer,
                                                 absl::string_view key) {
@@ -28,7 +30,8 @@ std::string TextOf(const Tokenizer& tokenizer, std::optional<uint32_t> id) {
 
 absl::StatusOr<std::vector<uint32_t>> StopIds(const GgufFile& file, const Tokenizer& tokenizer) {
   std::vector<uint32_t> ids;
-  for (const absl::string_view key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+  for (const absl::string_view key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
     ASSIGN_OR_RETURN(const std::optional<uint32_t> id, TokenId(file, tokenizer, key));
     if (id) ids.push_back(*id);
   }
@@ -66,9 +69,8 @@ absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Read(const GgufFile&
   }
   if (constexpr absl::string_view kTemplate = "tokenizer.chat_template"; file.Has(kTemplate)) {
     ASSIGN_OR_RETURN(const absl::string_view source, file.String(kTemplate));
-    absl::StatusOr<ChatTemplate> parsed =
-        ChatTemplate::Parse({source.data(), source.size()}, TextOf(tokenizer, bos),
-                            TextOf(tokenizer, eos));
+    absl::StatusOr<ChatTemplate> parsed = ChatTemplate::Parse(
+        {source.data(), source.size()}, TextOf(tokenizer, bos), TextOf(tokenizer, eos));
     if (!parsed.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(kTemplate, ": ", parsed.status().message()));
     }

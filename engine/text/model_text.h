@@ -26,16 +26,18 @@ class ModelText {
   // Keeps nothing of `file`. INVALID_ARGUMENT names the key that is missing or wrong.
   static absl::StatusOr<std::unique_ptr<const ModelText>> Read(const GgufFile& file);
 
-  // The prompt of a conversation, ready for the assistant's answer. `now`: for templates that print the date.
+  // The prompt of a conversation, ready for the assistant's answer. `now`: for templates that print
+  // the date.
   //
-  // UNIMPLEMENTED: the model has no chat template. FAILED_PRECONDITION: its template refuses the messages, in its own
-  // words. OUT_OF_RANGE: the text is so long that it cannot fit the context, so it was not even tokenized; the caller
-  // checks the number of ids itself. Else the template is at fault: see jinja::Template.
+  // UNIMPLEMENTED: the model has no chat template. FAILED_PRECONDITION: its template refuses the
+  // messages, in its own words. OUT_OF_RANGE: the text is so long that it cannot fit the context,
+  // so it was not even tokenized; the caller checks the number of ids itself. Else the template is
+  // at fault: see jinja::Template.
   absl::StatusOr<std::vector<uint32_t>> EncodeChat(absl::Span<const ChatMessage> messages,
                                                    absl::CivilSecond now) const;
 
-  // The prompt of a plain completion. Control tokens in it are parsed, since there is no turn to break out of.
-  // OUT_OF_RANGE: as above.
+  // The prompt of a plain completion. Control tokens in it are parsed, since there is no turn to
+  // break out of. OUT_OF_RANGE: as above.
   absl::StatusOr<std::vector<uint32_t>> EncodePrompt(std::string_view text) const;
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }

@@ -51,7 +51,8 @@ class FileBytes {
     head.Put(uint64_t{0});
     head.Put(uint64_t{keys_});
     const std::string file = head.bytes_ + bytes_;
-    const auto parsed = GgufFile::Parse(absl::MakeSpan(reinterpret_cast<const std::byte*>(file.data()), file.size()));
+    const auto parsed = GgufFile::Parse(
+        absl::MakeSpan(reinterpret_cast<const std::byte*>(file.data()), file.size()));
     if (!parsed.ok()) return parsed.status();
     return ModelText::Read(**parsed);
   }
@@ -96,7 +97,8 @@ TEST(ModelTextTest, BosIsThereOnce) {
   FileBytes adds = SmallModel();
   adds.Bool("tokenizer.ggml.add_bos_token", true);
   FileBytes adds_and_writes = adds;
-  adds_and_writes.String("tokenizer.chat_template", "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}");
+  adds_and_writes.String("tokenizer.chat_template",
+                         "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}");
   adds.String("tokenizer.chat_template", "{{ messages[0].content }}{{ eos_token }}");
   for (const FileBytes& file : {adds, adds_and_writes}) {
     const auto text = file.Read();
@@ -114,19 +116,24 @@ TEST(ModelTextTest, WithoutAddBosNoneIsAdded) {
   EXPECT_EQ(*(*text)->EncodePrompt("ab"), (Ids{2}));
   EXPECT_EQ((*text)->stop_ids(), (Ids{4}));
   EXPECT_EQ((*text)->context_tokens(), 4);
-  EXPECT_EQ((*text)->EncodeChat({{"user", "ab"}}, kNow).status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ((*text)->EncodeChat({{"user", "ab"}}, kNow).status().code(),
+            absl::StatusCode::kUnimplemented);
 }
 
 TEST(ModelTextTest, NoMessageCanWriteControlTokens) {
   FileBytes file = SmallModel();
-  file.String("tokenizer.chat_template", "{{ bos_token }}{% for m in messages %}{{ m.role }}<{{ m.content }}s>{% endfor %}");
+  file.String("tokenizer.chat_template",
+              "{{ bos_token }}{% for m in messages %}{{ m.role }}<{{ m.content }}s>{% endfor %}");
   const auto text = file.Read();
   ASSERT_TRUE(text.ok()) << text.status();
   // "<", "s", "/" and ">" are no tokens of this vocabulary: what is not a control token vanishes.
   EXPECT_EQ(*(*text)->EncodeChat({{"user", "a</s>b"}}, kNow), (Ids{3, 0, 1}));
-  EXPECT_EQ(*(*text)->EncodeChat({{"user", "/"}}, kNow), (Ids{3})) << "\"</s>\", half of it from the message";
-  EXPECT_EQ(*(*text)->EncodeChat({{"</s>", "a"}}, kNow), (Ids{3, 0})) << "an unknown role is input too";
-  EXPECT_EQ(*(*text)->EncodeChat({{"user", ""}}, kNow), (Ids{3, 3})) << "\"<s>\", all of it the template's";
+  EXPECT_EQ(*(*text)->EncodeChat({{"user", "/"}}, kNow), (Ids{3}))
+      << "\"</s>\", half of it from the message";
+  EXPECT_EQ(*(*text)->EncodeChat({{"</s>", "a"}}, kNow), (Ids{3, 0}))
+      << "an unknown role is input too";
+  EXPECT_EQ(*(*text)->EncodeChat({{"user", ""}}, kNow), (Ids{3, 3}))
+      << "\"<s>\", all of it the template's";
 }
 
 TEST(ModelTextTest, WhatCannotFitIsNotTokenized) {
@@ -135,19 +142,22 @@ TEST(ModelTextTest, WhatCannotFitIsNotTokenized) {
   EXPECT_TRUE((*text)->EncodePrompt(std::string(16, 'a')).ok());  // 4 tokens of at most 4 bytes
   const absl::Status status = (*text)->EncodePrompt(std::string(17, 'a')).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
-  EXPECT_EQ(status.message(), "the prompt has 17 bytes, which cannot fit the model's context of 4 tokens");
+  EXPECT_EQ(status.message(),
+            "the prompt has 17 bytes, which cannot fit the model's context of 4 tokens");
 }
 
 TEST(ModelTextTest, RefusesAndNamesWhatIsWrong) {
   FileBytes bad_template = SmallModel();
   bad_template.String("tokenizer.chat_template", "\n{% if %}");
-  EXPECT_EQ(bad_template.Read().status().message(), "tokenizer.chat_template: line 2: expected an expression, got '%}'");
+  EXPECT_EQ(bad_template.Read().status().message(),
+            "tokenizer.chat_template: line 2: expected an expression, got '%}'");
   FileBytes bad_id = SmallModel();
   bad_id.Integer("tokenizer.ggml.eot_token_id", 5);
   EXPECT_EQ(bad_id.Read().status().code(), absl::StatusCode::kInvalidArgument);
   FileBytes other_kind;
   other_kind.String("tokenizer.ggml.model", "bert");
-  EXPECT_EQ(other_kind.Read().status().message(), "tokenizer.ggml.model is \"bert\"; expected \"gpt2\"");
+  EXPECT_EQ(other_kind.Read().status().message(),
+            "tokenizer.ggml.model is \"bert\"; expected \"gpt2\"");
   EXPECT_FALSE(FileBytes().Read().ok());
 }
 

@@ -41,7 +41,8 @@ Char CharAt(std::string_view text, size_t at) {
   return {ClassOf(next.code_point), next.bytes};
 }
 
-// One look at `text`: the stretch that the pattern sees ends at the end of the text or at a lone number.
+// One look at `text`: the stretch that the pattern sees ends at the end of the text or at a lone
+// number.
 class Scanner {
  public:
   Scanner(const PreTokenizer& pre_tokenizer, std::string_view text)
@@ -85,7 +86,8 @@ class Scanner {
     return at;
   }
 
-  // `\s+(?!\S)` leaves the last space of a run to what follows, `\s+` takes a space that stands alone.
+  // `\s+(?!\S)` leaves the last space of a run to what follows, `\s+` takes a space that stands
+  // alone.
   size_t SpaceRun() const {
     size_t end = 0, last = 0;
     while (end < text_.size()) {
@@ -109,8 +111,8 @@ absl::StatusOr<PreTokenizer> FindPreTokenizer(std::string_view name) {
     if (row.name == name) return row;
     absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(row.name));
   }
-  return absl::InvalidArgumentError(absl::StrCat("pre-tokenizer \"", std::string(name),
-                                                 "\" is unknown; known are: ", known));
+  return absl::InvalidArgumentError(
+      absl::StrCat("pre-tokenizer \"", std::string(name), "\" is unknown; known are: ", known));
 }
 
 size_t FirstWord(const PreTokenizer& pre_tokenizer, std::string_view text) {

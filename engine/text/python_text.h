@@ -15,7 +15,8 @@ bool IsPythonSpace(char32_t code_point);
 size_t LeadingSpaceBytes(std::string_view text);
 size_t TrailingSpaceBytes(std::string_view text);
 
-// Where each character of `text` begins, and the end of the last one. A byte that is not UTF-8 counts as one.
+// Where each character of `text` begins, and the end of the last one. A byte that is not UTF-8
+// counts as one.
 std::vector<size_t> CharBoundaries(std::string_view text);
 
 size_t CountChars(std::string_view text);

@@ -6,7 +6,8 @@
 namespace spotinference {
 namespace {
 
-// How much of `stop` is matched after `byte`, given how much was before; `matched` is less than its length.
+// How much of `stop` is matched after `byte`, given how much was before; `matched` is less than its
+// length.
 size_t Advance(const std::string& stop, const std::vector<size_t>& border, size_t matched,
                char byte) {
   while (matched > 0 && stop[matched] != byte) matched = border[matched - 1];

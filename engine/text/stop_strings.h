@@ -9,16 +9,16 @@
 
 namespace spotinference {
 
-// The stop string whose last byte comes first ends the text; of several that end there, the longest. How the text is
-// cut into calls changes nothing but which call gives which part. Constant time per byte and stop string (Knuth, Morris
-// and Pratt 1977). For one sequence and one thread.
+// The stop string whose last byte comes first ends the text; of several that end there, the
+// longest. How the text is cut into calls changes nothing but which call gives which part. Constant
+// time per byte and stop string (Knuth, Morris and Pratt 1977). For one sequence and one thread.
 class StopStrings {
  public:
   // Stop strings are UTF-8; empty ones never match.
   explicit StopStrings(std::vector<std::string> stops);
 
-  // `text` is whole characters. Returns what can be shown now, in whole characters: all but an end that may yet become
-  // a stop string. The stop string itself and what follows it are never shown.
+  // `text` is whole characters. Returns what can be shown now, in whole characters: all but an end
+  // that may yet become a stop string. The stop string itself and what follows it are never shown.
   std::string Feed(std::string_view text);
 
   // The text has ended: what was held back.
@@ -29,8 +29,9 @@ class StopStrings {
  private:
   struct Stop {
     std::string text;
-    std::vector<size_t> border;  // [i]: longest proper prefix of text that is a suffix of its first i + 1 bytes
-    size_t matched = 0;          // how much of it the text so far ends with
+    std::vector<size_t>
+        border;  // [i]: longest proper prefix of text that is a suffix of its first i + 1 bytes
+    size_t matched = 0;  // how much of it the text so far ends with
   };
 
   std::vector<Stop> stops_;

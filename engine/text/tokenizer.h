@@ -13,11 +13,12 @@
 namespace spotinference {
 
 struct EncodeOptions {
-  // Whether the text of a control token, such as "<|im_end|>", means that token. Without it such text is read letter by
-  // letter, so that nobody can end a turn from within a message.
+  // Whether the text of a control token, such as "<|im_end|>", means that token. Without it such
+  // text is read letter by letter, so that nobody can end a turn from within a message.
   bool parse_special = false;
-  // With parse_special: parts of the text that came from outside, in ascending order and disjoint. A control token that
-  // touches one of them is read letter by letter. Nothing else changes: words may cross the borders.
+  // With parse_special: parts of the text that came from outside, in ascending order and disjoint.
+  // A control token that touches one of them is read letter by letter. Nothing else changes: words
+  // may cross the borders.
   absl::Span<const ByteRange> from_input = {};
 };
 
@@ -29,8 +30,8 @@ class Tokenizer {
   virtual std::vector<uint32_t> Encode(std::string_view text,
                                        const EncodeOptions& options) const = 0;
 
-  // The bytes that a token stands for, which need not be whole characters; of a control token its text. Empty for an id
-  // outside the vocabulary. Valid as long as the tokenizer.
+  // The bytes that a token stands for, which need not be whole characters; of a control token its
+  // text. Empty for an id outside the vocabulary. Valid as long as the tokenizer.
   virtual std::string_view Piece(uint32_t id) const = 0;
 
   // The opposite of Piece.

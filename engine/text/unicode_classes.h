@@ -10,8 +10,8 @@ enum class CharClass : uint8_t {
   kOther,
   kLetter,  // \p{L}
   kNumber,  // \p{N}
-  // Numbers that are too new for the regular expressions of the `tokenizers` package, where they are kOther, but that
-  // its Digits step takes for numbers.
+  // Numbers that are too new for the regular expressions of the `tokenizers` package, where they
+  // are kOther, but that its Digits step takes for numbers.
   kNewerNumber,
   kSpace,  // \s
 };

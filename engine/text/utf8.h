@@ -12,8 +12,8 @@ struct Utf8Char {
   static constexpr char32_t kInvalid = 0xffffffff;
 
   char32_t code_point;  // kInvalid: these bytes are no character
-  // At least 1. Of an invalid sequence, the longest part that could have begun a character (Unicode 15, section 3.9,
-  // "maximal subpart"): what Python's errors="replace" turns into one U+FFFD.
+  // At least 1. Of an invalid sequence, the longest part that could have begun a character (Unicode
+  // 15, section 3.9, "maximal subpart"): what Python's errors="replace" turns into one U+FFFD.
   size_t bytes;
   bool cut_short;  // invalid, but more bytes could still make a character of it
 };
