@@ -27,7 +27,7 @@ class Question {
  public:
   Question(const Endpoint& endpoint, absl::Duration deadline, grpc::CompletionQueue& queue,
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done)
-      : queue_(queue), done_(std::move(done)) {
+      : done_(std::move(done)) {
     grpc::ChannelArguments arguments;
     // Channels to one address otherwise share a connection, and its reconnect delay with it.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -40,37 +40,34 @@ class Question {
     }
     engine::v1::HandshakeRequest request;
     request.set_api_version(kApiVersion);
-    handshake_ = stub_->AsyncHandshake(&handshake_context_, request, &queue_);
-    handshake_->Finish(&identity_, &status_, this);
+    handshake_ = stub_->AsyncHandshake(&handshake_context_, request, &queue);
+    handshake_->Finish(&identity_, &handshake_status_, this);
+    health_ = stub_->AsyncHealth(&health_context_, {}, &queue);
+    health_->Finish(&health_reply_, &health_status_, this);
   }
 
-  // The call under way has ended. False: `done` ran.
+  // One of the two calls has ended. False: so has the other, and `done` ran.
   bool Next() {
-    if (health_ != nullptr) return Finish(ReadHealth());
-    if (!status_.ok()) return Finish(FromGrpc(status_));
-    if (identity_.api_version() != kApiVersion) {
-      return Finish(absl::FailedPreconditionError(absl::StrCat(
-          "the engine speaks API version ", identity_.api_version(), ", not ", kApiVersion)));
-    }
-    health_ = stub_->AsyncHealth(&health_context_, {}, &queue_);
-    health_->Finish(&health_reply_, &status_, this);
-    return true;
-  }
-
- private:
-  absl::StatusOr<EngineIdentity> ReadHealth() const {
-    if (!status_.ok()) return FromGrpc(status_);
-    if (health_reply_.state() != HealthReply::STATE_SERVING)
-      return absl::UnavailableError("the engine drains");
-    return EngineIdentity{identity_.model_hash(), identity_.numerics_id()};
-  }
-
-  bool Finish(absl::StatusOr<EngineIdentity> answer) {
-    done_(std::move(answer));
+    if (--open_calls_ > 0) return true;
+    done_(Answer());
     return false;
   }
 
-  grpc::CompletionQueue& queue_;
+ private:
+  absl::StatusOr<EngineIdentity> Answer() const {
+    for (const grpc::Status* status : {&handshake_status_, &health_status_}) {
+      if (!status->ok()) return FromGrpc(*status);
+    }
+    if (identity_.api_version() != kApiVersion) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the engine speaks API version ", identity_.api_version(), ", not ", kApiVersion));
+    }
+    if (health_reply_.state() != HealthReply::STATE_SERVING) {
+      return absl::UnavailableError("the engine drains");
+    }
+    return EngineIdentity{identity_.model_hash(), identity_.numerics_id()};
+  }
+
   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done_;
   std::unique_ptr<Engine::Stub> stub_;
   grpc::ClientContext handshake_context_;
@@ -79,7 +76,9 @@ class Question {
   std::unique_ptr<grpc::ClientAsyncResponseReader<HealthReply>> health_;
   engine::v1::HandshakeReply identity_;
   HealthReply health_reply_;
-  grpc::Status status_;
+  grpc::Status handshake_status_;
+  grpc::Status health_status_;
+  int open_calls_ = 2;
 };
 
 // A queue and thread of its own, not gRPC's callbacks: in this version the last channel must not

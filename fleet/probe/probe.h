@@ -16,7 +16,7 @@ struct EngineIdentity {
   std::string numerics_id;
 };
 
-// Thread-safe. Destroyed only when no question is open.
+// Thread-safe. Its destructor waits for the open questions.
 class Probe {
  public:
   virtual ~Probe() = default;
