@@ -3,6 +3,7 @@
 // Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or configuration.
 #include <glog/logging.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +69,14 @@ absl::StatusOr<config::Config> ReadConfig() {
     return absl::InvalidArgumentError("data_dir: neither XDG_DATA_HOME nor HOME is set; give --data_dir DIR");
   }
   return config;
+}
+
+// A connection is a descriptor: the soft limit of 1024 that shells set would be the first to be hit.
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 absl::Status MakeDataDir(const std::string& path) {
@@ -142,6 +151,7 @@ void PrintWelcome(const config::Config& config, int port, const std::string& min
 }
 
 absl::Status Serve(const config::Config& config, const sigset_t& signals) {
+  RaiseDescriptorLimit();
   RETURN_IF_ERROR(MakeDataDir(config.data_dir()));
   ASSIGN_OR_RETURN(const GatewayKeys keys, OpenKeys(config));
   ASSIGN_OR_RETURN(std::vector<LoadedModel> loaded,
