@@ -220,12 +220,12 @@ class Service : public api::Engine::CallbackService {
   grpc::ServerUnaryReactor* Handshake(grpc::CallbackServerContext* context, const api::HandshakeRequest* request,
                                       api::HandshakeReply* reply) override {
     return Answer(context, [&]() -> grpc::Status {
-      if (request->api_version() != kEngineApiVersion) {
+      if (request->api_version() != api::API_VERSION_CURRENT) {
         return {grpc::StatusCode::FAILED_PRECONDITION, absl::StrCat("API version ", request->api_version(),
-                                                                    ": this engine speaks ", kEngineApiVersion)};
+                                                                    ": this engine speaks ", api::API_VERSION_CURRENT)};
       }
       const EngineInfo& info = engine_.info();
-      reply->set_api_version(kEngineApiVersion);
+      reply->set_api_version(api::API_VERSION_CURRENT);
       reply->set_model_hash(info.model_hash);
       reply->set_numerics_id(info.numerics_id);
       reply->set_backend(info.backend);

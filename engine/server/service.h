@@ -11,9 +11,6 @@
 
 namespace spotinference {
 
-// Grows with every change of engine.proto that an older peer would misread.
-inline constexpr uint32_t kEngineApiVersion = 1;
-
 // `token`: what callers must show; "" asks for none. The engine outlives the service.
 std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, std::string token);
 

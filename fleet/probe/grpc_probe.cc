@@ -16,7 +16,6 @@ namespace {
 using engine::v1::Engine;
 using engine::v1::HealthReply;
 
-constexpr uint32_t kApiVersion = 1;
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -39,7 +38,7 @@ class Question {
       context->AddMetadata("authorization", absl::StrCat("Bearer ", endpoint.token));
     }
     engine::v1::HandshakeRequest request;
-    request.set_api_version(kApiVersion);
+    request.set_api_version(engine::v1::API_VERSION_CURRENT);
     handshake_ = stub_->AsyncHandshake(&handshake_context_, request, &queue);
     handshake_->Finish(&identity_, &handshake_status_, this);
     health_ = stub_->AsyncHealth(&health_context_, {}, &queue);
@@ -58,9 +57,9 @@ class Question {
     for (const grpc::Status* status : {&handshake_status_, &health_status_}) {
       if (!status->ok()) return FromGrpc(*status);
     }
-    if (identity_.api_version() != kApiVersion) {
+    if (identity_.api_version() != engine::v1::API_VERSION_CURRENT) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "the engine speaks API version ", identity_.api_version(), ", not ", kApiVersion));
+          "the engine speaks API version ", identity_.api_version(), ", not ", engine::v1::API_VERSION_CURRENT));
     }
     if (health_reply_.state() != HealthReply::STATE_SERVING) {
       return absl::UnavailableError("the engine drains");

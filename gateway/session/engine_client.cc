@@ -1,5 +1,6 @@
 #include "gateway/session/engine_client.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 
 #include <utility>
@@ -86,6 +87,11 @@ class Call : public EngineCall,
 };
 
 }  // namespace
+
+// gRPC 1.51 shuts itself down with its last object, and crashes when that goes in one of its own callbacks, as a channel
+// may here: this keeps it up.
+EngineClient::EngineClient() { grpc_init(); }
+EngineClient::~EngineClient() { grpc_shutdown(); }
 
 std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::string& address) {
   absl::MutexLock lock(&mutex_);

@@ -41,7 +41,10 @@ class EngineCall {
 // Keeps a channel for each engine. Thread-safe.
 class EngineClient {
  public:
-  EngineClient() = default;
+  EngineClient();
+  ~EngineClient();
+  EngineClient(const EngineClient&) = delete;
+  EngineClient& operator=(const EngineClient&) = delete;
 
   // Starts a call; the first event has to be asked for. `handler` is kept until after OnEnd.
   std::shared_ptr<EngineCall> Generate(const fleet::Endpoint& endpoint, engine::v1::GenerateRequest request,
