@@ -1,0 +1,154 @@
+"""Prints this project beside llama.cpp, taking turns on one machine: medians over rounds, and the ratio.
+
+  ./bazelw run //tests/benchmarks:compare -- --rounds 5
+
+llama.cpp's llama-bench and llama-server are looked for on the PATH; --llama_bench and --llama_server give other commands,
+in which {model}, {port} and {threads} are filled in.
+"""
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import shlex
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+PROMPT = "Why is the sky blue?"
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bench", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--gateway", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--model", required=True, help="GGUF file; by default the bundled one")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--llama_bench", default="llama-bench -m {model}")
+    parser.add_argument("--llama_server", default="llama-server -m {model} --host 127.0.0.1 --port {port} -t {threads}")
+    return parser.parse_args()
+
+
+def run(command, **fill):
+    words = [word.format(**fill) for word in shlex.split(command)]
+    return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+
+def ours(arguments):
+    out = run("{bench} --model {model} --threads {threads} --prompt_tokens 512 --generate_tokens 128 --repeat 1 "
+              "--memory_gb_per_s 1", bench=arguments.bench, model=arguments.model, threads=arguments.threads)
+    row = json.loads(out.splitlines()[-1])
+    return {"prefill 512, tok/s": row["prefill_tokens_per_s"], "decode 128, tok/s": row["decode_tokens_per_s"]}
+
+
+def llama_cpp(arguments):
+    out = run(arguments.llama_bench + " -p 512 -n 128 -r 1 -o json -t {threads}", model=arguments.model,
+              threads=arguments.threads)
+    rows = json.loads(out[out.index("["):])
+    prefill = next(r["avg_ts"] for r in rows if r["n_prompt"] == 512)
+    decode = next(r["avg_ts"] for r in rows if r["n_gen"] == 128)
+    return {"prefill 512, tok/s": prefill, "decode 128, tok/s": decode}
+
+
+def first_token(port, key, deadline=60):
+    """Asks until a server answers; returns when the first token's text has come."""
+    body = json.dumps({"model": "smollm2-135m-instruct", "stream": True, "max_tokens": 8, "temperature": 0,
+                       "messages": [{"role": "user", "content": PROMPT}]})
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=deadline)
+            connection.request("POST", "/v1/chat/completions", body,
+                               {"content-type": "application/json", "authorization": f"Bearer {key}"})
+            response = connection.getresponse()
+            if response.status == 200:
+                for line in response:
+                    if line.startswith(b"data: {") and json.loads(line[6:])["choices"][0]["delta"].get("content"):
+                        connection.close()
+                        return
+            connection.close()
+        time.sleep(0.002)
+    raise TimeoutError("no first token")
+
+
+def resident_mb(match):
+    """Of the process whose command line has `match`: everything, and what is not a file's."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if match in open(f"/proc/{pid}/cmdline").read().replace("\0", " "):
+                status = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status") if ":" in line)
+                return int(status["VmRSS"].split()[0]) / 1000
+    return float("nan")
+
+
+def wake_ours(arguments):
+    """An idle gateway, no engine alive: from the request to its first token."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
+        gateway = subprocess.Popen([arguments.gateway, "--listen=127.0.0.1:0", f"--data_dir={folder}"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        url = key = None
+        while key is None:
+            line = gateway.stdout.readline().split()
+            if line[:1] == ["URL"]:
+                url = line[1]
+                started = time.monotonic() - start
+            if line[:1] == ["key"]:
+                key = line[1]
+        port = int(url.rsplit(":", 1)[1].split("/")[0])
+        start = time.monotonic()
+        first_token(port, key)
+        took = time.monotonic() - start
+        memory = resident_mb(f"--volume={folder}")
+        gateway.send_signal(signal.SIGTERM)
+        gateway.wait()
+    return {"first token from zero, s": took, "engine resident, MB": memory, "gateway start, s": started}
+
+
+def wake_llama_cpp(arguments):
+    """llama-server from its start to the same token."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    words = [w.format(model=arguments.model, port=port, threads=arguments.threads)
+             for w in shlex.split(arguments.llama_server + " --no-warmup")]
+    start = time.monotonic()
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    first_token(port, "none")
+    took = time.monotonic() - start
+    memory = resident_mb(f"--port {port}")
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+    return {"first token from zero, s": took, "engine resident, MB": memory}
+
+
+def main():
+    arguments = parse_arguments()
+    arguments.model = os.path.realpath(arguments.model)
+    rows = {}
+    for number in range(arguments.rounds):
+        for name, measures in ("ours", (ours, wake_ours)), ("llama.cpp", (llama_cpp, wake_llama_cpp)):
+            for measure in measures:
+                for figure, value in measure(arguments).items():
+                    rows.setdefault(figure, {}).setdefault(name, []).append(value)
+        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+    cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    print(f"{cpu}, {arguments.threads} threads, medians of {arguments.rounds} rounds (lowest–highest)\n")
+    print("| | ours | llama.cpp | ratio |\n|---|---|---|---|")
+    for figure, values in rows.items():
+        cells, medians = [], []
+        for name in "ours", "llama.cpp":
+            v = values.get(name)
+            medians.append(statistics.median(v) if v else None)
+            cells.append(f"{medians[-1]:.3g} ({min(v):.3g}–{max(v):.3g})" if v else "")
+        ratio = f"{medians[0] / medians[1]:.2f}" if None not in medians else ""
+        print(f"| {figure} | {cells[0]} | {cells[1]} | {ratio} |")
+
+
+if __name__ == "__main__":
+    main()
