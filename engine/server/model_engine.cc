@@ -16,7 +16,7 @@ ModelEngine::ModelEngine(Options options, Program& program, const Clock& clock)
       clock_(clock),
       kv_(options_.kv),
       scheduler_(options_.scheduler, kv_),
-      logits_(size_t{options_.info.vocabulary_size} * options_.scheduler.max_sequences) {
+      logits_(new float[size_t{options_.info.vocabulary_size} * options_.scheduler.max_sequences]) {
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -122,7 +122,7 @@ void ModelEngine::Loop() {
     BuildStep(plan);
     const StepInput input{token_ids_, positions_, sequences_, block_tables_, blocks_per_sequence_, output_rows_, {}};
     const size_t vocabulary = options_.info.vocabulary_size;
-    const absl::Status ran = program_.Run(input, absl::MakeSpan(logits_.data(), rows_.size() * vocabulary));
+    const absl::Status ran = program_.Run(input, absl::MakeSpan(logits_.get(), rows_.size() * vocabulary));
     if (!ran.ok()) {
       LOG(ERROR) << "the device failed: " << ran;
       const absl::Status lost = absl::UnavailableError(absl::StrCat("the device failed: ", ran.message()));
@@ -137,7 +137,7 @@ void ModelEngine::Loop() {
     }
     outcomes_.clear();
     for (size_t i = 0; i < rows_.size(); ++i) {
-      outcomes_.push_back(SampleRow(rows_[i], absl::MakeSpan(logits_.data() + i * vocabulary, vocabulary)));
+      outcomes_.push_back(SampleRow(rows_[i], absl::MakeSpan(logits_.get() + i * vocabulary, vocabulary)));
     }
     std::vector<std::pair<std::shared_ptr<Live>, absl::Status>> ended;
     {

@@ -97,7 +97,7 @@ class ModelEngine : public Engine {
   Sampler sampler_;
   std::vector<int32_t> token_ids_, positions_, sequences_, block_tables_, output_rows_;
   int blocks_per_sequence_ = 0;
-  std::vector<float> logits_;
+  std::unique_ptr<float[]> logits_;  // [max_sequences, vocabulary], left untouched until rows are asked for
   std::vector<Row> rows_;
   std::vector<Outcome> outcomes_;
 
