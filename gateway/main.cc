@@ -2,7 +2,6 @@
 //
 // Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage or configuration.
 #include <glog/logging.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/flags.h"
 #include "engine/base/status.h"
+#include "engine/base/stop_signal.h"
 #include "fleet/controller.h"
 #include "fleet/probe/grpc_probe.h"
 #include "fleet/providers/local/local_provider.h"
@@ -150,7 +150,7 @@ void PrintWelcome(const config::Config& config, int port, const std::string& min
   std::fflush(stdout);
 }
 
-absl::Status Serve(const config::Config& config, const sigset_t& signals) {
+absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   RaiseDescriptorLimit();
   RETURN_IF_ERROR(MakeDataDir(config.data_dir()));
   ASSIGN_OR_RETURN(const GatewayKeys keys, OpenKeys(config));
@@ -179,9 +179,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& signals) {
                    Gateway::Start(config, std::move(served), keys, *controller, metrics, RealClock()));
   PrintWelcome(config, gateway->port(), keys.minted);
 
-  int signal = 0;
-  sigwait(&signals, &signal);
-  LOG(INFO) << strsignal(signal) << ": streams may end";
+  LOG(INFO) << stop.Wait() << ": streams may end";
   gateway->Stop(config::ToDuration(config.limits().shutdown_grace()));
   controller->BeginShutdown(absl::Seconds(5));
   if (!controller->AwaitStopped(absl::Seconds(20))) LOG(ERROR) << "an engine still runs; the next start will find it";
@@ -192,14 +190,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& signals) {
 }  // namespace spotinference
 
 int main(int argc, char** argv) {
-  // Before any thread starts, so that all of them leave these to sigwait.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-
+  const spotinference::StopSignal stop;
   spotinference::ParseFlags(argc, argv,
                             "Serves language models behind one OpenAI-compatible URL.\n"
                             "  gateway -- [--config FILE] [--listen HOST:PORT] [--data_dir DIR]");
@@ -208,7 +199,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "gateway: %s\n", std::string(config.status().message()).c_str());
     return 2;
   }
-  if (const absl::Status status = spotinference::Serve(*config, signals); !status.ok()) {
+  if (const absl::Status status = spotinference::Serve(*config, stop); !status.ok()) {
     std::fprintf(stderr, "gateway: %s\n", std::string(status.message()).c_str());
     return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
   }

@@ -3,7 +3,6 @@
 // Exit status: 0 drained, 1 failed in a way that may pass, 2 wrong usage or a model that can never be served.
 #include <glog/logging.h>
 #include <grpcpp/grpcpp.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "absl/time/time.h"
 #include "engine/base/flags.h"
 #include "engine/base/status.h"
+#include "engine/base/stop_signal.h"
 #include "engine/server/backends.h"
 #include "engine/server/boot.h"
 #include "engine/server/service.h"
@@ -69,7 +69,7 @@ int ExitStatus(const absl::Status& status) {
   }
 }
 
-absl::Status Serve(const sigset_t& signals) {
+absl::Status Serve(const StopSignal& stop) {
   const std::string listen = absl::GetFlag(FLAGS_listen);
   ASSIGN_OR_RETURN(const std::string token, ReadToken());
   if (token.empty() && !IsLoopback(listen)) {
@@ -119,9 +119,7 @@ absl::Status Serve(const sigset_t& signals) {
     close(fd);
   }
 
-  int signal = 0;
-  sigwait(&signals, &signal);
-  LOG(INFO) << strsignal(signal) << ": draining";
+  LOG(INFO) << stop.Wait() << ": draining";
   absl::Notification drained;
   booted.engine->Drain(absl::GetFlag(FLAGS_drain), [&](uint32_t ended_early) {
     if (ended_early > 0) LOG(WARNING) << ended_early << " sequences were cut";
@@ -136,14 +134,7 @@ absl::Status Serve(const sigset_t& signals) {
 }  // namespace spotinference
 
 int main(int argc, char** argv) {
-  // Before any thread starts, so that all of them leave these to sigwait.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-
+  const spotinference::StopSignal stop;
   spotinference::ParseFlags(argc, argv,
                             "Serves one model on one device over gRPC.\n"
                             "  engine -- --model FILE [--backend auto] [--listen 127.0.0.1:9000] [--volume DIR] …");
@@ -151,7 +142,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "engine: --model FILE is needed; see --help\n");
     return 2;
   }
-  const absl::Status status = spotinference::Serve(signals);
+  const absl::Status status = spotinference::Serve(stop);
   if (!status.ok()) {
     std::fprintf(stderr, "engine: %s\n", std::string(status.message()).c_str());
     return spotinference::ExitStatus(status);

@@ -1,0 +1,26 @@
+// How a server is told to stop.
+#ifndef ENGINE_BASE_STOP_SIGNAL_H_
+#define ENGINE_BASE_STOP_SIGNAL_H_
+
+#include <signal.h>
+
+#include <string>
+
+namespace spotinference {
+
+// Makes SIGTERM and SIGINT something to wait for, and a write to a closed connection an error instead of an end. To be made
+// before any thread starts: threads inherit it.
+class StopSignal {
+ public:
+  StopSignal();
+
+  // Returns when one has come, with its name.
+  std::string Wait() const;
+
+ private:
+  sigset_t signals_;
+};
+
+}  // namespace spotinference
+
+#endif  // ENGINE_BASE_STOP_SIGNAL_H_
