@@ -27,7 +27,8 @@ ModelEngine::~ModelEngine() {
     changed_.SignalAll();
   }
   thread_.join();
-  EndAll(absl::CancelledError("the engine stops"));
+  const uint32_t cut = EndAll(absl::CancelledError("the engine stops"));
+  for (DrainWaiter& drain : drains_) drain.done(cut);
 }
 
 absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) {
@@ -59,8 +60,11 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
 }
 
 void ModelEngine::Cancel(SequenceId id) {
+  std::shared_ptr<Live> cancelled;  // goes after the lock: its sink may call
   absl::MutexLock lock(&mutex_);
-  if (live_.erase(id) == 0) return;
+  auto node = live_.extract(id);
+  if (node.empty()) return;
+  cancelled = std::move(node.mapped());
   scheduler_.Cancel(id);
   changed_.Signal();  // a drain may wait for it
 }
@@ -112,56 +116,58 @@ void ModelEngine::Loop() {
     rows_.clear();
     for (const Chunk& chunk : plan.chunks) {
       if (chunk.logit_rows == 0) continue;
-      const auto found = live_.find(chunk.sequence);
-      rows_.push_back({chunk.sequence, found == live_.end() ? nullptr : found->second,
-                       static_cast<uint32_t>(chunk.cached_tokens)});
-      if (found != live_.end()) found->second->resumed = false;
+      const std::shared_ptr<Live>& live = live_.at(chunk.sequence);
+      live->resumed = false;
+      rows_.push_back({chunk.sequence, live, static_cast<uint32_t>(chunk.cached_tokens)});
     }
     mutex_.Unlock();
-
-    BuildStep(plan);
-    const StepInput input{token_ids_, positions_, sequences_, block_tables_, blocks_per_sequence_, output_rows_, {}};
-    const size_t vocabulary = options_.info.vocabulary_size;
-    const absl::Status ran = program_.Run(input, absl::MakeSpan(logits_.get(), rows_.size() * vocabulary));
-    if (!ran.ok()) {
-      LOG(ERROR) << "the device failed: " << ran;
-      const absl::Status lost = absl::UnavailableError(absl::StrCat("the device failed: ", ran.message()));
-      {
-        absl::MutexLock lock(&mutex_);
-        draining_ = true;
-      }
-      EndAll(lost);
-      FinishDrains();
-      if (options_.on_fatal) options_.on_fatal(lost);
-      return;
-    }
-    outcomes_.clear();
-    for (size_t i = 0; i < rows_.size(); ++i) {
-      outcomes_.push_back(SampleRow(rows_[i], absl::MakeSpan(logits_.get() + i * vocabulary, vocabulary)));
-    }
-    std::vector<std::pair<std::shared_ptr<Live>, absl::Status>> ended;
-    {
-      absl::MutexLock lock(&mutex_);
-      for (const Finished& finished : scheduler_.Complete(outcomes_)) {
-        auto node = live_.extract(finished.sequence);
-        if (!node.empty()) ended.emplace_back(std::move(node.mapped()), absl::OkStatus());
-      }
-      for (const Row& row : rows_) {
-        if (!row.status.ok()) {
-          scheduler_.Cancel(row.id);
-          auto node = live_.extract(row.id);
-          if (!node.empty()) ended.emplace_back(std::move(node.mapped()), row.status);
-        } else if (row.pause && !row.live->resumed) {
-          scheduler_.Pause(row.id);
-        }
-      }
-      ++steps_;
-      busy_ += clock_.Elapsed() - start;
-    }
-    for (auto& [live, status] : ended) live->sink->OnEnd(status);
-    rows_.clear();
+    RunStep(plan, start);
   }
   mutex_.Unlock();
+}
+
+void ModelEngine::RunStep(const Plan& plan, absl::Duration start) {
+  BuildStep(plan);
+  const StepInput input{token_ids_, positions_, sequences_, block_tables_, blocks_per_sequence_, output_rows_, {}};
+  const size_t vocabulary = options_.info.vocabulary_size;
+  const absl::Status ran = program_.Run(input, absl::MakeSpan(logits_.get(), rows_.size() * vocabulary));
+  if (!ran.ok()) LoseDevice(ran);
+  outcomes_.clear();
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    outcomes_.push_back(SampleRow(rows_[i], absl::MakeSpan(logits_.get() + i * vocabulary, vocabulary)));
+  }
+  std::vector<std::pair<std::shared_ptr<Live>, absl::Status>> ended;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto end = [&](SequenceId id, const absl::Status& status) {
+      auto node = live_.extract(id);
+      if (!node.empty()) ended.emplace_back(std::move(node.mapped()), status);
+    };
+    for (const Row& row : rows_) {
+      if (row.status.ok()) continue;
+      scheduler_.Cancel(row.id);  // before its outcome counts
+      end(row.id, row.status);
+    }
+    for (const Finished& finished : scheduler_.Complete(outcomes_)) end(finished.sequence, absl::OkStatus());
+    for (const Row& row : rows_) {
+      if (row.pause && !row.live->resumed) scheduler_.Pause(row.id);
+    }
+    ++steps_;
+    busy_ += clock_.Elapsed() - start;
+  }
+  for (auto& [live, status] : ended) live->sink->OnEnd(status);
+  rows_.clear();
+}
+
+void ModelEngine::LoseDevice(const absl::Status& why) {
+  LOG(ERROR) << "the device failed: " << why;
+  const absl::Status lost = absl::UnavailableError(absl::StrCat("the device failed: ", why.message()));
+  {
+    absl::MutexLock lock(&mutex_);
+    draining_ = true;
+  }
+  EndAll(lost);
+  if (options_.on_fatal) options_.on_fatal(lost);
 }
 
 void ModelEngine::WaitForEvent() {
@@ -173,21 +179,19 @@ void ModelEngine::WaitForEvent() {
 
 void ModelEngine::FinishDrains() {
   std::vector<DrainWaiter> due;
-  uint32_t cut = 0;
   {
     absl::MutexLock lock(&mutex_);
     if (drains_.empty()) return;
     const absl::Duration now = clock_.Elapsed();
     const bool late = std::any_of(drains_.begin(), drains_.end(), [&](const DrainWaiter& d) { return d.at <= now; });
     if (!live_.empty() && !late) return;
-    cut = static_cast<uint32_t>(live_.size());
     due.swap(drains_);
   }
-  EndAll(absl::UnavailableError("the engine stops before the sequence is done"));
+  const uint32_t cut = EndAll(absl::UnavailableError("the engine stops before the sequence is done"));
   for (DrainWaiter& drain : due) drain.done(cut);
 }
 
-void ModelEngine::EndAll(const absl::Status& status) {
+uint32_t ModelEngine::EndAll(const absl::Status& status) {
   absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> live;
   {
     absl::MutexLock lock(&mutex_);
@@ -195,6 +199,7 @@ void ModelEngine::EndAll(const absl::Status& status) {
     for (const auto& [id, _] : live) scheduler_.Cancel(id);
   }
   for (const auto& [_, sequence] : live) sequence->sink->OnEnd(status);
+  return static_cast<uint32_t>(live.size());
 }
 
 void ModelEngine::BuildStep(const Plan& plan) {
@@ -220,7 +225,10 @@ void ModelEngine::BuildStep(const Plan& plan) {
 
 Outcome ModelEngine::SampleRow(Row& row, absl::Span<const float> logits) {
   Outcome outcome{row.id, 0, false};
-  if (row.live == nullptr) return outcome;  // cancelled: the scheduler ignores it
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!live_.contains(row.id)) return outcome;  // cancelled meanwhile: the scheduler ignores it
+  }
   Live& live = *row.live;
   const absl::StatusOr<Sampled> sampled = sampler_.Sample(logits, live.sampling, live.counts, live.next_index);
   if (!sampled.ok()) {

@@ -37,7 +37,7 @@ class ModelEngine : public Engine {
   // `program` gives logits [rows asked for, vocabulary] and was compiled for options.scheduler.step_tokens and
   // max_sequences. It and the clock outlive the engine.
   ModelEngine(Options options, Program& program, const Clock& clock);
-  ~ModelEngine() override;  // live sequences end CANCELLED
+  ~ModelEngine() override;  // live sequences end CANCELLED, drains as cut
 
   const EngineInfo& info() const override { return options_.info; }
   absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override;
@@ -72,10 +72,11 @@ class ModelEngine : public Engine {
   void Loop();
   void WaitForEvent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishDrains();
-  void RunStep(const Plan& plan);
+  void RunStep(const Plan& plan, absl::Duration start);
+  void LoseDevice(const absl::Status& why);
   void BuildStep(const Plan& plan);
   Outcome SampleRow(Row& row, absl::Span<const float> logits);
-  void EndAll(const absl::Status& status);
+  uint32_t EndAll(const absl::Status& status);  // how many
 
   const Options options_;
   Program& program_;
