@@ -67,7 +67,7 @@ class Session::CallHandler : public EngineCallHandler {
 };
 
 Session::Session(const SessionContext& context, SessionRequest request, std::unique_ptr<AnswerSink> sink)
-    : context_(context), request_(std::move(request)), sink_(std::move(sink)) {
+    : context_(context), request_(std::move(request)), sink_(std::move(sink)), last_said_(context.clock.Elapsed()) {
   for (size_t i = 0; i < request_.sequences.size(); ++i) {
     Sequence& sequence = sequences_.emplace_back();
     sequence.detokenizer = std::make_unique<Detokenizer>(*request_.tokenizer);
@@ -77,12 +77,9 @@ Session::Session(const SessionContext& context, SessionRequest request, std::uni
 }
 
 void Session::Start() {
-  {
-    absl::MutexLock lock(&mutex_);
-    last_said_ = context_.clock.Elapsed();
-    ScheduleTick(request_.first_silence);
-  }
   Acquire(1);
+  absl::MutexLock lock(&mutex_);
+  if (!ended_) ScheduleTick(request_.first_silence);
 }
 
 void Session::Acquire(uint64_t attempt) {

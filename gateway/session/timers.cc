@@ -1,6 +1,6 @@
 #include "gateway/session/timers.h"
 
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 
 namespace spotinference {
 
@@ -17,7 +17,7 @@ Timers::~Timers() {
 
 void Timers::After(absl::Duration delay, std::function<void()> callback) {
   absl::MutexLock lock(&mutex_);
-  due_.emplace(absl::Now() + delay, std::move(callback));
+  due_.emplace(RealClock().Elapsed() + delay, std::move(callback));
   changed_.Signal();
 }
 
@@ -26,8 +26,8 @@ void Timers::Loop() {
   while (!stop_) {
     if (due_.empty()) {
       changed_.Wait(&mutex_);
-    } else if (due_.begin()->first > absl::Now()) {
-      changed_.WaitWithDeadline(&mutex_, due_.begin()->first);
+    } else if (const absl::Duration left = due_.begin()->first - RealClock().Elapsed(); left > absl::ZeroDuration()) {
+      changed_.WaitWithTimeout(&mutex_, left);
     } else {
       auto node = due_.extract(due_.begin());
       mutex_.Unlock();

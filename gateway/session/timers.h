@@ -30,7 +30,7 @@ class Timers {
 
   absl::Mutex mutex_;
   absl::CondVar changed_;
-  std::multimap<absl::Time, std::function<void()>> due_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<absl::Duration, std::function<void()>> due_ ABSL_GUARDED_BY(mutex_);  // by RealClock().Elapsed()
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -1,0 +1,121 @@
+// A fleet whose machines are what a test says.
+#ifndef GATEWAY_SESSION_FAKE_FLEET_H_
+#define GATEWAY_SESSION_FAKE_FLEET_H_
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "fleet/api/fleet.h"
+
+namespace spotinference::fleet {
+
+// Thread-safe.
+class FakeFleet : public Fleet {
+ public:
+  // From now on each Acquire gets this at once; nullopt: it parks.
+  void ServeAt(std::optional<Endpoint> endpoint) {
+    absl::MutexLock lock(&mutex_);
+    endpoint_ = std::move(endpoint);
+  }
+  // Answers the only parked request.
+  void Resolve(AcquireError error) { TakeParked()(std::move(error)); }
+  void Resolve(Endpoint endpoint) { TakeParked()(NewLease(std::move(endpoint))); }
+  void SetProgress(std::optional<WakeProgress> progress) {
+    absl::MutexLock lock(&mutex_);
+    progress_ = std::move(progress);
+  }
+
+  WaitId Acquire(absl::string_view, size_t, absl::AnyInvocable<void(AcquireResult)> done) override {
+    std::optional<Endpoint> endpoint;
+    WaitId id;
+    {
+      absl::MutexLock lock(&mutex_);
+      id = ++acquired_;
+      endpoint = endpoint_;
+      if (!endpoint.has_value()) parked_.emplace(id, std::move(done));
+    }
+    if (endpoint.has_value()) done(NewLease(*std::move(endpoint)));
+    return id;
+  }
+  void Cancel(WaitId id) override {
+    absl::AnyInvocable<void(AcquireResult)> done;  // destroyed without the lock
+    absl::MutexLock lock(&mutex_);
+    const auto found = parked_.find(id);
+    if (found == parked_.end()) return;
+    done = std::move(found->second);
+    parked_.erase(found);
+    ++cancelled_;
+  }
+  void ReportBroken(absl::string_view machine_id, absl::string_view) override {
+    absl::MutexLock lock(&mutex_);
+    broken_.emplace_back(machine_id);
+  }
+  std::optional<WakeProgress> Progress(absl::string_view) const override {
+    absl::MutexLock lock(&mutex_);
+    ++progress_calls_;
+    return acquired_ > 0 ? progress_ : std::nullopt;  // nothing wakes before somebody asks
+  }
+  std::vector<MachineView> Machines() const override { return {}; }
+  std::vector<ModelView> Models() const override { return {}; }
+
+  int acquired() const { return Get(acquired_); }
+  int leases() const { return Get(leases_); }
+  std::vector<std::string> broken() const {
+    absl::MutexLock lock(&mutex_);
+    return broken_;
+  }
+  void AwaitAcquired(int count) const { Await([&] { return acquired_ >= count; }); }
+  void AwaitReleased() const { Await([&] { return leases_ == 0; }); }
+  void AwaitCancelled(int count) const { Await([&] { return cancelled_ >= count; }); }
+  void AwaitBroken(size_t count) const { Await([&] { return broken_.size() >= count; }); }
+  // Progress has been asked for `count` more times.
+  void AwaitProgress(int count) const {
+    absl::MutexLock lock(&mutex_);
+    const int target = progress_calls_ + count;
+    const auto enough = [&] { return progress_calls_ >= target; };
+    mutex_.Await(absl::Condition(&enough));
+  }
+
+ private:
+  Lease NewLease(Endpoint endpoint) {
+    absl::MutexLock lock(&mutex_);
+    ++leases_;
+    return Lease(std::move(endpoint), [this] {
+      absl::MutexLock lock(&mutex_);
+      --leases_;
+    });
+  }
+  absl::AnyInvocable<void(AcquireResult)> TakeParked() {
+    absl::MutexLock lock(&mutex_);
+    const auto one = [&] { return parked_.size() == 1; };
+    mutex_.Await(absl::Condition(&one));
+    auto done = std::move(parked_.begin()->second);
+    parked_.clear();
+    return done;
+  }
+  int Get(const int& value) const {
+    absl::MutexLock lock(&mutex_);
+    return value;
+  }
+  template <typename Condition>
+  void Await(const Condition& condition) const {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&condition));
+  }
+
+  mutable absl::Mutex mutex_;
+  std::optional<Endpoint> endpoint_;
+  std::optional<WakeProgress> progress_;
+  absl::flat_hash_map<WaitId, absl::AnyInvocable<void(AcquireResult)>> parked_;
+  std::vector<std::string> broken_;
+  int acquired_ = 0, leases_ = 0, cancelled_ = 0;
+  mutable int progress_calls_ = 0;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // GATEWAY_SESSION_FAKE_FLEET_H_
