@@ -85,6 +85,7 @@ absl::Duration Controller::Run() {
         ExpireWaiters(model);
         PlanAndAct(model);
       }
+      for (auto& [id, machine] : machines_) Beat(machine);
       effects.swap(effects_);
       if (tasks.empty() && effects.empty()) return next_;
     }
@@ -155,11 +156,13 @@ void Controller::ReportBroken(absl::string_view machine_id, absl::string_view wh
   absl::MutexLock lock(&mutex_);
   const auto found = machines_.find(machine_id);
   if (found == machines_.end()) return;
-  Machine& machine = found->second;
-  if (machine.suspect ||
-      (machine.record.state != State::kServing && machine.record.state != State::kDraining))
-    return;
-  LOG(WARNING) << machine_id << " is said to be broken: " << why;
+  CheckHealth(found->second, why);
+  inbox_->Post([] {});
+}
+
+void Controller::CheckHealth(Machine& machine, absl::string_view why) {
+  if (machine.suspect || !IsAnswering(machine.record.state)) return;
+  LOG(WARNING) << machine.record.id << " is said to be broken: " << why;
   machine.suspect = true;  // nobody else is sent there until it has answered
   effects_.push_back([this, endpoint = machine.endpoint, life = machine.life] {
     probe_.Ask(endpoint, kHealthDeadline,
@@ -169,7 +172,6 @@ void Controller::ReportBroken(absl::string_view machine_id, absl::string_view wh
                      [this, id, life, health = identity.status()] { OnChecked(id, life, health); });
                });
   });
-  inbox_->Post([] {});
 }
 
 void Controller::BeginShutdown(absl::Duration drain_limit) {
@@ -234,8 +236,10 @@ std::vector<ModelView> Controller::Models() const {
   absl::MutexLock lock(&mutex_);
   std::vector<ModelView> views;
   for (const auto& [name, model] : models_) {
-    views.push_back(
-        {.model = name, .parked = static_cast<int>(model.parked.size()), .active = Leases(name)});
+    views.push_back({.model = name,
+                     .parked = static_cast<int>(model.parked.size()),
+                     .active = Leases(name),
+                     .engines = FiguresOf(model)});
   }
   return views;
 }
@@ -387,6 +391,7 @@ void Controller::Stop(Machine& machine, MachineState state, absl::string_view wh
 }
 
 void Controller::Forget(Machine& machine) {
+  EndHeartbeat(machine);
   ledger_.End(machine.record.id, clock_.Elapsed());
   effects_.push_back([this, serial = machine.record.serial] {
     if (absl::Status status = store_.Remove(serial); !status.ok()) LOG(ERROR) << status;
@@ -450,6 +455,7 @@ absl::Duration Controller::ExpectedWake(const Model& model) const {
 void Controller::SetState(Machine& machine, MachineState state, absl::string_view why) {
   LOG(INFO) << machine.record.id << " is " << MachineStateName(state) << (why.empty() ? "" : ": ")
             << why;
+  if (!IsAnswering(state)) EndHeartbeat(machine);
   machine.record.reason = std::string(why);
   machine.record.state = state;
   machine.record.since = clock_.Now();

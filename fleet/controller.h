@@ -118,6 +118,14 @@ class Controller : public Fleet {
     std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
     size_t parked_bytes = 0;
     absl::Duration idle_since;  // when its last waiter or lease left
+    EngineTotals ended;         // counted by engines that are gone
+  };
+
+  struct Heartbeat {
+    EngineFigures figures;  // as last heard in this life
+    absl::Duration due;     // the next question
+    bool asked = false;     // and not yet answered
+    int failures = 0;       // in a row
   };
 
   struct Machine {
@@ -130,6 +138,7 @@ class Controller : public Fleet {
     Endpoint endpoint;      // while it serves
     bool adopting = false;  // of a former life, not yet known to serve
     bool suspect = false;   // reported broken, being asked
+    Heartbeat heartbeat;
   };
 
   struct Answer {
@@ -152,6 +161,13 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnReleased(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // controller_heartbeat.cc
+  void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndHeartbeat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  EngineFigures FiguresOf(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -170,6 +186,7 @@ class Controller : public Fleet {
   Model* FindModel(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteDemand(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int Leases(absl::string_view model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration ExpectedWake(const Model& model) const;

@@ -130,7 +130,7 @@ void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Sta
   Model* const model = FindModel(machine.record.model);
   if (health.ok()) {
     if (machine.record.state == State::kServing) GrantParked(*model, machine);
-  } else if (machine.record.state == State::kServing || machine.record.state == State::kDraining) {
+  } else if (IsAnswering(machine.record.state)) {
     RecordCrash(clock_.Elapsed() - machine.since, std::string(health.message()), clock_.Elapsed(),
                 model->wake);
     SetState(machine, State::kLost, health.message());

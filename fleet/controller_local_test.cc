@@ -155,6 +155,36 @@ TEST_F(ControllerLocalTest, AnotherLifeEndsAnEngineThatNeverServedAndStartsOneTh
   EXPECT_EQ(Engines().size(), 1);
 }
 
+TEST_F(ControllerLocalTest, AnEngineThatKnowsTheTokenSaysItsFigures) {
+  Endpoint endpoint = AcquireLease().endpoint();
+  const auto ask = [&] {
+    absl::StatusOr<EngineFigures> answer;
+    absl::Notification answered;
+    probe_->AskFigures(endpoint, absl::Seconds(20), [&](absl::StatusOr<EngineFigures> figures) {
+      answer = std::move(figures);
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return answer;
+  };
+  const auto figures = ask();
+  ASSERT_TRUE(figures.ok()) << figures.status();
+  EXPECT_EQ(figures->running_sequences, 1);
+  EXPECT_EQ(figures->waiting_sequences, 2);
+  EXPECT_EQ(figures->totals.prompt_tokens, 3);
+  EXPECT_EQ(figures->totals.cached_tokens, 4);
+  EXPECT_EQ(figures->totals.generated_tokens, 5);
+  EXPECT_EQ(figures->totals.preemptions, 6);
+  EXPECT_EQ(figures->kv_blocks_used, 8);
+  EXPECT_EQ(figures->kv_blocks_cached, 9);
+  EXPECT_EQ(figures->kv_blocks_free(), 53);
+  EXPECT_EQ(figures->weights_bytes, int64_t{10} << 32);
+  EXPECT_EQ(figures->totals.programs_compiled, 11);
+  EXPECT_EQ(figures->totals.busy, absl::Microseconds(12));
+  endpoint.token = "another";
+  EXPECT_TRUE(absl::IsUnauthenticated(ask().status()));
+}
+
 TEST_F(ControllerLocalTest, SaysWhyAModelCannotStart) {
   SetEngine("exit 2 unknown tensor type 77 in blk.0");
   const AcquireResult result = Acquire();

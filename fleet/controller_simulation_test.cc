@@ -99,6 +99,21 @@ class World : public Provider, public Probe {
     });
   }
 
+  // An engine has counted its own seconds.
+  void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
+                  absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
+    absl::StatusOr<EngineFigures> answer = absl::DeadlineExceededError("no answer");
+    if (const auto found = machines_.find(endpoint.machine_id);
+        found != machines_.end() && found->second.ready && !found->second.sick) {
+      answer = EngineFigures{
+          .totals = {.programs_compiled = 1, .busy = clock_.Elapsed() - found->second.began},
+          .weights_bytes = 1};
+    }
+    auto shared = std::make_shared<decltype(done)>(std::move(done));
+    After(answer.ok() ? absl::Milliseconds(2) : deadline,
+          [answer, shared] { (*shared)(answer); });
+  }
+
  private:
   struct Life {
     std::string volume;
@@ -106,6 +121,7 @@ class World : public Provider, public Probe {
     bool ready = false;
     bool stopping = false;
     bool sick = false;
+    absl::Duration began;
   };
 
   void Tell(MachineEvent event) {
@@ -143,6 +159,7 @@ class World : public Provider, public Probe {
     Life& life = machines_[id];
     life.volume = spec.volume;
     life.number = ++lives_;
+    life.began = clock_.Elapsed();
     OpenWake(id);
     if (Chance(0.08))
       return AfterInLife(id, Around(absl::Seconds(1)), [this, id](Life& l) {
@@ -236,6 +253,7 @@ class Simulation {
     ScheduleTrouble();
     while (clock_.Elapsed() < kHorizon + kSettle) {
       const absl::Duration timer = fleet_->Run();
+      CheckFigures();
       const absl::Duration next = std::min({world_.next(), timer, kHorizon + kSettle});
       if (next > clock_.Elapsed()) clock_.Advance(next - clock_.Elapsed());
       if (world_.next() <= clock_.Elapsed()) world_.RunNext();
@@ -245,6 +263,7 @@ class Simulation {
     EXPECT_TRUE(waiting_.empty()) << waiting_.size() << " clients were never answered";
     EXPECT_EQ(fleet_->Models()[0].active, 0);
     EXPECT_GT(served_, 0);
+    EXPECT_GT(compiled_, 0);
   }
 
   int served() const { return served_; }
@@ -265,6 +284,16 @@ class Simulation {
     fleet_ = *std::move(fleet);
   }
 
+  void CheckFigures() {
+    const EngineFigures figures = fleet_->Models()[0].engines;
+    EXPECT_GE(figures.totals.programs_compiled, seen_.programs_compiled) << "a counter fell";
+    EXPECT_GE(figures.totals.busy, seen_.busy) << "a counter fell";
+    EXPECT_LE(figures.totals.programs_compiled, world_.launches()) << "counted twice";
+    EXPECT_LE(figures.weights_bytes, 1);
+    compiled_ = std::max(compiled_, figures.totals.programs_compiled);
+    seen_ = figures.totals;
+  }
+
   void ScheduleClients() {
     // Bursts between long silences.
     for (absl::Duration at; at < kHorizon; at += world_.Around(absl::Minutes(6))) {
@@ -283,6 +312,7 @@ class Simulation {
         waiting_.clear();
         leases_.clear();
         fleet_.reset();
+        seen_ = {};
         BeginFleet();
       });
     }
@@ -339,6 +369,8 @@ class Simulation {
   int served_ = 0;
   int refused_ = 0;
   int deaths_ = 0;
+  EngineTotals seen_;      // of this life of the fleet
+  int64_t compiled_ = 0;
 };
 
 TEST(ControllerSimulation, HoldsItsInvariantsInAHostileWorld) {

@@ -72,6 +72,13 @@ class ControllerTest : public testing::Test {
     fleet_->Run();
   }
 
+  // To the oldest question for figures.
+  void AnswerFigures(const absl::StatusOr<EngineFigures>& figures) {
+    ASSERT_FALSE(probe_.figures_asked().empty());
+    probe_.AnswerFigures(figures);
+    fleet_->Run();
+  }
+
   std::string States() const {
     std::string text;
     for (const MachineView& machine : fleet_->Machines())
@@ -297,6 +304,140 @@ TEST_F(ControllerTest, ABrokenMachineGetsNoRequestsAndIsReplaced) {
   fleet_->ReportBroken("m-1", "an old one");
   fleet_->Run();
   EXPECT_EQ(probe_.open_questions(), 0);
+}
+
+TEST_F(ControllerTest, AnEngineIsAskedForItsFiguresEveryFiveSecondsOnceAtATime) {
+  const std::vector<std::string> one = {"m-1"}, none;
+  auto client = Acquire();
+  EXPECT_EQ(probe_.figures_asked(), none);
+  Ready("m-1");
+  EXPECT_EQ(probe_.figures_asked(), one);
+  Advance(absl::Seconds(7));
+  EXPECT_EQ(probe_.figures_asked(), one);
+  EXPECT_EQ(fleet_->Run(), absl::InfiniteDuration());  // until it answers
+  AnswerFigures(EngineFigures{.running_sequences = 1});
+  EXPECT_EQ(fleet_->Models()[0].engines.running_sequences, 1);
+  EXPECT_EQ(probe_.figures_asked(), one);
+  AnswerFigures(EngineFigures{.running_sequences = 2});
+  EXPECT_EQ(fleet_->Models()[0].engines.running_sequences, 2);
+  EXPECT_EQ(probe_.figures_asked(), none);
+  EXPECT_EQ(fleet_->Run(), clock_.Elapsed() + absl::Seconds(5));
+  Advance(absl::Milliseconds(4999));
+  EXPECT_EQ(probe_.figures_asked(), none);
+  Advance(absl::Milliseconds(1));
+  EXPECT_EQ(probe_.figures_asked(), one);
+}
+
+TEST_F(ControllerTest, TheHeartbeatKeepsNothingAwakeAndEndsAtZero) {
+  auto client = Acquire();
+  Ready("m-1");
+  client->lease.reset();
+  fleet_->Run();
+  provider_.Asked();
+  for (int beat = 0; beat < 18; ++beat) {
+    EXPECT_EQ(provider_.Asked(), "");
+    AnswerFigures(EngineFigures{});
+    Advance(absl::Seconds(5));
+  }
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  Gone("m-1");
+  EXPECT_EQ(States(), "m-1 hibernated;");
+  EXPECT_TRUE(probe_.figures_asked().empty());
+  EXPECT_EQ(fleet_->Run(), absl::InfiniteDuration());
+}
+
+TEST_F(ControllerTest, WhatAnEngineCountedOutlivesIt) {
+  const auto seen = [this] { return fleet_->Models()[0].engines; };
+  auto client = Acquire();
+  Ready("m-1");
+  AnswerFigures(EngineFigures{.totals = {.generated_tokens = 5, .preemptions = 2}});
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{
+      .totals = {.programs_compiled = 1, .generated_tokens = 10, .preemptions = 3},
+      .kv_blocks_total = 8,
+      .kv_blocks_used = 5,
+      .kv_blocks_cached = 2,
+      .weights_bytes = 100});
+  EXPECT_EQ(seen().totals.generated_tokens, 10);
+  EXPECT_EQ(seen().kv_blocks_free(), 1);
+  client->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(5));
+  Advance(absl::Seconds(85));
+  EXPECT_EQ(States(), "m-1 hibernating;");
+  EXPECT_EQ(seen().weights_bytes, 0);
+  AnswerFigures(EngineFigures{.totals = {.generated_tokens = 11}});  // too late
+  EXPECT_EQ(seen().totals.generated_tokens, 10);
+  Gone("m-1");
+
+  client = Acquire();
+  Ready("m-1");  // another life of the same machine
+  EXPECT_EQ(seen().totals.preemptions, 3);
+  Gone("m-1", absl::UnavailableError("signal 9"));
+  client = Acquire();
+  Ready("m-2");
+  AnswerFigures(EngineFigures{.totals = {.generated_tokens = 1000}});  // of the one that is gone
+  EXPECT_EQ(seen().totals.generated_tokens, 10);
+  AnswerFigures(EngineFigures{.totals = {.programs_compiled = 1, .generated_tokens = 7},
+                              .weights_bytes = 100});
+  EXPECT_EQ(seen().totals.programs_compiled, 2);
+  EXPECT_EQ(seen().totals.generated_tokens, 17);
+  EXPECT_EQ(seen().totals.preemptions, 3);
+  EXPECT_EQ(seen().weights_bytes, 100);
+}
+
+TEST_F(ControllerTest, AnAnswerOfAFormerLifeIsIgnored) {
+  auto client = Acquire();
+  Ready("m-1");
+  ASSERT_EQ(probe_.figures_asked().size(), 1);
+  client->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Gone("m-1");
+  client = Acquire();
+  Ready("m-1");
+  ASSERT_EQ(probe_.figures_asked().size(), 2);
+  AnswerFigures(EngineFigures{.totals = {.generated_tokens = 1000}});
+  EXPECT_EQ(fleet_->Models()[0].engines.totals.generated_tokens, 0);
+  EXPECT_EQ(probe_.figures_asked().size(), 1);  // the question of this life is still open
+  AnswerFigures(EngineFigures{.totals = {.generated_tokens = 1}});
+  EXPECT_EQ(fleet_->Models()[0].engines.totals.generated_tokens, 1);
+}
+
+TEST_F(ControllerTest, ThreeFailuresInARowAskForHealth) {
+  auto client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  AnswerFigures(EngineFigures{.totals = {.generated_tokens = 5}});
+  const auto fail = [this](int times) {
+    for (int i = 0; i < times; ++i) {
+      Advance(absl::Seconds(5));
+      AnswerFigures(absl::DeadlineExceededError("no answer"));
+    }
+  };
+  fail(2);
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{.totals = {.generated_tokens = 6}});
+  fail(2);
+  EXPECT_EQ(probe_.open_questions(), 0);
+  EXPECT_TRUE(Acquire()->lease.has_value());
+  fail(1);
+  EXPECT_EQ(probe_.open_questions(), 1);
+  auto next = Acquire();
+  EXPECT_EQ(next->answers, 0);
+  Advance(absl::Seconds(5));
+  EXPECT_TRUE(probe_.figures_asked().empty());  // one question is enough
+  probe_.Answer(EngineIdentity{"abc", "n"});
+  fleet_->Run();
+  EXPECT_TRUE(next->lease.has_value());
+  ASSERT_EQ(probe_.figures_asked().size(), 1);
+  AnswerFigures(absl::DeadlineExceededError("no answer"));
+  fail(2);
+  ASSERT_EQ(probe_.open_questions(), 1);
+  probe_.Answer(absl::DeadlineExceededError("no answer"));
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  EXPECT_EQ(fleet_->Models()[0].engines.totals.generated_tokens, 6);
 }
 
 TEST_F(ControllerTest, AnotherLifeAdoptsWhatFits) {

@@ -42,8 +42,21 @@ http::ServerOptions ServerOptionsOf(const config::Config& config, const GatewayK
 std::vector<Metrics::Sample> FleetSamples(const fleet::Fleet& fleet) {
   std::vector<Metrics::Sample> samples;
   for (const fleet::ModelView& model : fleet.Models()) {
-    samples.push_back({"parked_requests", {{"model", model.model}}, static_cast<double>(model.parked)});
-    samples.push_back({"active_requests", {{"model", model.model}}, static_cast<double>(model.active)});
+    const auto add = [&](const char* name, int64_t value, bool counter = false) {
+      samples.push_back({name, {{"model", model.model}}, static_cast<double>(value), counter});
+    };
+    const fleet::EngineFigures& engines = model.engines;
+    add("parked_requests", model.parked);
+    add("active_requests", model.active);
+    add("programs_compiled_total", engines.totals.programs_compiled, true);
+    add("preemptions_total", engines.totals.preemptions, true);
+    add("batch_rows", engines.running_sequences);
+    add("weights_bytes", engines.weights_bytes);
+    for (const auto& [state, blocks] : {std::pair("used", engines.kv_blocks_used),
+                                        {"cached", engines.kv_blocks_cached},
+                                        {"free", engines.kv_blocks_free()}}) {
+      samples.push_back({"kv_blocks", {{"model", model.model}, {"state", state}}, static_cast<double>(blocks)});
+    }
   }
   std::map<std::vector<std::string>, int> machines;
   for (const fleet::MachineView& m : fleet.Machines()) ++machines[{m.provider, m.market, m.state}];

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "fleet/api/engine_figures.h"
 
 namespace spotinference::fleet {
 
@@ -83,6 +84,9 @@ struct ModelView {
   std::string model;
   int parked = 0;
   int active = 0;
+  // Of the engines that run, as last heard, some seconds ago. Totals include engines that are gone and never step back
+  // while the fleet lives.
+  EngineFigures engines;
 };
 
 // Thread-safe.

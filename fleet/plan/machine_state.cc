@@ -25,4 +25,8 @@ bool IsWaking(MachineState state) {
          state == MachineState::kBooting;
 }
 
+bool IsAnswering(MachineState state) {
+  return state == MachineState::kServing || state == MachineState::kDraining;
+}
+
 }  // namespace spotinference::fleet

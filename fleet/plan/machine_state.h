@@ -29,6 +29,9 @@ std::optional<MachineState> ParseMachineState(absl::string_view name);
 // Launching, restoring or booting.
 bool IsWaking(MachineState state);
 
+// Serving or draining: its engine answers.
+bool IsAnswering(MachineState state);
+
 }  // namespace spotinference::fleet
 
 #endif  // FLEET_PLAN_MACHINE_STATE_H_

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -16,68 +17,126 @@ namespace {
 using engine::v1::Engine;
 using engine::v1::HealthReply;
 
-
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
 
-// One question: owns all that its two calls need, and lives until Next says that it is answered.
+// Owns all that its calls need, and lives until Next says that it is answered.
 class Question {
  public:
-  Question(const Endpoint& endpoint, absl::Duration deadline, grpc::CompletionQueue& queue,
-           absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done)
-      : done_(std::move(done)) {
+  virtual ~Question() = default;
+
+  // One of the calls has ended. False: it was the last, and `done` ran.
+  bool Next() {
+    if (--open_calls_ > 0) return true;
+    Finish();
+    return false;
+  }
+
+ protected:
+  template <typename Reply>
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<Reply>> reader;
+    Reply reply;
+    grpc::Status status;
+  };
+
+  // `calls` calls are to begin; the first may end before the last has begun.
+  Question(const Endpoint& endpoint, absl::Duration deadline, int calls)
+      : bearer_(absl::StrCat("Bearer ", endpoint.token)),
+        deadline_(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline)),
+        open_calls_(calls) {
     grpc::ChannelArguments arguments;
     // Channels to one address otherwise share a connection, and its reconnect delay with it.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     stub_ = Engine::NewStub(
         grpc::CreateCustomChannel(endpoint.address, grpc::InsecureChannelCredentials(), arguments));
-    for (grpc::ClientContext* context : {&handshake_context_, &health_context_}) {
-      context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline));
-      context->AddMetadata("authorization", absl::StrCat("Bearer ", endpoint.token));
-    }
-    engine::v1::HandshakeRequest request;
-    request.set_api_version(engine::v1::API_VERSION_CURRENT);
-    handshake_ = stub_->AsyncHandshake(&handshake_context_, request, &queue);
-    handshake_->Finish(&identity_, &handshake_status_, this);
-    health_ = stub_->AsyncHealth(&health_context_, {}, &queue);
-    health_->Finish(&health_reply_, &health_status_, this);
   }
 
-  // One of the two calls has ended. False: so has the other, and `done` ran.
-  bool Next() {
-    if (--open_calls_ > 0) return true;
-    done_(Answer());
-    return false;
+  template <typename Reply, typename Method, typename Request>
+  void Begin(Call<Reply>& call, Method method, const Request& request,
+             grpc::CompletionQueue& queue) {
+    call.context.set_deadline(deadline_);
+    call.context.AddMetadata("authorization", bearer_);
+    call.reader = (stub_.get()->*method)(&call.context, request, &queue);
+    call.reader->Finish(&call.reply, &call.status, this);
   }
 
  private:
+  virtual void Finish() = 0;
+
+  const std::string bearer_;
+  const std::chrono::system_clock::time_point deadline_;
+  std::unique_ptr<Engine::Stub> stub_;
+  int open_calls_;
+};
+
+class IdentityQuestion : public Question {
+ public:
+  IdentityQuestion(const Endpoint& endpoint, absl::Duration deadline, grpc::CompletionQueue& queue,
+                   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done)
+      : Question(endpoint, deadline, 2), done_(std::move(done)) {
+    engine::v1::HandshakeRequest request;
+    request.set_api_version(engine::v1::API_VERSION_CURRENT);
+    Begin(handshake_, &Engine::Stub::AsyncHandshake, request, queue);
+    Begin(health_, &Engine::Stub::AsyncHealth, engine::v1::HealthRequest(), queue);
+  }
+
+ private:
+  void Finish() override { done_(Answer()); }
+
   absl::StatusOr<EngineIdentity> Answer() const {
-    for (const grpc::Status* status : {&handshake_status_, &health_status_}) {
+    for (const grpc::Status* status : {&handshake_.status, &health_.status}) {
       if (!status->ok()) return FromGrpc(*status);
     }
-    if (identity_.api_version() != engine::v1::API_VERSION_CURRENT) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the engine speaks API version ", identity_.api_version(), ", not ", engine::v1::API_VERSION_CURRENT));
+    const engine::v1::HandshakeReply& identity = handshake_.reply;
+    if (identity.api_version() != engine::v1::API_VERSION_CURRENT) {
+      return absl::FailedPreconditionError(absl::StrCat("the engine speaks API version ",
+                                                        identity.api_version(), ", not ",
+                                                        engine::v1::API_VERSION_CURRENT));
     }
-    if (health_reply_.state() != HealthReply::STATE_SERVING) {
+    if (health_.reply.state() != HealthReply::STATE_SERVING) {
       return absl::UnavailableError("the engine drains");
     }
-    return EngineIdentity{identity_.model_hash(), identity_.numerics_id()};
+    return EngineIdentity{identity.model_hash(), identity.numerics_id()};
   }
 
   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done_;
-  std::unique_ptr<Engine::Stub> stub_;
-  grpc::ClientContext handshake_context_;
-  grpc::ClientContext health_context_;
-  std::unique_ptr<grpc::ClientAsyncResponseReader<engine::v1::HandshakeReply>> handshake_;
-  std::unique_ptr<grpc::ClientAsyncResponseReader<HealthReply>> health_;
-  engine::v1::HandshakeReply identity_;
-  HealthReply health_reply_;
-  grpc::Status handshake_status_;
-  grpc::Status health_status_;
-  int open_calls_ = 2;
+  Call<engine::v1::HandshakeReply> handshake_;
+  Call<HealthReply> health_;
+};
+
+class FiguresQuestion : public Question {
+ public:
+  FiguresQuestion(const Endpoint& endpoint, absl::Duration deadline, grpc::CompletionQueue& queue,
+                  absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done)
+      : Question(endpoint, deadline, 1), done_(std::move(done)) {
+    Begin(stats_, &Engine::Stub::AsyncStats, engine::v1::StatsRequest(), queue);
+  }
+
+ private:
+  void Finish() override {
+    if (!stats_.status.ok()) return done_(FromGrpc(stats_.status));
+    const engine::v1::StatsReply& stats = stats_.reply;
+    done_(EngineFigures{
+        .totals = {.programs_compiled = static_cast<int64_t>(stats.programs_compiled()),
+                   .prompt_tokens = static_cast<int64_t>(stats.prompt_tokens()),
+                   .cached_tokens = static_cast<int64_t>(stats.cached_tokens()),
+                   .generated_tokens = static_cast<int64_t>(stats.generated_tokens()),
+                   .preemptions = static_cast<int64_t>(stats.preemptions()),
+                   .busy = absl::Microseconds(stats.busy_microseconds())},
+        .running_sequences = stats.running_sequences(),
+        .waiting_sequences = stats.waiting_sequences(),
+        .kv_blocks_total = stats.kv_blocks_total(),
+        .kv_blocks_used = stats.kv_blocks_used(),
+        .kv_blocks_cached = stats.kv_blocks_cached(),
+        .weights_bytes = static_cast<int64_t>(stats.weights_bytes())});
+  }
+
+  absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done_;
+  Call<engine::v1::StatsReply> stats_;
 };
 
 // A queue and thread of its own, not gRPC's callbacks: in this version the last channel must not
@@ -91,7 +150,12 @@ class GrpcProbe : public Probe {
 
   void Ask(const Endpoint& endpoint, absl::Duration deadline,
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
-    new Question(endpoint, deadline, queue_, std::move(done));
+    new IdentityQuestion(endpoint, deadline, queue_, std::move(done));
+  }
+
+  void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
+                  absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
+    new FiguresQuestion(endpoint, deadline, queue_, std::move(done));
   }
 
  private:

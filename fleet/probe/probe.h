@@ -1,4 +1,4 @@
-// Asks an engine who it is and whether it serves.
+// Asks an engine who it is, whether it serves, and what it has done.
 #ifndef FLEET_PROBE_PROBE_H_
 #define FLEET_PROBE_PROBE_H_
 
@@ -26,6 +26,10 @@ class Probe {
   // drains or does not answer.
   virtual void Ask(const Endpoint& endpoint, absl::Duration deadline,
                    absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) = 0;
+
+  // The same for what the engine says of its work, whether it drains or not.
+  virtual void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
+                          absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) = 0;
 };
 
 }  // namespace spotinference::fleet

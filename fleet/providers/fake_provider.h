@@ -3,6 +3,7 @@
 #ifndef FLEET_PROVIDERS_FAKE_PROVIDER_H_
 #define FLEET_PROVIDERS_FAKE_PROVIDER_H_
 
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,6 +81,21 @@ class FakeProvider : public Provider {
 
 class FakeProbe : public Probe {
  public:
+  // Questions for figures, each with the machine's id.
+  std::vector<std::string> figures_asked() const {
+    std::vector<std::string> ids;
+    for (const auto& [id, done] : open_figures_) ids.push_back(id);
+    return ids;
+  }
+
+  // To the first of them.
+  void AnswerFigures(const absl::StatusOr<EngineFigures>& answer) {
+    auto done = std::move(open_figures_.front().second);
+    open_figures_.pop_front();
+    done(answer);
+  }
+
+  // Questions of the other kind.
   int open_questions() const { return static_cast<int>(open_.size()); }
 
   void Answer(const absl::StatusOr<EngineIdentity>& answer) {
@@ -91,9 +107,15 @@ class FakeProbe : public Probe {
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
     open_.push_back(std::move(done));
   }
+  void AskFigures(const Endpoint& endpoint, absl::Duration,
+                  absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
+    open_figures_.emplace_back(endpoint.machine_id, std::move(done));
+  }
 
  private:
   std::vector<absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)>> open_;
+  std::deque<std::pair<std::string, absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)>>>
+      open_figures_;
 };
 
 }  // namespace spotinference::fleet

@@ -1,9 +1,12 @@
 // An engine without a model, for tests of the local provider. Takes the real one's flags; what it
 // does stands in the file that --model names:
-//   serve         writes the ready line, answers Handshake and Health, ends with status 0 on
-//   SIGTERM deaf          the same, but ignores SIGTERM exit N TEXT   writes TEXT to stderr and
-//   ends with status N hang          never says a word say TEXT      writes TEXT to ready_fd and
-//   then hangs close         closes ready_fd and then hangs
+//   serve        writes the ready line, answers all but Generate and Drain, ends with status 0 on
+//                SIGTERM
+//   deaf         the same, but ignores SIGTERM
+//   exit N TEXT  writes TEXT to stderr and ends with status N
+//   hang         never says a word
+//   say TEXT     writes TEXT to ready_fd and then hangs
+//   close        closes ready_fd and then hangs
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
 #include <unistd.h>
@@ -65,6 +68,26 @@ class FakeService : public Engine::Service {
     if (!Authenticated(*context))
       return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong token");
     reply->set_state(HealthReply::STATE_SERVING);
+    return grpc::Status::OK;
+  }
+
+  // Every figure is another number.
+  grpc::Status Stats(grpc::ServerContext* context, const StatsRequest*,
+                     StatsReply* reply) override {
+    if (!Authenticated(*context))
+      return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "wrong token");
+    reply->set_running_sequences(1);
+    reply->set_waiting_sequences(2);
+    reply->set_prompt_tokens(3);
+    reply->set_cached_tokens(4);
+    reply->set_generated_tokens(5);
+    reply->set_preemptions(6);
+    reply->set_kv_blocks_total(70);
+    reply->set_kv_blocks_used(8);
+    reply->set_kv_blocks_cached(9);
+    reply->set_weights_bytes(uint64_t{10} << 32);
+    reply->set_programs_compiled(11);
+    reply->set_busy_microseconds(12);
     return grpc::Status::OK;
   }
 

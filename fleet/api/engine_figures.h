@@ -1,0 +1,57 @@
+// What an engine says of its work (engine.proto's Stats), of one engine or summed over a model's.
+#ifndef FLEET_API_ENGINE_FIGURES_H_
+#define FLEET_API_ENGINE_FIGURES_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace spotinference::fleet {
+
+// Counted since the engine's start.
+struct EngineTotals {
+  int64_t programs_compiled = 0;
+  int64_t prompt_tokens = 0;  // computed, not counting cached ones
+  int64_t cached_tokens = 0;
+  int64_t generated_tokens = 0;
+  int64_t preemptions = 0;
+  absl::Duration busy;  // at least one sequence ran
+
+  EngineTotals& operator+=(const EngineTotals& other) {
+    programs_compiled += other.programs_compiled;
+    prompt_tokens += other.prompt_tokens;
+    cached_tokens += other.cached_tokens;
+    generated_tokens += other.generated_tokens;
+    preemptions += other.preemptions;
+    busy += other.busy;
+    return *this;
+  }
+};
+
+struct EngineFigures {
+  EngineTotals totals;
+  // As they are now.
+  int64_t running_sequences = 0;  // the rows of its batch
+  int64_t waiting_sequences = 0;
+  int64_t kv_blocks_total = 0;
+  int64_t kv_blocks_used = 0;    // by live sequences
+  int64_t kv_blocks_cached = 0;  // by no one, kept for their prefix
+  int64_t weights_bytes = 0;
+
+  int64_t kv_blocks_free() const { return kv_blocks_total - kv_blocks_used - kv_blocks_cached; }
+
+  EngineFigures& operator+=(const EngineFigures& other) {
+    totals += other.totals;
+    running_sequences += other.running_sequences;
+    waiting_sequences += other.waiting_sequences;
+    kv_blocks_total += other.kv_blocks_total;
+    kv_blocks_used += other.kv_blocks_used;
+    kv_blocks_cached += other.kv_blocks_cached;
+    weights_bytes += other.weights_bytes;
+    return *this;
+  }
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_API_ENGINE_FIGURES_H_
