@@ -1,0 +1,95 @@
+// Arguments: a small GGUF file with a context of 512 tokens.
+#include "engine/server/boot.h"
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "backends/reference/reference_device.h"
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+std::string model_path;
+
+std::vector<Backend> Backends() {
+  Backend broken{"broken", [] { return absl::UnavailableError("no such card"); }, nullptr};
+  return {broken, ReferenceBackend()};
+}
+
+absl::Status BootStatus(const BootOptions& options) { return Boot(options, Backends()).status(); }
+
+BootOptions Options() {
+  BootOptions options;
+  options.model_path = model_path;
+  options.kv_memory_bytes = 16 << 20;
+  return options;
+}
+
+TEST(ChooseBackendTest, TakesTheFirstUsableOrSaysWhyNot) {
+  const std::vector<Backend> backends = Backends();
+  EXPECT_EQ((*ChooseBackend(backends, "auto"))->name, "reference");
+  EXPECT_EQ((*ChooseBackend(backends, "reference"))->name, "reference");
+  const absl::Status broken = ChooseBackend(backends, "broken").status();
+  EXPECT_EQ(broken.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(broken.message(), "no usable backend: broken: no such card");
+  EXPECT_EQ(ChooseBackend({&backends[0], 1}, "auto").status().code(), absl::StatusCode::kFailedPrecondition);
+  const absl::Status unknown = ChooseBackend(backends, "gpu").status();
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(unknown.message(), "backend 'gpu' is not in this build; it has: auto, broken, reference");
+}
+
+TEST(BootTest, SaysWhatIsServed) {
+  BootOptions options = Options();
+  options.context_tokens = 100;
+  const absl::StatusOr<BootedEngine> booted = Boot(options, Backends());
+  ASSERT_TRUE(booted.ok()) << booted.status();
+  const EngineInfo& info = booted->engine->info();
+  EXPECT_EQ(info.backend, "reference");
+  EXPECT_EQ(info.context_tokens, 100);
+  EXPECT_EQ(info.vocabulary_size, 131);
+  EXPECT_EQ(info.model_hash.size(), 64);
+  EXPECT_EQ(info.model_hash.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(info.numerics_id.find(' '), std::string::npos);
+}
+
+TEST(BootTest, RefusesWhatCannotWork) {
+  BootOptions options = Options();
+  options.model_path = "/no/such/file.gguf";
+  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kNotFound) << BootStatus(options);
+  options.model_path = "/proc/self/exe";
+  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kInvalidArgument) << BootStatus(options);
+
+  options = Options();
+  options.context_tokens = 513;
+  EXPECT_EQ(BootStatus(options).message(), "a context of 513 tokens: the model was made for at most 512");
+
+  options = Options();
+  options.step_tokens = options.max_sequences = 8;
+  EXPECT_EQ(BootStatus(options).message(), "a step of 8 tokens: more than the 8 sequences of a step are needed");
+
+  // The message tells how much would do, and that does.
+  options = Options();
+  options.kv_memory_bytes = 100000;
+  const std::string message(BootStatus(options).message());
+  const size_t at = message.find("give it ");
+  ASSERT_NE(at, std::string::npos) << message;
+  options.kv_memory_bytes = std::stoll(message.substr(at + 8));
+  EXPECT_TRUE(BootStatus(options).ok());
+  --options.kv_memory_bytes;
+  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace spotinference
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  if (argc != 2) {
+    std::fprintf(stderr, "one model is needed\n");
+    return 1;
+  }
+  spotinference::model_path = argv[1];
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,330 @@
+#include "engine/server/service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/api/engine.grpc.pb.h"
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+namespace api = engine::v1;
+using grpc::StatusCode;
+
+// Does nothing by itself: a test plays the engine's thread.
+class FakeEngine : public Engine {
+ public:
+  FakeEngine() { info_ = {"hash", "numerics", "fake", "a test", 100, 50}; }
+  const EngineInfo& info() const override { return info_; }
+  absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override {
+    absl::MutexLock lock(&mutex_);
+    if (!refusal_.ok()) return refusal_;
+    request_ = std::move(request);
+    sink_ = std::move(sink);
+    return SequenceId{7};
+  }
+  void Cancel(SequenceId id) override {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_EQ(id, SequenceId{7});
+    cancelled_ = true;
+    sink_ = nullptr;
+  }
+  void Resume(SequenceId id) override {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_EQ(id, SequenceId{7});
+    ++resumed_;
+  }
+  void Drain(absl::Duration deadline, absl::AnyInvocable<void(uint32_t)> done) override {
+    deadline_ = deadline;
+    done(3);
+  }
+  EngineStats Stats() const override {
+    EngineStats stats;
+    stats.scheduler.running_sequences = 1;
+    stats.scheduler.waiting_sequences = 2;
+    stats.scheduler.cached_tokens = 3;
+    stats.kv_blocks_total = 4;
+    stats.weight_bytes = 5;
+    stats.steps = 6;
+    stats.busy = absl::Microseconds(7);
+    stats.draining = deadline_ > absl::ZeroDuration();
+    stats.active_sequences = 8;
+    return stats;
+  }
+
+  void Refuse(absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    refusal_ = std::move(status);
+  }
+  std::shared_ptr<TokenSink> AwaitSink() {
+    absl::MutexLock lock(&mutex_);
+    const auto there = [&] { return sink_ != nullptr; };
+    mutex_.Await(absl::Condition(&there));
+    return sink_;
+  }
+  EngineRequest request() {
+    absl::MutexLock lock(&mutex_);
+    return request_;
+  }
+  void AwaitCancelled() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&cancelled_));
+  }
+  int resumed() {
+    absl::MutexLock lock(&mutex_);
+    return resumed_;
+  }
+  void AwaitResumed(int count) {
+    absl::MutexLock lock(&mutex_);
+    const auto enough = [&] { return resumed_ >= count; };
+    mutex_.Await(absl::Condition(&enough));
+  }
+  absl::Duration deadline() const { return deadline_; }
+
+ private:
+  EngineInfo info_;
+  absl::Duration deadline_;
+  absl::Mutex mutex_;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
+  EngineRequest request_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<TokenSink> sink_ ABSL_GUARDED_BY(mutex_);
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  int resumed_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TokenEvent Event(uint32_t index, TokenEvent::Finish finish = TokenEvent::Finish::kNone) {
+  return {index, 10 + index, finish, -0.5f, {}, 9};
+}
+
+class ServiceTest : public testing::Test {
+ protected:
+  explicit ServiceTest(std::string token = "") : service_(CreateEngineService(engine_, std::move(token))) {
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(service_.get());
+    server_ = builder.BuildAndStart();
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4096);  // as the gateway does
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    stub_ = api::Engine::NewStub(grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port),
+                                                           grpc::InsecureChannelCredentials(), arguments));
+  }
+
+  FakeEngine engine_;
+  std::unique_ptr<grpc::Service> service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<api::Engine::Stub> stub_;
+  grpc::ClientContext context_;
+};
+
+TEST_F(ServiceTest, StreamsWhatTheEngineSays) {
+  api::GenerateRequest request;
+  request.set_model_hash("hash");
+  request.add_prompt_ids(1);
+  request.add_generated_ids(2);
+  request.set_max_tokens(5);
+  request.add_stop_ids(3);
+  request.set_logprobs(true);
+  request.set_cache_salt("salt");
+  request.mutable_sampling()->set_temperature(0.5);
+  request.mutable_sampling()->set_seed(4);
+  (*request.mutable_sampling()->mutable_logit_bias())[6] = -1;
+  const auto reader = stub_->Generate(&context_, request);
+  const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  const EngineRequest seen = engine_.request();
+  EXPECT_EQ(seen.sequence.prompt_ids, std::vector<uint32_t>{1});
+  EXPECT_EQ(seen.sequence.generated_ids, std::vector<uint32_t>{2});
+  EXPECT_EQ(seen.sequence.max_tokens, 5);
+  EXPECT_EQ(seen.sequence.cache_salt, "salt");
+  EXPECT_EQ(seen.stop_ids, std::vector<uint32_t>{3});
+  EXPECT_EQ(seen.sampling.temperature, 0.5f);
+  EXPECT_EQ(seen.sampling.seed, 4);
+  EXPECT_EQ(seen.sampling.logit_bias.at(6), -1);
+  EXPECT_TRUE(seen.sampling.logprobs);
+
+  const std::vector<TokenLogprob> top = {{11, -0.5f}, {12, -1.5f}};
+  for (uint32_t i = 1; i < 5; ++i) {
+    TokenEvent event = Event(i, i == 4 ? TokenEvent::Finish::kStop : TokenEvent::Finish::kNone);
+    event.top_logprobs = top;
+    EXPECT_TRUE(sink->OnToken(event));
+  }
+  sink->OnEnd(absl::OkStatus());
+  api::GenerateEvent event;
+  for (uint32_t i = 1; i < 5; ++i) {
+    ASSERT_TRUE(reader->Read(&event));
+    EXPECT_EQ(event.index(), i);
+    EXPECT_EQ(event.id(), 10 + i);
+    EXPECT_EQ(event.finish_reason(), i == 4 ? api::FINISH_REASON_STOP : api::FINISH_REASON_NONE);
+    EXPECT_EQ(event.cached_tokens(), i == 1 ? 9 : 0);
+    EXPECT_EQ(event.logprob().logprob(), -0.5f);
+    ASSERT_EQ(event.top_logprobs_size(), 2);
+    EXPECT_EQ(event.top_logprobs(1).id(), 12);
+  }
+  EXPECT_FALSE(reader->Read(&event));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(ServiceTest, LeavesOutWhatIsNotAskedFor) {
+  api::GenerateRequest request;
+  request.add_stop_ids(3);
+  request.set_ignore_stop_ids(true);
+  const auto reader = stub_->Generate(&context_, request);
+  const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  EXPECT_TRUE(engine_.request().stop_ids.empty());
+  sink->OnToken(Event(0, TokenEvent::Finish::kLength));
+  sink->OnEnd(absl::OkStatus());
+  api::GenerateEvent event;
+  ASSERT_TRUE(reader->Read(&event));
+  EXPECT_EQ(event.finish_reason(), api::FINISH_REASON_LENGTH);
+  EXPECT_FALSE(event.has_logprob());
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(ServiceTest, AnEarlyEndComesAfterTheEvents) {
+  const auto reader = stub_->Generate(&context_, {});
+  const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  sink->OnToken(Event(0));
+  sink->OnToken(Event(1));
+  sink->OnEnd(absl::UnavailableError("the device failed"));
+  api::GenerateEvent event;
+  EXPECT_TRUE(reader->Read(&event));
+  EXPECT_TRUE(reader->Read(&event));
+  EXPECT_FALSE(reader->Read(&event));
+  const grpc::Status end = reader->Finish();
+  EXPECT_EQ(end.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(end.error_message(), "the device failed");
+}
+
+TEST_F(ServiceTest, WhatTheEngineRefusesIsTheStatus) {
+  for (const absl::Status& refusal : {absl::InvalidArgumentError("too long"), absl::ResourceExhaustedError("full"),
+                                      absl::UnavailableError("draining")}) {
+    engine_.Refuse(refusal);
+    grpc::ClientContext context;
+    const auto reader = stub_->Generate(&context, {});
+    api::GenerateEvent event;
+    EXPECT_FALSE(reader->Read(&event));
+    const grpc::Status end = reader->Finish();
+    EXPECT_EQ(static_cast<int>(end.error_code()), static_cast<int>(refusal.code()));
+    EXPECT_EQ(end.error_message(), refusal.message());
+  }
+}
+
+TEST_F(ServiceTest, RefusesAnotherModel) {
+  api::GenerateRequest request;
+  request.set_model_hash("other");
+  const grpc::Status end = stub_->Generate(&context_, request)->Finish();
+  EXPECT_EQ(end.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(end.error_message(), "model other is asked for; this engine serves hash");
+}
+
+TEST_F(ServiceTest, TheClientsCancelReachesTheEngine) {
+  const auto reader = stub_->Generate(&context_, {});
+  const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  sink->OnToken(Event(0));
+  api::GenerateEvent event;
+  ASSERT_TRUE(reader->Read(&event));
+  context_.TryCancel();
+  engine_.AwaitCancelled();
+  sink->OnToken(Event(1));  // was under way
+  EXPECT_EQ(reader->Finish().error_code(), StatusCode::CANCELLED);
+}
+
+TEST_F(ServiceTest, AReaderThatStopsPausesItsSequence) {
+  const auto reader = stub_->Generate(&context_, {});
+  const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  uint32_t sent = 0;
+  while (sink->OnToken(Event(sent++))) ASSERT_LT(sent, 20000) << "nothing bounds the queue";
+  const int resumed = engine_.resumed();
+  api::GenerateEvent event;
+  for (uint32_t i = 0; i < sent; ++i) {
+    ASSERT_TRUE(reader->Read(&event));
+    ASSERT_EQ(event.index(), i);
+  }
+  engine_.AwaitResumed(resumed + 1);
+  EXPECT_TRUE(sink->OnToken(Event(sent)));
+  sink->OnEnd(absl::OkStatus());
+  EXPECT_TRUE(reader->Read(&event));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(ServiceTest, Handshake) {
+  api::HandshakeRequest request;
+  api::HandshakeReply reply;
+  request.set_api_version(api::API_VERSION_CURRENT);
+  ASSERT_TRUE(stub_->Handshake(&context_, request, &reply).ok());
+  EXPECT_EQ(reply.api_version(), api::API_VERSION_CURRENT);
+  EXPECT_EQ(reply.model_hash(), "hash");
+  EXPECT_EQ(reply.numerics_id(), "numerics");
+  EXPECT_EQ(reply.context_tokens(), 100);
+  EXPECT_EQ(reply.vocabulary_size(), 50);
+  grpc::ClientContext context;
+  request.set_api_version(api::API_VERSION_CURRENT + 1);
+  EXPECT_EQ(stub_->Handshake(&context, request, &reply).error_code(), StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(ServiceTest, HealthStatsAndDrain) {
+  api::HealthReply health;
+  grpc::ClientContext contexts[4];
+  ASSERT_TRUE(stub_->Health(&contexts[0], {}, &health).ok());
+  EXPECT_EQ(health.state(), api::HealthReply::STATE_SERVING);
+  EXPECT_EQ(health.steps(), 6);
+  EXPECT_EQ(health.active_sequences(), 8);
+  api::StatsReply stats;
+  ASSERT_TRUE(stub_->Stats(&contexts[1], {}, &stats).ok());
+  EXPECT_EQ(stats.running_sequences(), 1);
+  EXPECT_EQ(stats.waiting_sequences(), 2);
+  EXPECT_EQ(stats.cached_tokens(), 3);
+  EXPECT_EQ(stats.kv_blocks_total(), 4);
+  EXPECT_EQ(stats.weights_bytes(), 5);
+  EXPECT_EQ(stats.busy_microseconds(), 7);
+  api::DrainRequest drain;
+  api::DrainReply drained;
+  drain.set_deadline_ms(1500);
+  ASSERT_TRUE(stub_->Drain(&contexts[2], drain, &drained).ok());
+  EXPECT_EQ(drained.ended_early(), 3);
+  EXPECT_EQ(engine_.deadline(), absl::Milliseconds(1500));
+  ASSERT_TRUE(stub_->Health(&contexts[3], {}, &health).ok());
+  EXPECT_EQ(health.state(), api::HealthReply::STATE_DRAINING);
+}
+
+class ServiceWithTokenTest : public ServiceTest {
+ protected:
+  ServiceWithTokenTest() : ServiceTest("secret") {}
+};
+
+TEST_F(ServiceWithTokenTest, EveryCallNeedsTheToken) {
+  for (const std::string shown : {"", "Bearer ", "Bearer secreT", "Bearer secret1", "secret", "Bearer secret"}) {
+    const auto call = [&](auto&& make) {
+      grpc::ClientContext context;
+      if (!shown.empty()) context.AddMetadata("authorization", shown);
+      const StatusCode code = make(&context).error_code();
+      if (shown == "Bearer secret") {
+        EXPECT_NE(code, StatusCode::UNAUTHENTICATED);
+      } else {
+        EXPECT_EQ(code, StatusCode::UNAUTHENTICATED) << shown;
+      }
+    };
+    api::HandshakeReply handshake;
+    api::HealthReply health;
+    api::StatsReply stats;
+    api::DrainReply drain;
+    engine_.Refuse(absl::UnavailableError("draining"));
+    call([&](auto* context) { return stub_->Handshake(context, {}, &handshake); });
+    call([&](auto* context) { return stub_->Health(context, {}, &health); });
+    call([&](auto* context) { return stub_->Stats(context, {}, &stats); });
+    call([&](auto* context) { return stub_->Drain(context, {}, &drain); });
+    call([&](auto* context) { return stub_->Generate(context, {})->Finish(); });
+  }
+}
+
+}  // namespace
+}  // namespace spotinference
