@@ -89,9 +89,8 @@ class Call : public EngineCall,
 }  // namespace
 
 // gRPC 1.51 shuts itself down with its last object, and crashes when that goes in one of its own callbacks, as a channel
-// may here: this keeps it up.
+// may here: this keeps it up, for ever, since a call may outlive its client by a moment.
 EngineClient::EngineClient() { grpc_init(); }
-EngineClient::~EngineClient() { grpc_shutdown(); }
 
 std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::string& address) {
   absl::MutexLock lock(&mutex_);

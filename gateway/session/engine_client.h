@@ -42,7 +42,6 @@ class EngineCall {
 class EngineClient {
  public:
   EngineClient();
-  ~EngineClient();
   EngineClient(const EngineClient&) = delete;
   EngineClient& operator=(const EngineClient&) = delete;
 
