@@ -1,6 +1,6 @@
 #include "gateway/handlers/answer.h"
 
-#include <cmath>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -29,12 +29,11 @@ class Answer : public AnswerSink {
     head_.model = options_.model->name;
     head_.system_fingerprint = endpoint.numerics_id;
     metrics_.TimeToFirstToken(options_.model->name, Processing());
-    last_text_ = clock_.Elapsed();
   }
 
   bool OnText(int index, std::string_view text, absl::Span<const AnswerToken> tokens) override {
     const absl::Duration now = clock_.Elapsed();
-    metrics_.InterToken(options_.model->name, now - last_text_);
+    if (last_text_.has_value()) metrics_.InterToken(options_.model->name, now - *last_text_);
     last_text_ = now;
     std::vector<openai::TokenLogprob> logprobs;
     if (options_.logprobs) {
@@ -74,7 +73,7 @@ class Answer : public AnswerSink {
     return out;
   }
 
-  absl::Duration last_text_;
+  std::optional<absl::Duration> last_text_;
 };
 
 class StreamAnswer : public Answer {
@@ -106,7 +105,8 @@ class StreamAnswer : public Answer {
     Open();
     if (waking.has_value()) {
       openai::AppendComment(absl::StrCat("waking ", options_.model->name, " stage=", waking->stage,
-                                         " eta_s=", std::ceil(absl::ToDoubleSeconds(waking->eta))),
+                                         " eta_s=",
+                                         absl::ToInt64Seconds(absl::Ceil(waking->eta, absl::Seconds(1)))),
                             &out_);
     } else {
       openai::AppendComment("working", &out_);
