@@ -74,8 +74,9 @@ void Controller::Start() {
 }
 
 absl::Duration Controller::Run() {
-  for (;;) {
-    std::deque<Inbox::Task> tasks = inbox_->TakeAll();
+  absl::Duration next;
+  std::deque<Inbox::Task> tasks = inbox_->TakeAll();
+  do {
     std::vector<absl::AnyInvocable<void()>> effects;
     {
       absl::MutexLock lock(&mutex_);
@@ -86,11 +87,13 @@ absl::Duration Controller::Run() {
         PlanAndAct(model);
       }
       for (auto& [id, machine] : machines_) Beat(machine);
+      next = next_;
       effects.swap(effects_);
-      if (tasks.empty() && effects.empty()) return next_;
     }
     for (auto& effect : effects) effect();
-  }
+    tasks = inbox_->TakeAll();
+  } while (!tasks.empty());
+  return next;
 }
 
 // --- What the controller is asked.
