@@ -101,7 +101,6 @@ class StreamAnswer : public Answer {
   }
 
   void OnSilence(const std::optional<fleet::WakeProgress>& waking) override {
-    if (!options_.silence_comments && !open_) return;
     Open();
     if (waking.has_value()) {
       openai::AppendComment(absl::StrCat("waking ", options_.model->name, " stage=", waking->stage,

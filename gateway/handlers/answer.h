@@ -22,7 +22,6 @@ struct AnswerOptions {
   bool stream = false;
   bool include_usage = false;
   bool logprobs = false;
-  bool silence_comments = true;  // a stream may begin with comments while it waits
 };
 
 // Clock and metrics outlive the sink.

@@ -164,7 +164,8 @@ class GenerateHandler : public http::Handler {
     options.logprobs = request.logprobs;
     const std::optional<std::string_view> progress = http_request.headers.Get("x-wake-progress");
     if (progress == "now") session_request.first_silence = absl::ZeroDuration();
-    if (progress == "never" || !request.stream) session_request.first_silence = absl::InfiniteDuration();
+    if (progress == "never") session_request.first_silence = absl::InfiniteDuration();
+    if (!request.stream) session_request.first_silence = session_request.silence = absl::InfiniteDuration();
 
     const auto session =
         std::make_shared<Session>(context_.session, std::move(session_request),

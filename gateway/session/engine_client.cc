@@ -1,6 +1,5 @@
 #include "gateway/session/engine_client.h"
 
-#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 
 #include <utility>
@@ -27,11 +26,11 @@ class Call : public EngineCall,
   Call(api::GenerateRequest request, std::shared_ptr<EngineCallHandler> handler)
       : request_(std::move(request)), handler_(std::move(handler)) {}
 
-  void Start(api::Engine::Stub& stub, std::shared_ptr<grpc::Channel> channel, const std::string& token) {
+  void Start(std::shared_ptr<EngineClient::Connection> connection, const std::string& token) {
     self_ = shared_from_this();
-    channel_ = std::move(channel);
+    connection_ = std::move(connection);
     if (!token.empty()) context_.AddMetadata("authorization", absl::StrCat("Bearer ", token));
-    stub.async()->Generate(&context_, &request_, this);
+    connection_->stub->async()->Generate(&context_, &request_, this);
     AddHold();  // reads are started from outside of reactions
     StartCall();
   }
@@ -77,7 +76,7 @@ class Call : public EngineCall,
 
   const api::GenerateRequest request_;
   std::shared_ptr<EngineCallHandler> handler_;
-  std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<EngineClient::Connection> connection_;
   grpc::ClientContext context_;
   api::GenerateEvent event_;
   absl::Mutex mutex_;
@@ -88,35 +87,35 @@ class Call : public EngineCall,
 
 }  // namespace
 
-// gRPC 1.51 shuts itself down with its last object, and crashes when that goes in one of its own callbacks, as a channel
-// may here: this keeps it up, for ever, since a call may outlive its client by a moment.
-EngineClient::EngineClient() { grpc_init(); }
-
 std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::string& address) {
   absl::MutexLock lock(&mutex_);
-  std::shared_ptr<Connection>& connection = connections_[address];
-  if (connection == nullptr) {
-    grpc::ChannelArguments arguments;
-    // A client that stops reading holds back its own stream after some 4 KiB of events, about 200 tokens. Left to itself
-    // gRPC would take in 64 KiB a stream and more.
-    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4096);
-    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    // A peer that vanished without a word is found out in 20 s.
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    connection = std::make_shared<Connection>();
-    connection->channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-    connection->stub = api::Engine::NewStub(connection->channel);
-  }
+  if (const auto found = connections_.find(address); found != connections_.end()) return found->second;
+  // Each engine's start has an address of its own: what no call uses any more belongs to an engine that is gone, or costs
+  // a millisecond to make again.
+  absl::erase_if(connections_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  grpc::ChannelArguments arguments;
+  // A client that stops reading holds back its own stream after some 4 KiB of events, about 200 tokens. Left to itself
+  // gRPC would take in 64 KiB a stream and more.
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4096);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  // A peer that vanished without a word is found out in 20 s.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  auto connection = std::make_shared<Connection>();
+  connection->channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  connection->stub = api::Engine::NewStub(connection->channel);
+  // gRPC 1.51 runs callbacks on threads that go with the last channel that has used them, and aborts when a callback is
+  // where that channel goes: the first one stays for ever.
+  [[maybe_unused]] static const auto* const first = new std::shared_ptr<Connection>(connection);
+  connections_.emplace(address, connection);
   return connection;
 }
 
 std::shared_ptr<EngineCall> EngineClient::Generate(const fleet::Endpoint& endpoint, api::GenerateRequest request,
                                                    std::shared_ptr<EngineCallHandler> handler) {
-  const std::shared_ptr<Connection> connection = Connect(endpoint.address);
   auto call = std::make_shared<Call>(std::move(request), std::move(handler));
-  call->Start(*connection->stub, connection->channel, endpoint.token);
+  call->Start(Connect(endpoint.address), endpoint.token);
   return call;
 }
 

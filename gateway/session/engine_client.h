@@ -41,7 +41,7 @@ class EngineCall {
 // Keeps a channel for each engine. Thread-safe.
 class EngineClient {
  public:
-  EngineClient();
+  EngineClient() = default;
   EngineClient(const EngineClient&) = delete;
   EngineClient& operator=(const EngineClient&) = delete;
 
@@ -52,8 +52,9 @@ class EngineClient {
   // The engine is gone: its channel need not be kept.
   void Forget(const fleet::Endpoint& endpoint);
 
+  struct Connection;  // a channel
+
  private:
-  struct Connection;
   std::shared_ptr<Connection> Connect(const std::string& address);
 
   absl::Mutex mutex_;

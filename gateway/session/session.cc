@@ -67,7 +67,7 @@ class Session::CallHandler : public EngineCallHandler {
 };
 
 Session::Session(const SessionContext& context, SessionRequest request, std::unique_ptr<AnswerSink> sink)
-    : context_(context), request_(std::move(request)), sink_(std::move(sink)), last_said_(context.clock.Elapsed()) {
+    : context_(context), request_(std::move(request)), sink_(std::move(sink)), last_said_(context.clock.Elapsed()), began_(last_said_) {
   for (size_t i = 0; i < request_.sequences.size(); ++i) {
     Sequence& sequence = sequences_.emplace_back();
     sequence.detokenizer = std::make_unique<Detokenizer>(*request_.tokenizer);
@@ -79,7 +79,7 @@ Session::Session(const SessionContext& context, SessionRequest request, std::uni
 void Session::Start() {
   Acquire(1);
   absl::MutexLock lock(&mutex_);
-  if (!ended_) ScheduleTick(request_.first_silence);
+  if (!ended_) ScheduleTick(std::min(request_.first_silence, request_.silence));
 }
 
 void Session::Acquire(uint64_t attempt) {
@@ -258,7 +258,7 @@ void Session::End() {
 }
 
 void Session::ScheduleTick(absl::Duration delay) {
-  if (delay == absl::InfiniteDuration()) return;
+  if (delay == absl::InfiniteDuration()) return;  // nobody listens
   context_.timers.After(delay, [weak = weak_from_this()] {
     if (const std::shared_ptr<Session> self = weak.lock()) self->OnTick();
   });
@@ -268,14 +268,15 @@ void Session::OnTick() {
   const std::optional<fleet::WakeProgress> waking = context_.fleet.Progress(request_.model);
   absl::MutexLock lock(&mutex_);
   if (ended_) return;
-  const absl::Duration silent = context_.clock.Elapsed() - last_said_;
-  if (!started_ || silent >= request_.silence) {
+  const absl::Duration now = context_.clock.Elapsed();
+  absl::Duration wait = request_.silence - (now - last_said_);
+  if (!started_) wait = std::min(request_.silence, request_.first_silence - (now - began_));
+  if (wait <= absl::ZeroDuration()) {
     sink_->OnSilence(lease_.has_value() ? std::nullopt : waking);
-    last_said_ = context_.clock.Elapsed();
-    ScheduleTick(request_.silence);
-  } else {
-    ScheduleTick(request_.silence - silent);
+    last_said_ = now;
+    wait = request_.silence;
   }
+  ScheduleTick(wait);
 }
 
 }  // namespace spotinference

@@ -84,7 +84,7 @@ struct SessionRequest {
   int sequences_per_prompt = 1;
   std::vector<std::string> stop;
   size_t parked_bytes = 0;  // what the request occupies while it waits
-  // When the first OnSilence comes, and how far apart they are.
+  // OnSilence comes when nothing was said for so long, before the first id only after `first_silence`.
   absl::Duration first_silence = absl::Seconds(15);
   absl::Duration silence = absl::Seconds(5);
 };
@@ -139,6 +139,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration last_said_ ABSL_GUARDED_BY(mutex_);
+  const absl::Duration began_;
   AnswerUsage usage_ ABSL_GUARDED_BY(mutex_);
 };
 
