@@ -190,9 +190,6 @@ absl::Status CheckConfig(const Config& config, const Source& source) {
                         absl::StrCat("is '", config.trusted_proxies(i).substr(0, 128),
                                      "'; expected an address or a network such as 10.0.0.0/8"));
   }
-  if (config.data_dir().empty()) {
-    return source.Error("data_dir", "is missing, and neither XDG_DATA_HOME nor HOME is set");
-  }
   RETURN_IF_ERROR(CheckKeys(config, source));
   RETURN_IF_ERROR(CheckModels(config, source));
   RETURN_IF_ERROR(CheckProviders(config, source));

@@ -133,7 +133,7 @@ class Gateway:
     def start(self):
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                            env={**os.environ, 'HOME': self.data_dir, **self.env})
+                                            env={**os.environ, **self.env})
         welcome = self._read_welcome()
         match = re.search(r'URL +(https?)://127\.0\.0\.1:(\d+)/v1\n', welcome)
         if not match:
