@@ -201,7 +201,9 @@ bool Controller::Stopped() const {
 std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) const {
   absl::MutexLock lock(&mutex_);
   const auto model = models_.find(model_name);
-  if (model == models_.end() || !model->second.wake.began.has_value()) return std::nullopt;
+  if (model == models_.end()) return std::nullopt;
+  // Who is parked already waits for a wake, also before the planner has looked.
+  if (!model->second.wake.began.has_value() && model->second.parked.empty()) return std::nullopt;
   WakeProgress progress = {"launching", ExpectedWake(model->second)};
   for (const auto& [id, machine] : machines_) {
     if (machine.record.model != model_name || !IsWaking(machine.record.state)) continue;

@@ -95,6 +95,12 @@ class ControllerTest : public testing::Test {
   std::unique_ptr<Controller> fleet_;
 };
 
+TEST_F(ControllerTest, WhoIsParkedHearsOfTheWakeBeforeItIsPlanned) {
+  fleet_->Acquire("m", 1, [](AcquireResult) {});
+  ASSERT_TRUE(fleet_->Progress("m").has_value());  // the controller has not run since
+  EXPECT_EQ(fleet_->Progress("m")->stage, "launching");
+}
+
 TEST_F(ControllerTest, TheFirstRequestWakesAndIdleGoesBackToZero) {
   EXPECT_EQ(provider_.Asked(), "");
   EXPECT_FALSE(fleet_->Progress("m").has_value());
