@@ -243,6 +243,9 @@ class Awake(unittest.TestCase):
         self.assertGreater(self.gateway.metric('requests_total', model=MODEL, code='200'), 0)
         self.assertGreater(self.gateway.metric('time_to_first_token_seconds_count'), 0)
         self.assertEqual(self.gateway.metric('wake_seconds_count', stage='total'), 1)
+        # The engine's own figures come with its first heartbeat.
+        self.gateway.wait_for_metric('programs_compiled_total', 1, model=MODEL)
+        self.assertGreater(self.gateway.metric('weights_bytes', model=MODEL), 90e6)
 
     def test_logs_have_neither_prompts_nor_keys(self):
         prompt = 'xylophone quagmire'
