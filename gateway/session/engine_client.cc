@@ -87,6 +87,8 @@ class Call : public EngineCall,
 
 }  // namespace
 
+const std::shared_ptr<EngineClient::Connection>* EngineClient::first_ = nullptr;
+
 std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::string& address) {
   absl::MutexLock lock(&mutex_);
   if (const auto found = connections_.find(address); found != connections_.end()) return found->second;
@@ -107,7 +109,7 @@ std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::strin
   connection->stub = api::Engine::NewStub(connection->channel);
   // gRPC 1.51 runs callbacks on threads that go with the last channel that has used them, and aborts when a callback is
   // where that channel goes: the first one stays for ever.
-  [[maybe_unused]] static const auto* const first = new std::shared_ptr<Connection>(connection);
+  [[maybe_unused]] static const bool kept = (first_ = new std::shared_ptr<Connection>(connection)) != nullptr;
   connections_.emplace(address, connection);
   return connection;
 }

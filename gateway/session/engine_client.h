@@ -57,6 +57,8 @@ class EngineClient {
  private:
   std::shared_ptr<Connection> Connect(const std::string& address);
 
+  static const std::shared_ptr<Connection>* first_;  // of the process; never destroyed
+
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, std::shared_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
 };
