@@ -10,11 +10,15 @@
 
 namespace spotinference::cpu {
 
-// Zeroed anonymous pages, huge ones where the system allows, given back at the end.
+// Zeroed anonymous pages, given back at the end. What has not been written takes no memory.
 class Pages {
  public:
+  // Huge ones, where the system allows, are for what is read from end to end. A KV cache is filled here and there: its
+  // first 16 tokens would take 2 MiB a layer.
+  enum class Size { kSmall, kHuge };
+
   // data() is null when there is no memory.
-  explicit Pages(size_t bytes);
+  Pages(size_t bytes, Size size);
   ~Pages();
   Pages(const Pages&) = delete;
   Pages& operator=(const Pages&) = delete;
@@ -29,7 +33,7 @@ class Pages {
 class WeightBuffer : public Buffer {
  public:
   WeightBuffer(const TensorView& view, size_t packed_bytes)
-      : type(view.type), rows(view.rows), columns(view.columns), tiles(packed_bytes) {}
+      : type(view.type), rows(view.rows), columns(view.columns), tiles(packed_bytes, Pages::Size::kHuge) {}
   size_t size_bytes() const override { return tiles.size() + vector.size() * sizeof(float); }
 
   DType type;
@@ -43,7 +47,7 @@ class KvBuffer : public Buffer {
  public:
   KvBuffer(int kv_heads, int head_dim, int blocks)
       : blocks(blocks),
-        memory(size_t{2} * blocks * kv_heads * head_dim * kBlockTokens * sizeof(uint16_t)),
+        memory(size_t{2} * blocks * kv_heads * head_dim * kBlockTokens * sizeof(uint16_t), Pages::Size::kSmall),
         pages{reinterpret_cast<uint16_t*>(memory.data()), kv_heads, head_dim} {}
   size_t size_bytes() const override { return memory.size(); }
 

@@ -14,11 +14,12 @@
 
 namespace spotinference::cpu {
 
-Pages::Pages(size_t bytes) : bytes_(bytes) {
+Pages::Pages(size_t bytes, Size size) : bytes_(bytes) {
   if (bytes == 0) return;
   void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return;
-  madvise(p, bytes, MADV_HUGEPAGE);  // where the system refuses, small pages do
+  // Small ones also where the system's own default is huge.
+  madvise(p, bytes, size == Size::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   data_ = static_cast<std::byte*>(p);
 }
 

@@ -181,7 +181,7 @@ void CpuProgram::PlaceTensors() {
       }
     }
     const int64_t rows = spec.rows == Rows::kTokens ? graph_.max_tokens : graph_.max_outputs;
-    memory_.push_back(std::make_unique<Pages>(rows * spec.width * sizeof(float)));
+    memory_.push_back(std::make_unique<Pages>(rows * spec.width * sizeof(float), Pages::Size::kHuge));
     base_[id] = reinterpret_cast<float*>(memory_.back()->data());
   };
   for (const TensorId id : graph_.inputs) place(id);

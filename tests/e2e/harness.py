@@ -26,6 +26,8 @@ MODEL = 'smollm2-135m-instruct'
 DEADLINE_S = 120
 # A logit_bias with which <|endoftext|> and <|im_end|> never come: an answer is as long as max_tokens or the context.
 LONGEST = {'0': -100, '2': -100}
+# Large events fill the buffers on the way to a client soon.
+TALKATIVE = {'logprobs': True, 'top_logprobs': 20, 'logit_bias': LONGEST}
 
 _LOOK_AGAIN_S = 0.02
 
