@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/status.h"
@@ -37,6 +38,21 @@ std::vector<float> RandomFloats(size_t count, std::mt19937& random) {
   return values;
 }
 
+// Where a block has its halves, and by what a random value is divided so that elements come out near it.
+struct BlockScales {
+  DType type;
+  int d;
+  float d_divisor;
+  int m = -1;  // none
+  float m_divisor = 1;
+};
+constexpr BlockScales kBlockScales[] = {
+    {DType::kQ4_0, 0, 8},        {DType::kQ4_1, 0, 8, 2, -1},    {DType::kQ5_0, 0, 16},
+    {DType::kQ5_1, 0, 16, 2, -1}, {DType::kQ8_0, 0, 64},          {DType::kIQ4_NL, 0, 64},
+    {DType::kQ2_K, 80, 24, 82, 8}, {DType::kQ3_K, 108, 64},        {DType::kQ4_K, 0, 500, 2, 32},
+    {DType::kQ5_K, 0, 1000, 2, 32}, {DType::kQ6_K, 208, 2000},      {DType::kIQ4_XS, 0, 1000},
+};
+
 // Every bit pattern that a quantiser may write: random quanta, with scales near those of a real
 // weight.
 OwnedWeight RandomWeight(DType type, int rows, int columns, std::mt19937& random) {
@@ -44,37 +60,32 @@ OwnedWeight RandomWeight(DType type, int rows, int columns, std::mt19937& random
   OwnedWeight weight{type, rows, columns, std::vector<std::byte>(rows * RowBytes(type, columns))};
   std::normal_distribution<float> normal(0, 0.1f);
   const auto put = [](std::byte* at, auto value) { std::memcpy(at, &value, sizeof(value)); };
+  const auto scales = absl::c_find_if(kBlockScales, [&](const BlockScales& s) { return s.type == type; });
   for (std::byte* at = weight.data.data(); at < weight.data.data() + weight.data.size();
        at += layout.block_bytes) {
     const float value = normal(random);
-    switch (type) {
-      case DType::kF32:
-        put(at, value);
-        break;
-      case DType::kF16:
-        put(at, FloatToHalf(value));
-        break;
-      case DType::kBF16: {
-        uint32_t bits;
-        std::memcpy(&bits, &value, 4);
-        put(at, static_cast<uint16_t>(bits >> 16));
-        break;
-      }
-      case DType::kQ8_0:
-      case DType::kQ4_1: {
-        put(at, FloatToHalf(value / (type == DType::kQ8_0 ? 64 : 8)));
-        int used = 2;
-        if (type == DType::kQ4_1) put(at + 2, FloatToHalf(-value)), used = 4;
-        for (int i = used; i < layout.block_bytes; ++i) at[i] = static_cast<std::byte>(random());
-        if (type == DType::kQ8_0) {  // -128 never comes from a quantiser
-          for (int i = used; i < layout.block_bytes; ++i)
-            at[i] = at[i] == std::byte{0x80} ? std::byte{0} : at[i];
-        }
-        break;
-      }
+    if (scales == std::end(kBlockScales)) {
+      uint32_t bits;
+      std::memcpy(&bits, &value, 4);
+      if (type == DType::kF32) put(at, value);
+      if (type == DType::kF16) put(at, FloatToHalf(value));
+      if (type == DType::kBF16) put(at, static_cast<uint16_t>(bits >> 16));
+      continue;
     }
+    for (int i = 0; i < layout.block_bytes; ++i) {
+      at[i] = static_cast<std::byte>(random());
+      // -128 never comes from a quantiser.
+      if (type == DType::kQ8_0 && at[i] == std::byte{0x80}) at[i] = std::byte{0};
+    }
+    put(at + scales->d, FloatToHalf(value / scales->d_divisor));
+    if (scales->m >= 0) put(at + scales->m, FloatToHalf(value / scales->m_divisor));
   }
   return weight;
+}
+
+int WholeBlocks(DType type, int columns) {
+  const int block = Layout(type).block_elements;
+  return (columns + block - 1) / block * block;
 }
 
 // `rows` sequences of one token each, at random positions, with random ids.
@@ -129,7 +140,8 @@ void AddMatmuls(std::vector<Case>& cases, std::mt19937& random) {
                                {7, 96, 131}, {8, 32, 48},    {17, 576, 131},
                                {33, 96, 64}, {64, 576, 192}, {1, 1536, 576}};
   for (const DTypeLayout& type : DTypes()) {
-    for (const auto& [rows, columns, outputs] : kShapes) {
+    for (const auto& [rows, inputs, outputs] : kShapes) {
+      const int columns = WholeBlocks(type.type, inputs);
       Case test = OpCase(absl::StrCat("matmul_", type.name, "_", rows, "x", columns, "x", outputs),
                          {{columns}, {outputs}}, 1, {.kind = OpKind::kMatmul, .out = 1, .a = 0}, 1,
                          {RandomWeight(type.type, outputs, columns, random)},
@@ -156,8 +168,11 @@ void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
       };
       for (const DTypeLayout& type : DTypes()) {
         // q · d + m loses more than its last bit only where the two nearly cancel.
-        add(absl::StrCat("embed_", type.name), {{width}}, 0, {.kind = OpKind::kEmbed, .out = 0}, 0,
-            {RandomWeight(type.type, 67, width, random)}, type.type == DType::kQ4_1 ? 4 : 0, 67);
+        const auto scales = absl::c_find_if(kBlockScales, [&](const BlockScales& s) { return s.type == type.type; });
+        const bool minimum = scales != std::end(kBlockScales) && scales->m >= 0;
+        const int columns = WholeBlocks(type.type, width);
+        add(absl::StrCat("embed_", type.name), {{columns}}, 0, {.kind = OpKind::kEmbed, .out = 0}, 0,
+            {RandomWeight(type.type, 67, columns, random)}, minimum ? 4 : 0, 67);
       }
       // A sum of n squares, a division, a root and two products.
       add("rms_norm", {{width}, {width}}, 1,

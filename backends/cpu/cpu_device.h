@@ -1,7 +1,7 @@
 // The cpu backend: AVX-512 with VNNI, AVX2 or plain C++, chosen at run time, all to the same bits.
 //
-// Inputs of a matmul with a Q8_0 or Q4_1 weight are rounded to int8, one scale per 32 values; keys and values are kept as
-// halves; everything else is float32.
+// Inputs of a matmul whose weight is packed as integers (packed.h) are rounded to int8, one scale per 32 values; keys and
+// values are kept as halves; everything else is float32.
 #ifndef BACKENDS_CPU_CPU_DEVICE_H_
 #define BACKENDS_CPU_CPU_DEVICE_H_
 

@@ -5,6 +5,10 @@
 //         nibble and input 4g + i + 16 in its high one, which is how the file has them: packing only transposes words.
 //   Q8_0: 16 halves d, then 8 groups of [16 outputs][4 bytes], int8.
 // A tile of a float weight is [columns][16 outputs] in the file's type. Outputs past the last are zero.
+//
+// Other types become one of these, with the same values to the bit: Q4_0 is Q4_1 with m = −8·d; the quanta of Q5_0 and
+// IQ4_NL are int8 and so Q8_0. The rest (Q5_1 and those with scales in 256s) have no kernels of their own yet and become F32,
+// which is right and takes 5 to 12 times their memory.
 #ifndef BACKENDS_CPU_PACKED_H_
 #define BACKENDS_CPU_PACKED_H_
 
@@ -15,7 +19,10 @@
 
 namespace spotinference::cpu {
 
-// Bytes of one tile.
+// What a weight of `type` is packed as: kF32, kF16, kBF16, kQ4_1 or kQ8_0.
+DType PackedType(DType type);
+
+// Bytes of one tile; `type` is a packed one.
 size_t TileBytes(DType type, int64_t columns);
 
 inline int64_t TileCount(int64_t rows) { return (rows + 15) / 16; }

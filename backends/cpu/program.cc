@@ -466,6 +466,7 @@ void CpuProgram::RunTiles(const Stage& stage, int64_t begin, int64_t end) {
       case DType::kBF16: kernels_.matmul_bf16(in, work); break;
       case DType::kQ8_0: kernels_.matmul_q8_0(in, work); break;
       case DType::kQ4_1: kernels_.matmul_q4_1(in, work); break;
+      default: break;  // no PackedType
     }
   }
 }

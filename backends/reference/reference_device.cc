@@ -207,6 +207,12 @@ class ReferenceProgram : public Program {
   const int threads_;
 };
 
+// Types that the cpu backend multiplies as integers.
+bool HasIntegerKernel(DType type) {
+  return type == DType::kQ4_0 || type == DType::kQ4_1 || type == DType::kQ5_0 || type == DType::kQ8_0 ||
+         type == DType::kIQ4_NL;
+}
+
 class ReferenceDevice : public Device {
  public:
   ReferenceDevice(std::string backend, bool rounds_to_int8, int threads)
@@ -228,8 +234,7 @@ class ReferenceDevice : public Device {
     Matrix matrix(static_cast<int>(view.rows), static_cast<int>(view.columns));
     for (int r = 0; r < matrix.rows; ++r)
       DequantizeRow(view, r, absl::MakeSpan(matrix.row(r), matrix.columns));
-    const bool integers = view.type == DType::kQ8_0 || view.type == DType::kQ4_1;
-    return std::make_unique<WeightBuffer>(std::move(matrix), rounds_to_int8_ && integers);
+    return std::make_unique<WeightBuffer>(std::move(matrix), rounds_to_int8_ && HasIntegerKernel(view.type));
   }
 
   absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape,

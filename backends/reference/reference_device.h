@@ -13,8 +13,8 @@ namespace spotinference {
 // "reference": the model as its file has it.
 Backend ReferenceBackend();
 
-// "reference-int8": as above, but the input row of a kMatmul with a Q8_0 or Q4_1 weight is first
-// rounded to int8 with one scale per 32 values, as backends do that multiply integers:
+// "reference-int8": as above, but the input row of a kMatmul with a Q4_0, Q4_1, Q5_0, Q8_0 or
+// IQ4_NL weight is first rounded to int8 with one scale per 32 values, as backends do that multiply integers:
 //   d = max|x| / 127;  q = x / d to the nearest integer, ties to even (0 where d is 0);  x' = q · d
 Backend ReferenceInt8Backend();
 

@@ -1,7 +1,6 @@
 #include "engine/device/tensor.h"
 
 #include <bit>
-#include <cstring>
 
 namespace spotinference {
 namespace {
@@ -10,16 +9,19 @@ constexpr DTypeLayout kDTypes[] = {
     {DType::kF32, "F32", 0, 1, 4},
     {DType::kF16, "F16", 1, 1, 2},
     {DType::kBF16, "BF16", 30, 1, 2},
-    {DType::kQ8_0, "Q8_0", 8, 32, 34},
+    {DType::kQ4_0, "Q4_0", 2, 32, 18},
     {DType::kQ4_1, "Q4_1", 3, 32, 20},
+    {DType::kQ5_0, "Q5_0", 6, 32, 22},
+    {DType::kQ5_1, "Q5_1", 7, 32, 24},
+    {DType::kQ8_0, "Q8_0", 8, 32, 34},
+    {DType::kIQ4_NL, "IQ4_NL", 20, 32, 18},
+    {DType::kQ2_K, "Q2_K", 10, 256, 84},
+    {DType::kQ3_K, "Q3_K", 11, 256, 110},
+    {DType::kQ4_K, "Q4_K", 12, 256, 144},
+    {DType::kQ5_K, "Q5_K", 13, 256, 176},
+    {DType::kQ6_K, "Q6_K", 14, 256, 210},
+    {DType::kIQ4_XS, "IQ4_XS", 23, 256, 136},
 };
-
-template <typename T>
-T Load(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
 
 }  // namespace
 
@@ -49,41 +51,6 @@ uint16_t FloatToHalf(float value) {
   }
   const uint32_t odd = (magnitude >> 13) & 1;
   return sign | static_cast<uint16_t>((magnitude - 0x38000000 + 0xfff + odd) >> 13);
-}
-
-void DequantizeRow(const TensorView& view, int64_t row, absl::Span<float> out) {
-  const std::byte* from = view.data.data() + row * RowBytes(view.type, view.columns);
-  float* to = out.data();
-  switch (view.type) {
-    case DType::kF32:
-      std::memcpy(to, from, view.columns * sizeof(float));
-      return;
-    case DType::kF16:
-      for (int64_t i = 0; i < view.columns; ++i) to[i] = HalfToFloat(Load<uint16_t>(from + 2 * i));
-      return;
-    case DType::kBF16:
-      for (int64_t i = 0; i < view.columns; ++i) {
-        to[i] = std::bit_cast<float>(static_cast<uint32_t>(Load<uint16_t>(from + 2 * i)) << 16);
-      }
-      return;
-    case DType::kQ8_0:
-      for (int64_t i = 0; i < view.columns; i += 32, from += 34) {
-        const float d = HalfToFloat(Load<uint16_t>(from));
-        for (int j = 0; j < 32; ++j) to[i + j] = Load<int8_t>(from + 2 + j) * d;
-      }
-      return;
-    case DType::kQ4_1:
-      for (int64_t i = 0; i < view.columns; i += 32, from += 20) {
-        const float d = HalfToFloat(Load<uint16_t>(from));
-        const float m = HalfToFloat(Load<uint16_t>(from + 2));
-        for (int j = 0; j < 16; ++j) {
-          const int q = std::to_integer<int>(from[4 + j]);
-          to[i + j] = (q & 15) * d + m;
-          to[i + j + 16] = (q >> 4) * d + m;
-        }
-      }
-      return;
-  }
 }
 
 }  // namespace spotinference

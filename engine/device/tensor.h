@@ -16,8 +16,21 @@ enum class DType : uint8_t {
   kF32,
   kF16,
   kBF16,
-  kQ8_0,  // 32 elements: f16 d, 32 × int8 q;                 value = q·d
-  kQ4_1,  // 32 elements: f16 d, f16 m, 16 bytes of nibbles;   value = q·d + m; low nibbles are elements 0–15
+  // 32 elements. f16 d, f16 m where there is one, then the quanta; of a byte of nibbles the low one is element j, the high
+  // one j + 16.
+  kQ4_0,    // (q − 8)·d
+  kQ4_1,    // q·d + m
+  kQ5_0,    // (q − 16)·d; u32 of fifth bits before the nibbles
+  kQ5_1,    // q·d + m; the same
+  kQ8_0,    // q·d, int8
+  kIQ4_NL,  // Codebook4()[q]·d
+  // 256 elements in sub-blocks of 16 or 32, each with a small scale (and minimum) of its own in units of d (and dmin).
+  kQ2_K,    // d·s·q − dmin·m, sub-blocks of 16
+  kQ3_K,    // d·s·q, q −4 … 3, sub-blocks of 16
+  kQ4_K,    // d·s·q − dmin·m, sub-blocks of 32
+  kQ5_K,    // the same with a fifth bit
+  kQ6_K,    // d·s·(q − 32), sub-blocks of 16
+  kIQ4_XS,  // d·s·Codebook4()[q], sub-blocks of 32
 };
 
 // What a block of a type takes.
@@ -49,7 +62,10 @@ inline int64_t RowBytes(DType type, int64_t columns) {
   return columns / layout.block_elements * layout.block_bytes;
 }
 
-// Writes row `row` of `view` as floats. out: [columns].
+// The 16 values that the quanta of IQ4_NL and IQ4_XS stand for.
+absl::Span<const int8_t> Codebook4();
+
+// Writes row `row` of `view` as floats, in the order of operations that the table above has. out: [columns].
 void DequantizeRow(const TensorView& view, int64_t row, absl::Span<float> out);
 
 float HalfToFloat(uint16_t half);

@@ -196,8 +196,9 @@ TEST(Gguf, RefusesWrongTensors) {
   ExpectRefused(tensor({4}, 0, 8), "tensor 't': offset 8 is not a multiple of 32");
   ExpectRefused(tensor({16}, 8, 0),
                 "tensor 't': a row of 16 elements is not a whole number of Q8_0 blocks of 32");
-  ExpectRefused(tensor({256}, 12, 0),
-                "tensor 't': type 12 (Q4_K); supported are F32, F16, BF16, Q8_0, Q4_1");
+  ExpectRefused(tensor({256}, 16, 0),
+                "tensor 't': type 16 (IQ2_XXS); supported are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, "
+                "Q8_0, IQ4_NL, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS");
   ExpectRefused(tensor({256}, 777, 0), "tensor 't': type 777; supported");
   ExpectRefused(Bytes().Header(1, 0).Tensor(std::string(65, 'n'), {1}, 0, 0),
                 "a name of 65 bytes; 1 to 64");
