@@ -1,4 +1,4 @@
-// For dequantize_oracle_test.py: dequantize_main TYPE < blocks > floats. Without TYPE, the names and sizes of all types.
+// For dequantize_oracle_test.py: dequantize_main TYPE < blocks > floats. Without TYPE it lists the types.
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -17,9 +17,8 @@ int main(int argc, char** argv) {
       const std::string bytes{std::istreambuf_iterator<char>(std::cin), {}};
       const int64_t columns = static_cast<int64_t>(bytes.size()) / layout.block_bytes * layout.block_elements;
       std::vector<float> out(columns);
-      spotinference::DequantizeRow(
-          {"w", layout.type, 1, columns, absl::MakeConstSpan(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size())},
-          0, absl::MakeSpan(out));
+      const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+      spotinference::DequantizeRow({"w", layout.type, 1, columns, {data, bytes.size()}}, 0, absl::MakeSpan(out));
       std::fwrite(out.data(), sizeof(float), out.size(), stdout);
     }
   }
