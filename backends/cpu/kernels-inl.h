@@ -74,6 +74,11 @@ struct Q80Block {
   }
 };
 
+// One row runs at the speed of memory. 10 GB/s a core · 100 ns are 1 KB under way, which the processor's own prefetcher
+// keeps up except where it stops: at the end of each 4 KiB page. One page ahead has the next one's beginning there in time.
+// Past the last tile it reads nothing and cannot fault.
+constexpr int kPrefetchAhead = 4096;
+
 // R rows from `row`, N parts from `part` of one tile.
 template <typename Block, int R, int N>
 void QuantizedTile(const MatmulInput& in, const uint8_t* tile, int row, int part, float (*out)[kTileOutputs]) {
@@ -89,6 +94,9 @@ void QuantizedTile(const MatmulInput& in, const uint8_t* tile, int row, int part
     for (int p = 0; p < N; ++p) total[r][p] = Simd::Zero();
   }
   for (int b = 0; b < blocks; ++b, tile += Block::kBytes) {
+    if constexpr (R == 1) {
+      for (int line = 0; line < Block::kBytes; line += 64) __builtin_prefetch(tile + kPrefetchAhead + line);
+    }
     const uint16_t* d = reinterpret_cast<const uint16_t*>(tile);
     int32_t block_sum[R];
     for (int r = 0; r < R; ++r) block_sum[r] = sum[r][b];

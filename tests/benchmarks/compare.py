@@ -39,20 +39,28 @@ def run(command, **fill):
     return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
 
+DECODES = ("decode 128, tok/s", 0), ("decode 128 after 512, tok/s", 512)
+
+
 def ours(arguments):
-    out = run("{bench} --model {model} --threads {threads} --prompt_tokens 512 --generate_tokens 128 --repeat 1 "
-              "--memory_gb_per_s 1", bench=arguments.bench, model=arguments.model, threads=arguments.threads)
-    row = json.loads(out.splitlines()[-1])
-    return {"prefill 512, tok/s": row["prefill_tokens_per_s"], "decode 128, tok/s": row["decode_tokens_per_s"]}
+    def bench(prompt, generate):
+        out = run("{bench} --model {model} --threads {threads} --prompt_tokens {prompt} --generate_tokens {generate} "
+                  "--repeat 1 --memory_gb_per_s 1", bench=arguments.bench, model=arguments.model,
+                  threads=arguments.threads, prompt=prompt, generate=generate)
+        return json.loads(out.splitlines()[-1])
+
+    rows = {name: bench(max(depth, 1), 128)["decode_tokens_per_s"] for name, depth in DECODES}
+    return {"prefill 512, tok/s": bench(512, 1)["prefill_tokens_per_s"], **rows}
 
 
 def llama_cpp(arguments):
-    out = run(arguments.llama_bench + " -p 512 -n 128 -r 1 -o json -t {threads}", model=arguments.model,
-              threads=arguments.threads)
-    rows = json.loads(out[out.index("["):])
-    prefill = next(r["avg_ts"] for r in rows if r["n_prompt"] == 512)
-    decode = next(r["avg_ts"] for r in rows if r["n_gen"] == 128)
-    return {"prefill 512, tok/s": prefill, "decode 128, tok/s": decode}
+    def bench(options):
+        out = run(arguments.llama_bench + " -r 1 -o json -t {threads} " + options, model=arguments.model,
+                  threads=arguments.threads)
+        return json.loads(out[out.index("["):])[-1]["avg_ts"]
+
+    rows = {name: bench(f"-p 0 -n 128 -d {depth}") for name, depth in DECODES}
+    return {"prefill 512, tok/s": bench("-p 512 -n 0"), **rows}
 
 
 def first_token(port, key, deadline=60):
