@@ -54,13 +54,10 @@ def ours(arguments):
 
 
 def llama_cpp(arguments):
-    def bench(options):
-        out = run(arguments.llama_bench + " -r 1 -o json -t {threads} " + options, model=arguments.model,
-                  threads=arguments.threads)
-        return json.loads(out[out.index("["):])[-1]["avg_ts"]
-
-    rows = {name: bench(f"-p 0 -n 128 -d {depth}") for name, depth in DECODES}
-    return {"prefill 512, tok/s": bench("-p 512 -n 0"), **rows}
+    out = run(arguments.llama_bench + " -p 512 -n 128 -d 0,512 -r 1 -o json -t {threads}", model=arguments.model,
+              threads=arguments.threads)
+    rows = {(r["n_prompt"], r["n_gen"], r["n_depth"]): r["avg_ts"] for r in json.loads(out[out.index("["):])}
+    return {"prefill 512, tok/s": rows[512, 0, 0], **{name: rows[0, 128, depth] for name, depth in DECODES}}
 
 
 def first_token(port, key, deadline=60):
@@ -98,11 +95,15 @@ def wake_ours(arguments):
     """An idle gateway, no engine alive: from the request to its first token."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
+        # The working directory of `bazel run` is a folder of the runfiles; the gateway's own need not have been built.
         gateway = subprocess.Popen([arguments.gateway, "--listen=127.0.0.1:0", f"--data_dir={folder}"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                   env={**os.environ, "RUNFILES_DIR": os.path.dirname(os.getcwd())})
         url = key = None
         while key is None:
             line = gateway.stdout.readline().split()
+            if not line and gateway.poll() is not None:
+                sys.exit(f"the gateway ended with {gateway.returncode}: `./bazelw run gateway` says why")
             if line[:1] == ["URL"]:
                 url = line[1]
                 started = time.monotonic() - start
