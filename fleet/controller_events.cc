@@ -113,9 +113,11 @@ void Controller::OnIdentity(const std::string& id, const absl::StatusOr<EngineId
   machine.adopting = false;
   if (machine.record.state != State::kBooting) return;  // it is being stopped
   if (!identity.ok()) return Stop(machine, State::kTerminating, identity.status().message());
-  const std::string& wanted = FindModel(machine.record.model)->spec.model_hash;
-  if (identity->model_hash != wanted)
+  const ModelSpec& wanted = FindModel(machine.record.model)->spec;
+  if (identity->model_hash != wanted.model_hash)
     return Stop(machine, State::kTerminating, "it serves another model");
+  if (wanted.context_tokens != 0 && identity->context_tokens != wanted.context_tokens)
+    return Stop(machine, State::kTerminating, "it serves another context_tokens");
   Endpoint endpoint = machine.endpoint;
   endpoint.model_hash = identity->model_hash;
   endpoint.numerics_id = identity->numerics_id;

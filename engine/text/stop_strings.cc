@@ -17,14 +17,17 @@ size_t Advance(const std::string& stop, const std::vector<size_t>& border, size_
 }  // namespace
 
 StopStrings::StopStrings(std::vector<std::string> stops) {
+  std::vector<Stop> tables;
   for (std::string& text : stops) {
     if (text.empty()) continue;
     std::vector<size_t> border(text.size(), 0);
     for (size_t i = 1; i < text.size(); ++i) {
       border[i] = Advance(text, border, border[i - 1], text[i]);
     }
-    stops_.push_back({std::move(text), std::move(border)});
+    tables.push_back({std::move(text), std::move(border)});
   }
+  matched_.assign(tables.size(), 0);
+  stops_ = std::make_shared<const std::vector<Stop>>(std::move(tables));
 }
 
 std::string StopStrings::Feed(std::string_view text) {
@@ -32,9 +35,10 @@ std::string StopStrings::Feed(std::string_view text) {
   for (const char byte : text) {
     held_.push_back(byte);
     size_t found_bytes = 0;
-    for (Stop& stop : stops_) {
-      stop.matched = Advance(stop.text, stop.border, stop.matched, byte);
-      if (stop.matched == stop.text.size()) found_bytes = std::max(found_bytes, stop.matched);
+    for (size_t i = 0; i < matched_.size(); ++i) {
+      const Stop& stop = (*stops_)[i];
+      matched_[i] = Advance(stop.text, stop.border, matched_[i], byte);
+      if (matched_[i] == stop.text.size()) found_bytes = std::max(found_bytes, matched_[i]);
     }
     if (found_bytes > 0) {
       stopped_ = true;
@@ -43,7 +47,7 @@ std::string StopStrings::Feed(std::string_view text) {
     }
   }
   size_t unsure_bytes = 0;
-  for (const Stop& stop : stops_) unsure_bytes = std::max(unsure_bytes, stop.matched);
+  for (const size_t matched : matched_) unsure_bytes = std::max(unsure_bytes, matched);
   std::string shown = held_.substr(0, held_.size() - unsure_bytes);
   held_.erase(0, shown.size());
   return shown;

@@ -100,7 +100,7 @@ class IdentityQuestion : public Question {
     if (health_.reply.state() != HealthReply::STATE_SERVING) {
       return absl::UnavailableError("the engine drains");
     }
-    return EngineIdentity{identity.model_hash(), identity.numerics_id()};
+    return EngineIdentity{identity.model_hash(), identity.numerics_id(), identity.context_tokens()};
   }
 
   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done_;

@@ -14,6 +14,7 @@ namespace spotinference::fleet {
 struct EngineIdentity {
   std::string model_hash;
   std::string numerics_id;
+  uint32_t context_tokens = 0;
 };
 
 // Thread-safe. Its destructor waits for the open questions.

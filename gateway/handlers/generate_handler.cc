@@ -51,14 +51,15 @@ absl::Status PromptError(const ServedModel& model, absl::string_view param, cons
 
 // The tokens that the answer may have.
 absl::StatusOr<uint32_t> MaxTokens(const ServedModel& model, absl::string_view param, size_t prompt_tokens,
-                                   const std::optional<int64_t>& asked) {
+                                   const GenerationRequest& request) {
+  const std::optional<int64_t>& asked = request.max_tokens;
   if (prompt_tokens >= model.context_tokens) {
     return TooLong(model, param, absl::StrCat("your prompt has ", prompt_tokens, " tokens and leaves no room for an answer"));
   }
   const uint32_t room = model.context_tokens - static_cast<uint32_t>(prompt_tokens);
   if (!asked.has_value()) return room;
   if (*asked > room) {
-    return TooLong(model, "max_tokens", absl::StrCat("you asked for ", *asked, " tokens of answer after ", prompt_tokens,
+    return TooLong(model, request.max_tokens_param, absl::StrCat("you asked for ", *asked, " tokens of answer after ", prompt_tokens,
                                                      " of prompt; at most ", room, " are left"));
   }
   return static_cast<uint32_t>(*asked);
@@ -195,7 +196,7 @@ class GenerateHandler : public http::Handler {
     out.stop = request.stop;
     for (const Ids& prompt : prompts) {
       ASSIGN_OR_RETURN(const uint32_t max_tokens,
-                       MaxTokens(model, kChat ? "messages" : "prompt", prompt.size(), request.max_tokens));
+                       MaxTokens(model, kChat ? "messages" : "prompt", prompt.size(), request));
       for (int64_t n = 0; n < request.n; ++n) {
         api::GenerateRequest& sequence = out.sequences.emplace_back();
         sequence.mutable_prompt_ids()->Add(prompt.begin(), prompt.end());
@@ -206,7 +207,7 @@ class GenerateHandler : public http::Handler {
         sequence.set_logprobs(request.logprobs);
         sequence.set_top_logprobs(static_cast<uint32_t>(request.top_logprobs));
         sequence.set_cache_salt(model.share_prefixes_all ? "" : principal);
-        out.parked_bytes += sizeof(uint32_t) * prompt.size();
+        out.parked_bytes += sequence.SpaceUsedLong();
       }
     }
     return out;

@@ -72,6 +72,7 @@ TEST_F(GenerateHandlerTest, AnAnswerLongerThanTheRestOfTheContextIsRefused) {
   ExpectRefused(output, 400, "63 tokens of answer after 2 of prompt; at most 62 are left");
   EXPECT_THAT(output.bytes, HasSubstr(R"("param":"max_tokens")"));
   EXPECT_THAT(output.bytes, HasSubstr("context_length_exceeded"));
+  EXPECT_THAT(Chat(R"(,"max_completion_tokens":64)").bytes, HasSubstr(R"("param":"max_completion_tokens")"));
 }
 
 TEST_F(GenerateHandlerTest, AnUnknownModelIs404) {

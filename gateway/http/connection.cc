@@ -305,7 +305,10 @@ void Connection::Refuse(int status, std::string_view message) {
   std::shared_ptr<Exchange> exchange = BeginExchange();
   keep_alive_ = false;
   Response response = context_.options.error(status, message);
-  if (status == 429) response.headers.Set("retry-after", "1");
+  if (status == 429) {
+    response.headers.Set("retry-after", "1");
+    response.headers.Set("retry-after-ms", "1000");
+  }
   exchange->Reply(std::move(response));
 }
 

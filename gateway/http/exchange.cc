@@ -40,13 +40,14 @@ void Exchange::StartStream(int status, Headers headers) {
 bool Exchange::Write(std::string_view bytes) {
   absl::MutexLock lock(&mutex_);
   if (!started_ || over()) return false;
-  output_.bytes.append(bytes);
-  const size_t buffered = output_.bytes.size() + taken_bytes_;
-  if (buffered > limits_.max_bytes) {
+  if (output_.bytes.size() + taken_bytes_ >= limits_.max_bytes) {
     output_.bytes.clear();
+    lost_ = true;
     SetEnd(End::kAborted);
     return false;
   }
+  output_.bytes.append(bytes);
+  const size_t buffered = output_.bytes.size() + taken_bytes_;
   if (!bytes.empty()) Wake();
   if (buffered >= limits_.high_bytes) paused_ = true;
   return !paused_;
@@ -84,7 +85,7 @@ void Exchange::OnClosed(std::function<void()> callback) {
       on_closed_.swap(callback);
       return;
     }
-    if (!client_gone_) return;
+    if (!lost_) return;
   }
   callback();
 }
@@ -134,7 +135,7 @@ void Exchange::Close(bool client_gone) {
   {
     absl::MutexLock lock(&mutex_);
     if (closed_) return;
-    client_gone_ = client_gone && end_ == End::kNone;
+    lost_ |= client_gone && end_ == End::kNone;
     closed_ = true;
     output_ = Output();
     taken_bytes_ = 0;
@@ -142,9 +143,9 @@ void Exchange::Close(bool client_gone) {
     on_writable.swap(on_writable_);
     on_closed.swap(on_closed_);
     on_shutdown.swap(on_shutdown_);
-    client_gone = client_gone_;
+    if (!lost_) on_closed = nullptr;
   }
-  if (client_gone && on_closed) on_closed();
+  if (on_closed) on_closed();
 }
 
 void Exchange::Wake() {

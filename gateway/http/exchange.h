@@ -25,7 +25,7 @@ namespace spotinference::http {
 struct StreamLimits {
   size_t high_bytes = 16 << 10;  // from here on Write asks for a pause
   size_t low_bytes = 4 << 10;    // down here the callback of OnWritable fires
-  size_t max_bytes = 1 << 20;    // a producer that ignores the pause loses its stream here
+  size_t max_bytes = 1 << 20;    // a producer that goes on to write past this loses its stream
 };
 
 // Thread-safe. Handlers hold it by shared_ptr; dropping the last copy unanswered makes a 500, in
@@ -64,8 +64,9 @@ class Exchange {
   // before the first Write.
   void OnWritable(std::function<void()> callback);
 
-  // `callback` fires once if the client goes away before the end, also while nothing is being
-  // written; at once, on this thread, if it has already gone.
+  // `callback` fires once if the answer is over without the handler's doing: the client has gone
+  // away, also while nothing is being written, or the stream was lost at max_bytes; at once, on
+  // this thread, if that has happened already.
   void OnClosed(std::function<void()> callback);
 
   // `callback` fires when a stopping server's grace is over. It may still write a last event, and
@@ -106,7 +107,7 @@ class Exchange {
   bool ended() const;
   // Runs OnShutdown's callback.
   void Shutdown();
-  // Nothing more will be taken. Runs OnClosed's callback if `client_gone`. May be called twice.
+  // Nothing more will be taken. Runs OnClosed's callback where it is due. May be called twice.
   void Close(bool client_gone);
 
  private:
@@ -125,7 +126,7 @@ class Exchange {
   bool started_ ABSL_GUARDED_BY(mutex_) = false;  // by Reply or StartStream
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;   // Write said false; OnWritable is due
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool client_gone_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;     // OnClosed is due
   End end_ ABSL_GUARDED_BY(mutex_) = End::kNone;
   Output output_ ABSL_GUARDED_BY(mutex_);
   size_t taken_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

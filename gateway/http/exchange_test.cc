@@ -88,6 +88,30 @@ TEST(ExchangeTest, AProducerThatIgnoresThePauseLosesItsStream) {
   EXPECT_FALSE(pair.handler->Write("x"));
 }
 
+TEST(ExchangeTest, AProducerThatLostItsStreamHearsThatItIsOver) {
+  Pair pair;
+  int closed = 0;
+  pair.handler->OnClosed([&] { ++closed; });
+  pair.handler->StartStream(200, {});
+  pair.handler->Write(std::string(1000, 'x'));
+  pair.handler->Write("x");
+  pair.connection->Take();
+  pair.connection->Close(/*client_gone=*/false);
+  EXPECT_EQ(closed, 1);
+  pair.handler->OnClosed([&] { closed += 10; });  // too late: at once
+  EXPECT_EQ(closed, 11);
+}
+
+TEST(ExchangeTest, OneWriteOfAnySizeIsTaken) {
+  Pair pair;
+  pair.handler->StartStream(200, {});
+  EXPECT_TRUE(pair.handler->Write(std::string(99, 'x')));
+  EXPECT_FALSE(pair.handler->Write(std::string(5000, 'x')));  // a pause, not an end
+  const Exchange::Output output = pair.connection->Take();
+  EXPECT_EQ(output.bytes.size(), 5099u);
+  EXPECT_EQ(output.end, End::kNone);
+}
+
 TEST(ExchangeTest, AbortKeepsWhatWasWritten) {
   Pair pair;
   pair.handler->StartStream(200, {});

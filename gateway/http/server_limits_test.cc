@@ -140,6 +140,7 @@ TEST(ServerLimitsTest, ConnectionsPerAddress) {
   const Answer refused = third.ReadAnswer();
   EXPECT_EQ(refused.status, 429);
   EXPECT_TRUE(absl::StrContains(refused.head, "retry-after: 1\r\n"));
+  EXPECT_TRUE(absl::StrContains(refused.head, "retry-after-ms: 1000\r\n"));
   EXPECT_TRUE(third.AtEnd());
   RawClient fourth(server.port());
   EXPECT_EQ(fourth.ReadAnswer().status, 429);  // without waiting for a request

@@ -86,6 +86,13 @@ absl::Status ReadStop(const json::value& value, const Path& path, Draft& draft) 
       return RequestError("stop", "invalid_value",
                           "Invalid 'stop': a stop string may not be empty.");
   }
+  for (size_t i = 0; i < draft.stop.size(); ++i) {
+    if (draft.stop[i].size() <= kMaxStopBytes) continue;
+    const std::string at = value.is_array() ? path.Element(i).ToString() : path.ToString();
+    return RequestError(at, "string_above_max_length",
+                        absl::StrCat("Invalid '", at, "': string too long. Expected at most ",
+                                     kMaxStopBytes, " bytes, but got ", draft.stop[i].size(), "."));
+  }
   return absl::OkStatus();
 }
 
@@ -387,6 +394,7 @@ absl::Status Reconcile(Draft& draft) {
   }
   if (const int64_t max = std::max(draft.max_tokens_field, draft.max_completion_tokens); max > 0) {
     draft.max_tokens = max;
+    if (draft.max_completion_tokens > 0) draft.max_tokens_param = "max_completion_tokens";
   }
   if (draft.top_logprobs > 0 && !draft.logprobs) {
     return RequestError(

@@ -24,6 +24,8 @@ inline constexpr int kMaxChoices = 16;
 // Prompts times n in one request.
 inline constexpr int kMaxSequences = 128;
 inline constexpr int kMaxStopStrings = 4;
+// Of each. So many tokens may be held back at once, with their logprobs.
+inline constexpr size_t kMaxStopBytes = 1024;
 inline constexpr int kMaxLogitBias = 1024;
 
 // What both endpoints share, each value checked to lie in the range given here.
@@ -31,7 +33,8 @@ struct GenerationRequest {
   std::string model;                  // not empty
   std::optional<int64_t> max_tokens;  // >= 1; none: as many as the context holds
   int64_t n = 1;                      // [1, kMaxChoices]
-  std::vector<std::string> stop;      // <= kMaxStopStrings, none empty
+  absl::string_view max_tokens_param = "max_tokens";  // the field that it came in
+  std::vector<std::string> stop;  // <= kMaxStopStrings of 1 to kMaxStopBytes bytes
   bool stream = false;
   bool include_usage = false;  // only with stream
 

@@ -24,6 +24,7 @@ void CheckShared(const GenerationRequest& request) {
   Require(!request.max_tokens || *request.max_tokens >= 1);
   Require(request.n >= 1 && request.n <= kMaxChoices);
   Require(request.stop.size() <= kMaxStopStrings);
+  for (const std::string& stop : request.stop) Require(!stop.empty() && stop.size() <= kMaxStopBytes);
   Require(request.stream || !request.include_usage);
   Require(request.temperature >= 0 && request.temperature <= 2);
   Require(request.top_p > 0 && request.top_p <= 1);

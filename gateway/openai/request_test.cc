@@ -281,6 +281,10 @@ TEST(RequestTest, RangesAndTypes) {
     }
   }
   EXPECT_EQ(ChatError(Chat(R"("max_tokens":1,"max_completion_tokens":2)")).param, "max_tokens");
+  const auto stop = [](size_t bytes) { return absl::StrCat(R"("stop":["a",")", std::string(bytes, 'x'), R"("])"); };
+  EXPECT_EQ(ChatError(Chat(stop(kMaxStopBytes + 1))).param, "stop[1]");
+  EXPECT_EQ(ChatError(Chat(stop(kMaxStopBytes + 1))).code, "string_above_max_length");
+  EXPECT_TRUE(ParseChatRequest(Chat(stop(kMaxStopBytes))).ok());
   EXPECT_EQ(ChatError(Chat(R"("top_logprobs":2)")).param, "top_logprobs");
   EXPECT_EQ(ChatError(Chat(R"("logprobs":true,"top_logprobs":21)")).param, "top_logprobs");
   EXPECT_EQ(ChatError(Chat(R"("logprobs":5)")).param, "logprobs");

@@ -100,7 +100,10 @@ std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::strin
   // gRPC would take in 64 KiB a stream and more.
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4096);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  // A peer that vanished without a word is found out in 20 s.
+  // Engines are on networks of our own; a proxy of the environment would see the prompts.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // A peer that vanished without a word is found out in 20 s, also while no event is due for long.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

@@ -68,10 +68,11 @@ class Session::CallHandler : public EngineCallHandler {
 
 Session::Session(const SessionContext& context, SessionRequest request, std::unique_ptr<AnswerSink> sink)
     : context_(context), request_(std::move(request)), sink_(std::move(sink)), last_said_(context.clock.Elapsed()), began_(last_said_) {
+  const StopStrings stops(request_.stop);
   for (size_t i = 0; i < request_.sequences.size(); ++i) {
     Sequence& sequence = sequences_.emplace_back();
     sequence.detokenizer = std::make_unique<Detokenizer>(*request_.tokenizer);
-    sequence.stops = std::make_unique<StopStrings>(request_.stop);
+    sequence.stops = std::make_unique<StopStrings>(stops);
     if (i % request_.sequences_per_prompt == 0) usage_.prompt_tokens += request_.sequences[i].prompt_ids_size();
   }
 }

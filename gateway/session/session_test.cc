@@ -1,6 +1,7 @@
 #include "gateway/session/session.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -205,6 +206,20 @@ TEST_F(SessionTest, TextComesInWholeCharactersAndEndsWithTheStopToken) {
   EXPECT_EQ(answer_.choices[0].finish, api::FINISH_REASON_STOP);
   ASSERT_TRUE(answer_.usage.has_value());
   EXPECT_EQ(answer_.usage->generated_tokens, 6);
+}
+
+// Prompts and the engine's token are nobody else's affair.
+TEST_F(SessionTest, NoProxyComesBetween) {
+  setenv("http_proxy", "http://127.0.0.1:1", 1);
+  setenv("https_proxy", "http://127.0.0.1:1", 1);
+  ServeAtOnce();
+  Start();
+  const auto call = engine_.AwaitCall();
+  unsetenv("http_proxy");
+  unsetenv("https_proxy");
+  call->Send(Event(0, kEnd, api::FINISH_REASON_STOP));
+  AwaitEnd();
+  EXPECT_EQ(HttpStatus(), 200);
 }
 
 TEST_F(SessionTest, AStopStringAcrossTokensEndsTheSequenceAtTheEngine) {
