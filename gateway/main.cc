@@ -83,7 +83,8 @@ void RaiseDescriptorLimit() {
 absl::StatusOr<std::string> MakeDataDir(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  const std::filesystem::path canonical = error ? path : std::filesystem::canonical(path, error);
+  std::filesystem::path canonical;
+  if (!error) canonical = std::filesystem::canonical(path, error);
   if (error) return absl::FailedPreconditionError(absl::StrCat("data_dir ", path, ": ", error.message()));
   return canonical.string();
 }
