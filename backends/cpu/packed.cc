@@ -33,13 +33,12 @@ void PackFloats(const std::byte* rows, int64_t row_bytes, int outputs, int64_t c
   }
 }
 
-// Block b of a row as a block of another type with the same values.
-using ConvertBlock = void (*)(const std::byte* from, std::byte* to);
+// One block as a block of another type with the same values.
 
 void Q40AsQ41(const std::byte* from, std::byte* to) {
   uint16_t d;
   std::memcpy(&d, from, 2);
-  const uint16_t m = FloatToHalf(-8 * HalfToFloat(d));  // exact: 65504 is 8 times more than any real scale
+  const uint16_t m = FloatToHalf(-8 * HalfToFloat(d));  // exact up to d = 8188, far past any real scale
   std::memcpy(to, from, 2);
   std::memcpy(to + 2, &m, 2);
   std::memcpy(to + 4, from + 2, 16);
@@ -63,49 +62,48 @@ void Iq4NlAsQ80(const std::byte* from, std::byte* to) {
   for (int j = 0; j < 32; ++j) to[2 + j] = static_cast<std::byte>(Codebook4()[Nibble(from + 2, j)]);
 }
 
-ConvertBlock Converter(DType type) {
+struct Packing {
+  DType type;
+  void (*convert)(const std::byte* from, std::byte* to) = nullptr;  // null: as it is, or dequantised
+};
+
+Packing PackingOf(DType type) {
   switch (type) {
-    case DType::kQ4_0: return Q40AsQ41;
-    case DType::kQ5_0: return Q50AsQ80;
-    case DType::kIQ4_NL: return Iq4NlAsQ80;
-    default: return nullptr;
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kQ4_1:
+    case DType::kQ8_0: return {type};
+    case DType::kQ4_0: return {DType::kQ4_1, Q40AsQ41};
+    case DType::kQ5_0: return {DType::kQ8_0, Q50AsQ80};
+    case DType::kIQ4_NL: return {DType::kQ8_0, Iq4NlAsQ80};
+    default: return {DType::kF32};
   }
 }
 
 // Rows `first` … `first + count` of `view` as its packed type has them, one after the other.
 std::vector<std::byte> ConvertRows(const TensorView& view, int64_t first, int count) {
-  const DType to = PackedType(view.type);
-  const int64_t to_bytes = RowBytes(to, view.columns), from_bytes = RowBytes(view.type, view.columns);
+  const Packing packing = PackingOf(view.type);
+  const int64_t to_bytes = RowBytes(packing.type, view.columns), from_bytes = RowBytes(view.type, view.columns);
+  const DTypeLayout &from_layout = Layout(view.type), &to_layout = Layout(packing.type);
   std::vector<std::byte> rows(count * to_bytes);
   for (int r = 0; r < count; ++r) {
-    std::byte* const at = &rows[r * to_bytes];
-    if (to == DType::kF32) {
-      DequantizeRow(view, first + r, absl::MakeSpan(reinterpret_cast<float*>(at), view.columns));
+    std::byte* const to = &rows[r * to_bytes];
+    if (packing.convert == nullptr) {
+      DequantizeRow(view, first + r, absl::MakeSpan(reinterpret_cast<float*>(to), view.columns));
       continue;
     }
     const std::byte* const from = view.data.data() + (first + r) * from_bytes;
-    const int64_t blocks = view.columns / Layout(to).block_elements;
-    const int from_block = Layout(view.type).block_bytes, to_block = Layout(to).block_bytes;
-    for (int64_t b = 0; b < blocks; ++b) Converter(view.type)(from + b * from_block, at + b * to_block);
+    for (int64_t b = 0; b < view.columns / to_layout.block_elements; ++b) {
+      packing.convert(from + b * from_layout.block_bytes, to + b * to_layout.block_bytes);
+    }
   }
   return rows;
 }
 
 }  // namespace
 
-DType PackedType(DType type) {
-  switch (type) {
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kQ4_1:
-    case DType::kQ8_0: return type;
-    case DType::kQ4_0: return DType::kQ4_1;
-    case DType::kQ5_0:
-    case DType::kIQ4_NL: return DType::kQ8_0;
-    default: return DType::kF32;
-  }
-}
+DType PackedType(DType type) { return PackingOf(type).type; }
 
 size_t TileBytes(DType type, int64_t columns) { return kOutputs * RowBytes(type, columns); }
 
@@ -116,11 +114,8 @@ void PackTiles(const TensorView& view, int64_t begin, int64_t end, std::byte* ti
   for (int64_t t = begin; t < end; ++t) {
     const int outputs = static_cast<int>(std::min<int64_t>(kOutputs, view.rows - t * kOutputs));
     std::vector<std::byte> converted;
-    const std::byte* rows = view.data.data() + t * kOutputs * row_bytes;
-    if (type != view.type) {
-      converted = ConvertRows(view, t * kOutputs, outputs);
-      rows = converted.data();
-    }
+    if (type != view.type) converted = ConvertRows(view, t * kOutputs, outputs);
+    const std::byte* rows = type != view.type ? converted.data() : view.data.data() + t * kOutputs * row_bytes;
     std::byte* tile = tiles + t * tile_bytes;
     if (outputs < kOutputs) std::memset(tile, 0, tile_bytes);
     switch (type) {
