@@ -148,7 +148,7 @@ TEST(Gguf, RefusesWrongHeaders) {
   ExpectRefused("", "the magic number takes 4 bytes, but 0 are left");
   ExpectRefused("GGML....", "begins with 0x4c4d4747");
   ExpectRefused(Bytes().Header(0, 0, 0x03000000), "big-endian");
-  ExpectRefused(Bytes().Header(0, 0, 1), "GGUF version 1; supported are 2 and 3");
+  ExpectRefused(Bytes().Header(0, 0, 4), "GGUF version 4; supported are 1, 2 and 3");
   ExpectRefused(Bytes().Header(0, 70000), "70000 keys; at most 65536");
   ExpectRefused(Bytes().Header(~0ull, 0), "18446744073709551615 tensors; at most 65536");
   ExpectRefused(Bytes().Header(0, 3).Fill(20), "3 keys, but 20 bytes are left");
@@ -222,6 +222,39 @@ TEST(Gguf, KeepsToItsAlignment) {
   ExpectRefused(aligned(0), "key 'general.alignment': 0 is outside of [8, 65536]");
   ExpectRefused(aligned(48), "key 'general.alignment' is 48, not a power of two");
   ExpectRefused(aligned(128), "tensor 't': offset 64 is not a multiple of 128");
+}
+
+// Version 1: every count, length and dimension has 32 bits, an offset 64.
+TEST(Gguf, ReadsNarrowCounts) {
+  const auto narrow = [](Bytes& out, const std::string& s) -> Bytes& {
+    out.Put<uint32_t>(s.size());
+    for (char c : s) out.Put(c);
+    return out;
+  };
+  Bytes bytes;
+  bytes.Put<uint32_t>(0x46554747).Put<uint32_t>(1).Put<uint32_t>(1).Put<uint32_t>(2);
+  narrow(narrow(bytes, "s").Put(kString), "text");
+  narrow(narrow(narrow(bytes, "a").Put(kArray).Put(kString).Put<uint32_t>(2), ""), "xyz");
+  narrow(bytes, "t").Put<uint32_t>(2).Put<uint32_t>(3).Put<uint32_t>(2).Put<uint32_t>(0).Put<uint64_t>(0);
+  bytes.Pad().Fill(24);
+  const std::string whole = bytes;
+  const auto file = Parse(whole);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(*(*file)->String("s"), "text");
+  EXPECT_THAT(*(*file)->Strings("a"), ElementsAre("", "xyz"));
+  EXPECT_EQ((*file)->FindTensor("t")->columns, 3);
+  EXPECT_EQ((*file)->FindTensor("t")->rows, 2);
+  for (size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(Parse(whole.substr(0, size)).ok()) << size;
+}
+
+// The mapping shows what others write to the file after it was checked.
+TEST(Gguf, ChecksLengthsAgainWhenTheyAreUsed) {
+  std::string bytes = Bytes().Header(0, 1).String("k").Put(kString).String("text");
+  const auto file = Parse(bytes);
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_EQ(*(*file)->String("k"), "text");
+  bytes[bytes.size() - 12] = 5;
+  EXPECT_EQ((*file)->String("k").status().message(), "key 'k': a string of 5 bytes, but 4 are left in the file");
 }
 
 TEST(Gguf, EveryCutIsRefused) {

@@ -11,26 +11,28 @@
 
 namespace spotinference {
 
-absl::StatusOr<std::unique_ptr<Model>> Model::Load(const GgufFile& file, Device& device) {
-  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(file));
+absl::StatusOr<std::unique_ptr<Model>> Model::Load(const Checkpoint& checkpoint, Device& device) {
+  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(checkpoint));
   std::unique_ptr<Model> model(new Model(config, device));
-  RETURN_IF_ERROR(model->LoadWeights(file));
+  RETURN_IF_ERROR(model->LoadWeights(checkpoint));
   return model;
 }
 
-absl::Status Model::LoadWeights(const GgufFile& file) {
+absl::Status Model::LoadWeights(const Checkpoint& checkpoint) {
   absl::flat_hash_set<const TensorView*> loaded;
   const auto load = [&](const std::string& name, int rows, int columns, WeightUse use,
                         std::unique_ptr<Buffer>& to) -> absl::Status {
-    const TensorView* const view = file.FindTensor(name);
-    if (view == nullptr) return absl::NotFoundError(absl::StrCat("tensor '", name, "' is missing"));
+    const TensorView* const view = checkpoint.FindTensor(name);
+    if (view == nullptr) {
+      return absl::NotFoundError(absl::StrCat("tensor '", checkpoint.TensorName(name), "' is missing"));
+    }
     if (view->rows != rows || view->columns != columns) {
-      return absl::InvalidArgumentError(absl::StrCat("tensor '", name, "': ", view->rows,
+      return absl::InvalidArgumentError(absl::StrCat("tensor '", absl::CHexEscape(view->name), "': ", view->rows,
                                                      " rows of ", view->columns, " elements; ",
                                                      rows, " rows of ", columns, " are expected"));
     }
     ASSIGN_OR_RETURN(to, device_.LoadWeight(*view, use));
-    file.ReleasePages(view->data);
+    checkpoint.ReleasePages(view->data);
     loaded.insert(view);
     weight_bytes_ += to->size_bytes();
     return absl::OkStatus();
@@ -55,7 +57,7 @@ absl::Status Model::LoadWeights(const GgufFile& file) {
     RETURN_IF_ERROR(load("output.weight", c.vocabulary, c.width, {.matmul = true}, output_));
 
   // A tensor left over (a bias, rope_freqs, …) says that this is another variant of the family.
-  for (const TensorView& view : file.tensors()) {
+  for (const TensorView& view : checkpoint.tensors()) {
     if (!loaded.contains(&view)) {
       return absl::UnimplementedError(absl::StrCat("tensor '", absl::CHexEscape(view.name),
                                                    "': architecture ", c.family->architecture,

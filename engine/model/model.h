@@ -1,6 +1,6 @@
 // A model on a device: its weights, its KV cache, and one forward pass over them as a Graph.
 //
-// Thread-compatible, used by the engine's thread. The Device and the GgufFile must outlive it.
+// Thread-compatible, used by the engine's thread. The Device and the Checkpoint must outlive it.
 #ifndef ENGINE_MODEL_MODEL_H_
 #define ENGINE_MODEL_MODEL_H_
 
@@ -14,7 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "engine/device/device.h"
 #include "engine/device/graph.h"
-#include "engine/model/gguf.h"
+#include "engine/model/checkpoint.h"
 #include "engine/model/model_config.h"
 
 namespace spotinference {
@@ -24,7 +24,7 @@ class Model {
   // INVALID_ARGUMENT, NOT_FOUND: the file is wrong, with key or tensor, value and limit.
   // UNIMPLEMENTED: the file needs what we lack, named; a tensor that the family does not read
   // counts as such. RESOURCE_EXHAUSTED: from the device.
-  static absl::StatusOr<std::unique_ptr<Model>> Load(const GgufFile& file, Device& device);
+  static absl::StatusOr<std::unique_ptr<Model>> Load(const Checkpoint& checkpoint, Device& device);
 
   const ModelConfig& config() const { return config_; }
   size_t weight_bytes() const { return weight_bytes_; }  // on the device
@@ -44,7 +44,7 @@ class Model {
  private:
   Model(const ModelConfig& config, Device& device) : config_(config), device_(device) {}
 
-  absl::Status LoadWeights(const GgufFile& file);
+  absl::Status LoadWeights(const Checkpoint& checkpoint);
 
   const ModelConfig config_;
   Device& device_;

@@ -25,14 +25,15 @@ constexpr int64_t kMaxContext = 1 << 24;
 // Reads keys that begin with "<architecture>.".
 class ArchitectureKeys {
  public:
-  ArchitectureKeys(const GgufFile& file, absl::string_view architecture)
-      : file_(file), prefix_(architecture) {}
+  ArchitectureKeys(const Checkpoint& checkpoint, absl::string_view architecture)
+      : checkpoint_(checkpoint), prefix_(architecture) {}
 
   std::string Name(absl::string_view key) const { return absl::StrCat(prefix_, ".", key); }
-  bool Has(absl::string_view key) const { return file_.Has(Name(key)); }
+  std::string Shown(absl::string_view key) const { return checkpoint_.KeyName(Name(key)); }
+  bool Has(absl::string_view key) const { return checkpoint_.Has(Name(key)); }
 
   absl::StatusOr<int> Integer(absl::string_view key, int64_t minimum, int64_t maximum) const {
-    ASSIGN_OR_RETURN(const int64_t value, file_.Integer(Name(key), minimum, maximum));
+    ASSIGN_OR_RETURN(const int64_t value, checkpoint_.Integer(Name(key), minimum, maximum));
     return static_cast<int>(value);
   }
   absl::StatusOr<int> IntegerOr(absl::string_view key, int64_t minimum, int64_t maximum,
@@ -46,40 +47,40 @@ class ArchitectureKeys {
     return Float(key, minimum, maximum);
   }
   absl::StatusOr<float> Float(absl::string_view key, double minimum, double maximum) const {
-    ASSIGN_OR_RETURN(const double value, file_.Float(Name(key)));
+    ASSIGN_OR_RETURN(const double value, checkpoint_.Float(Name(key)));
     if (value >= minimum && value <= maximum) return static_cast<float>(value);  // false for a NaN
     return absl::InvalidArgumentError(absl::StrCat(
-        "key '", Name(key), "': ", value, " is outside of [", minimum, ", ", maximum, "]"));
+        "key '", Shown(key), "': ", value, " is outside of [", minimum, ", ", maximum, "]"));
   }
 
   template <typename... Parts>
   absl::Status Error(absl::string_view key, const Parts&... parts) const {
-    return absl::InvalidArgumentError(absl::StrCat("key '", Name(key), "': ", parts...));
+    return absl::InvalidArgumentError(absl::StrCat("key '", Shown(key), "': ", parts...));
   }
 
  private:
-  const GgufFile& file_;
+  const Checkpoint& checkpoint_;
   const absl::string_view prefix_;
 };
 
 // What a file of a known architecture may still ask for that we lack. Serving it all the same would
 // give wrong text.
-absl::Status RefuseUnknownVariants(const GgufFile& file, const ArchitectureKeys& keys,
+absl::Status RefuseUnknownVariants(const Checkpoint& checkpoint, const ArchitectureKeys& keys,
                                    int context_tokens) {
   const auto unsupported = [&keys](absl::string_view key, const auto& value,
                                    absl::string_view supported) {
     return absl::UnimplementedError(
-        absl::StrCat("key '", keys.Name(key), "': ", value, " is not supported; ", supported));
+        absl::StrCat("key '", keys.Shown(key), "': ", value, " is not supported; ", supported));
   };
-  if (file.Has("split.count")) {
-    ASSIGN_OR_RETURN(const int64_t parts, file.Integer("split.count", 0, 65535));
+  if (checkpoint.Has("split.count")) {
+    ASSIGN_OR_RETURN(const int64_t parts, checkpoint.Integer("split.count", 0, 65535));
     if (parts > 1) {
       return absl::UnimplementedError(absl::StrCat(
           "key 'split.count': ", parts, " is not supported; a model has to be one file"));
     }
   }
   if (keys.Has("rope.scaling.type")) {
-    ASSIGN_OR_RETURN(const absl::string_view type, file.String(keys.Name("rope.scaling.type")));
+    ASSIGN_OR_RETURN(const absl::string_view type, checkpoint.String(keys.Name("rope.scaling.type")));
     if (type != "none") {
       return unsupported("rope.scaling.type",
                          absl::StrCat("'", absl::CHexEscape(type.substr(0, 80)), "'"),
@@ -99,7 +100,7 @@ absl::Status RefuseUnknownVariants(const GgufFile& file, const ArchitectureKeys&
   return absl::OkStatus();
 }
 
-absl::Status ReadAttention(const ArchitectureKeys& keys, ModelConfig& config) {
+absl::Status ReadAttention(const ArchitectureKeys& keys, bool gguf_row_order, ModelConfig& config) {
   AttentionAttributes& attention = config.attention;
   ASSIGN_OR_RETURN(attention.heads, keys.Integer("attention.head_count", 1, kMaxHeads));
   ASSIGN_OR_RETURN(attention.kv_heads,
@@ -128,7 +129,7 @@ absl::Status ReadAttention(const ArchitectureKeys& keys, ModelConfig& config) {
 
   RopeAttributes& rope = config.rope;
   rope.head_dim = attention.head_dim;
-  rope.interleaved = config.family->interleaved_rope;
+  rope.interleaved = config.family->interleaved_rope && gguf_row_order;
   ASSIGN_OR_RETURN(rope.rotated, keys.IntegerOr("rope.dimension_count", 2, attention.head_dim,
                                                 attention.head_dim));
   if (rope.rotated % 2 != 0) return keys.Error("rope.dimension_count", rope.rotated, " is odd");
@@ -158,23 +159,24 @@ int ModelConfig::SlotWidth(Slot slot) const {
   return 0;
 }
 
-absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
+absl::StatusOr<ModelConfig> ReadModelConfig(const Checkpoint& checkpoint) {
   ModelConfig config;
-  ASSIGN_OR_RETURN(const absl::string_view architecture, file.String("general.architecture"));
+  ASSIGN_OR_RETURN(const absl::string_view architecture, checkpoint.String("general.architecture"));
   ASSIGN_OR_RETURN(config.family, FindFamily(architecture));
-  const ArchitectureKeys keys(file, config.family->architecture);
+  const ArchitectureKeys keys(checkpoint, config.family->architecture);
   ASSIGN_OR_RETURN(config.context_tokens, keys.Integer("context_length", 1, kMaxContext));
-  RETURN_IF_ERROR(RefuseUnknownVariants(file, keys, config.context_tokens));
+  RETURN_IF_ERROR(RefuseUnknownVariants(checkpoint, keys, config.context_tokens));
   ASSIGN_OR_RETURN(config.layers, keys.Integer("block_count", 1, kMaxLayers));
   ASSIGN_OR_RETURN(config.width, keys.Integer("embedding_length", 1, kMaxWidth));
   ASSIGN_OR_RETURN(config.feed_forward, keys.Integer("feed_forward_length", 1, kMaxFeedForward));
   ASSIGN_OR_RETURN(config.norm_epsilon, keys.Float("attention.layer_norm_rms_epsilon", 1e-12, 0.1));
-  RETURN_IF_ERROR(ReadAttention(keys, config));
+  RETURN_IF_ERROR(ReadAttention(keys, checkpoint.gguf_row_order(), config));
 
-  const TensorView* const embedding = file.FindTensor("token_embd.weight");
-  if (embedding == nullptr) return absl::NotFoundError("tensor 'token_embd.weight' is missing");
+  const TensorView* const embedding = checkpoint.FindTensor("token_embd.weight");
+  const std::string embedding_name = checkpoint.TensorName("token_embd.weight");
+  if (embedding == nullptr) return absl::NotFoundError(absl::StrCat("tensor '", embedding_name, "' is missing"));
   if (embedding->rows > kMaxVocabulary) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor 'token_embd.weight': a vocabulary of ",
+    return absl::InvalidArgumentError(absl::StrCat("tensor '", embedding_name, "': a vocabulary of ",
                                                    embedding->rows, "; at most ", kMaxVocabulary,
                                                    " is allowed"));
   }
@@ -182,10 +184,10 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ASSIGN_OR_RETURN(const int vocabulary,
                    keys.IntegerOr("vocab_size", 1, kMaxVocabulary, config.vocabulary));
   if (vocabulary != config.vocabulary) {
-    return keys.Error("vocab_size", vocabulary, ", but tensor 'token_embd.weight' has ",
+    return keys.Error("vocab_size", vocabulary, ", but tensor '", embedding_name, "' has ",
                       config.vocabulary, " rows");
   }
-  config.tied_output = file.FindTensor("output.weight") == nullptr;
+  config.tied_output = checkpoint.FindTensor("output.weight") == nullptr;
   return config;
 }
 

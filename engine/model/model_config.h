@@ -1,11 +1,11 @@
-// The sizes and constants of a model, read from a GGUF file and checked.
+// The sizes and constants of a model, read from a checkpoint and checked.
 #ifndef ENGINE_MODEL_MODEL_CONFIG_H_
 #define ENGINE_MODEL_MODEL_CONFIG_H_
 
 #include "absl/status/statusor.h"
 #include "engine/device/graph.h"
+#include "engine/model/checkpoint.h"
 #include "engine/model/family.h"
-#include "engine/model/gguf.h"
 
 namespace spotinference {
 
@@ -27,7 +27,7 @@ struct ModelConfig {
 // INVALID_ARGUMENT or NOT_FOUND: a key or a tensor, named, is missing or out of its range.
 // UNIMPLEMENTED: the file asks for something that its family does not do yet, named. Shapes of the
 // layers' weights are checked by Model::Load.
-absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file);
+absl::StatusOr<ModelConfig> ReadModelConfig(const Checkpoint& checkpoint);
 
 }  // namespace spotinference
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "backends/reference/reference_device.h"
+#include "engine/model/gguf.h"
 
 namespace spotinference {
 namespace {
