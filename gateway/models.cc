@@ -1,44 +1,24 @@
 #include "gateway/models.h"
 
-#include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <future>
 #include <memory>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "engine/base/model_files.h"
 #include "engine/base/status.h"
 
 namespace spotinference {
 namespace {
 
-absl::StatusOr<std::string> Sha256OfFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, path);
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
-  std::vector<char> buffer(1 << 20);
-  ssize_t n;
-  while ((n = read(fd, buffer.data(), buffer.size())) > 0) EVP_DigestUpdate(context.get(), buffer.data(), n);
-  const absl::Status status = n < 0 ? absl::ErrnoToStatus(errno, path) : absl::OkStatus();
-  close(fd);
-  RETURN_IF_ERROR(status);
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_DigestFinal_ex(context.get(), digest, &size);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
-}
-
 absl::StatusOr<LoadedModel> LoadModel(const config::Model& config, const std::string& bundled) {
   LoadedModel out;
   const absl::string_view weights = config.weights();
   out.weights_path = weights == "bundled" ? bundled : std::string(absl::StripPrefix(weights, "file://"));
-  auto hash = std::async(std::launch::async, [&] { return Sha256OfFile(out.weights_path); });
+  auto hash = std::async(std::launch::async, [&] { return ModelHash(out.weights_path); });
   absl::StatusOr<std::unique_ptr<const ModelText>> text = LoadModelText(out.weights_path);
   absl::StatusOr<std::string> hex = hash.get();
   RETURN_IF_ERROR(text.status());

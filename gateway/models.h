@@ -14,7 +14,7 @@ namespace spotinference {
 struct LoadedModel {
   ServedModel served;
   std::string weights_path;
-  std::string model_hash;  // SHA-256 of the weights, hex
+  std::string model_hash;  // engine/base/model_files.h
 };
 
 // `bundled`: path of the weights that "bundled" means. Works on all models at once, and hashes a file while its tokenizer

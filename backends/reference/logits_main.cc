@@ -16,19 +16,19 @@
 #include "absl/strings/str_cat.h"
 #include "backends/reference/reference_device.h"
 #include "engine/base/status.h"
-#include "engine/model/gguf.h"
 #include "engine/model/model.h"
+#include "engine/model/open_checkpoint.h"
 
 namespace spotinference {
 namespace {
 
 absl::Status WriteLogits(const std::string& model_path, const std::string& backend_name,
                          std::istream& prompts, std::ostream& out) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<GgufFile> file, GgufFile::Open(model_path));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Checkpoint> checkpoint, OpenCheckpoint(model_path));
   const Backend backend =
       backend_name == "reference-int8" ? ReferenceInt8Backend() : ReferenceBackend();
   ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, backend.create(/*threads=*/0));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Load(*file, *device));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Load(*checkpoint, *device));
   const int context = std::min(model->config().context_tokens, 1024);
   const int blocks = (context + kBlockTokens - 1) / kBlockTokens;
   RETURN_IF_ERROR(model->AllocateKv(blocks));

@@ -72,13 +72,6 @@ absl::Status RefuseUnknownVariants(const Checkpoint& checkpoint, const Architect
     return absl::UnimplementedError(
         absl::StrCat("key '", keys.Shown(key), "': ", value, " is not supported; ", supported));
   };
-  if (checkpoint.Has("split.count")) {
-    ASSIGN_OR_RETURN(const int64_t parts, checkpoint.Integer("split.count", 0, 65535));
-    if (parts > 1) {
-      return absl::UnimplementedError(absl::StrCat(
-          "key 'split.count': ", parts, " is not supported; a model has to be one file"));
-    }
-  }
   if (keys.Has("rope.scaling.type")) {
     ASSIGN_OR_RETURN(const absl::string_view type, checkpoint.String(keys.Name("rope.scaling.type")));
     if (type != "none") {

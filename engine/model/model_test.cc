@@ -170,8 +170,6 @@ TEST(Model, RefusesVariantsByName) {
                 [](Source& s) { s.integers["llama.expert_count"] = 8; });
   ExpectRefused(kUnimplemented, "'llama.attention.sliding_window': 32 is not supported",
                 [](Source& s) { s.integers["llama.attention.sliding_window"] = 32; });
-  ExpectRefused(kUnimplemented, "'split.count': 2 is not supported",
-                [](Source& s) { s.integers["split.count"] = 2; });
   ExpectRefused(kUnimplemented,
                 "tensor 'rope_freqs.weight': architecture llama with it is not supported",
                 [](Source& s) { s.tensors["rope_freqs.weight"] = {4}; });

@@ -1,29 +1,22 @@
 #include "engine/server/boot.h"
 
 #include <glog/logging.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/build_id.h"
 #include "engine/base/clock.h"
+#include "engine/base/model_files.h"
 #include "engine/base/status.h"
+#include "engine/model/open_checkpoint.h"
 
 namespace spotinference {
 namespace {
-
-std::string Sha256Hex(absl::Span<const std::byte> bytes) {
-  uint8_t digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
-}
 
 // Blocks of KV: as many as fit in the memory meant for them.
 absl::StatusOr<int> KvBlocks(const BootOptions& options, const Model& model, int context_tokens) {
@@ -66,9 +59,9 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   const absl::Duration start = RealClock().Elapsed();
   BootedEngine booted;
   ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
-  ASSIGN_OR_RETURN(booted.file, GgufFile::Open(options.model_path));
+  ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(options.model_path));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
-  ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.file, *booted.device));
+  ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device));
   const ModelConfig& config = booted.model->config();
   if (options.context_tokens > config.context_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("a context of ", options.context_tokens,
@@ -91,7 +84,10 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
                    booted.device->Compile(booted.model->ForwardGraph(scheduler.step_tokens, scheduler.max_sequences)));
 
   EngineInfo& info = engine.info;
-  info.model_hash = options.model_hash.empty() ? Sha256Hex(booted.file->bytes()) : options.model_hash;
+  info.model_hash = options.model_hash;
+  if (info.model_hash.empty()) {
+    ASSIGN_OR_RETURN(info.model_hash, ModelHash(options.model_path));
+  }
   info.numerics_id = absl::StrCat(backend->name, "-", booted.device->info().arithmetic, "-", BuildId());
   for (char& c : info.numerics_id) {
     if (!absl::ascii_isalnum(c) && c != '.') c = '-';  // one word, also in a header

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/device/device.h"
-#include "engine/model/gguf.h"
+#include "engine/model/checkpoint.h"
 #include "engine/model/model.h"
 #include "engine/server/model_engine.h"
 
@@ -19,7 +19,7 @@ namespace spotinference {
 
 struct BootOptions {
   std::string model_path;
-  std::string model_hash;        // SHA-256 of the file, hex, known already; "": it is computed, some 0.1 s a 100 MB
+  std::string model_hash;        // ModelHash, known already; "": it is computed, some 0.1 s a 100 MB
   std::string backend = "auto";
   int threads = 0;               // 0: all that the process may use
   int context_tokens = 0;        // 0: the model's
@@ -37,7 +37,7 @@ inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
 
 // Everything of a model being served, in the order of dependence.
 struct BootedEngine {
-  std::unique_ptr<GgufFile> file;
+  std::unique_ptr<Checkpoint> checkpoint;
   std::unique_ptr<Device> device;
   std::unique_ptr<Model> model;
   std::unique_ptr<Program> program;

@@ -1,6 +1,7 @@
 """Writes the seeds of gguf_fuzz: make_corpus.py FOLDER. Each is a valid file of a kilobyte or less."""
 
 import os
+import struct
 import sys
 
 import gguf
@@ -67,3 +68,27 @@ def model_keys(writer):
 write("every_value.gguf", every_value)
 write("every_tensor_type.gguf", every_tensor_type)
 write("model_keys.gguf", model_keys)
+
+
+def shard(number, names):
+    """One of two shards of a model with tensors 'a' and 'b', as bytes."""
+    path = os.path.join(FOLDER, "shard.tmp")
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_uint16("split.no", number)
+    writer.add_uint16("split.count", 2)
+    writer.add_int32("split.tensors.count", 2)
+    for name in names:
+        writer.add_tensor(name, np.zeros((2, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with open(path, "rb") as f:
+        data = f.read()
+    os.remove(path)
+    return data
+
+
+first, second = shard(0, ["a"]), shard(1, ["b"])
+with open(os.path.join(FOLDER, "two_shards"), "wb") as f:  # as gguf_shards_fuzz takes it
+    f.write(struct.pack("<I", len(first)) + first + second)
