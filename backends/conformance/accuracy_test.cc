@@ -90,6 +90,7 @@ class Walk {
     Graph graph{.vocabulary = loaded_.graph.vocabulary,
                 .max_tokens = loaded_.graph.max_tokens,
                 .max_outputs = loaded_.graph.max_outputs};
+    graph.ropes = loaded_.graph.ropes;
     std::map<TensorId, TensorId> ids;  // in the whole graph to in this one
     std::vector<absl::Span<const float>> inputs;
     const auto add = [&](TensorId id, bool input) {

@@ -99,9 +99,10 @@ std::vector<Token> SingleTokens(int rows, int vocabulary, std::mt19937& random) 
 }
 
 // A case of a single operation: tensors by width, the first ones inputs; then the operation,
-// without its weight.
+// without its weight, and its weights: none, or the weight, or the weight and the bias.
 Case OpCase(std::string name, std::vector<TensorSpec> tensors, int inputs, Op op, TensorId output,
-            std::vector<OwnedWeight> weights, std::vector<Token> tokens, std::mt19937& random) {
+            std::vector<OwnedWeight> weights, std::vector<Token> tokens, std::mt19937& random,
+            std::vector<RopeAttributes> ropes = {}) {
   Case test;
   test.name = std::move(name);
   test.tokens = std::move(tokens);
@@ -117,13 +118,15 @@ Case OpCase(std::string name, std::vector<TensorSpec> tensors, int inputs, Op op
     built.graph.output = output;
     built.graph.max_tokens = built.graph.max_outputs = max_tokens;
     built.graph.vocabulary = 1;
+    built.graph.ropes = ropes;
     Op with_weight = op;
     for (const OwnedWeight& weight : weights) {
+      const bool bias = &weight != &weights[0];
       const WeightUse use{.embed = op.kind == OpKind::kEmbed,
-                          .matmul = op.kind == OpKind::kMatmul,
-                          .vector = op.kind == OpKind::kRmsNorm};
+                          .matmul = op.kind == OpKind::kMatmul && !bias,
+                          .vector = op.kind == OpKind::kRmsNorm || bias};
       ASSIGN_OR_RETURN(built.buffers.emplace_back(), device.LoadWeight(weight.view(), use));
-      with_weight.weight = built.buffers.back().get();
+      (bias ? with_weight.bias : with_weight.weight) = built.buffers.back().get();
       if (use.embed) built.graph.vocabulary = weight.rows;
     }
     built.graph.ops = {with_weight};
@@ -153,6 +156,17 @@ void AddMatmuls(std::vector<Case>& cases, std::mt19937& random) {
       cases.push_back(std::move(test));
     }
   }
+  for (const DType type : {DType::kF32, DType::kQ8_0, DType::kQ4_1}) {
+    for (const auto& [rows, columns, outputs] : kShapes) {
+      cases.push_back(OpCase(
+          absl::StrCat("matmul_", Layout(type).name, "_", rows, "x", columns, "x", outputs, "_bias"),
+          {{columns}, {outputs}}, 1, {.kind = OpKind::kMatmul, .out = 1, .a = 0}, 1,
+          {RandomWeight(type, outputs, columns, random),
+           RandomWeight(DType::kF32, 1, outputs, random)},
+          SingleTokens(rows, 1, random), random));
+      cases.back().tolerance = Roundings(std::sqrt(columns) * 4 + 1);
+    }
+  }
 }
 
 void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
@@ -178,6 +192,18 @@ void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
       add("rms_norm", {{width}, {width}}, 1,
           {.kind = OpKind::kRmsNorm, .out = 1, .a = 0, .epsilon = 1e-5f}, 1,
           {RandomWeight(DType::kF32, 1, width, random)}, std::sqrt(width) + 5);
+      for (const bool in_place : {false, true}) {
+        add(in_place ? "rms_norm_of_heads_in_place" : "rms_norm_of_heads",
+            {{3 * width}, {3 * width}}, 1,
+            {.kind = OpKind::kRmsNorm, .out = in_place ? 0 : 1, .a = 0, .epsilon = 1e-6f},
+            in_place ? 0 : 1, {RandomWeight(DType::kF32, 1, width, random)}, std::sqrt(width) + 5);
+      }
+      add("embed_scaled", {{width}}, 0, {.kind = OpKind::kEmbed, .out = 0, .embedding_scale = 5.5f},
+          0, {RandomWeight(DType::kF32, 67, width, random)}, 1, 67);
+      // The exponent, below 32 here, has three roundings, and so has e to its power.
+      add("gelu_gate", {{width}, {width}, {width}}, 2,
+          {.kind = OpKind::kGate, .out = 2, .a = 0, .b = 1, .activation = Activation::kGeluTanh}, 2,
+          {}, 3 * 32);
       // exp in float is good to some units in the last place; then three operations.
       add("gate", {{width}, {width}, {width}}, 2, {.kind = OpKind::kGate, .out = 2, .a = 0, .b = 1},
           2, {}, 8);
@@ -192,13 +218,18 @@ void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
     }
     for (const int head_dim : {32, 64, 128}) {
       for (const bool interleaved : {true, false}) {
-        const Op op{.kind = OpKind::kRope,
-                    .out = 0,
-                    .a = 0,
-                    .rope = {head_dim, head_dim == 128 ? 64 : head_dim, 100000, interleaved}};
+        const Op op{.kind = OpKind::kRope, .out = 0, .a = 0, .rope = 1};
+        // A second one beside it, as in a model with windows.
+        std::vector<RopeAttributes> ropes(2, {.head_dim = head_dim, .interleaved = interleaved});
+        ropes[1].magnitude = head_dim == 64 ? 1.25f : 1;
+        const int pairs = head_dim == 128 ? 32 : head_dim / 2;
+        for (int i = 0; i < pairs; ++i) {
+          ropes[0].frequencies.push_back(1);
+          ropes[1].frequencies.push_back(std::pow(1e5, -double(i) / pairs));
+        }
         cases.push_back(OpCase(
             absl::StrCat("rope_", interleaved ? "interleaved_" : "halves_", rows, "x3x", head_dim),
-            {{3 * head_dim}}, 1, op, 0, {}, SingleTokens(rows, 1, random), random));
+            {{3 * head_dim}}, 1, op, 0, {}, SingleTokens(rows, 1, random), random, ropes));
         // The angle has to be right at position 8191, so it and its frequency need more than a
         // float; then sine, cosine, two products and a sum.
         cases.back().tolerance = Roundings(5);
@@ -221,29 +252,36 @@ void AddAttention(std::vector<Case>& cases, std::mt19937& random) {
   struct Shape {
     int heads, kv_heads, head_dim;
     std::vector<int> lengths;
+    int window = 0;
   };
   const std::vector<Shape> shapes = {
       {2, 2, 32, {1, 15, 16, 17}},         {9, 3, 64, {1, 40, 255, 256, 257}},
       {4, 1, 128, {33, 2, 300}},           {3, 1, 64, {530, 5}},
       {4, 4, 64, {31, 64, 520}},           {1, 1, 32, {1}},
       {8, 2, 32, std::vector<int>(32, 7)},
+      // Windows: of one page and of none, within a piece of 256, over its border, longer than all.
+      {4, 2, 32, {40, 16, 17}, 16},        {2, 1, 64, {19, 1}, 1},
+      {3, 1, 96, {300, 90, 21}, 20},       {9, 3, 64, {530, 270}, 250},
+      {2, 2, 256, {30}, 512},              {4, 1, 32, {600}, 512},
   };
   for (const Shape& shape : shapes) {
     const AttentionAttributes attributes{shape.heads, shape.kv_heads, shape.head_dim,
-                                         1 / std::sqrt(float(shape.head_dim))};
+                                         1 / std::sqrt(float(shape.head_dim)), shape.window};
     const int q_width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
     Case test;
     test.tokens = SequencesOf(shape.lengths, 1, random);
     test.name =
         absl::StrCat("attention_", shape.heads, "/", shape.kv_heads, "x", shape.head_dim, "_",
-                     shape.lengths.size(), "_sequences_", test.tokens.size(), "_tokens");
+                     shape.lengths.size(), "_sequences_", test.tokens.size(), "_tokens",
+                     shape.window > 0 ? absl::StrCat("_window_", shape.window) : "");
     test.uses_kv = true;
     for (const int width : {q_width, kv_width, kv_width}) {
       test.inputs.push_back(RandomFloats(test.tokens.size() * width, random));
     }
     for (const Token& token : test.tokens) {
-      test.operations += 4.0 * q_width * (token.position + 1);
-      test.bytes += 2.0 * kv_width * sizeof(float) * (token.position + 1);
+      const int seen = std::min(token.position + 1, shape.window > 0 ? shape.window : 1 << 30);
+      test.operations += 4.0 * q_width * seen;
+      test.bytes += 2.0 * kv_width * sizeof(float) * seen;
     }
     // A score is a sum of terms that each carry the error of one key, of the score's own variance,
     // 1, so it moves every weight by about that; each value carries as much again. Sums and exp add

@@ -126,7 +126,12 @@ void QuantizedTile(const MatmulInput& in, const uint8_t* tile, int row, int part
 void StoreTile(const float (*tile)[kTileOutputs], int rows, int row, int t, const MatmulWork& work) {
   const int outputs = Smaller(kTileOutputs, work.outputs - t * kTileOutputs);
   for (int r = 0; r < rows; ++r) {
-    memcpy(work.out + (row + r) * work.stride + t * kTileOutputs, tile[r], outputs * sizeof(float));
+    float* const out = work.out + (row + r) * work.stride + t * kTileOutputs;
+    if (work.bias == nullptr) {
+      memcpy(out, tile[r], outputs * sizeof(float));
+    } else {
+      for (int o = 0; o < outputs; ++o) out[o] = tile[r][o] + work.bias[t * kTileOutputs + o];
+    }
   }
 }
 
@@ -240,11 +245,20 @@ void Add(const float* a, const float* b, int n, float* out) {
   Map(a, b, n, out, [](F x, F y) { return Simd::Add(x, y); });
 }
 
-void Gate(const float* a, const float* b, int n, float* out) {
+// x / (1 + e^−z) · y
+F Gate(F x, F z, F y) {
+  return Simd::Mul(Simd::Div(x, Simd::Add(Simd::Set(1), Exp(Simd::Sub(Simd::Zero(), z)))), y);
+}
+
+void SiluGate(const float* a, const float* b, int n, float* out) {
+  Map(a, b, n, out, [](F x, F y) { return Gate(x, x, y); });
+}
+
+// (1 + tanh(u)) / 2 is 1 / (1 + e^−2u), here with 2u = 2·√(2/π) · (x + 0.044715 x³).
+void GeluGate(const float* a, const float* b, int n, float* out) {
   Map(a, b, n, out, [](F x, F y) {
-    const F one = Simd::Set(1);
-    const F sigmoid = Simd::Div(x, Simd::Add(one, Exp(Simd::Sub(Simd::Zero(), x))));
-    return Simd::Mul(sigmoid, y);
+    const F factor = Simd::Fma(Simd::Mul(x, x), Simd::Set(1.59576912f * 0.044715f), Simd::Set(1.59576912f));
+    return Gate(x, Simd::Mul(x, factor), y);
   });
 }
 
@@ -301,7 +315,8 @@ void StoreKv(const KvPages& pages, int64_t page, int slot, const float* k, const
 struct Queries {
   int count;
   const float* q[kMaxQueries];
-  int length[kMaxQueries];  // positions it sees
+  int first[kMaxQueries];  // it sees the positions from `first` up to `length`; both ascend
+  int length[kMaxQueries];
 };
 
 // scores[i][t] = q_i · K_t over one page, N queries from `first`. K is [head_dim, 16].
@@ -324,18 +339,20 @@ void PageScores(const Queries& queries, int first, const uint16_t* keys, int hea
   }
 }
 
-// Turns n scores into weights e^(s − max), zero up to a multiple of 16; the sum of the weights is a tree of 16 lanes.
-void SoftmaxWeights(float* s, int n, float* maximum, float* sum) {
-  float m = s[0];
-  for (int i = 1; i < n; ++i) m = s[i] > m ? s[i] : m;
+// Turns the scores first … n into weights e^(s − max), zero beside them in their groups of 16; the sum of the weights is a
+// tree of 16 lanes.
+void SoftmaxWeights(float* s, int first, int n, float* maximum, float* sum) {
+  float m = s[first];
+  for (int i = first + 1; i < n; ++i) m = s[i] > m ? s[i] : m;
   const F top = Simd::Set(m);
   F total[kParts];
   for (int p = 0; p < kParts; ++p) total[p] = Simd::Zero();
-  for (int i = 0; i < n; i += 16) {
+  for (int i = first / 16 * 16; i < n; i += 16) {
     for (int p = 0; p < kParts; ++p) {
       float* at = s + i + kLanes * p;
       Simd::Store(at, Exp(Simd::Sub(Simd::Load(at), top)));
     }
+    for (int j = i; j < first; ++j) s[j] = 0;
     for (int j = n - i; j < 16; ++j) s[i + j] = 0;
     for (int p = 0; p < kParts; ++p) total[p] = Simd::Add(total[p], Simd::Load(s + i + kLanes * p));
   }
@@ -371,7 +388,8 @@ void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queri
   const int d = pages.head_dim;
   const int64_t head_at = static_cast<int64_t>(work.kv_head) * d * 16;
   const int64_t values_at = static_cast<int64_t>(pages.kv_heads) * d * 16;
-  for (int at = begin; at < end; at += 16) {
+  const int seen = queries.first[0] > begin ? queries.first[0] / 16 * 16 : begin;  // no query sees what is before
+  for (int at = seen; at < end; at += 16) {
     const uint16_t* keys = pages.data + work.block_table[at / 16] * pages.page_elements() + head_at;
     float* page_scores = scores + (at - begin);
     int i = 0;
@@ -379,29 +397,31 @@ void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queri
     for (; i < queries.count; ++i) PageScores<1>(queries, i, keys, d, work.scale, page_scores);
   }
   for (int i = 0; i < queries.count; ++i) {
+    const int first = queries.first[i] > begin ? queries.first[i] - begin : 0;
     const int n = Smaller(queries.length[i], end) - begin;
-    if (n > 0) SoftmaxWeights(scores + i * kAttentionSplit, n, &maximum[i], &sum[i]);
+    if (n > first) SoftmaxWeights(scores + i * kAttentionSplit, first, n, &maximum[i], &sum[i]);
   }
   memset(acc, 0, sizeof(float) * queries.count * d);
-  for (int at = begin; at < end; at += 16) {
+  for (int at = seen; at < end; at += 16) {
     const uint16_t* values =
         pages.data + work.block_table[at / 16] * pages.page_elements() + values_at + head_at;
     const float* weights = scores + (at - begin);
+    // A token that a query does not see is never multiplied in: its slot may hold anything, NaN too.
+    const auto one = [&](int i, int from, int to) {
+      if (from < queries.first[i] - at) from = queries.first[i] - at;
+      to = Smaller(queries.length[i] - at, to);
+      if (to > from) PageValues<1>(weights, i, from, to, values, d, acc);
+    };
     int i = 0;
-    while (i < queries.count) {
-      // A token past a query's own position is never multiplied in: its slot may hold anything, NaN too.
-      const int group = i + 4 <= queries.count ? 4 : 1;
-      const int common = Smaller(queries.length[i] - at, 16);  // lengths ascend
-      if (common > 0) {
-        if (group == 4) PageValues<4>(weights, i, 0, common, values, d, acc);
-        else PageValues<1>(weights, i, 0, common, values, d, acc);
-      }
-      for (int j = i + 1; j < i + group; ++j) {
-        const int from = common > 0 ? common : 0, to = Smaller(queries.length[j] - at, 16);
-        if (to > from) PageValues<1>(weights, j, from, to, values, d, acc);
-      }
-      i += group;
+    for (; i + 4 <= queries.count; i += 4) {
+      // What all four see: after the latest beginning, before the earliest end.
+      const int last_first = queries.first[i + 3] - at, first_end = Smaller(queries.length[i] - at, 16);
+      const int from = last_first > 0 ? last_first : 0, to = first_end > from ? first_end : from;
+      for (int j = i; j < i + 4; ++j) one(j, 0, Smaller(from, 16));
+      if (to > from) PageValues<4>(weights, i, from, to, values, d, acc);
+      for (int j = i; j < i + 4; ++j) one(j, to, 16);
     }
+    for (; i < queries.count; ++i) one(i, 0, 16);
   }
 }
 
@@ -413,6 +433,7 @@ void Attention(const KvPages& pages, const AttentionWork& work, float* scratch) 
   for (int i = 0; i < queries.count; ++i) {
     queries.q[i] = work.q + (i / work.heads) * work.stride + static_cast<int64_t>(work.first_head + i % work.heads) * d;
     queries.length[i] = work.first_position + i / work.heads + 1;
+    queries.first[i] = work.window > 0 && work.window < queries.length[i] ? queries.length[i] - work.window : 0;
   }
   float* scores = scratch;
   float* acc = scores + kMaxQueries * kAttentionSplit;
@@ -421,16 +442,18 @@ void Attention(const KvPages& pages, const AttentionWork& work, float* scratch) 
   float* sum = maximum + kMaxQueries;
   float piece_maximum[kMaxQueries], piece_sum[kMaxQueries];
   const int longest = queries.length[queries.count - 1];
-  for (int begin = 0; begin < longest; begin += kAttentionSplit) {
+  const int earliest = queries.first[0] / kAttentionSplit * kAttentionSplit;
+  for (int begin = earliest; begin < longest; begin += kAttentionSplit) {
     const int end = Smaller(begin + kAttentionSplit, longest);
     SplitAttention(pages, work, queries, begin, end, scores, acc, piece_maximum, piece_sum);
     for (int i = 0; i < queries.count; ++i) {
       float* mine = total + i * d;
-      if (begin == 0) {
+      if (queries.first[i] >= end || queries.length[i] <= begin) continue;
+      if (queries.first[i] >= begin) {
         memcpy(mine, acc + i * d, sizeof(float) * d);
         maximum[i] = piece_maximum[i];
         sum[i] = piece_sum[i];
-      } else if (queries.length[i] > begin) {
+      } else {
         const float m = maximum[i] > piece_maximum[i] ? maximum[i] : piece_maximum[i];
         float factor[kLanes];
         Simd::Store(factor, Exp(Simd::Set(maximum[i] - m)));
@@ -463,7 +486,8 @@ constexpr spotinference::cpu::Kernels MakeKernels(const char* name) {
           RmsNorm,
           Rope,
           Add,
-          Gate,
+          SiluGate,
+          GeluGate,
           StoreKv,
           Attention};
 }

@@ -29,7 +29,7 @@ struct MatmulInput {
   int columns = 0;
 };
 
-// Tiles `begin` … `end` of one weight against all rows. out[r · stride + o] = Σ_i x[r][i] · w[o][i].
+// Tiles `begin` … `end` of one weight against all rows. out[r · stride + o] = Σ_i x[r][i] · w[o][i] + bias[o].
 struct MatmulWork {
   const std::byte* tiles = nullptr;
   size_t tile_bytes = 0;
@@ -37,6 +37,7 @@ struct MatmulWork {
   int outputs = 0;  // of the whole weight; the last tile may have fewer than 16
   float* out = nullptr;
   int64_t stride = 0;
+  const float* bias = nullptr;  // [outputs], or none
 };
 
 // One layer's cache. A page holds K as [kv_heads, head_dim, 16 tokens], then V as [kv_heads, 16 tokens, head_dim], halves.
@@ -57,6 +58,7 @@ struct AttentionWork {
   int first_head = 0, heads = 0, kv_head = 0;
   float scale = 0;
   const int32_t* block_table = nullptr;
+  int window = 0;  // AttentionAttributes::window
 };
 inline constexpr int kMaxQueries = 32;
 // Floats of scratch that attention needs.
@@ -73,12 +75,13 @@ struct Kernels {
   void (*matmul_bf16)(const MatmulInput&, const MatmulWork&);
   void (*matmul_q8_0)(const MatmulInput&, const MatmulWork&);
   void (*matmul_q4_1)(const MatmulInput&, const MatmulWork&);
-  // out = x / sqrt(mean(x²) + epsilon) · w
+  // out = x / sqrt(mean(x²) + epsilon) · w; `out` may be `x`
   void (*rms_norm)(const float* x, const float* w, int width, float epsilon, float* out);
   // In place on one head. cos_sin: [pairs][2].
   void (*rope)(float* head, const float* cos_sin, int pairs, bool interleaved);
   void (*add)(const float* a, const float* b, int n, float* out);
-  void (*gate)(const float* a, const float* b, int n, float* out);  // silu(a) · b
+  void (*silu_gate)(const float* a, const float* b, int n, float* out);  // silu(a) · b
+  void (*gelu_gate)(const float* a, const float* b, int n, float* out);  // gelu(a) · b, with tanh
   // One token's keys and values [kv_heads · head_dim] to slot `slot` (0–15) of `page`.
   void (*store_kv)(const KvPages&, int64_t page, int slot, const float* k, const float* v);
   void (*attention)(const KvPages&, const AttentionWork&, float* scratch);

@@ -190,12 +190,20 @@ TEST_P(KernelsTest, RowOperationsHaveThePortableBitsAndAreRight) {
   for (const int n : {16, 32, 40, 64, 576, 100}) {
     const std::vector<float> a = Random(n, n, 3), b = Random(n, n + 1);
     std::vector<float> mine(n), portable(n);
-    kernels_->gate(a.data(), b.data(), n, mine.data());
-    PortableKernels().gate(a.data(), b.data(), n, portable.data());
+    kernels_->silu_gate(a.data(), b.data(), n, mine.data());
+    PortableKernels().silu_gate(a.data(), b.data(), n, portable.data());
     EXPECT_TRUE(SameBits(mine, portable));
     // e^x is good to a few units of 2^-23 over |x| ≤ 88.
     for (int i = 0; i < n; ++i) {
       EXPECT_NEAR(mine[i], a[i] / (1 + std::exp(-double{a[i]})) * b[i], 1e-6 * std::abs(a[i] * b[i]));
+    }
+    kernels_->gelu_gate(a.data(), b.data(), n, mine.data());
+    PortableKernels().gelu_gate(a.data(), b.data(), n, portable.data());
+    EXPECT_TRUE(SameBits(mine, portable));
+    // An exponent z of up to 88 carries 3 roundings of 2^-24, and e^z as much of itself.
+    for (int i = 0; i < n; ++i) {
+      const double x = a[i], u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+      EXPECT_NEAR(mine[i], x / 2 * (1 + std::tanh(u)) * b[i], 88 * 3 * 0x1p-24 * std::abs(a[i] * b[i]));
     }
     kernels_->rms_norm(a.data(), b.data(), n, 1e-5f, mine.data());
     PortableKernels().rms_norm(a.data(), b.data(), n, 1e-5f, portable.data());
@@ -214,13 +222,15 @@ TEST_P(KernelsTest, GateOfExtremeInputs) {
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> a{-1000, -200, -87.5, -80, 0, 80, 1000, infinity}, b(8, 1);
   std::vector<float> out(8);
-  kernels_->gate(a.data(), b.data(), 8, out.data());
-  for (int i = 0; i < 5; ++i) EXPECT_NEAR(out[i], 0, 1e-30) << a[i];
-  for (int i = 5; i < 8; ++i) EXPECT_EQ(out[i], a[i]);
+  for (const auto gate : {kernels_->silu_gate, kernels_->gelu_gate}) {
+    gate(a.data(), b.data(), 8, out.data());
+    for (int i = 0; i < 5; ++i) EXPECT_NEAR(out[i], 0, 1e-30) << a[i];
+    for (int i = 5; i < 8; ++i) EXPECT_EQ(out[i], a[i]);
+  }
 }
 
 struct AttentionCase {
-  int kv_heads, group, head_dim, history, rows;
+  int kv_heads, group, head_dim, history, rows, window = 0;
 };
 
 class Cache {
@@ -251,7 +261,7 @@ void RunAttention(const Kernels& k, const AttentionCase& c, const std::vector<fl
     for (int h = 0; h < c.kv_heads; ++h) {
       k.attention(cache.kv,
                   {&q[row * width], &(*out)[row * width], width, std::min(rows_at_once, c.rows - row), c.history + row,
-                   h * c.group, c.group, h, 0.125f, cache.table.data()},
+                   h * c.group, c.group, h, 0.125f, cache.table.data(), c.window},
                   scratch.data());
     }
   }
@@ -259,7 +269,9 @@ void RunAttention(const Kernels& k, const AttentionCase& c, const std::vector<fl
 
 TEST_P(KernelsTest, AttentionHasOneResultAndIsRight) {
   for (const AttentionCase& c :
-       {AttentionCase{3, 3, 64, 0, 1}, {3, 3, 64, 250, 20}, {1, 4, 32, 511, 9}, {2, 1, 128, 37, 5}, {1, 1, 16, 16, 2}}) {
+       {AttentionCase{3, 3, 64, 0, 1}, {3, 3, 64, 250, 20}, {1, 4, 32, 511, 9}, {2, 1, 128, 37, 5}, {1, 1, 16, 16, 2},
+        // Windows that begin within a page, in an earlier piece, and that end before another row's begins.
+        {2, 3, 32, 40, 12, 21}, {1, 4, 32, 505, 12, 250}, {1, 2, 16, 270, 16, 16}, {1, 4, 16, 20, 9, 1}}) {
     const int positions = c.history + c.rows, kv_width = c.kv_heads * c.head_dim, width = kv_width * c.group;
     const std::vector<float> keys = Random(positions * kv_width, 1), values = Random(positions * kv_width, 2);
     const std::vector<float> q = Random(c.rows * width, 3, 2);
@@ -271,22 +283,22 @@ TEST_P(KernelsTest, AttentionHasOneResultAndIsRight) {
     EXPECT_TRUE(SameBits(alone, portable));
     for (int row = 0; row < c.rows; ++row) {
       for (int h = 0; h < c.kv_heads * c.group; ++h) {
-        const int n = c.history + row + 1;
+        const int n = c.history + row + 1, first = c.window > 0 ? std::max(0, n - c.window) : 0;
         std::vector<double> weight(n);
         double sum = 0;
         const auto half = [](float x) { return double{HalfToFloat(FloatToHalf(x))}; };
-        for (int p = 0; p < n; ++p) {
+        for (int p = first; p < n; ++p) {
           double dot = 0;
           for (int d = 0; d < c.head_dim; ++d) {
             dot += q[row * width + h * c.head_dim + d] * half(keys[p * kv_width + h / c.group * c.head_dim + d]);
           }
           weight[p] = dot * 0.125;
         }
-        const double top = *std::max_element(weight.begin(), weight.end());
-        for (double& w : weight) sum += w = std::exp(w - top);
+        const double top = *std::max_element(weight.begin() + first, weight.end());
+        for (int p = first; p < n; ++p) sum += weight[p] = std::exp(weight[p] - top);
         for (int d = 0; d < c.head_dim; ++d) {
           double expected = 0;
-          for (int p = 0; p < n; ++p) expected += weight[p] / sum * half(values[p * kv_width + h / c.group * c.head_dim + d]);
+          for (int p = first; p < n; ++p) expected += weight[p] / sum * half(values[p * kv_width + h / c.group * c.head_dim + d]);
           // Scores of magnitude ≤ 40 carry an error of some 40 · 64 · 2^-24, and so do the weights.
           ASSERT_NEAR(alone[row * width + h * c.head_dim + d], expected, 2e-4);
         }

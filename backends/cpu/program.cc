@@ -25,7 +25,6 @@ enum class StageKind { kRows, kMatmul, kAttention };
 struct RowStep {
   const Op* op = nullptr;
   TensorId a = kNoTensor;
-  int rope = 0;  // which of Plan::ropes
 };
 
 struct Stage {
@@ -37,14 +36,8 @@ struct Stage {
   int64_t tiles = 0;              // kMatmul: of all ops
 };
 
-struct Rope {
-  RopeAttributes attributes;
-  std::vector<double> frequency;  // [rotated / 2]
-};
-
-bool SameRope(const RopeAttributes& a, const RopeAttributes& b) { return a.rotated == b.rotated && a.base == b.base; }
-
 const WeightBuffer& Weight(const Op& op) { return *static_cast<const WeightBuffer*>(op.weight); }
+const std::vector<float>& Bias(const Op& op) { return static_cast<const WeightBuffer*>(op.bias)->vector; }
 const KvBuffer& Kv(const Op& op) { return *static_cast<const KvBuffer*>(op.kv); }
 
 // Consecutive tokens of one sequence.
@@ -84,7 +77,6 @@ class CpuProgram : public Program {
   const Kernels& kernels_;
   ThreadPool& pool_;
   std::vector<Stage> stages_;
-  std::vector<Rope> ropes_;
 
   // Memory, sized by the graph's largest step.
   std::vector<std::unique_ptr<Pages>> memory_;
@@ -92,7 +84,7 @@ class CpuProgram : public Program {
   std::vector<int8_t> q_;     // the one rounded input that is alive at a time
   std::vector<float> q_scale_;
   std::vector<int32_t> q_sum_;
-  std::vector<std::vector<float>> rope_tables_;  // by rope: [max_tokens, rotated / 2, 2]
+  std::vector<std::vector<float>> rope_tables_;  // by Graph::ropes: [max_tokens, pairs, 2]
   std::vector<std::vector<float>> scratch_;      // by thread
 
   // This step's.
@@ -117,9 +109,19 @@ absl::Status CpuProgram::CheckOp(const Op& op) const {
       if (Weight(op).columns != Width(op.a) || Weight(op).rows != Width(op.out)) {
         return bad("a matmul's weight does not fit its tensors");
       }
+      if (op.bias != nullptr && Bias(op).size() != static_cast<size_t>(Width(op.out))) {
+        return bad("a matmul's bias does not fit its output");
+      }
       return absl::OkStatus();
     case OpKind::kRmsNorm:
       if (Weight(op).vector.empty() || Width(op.a) % Weight(op).columns != 0) return bad("a norm's weight does not fit");
+      return absl::OkStatus();
+    case OpKind::kRope:
+      if (op.rope < 0 || op.rope >= static_cast<int>(graph_.ropes.size())) return bad("a rope is out of range");
+      if (const RopeAttributes& rope = graph_.ropes[op.rope];
+          rope.head_dim <= 0 || Width(op.a) % rope.head_dim != 0 || 2 * rope.pairs() > rope.head_dim) {
+        return bad("a rope does not fit its tensor");
+      }
       return absl::OkStatus();
     case OpKind::kAttention:
       if (op.attention.heads % op.attention.kv_heads != 0) return bad("heads are no multiple of key heads");
@@ -213,19 +215,6 @@ absl::Status CpuProgram::Build() {
       case OpKind::kStoreKv:
         AddRowStep(step, Rows::kTokens, false);
         continue;
-      case OpKind::kRope: {
-        const auto same = [&](const Rope& r) { return SameRope(r.attributes, op.rope); };
-        step.rope = static_cast<int>(std::find_if(ropes_.begin(), ropes_.end(), same) - ropes_.begin());
-        if (step.rope == static_cast<int>(ropes_.size())) {
-          Rope rope{op.rope};
-          for (int i = 0; i < op.rope.rotated / 2; ++i) {
-            rope.frequency.push_back(std::pow(static_cast<double>(op.rope.base), -2.0 * i / op.rope.rotated));
-          }
-          ropes_.push_back(std::move(rope));
-        }
-        AddRowStep(step, graph_.tensors[op.a].rows, false);
-        continue;
-      }
       default:
         // Gathering reads other rows than its own: it waits for them all.
         AddRowStep(step, graph_.tensors[op.out].rows, op.kind == OpKind::kGatherRows);
@@ -239,7 +228,9 @@ absl::Status CpuProgram::Build() {
   q_.resize(rows * widest);
   q_scale_.resize(rows * widest / kQuantBlock);
   q_sum_.resize(rows * widest / kQuantBlock);
-  for (const Rope& rope : ropes_) rope_tables_.emplace_back(graph_.max_tokens * rope.attributes.rotated);
+  for (const RopeAttributes& rope : graph_.ropes) {
+    rope_tables_.emplace_back(static_cast<int64_t>(graph_.max_tokens) * rope.pairs() * 2);
+  }
   size_t scratch = 0;
   for (const Op& op : graph_.ops) {
     if (op.kind == OpKind::kAttention) scratch = std::max(scratch, AttentionScratch(op.attention.head_dim));
@@ -333,7 +324,7 @@ void CpuProgram::PlanPieces() {
     steps_[stage] = step;
     pieces_[stage] = static_cast<int>((items + step - 1) / step);
   };
-  plan(0, ropes_.empty() ? 0 : tokens_, 16);
+  plan(0, graph_.ropes.empty() ? 0 : tokens_, 16);
   for (size_t s = 0; s < stages_.size(); ++s) {
     const Stage& stage = stages_[s];
     const int64_t rows = Count(stage.domain);
@@ -383,13 +374,13 @@ void CpuProgram::RunPiece(const StepInput& input, int stage_index, int piece, in
 }
 
 void CpuProgram::FillRopes(const StepInput& input, int row) {
-  for (size_t r = 0; r < ropes_.size(); ++r) {
-    const Rope& rope = ropes_[r];
-    float* table = rope_tables_[r].data() + static_cast<int64_t>(row) * rope.attributes.rotated;
-    for (const double frequency : rope.frequency) {
+  for (size_t r = 0; r < graph_.ropes.size(); ++r) {
+    const RopeAttributes& rope = graph_.ropes[r];
+    float* table = rope_tables_[r].data() + static_cast<int64_t>(row) * rope.pairs() * 2;
+    for (const double frequency : rope.frequencies) {
       const double angle = input.positions[row] * frequency;
-      *table++ = static_cast<float>(std::cos(angle));
-      *table++ = static_cast<float>(std::sin(angle));
+      *table++ = static_cast<float>(std::cos(angle) * rope.magnitude);
+      *table++ = static_cast<float>(std::sin(angle) * rope.magnitude);
     }
   }
 }
@@ -403,9 +394,12 @@ void CpuProgram::RunRowStep(const StepInput& input, const RowStep& step, int row
   }
   const Op& op = *step.op;
   switch (op.kind) {
-    case OpKind::kEmbed:
-      DequantizeRow(Weight(op).rows_view, input.token_ids[row], absl::MakeSpan(Row(op.out, row), Width(op.out)));
+    case OpKind::kEmbed: {
+      const auto out = absl::MakeSpan(Row(op.out, row), Width(op.out));
+      DequantizeRow(Weight(op).rows_view, input.token_ids[row], out);
+      for (float& x : out) x *= op.embedding_scale;
       return;
+    }
     case OpKind::kRmsNorm: {
       const WeightBuffer& weight = Weight(op);
       const int width = static_cast<int>(weight.columns);
@@ -415,10 +409,10 @@ void CpuProgram::RunRowStep(const StepInput& input, const RowStep& step, int row
       return;
     }
     case OpKind::kRope: {
-      const RopeAttributes& rope = op.rope;
-      const float* table = rope_tables_[step.rope].data() + static_cast<int64_t>(row) * rope.rotated;
+      const RopeAttributes& rope = graph_.ropes[op.rope];
+      const float* table = rope_tables_[op.rope].data() + static_cast<int64_t>(row) * rope.pairs() * 2;
       for (int at = 0; at < Width(op.a); at += rope.head_dim) {
-        kernels_.rope(Row(op.a, row) + at, table, rope.rotated / 2, rope.interleaved);
+        kernels_.rope(Row(op.a, row) + at, table, rope.pairs(), rope.interleaved);
       }
       return;
     }
@@ -429,9 +423,11 @@ void CpuProgram::RunRowStep(const StepInput& input, const RowStep& step, int row
                         Row(op.a, row), Row(op.b, row));
       return;
     }
-    case OpKind::kGate:
-      kernels_.gate(Row(op.a, row), Row(op.b, row), Width(op.out), Row(op.out, row));
+    case OpKind::kGate: {
+      const auto gate = op.activation == Activation::kSilu ? kernels_.silu_gate : kernels_.gelu_gate;
+      gate(Row(op.a, row), Row(op.b, row), Width(op.out), Row(op.out, row));
       return;
+    }
     case OpKind::kAdd:
       kernels_.add(Row(op.a, row), Row(op.b, row), Width(op.out), Row(op.out, row));
       return;
@@ -459,6 +455,7 @@ void CpuProgram::RunTiles(const Stage& stage, int64_t begin, int64_t end) {
     work.outputs = static_cast<int>(weight.rows);
     work.out = base_[op->out];
     work.stride = Width(op->out);
+    if (op->bias != nullptr) work.bias = Bias(*op).data();
     const MatmulInput in{base_[op->a], q_.data(), q_scale_.data(), q_sum_.data(), Count(stage.domain), Width(op->a)};
     switch (weight.type) {
       case DType::kF32: kernels_.matmul_f32(in, work); break;
@@ -480,6 +477,7 @@ void CpuProgram::RunAttention(const StepInput& input, const Op& op, int64_t item
   const int group = shape.heads / shape.kv_heads;
   AttentionWork work;
   work.scale = shape.scale;
+  work.window = shape.window;
   work.stride = Width(op.a);
   work.first_head = first_head;
   work.heads = heads_per_item;

@@ -36,6 +36,9 @@ struct KvBuffer : Buffer {
   KvCache kv;
 };
 
+const Matrix* Bias(const Op& op) {
+  return op.bias == nullptr ? nullptr : &static_cast<const WeightBuffer&>(*op.bias).matrix;
+}
 const WeightBuffer& Weight(const Op& op) { return static_cast<const WeightBuffer&>(*op.weight); }
 KvCache& Kv(const Op& op) { return static_cast<KvBuffer&>(*op.kv).kv; }
 
@@ -66,15 +69,21 @@ absl::Status CheckOp(const Graph& graph, const Op& op) {
         fits = weight_is(graph.vocabulary, width(op.out));
         break;
       case OpKind::kRmsNorm:
-        fits = weight_is(1, width(op.a)) && width(op.out) == width(op.a);
+        fits = op.weight != nullptr && weight_is(1, Weight(op).matrix.columns) &&
+               width(op.a) % Weight(op).matrix.columns == 0 && width(op.out) == width(op.a);
         break;
       case OpKind::kMatmul:
-        fits = weight_is(width(op.out), width(op.a)) && op.out != op.a;
+        fits = weight_is(width(op.out), width(op.a)) && op.out != op.a &&
+               (op.bias == nullptr || Bias(op)->values.size() == width(op.out));
         break;
       case OpKind::kRope:
-        fits = op.out == op.a && op.rope.head_dim > 0 && width(op.a) % op.rope.head_dim == 0 &&
-               op.rope.rotated % 2 == 0 && op.rope.rotated <= op.rope.head_dim &&
+        fits = op.out == op.a && op.rope >= 0 && op.rope < graph.ropes.size() &&
                graph.tensors[op.a].rows == Rows::kTokens;
+        if (fits) {
+          const RopeAttributes& rope = graph.ropes[op.rope];
+          fits = rope.head_dim > 0 && width(op.a) % rope.head_dim == 0 &&
+                 2 * rope.pairs() <= rope.head_dim;
+        }
         break;
       case OpKind::kStoreKv:
         fits = kv_fits(op.a, shape.kv_heads) && kv_fits(op.b, shape.kv_heads);
@@ -129,24 +138,24 @@ class ReferenceProgram : public Program {
     Matrix &out = tensor(op.out), &a = tensor(op.a), &b = tensor(op.b);
     switch (op.kind) {
       case OpKind::kEmbed:
-        return reference::Embed(Weight(op).matrix, input.token_ids, out);
+        return reference::Embed(Weight(op).matrix, input.token_ids, op.embedding_scale, out);
       case OpKind::kRmsNorm:
         return reference::RmsNorm(a, Weight(op).matrix, op.epsilon, out);
       case OpKind::kMatmul:
         if (Weight(op).rounds_input) {
           Matrix rounded = a;
           reference::RoundToInt8(rounded);
-          return reference::Matmul(rounded, Weight(op).matrix, threads_, out);
+          return reference::Matmul(rounded, Weight(op).matrix, Bias(op), threads_, out);
         }
-        return reference::Matmul(a, Weight(op).matrix, threads_, out);
+        return reference::Matmul(a, Weight(op).matrix, Bias(op), threads_, out);
       case OpKind::kRope:
-        return reference::Rope(op.rope, input.positions, a);
+        return reference::Rope(graph_.ropes[op.rope], input.positions, a);
       case OpKind::kStoreKv:
         return reference::StoreKv(a, b, input, Kv(op));
       case OpKind::kAttention:
         return reference::Attention(a, Kv(op), op.attention, input, threads_, out);
       case OpKind::kGate:
-        return reference::Gate(a, b, out);
+        return reference::Gate(op.activation, a, b, out);
       case OpKind::kAdd:
         return reference::Add(a, b, out);
       case OpKind::kGatherRows:

@@ -48,20 +48,24 @@ int KvRow(const StepInput& input, int t, int position) {
   return input.block_tables[entry] * kBlockTokens + position % kBlockTokens;
 }
 
-void Embed(const Matrix& weight, absl::Span<const int32_t> ids, Matrix& out) {
-  for (int t = 0; t < out.rows; ++t) std::copy_n(weight.row(ids[t]), out.columns, out.row(t));
-}
-
-void RmsNorm(const Matrix& in, const Matrix& weight, float epsilon, Matrix& out) {
-  for (int t = 0; t < in.rows; ++t) {
-    const double mean_square = Dot(in.row(t), in.row(t), in.columns) / in.columns;
-    const double scale = 1 / std::sqrt(mean_square + epsilon);
-    for (int i = 0; i < in.columns; ++i)
-      out.row(t)[i] = static_cast<float>(in.row(t)[i] * scale * weight.row(0)[i]);
+void Embed(const Matrix& weight, absl::Span<const int32_t> ids, float scale, Matrix& out) {
+  for (int t = 0; t < out.rows; ++t) {
+    for (int i = 0; i < out.columns; ++i) out.row(t)[i] = weight.row(ids[t])[i] * scale;
   }
 }
 
-void Matmul(const Matrix& in, const Matrix& weight, int threads, Matrix& out) {
+void RmsNorm(const Matrix& in, const Matrix& weight, float epsilon, Matrix& out) {
+  const int width = weight.columns;
+  for (size_t at = 0; at < in.values.size(); at += width) {
+    const float* const x = &in.values[at];
+    const double mean_square = Dot(x, x, width) / width;
+    const double scale = 1 / std::sqrt(mean_square + epsilon);
+    for (int i = 0; i < width; ++i)
+      out.values[at + i] = static_cast<float>(x[i] * scale * weight.row(0)[i]);
+  }
+}
+
+void Matmul(const Matrix& in, const Matrix& weight, const Matrix* bias, int threads, Matrix& out) {
   constexpr int kTile = 32;  // rows of `in` that stay in the cache while the weight goes by
   const std::vector<double> x(in.values.begin(), in.values.end());
   for (int begin = 0; begin < in.rows; begin += kTile) {
@@ -70,21 +74,20 @@ void Matmul(const Matrix& in, const Matrix& weight, int threads, Matrix& out) {
       for (int t = begin; t < std::min(begin + kTile, in.rows); ++t) {
         const double sum =
             DotOfDoubles(&x[static_cast<size_t>(t) * in.columns], w.data(), in.columns);
-        out.row(t)[o] = static_cast<float>(sum);
+        out.row(t)[o] = static_cast<float>(bias == nullptr ? sum : sum + bias->row(0)[o]);
       }
     });
   }
 }
 
 void Rope(const RopeAttributes& attributes, absl::Span<const int32_t> positions, Matrix& inout) {
-  for (int i = 0; i < attributes.rotated / 2; ++i) {
-    const double frequency =
-        std::pow(static_cast<double>(attributes.base), -2.0 * i / attributes.rotated);
+  for (int i = 0; i < attributes.pairs(); ++i) {
+    const double frequency = attributes.frequencies[i];
     const int first = attributes.interleaved ? 2 * i : i;
-    const int second = attributes.interleaved ? 2 * i + 1 : i + attributes.rotated / 2;
+    const int second = attributes.interleaved ? 2 * i + 1 : i + attributes.pairs();
     for (int t = 0; t < inout.rows; ++t) {
-      const double cosine = std::cos(positions[t] * frequency);
-      const double sine = std::sin(positions[t] * frequency);
+      const double cosine = std::cos(positions[t] * frequency) * attributes.magnitude;
+      const double sine = std::sin(positions[t] * frequency) * attributes.magnitude;
       for (float* head = inout.row(t); head < inout.row(t) + inout.columns;
            head += attributes.head_dim) {
         const double x = head[first], y = head[second];
@@ -110,17 +113,18 @@ void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttribut
     const int kv_offset = head / (shape.heads / shape.kv_heads) * shape.head_dim;
     const float* const query = queries.row(t) + head * shape.head_dim;
     const int length = input.positions[t] + 1;
+    const int first = shape.window > 0 ? std::max(0, length - shape.window) : 0;
 
     std::vector<double> weights(length);
     double largest = -std::numeric_limits<double>::infinity();
-    for (int p = 0; p < length; ++p) {
+    for (int p = first; p < length; ++p) {
       weights[p] =
           shape.scale * Dot(query, kv.keys.row(KvRow(input, t, p)) + kv_offset, shape.head_dim);
       largest = std::max(largest, weights[p]);
     }
     double total = 0;
     std::vector<double> mix(shape.head_dim);
-    for (int p = 0; p < length; ++p) {
+    for (int p = first; p < length; ++p) {
       const double weight = std::exp(weights[p] - largest);
       const float* const value = kv.values.row(KvRow(input, t, p)) + kv_offset;
       total += weight;
@@ -131,10 +135,19 @@ void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttribut
   });
 }
 
-void Gate(const Matrix& a, const Matrix& b, Matrix& out) {
+void Gate(Activation activation, const Matrix& a, const Matrix& b, Matrix& out) {
   for (size_t i = 0; i < a.values.size(); ++i) {
     const double x = a.values[i];
-    out.values[i] = static_cast<float>(x / (1 + std::exp(-x)) * b.values[i]);
+    double active = 0;
+    switch (activation) {
+      case Activation::kSilu:
+        active = x / (1 + std::exp(-x));
+        break;
+      case Activation::kGeluTanh:
+        active = x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+        break;
+    }
+    out.values[i] = static_cast<float>(active * b.values[i]);
   }
 }
 

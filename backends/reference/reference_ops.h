@@ -33,14 +33,14 @@ struct KvCache {
 // The row of the cache that holds `position` of the sequence of token `t`.
 int KvRow(const StepInput& input, int t, int position);
 
-void Embed(const Matrix& weight, absl::Span<const int32_t> ids, Matrix& out);
-void RmsNorm(const Matrix& in, const Matrix& weight, float epsilon, Matrix& out);
-void Matmul(const Matrix& in, const Matrix& weight, int threads, Matrix& out);
+void Embed(const Matrix& weight, absl::Span<const int32_t> ids, float scale, Matrix& out);
+void RmsNorm(const Matrix& in, const Matrix& weight, float epsilon, Matrix& out);  // `out` may be `in`
+void Matmul(const Matrix& in, const Matrix& weight, const Matrix* bias, int threads, Matrix& out);
 void Rope(const RopeAttributes& attributes, absl::Span<const int32_t> positions, Matrix& inout);
 void StoreKv(const Matrix& keys, const Matrix& values, const StepInput& input, KvCache& kv);
 void Attention(const Matrix& queries, const KvCache& kv, const AttentionAttributes& shape,
                const StepInput& input, int threads, Matrix& out);
-void Gate(const Matrix& a, const Matrix& b, Matrix& out);
+void Gate(Activation activation, const Matrix& a, const Matrix& b, Matrix& out);
 void Add(const Matrix& a, const Matrix& b, Matrix& out);
 void GatherRows(const Matrix& in, absl::Span<const int32_t> rows, Matrix& out);
 

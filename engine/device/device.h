@@ -48,7 +48,7 @@ class Program {
 struct WeightUse {
   bool embed = false;   // by rows, kEmbed
   bool matmul = false;  // kMatmul
-  bool vector = false;  // kRmsNorm: one row
+  bool vector = false;  // kRmsNorm, or a kMatmul's bias: one row
 };
 
 class Device {

@@ -19,13 +19,13 @@ class Buffer;  // device.h
 inline constexpr int kBlockTokens = 16;
 
 enum class OpKind : uint8_t {
-  kEmbed,       // out[t] = weight[token_ids[t]]
-  kRmsNorm,     // out[t] = in[t] / sqrt(mean(in[t]²) + epsilon) · weight, over each `width` of the tensor
-  kMatmul,      // out[t][o] = Σ_i in[t][i] · weight[o][i]
+  kEmbed,       // out[t] = embedding_scale · weight[token_ids[t]]
+  kRmsNorm,     // out = a / sqrt(mean(a²) + epsilon) · weight over each piece of a row as long as the weight: row or head
+  kMatmul,      // out[t][o] = Σ_i a[t][i] · weight[o][i] + bias[o]
   kRope,        // in place on `a`: rotates pairs of each head by the token's position (RopeAttributes)
   kStoreKv,     // writes a = keys and b = values [rows, kv_heads · head_dim] to the token's slot of `kv`
-  kAttention,   // out = softmax(scale · a · Kᵀ) · V per head over positions 0 … the token's own, read from `kv`
-  kGate,        // out = silu(a) · b
+  kAttention,   // out = softmax(scale · a · Kᵀ) · V per head over the positions that the token sees, read from `kv`
+  kGate,        // out = activation(a) · b
   kAdd,         // out = a + b
   kGatherRows,  // out[i] = a[output_rows[i]]
 };
@@ -34,11 +34,14 @@ enum class OpKind : uint8_t {
 using TensorId = int32_t;
 inline constexpr TensorId kNoTensor = -1;
 
+// Pair i of each head turns by position · frequencies[i]. The first 2 · pairs elements of a head take part.
 struct RopeAttributes {
   int head_dim = 0;
-  int rotated = 0;          // the first `rotated` elements of each head take part
-  float base = 10000;       // pair i turns by position · base^(−2i / rotated)
-  bool interleaved = true;  // pairs (2i, 2i+1), as GGUF's llama has them; else (i, i + rotated/2)
+  bool interleaved = true;          // pairs (2i, 2i+1), as GGUF's llama has them; else (i, i + pairs)
+  std::vector<double> frequencies;  // [pairs] radians a position
+  float magnitude = 1;              // a turned pair is longer by this: YaRN's attention factor
+
+  int pairs() const { return static_cast<int>(frequencies.size()); }
 };
 
 struct AttentionAttributes {
@@ -46,19 +49,28 @@ struct AttentionAttributes {
   int kv_heads = 0;  // query head h reads key head h / (heads / kv_heads)
   int head_dim = 0;
   float scale = 0;
+  int window = 0;  // a token sees its own position and window − 1 before it; 0: all before it
+};
+
+enum class Activation : uint8_t {
+  kSilu,      // x / (1 + e^−x)
+  kGeluTanh,  // x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
 };
 
 // Fields that an operation does not name stay at their defaults.
 struct Op {
   OpKind kind;
-  TensorId out = kNoTensor;  // may be equal to an input only for kAdd, kGate and kRope
+  TensorId out = kNoTensor;  // may be equal to an input only for kAdd, kGate, kRmsNorm and kRope
   TensorId a = kNoTensor;
   TensorId b = kNoTensor;
   const Buffer* weight = nullptr;  // from Device::LoadWeight; kEmbed, kMatmul, kRmsNorm
+  const Buffer* bias = nullptr;    // the same; kMatmul, null for none
   Buffer* kv = nullptr;            // one layer's cache, from Device::AllocateKv; kStoreKv, kAttention
+  float embedding_scale = 1;       // kEmbed
   float epsilon = 0;               // kRmsNorm
-  RopeAttributes rope;             // kRope
+  int rope = 0;                    // kRope: index into Graph::ropes
   AttentionAttributes attention;   // kStoreKv, kAttention
+  Activation activation = Activation::kSilu;  // kGate
 };
 
 enum class Rows : uint8_t { kTokens, kOutputs };
@@ -71,6 +83,7 @@ struct TensorSpec {
 struct Graph {
   std::vector<TensorSpec> tensors;
   std::vector<Op> ops;            // in an order in which they can run
+  std::vector<RopeAttributes> ropes;
   std::vector<TensorId> inputs;   // fed by StepInput::inputs; a language model has none, a test of one op has some
   TensorId output = kNoTensor;    // what Program::Run hands back
   int vocabulary = 0;             // rows of the embedding; token ids are below it

@@ -30,7 +30,7 @@ constexpr LayerStep kLlamaLayer[] = {
 };
 
 constexpr Family kFamilies[] = {
-    {"llama", /*interleaved_rope=*/true, kLlamaLayer},
+    {.architecture = "llama", .interleaved_rope = true, .layer = kLlamaLayer},
 };
 
 }  // namespace

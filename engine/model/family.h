@@ -3,7 +3,8 @@
 // family.cc and a test.
 //
 // Round the layers all families do the same: token_embd, the layers, output_norm, and
-// output.weight, or token_embd once more where the file has no output.weight.
+// output.weight, or token_embd once more where the file has no output.weight. How to add one:
+// README.md beside this file.
 #ifndef ENGINE_MODEL_FAMILY_H_
 #define ENGINE_MODEL_FAMILY_H_
 
@@ -36,13 +37,27 @@ struct LayerStep {
   Slot out;
   Slot a;
   Slot b = Slot::kNone;
-  absl::string_view weight = "";  // "attn_q": tensor blk.<layer>.attn_q.weight
+  // "attn_q": tensor blk.<layer>.attn_q.weight. Steps that name the same one share it: its rows go to
+  // them in their order.
+  absl::string_view weight = "";
+  // kMatmul: blk.<layer>.<weight>.bias has to be there. Where it is, it is added in any case.
+  bool bias = false;
 };
 
 struct Family {
   absl::string_view architecture;  // general.architecture
   bool interleaved_rope;           // RopeAttributes::interleaved
   absl::Span<const LayerStep> layer;
+  Activation activation = Activation::kSilu;
+  bool scaled_embedding = false;  // by √width
+  // Every window_pattern-th layer sees everything, the others have the window that the file gives and
+  // rotate by a base of their own, unscaled. 0: all layers are alike, with a window where the file
+  // gives one.
+  int window_pattern = 0;
+  float window_rope_base = 0;
+  // Scores are scaled by 1/√head_dim, in a model of so many layers by 1/√(width/heads): a variant
+  // that has no key to tell it by.
+  int scale_by_width_layers = 0;
 };
 
 absl::Span<const Family> Families();

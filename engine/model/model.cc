@@ -18,51 +18,122 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Load(const Checkpoint& checkpoint,
   return model;
 }
 
-absl::Status Model::LoadWeights(const Checkpoint& checkpoint) {
-  absl::flat_hash_set<const TensorView*> loaded;
-  const auto load = [&](const std::string& name, int rows, int columns, WeightUse use,
-                        std::unique_ptr<Buffer>& to) -> absl::Status {
-    const TensorView* const view = checkpoint.FindTensor(name);
+// Finds tensors, checks their shapes, and puts them on the device.
+class Model::WeightLoader {
+ public:
+  WeightLoader(const Checkpoint& checkpoint, Device& device) : checkpoint_(checkpoint), device_(device) {}
+
+  // Rows first … first + count of a matrix of `rows` rows.
+  absl::Status Matrix(const std::string& name, int rows, int first, int count, int columns, WeightUse use,
+                      std::unique_ptr<Buffer>& to) {
+    ASSIGN_OR_RETURN(TensorView view, Find(name, rows, columns));
+    const int64_t row_bytes = RowBytes(view.type, view.columns);
+    view.rows = count;
+    view.data = view.data.subspan(first * row_bytes, count * row_bytes);
+    return Put(view, use, to);
+  }
+
+  // Elements first … first + count of a vector of `columns` elements.
+  absl::Status Vector(const std::string& name, int columns, int first, int count, std::unique_ptr<Buffer>& to) {
+    ASSIGN_OR_RETURN(TensorView view, Find(name, 1, columns));
+    const DTypeLayout& layout = Layout(view.type);
+    if (layout.block_elements > 1) {
+      return absl::UnimplementedError(
+          absl::StrCat("tensor '", absl::CHexEscape(view.name), "': type ", layout.name, " for a vector; F32, F16 and BF16 are supported"));
+    }
+    view.columns = count;
+    view.data = view.data.subspan(int64_t{first} * layout.block_bytes, int64_t{count} * layout.block_bytes);
+    return Put(view, {.vector = true}, to);
+  }
+
+  bool Has(const std::string& name) const { return checkpoint_.FindTensor(name) != nullptr; }
+  // Reading it is somebody else's.
+  void Take(absl::string_view name) { taken_.insert(checkpoint_.FindTensor(name)); }
+  // The first tensor of the file that was not taken; null when all were.
+  const TensorView* LeftOver() const {
+    for (const TensorView& view : checkpoint_.tensors()) {
+      if (!taken_.contains(&view)) return &view;
+    }
+    return nullptr;
+  }
+  size_t loaded_bytes() const { return loaded_bytes_; }
+
+ private:
+  absl::StatusOr<TensorView> Find(const std::string& name, int rows, int columns) {
+    const TensorView* const view = checkpoint_.FindTensor(name);
     if (view == nullptr) {
-      return absl::NotFoundError(absl::StrCat("tensor '", checkpoint.TensorName(name), "' is missing"));
+      return absl::NotFoundError(absl::StrCat("tensor '", checkpoint_.TensorName(name), "' is missing"));
     }
     if (view->rows != rows || view->columns != columns) {
       return absl::InvalidArgumentError(absl::StrCat("tensor '", absl::CHexEscape(view->name), "': ", view->rows,
-                                                     " rows of ", view->columns, " elements; ",
-                                                     rows, " rows of ", columns, " are expected"));
+                                                     " rows of ", view->columns, " elements; ", rows, " rows of ",
+                                                     columns, " are expected"));
     }
-    ASSIGN_OR_RETURN(to, device_.LoadWeight(*view, use));
-    checkpoint.ReleasePages(view->data);
-    loaded.insert(view);
-    weight_bytes_ += to->size_bytes();
-    return absl::OkStatus();
-  };
+    taken_.insert(view);
+    return *view;
+  }
 
+  absl::Status Put(const TensorView& view, WeightUse use, std::unique_ptr<Buffer>& to) {
+    ASSIGN_OR_RETURN(to, device_.LoadWeight(view, use));
+    checkpoint_.ReleasePages(view.data);
+    loaded_bytes_ += to->size_bytes();
+    return absl::OkStatus();
+  }
+
+  const Checkpoint& checkpoint_;
+  Device& device_;
+  absl::flat_hash_set<const TensorView*> taken_;
+  size_t loaded_bytes_ = 0;
+};
+
+absl::Status Model::LoadLayer(WeightLoader& loader, int layer) {
   const ModelConfig& c = config_;
-  RETURN_IF_ERROR(load("token_embd.weight", c.vocabulary, c.width,
-                       {.embed = true, .matmul = c.tied_output}, embedding_));
-  layers_.resize(c.layers);
-  for (int layer = 0; layer < c.layers; ++layer) {
-    for (const LayerStep& step : c.family->layer) {
-      std::unique_ptr<Buffer>& weight = layers_[layer].emplace_back();
-      if (step.weight.empty()) continue;
-      const bool vector = step.kind == OpKind::kRmsNorm;
-      RETURN_IF_ERROR(load(absl::StrCat("blk.", layer, ".", step.weight, ".weight"),
-                           vector ? 1 : c.SlotWidth(step.out), c.SlotWidth(step.a),
-                           {.matmul = !vector, .vector = vector}, weight));
+  layers_[layer].resize(c.family->layer.size());
+  for (size_t i = 0; i < c.family->layer.size(); ++i) {
+    const LayerStep& step = c.family->layer[i];
+    if (step.weight.empty()) continue;
+    StepWeights& to = layers_[layer][i];
+    const std::string name = absl::StrCat("blk.", layer, ".", step.weight, ".");
+    if (step.kind == OpKind::kRmsNorm) {
+      const int width = c.NormWidth(step.a);
+      RETURN_IF_ERROR(loader.Vector(name + "weight", width, 0, width, to.weight));
+      continue;
+    }
+    int rows = 0, first = 0;  // of the tensor, and where this step's begin
+    for (const LayerStep& other : c.family->layer) {
+      if (other.weight != step.weight) continue;
+      if (&other == &step) first = rows;
+      rows += c.SlotWidth(other.out);
+    }
+    const int count = c.SlotWidth(step.out);
+    RETURN_IF_ERROR(
+        loader.Matrix(name + "weight", rows, first, count, c.SlotWidth(step.a), {.matmul = true}, to.weight));
+    if (step.bias || loader.Has(name + "bias")) {
+      RETURN_IF_ERROR(loader.Vector(name + "bias", rows, first, count, to.bias));
     }
   }
-  RETURN_IF_ERROR(load("output_norm.weight", 1, c.width, {.vector = true}, output_norm_));
-  if (!c.tied_output)
-    RETURN_IF_ERROR(load("output.weight", c.vocabulary, c.width, {.matmul = true}, output_));
+  return absl::OkStatus();
+}
 
-  // A tensor left over (a bias, rope_freqs, …) says that this is another variant of the family.
-  for (const TensorView& view : checkpoint.tensors()) {
-    if (!loaded.contains(&view)) {
-      return absl::UnimplementedError(absl::StrCat("tensor '", absl::CHexEscape(view.name),
-                                                   "': architecture ", c.family->architecture,
-                                                   " with it is not supported"));
-    }
+absl::Status Model::LoadWeights(const Checkpoint& checkpoint) {
+  const ModelConfig& c = config_;
+  WeightLoader loader(checkpoint, device_);
+  RETURN_IF_ERROR(loader.Matrix("token_embd.weight", c.vocabulary, 0, c.vocabulary, c.width,
+                                {.embed = true, .matmul = c.tied_output}, embedding_));
+  layers_.resize(c.layers);
+  for (int layer = 0; layer < c.layers; ++layer) RETURN_IF_ERROR(LoadLayer(loader, layer));
+  RETURN_IF_ERROR(loader.Vector("output_norm.weight", c.width, 0, c.width, output_norm_));
+  if (!c.tied_output) {
+    RETURN_IF_ERROR(
+        loader.Matrix("output.weight", c.vocabulary, 0, c.vocabulary, c.width, {.matmul = true}, output_));
+  }
+  weight_bytes_ = loader.loaded_bytes();
+  loader.Take(kRopeDivisors);  // in config_
+
+  // A tensor left over says that this is another variant of the family.
+  if (const TensorView* const left = loader.LeftOver()) {
+    return absl::UnimplementedError(absl::StrCat("tensor '", absl::CHexEscape(left->name), "': architecture ",
+                                                 c.family->architecture, " with it is not supported"));
   }
   return absl::OkStatus();
 }
@@ -80,12 +151,39 @@ absl::Status Model::AllocateKv(int blocks) {
   return absl::OkStatus();
 }
 
+Op Model::StepOp(int layer, size_t step) const {
+  Op op{.kind = config_.family->layer[step].kind};
+  op.weight = layers_[layer][step].weight.get();
+  op.bias = layers_[layer][step].bias.get();
+  switch (op.kind) {
+    case OpKind::kRmsNorm:
+      op.epsilon = config_.norm_epsilon;
+      break;
+    case OpKind::kRope:
+      op.rope = config_.HasWindow(layer) ? 1 : 0;  // see ForwardGraph
+      break;
+    case OpKind::kStoreKv:
+    case OpKind::kAttention:
+      op.attention = config_.LayerAttention(layer);
+      op.kv = kv_[layer].get();
+      break;
+    case OpKind::kGate:
+      op.activation = config_.family->activation;
+      break;
+    default:
+      break;
+  }
+  return op;
+}
+
 Graph Model::ForwardGraph(int max_tokens, int max_outputs) const {
   CHECK_EQ(kv_.size(), config_.layers) << "AllocateKv comes first";
   Graph graph;
   graph.vocabulary = config_.vocabulary;
   graph.max_tokens = max_tokens;
   graph.max_outputs = max_outputs;
+  graph.ropes = {config_.rope};
+  if (config_.window > 0) graph.ropes.push_back(config_.window_rope);
 
   TensorId tensors[2][kSlots];
   for (auto& of_rows : tensors) std::fill(std::begin(of_rows), std::end(of_rows), kNoTensor);
@@ -102,22 +200,16 @@ Graph Model::ForwardGraph(int max_tokens, int max_outputs) const {
 
   graph.ops.push_back({.kind = OpKind::kEmbed,
                        .out = tensor(Slot::kResidual, Rows::kTokens),
-                       .weight = embedding_.get()});
+                       .weight = embedding_.get(),
+                       .embedding_scale = config_.embedding_scale});
   Rows rows = Rows::kTokens;
   for (int layer = 0; layer < config_.layers; ++layer) {
     for (size_t i = 0; i < config_.family->layer.size(); ++i) {
       const LayerStep& step = config_.family->layer[i];
-      Op op{.kind = step.kind,
-            .out = tensor(step.out, rows),
-            .a = tensor(step.a, rows),
-            .b = tensor(step.b, rows)};
-      op.weight = layers_[layer][i].get();
-      if (op.kind == OpKind::kRmsNorm) op.epsilon = config_.norm_epsilon;
-      if (op.kind == OpKind::kRope) op.rope = config_.rope;
-      if (op.kind == OpKind::kStoreKv || op.kind == OpKind::kAttention) {
-        op.attention = config_.attention;
-        op.kv = kv_[layer].get();
-      }
+      Op op = StepOp(layer, i);
+      op.out = tensor(step.out, rows);
+      op.a = tensor(step.a, rows);
+      op.b = tensor(step.b, rows);
       graph.ops.push_back(op);
       if (op.kind == OpKind::kAttention && layer + 1 == config_.layers) {
         // Past the last attention a row without an output is of no use to anyone.

@@ -44,15 +44,21 @@ class Model {
  private:
   Model(const ModelConfig& config, Device& device) : config_(config), device_(device) {}
 
+  struct StepWeights {
+    std::unique_ptr<Buffer> weight, bias;  // null where the step has none
+  };
+  class WeightLoader;
+
   absl::Status LoadWeights(const Checkpoint& checkpoint);
+  absl::Status LoadLayer(WeightLoader& loader, int layer);
+  Op StepOp(int layer, size_t step) const;  // without its tensors
 
   const ModelConfig config_;
   Device& device_;
   size_t weight_bytes_ = 0;
   std::unique_ptr<Buffer> embedding_, output_norm_, output_;  // no output_ where it is tied
-  std::vector<std::vector<std::unique_ptr<Buffer>>>
-      layers_;                               // [layer][step], null for a step without a weight
-  std::vector<std::unique_ptr<Buffer>> kv_;  // [layer]
+  std::vector<std::vector<StepWeights>> layers_;  // [layer][step]
+  std::vector<std::unique_ptr<Buffer>> kv_;       // [layer]
 };
 
 }  // namespace spotinference

@@ -3,25 +3,36 @@
 #define ENGINE_MODEL_MODEL_CONFIG_H_
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/device/graph.h"
 #include "engine/model/checkpoint.h"
 #include "engine/model/family.h"
 
 namespace spotinference {
 
+// Divides the frequencies of the rotation, one element a pair: Llama 3's scaling as GGUF files have it.
+inline constexpr absl::string_view kRopeDivisors = "rope_freqs.weight";
+
 struct ModelConfig {
   const Family* family = nullptr;
   int layers = 0;
   int width = 0;         // of the residual stream
   int feed_forward = 0;  // width inside the feed-forward network
-  AttentionAttributes attention;
-  RopeAttributes rope;
+  float embedding_scale = 1;
+  AttentionAttributes attention;  // of a layer that sees everything
+  RopeAttributes rope;            // likewise
+  int window = 0;                 // AttentionAttributes::window of the layers with one; 0: no layer has one
+  int window_pattern = 0;         // every window_pattern-th layer has none; 0: all have one
+  RopeAttributes window_rope;     // of the layers with a window
   float norm_epsilon = 0;
   int vocabulary = 0;
   int context_tokens = 0;  // the longest sequence that the model was made for
   bool tied_output = false;
 
+  bool HasWindow(int layer) const;
+  AttentionAttributes LayerAttention(int layer) const;
   int SlotWidth(Slot slot) const;
+  int NormWidth(Slot slot) const;  // queries and keys are normed head by head
 };
 
 // INVALID_ARGUMENT or NOT_FOUND: a key or a tensor, named, is missing or out of its range.

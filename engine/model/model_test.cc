@@ -78,6 +78,37 @@ struct Source {
   }
 };
 
+// The same sizes in another family.
+Source SourceOf(const Family& family) {
+  Source source;
+  const std::string name(family.architecture);
+  source.architecture = name;
+  Integers integers = {{name + ".attention.sliding_window", 20}};
+  for (const auto& [key, value] : source.integers) integers[name + key.substr(5)] = value;
+  source.integers = integers;
+  source.floats = {{name + ".attention.layer_norm_rms_epsilon", 1e-5f}};
+  const auto width = [](Slot slot) -> uint64_t {
+    if (slot == Slot::kKey || slot == Slot::kValue) return 16;
+    return slot == Slot::kGate || slot == Slot::kUp ? 48 : 32;
+  };
+  source.tensors = {{"token_embd.weight", {32, 5}}, {"output_norm.weight", {32}}};
+  for (const std::string layer : {"blk.0.", "blk.1."}) {
+    for (const LayerStep& step : family.layer) {
+      const std::string tensor = layer + std::string(step.weight);
+      if (step.weight.empty()) continue;
+      if (step.kind == OpKind::kRmsNorm) {
+        const bool of_heads = step.a == Slot::kQuery || step.a == Slot::kKey;
+        source.tensors[tensor + ".weight"] = {of_heads ? 8 : width(step.a)};
+        continue;
+      }
+      auto& weight = source.tensors.insert({tensor + ".weight", {width(step.a), 0}}).first->second;
+      weight[1] += width(step.out);
+      if (step.bias) source.tensors[tensor + ".bias"] = {weight[1]};
+    }
+  }
+  return source;
+}
+
 absl::Status LoadStatus(const Source& source) {
   const std::string bytes = source.Bytes();
   const auto file =
@@ -138,6 +169,15 @@ TEST(Model, ChecksEveryNumber) {
                 [](Source& s) { s.floats["llama.rope.freq_base"] = NAN; });
   ExpectRefused(kInvalid, "layer_norm_rms_epsilon': 0 is outside",
                 [](Source& s) { s.floats["llama.attention.layer_norm_rms_epsilon"] = 0; });
+  const auto real = [](std::string key, float value) {
+    return [=](Source& s) { s.floats["llama." + key] = value; };
+  };
+  ExpectRefused(kInvalid, "'llama.rope.freq_base': 1 is outside", real("rope.freq_base", 1));
+  ExpectRefused(kInvalid, "'llama.rope.scaling.factor': -2 is outside",
+                real("rope.scaling.factor", -2));
+  ExpectRefused(kInvalid, "'llama.rope.scaling.high_freq_factor': 1 is not above low_freq_factor, 1",
+                real("rope.scaling.high_freq_factor", 1));
+  ExpectRefused(kInvalid, "'llama.attention.scale': 0 is outside", real("attention.scale", 0));
   ExpectRefused(absl::StatusCode::kNotFound, "key 'llama.block_count' is missing",
                 [](Source& s) { s.integers.erase("llama.block_count"); });
 }
@@ -156,41 +196,62 @@ TEST(Model, ChecksEveryTensor) {
                 [](Source& s) { s.tensors["token_embd.weight"] = {31, 5}; });
   ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor 'output.weight': 6 rows of 32",
                 [](Source& s) { s.tensors["output.weight"] = {32, 6}; });
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor 'blk.1.attn_q.bias': 1 rows of 16",
+                [](Source& s) { s.tensors["blk.1.attn_q.bias"] = {16}; });
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor 'rope_freqs.weight': 1 rows of 5 elements; 1 row of 4 is expected",
+                [](Source& s) { s.tensors["rope_freqs.weight"] = {5}; });
+  // All tensors here are zeros.
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor 'rope_freqs.weight': element 0 is outside of (0, 1e+06]",
+                [](Source& s) { s.tensors["rope_freqs.weight"] = {4}; });
 }
 
 TEST(Model, RefusesVariantsByName) {
   constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
   ExpectRefused(kUnimplemented, "'general.architecture': 'mamba'; supported: llama",
                 [](Source& s) { s.architecture = "mamba"; });
-  ExpectRefused(kUnimplemented, "'llama.rope.scaling.type': 'yarn' is not supported",
-                [](Source& s) { s.strings["llama.rope.scaling.type"] = "yarn"; });
-  ExpectRefused(kUnimplemented, "'llama.rope.scaling.factor': 4 is not supported",
-                [](Source& s) { s.floats["llama.rope.scaling.factor"] = 4; });
+  ExpectRefused(kUnimplemented,
+                "'llama.rope.scaling.type': 'dynamic' is not supported; none, linear, yarn and llama3 are",
+                [](Source& s) { s.strings["llama.rope.scaling.type"] = "dynamic"; });
+  ExpectRefused(kUnimplemented, "'llama.rope.scaling.yarn_log_multiplier': 0.5 is not supported",
+                [](Source& s) { s.floats["llama.rope.scaling.yarn_log_multiplier"] = 0.5f; });
+  ExpectRefused(kUnimplemented, "'llama.final_logit_softcapping': 30 is not supported",
+                [](Source& s) { s.floats["llama.final_logit_softcapping"] = 30; });
   ExpectRefused(kUnimplemented, "'llama.expert_count': 8 is not supported",
                 [](Source& s) { s.integers["llama.expert_count"] = 8; });
-  ExpectRefused(kUnimplemented, "'llama.attention.sliding_window': 32 is not supported",
-                [](Source& s) { s.integers["llama.attention.sliding_window"] = 32; });
   ExpectRefused(kUnimplemented,
-                "tensor 'rope_freqs.weight': architecture llama with it is not supported",
-                [](Source& s) { s.tensors["rope_freqs.weight"] = {4}; });
+                "tensor 'rope_factors_long.weight': architecture llama with it is not supported",
+                [](Source& s) { s.tensors["rope_factors_long.weight"] = {4}; });
   Source harmless;
   harmless.strings["llama.rope.scaling.type"] = "none";
   harmless.integers["llama.attention.sliding_window"] = 64;
   EXPECT_TRUE(LoadStatus(harmless).ok());
 }
 
+// Every tensor that a family's table names has to be there.
+TEST(Model, ChecksTheTensorsOfAllFamilies) {
+  for (const Family& family : Families()) {
+    const Source good = SourceOf(family);
+    EXPECT_TRUE(LoadStatus(good).ok()) << LoadStatus(good);
+    for (const auto& [name, dimensions] : good.tensors) {
+      Source source = good;
+      source.tensors.erase(name);
+      EXPECT_THAT(std::string(LoadStatus(source).message()), HasSubstr("tensor '" + name + "' is missing"));
+    }
+  }
+}
+
 // Every family's graph reads only what an earlier operation wrote, and computes no row past the
 // last attention that has no output.
 TEST(Model, GraphsOfAllFamiliesAreInOrder) {
   for (const Family& family : Families()) {
-    Source source;
-    source.architecture = std::string(family.architecture);
-    const std::string bytes = source.Bytes();
+    const std::string bytes = SourceOf(family).Bytes();
     const auto file =
         GgufFile::Parse({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
     const std::unique_ptr<Device> device = *ReferenceBackend().create(1);
     const auto model = Model::Load(**file, *device);
-    ASSERT_TRUE(model.ok()) << model.status();
+    ASSERT_TRUE(model.ok()) << family.architecture << ": " << model.status();
     ASSERT_TRUE((*model)->AllocateKv(3).ok());
     // Two layers of 2 heads of 8 floats, keys and values.
     EXPECT_EQ(*(*model)->KvBlockBytes(), 2 * kBlockTokens * 2 * 8 * 4 * 2);
