@@ -6,7 +6,7 @@
 //     ReferenceInt8Backend()}, argc, argv);
 //   }
 //
-// Arguments: GGUF files of small llama models, which become cases too; --perf times the cases
+// Arguments: GGUF files of small models, which become cases too; --perf times the cases
 // instead of checking them;
 // --only=TEXT runs the cases with TEXT in their name.
 #ifndef BACKENDS_CONFORMANCE_CONFORMANCE_H_

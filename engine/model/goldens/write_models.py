@@ -1,0 +1,24 @@
+"""Writes a tiny model as GGUF file and as folder: write_models.py GOLDEN OUT_DIR, for OUT_DIR/<model>.gguf and OUT_DIR/<model>/.
+
+Fails when the weights are not those that the golden was made with.
+"""
+
+import os
+import re
+import sys
+
+import tiny_models
+
+
+def main(golden, out):
+    name = os.path.splitext(os.path.basename(golden))[0]
+    with open(golden) as f:
+        expected = re.search(r"^weights (\w+)$", f.read(), re.MULTILINE)[1]
+    if tiny_models.weights_hash(tiny_models.weights(name)) != expected:
+        sys.exit(f"{golden}: made with other weights than the rule gives now; run make_goldens.py again")
+    tiny_models.write_gguf(name, os.path.join(out, name + ".gguf"))
+    tiny_models.write_folder(name, os.path.join(out, name))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
