@@ -1,5 +1,6 @@
 #include "engine/model/family.h"
 
+#include <array>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,48 +11,69 @@
 namespace spotinference {
 namespace {
 
-constexpr LayerStep kLlamaLayer[] = {
+// Parts that layers are put together from.
+
+template <size_t... N>
+constexpr auto Join(const std::array<LayerStep, N>&... parts) {
+  std::array<LayerStep, (N + ...)> joined{};
+  size_t at = 0;
+  const auto append = [&](const auto& part) {
+    for (const LayerStep& step : part) joined[at++] = step;
+  };
+  (append(parts), ...);
+  return joined;
+}
+
+constexpr std::array<LayerStep, 1> kAttentionNorm = {{
     {OpKind::kRmsNorm, Slot::kBranch, Slot::kResidual, Slot::kNone, "attn_norm"},
+}};
+constexpr std::array<LayerStep, 3> kProjections = {{
     {OpKind::kMatmul, Slot::kQuery, Slot::kBranch, Slot::kNone, "attn_q"},
     {OpKind::kMatmul, Slot::kKey, Slot::kBranch, Slot::kNone, "attn_k"},
     {OpKind::kMatmul, Slot::kValue, Slot::kBranch, Slot::kNone, "attn_v"},
-    {OpKind::kRope, Slot::kQuery, Slot::kQuery},
-    {OpKind::kRope, Slot::kKey, Slot::kKey},
-    {OpKind::kStoreKv, Slot::kNone, Slot::kKey, Slot::kValue},
-    {OpKind::kAttention, Slot::kAttended, Slot::kQuery},
-    {OpKind::kMatmul, Slot::kBranch, Slot::kAttended, Slot::kNone, "attn_output"},
-    {OpKind::kAdd, Slot::kResidual, Slot::kResidual, Slot::kBranch},
-    {OpKind::kRmsNorm, Slot::kBranch, Slot::kResidual, Slot::kNone, "ffn_norm"},
-    {OpKind::kMatmul, Slot::kGate, Slot::kBranch, Slot::kNone, "ffn_gate"},
-    {OpKind::kMatmul, Slot::kUp, Slot::kBranch, Slot::kNone, "ffn_up"},
-    {OpKind::kGate, Slot::kGate, Slot::kGate, Slot::kUp},
-    {OpKind::kMatmul, Slot::kBranch, Slot::kGate, Slot::kNone, "ffn_down"},
-    {OpKind::kAdd, Slot::kResidual, Slot::kResidual, Slot::kBranch},
-};
-
-// Biases of the projections to Q, K and V.
-constexpr LayerStep kQwen2Layer[] = {
-    {OpKind::kRmsNorm, Slot::kBranch, Slot::kResidual, Slot::kNone, "attn_norm"},
+}};
+constexpr std::array<LayerStep, 3> kBiasedProjections = {{
     {OpKind::kMatmul, Slot::kQuery, Slot::kBranch, Slot::kNone, "attn_q", /*bias=*/true},
     {OpKind::kMatmul, Slot::kKey, Slot::kBranch, Slot::kNone, "attn_k", /*bias=*/true},
     {OpKind::kMatmul, Slot::kValue, Slot::kBranch, Slot::kNone, "attn_v", /*bias=*/true},
+}};
+constexpr std::array<LayerStep, 2> kHeadNorms = {{
+    {OpKind::kRmsNorm, Slot::kQuery, Slot::kQuery, Slot::kNone, "attn_q_norm"},
+    {OpKind::kRmsNorm, Slot::kKey, Slot::kKey, Slot::kNone, "attn_k_norm"},
+}};
+constexpr std::array<LayerStep, 5> kAttend = {{
     {OpKind::kRope, Slot::kQuery, Slot::kQuery},
     {OpKind::kRope, Slot::kKey, Slot::kKey},
     {OpKind::kStoreKv, Slot::kNone, Slot::kKey, Slot::kValue},
     {OpKind::kAttention, Slot::kAttended, Slot::kQuery},
     {OpKind::kMatmul, Slot::kBranch, Slot::kAttended, Slot::kNone, "attn_output"},
+}};
+constexpr std::array<LayerStep, 1> kAdd = {{
     {OpKind::kAdd, Slot::kResidual, Slot::kResidual, Slot::kBranch},
+}};
+constexpr std::array<LayerStep, 1> kFeedForwardNorm = {{
     {OpKind::kRmsNorm, Slot::kBranch, Slot::kResidual, Slot::kNone, "ffn_norm"},
+}};
+constexpr std::array<LayerStep, 2> kGateAndUp = {{
     {OpKind::kMatmul, Slot::kGate, Slot::kBranch, Slot::kNone, "ffn_gate"},
     {OpKind::kMatmul, Slot::kUp, Slot::kBranch, Slot::kNone, "ffn_up"},
+}};
+constexpr std::array<LayerStep, 2> kDown = {{
     {OpKind::kGate, Slot::kGate, Slot::kGate, Slot::kUp},
     {OpKind::kMatmul, Slot::kBranch, Slot::kGate, Slot::kNone, "ffn_down"},
-    {OpKind::kAdd, Slot::kResidual, Slot::kResidual, Slot::kBranch},
-};
+}};
+// Llama 2 and 3, Mistral, SmolLM2, TinyLlama.
+constexpr auto kLlamaLayer =
+    Join(kAttentionNorm, kProjections, kAttend, kAdd, kFeedForwardNorm, kGateAndUp, kDown, kAdd);
+constexpr auto kQwen2Layer =
+    Join(kAttentionNorm, kBiasedProjections, kAttend, kAdd, kFeedForwardNorm, kGateAndUp, kDown, kAdd);
+constexpr auto kQwen3Layer =
+    Join(kAttentionNorm, kProjections, kHeadNorms, kAttend, kAdd, kFeedForwardNorm, kGateAndUp, kDown, kAdd);
 
 constexpr Family kFamilies[] = {
     {.architecture = "llama", .interleaved_rope = true, .layer = kLlamaLayer},
     {.architecture = "qwen2", .interleaved_rope = false, .layer = kQwen2Layer},
+    {.architecture = "qwen3", .interleaved_rope = false, .layer = kQwen3Layer},
 };
 
 }  // namespace

@@ -35,9 +35,13 @@ COMMON = {
     "torch_dtype": "float32",
 }
 
+QWEN2 = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu", "rms_norm_eps": 1e-6,
+         "tie_word_embeddings": True}
+
+
 MODELS = {
-    "qwen2": {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu",
-              "rope_theta": 1000000.0, "rms_norm_eps": 1e-6, "tie_word_embeddings": True},
+    "qwen2": {**QWEN2, "rope_theta": 1000000.0},
+    "qwen3": {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_act": "silu", "head_dim": 32},
 }
 
 
@@ -55,8 +59,15 @@ def _layer_shapes(c):
     q, kv = c["num_attention_heads"] * head_dim(c), c["num_key_value_heads"] * head_dim(c)
     shapes = {"input_layernorm": (width,), "post_attention_layernorm": (width,), "self_attn.o_proj": (width, q),
               "mlp.down_proj": (width, inner)}
-    shapes.update({"self_attn.q_proj": (q, width), "self_attn.k_proj": (kv, width), "self_attn.v_proj": (kv, width),
-                   "mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width)})
+    if c["model_type"] == "phi3":
+        shapes.update({"self_attn.qkv_proj": (q + 2 * kv, width), "mlp.gate_up_proj": (2 * inner, width)})
+    else:
+        shapes.update({"self_attn.q_proj": (q, width), "self_attn.k_proj": (kv, width),
+                       "self_attn.v_proj": (kv, width), "mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width)})
+    if c["model_type"] in ("qwen3", "gemma3_text"):
+        shapes.update({"self_attn.q_norm": (head_dim(c),), "self_attn.k_norm": (head_dim(c),)})
+    if c["model_type"] == "gemma3_text":
+        shapes.update({"pre_feedforward_layernorm": (width,), "post_feedforward_layernorm": (width,)})
     return shapes
 
 
@@ -68,13 +79,16 @@ def _has_bias(c, tensor):
     return c.get("mlp_bias" if tensor.startswith("mlp") else "attention_bias", False)
 
 
+def _adds_one_to_norms(c):
+    return c["model_type"] == "gemma3_text"
+
+
 def _values(name, tensor, shape):
-    """Matrices of standard deviation near 1/√columns, norms round 1 and biases round 0."""
+    """Matrices of standard deviation near 1/√columns, norms round 1 (gemma's files have that left out) and biases round 0."""
     random = np.random.default_rng(zlib.crc32(f"{name}/{tensor}".encode()))
     whole = random.integers(-64, 65, shape)  # of standard deviation 37
     if "norm" in tensor:
-        offset = 0 if MODELS[name]["model_type"].startswith("gemma") else 1
-        return (whole / 128 + offset).astype(np.float32)
+        return (whole / 128 + (0 if _adds_one_to_norms(config(name)) else 1)).astype(np.float32)
     if tensor.endswith(".bias"):
         return (whole / 128).astype(np.float32)
     return (whole * 2.0 ** round(-math.log2(37 * math.sqrt(shape[-1])))).astype(np.float32)
@@ -154,12 +168,18 @@ def _write_tokenizer(path):
 
 # --- As GGUF
 
-ARCHITECTURES = {"mistral": "llama"}  # GGUF's name for a model_type, where it is another one
+ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3"}  # GGUF's names of model types, where they are others
 
 TENSORS = {
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "post_attention_layernorm": "ffn_norm",
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+    "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up",
+}
+GEMMA3_TENSORS = {
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
 }
 
 
@@ -169,16 +189,48 @@ def _gguf_name(c, tensor):
     if stem in outside:
         return f"{outside[stem]}.{kind}"
     _, _, layer, part = stem.split(".", 3)
-    return f"blk.{layer}.{TENSORS[part]}.{kind}"
+    names = {**TENSORS, **GEMMA3_TENSORS} if c["model_type"] == "gemma3_text" else TENSORS
+    return f"blk.{layer}.{names[part]}.{kind}"
 
 
 def _gguf_values(c, architecture, tensor, values):
-    """Llama's converter puts the rows of Q and K in the order that rotates neighbours."""
+    """Llama's converter puts the rows of Q and K in the order that rotates neighbours, gemma's adds the 1 to norms."""
+    if "norm" in tensor and _adds_one_to_norms(c):
+        return values + np.float32(1)
     for part, heads in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
         if architecture == "llama" and part in tensor:
             halves = values.reshape(c[heads], 2, head_dim(c) // 2, -1)
             return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(values.shape)
     return values
+
+
+def _llama3_divisors(c):
+    """By wavelength: 1 where it turns often in the original context, the factor where hardly, blended between."""
+    scaling = c["rope_scaling"]
+    context, factor = scaling["original_max_position_embeddings"], scaling["factor"]
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    divisors = []
+    for i in range(0, head_dim(c), 2):
+        turns = context / (2 * math.pi * c["rope_theta"] ** (i / head_dim(c)))
+        kept = min(max((turns - low) / (high - low), 0), 1)
+        divisors.append(1 / ((1 - kept) / factor + kept))
+    return np.array(divisors, np.float32)
+
+
+def _add_positions(writer, c):
+    """Rotations and windows."""
+    writer.add_rope_freq_base(c["rope_theta"])
+    writer.add_rope_dimension_count(int(head_dim(c) * c.get("partial_rotary_factor", 1)))
+    if c.get("sliding_window"):
+        writer.add_sliding_window(c["sliding_window"])
+    scaling = c.get("rope_scaling", {"rope_type": "none"})
+    if scaling["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", _llama3_divisors(c))
+    elif scaling["rope_type"] != "none":
+        writer.add_rope_scaling_type(gguf.RopeScalingType(scaling["rope_type"]))
+        writer.add_rope_scaling_factor(scaling["factor"])
+        if "original_max_position_embeddings" in scaling:
+            writer.add_rope_scaling_orig_ctx_len(scaling["original_max_position_embeddings"])
 
 
 def write_gguf(name, path):
@@ -193,7 +245,7 @@ def write_gguf(name, path):
     writer.add_head_count_kv(c["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(c["rms_norm_eps"])
     writer.add_vocab_size(VOCABULARY)
-    writer.add_rope_freq_base(c["rope_theta"])
+    _add_positions(writer, c)
     if "head_dim" in c:
         writer.add_key_length(c["head_dim"])
         writer.add_value_length(c["head_dim"])
