@@ -35,12 +35,24 @@ COMMON = {
     "torch_dtype": "float32",
 }
 
+LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu"}
 QWEN2 = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu", "rms_norm_eps": 1e-6,
          "tie_word_embeddings": True}
 
 
+def _stretched(kind, **more):
+    """From an original context of 64 tokens to 512."""
+    return {"rope_scaling": {"rope_type": kind, "factor": 8.0, "original_max_position_embeddings": 64, **more}}
+
+
 MODELS = {
+    "llama_llama3": {**LLAMA, **_stretched("llama3", low_freq_factor=1.0, high_freq_factor=4.0)},
+    "llama_linear": {**LLAMA, "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "attention_bias": True,
+                     "mlp_bias": True, "tie_word_embeddings": True},
+    "mistral": {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "hidden_act": "silu",
+                "sliding_window": 40, "num_key_value_heads": 1},
     "qwen2": {**QWEN2, "rope_theta": 1000000.0},
+    "qwen2_yarn": {**QWEN2, **_stretched("yarn")},
     "qwen3": {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_act": "silu", "head_dim": 32},
 }
 
