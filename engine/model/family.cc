@@ -48,6 +48,9 @@ constexpr std::array<LayerStep, 5> kAttend = {{
     {OpKind::kAttention, Slot::kAttended, Slot::kQuery},
     {OpKind::kMatmul, Slot::kBranch, Slot::kAttended, Slot::kNone, "attn_output"},
 }};
+constexpr std::array<LayerStep, 1> kAfterAttentionNorm = {{
+    {OpKind::kRmsNorm, Slot::kBranch, Slot::kBranch, Slot::kNone, "post_attention_norm"},
+}};
 constexpr std::array<LayerStep, 1> kAdd = {{
     {OpKind::kAdd, Slot::kResidual, Slot::kResidual, Slot::kBranch},
 }};
@@ -62,6 +65,10 @@ constexpr std::array<LayerStep, 2> kDown = {{
     {OpKind::kGate, Slot::kGate, Slot::kGate, Slot::kUp},
     {OpKind::kMatmul, Slot::kBranch, Slot::kGate, Slot::kNone, "ffn_down"},
 }};
+constexpr std::array<LayerStep, 1> kAfterFeedForwardNorm = {{
+    {OpKind::kRmsNorm, Slot::kBranch, Slot::kBranch, Slot::kNone, "post_ffw_norm"},
+}};
+
 // Llama 2 and 3, Mistral, SmolLM2, TinyLlama.
 constexpr auto kLlamaLayer =
     Join(kAttentionNorm, kProjections, kAttend, kAdd, kFeedForwardNorm, kGateAndUp, kDown, kAdd);
@@ -69,11 +76,22 @@ constexpr auto kQwen2Layer =
     Join(kAttentionNorm, kBiasedProjections, kAttend, kAdd, kFeedForwardNorm, kGateAndUp, kDown, kAdd);
 constexpr auto kQwen3Layer =
     Join(kAttentionNorm, kProjections, kHeadNorms, kAttend, kAdd, kFeedForwardNorm, kGateAndUp, kDown, kAdd);
+constexpr auto kGemma3Layer =
+    Join(kAttentionNorm, kProjections, kHeadNorms, kAttend, kAfterAttentionNorm, kAdd, kFeedForwardNorm, kGateAndUp,
+         kDown, kAfterFeedForwardNorm, kAdd);
 
 constexpr Family kFamilies[] = {
     {.architecture = "llama", .interleaved_rope = true, .layer = kLlamaLayer},
     {.architecture = "qwen2", .interleaved_rope = false, .layer = kQwen2Layer},
     {.architecture = "qwen3", .interleaved_rope = false, .layer = kQwen3Layer},
+    {.architecture = "gemma3",
+     .interleaved_rope = false,
+     .layer = kGemma3Layer,
+     .activation = Activation::kGeluTanh,
+     .scaled_embedding = true,
+     .window_pattern = 6,
+     .window_rope_base = 10000,
+     .scale_by_width_layers = 62},  // 27B
 };
 
 }  // namespace

@@ -54,6 +54,11 @@ MODELS = {
     "qwen2": {**QWEN2, "rope_theta": 1000000.0},
     "qwen2_yarn": {**QWEN2, **_stretched("yarn")},
     "qwen3": {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_act": "silu", "head_dim": 32},
+    "gemma3": {"model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"],
+               "hidden_activation": "gelu_pytorch_tanh", "head_dim": 32, "query_pre_attn_scalar": 32,
+               "num_hidden_layers": 7, "sliding_window": 40, "sliding_window_pattern": 6, "rope_theta": 1000000.0,
+               "rope_local_base_freq": 10000.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+               "tie_word_embeddings": True},
 }
 
 
