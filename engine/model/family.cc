@@ -37,6 +37,11 @@ constexpr std::array<LayerStep, 3> kBiasedProjections = {{
     {OpKind::kMatmul, Slot::kKey, Slot::kBranch, Slot::kNone, "attn_k", /*bias=*/true},
     {OpKind::kMatmul, Slot::kValue, Slot::kBranch, Slot::kNone, "attn_v", /*bias=*/true},
 }};
+constexpr std::array<LayerStep, 3> kFusedProjections = {{
+    {OpKind::kMatmul, Slot::kQuery, Slot::kBranch, Slot::kNone, "attn_qkv"},
+    {OpKind::kMatmul, Slot::kKey, Slot::kBranch, Slot::kNone, "attn_qkv"},
+    {OpKind::kMatmul, Slot::kValue, Slot::kBranch, Slot::kNone, "attn_qkv"},
+}};
 constexpr std::array<LayerStep, 2> kHeadNorms = {{
     {OpKind::kRmsNorm, Slot::kQuery, Slot::kQuery, Slot::kNone, "attn_q_norm"},
     {OpKind::kRmsNorm, Slot::kKey, Slot::kKey, Slot::kNone, "attn_k_norm"},
@@ -61,6 +66,10 @@ constexpr std::array<LayerStep, 2> kGateAndUp = {{
     {OpKind::kMatmul, Slot::kGate, Slot::kBranch, Slot::kNone, "ffn_gate"},
     {OpKind::kMatmul, Slot::kUp, Slot::kBranch, Slot::kNone, "ffn_up"},
 }};
+constexpr std::array<LayerStep, 2> kFusedGateAndUp = {{
+    {OpKind::kMatmul, Slot::kGate, Slot::kBranch, Slot::kNone, "ffn_up"},
+    {OpKind::kMatmul, Slot::kUp, Slot::kBranch, Slot::kNone, "ffn_up"},
+}};
 constexpr std::array<LayerStep, 2> kDown = {{
     {OpKind::kGate, Slot::kGate, Slot::kGate, Slot::kUp},
     {OpKind::kMatmul, Slot::kBranch, Slot::kGate, Slot::kNone, "ffn_down"},
@@ -79,6 +88,8 @@ constexpr auto kQwen3Layer =
 constexpr auto kGemma3Layer =
     Join(kAttentionNorm, kProjections, kHeadNorms, kAttend, kAfterAttentionNorm, kAdd, kFeedForwardNorm, kGateAndUp,
          kDown, kAfterFeedForwardNorm, kAdd);
+constexpr auto kPhi3Layer =
+    Join(kAttentionNorm, kFusedProjections, kAttend, kAdd, kFeedForwardNorm, kFusedGateAndUp, kDown, kAdd);
 
 constexpr Family kFamilies[] = {
     {.architecture = "llama", .interleaved_rope = true, .layer = kLlamaLayer},
@@ -92,6 +103,7 @@ constexpr Family kFamilies[] = {
      .window_pattern = 6,
      .window_rope_base = 10000,
      .scale_by_width_layers = 62},  // 27B
+    {.architecture = "phi3", .interleaved_rope = false, .layer = kPhi3Layer},
 };
 
 }  // namespace

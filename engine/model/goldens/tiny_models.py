@@ -38,6 +38,8 @@ COMMON = {
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu"}
 QWEN2 = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu", "rms_norm_eps": 1e-6,
          "tie_word_embeddings": True}
+PHI3 = {"model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "hidden_act": "silu",
+        "original_max_position_embeddings": 512}
 
 
 def _stretched(kind, **more):
@@ -59,6 +61,9 @@ MODELS = {
                "num_hidden_layers": 7, "sliding_window": 40, "sliding_window_pattern": 6, "rope_theta": 1000000.0,
                "rope_local_base_freq": 10000.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0},
                "tie_word_embeddings": True},
+    "phi3": {**PHI3, "sliding_window": 40, "num_key_value_heads": 4},
+    "phi3_partial": {**PHI3, "num_attention_heads": 2, "num_key_value_heads": 1, "partial_rotary_factor": 0.75,
+                     "tie_word_embeddings": True},
 }
 
 
