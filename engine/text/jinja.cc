@@ -1,5 +1,6 @@
 #include "engine/text/jinja.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -8,6 +9,7 @@
 #include "engine/base/status.h"
 #include "engine/text/jinja_builtins.h"
 #include "engine/text/jinja_lexer.h"
+#include "engine/text/jinja_loop.h"
 #include "engine/text/jinja_parser.h"
 
 namespace spotinference::jinja {
@@ -16,16 +18,11 @@ namespace {
 using Kind = Expression::Kind;
 using ValueOr = absl::StatusOr<Value>;
 
-struct Loop {
-  const std::vector<Value>* items;
-  size_t index;
-};
-
 // The variables of a loop's round, a macro's call or the whole template.
 struct Scope {
   Variables variables;
   std::shared_ptr<Scope> parent;
-  std::optional<Loop> loop;
+  std::shared_ptr<Loop> loop;
 
   Value* Find(std::string_view name) {
     for (auto& [key, value] : variables) {
@@ -114,7 +111,15 @@ class Renderer {
       case Statement::Kind::kFilterBlock:
         RETURN_IF_ERROR(ExecuteCapture(statement));
         return Flow::kOn;
-      case Statement::Kind::kMacro: DefineMacro(statement); return Flow::kOn;
+      case Statement::Kind::kMacro:
+        scope_->Set(statement.name, MakeMacro(statement));
+        return Flow::kOn;
+      case Statement::Kind::kCallBlock: {
+        ASSIGN_OR_RETURN(const Value value, Call(*statement.expression, MakeMacro(statement)));
+        ASSIGN_OR_RETURN(const Text text, ToText(context_.budget, value));
+        RETURN_IF_ERROR(Print(text));
+        return Flow::kOn;
+      }
       case Statement::Kind::kGroup: return Execute(statement.body);
       case Statement::Kind::kBreak: return Flow::kBreak;
       case Statement::Kind::kContinue: return Flow::kContinue;
@@ -170,51 +175,89 @@ class Renderer {
     return result;
   }
 
-  absl::StatusOr<std::vector<Value>> LoopItems(const Statement& loop) {
-    ASSIGN_OR_RETURN(const Value over, Evaluate(*loop.expression));
-    absl::StatusOr<std::vector<Value>> items = Items(context_.budget, over);
-    if (!items.ok()) return Located(loop.line, items.status());
-    if (!loop.condition) return items;
-    std::vector<Value> chosen;
-    for (Value& item : *items) {
-      ASSIGN_OR_RETURN(const Value passes, InScope(scope_, [&](Scope& scope) -> ValueOr {
-                         RETURN_IF_ERROR(Assign(loop, item, scope));
+  // The next item of `cursor` that passes the loop's condition.
+  absl::StatusOr<std::optional<Value>> NextOf(const Statement& loop, Cursor& cursor,
+                                              const std::shared_ptr<Scope>& parent) {
+    while (true) {
+      absl::StatusOr<std::optional<Value>> item = cursor.Next();
+      if (!item.ok()) return Located(loop.line, item.status());
+      if (!*item || !loop.condition) return item;
+      ASSIGN_OR_RETURN(const Value passes, InScope(parent, [&](Scope& scope) -> ValueOr {
+                         RETURN_IF_ERROR(Assign(loop, **item, scope));
                          return Evaluate(*loop.condition);
                        }));
-      if (passes.IsTrue()) chosen.push_back(std::move(item));
+      if (passes.IsTrue()) return item;
     }
-    return chosen;
   }
 
   absl::StatusOr<Flow> ExecuteFor(const Statement& loop) {
-    ASSIGN_OR_RETURN(const std::vector<Value> items, LoopItems(loop));
-    if (items.empty()) {
-      return InScope(scope_, [&](Scope&) { return Execute(loop.otherwise); });
+    ASSIGN_OR_RETURN(const Value over, Evaluate(*loop.expression));
+    return ExecuteLoop(loop, over, scope_, 0);
+  }
+
+  absl::StatusOr<Flow> ExecuteLoop(const Statement& statement, const Value& over,
+                                   const std::shared_ptr<Scope>& parent, int depth) {
+    absl::StatusOr<Cursor> cursor = Cursor::Over(context_.budget, over);
+    if (!cursor.ok()) return Located(statement.line, cursor.status());
+    const auto next = [this, &statement, cursor = *cursor, parent]() mutable {
+      return NextOf(statement, cursor, parent);
+    };
+    Loop::Recurse recurse;
+    if (statement.is_recursive) {
+      recurse = [this, &statement, parent](const Value& items, int inner_depth) -> ValueOr {
+        const Nesting nesting(*this);
+        RETURN_IF_ERROR(Enter());
+        ASSIGN_OR_RETURN(Text text, CaptureOutput([&] {
+                           return ExecuteLoop(statement, items, parent, inner_depth).status();
+                         }));
+        return Value::FromText(std::move(text));
+      };
     }
-    for (size_t i = 0; i < items.size(); ++i) {
-      const absl::StatusOr<Flow> flow = InScope(scope_, [&](Scope& scope) -> absl::StatusOr<Flow> {
-        scope.loop = Loop{&items, i};
-        RETURN_IF_ERROR(Assign(loop, items[i], scope));
-        return Execute(loop.body);
-      });
-      RETURN_IF_ERROR(flow.status());
-      if (*flow == Flow::kBreak) break;
+    const auto length = statement.condition ? std::nullopt : cursor->Length();
+    const auto loop = std::make_shared<Loop>(context_.budget, next, length, recurse, depth);
+    const absl::StatusOr<Flow> flow = Rounds(statement, loop, parent);
+    loop->End();
+    return flow;
+  }
+
+  absl::StatusOr<Flow> Rounds(const Statement& statement, const std::shared_ptr<Loop>& loop,
+                              const std::shared_ptr<Scope>& parent) {
+    ASSIGN_OR_RETURN(bool more, loop->Advance());
+    if (!more) {
+      return InScope(parent, [&](Scope&) { return Execute(statement.otherwise); });
+    }
+    while (more) {
+      ASSIGN_OR_RETURN(const Flow flow, InScope(parent, [&](Scope& scope) -> absl::StatusOr<Flow> {
+                         scope.loop = loop;
+                         RETURN_IF_ERROR(Assign(statement, loop->item(), scope));
+                         return Execute(statement.body);
+                       }));
+      if (flow == Flow::kBreak) break;
+      ASSIGN_OR_RETURN(more, loop->Advance());
     }
     return Flow::kOn;
+  }
+
+  // What `print` prints.
+  template <typename PrintFunction>
+  absl::StatusOr<Text> CaptureOutput(PrintFunction print) {
+    Text outer = std::exchange(out_, {});
+    const absl::Status status = print();
+    Text captured = std::exchange(out_, std::move(outer));
+    RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(context_.budget.SpendBytes(captured.bytes.size()));
+    return captured;
   }
 
   // What `block` prints, in a scope of its own.
   absl::StatusOr<Text> Capture(const Block& block, std::shared_ptr<Scope> parent,
                                Variables variables) {
-    Text outer = std::exchange(out_, {});
-    const absl::Status status = InScope(std::move(parent), [&](Scope& scope) {
-      scope.variables = std::move(variables);
-      return Execute(block).status();
+    return CaptureOutput([&] {
+      return InScope(std::move(parent), [&](Scope& scope) {
+        scope.variables = std::move(variables);
+        return Execute(block).status();
+      });
     });
-    Text captured = std::exchange(out_, std::move(outer));
-    RETURN_IF_ERROR(status);
-    RETURN_IF_ERROR(context_.budget.SpendBytes(captured.bytes.size()));
-    return captured;
   }
 
   absl::Status ExecuteCapture(const Statement& block) {
@@ -231,25 +274,59 @@ class Renderer {
     return Print(text);
   }
 
-  void DefineMacro(const Statement& macro) {
-    scope_->Set(macro.name,
-                Value::MakeFunction({.name = macro.name,
-                                     // Weak: the scope holds the macro.
-                                     .call = [this, &macro, scope = std::weak_ptr<Scope>(scope_)](
-                                                 const Arguments& arguments) {
-                                       return CallMacro(macro, scope.lock(), arguments);
-                                     }}));
+  Value MakeMacro(const Statement& macro) {
+    return Value::MakeFunction(
+        {.name = macro.name,
+         // Weak: the scope holds the macro.
+         .call = [this, &macro, scope = std::weak_ptr<Scope>(scope_)](const Arguments& arguments) {
+           return CallMacro(macro, scope.lock(), arguments);
+         }});
   }
 
-  ValueOr CallMacro(const Statement& macro, std::shared_ptr<Scope> parent,
-                    const Arguments& arguments) {
+  // Takes out of `arguments` what the macro takes beyond its parameters.
+  static Variables TakeExtras(const Statement& macro, Arguments& arguments) {
+    Variables extras;
+    const auto is_parameter = [&](std::string_view name) {
+      return std::any_of(macro.parameters.begin(), macro.parameters.end(),
+                         [&](const auto& parameter) { return parameter.first == name; });
+    };
+    if (macro.takes_varargs && !is_parameter("varargs")) {
+      std::vector<Value>& all = arguments.positional;
+      const auto rest = all.begin() + std::min(all.size(), macro.parameters.size());
+      extras.emplace_back("varargs", Value::MakeList({rest, all.end()}, Value::ListKind::kTuple));
+      all.erase(rest, all.end());
+    }
+    const bool takes_caller = macro.takes_caller && !is_parameter("caller");
+    const bool takes_kwargs = macro.takes_kwargs && !is_parameter("kwargs");
+    Value caller = Value::MakeUndefined("caller");
+    std::vector<std::pair<Value, Value>> kwargs;
+    std::erase_if(arguments.named, [&](auto& argument) {
+      auto& [name, value] = argument;
+      if (is_parameter(name)) return false;
+      if (takes_caller && name == "caller") {
+        caller = std::move(value);
+      } else if (takes_kwargs) {
+        kwargs.emplace_back(Value::String(name), std::move(value));
+      } else {
+        return false;
+      }
+      return true;
+    });
+    if (takes_caller) extras.emplace_back("caller", std::move(caller));
+    if (takes_kwargs) extras.emplace_back("kwargs", Value::MakeMap(std::move(kwargs)));
+    return extras;
+  }
+
+  ValueOr CallMacro(const Statement& macro, std::shared_ptr<Scope> parent, Arguments arguments) {
     if (!parent) return Invalid("the macro's block has ended");
     std::vector<std::string_view> names;
     for (const auto& [name, standard] : macro.parameters) names.push_back(name);
+    Variables extras = TakeExtras(macro, arguments);
     ASSIGN_OR_RETURN(const std::vector<const Value*> bound, Bind(arguments, names));
     // Defaults see the macro's surroundings and the parameters before them.
     ASSIGN_OR_RETURN(Variables variables,
                      InScope(parent, [&](Scope& scope) -> absl::StatusOr<Variables> {
+                       scope.variables = std::move(extras);
                        for (size_t i = 0; i < names.size(); ++i) {
                          if (bound[i]) {
                            scope.Set(names[i], *bound[i]);
@@ -271,40 +348,9 @@ class Renderer {
   Value Lookup(std::string_view name) {
     for (Scope* scope = scope_.get(); scope; scope = scope->parent.get()) {
       if (const Value* found = scope->Find(name)) return *found;
-      if (scope->loop && name == "loop") return LoopValue(*scope->loop);
+      if (scope->loop && name == "loop") return Value::MakeLoop(scope->loop);
     }
     return FindGlobal(context_, name);
-  }
-
-  Value LoopValue(const Loop& loop) {
-    const auto index = static_cast<int64_t>(loop.index);
-    const auto length = static_cast<int64_t>(loop.items->size());
-    const auto neighbour = [&](int64_t i) {
-      return i >= 0 && i < length ? (*loop.items)[i] : Value::MakeUndefined("neighbour");
-    };
-    const Function cycle = {.name = "cycle",
-                            .call = [index](const Arguments& arguments) -> ValueOr {
-                              if (arguments.positional.empty())
-                                return Invalid("cycle needs values");
-                              return arguments.positional[index % arguments.positional.size()];
-                            }};
-    std::vector<std::pair<Value, Value>> entries;
-    const auto add = [&](const char* name, Value value) {
-      entries.emplace_back(Value::String(name), std::move(value));
-    };
-    add("index", index + 1);
-    add("index0", index);
-    add("revindex", length - index);
-    add("revindex0", length - index - 1);
-    add("first", index == 0);
-    add("last", index + 1 == length);
-    add("length", length);
-    add("depth", int64_t{1});  // counts recursive loops only
-    add("depth0", int64_t{0});
-    add("previtem", neighbour(index - 1));
-    add("nextitem", neighbour(index + 1));
-    add("cycle", Value::MakeFunction(cycle));
-    return Value::MakeMap(std::move(entries));
   }
 
   ValueOr Evaluate(const Expression& node) {
@@ -357,14 +403,16 @@ class Renderer {
       ASSIGN_OR_RETURN(Value item, Operand(node, i));
       items.push_back(std::move(item));
     }
-    return Value::MakeList(std::move(items), node.kind == Kind::kTuple);
+    const bool is_tuple = node.kind == Kind::kTuple;
+    return Value::MakeList(std::move(items),
+                           is_tuple ? Value::ListKind::kTuple : Value::ListKind::kList);
   }
 
   ValueOr EvaluateMap(const Expression& node) {
     std::vector<std::pair<Value, Value>> entries;
     for (size_t i = 0; i < node.operands.size(); i += 2) {
       ASSIGN_OR_RETURN(Value key, Operand(node, i));
-      if (!key.is_string()) return Invalid("the keys of a dict must be strings here");
+      if (!key.CanBeKey()) return Invalid("a key must be a string, a number or none here");
       ASSIGN_OR_RETURN(Value value, Operand(node, i + 1));
       entries.emplace_back(std::move(key), std::move(value));
     }
@@ -413,13 +461,21 @@ class Renderer {
     return Invalid(absl::StrCat(std::string(name), ": ", status.message()));
   }
 
-  ValueOr EvaluateCall(const Expression& node) {
+  ValueOr EvaluateCall(const Expression& node) { return Call(node, std::nullopt); }
+
+  // `caller`: what a call block hands over.
+  ValueOr Call(const Expression& node, std::optional<Value> caller) {
     ASSIGN_OR_RETURN(const Value callee, Operand(node, 0));
     if (callee.is_undefined()) return UndefinedError(callee);
+    if (callee.is_loop()) {
+      ASSIGN_OR_RETURN(const Arguments arguments, EvaluateArguments(node));
+      return callee.loop().Call(arguments);
+    }
     if (!callee.is_function()) {
       return Invalid(absl::StrCat("'", std::string(callee.TypeName()), "' object is not callable"));
     }
-    ASSIGN_OR_RETURN(const Arguments arguments, EvaluateArguments(node));
+    ASSIGN_OR_RETURN(Arguments arguments, EvaluateArguments(node));
+    if (caller) arguments.named.emplace_back("caller", *std::move(caller));
     ValueOr result = callee.function().call(arguments);
     if (!result.ok()) return In(callee.function().name, result.status());
     return result;
@@ -433,7 +489,9 @@ class Renderer {
       input = block_input_.back();
     }
     ASSIGN_OR_RETURN(const Arguments arguments, EvaluateArguments(node));
-    ValueOr result = FindFilter(node.name)(context_, input, arguments);
+    const Filter filter = FindFilter(node.name);
+    if (filter == nullptr) return Invalid(absl::StrCat("there is no filter '", node.name, "'"));
+    ValueOr result = filter(context_, input, arguments);
     if (!result.ok()) return In(node.name, result.status());
     return result;
   }
@@ -441,7 +499,9 @@ class Renderer {
   ValueOr EvaluateTest(const Expression& node) {
     ASSIGN_OR_RETURN(const Value input, Operand(node, 0));
     ASSIGN_OR_RETURN(const Arguments arguments, EvaluateArguments(node));
-    const absl::StatusOr<bool> result = FindTest(node.name)(context_, input, arguments);
+    const Test test = FindTest(node.name);
+    if (test == nullptr) return Invalid(absl::StrCat("there is no test '", node.name, "'"));
+    const absl::StatusOr<bool> result = test(context_, input, arguments);
     if (!result.ok()) return In(node.name, result.status());
     return *result;
   }
@@ -457,7 +517,20 @@ class Renderer {
   ValueOr EvaluateBinary(const Expression& node) {
     ASSIGN_OR_RETURN(const Value left, Operand(node, 0));
     ASSIGN_OR_RETURN(const Value right, Operand(node, 1));
-    return Arithmetic(context_.budget, node.name, left, right);
+    if (node.name != "%" || !left.is_string()) {
+      return Arithmetic(context_.budget, node.name, left, right);
+    }
+    Arguments arguments;
+    if (right.is_tuple()) {
+      arguments.positional = right.items();
+    } else if (right.is_map()) {
+      for (const auto& [key, value] : right.map().entries) {
+        if (key.is_string()) arguments.named.emplace_back(key.bytes(), value);
+      }
+    } else {
+      arguments.positional.push_back(right);
+    }
+    return FormatPercent(context_.budget, left.text(), arguments);
   }
 
   ValueOr EvaluateConcat(const Expression& node) {

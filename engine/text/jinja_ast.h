@@ -64,11 +64,12 @@ struct Statement {
     kText,         // name
     kOutput,       // expression
     kIf,           // expression, body, otherwise
-    kFor,          // target in expression, if condition: body, otherwise
+    kFor,          // target in expression, if condition: body, otherwise; is_recursive
     kSet,          // target = expression
     kSetBlock,     // target = body through expression (a chain of filters, or null)
     kFilterBlock,  // body through expression
-    kMacro,        // name(parameters): body
+    kMacro,        // name(parameters): body; takes_…
+    kCallBlock,    // expression, a call, with caller(parameters): body; takes_…
     kGroup,        // body
     kBreak,
     kContinue,
@@ -80,6 +81,10 @@ struct Statement {
   Target target;
   ExpressionPtr expression;
   ExpressionPtr condition;
+  bool is_recursive = false;
+  bool takes_caller = false;  // beyond its parameters
+  bool takes_varargs = false;
+  bool takes_kwargs = false;
   std::vector<std::pair<std::string, ExpressionPtr>> parameters;  // null: without a default
   Block body;
   Block otherwise;

@@ -44,6 +44,10 @@ Value FindMethod(Context& context, const Value& value, std::string_view name);
 absl::StatusOr<std::vector<const Value*>> Bind(const Arguments& arguments,
                                                absl::Span<const std::string_view> names);
 
+// text % arguments, as Python writes it, and text.format(arguments).
+absl::StatusOr<Value> FormatPercent(Budget& budget, const Text& text, const Arguments& arguments);
+absl::StatusOr<Value> FormatBraces(Context& context, const Text& text, const Arguments& arguments);
+
 // text.strip(chars); without `chars`, white space.
 Text Strip(const Text& text, const Text* chars, bool left, bool right);
 // text.replace(old, new), the first `count` times; negative: all.

@@ -132,6 +132,41 @@ SNIPPETS = [
     "{{ name.startswith('A') }} {{ name.endswith('da') }} {{ name.startswith(('x', 'A')) }} {{ name.upper() }} {{ name.lower() }} {{ 'a b'.title() }} {{ 'aB'.capitalize() }}",
     "{{ 'a-b'.replace('-', '+') }} {{ 'aaa'.replace('a', 'b', 1) }} {{ 'héllo'.find('l') }} {{ 'abc'.find('x') }} {{ 'abcabc'.rfind('b') }} {{ 'aXbX'.count('X') }} {{ 'abc'.count('') }} {{ ', '.join(words) }} {{ 'prefix_x'.removeprefix('prefix_') }} {{ 'x.py'.removesuffix('.py') }} {{ '12'.isdigit() }} {{ 'a1'.isalpha() }} {{ ' '.isspace() }} {{ ''.isdigit() }}",
     "{{ numbers.index(1) }} {{ numbers.count(3) }} {{ (1, 1).count(1) }}",
+    # Lazy filters: generators that are used up, true even when empty, and look at nothing that nobody asks for
+    "{% set g = numbers | select('odd') %}{{ g | list }} {{ g | list }} {{ 'yes' if [] | select else 'no' }} {{ g is iterable }} {{ g is sequence }} {{ g is mapping }} {{ g[0] }}|",
+    "{{ nothing | map('nosuch') | list }} {{ no | selectattr('x') | list }} {{ 0 | reject('nosuch') | list }} {{ 5 | map('upper') is defined }} {{ numbers | map('nosuch') is defined }} {{ mixed | map('abs') | first }}",
+    "{% for n in numbers | reject('odd') %}{{ loop.index }}{{ loop.last }}{{ n }}{% endfor %} {{ 3 in (numbers | select) }} {{ numbers | map('string') | join('/') }} {{ people | map(attribute='nested.x', default='-') | list }}",
+    "{% for n in numbers | select %}{{ loop.length }}{{ loop.revindex }}{{ loop.nextitem }} {% endfor %}{% for n in numbers | select %}{{ loop.nextitem }}{{ loop.last }}{{ loop.revindex0 }} {% endfor %}",
+    "{{ numbers | select | length }}", "{{ numbers | map('string') | last }}", "{{ numbers | select | tojson }}", "{{ 5 | map('upper') | list }}", "{{ numbers | map('nosuch') | list }}", "{{ mixed | map('abs') | list }}", "{{ (numbers | select)[1:] }}",
+    "{{ [1, 2, 3, 4, 5] | batch(2) | list }} {{ [1, 2, 3] | batch(2, 0) | list }} {{ words | unique | first }} {{ numbers | reverse | first }} {{ person | items | first }} {{ missing | items | list }}",
+    "{% set ns = namespace(stop=false) %}{% for n in numbers if not ns.stop %}{{ n }}{% if n == 1 %}{% set ns.stop = true %}{% endif %}{% endfor %}|{% for n in numbers if not ns.stop %}{{ n }}{% else %}none{% endfor %}",
+    # Views of dicts
+    "{{ person.keys() }} {{ {'a': [1]}.items() }} {{ {'a': 1}.values() }} {{ {}.items() }} {{ person.items() | length }} {{ person.keys() is sequence }} {{ person.keys() is iterable }} {{ person.items()[0] }}| {{ person.keys() | last }}",
+    "{{ person.items() | tojson }}", "{{ person.keys() + ['x'] }}", "{{ person.keys()[1:] }}",
+    # Keys that are no strings
+    "{{ {1: 'a', 2.5: 'b', none: 'c', true: 'd'} }} {{ {1: 'a'}[1] }} {{ {1: 'a'}[1.0] }} {{ {1: 'a'}[true] }} {{ {'1': 'a'}[1] }}| {{ {1: 'a'}.get(1) }} {{ {1: 'a'}.get(2, 'x') }} {{ 1 in {1: 2} }} {{ '1' in {1: 2} }} {{ {1: 2} == {1.0: 2} }}",
+    "{{ {1: 'a', 2.5: 'b', none: 'c', false: 'd'} | tojson }} {{ {2: 'b', 1: 'a'} | dictsort }} {{ {2: 'b', 1: 'a'} | tojson(sort_keys=true) }} {% for k, v in {512: 128, 1024: 256}.items() %}{{ k + v }} {% endfor %}",
+    "{{ {1: 'a', 'b': 2} | tojson(sort_keys=true) }}", "{{ {[]: 1} }}", "{{ {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 8: 8, 9: 9, 10: 10}[10] }}",
+    # Recursive loops, loop.changed, loop as a value
+    "{% for p in [{'n': 'a', 'c': [{'n': 'b', 'c': []}, {'n': 'c', 'c': [{'n': 'd', 'c': []}]}]}] recursive %}<{{ p.n }}{{ loop.depth }}{{ loop.depth0 }}{{ loop(p.c) }}>{% endfor %}",
+    "{% for n in [1, 1, 2, 2, 1] %}{{ loop.changed(n) }} {% endfor %}{% for n in [1, 2] %}{{ loop.changed(n, 'x') }}{{ loop.nothing }}{% endfor %}",
+    "{% macro place(l) %}{{ l.index }}/{{ l.length }}{% endmacro %}{% for n in numbers %}{{ place(loop) }} {% set outer = loop %}{% for m in 'ab' %}{{ outer.index }}{{ loop.index }} {% endfor %}{% endfor %}",
+    "{% for n in [1] %}{{ loop([2]) }}{% endfor %}", "{{ loop }}|{{ loop is defined }}",
+    # call blocks; caller, varargs, kwargs
+    "{% macro box(title) %}[{{ title }}: {{ caller() }}]{% endmacro %}{% call box('T') %}in {{ name }}{% endcall %} {% call box(title='U') %}{% call box('V') %}x{% endcall %}{% endcall %}",
+    "{% macro each(list) %}{% for x in list %}{{ caller(x, loop.index) }};{% endfor %}{% endmacro %}{% call(item, n, more='m') each(words) %}{{ n }}{{ item }}{{ more }}{% endcall %}",
+    "{% macro all(a, b=2) %}{{ a }} {{ b }} {{ varargs }} {{ kwargs }} {{ caller is defined }}{% endmacro %}{{ all(1) }} {{ all(1, 3, 4, 5, c=6) }} {{ all(b=7, d=[]) }}",
+    "{% macro none_taken(a) %}x{% endmacro %}{{ none_taken(1, 2) }}", "{% macro none_taken(a) %}x{% endmacro %}{{ none_taken(b=2) }}", "{% macro m() %}x{% endmacro %}{% call m() %}y{% endcall %}", "{% call 5 %}x{% endcall %}", "{% call name %}x{% endcall %}",
+    # Formats
+    "{{ 'a{}b{}'.format(1, 'x') }} {{ '{0}{1}{0}'.format('x', 2) }} {{ '{a}-{b.name}-{c[0]}-{d[k]}'.format(a=1, b=person, c=[5], d={'k': 'v'}) }} {{ '{{}} {}'.format(none) }} {{ '{!r} {!s}'.format('q', 'q') }} {{ '{}'.format(missing) }}|",
+    "{{ '{:>6}|{:<6}|{:^7}|{:*^7}|{:6}|{:6}|{:.2}'.format('a', 'b', 'c', 'd', 'e', 5, 'xyz') }} {{ '{:05d} {:+d} {:,} {:x} {:#X} {:o} {:b} {: d}'.format(42, 7, 1234567, 255, 255, 8, 5, 3) }} {{ '{:d} {:5}'.format(true, true) }}",
+    "{{ '{:.2f} {:8.3f} {:e} {:g} {:.1%} {:,.2f} {:f} {} {:.0f}'.format(3.14159, 2.5, 12345.678, 0.0001, 0.256, 1234567.891, 5, 1.0, 2.5) }} {{ '{:-07.1f}|{:=+8}|{:<08}'.format(-3.14159, 5, 7) }}",
+    "{{ '%s-%s' % ('a', 1) }} {{ '%d%%' % 5 }} {{ '%5.1f|%-5s|%05d|%x|%r' % (2.25, 'ab', 42, 255, 'q') }} {{ '%(name)s is %(age)d' % person }} {{ '%s' % none }} {{ '%s' % [1] }} {{ 'x' % {} }} {{ '%s and %s' | format('a', 'b') }} {{ '%(x)s' | format(x=1) }} {{ '%i' % 3.7 }}",
+    "{{ '{}'.format() }}", "{{ '{'.format(1) }}", "{{ '}'.format(1) }}", "{{ '{x}'.format(1) }}", "{{ '{:d}'.format('a') }}", "{{ '{:q}'.format(1) }}", "{{ '{:5}'.format(none) }}", "{{ '{[}'.format([1]) }}", "{{ '%s' % () }}", "{{ '%s' % (1, 2) }}", "{{ '%d' % 'x' }}", "{{ '%' % 1 }}", "{{ '%y' % 1 }}", "{{ '%(a)s' % 5 }}",
+    # Markup, which escapes what is added to it
+    "{{ '<a>' | safe + '<b>' }} {{ '<a>' + '<b>' | safe }} {{ ('<a>' | safe) ~ '<b>' }} {{ '<\"\'&>' | escape }} {{ ('<a>' | e + '&') | e }} {{ ('<a>' | safe).strip('<') + '<' }} {{ ('<a>' | safe) | upper + '<' }} {{ ('a' | safe) * 2 + '<' }} {{ ('<' | safe).join(['>', '&']) }} {{ ('<a' | safe).replace('a', '>') }} {{ 'x' | safe is escaped }} {{ ('<x' | safe)[0] + '<' }} {{ (quotes | tojson | safe) + '<' }}",
+    # What only a branch that is not taken would need
+    "{% if no %}{{ 5 | nosuch }}{{ 5 is nosuch }}{% elif 5 | nosuch %}{% endif %}", "{% if no %}{{ 5 | nosuch }}{% else %}fine{% endif %} {{ 5 | nosuch if no else 'fine' }}", "{% if yes %}{{ 5 | nosuch }}{% endif %}", "{% if no %}{% for x in numbers %}{{ x | nosuch }}{% endfor %}{% endif %}", "{% if no %}{% for x in numbers | nosuch %}{% endfor %}{% endif %}fine", "{% for x in none_at_all %}{{ x | nosuch }}{% endfor %}", "{% macro m() %}{{ x is nosuch }}{% endmacro %}", "{% if no %}{% set x | nosuch %}{% endset %}{% endif %}", "{% if no %}{% filter nosuch %}{% endfilter %}{% endif %}", "{% if no %}{% set x = 5 | nosuch %}{% endif %}fine",
     # Errors
     "{{ missing.x }}", "{{ missing() }}", "{{ 1 + 'a' }}", "{{ 'a' + 1 }}", "{{ 1 < 'a' }}", "{{ 1 / 0 }}", "{{ 1 in 5 }}", "{{ missing + 1 }}", "{{ 5() }}",
     "{% for x in 5 %}{% endfor %}", "{% set a, b = [1] %}", "{% set person.x = 1 %}", "{{ numbers.append(4) }}", "{{ person.update({'a': 1}) }}", "{{ 5 | nosuchfilter }}", "{{ 5 is nosuchtest }}",

@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "absl/strings/numbers.h"
-#include "engine/text/jinja_builtins.h"
 
 namespace spotinference::jinja {
 
@@ -313,9 +312,6 @@ absl::StatusOr<ExpressionPtr> ExpressionParser::ParseFilters(ExpressionPtr node)
 absl::StatusOr<ExpressionPtr> ExpressionParser::ParseFilter(ExpressionPtr input) {
   const int at_line = line();
   ASSIGN_OR_RETURN(std::string name, ExpectName());
-  if (FindFilter(name) == nullptr) {
-    return ErrorAt(at_line, absl::StrCat("there is no filter '", name, "'"));
-  }
   ExpressionPtr filter = New(EKind::kFilter, at_line, std::move(name));
   Add(std::move(input), *filter);
   if (IsOperator("(")) RETURN_IF_ERROR(ParseArguments(*filter));
@@ -326,9 +322,6 @@ absl::StatusOr<ExpressionPtr> ExpressionParser::ParseTest(ExpressionPtr input) {
   const int at_line = tokens_[at_++].line;
   const bool negated = SkipName("not");
   ASSIGN_OR_RETURN(std::string name, ExpectName());
-  if (FindTest(name) == nullptr) {
-    return ErrorAt(at_line, absl::StrCat("there is no test '", name, "'"));
-  }
   ExpressionPtr test = New(EKind::kTest, at_line, std::move(name));
   Add(std::move(input), *test);
   if (IsOperator("(")) {

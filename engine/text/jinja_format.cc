@@ -122,8 +122,13 @@ absl::Status AppendJsonMap(Budget& budget, const Value& value, const JsonStyle& 
   const auto* entries = &value.map().entries;
   if (style.sort_keys) {
     sorted = *entries;
-    std::sort(sorted.begin(), sorted.end(),
-              [](const auto& a, const auto& b) { return a.first.bytes() < b.first.bytes(); });
+    absl::Status status;
+    std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) {
+      const absl::StatusOr<int> order = Order(budget, a.first, b.first);
+      if (!order.ok()) status = order.status();
+      return order.ok() && *order < 0;
+    });
+    RETURN_IF_ERROR(status);
     entries = &sorted;
   }
   out.Append("{");
@@ -132,7 +137,10 @@ absl::Status AppendJsonMap(Budget& budget, const Value& value, const JsonStyle& 
     if (!first) out.Append(style.item_separator);
     first = false;
     AppendBreak(style, level + 1, out);
+    const bool quoted = !key.is_string();
+    if (quoted) out.Append("\"");
     RETURN_IF_ERROR(AppendJson(budget, key, style, level, out));
+    if (quoted) out.Append("\"");
     out.Append(style.key_separator);
     RETURN_IF_ERROR(AppendJson(budget, item, style, level + 1, out));
   }
@@ -164,7 +172,8 @@ absl::Status AppendRepr(Budget& budget, const Value& value, Text& out) {
   } else if (value.is_none()) {
     out.Append("None");
   } else if (value.is_list()) {
-    const bool is_tuple = value.list().is_tuple;
+    const bool is_view = !value.is_sequence(), is_tuple = value.is_tuple();
+    if (is_view) out.Append(absl::StrCat(std::string(value.TypeName()), "("));
     out.Append(is_tuple ? "(" : "[");
     const char* separator = "";
     for (const Value& item : value.items()) {
@@ -172,6 +181,7 @@ absl::Status AppendRepr(Budget& budget, const Value& value, Text& out) {
       RETURN_IF_ERROR(AppendRepr(budget, item, out));
     }
     out.Append(!is_tuple ? "]" : value.items().size() == 1 ? ",)" : ")");
+    if (is_view) out.Append(")");
   } else if (value.is_map()) {
     out.Append("{");
     const char* separator = "";
@@ -199,7 +209,7 @@ absl::Status AppendJson(Budget& budget, const Value& value, const JsonStyle& sty
   if (value.is_string()) {
     return AppendString(budget, value.text(), JsonString(value.bytes(), style.ascii), out);
   }
-  if (value.is_list()) return AppendJsonList(budget, value, style, level, out);
+  if (value.is_sequence()) return AppendJsonList(budget, value, style, level, out);
   if (value.is_map()) return AppendJsonMap(budget, value, style, level, out);
   if (value.is_bool()) {
     out.Append(value.boolean() ? "true" : "false");

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 #include "engine/text/jinja_builtins.h"
+#include "engine/text/jinja_loop.h"
 #include "engine/text/python_text.h"
 #include "engine/text/utf8.h"
 
@@ -65,7 +66,7 @@ ValueOr HasAffix(Context&, const Value& self, Args args) {
     return at_start ? self.bytes().starts_with(affix.bytes())
                     : self.bytes().ends_with(affix.bytes());
   };
-  if (args[0] && args[0]->is_list() && args[0]->list().is_tuple) {
+  if (args[0] && args[0]->is_tuple()) {
     for (const Value& affix : args[0]->items()) {
       RETURN_IF_ERROR(TextArgument(&affix, "startswith or endswith").status());
       if (matches(affix)) return true;
@@ -223,13 +224,19 @@ ValueOr Join(Context& context, const Value& self, Args args) {
   Budget& budget = context.budget;
   ASSIGN_OR_RETURN(const std::vector<Value> items, Items(budget, args[0] ? *args[0] : Value()));
   Text joined;
+  joined.is_markup = self.text().is_markup;
   bool first = true;
   for (const Value& item : items) {
     ASSIGN_OR_RETURN(const Text* text, TextArgument(&item, "join"));
     RETURN_IF_ERROR(budget.SpendBytes(text->bytes.size() + self.bytes().size()));
     if (!first) joined.Append(self.text());
     first = false;
-    joined.Append(*text);
+    if (joined.is_markup) {
+      ASSIGN_OR_RETURN(const Text escaped, Escape(budget, *text));
+      joined.Append(escaped);
+    } else {
+      joined.Append(*text);
+    }
   }
   return Value::FromText(std::move(joined));
 }
@@ -255,29 +262,39 @@ ValueOr ReplaceMethod(Context& context, const Value& self, Args args) {
   ASSIGN_OR_RETURN(const Text* from, TextArgument(args[0], "replace"));
   ASSIGN_OR_RETURN(const Text* to, TextArgument(args[1], "replace"));
   ASSIGN_OR_RETURN(const int64_t count, WholeArgument(args[2], -1));
+  Text escaped;
+  if (self.text().is_markup) {
+    ASSIGN_OR_RETURN(escaped, Escape(context.budget, *to));
+    to = &escaped;
+  }
   ASSIGN_OR_RETURN(Text text, Replace(context.budget, self.text(), *from, *to, count));
   return Value::FromText(std::move(text));
 }
 
 ValueOr Keys(Context& context, const Value& self, Args) {
   ASSIGN_OR_RETURN(std::vector<Value> keys, Items(context.budget, self));
-  return Value::MakeList(std::move(keys));
+  return Value::MakeList(std::move(keys), Value::ListKind::kKeys);
 }
 
 ValueOr MapValues(Context& context, const Value& self, Args) {
   RETURN_IF_ERROR(context.budget.Spend(self.map().entries.size()));
   std::vector<Value> values;
   for (const auto& [key, value] : self.map().entries) values.push_back(value);
-  return Value::MakeList(std::move(values));
+  return Value::MakeList(std::move(values), Value::ListKind::kValues);
 }
 
 ValueOr MapItems(Context& context, const Value& self, Args) {
-  return FindFilter("items")(context, self, {});
+  RETURN_IF_ERROR(context.budget.Spend(self.map().entries.size()));
+  std::vector<Value> pairs;
+  for (const auto& [key, value] : self.map().entries) {
+    pairs.push_back(Value::MakeList({key, value}, Value::ListKind::kTuple));
+  }
+  return Value::MakeList(std::move(pairs), Value::ListKind::kItems);
 }
 
 ValueOr Get(Context&, const Value& self, Args args) {
-  const bool has_key = args[0] && args[0]->is_string();
-  const Value* found = has_key ? self.map().Find(args[0]->bytes()) : nullptr;
+  if (!args[0]) return Invalid("needs a key");
+  const Value* found = self.map().Find(*args[0]);
   return found ? *found : args[1] ? *args[1] : Value();
 }
 
@@ -375,8 +392,14 @@ absl::StatusOr<std::vector<const Value*>> Bind(const Arguments& arguments,
 Value FindMethod(Context& context, const Value& value, std::string_view name) {
   const MethodRow* row = value.is_string() ? FindRow(kStringMethods, name)
                          : value.is_map()  ? FindRow(kMapMethods, name)
-                         : value.is_list() ? FindRow(kListMethods, name)
-                                           : nullptr;
+                         : value.is_sequence() ? FindRow(kListMethods, name)
+                                               : nullptr;
+  if (value.is_string() && name == "format") {
+    return Value::MakeFunction(
+        {.name = "format", .call = [&context, text = value](const Arguments& arguments) {
+           return FormatBraces(context, text.text(), arguments);
+         }});
+  }
   if (row == nullptr) return Value::MakeUndefined(std::string(name));
   return Value::MakeFunction(
       {.name = std::string(name),
@@ -391,6 +414,7 @@ Value FindMethod(Context& context, const Value& value, std::string_view name) {
 
 absl::StatusOr<Value> Attribute(Context& context, const Value& value, std::string_view name) {
   if (value.is_undefined()) return UndefinedError(value);
+  if (value.is_loop()) return value.loop().Get(name);
   if (Value method = FindMethod(context, value, name); !method.is_undefined()) {
     return BoundedDepth(std::move(method));
   }
@@ -422,6 +446,7 @@ Text Strip(const Text& text, const Text* chars, bool left, bool right) {
 absl::StatusOr<Text> Replace(Budget& budget, const Text& text, const Text& from, const Text& to,
                              int64_t count) {
   Text replaced;
+  replaced.is_markup = text.is_markup;
   size_t begin = 0;  // of what is not copied yet
   size_t at = 0;
   RETURN_IF_ERROR(budget.SpendBytes(text.bytes.size()));

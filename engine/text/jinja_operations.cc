@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 #include "engine/text/python_text.h"
+#include "engine/text/utf8.h"
 
 namespace spotinference::jinja {
 namespace {
@@ -38,6 +39,7 @@ absl::StatusOr<Value> Repeat(Budget& budget, const Value& value, int64_t count) 
     RETURN_IF_ERROR(budget.Spend(times));
     RETURN_IF_ERROR(budget.SpendBytes(times * text.bytes.size()));
     Text repeated;
+    repeated.is_markup = text.is_markup;
     for (uint64_t i = 0; i < times; ++i) repeated.Append(text);
     return Value::FromText(std::move(repeated));
   }
@@ -46,23 +48,30 @@ absl::StatusOr<Value> Repeat(Budget& budget, const Value& value, int64_t count) 
   RETURN_IF_ERROR(budget.Spend(times * items.size()));
   std::vector<Value> repeated;
   for (uint64_t i = 0; i < times; ++i) repeated.insert(repeated.end(), items.begin(), items.end());
-  return Value::MakeList(std::move(repeated), value.list().is_tuple);
+  return Value::MakeList(std::move(repeated), value.list().kind);
 }
 
 absl::StatusOr<Value> Add(Budget& budget, const Value& a, const Value& b) {
   if (a.is_string() && b.is_string()) {
     RETURN_IF_ERROR(budget.SpendBytes(a.bytes().size() + b.bytes().size()));
     Text sum;
+    sum.is_markup = a.text().is_markup || b.text().is_markup;
     sum.bytes.reserve(a.bytes().size() + b.bytes().size());
-    sum.Append(a.text());
-    sum.Append(b.text());
+    for (const Value* side : {&a, &b}) {
+      if (sum.is_markup) {
+        ASSIGN_OR_RETURN(const Text escaped, Escape(budget, side->text()));
+        sum.Append(escaped);
+      } else {
+        sum.Append(side->text());
+      }
+    }
     return Value::FromText(std::move(sum));
   }
-  if (a.is_list() && b.is_list() && a.list().is_tuple == b.list().is_tuple) {
+  if (a.is_sequence() && b.is_sequence() && a.is_tuple() == b.is_tuple()) {
     RETURN_IF_ERROR(budget.Spend(a.items().size() + b.items().size()));
     std::vector<Value> sum = a.items();
     sum.insert(sum.end(), b.items().begin(), b.items().end());
-    return Value::MakeList(std::move(sum), a.list().is_tuple);
+    return Value::MakeList(std::move(sum), a.list().kind);
   }
   return BadOperands("+", a, b);
 }
@@ -138,27 +147,50 @@ absl::StatusOr<Value> BoundedDepth(Value value) {
   return Invalid(absl::StrCat("lists and dicts nest deeper than ", kMaxValueDepth, " levels"));
 }
 
+absl::StatusOr<Cursor> Cursor::Over(Budget& budget, Value value) {
+  if (value.is_list() || value.is_map() || value.is_string() || value.is_generator() ||
+      value.is_undefined()) {
+    return Cursor(budget, std::move(value));
+  }
+  return Invalid(absl::StrCat("'", std::string(value.TypeName()), "' object is not iterable"));
+}
+
+absl::StatusOr<std::optional<Value>> Cursor::Next() {
+  RETURN_IF_ERROR(budget_->Spend(1));
+  if (value_.is_list()) {
+    if (at_ < value_.items().size()) return value_.items()[at_++];
+  } else if (value_.is_map()) {
+    if (at_ < value_.map().entries.size()) return value_.map().entries[at_++].first;
+  } else if (value_.is_string() && at_ < value_.bytes().size()) {
+    const size_t begin = at_;
+    at_ += DecodeUtf8(std::string_view(value_.bytes()).substr(at_)).bytes;
+    return Value::FromText(value_.text().Slice(begin, at_));
+  } else if (value_.is_generator()) {
+    return value_.generator().next();
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> Cursor::Length() const {
+  if (value_.is_list()) return value_.items().size();
+  if (value_.is_map()) return value_.map().entries.size();
+  if (value_.is_string()) return CountChars(value_.bytes());
+  if (value_.is_undefined()) return 0;
+  return std::nullopt;
+}
+
 absl::StatusOr<std::vector<Value>> Items(Budget& budget, const Value& value) {
-  std::vector<Value> items;
   if (value.is_list()) {
     RETURN_IF_ERROR(budget.Spend(value.items().size()));
     return value.items();
   }
-  if (value.is_map()) {
-    RETURN_IF_ERROR(budget.Spend(value.map().entries.size()));
-    for (const auto& [key, unused] : value.map().entries) items.push_back(key);
-    return items;
+  ASSIGN_OR_RETURN(Cursor cursor, Cursor::Over(budget, value));
+  std::vector<Value> items;
+  while (true) {
+    ASSIGN_OR_RETURN(std::optional<Value> item, cursor.Next());
+    if (!item) return items;
+    items.push_back(*std::move(item));
   }
-  if (value.is_string()) {
-    RETURN_IF_ERROR(budget.Spend(CountChars(value.bytes())));
-    const std::vector<size_t> at = CharBoundaries(value.bytes());
-    for (size_t i = 0; i + 1 < at.size(); ++i) {
-      items.push_back(Value::FromText(value.text().Slice(at[i], at[i + 1])));
-    }
-    return items;
-  }
-  if (value.is_undefined()) return items;
-  return Invalid(absl::StrCat("'", std::string(value.TypeName()), "' object is not iterable"));
 }
 
 absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b) {
@@ -172,7 +204,7 @@ absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b) {
     return a.bytes() == b.bytes();
   }
   if (a.is_list() && b.is_list()) {
-    if (a.list().is_tuple != b.list().is_tuple || a.items().size() != b.items().size())
+    if (a.list().kind != b.list().kind || a.items().size() != b.items().size())
       return false;
     for (size_t i = 0; i < a.items().size(); ++i) {
       ASSIGN_OR_RETURN(const bool equal, Equal(budget, a.items()[i], b.items()[i]));
@@ -183,7 +215,7 @@ absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b) {
   if (a.is_map() && b.is_map()) {
     if (a.map().entries.size() != b.map().entries.size()) return false;
     for (const auto& [key, value] : a.map().entries) {
-      const Value* other = b.map().Find(key.bytes());
+      const Value* other = b.map().Find(key);
       if (other == nullptr) return false;
       ASSIGN_OR_RETURN(const bool equal, Equal(budget, value, *other));
       if (!equal) return false;
@@ -192,6 +224,8 @@ absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b) {
   }
   if (a.is_namespace() && b.is_namespace()) return &a.space() == &b.space();
   if (a.is_function() && b.is_function()) return &a.function() == &b.function();
+  if (a.is_generator() && b.is_generator()) return &a.generator() == &b.generator();
+  if (a.is_loop() && b.is_loop()) return &a.loop() == &b.loop();
   return (a.is_none() && b.is_none()) || (a.is_undefined() && b.is_undefined());
 }
 
@@ -204,7 +238,7 @@ absl::StatusOr<int> Order(Budget& budget, const Value& a, const Value& b) {
     RETURN_IF_ERROR(budget.Spend(std::min(a.bytes().size(), b.bytes().size()) / kBytesPerStep));
     return a.bytes().compare(b.bytes());  // the order of UTF-8 is that of its characters
   }
-  if (a.is_list() && b.is_list() && a.list().is_tuple == b.list().is_tuple) {
+  if (a.is_sequence() && b.is_sequence() && a.is_tuple() == b.is_tuple()) {
     for (size_t i = 0; i < std::min(a.items().size(), b.items().size()); ++i) {
       ASSIGN_OR_RETURN(const bool equal, Equal(budget, a.items()[i], b.items()[i]));
       if (!equal) return Order(budget, a.items()[i], b.items()[i]);
@@ -222,7 +256,7 @@ absl::StatusOr<bool> Contains(Budget& budget, const Value& container, const Valu
     return memmem(container.bytes().data(), container.bytes().size(), item.bytes().data(),
                   item.bytes().size()) != nullptr;
   }
-  if (container.is_map()) return item.is_string() && container.map().Find(item.bytes()) != nullptr;
+  if (container.is_map()) return container.map().Find(item) != nullptr;
   if (container.is_list()) {
     for (const Value& each : container.items()) {
       ASSIGN_OR_RETURN(const bool equal, Equal(budget, each, item));
@@ -231,7 +265,35 @@ absl::StatusOr<bool> Contains(Budget& budget, const Value& container, const Valu
     return false;
   }
   if (container.is_undefined()) return false;
+  if (container.is_generator()) {
+    ASSIGN_OR_RETURN(Cursor cursor, Cursor::Over(budget, container));
+    while (true) {
+      ASSIGN_OR_RETURN(const std::optional<Value> each, cursor.Next());
+      if (!each) return false;
+      ASSIGN_OR_RETURN(const bool equal, Equal(budget, *each, item));
+      if (equal) return true;
+    }
+  }
   return BadOperands("in", item, container);
+}
+
+absl::StatusOr<Text> Escape(Budget& budget, const Text& text) {
+  if (text.is_markup) return text;
+  RETURN_IF_ERROR(budget.SpendBytes(text.bytes.size()));
+  constexpr std::string_view kSpecial = "&<>'\"";
+  constexpr std::string_view kEscapes[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+  Text escaped;
+  escaped.is_markup = true;
+  for (size_t at = 0; at < text.bytes.size();) {
+    const size_t next = std::min(text.bytes.find_first_of(kSpecial, at), text.bytes.size());
+    escaped.Append(text.Slice(at, next));
+    if (next == text.bytes.size()) break;
+    RETURN_IF_ERROR(budget.Spend(1));
+    const std::string_view escape = kEscapes[kSpecial.find(text.bytes[next])];
+    escaped.Append(text.Slice(next, next + 1).Remade(std::string(escape)));
+    at = next + 1;
+  }
+  return escaped;
 }
 
 absl::StatusOr<Value> Arithmetic(Budget& budget, std::string_view op, const Value& a,
@@ -241,7 +303,9 @@ absl::StatusOr<Value> Arithmetic(Budget& budget, std::string_view op, const Valu
   }
   if (a.is_number() && b.is_number()) return FloatArithmetic(op, a.number(), b.number());
   if (op == "+") return Add(budget, a, b);
-  const auto is_sequence = [](const Value& value) { return value.is_string() || value.is_list(); };
+  const auto is_sequence = [](const Value& value) {
+    return value.is_string() || value.is_sequence();
+  };
   if (op == "*" && is_sequence(a) && b.is_whole_number())
     return Repeat(budget, a, b.whole_number());
   if (op == "*" && is_sequence(b) && a.is_whole_number())
@@ -262,16 +326,16 @@ absl::StatusOr<Value> Negate(const Value& value) {
 
 absl::StatusOr<Value> Item(const Value& container, const Value& key) {
   if (container.is_undefined()) return UndefinedError(container);
-  if (container.is_map() && key.is_string()) {
-    if (const Value* found = container.map().Find(key.bytes())) return *found;
+  if (container.is_map()) {
+    if (const Value* found = container.map().Find(key)) return *found;
   } else if (container.is_namespace() && key.is_string()) {
     if (const Value* found = container.space().Find(key.bytes())) return *found;
-  } else if (key.is_whole_number() && (container.is_list() || container.is_string())) {
+  } else if (key.is_whole_number() && (container.is_sequence() || container.is_string())) {
     const int64_t size = Length(container);
     int64_t index = key.whole_number();
     if (index < 0) index += size;
     if (index >= 0 && index < size) {
-      if (container.is_list()) return container.items()[index];
+      if (container.is_sequence()) return container.items()[index];
       const size_t begin = OffsetOfChar(container.bytes(), index);
       const size_t bytes = OffsetOfChar(std::string_view(container.bytes()).substr(begin), 1);
       return Value::FromText(container.text().Slice(begin, begin + bytes));
@@ -285,7 +349,7 @@ absl::StatusOr<Value> Item(const Value& container, const Value& key) {
 absl::StatusOr<Value> Slice(Budget& budget, const Value& value, const Value& start,
                             const Value& stop, const Value& step) {
   if (value.is_undefined()) return UndefinedError(value);
-  if (!value.is_list() && !value.is_string()) {
+  if (!value.is_sequence() && !value.is_string()) {
     return Invalid(absl::StrCat("a ", std::string(value.TypeName()), " cannot be sliced"));
   }
   for (const Value* part : {&start, &stop, &step}) {
@@ -314,6 +378,7 @@ absl::StatusOr<Value> Slice(Budget& budget, const Value& value, const Value& sta
     return Value::FromText(value.text().Slice(from, from + bytes));
   }
   Text text;
+  text.is_markup = value.is_string() && value.text().is_markup;
   std::vector<Value> items;
   // Counted, since i + stride could overflow.
   const int64_t distance = stride < 0 ? begin - end : end - begin;
@@ -331,7 +396,7 @@ absl::StatusOr<Value> Slice(Budget& budget, const Value& value, const Value& sta
     }
   }
   if (value.is_string()) return Value::FromText(std::move(text));
-  return Value::MakeList(std::move(items), value.list().is_tuple);
+  return Value::MakeList(std::move(items), value.list().kind);
 }
 
 }  // namespace spotinference::jinja

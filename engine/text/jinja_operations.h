@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -62,8 +63,26 @@ absl::Status UndefinedError(const Value& value);
 // The value, or an error where it nests too deep.
 absl::StatusOr<Value> BoundedDepth(Value value);
 
-// What a loop over it visits: items of a list, keys of a map, characters of a string, nothing of an
-// undefined value.
+// Visits what a loop over a value visits: the items of a list, the keys of a dict, the characters of
+// a string, what a generator yields, nothing of an undefined value.
+class Cursor {
+ public:
+  // An error where the value has nothing to visit. `budget` outlives the cursor.
+  static absl::StatusOr<Cursor> Over(Budget& budget, Value value);
+
+  absl::StatusOr<std::optional<Value>> Next();  // nothing: there are no more
+  // Of what is visited in all; nothing where only a visit can tell.
+  std::optional<int64_t> Length() const;
+
+ private:
+  Cursor(Budget& budget, Value value) : budget_(&budget), value_(std::move(value)) {}
+
+  Budget* budget_;
+  Value value_;
+  size_t at_ = 0;  // an item, or a byte of a string
+};
+
+// All that a loop over it visits.
 absl::StatusOr<std::vector<Value>> Items(Budget& budget, const Value& value);
 
 absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b);
@@ -71,6 +90,9 @@ absl::StatusOr<bool> Equal(Budget& budget, const Value& a, const Value& b);
 absl::StatusOr<int> Order(Budget& budget, const Value& a, const Value& b);
 // item in container
 absl::StatusOr<bool> Contains(Budget& budget, const Value& container, const Value& item);
+
+// For HTML, as Markup. What is Markup stays as it is.
+absl::StatusOr<Text> Escape(Budget& budget, const Text& text);
 
 // + - * / // % **
 absl::StatusOr<Value> Arithmetic(Budget& budget, std::string_view op, const Value& a,

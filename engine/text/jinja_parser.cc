@@ -1,11 +1,13 @@
 #include "engine/text/jinja_parser.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/text/jinja_builtins.h"
 #include "engine/text/jinja_expression_parser.h"
 #include "engine/text/jinja_lexer.h"
 
@@ -76,6 +78,8 @@ class Parser : private ExpressionParser {
       status = ParseSet(statement);
     } else if (SkipName("macro")) {
       status = ParseMacro(statement);
+    } else if (SkipName("call")) {
+      status = ParseCallBlock(statement);
     } else if (SkipName("filter")) {
       status = ParseFilterBlock(statement);
     } else if (SkipName(
@@ -129,7 +133,7 @@ class Parser : private ExpressionParser {
     if (SkipName("if")) {
       ASSIGN_OR_RETURN(loop.condition, ParseExpression());
     }
-    if (IsName("recursive")) return ErrorAt(line(), "recursive loops are not supported");
+    loop.is_recursive = SkipName("recursive");
     ++loops_;
     absl::StatusOr<Block> body = ParseBody({"else", "endfor"});
     --loops_;
@@ -158,6 +162,20 @@ class Parser : private ExpressionParser {
   absl::Status ParseMacro(Statement& macro) {
     macro.kind = SKind::kMacro;
     ASSIGN_OR_RETURN(macro.name, ExpectName());
+    RETURN_IF_ERROR(ParseParameters(macro));
+    return ParseMacroBody(macro, "endmacro");
+  }
+
+  absl::Status ParseCallBlock(Statement& block) {
+    block.kind = SKind::kCallBlock;
+    block.name = "caller";
+    if (IsOperator("(")) RETURN_IF_ERROR(ParseParameters(block));
+    ASSIGN_OR_RETURN(block.expression, ParseExpression());
+    if (block.expression->kind != EKind::kCall) return ErrorAt(block.line, "expected a call");
+    return ParseMacroBody(block, "endcall");
+  }
+
+  absl::Status ParseParameters(Statement& macro) {
     RETURN_IF_ERROR(ExpectOperator("("));
     while (!SkipOperator(")")) {
       if (!macro.parameters.empty()) RETURN_IF_ERROR(ExpectOperator(","));
@@ -170,10 +188,24 @@ class Parser : private ExpressionParser {
       }
       macro.parameters.emplace_back(std::move(name), std::move(standard));
     }
+    return absl::OkStatus();
+  }
+
+  // Up to and past {% `end` %}.
+  absl::Status ParseMacroBody(Statement& macro, std::string_view end) {
     const int loops = std::exchange(loops_, 0);
-    absl::StatusOr<Block> body = ParseBody({"endmacro"});
+    const size_t begin = at_;
+    absl::StatusOr<Block> body = ParseBody({end});
     loops_ = loops;
     ASSIGN_OR_RETURN(macro.body, std::move(body));
+    // A macro takes more than its parameters only if it speaks of what that would be.
+    const auto mentions = [&](std::string_view name) {
+      return std::any_of(tokens_.begin() + begin, tokens_.begin() + at_,
+                         [&](const Token& token) { return Is(token, Kind::kName, name); });
+    };
+    macro.takes_caller = mentions("caller");
+    macro.takes_varargs = mentions("varargs");
+    macro.takes_kwargs = mentions("kwargs");
     ++at_;
     return absl::OkStatus();
   }
@@ -219,11 +251,49 @@ class Parser : private ExpressionParser {
   int loops_ = 0;  // around this place, within the same macro
 };
 
+// As Jinja, which compiles a template before it renders any of it: an unknown filter or test is an
+// error of the template, but within a branch of an if only when it is reached.
+absl::Status CheckNames(const Expression& node, bool in_branch) {
+  in_branch |= node.kind == Expression::Kind::kConditional;
+  const bool is_filter = node.kind == Expression::Kind::kFilter;
+  if (!in_branch && is_filter && FindFilter(node.name) == nullptr) {
+    return ErrorAt(node.line, absl::StrCat("there is no filter '", node.name, "'"));
+  }
+  if (!in_branch && node.kind == Expression::Kind::kTest && FindTest(node.name) == nullptr) {
+    return ErrorAt(node.line, absl::StrCat("there is no test '", node.name, "'"));
+  }
+  for (const ExpressionPtr& operand : node.operands) {
+    if (operand) RETURN_IF_ERROR(CheckNames(*operand, in_branch));
+  }
+  for (const auto& [name, value] : node.named) RETURN_IF_ERROR(CheckNames(*value, in_branch));
+  return absl::OkStatus();
+}
+
+absl::Status CheckNames(const Block& block, bool in_branch) {
+  for (const Statement& statement : block) {
+    const bool is_if = statement.kind == SKind::kIf;
+    const bool filters_body =
+        statement.kind == SKind::kSetBlock || statement.kind == SKind::kFilterBlock;
+    if (statement.expression) {
+      RETURN_IF_ERROR(CheckNames(*statement.expression, is_if || (in_branch && !filters_body)));
+    }
+    if (statement.condition) RETURN_IF_ERROR(CheckNames(*statement.condition, false));
+    for (const auto& [name, standard] : statement.parameters) {
+      if (standard) RETURN_IF_ERROR(CheckNames(*standard, false));
+    }
+    RETURN_IF_ERROR(CheckNames(statement.body, is_if));
+    RETURN_IF_ERROR(CheckNames(statement.otherwise, is_if));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Block> ParseTemplate(std::string_view source) {
   ASSIGN_OR_RETURN(std::vector<Token> tokens, Tokenize(source));
-  return Parser(std::move(tokens)).Run();
+  ASSIGN_OR_RETURN(Block block, Parser(std::move(tokens)).Run());
+  RETURN_IF_ERROR(CheckNames(block, /*in_branch=*/false));
+  return block;
 }
 
 }  // namespace spotinference::jinja

@@ -129,6 +129,11 @@ TEST(JinjaTest, DepthIsBounded) {
   EXPECT_EQ(Error("{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = "
                   "[ns.l].index %}{% endfor %}"),
             "line 1: lists and dicts nest deeper than 100 levels");
+  EXPECT_EQ(Error("{% set ns = namespace(l=[1]) %}{% for i in range(9999) %}{% set ns.l = ns.l | "
+                  "map('abs') %}{% endfor %}{{ ns.l | list }}"),
+            "line 1: lists and dicts nest deeper than 100 levels");
+  EXPECT_EQ(Error("{% for i in [[]] recursive %}{{ loop([i]) }}{% endfor %}"),
+            "the template needs more than 400 levels of depth");
 }
 
 TEST(JinjaTest, SearchesTakeLinearTime) {
@@ -152,6 +157,15 @@ TEST(JinjaTest, NothingOutlivesItsScope) {
       "True");
 }
 
+// LeakSanitizer sees a cycle.
+TEST(JinjaTest, ALoopDoesNotHoldItself) {
+  EXPECT_EQ(Render("{% set ns = namespace() %}{% for i in [1, 2] %}{% set ns.l = loop %}{% set l = loop %}"
+                   "{% set _ = loop.changed(loop, loop.changed) %}{% endfor %}"
+                   "{{ ns.l.changed(ns.l) }} {{ ns.l.index }} {{ ns.l.last }} {{ ns.l.nextitem }}")
+                ->bytes,
+            "True 2 True ");
+}
+
 TEST(JinjaTest, TextKnowsWhatCameFromInput) {
   const Variables variables = {
       {"c", Value::Input(" a<x>b ")},
@@ -168,6 +182,10 @@ TEST(JinjaTest, TextKnowsWhatCameFromInput) {
   EXPECT_EQ(Marked("{{ c | replace('<x>', '<|end|>') }}", variables), "« a<|end|>b »")
       << "what stands in for input is input";
   EXPECT_EQ(Marked("{{ '<x>' | replace('x', c) }}", variables), "<« a<x>b »>");
+  EXPECT_EQ(Marked("{{ '<{}|{:>12}>'.format(c, t) }} {{ '%s|%s' % (t, c) }}", variables),
+            "<« a<x>b »|           t> t|« a<x>b »");
+  EXPECT_EQ(Marked("{{ '<' | safe + c }}", variables), "<« a&lt;x&gt;b »");
+  EXPECT_EQ(Marked("{{ [c, t] | map('trim') | join('|') }}", variables), "«a<x>b»|t");
   EXPECT_EQ(Marked("{{ [c, t] | tojson }} {{ [c] }}", variables),
             "[«\" a<x>b \"», \"t\"] [«' a<x>b '»]");
   EXPECT_EQ(Marked("{% for m in messages %}<{{ m.content }}>{% endfor %}", variables), "<«hi»>");

@@ -14,6 +14,27 @@ void AppendRange(ByteRange range, std::vector<ByteRange>& ranges) {
   }
 }
 
+size_t Hash(std::string_view key) { return std::hash<std::string_view>()(key); }
+
+// 1, 1.0 and True are one key.
+size_t Hash(const Value& key) {
+  if (key.is_string()) return Hash(key.bytes());
+  return key.is_none() ? 0 : std::hash<double>()(key.number());
+}
+
+bool IsKey(const Value& key, std::string_view wanted) {
+  return key.is_string() && key.bytes() == wanted;
+}
+
+bool IsKey(const Value& key, const Value& wanted) {
+  if (wanted.is_string()) return IsKey(key, wanted.bytes());
+  if (wanted.is_none()) return key.is_none();
+  if (key.is_whole_number() && wanted.is_whole_number()) {
+    return key.whole_number() == wanted.whole_number();
+  }
+  return key.is_number() && key.number() == wanted.number();
+}
+
 }  // namespace
 
 void Text::Append(const Text& text) {
@@ -25,7 +46,7 @@ void Text::Append(const Text& text) {
 }
 
 Text Text::Slice(size_t begin, size_t end) const {
-  Text slice = {bytes.substr(begin, end - begin), {}};
+  Text slice = {bytes.substr(begin, end - begin), {}, is_markup};
   auto range = std::partition_point(from_input.begin(), from_input.end(),
                                     [&](const ByteRange& r) { return r.end <= begin; });
   for (; range != from_input.end() && range->begin < end; ++range) {
@@ -36,33 +57,42 @@ Text Text::Slice(size_t begin, size_t end) const {
 }
 
 Text Text::Remade(std::string new_bytes) const {
-  Text text = {std::move(new_bytes), {}};
+  Text text = {std::move(new_bytes), {}, is_markup};
   if (!from_input.empty()) AppendRange({0, text.bytes.size()}, text.from_input);
   return text;
 }
 
-const Value* Value::Map::Find(std::string_view key) const {
-  if (!index.empty()) {
-    const auto found = index.find(key);
-    return found == index.end() ? nullptr : &entries[found->second].second;
+template <typename Key>
+const Value* Value::Map::FindAs(const Key& key, size_t hash) const {
+  if (index.empty()) {
+    for (const auto& [name, value] : entries) {
+      if (IsKey(name, key)) return &value;
+    }
+    return nullptr;
   }
-  for (const auto& [name, value] : entries) {
-    if (name.bytes() == key) return &value;
+  for (auto [at, end] = index.equal_range(hash); at != end; ++at) {
+    const auto& [name, value] = entries[at->second];
+    if (IsKey(name, key)) return &value;
   }
   return nullptr;
+}
+
+const Value* Value::Map::Find(std::string_view key) const { return FindAs(key, Hash(key)); }
+
+const Value* Value::Map::Find(const Value& key) const {
+  return key.CanBeKey() ? FindAs(key, Hash(key)) : nullptr;
 }
 
 void Value::Map::Set(Value key, Value value) {
   constexpr size_t kFew = 8;
   depth = std::max(depth, value.depth() + 1);
-  if (const Value* earlier = Find(key.bytes())) {
+  if (const Value* earlier = Find(key)) {
     *const_cast<Value*>(earlier) = std::move(value);
     return;
   }
   entries.emplace_back(std::move(key), std::move(value));
   if (entries.size() <= kFew) return;
-  // The views are of strings that the entries share, so they stay valid when the vector grows.
-  for (size_t i = index.size(); i < entries.size(); ++i) index[entries[i].first.bytes()] = i;
+  for (size_t i = index.size(); i < entries.size(); ++i) index.emplace(Hash(entries[i].first), i);
 }
 
 Value Value::String(std::string bytes) { return FromText({std::move(bytes), {}}); }
@@ -79,11 +109,11 @@ Value Value::FromText(Text text) {
   return value;
 }
 
-Value Value::MakeList(std::vector<Value> items, bool is_tuple) {
+Value Value::MakeList(std::vector<Value> items, ListKind kind) {
   int depth = 0;
   for (const Value& item : items) depth = std::max(depth, item.depth());
   Value value;
-  value.data_ = std::make_shared<const List>(List{std::move(items), is_tuple, depth + 1});
+  value.data_ = std::make_shared<const List>(List{std::move(items), kind, depth + 1});
   return value;
 }
 
@@ -107,6 +137,18 @@ Value Value::MakeFunction(Function function) {
   return value;
 }
 
+Value Value::MakeGenerator(Generator generator) {
+  Value value;
+  value.data_ = std::make_shared<Generator>(std::move(generator));
+  return value;
+}
+
+Value Value::MakeLoop(std::shared_ptr<Loop> loop) {
+  Value value;
+  value.data_ = std::move(loop);
+  return value;
+}
+
 Value Value::MakeNamespace(Namespace* space) {
   Value value;
   value.data_ = space;
@@ -118,12 +160,13 @@ bool Value::IsTrue() const {
   if (is_string()) return !bytes().empty();
   if (is_list()) return !items().empty();
   if (is_map()) return !map().entries.empty();
-  return is_function() || is_namespace();
+  return !is_none() && !is_undefined();
 }
 
 int Value::depth() const {
   if (is_list()) return list().depth;
   if (is_map()) return map().depth;
+  if (is_generator()) return generator().depth;
   return is_function() ? function().depth : 0;
 }
 
@@ -134,8 +177,14 @@ std::string_view Value::TypeName() const {
   if (is_integer()) return "int";
   if (is_float()) return "float";
   if (is_string()) return "str";
-  if (is_list()) return list().is_tuple ? "tuple" : "list";
+  if (is_list()) {
+    constexpr std::string_view kNames[] = {"list", "tuple", "dict_keys", "dict_values",
+                                           "dict_items"};
+    return kNames[static_cast<size_t>(list().kind)];
+  }
   if (is_map()) return "dict";
+  if (is_generator()) return "generator";
+  if (is_loop()) return "LoopContext";
   return is_namespace() ? "Namespace" : "function";
 }
 

@@ -1,7 +1,8 @@
 // For tests that compare with Python's jinja2: renders templates.
 //
-// stdin:  a JSON list of {"template": …, "variables": {…}}
-// stdout: a JSON list of {"text": …} or {"error": …}
+// stdin:  a JSON list of {"template": …, "variables": [{…}, …]}
+// stdout: a JSON list of lists: for each of a template's variables {"text": …}, {"refused": …} where
+//         the template called raise_exception, or {"error": …}
 #include <cstdint>
 #include <iostream>
 #include <iterator>
@@ -35,29 +36,35 @@ Value FromJson(const boost::json::value& json) {
   return Value::MakeMap(std::move(entries));
 }
 
-absl::StatusOr<Text> Render(const boost::json::object& job) {
+boost::json::object Result(const absl::StatusOr<Text>& text) {
+  if (text.ok()) return {{"text", text->bytes}};
+  const bool refused = text.status().code() == absl::StatusCode::kFailedPrecondition;
+  return {{refused ? "refused" : "error", std::string(text.status().message())}};
+}
+
+boost::json::array Render(const boost::json::object& job) {
   const auto parsed = Template::Parse(std::string(job.at("template").get_string()));
-  if (!parsed.ok()) return parsed.status();
-  Variables variables;
-  for (const auto& [name, value] : job.at("variables").get_object()) {
-    variables.emplace_back(std::string(name), FromJson(value));
+  boost::json::array results;
+  for (const auto& each : job.at("variables").get_array()) {
+    if (!parsed.ok()) {
+      results.push_back(Result(parsed.status()));
+      continue;
+    }
+    Variables variables;
+    for (const auto& [name, value] : each.get_object()) {
+      variables.emplace_back(std::string(name), FromJson(value));
+    }
+    results.push_back(Result(parsed->Render(variables, absl::CivilSecond(2026, 11, 25, 3, 4, 5))));
   }
-  return parsed->Render(variables, absl::CivilSecond(2026, 11, 25, 3, 4, 5));
+  return results;
 }
 
 void Main() {
   const std::string input((std::istreambuf_iterator<char>(std::cin)), {});
-  const boost::json::value jobs = boost::json::parse(input);
   boost::json::array results;
-  for (const auto& job : jobs.get_array()) {
-    const absl::StatusOr<Text> text = Render(job.get_object());
-    boost::json::object result;
-    if (text.ok()) {
-      result["text"] = text->bytes;
-    } else {
-      result["error"] = std::string(text.status().message());
-    }
-    results.push_back(std::move(result));
+  for (const boost::json::value jobs = boost::json::parse(input);
+       const auto& job : jobs.get_array()) {
+    results.push_back(Render(job.get_object()));
   }
   std::cout << boost::json::serialize(results);
 }
