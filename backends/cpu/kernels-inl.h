@@ -344,6 +344,7 @@ void PageScores(const Queries& queries, int first, const uint16_t* keys, int hea
 void SoftmaxWeights(float* s, int first, int n, float* maximum, float* sum) {
   float m = s[first];
   for (int i = first + 1; i < n; ++i) m = s[i] > m ? s[i] : m;
+  for (int i = first / 16 * 16; i < first; ++i) s[i] = -__builtin_inff();
   const F top = Simd::Set(m);
   F total[kParts];
   for (int p = 0; p < kParts; ++p) total[p] = Simd::Zero();
@@ -352,7 +353,6 @@ void SoftmaxWeights(float* s, int first, int n, float* maximum, float* sum) {
       float* at = s + i + kLanes * p;
       Simd::Store(at, Exp(Simd::Sub(Simd::Load(at), top)));
     }
-    for (int j = i; j < first; ++j) s[j] = 0;
     for (int j = n - i; j < 16; ++j) s[i + j] = 0;
     for (int p = 0; p < kParts; ++p) total[p] = Simd::Add(total[p], Simd::Load(s + i + kLanes * p));
   }
@@ -382,6 +382,13 @@ void PageValues(const float* weights, int first, int t0, int t1, const uint16_t*
   }
 }
 
+// What query i sees of the page of positions `at` …; apart, since it is rare and the usual path is faster without it.
+[[gnu::noinline]] void WindowEdgeValues(const Queries& queries, const float* weights, int i, int at, const uint16_t* values,
+                                        int head_dim, float* acc) {
+  const int from = queries.first[i] > at ? queries.first[i] - at : 0, to = Smaller(queries.length[i] - at, 16);
+  if (to > from) PageValues<1>(weights, i, from, to, values, head_dim, acc);
+}
+
 // One piece of positions, begin … begin + kAttentionSplit: every query's weights into `scores`, its sum over V into `acc`.
 void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queries& queries, int begin, int end,
                     float* scores, float* acc, float* maximum, float* sum) {
@@ -407,21 +414,22 @@ void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queri
         pages.data + work.block_table[at / 16] * pages.page_elements() + values_at + head_at;
     const float* weights = scores + (at - begin);
     // A token that a query does not see is never multiplied in: its slot may hold anything, NaN too.
-    const auto one = [&](int i, int from, int to) {
-      if (from < queries.first[i] - at) from = queries.first[i] - at;
-      to = Smaller(queries.length[i] - at, to);
-      if (to > from) PageValues<1>(weights, i, from, to, values, d, acc);
-    };
-    int i = 0;
-    for (; i + 4 <= queries.count; i += 4) {
-      // What all four see: after the latest beginning, before the earliest end.
-      const int last_first = queries.first[i + 3] - at, first_end = Smaller(queries.length[i] - at, 16);
-      const int from = last_first > 0 ? last_first : 0, to = first_end > from ? first_end : from;
-      for (int j = i; j < i + 4; ++j) one(j, 0, Smaller(from, 16));
-      if (to > from) PageValues<4>(weights, i, from, to, values, d, acc);
-      for (int j = i; j < i + 4; ++j) one(j, to, 16);
+    for (int i = 0, group; i < queries.count; i += group) {
+      group = i + 4 <= queries.count ? 4 : 1;
+      if (queries.first[i + group - 1] > at) {  // a window begins past the page's beginning
+        for (int j = i; j < i + group; ++j) WindowEdgeValues(queries, weights, j, at, values, d, acc);
+        continue;
+      }
+      const int common = Smaller(queries.length[i] - at, 16);  // lengths ascend
+      if (common > 0) {
+        if (group == 4) PageValues<4>(weights, i, 0, common, values, d, acc);
+        else PageValues<1>(weights, i, 0, common, values, d, acc);
+      }
+      for (int j = i + 1; j < i + group; ++j) {
+        const int from = common > 0 ? common : 0, to = Smaller(queries.length[j] - at, 16);
+        if (to > from) PageValues<1>(weights, j, from, to, values, d, acc);
+      }
     }
-    for (; i < queries.count; ++i) one(i, 0, 16);
   }
 }
 
