@@ -1,5 +1,6 @@
 """One random llama model written in every format gives one set of logits: formats_test.py LOGITS_MAIN."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import unittest
 
 import gguf
 import numpy as np
+import safetensors
 
 from backends.reference.llama_numpy import Llama
 
@@ -98,6 +100,32 @@ def write_gguf(path, weights, quantization, tensors_in_a_shard=0):
     writer.close()
 
 
+def write_folder(folder, weights, dtype, shards=1, tied=False):
+    os.makedirs(folder)
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"model_type": "llama", "hidden_act": "silu", "hidden_size": WIDTH, "intermediate_size": FEED_FORWARD,
+                   "max_position_embeddings": CONTEXT, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS,
+                   "num_key_value_heads": KV_HEADS, "rms_norm_eps": EPSILON, "rope_theta": THETA,
+                   "vocab_size": VOCABULARY, "tie_word_embeddings": tied}, f)
+    names, weight_map = list(weights), {}
+    for shard in range(shards):
+        file = f"model-{shard + 1:05}-of-{shards:05}.safetensors" if shards > 1 else "model.safetensors"
+        part = {name: as_type(weights[name], dtype) for name in names[shard::shards]}
+        safetensors.serialize_file({name: safetensors.TensorSpec(dtype=dtype, shape=list(values.shape),
+                                                                 data_ptr=values.ctypes.data, data_len=values.nbytes)
+                                    for name, values in part.items()}, os.path.join(folder, file))
+        weight_map |= {name: file for name in part}
+    if shards > 1:
+        with open(os.path.join(folder, "model.safetensors.index.json"), "w") as f:
+            json.dump({"metadata": {"total_size": 0}, "weight_map": weight_map}, f)
+
+
+def as_type(values, dtype):
+    if dtype == "bfloat16":  # which NumPy lacks
+        return (np.ascontiguousarray(values).view(np.uint32) >> 16).astype(np.uint16)
+    return np.ascontiguousarray(values, dtype)
+
+
 class FormatsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -137,6 +165,28 @@ class FormatsTest(unittest.TestCase):
         whole = self.logits(self.gguf("F32"))
         self.gguf("F32", tensors_in_a_shard=8)
         np.testing.assert_array_equal(self.logits(self.path("F32_8-00001-of-00003.gguf")), whole)
+
+
+    def test_safetensors(self):
+        write_folder(self.path("float32"), self.weights, "float32")
+        whole = self.logits(self.path("float32"))
+        # The rows of Q and K lie in another order than in GGUF, and a score is a sum over them.
+        self.assert_close(whole, self.logits(self.gguf("F32")))
+        for dtype in ("float16", "bfloat16"):
+            write_folder(self.path(dtype), self.weights, dtype)
+            np.testing.assert_array_equal(self.logits(self.path(dtype)), whole)
+        write_folder(self.path("sharded"), self.weights, "bfloat16", shards=3)
+        np.testing.assert_array_equal(self.logits(self.path("sharded")), whole)
+
+    def test_tied_safetensors(self):
+        weights = self.weights | {"lm_head.weight": self.weights["model.embed_tokens.weight"]}
+        write_folder(self.path("untied"), weights, "float16")
+        whole = self.logits(self.path("untied"))
+        write_folder(self.path("tied"), self.weights, "float16", tied=True)  # whose own lm_head.weight counts for nothing
+        np.testing.assert_array_equal(self.logits(self.path("tied")), whole)
+        weights.pop("lm_head.weight")
+        write_folder(self.path("tied_alone"), weights, "float16", tied=True)
+        np.testing.assert_array_equal(self.logits(self.path("tied_alone")), whole)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -30,9 +29,6 @@ class Checkpoint {
   virtual absl::StatusOr<absl::string_view> String(absl::string_view key) const = 0;
   virtual absl::StatusOr<int64_t> Integer(absl::string_view key, int64_t minimum, int64_t maximum) const = 0;
   virtual absl::StatusOr<double> Float(absl::string_view key) const = 0;
-  virtual absl::StatusOr<bool> Bool(absl::string_view key) const = 0;
-  virtual absl::StatusOr<std::vector<int64_t>> Integers(absl::string_view key, int64_t minimum,
-                                                        int64_t maximum) const = 0;
 
   // All tensors. Columns are the contiguous dimension, rows the product of the others. `name` is the files' own.
   virtual absl::Span<const TensorView> tensors() const = 0;

@@ -43,7 +43,9 @@ class GgufFile : public Checkpoint {
   // In the order of the file.
   absl::Span<const absl::string_view> keys() const { return keys_; }
 
-  // Also for what only text is read from. The same errors as those of Checkpoint.
+  // For what the text is read from; errors as those of Checkpoint.
+  absl::StatusOr<bool> Bool(absl::string_view key) const;
+  absl::StatusOr<std::vector<int64_t>> Integers(absl::string_view key, int64_t minimum, int64_t maximum) const;
   absl::StatusOr<std::vector<absl::string_view>> Strings(absl::string_view key) const;
   absl::StatusOr<std::vector<float>> Floats(absl::string_view key) const;
 
@@ -51,9 +53,6 @@ class GgufFile : public Checkpoint {
   absl::StatusOr<absl::string_view> String(absl::string_view key) const override;
   absl::StatusOr<int64_t> Integer(absl::string_view key, int64_t minimum, int64_t maximum) const override;
   absl::StatusOr<double> Float(absl::string_view key) const override;
-  absl::StatusOr<bool> Bool(absl::string_view key) const override;
-  absl::StatusOr<std::vector<int64_t>> Integers(absl::string_view key, int64_t minimum,
-                                                int64_t maximum) const override;
   std::string KeyName(absl::string_view key) const override { return std::string(key); }
 
   // In the order of the file. Tensors lie inside the file, aligned, and none overlaps another.

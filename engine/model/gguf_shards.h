@@ -31,11 +31,6 @@ class GgufShards : public Checkpoint {
     return shards_[0]->Integer(key, minimum, maximum);
   }
   absl::StatusOr<double> Float(absl::string_view key) const override { return shards_[0]->Float(key); }
-  absl::StatusOr<bool> Bool(absl::string_view key) const override { return shards_[0]->Bool(key); }
-  absl::StatusOr<std::vector<int64_t>> Integers(absl::string_view key, int64_t minimum,
-                                                int64_t maximum) const override {
-    return shards_[0]->Integers(key, minimum, maximum);
-  }
   std::string KeyName(absl::string_view key) const override { return shards_[0]->KeyName(key); }
 
   absl::Span<const TensorView> tensors() const override { return tensors_; }

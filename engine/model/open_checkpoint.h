@@ -10,7 +10,8 @@
 
 namespace spotinference {
 
-// `path`: a GGUF file, or the first of several (gguf_shards.h). The errors of GgufFile::Open and GgufShards::Open.
+// `path`: a GGUF file, or the first of several (gguf_shards.h), or a Hugging Face folder. The errors of GgufFile::Open,
+// GgufShards::Open and HuggingFaceCheckpoint::Open.
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& path);
 
 }  // namespace spotinference

@@ -19,7 +19,7 @@
 #include "engine/server/backends.h"
 #include "engine/server/boot.h"
 
-ABSL_FLAG(std::string, model, "", "GGUF file");
+ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 ABSL_FLAG(int, prompt_tokens, 512, "of each stream");
@@ -98,6 +98,7 @@ absl::StatusOr<Rates> RunOnce(Engine& engine, int streams, int prompt_tokens, in
 absl::Status Bench() {
   BootOptions options;
   options.model_path = UserPath(absl::GetFlag(FLAGS_model));
+  while (options.model_path.size() > 1 && options.model_path.back() == '/') options.model_path.pop_back();
   options.model_hash = "bench";
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);

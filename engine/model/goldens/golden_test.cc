@@ -1,6 +1,7 @@
-// Every family on every backend against logits that `transformers` computed from the same weights (make_goldens.py).
+// Every family on every backend, from its GGUF file and from its folder, against logits that `transformers` computed from the
+// same weights (make_goldens.py).
 //
-// golden_test MODEL.gguf GOLDEN.txt MODEL.gguf GOLDEN.txt …
+// golden_test MODEL.gguf GOLDEN.txt MODEL.gguf GOLDEN.txt …, with each folder MODEL/ beside its file
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,8 +19,8 @@
 #include "backends/cpu/cpu_device.h"
 #include "backends/reference/reference_device.h"
 #include "engine/base/status.h"
-#include "engine/model/gguf.h"
 #include "engine/model/model.h"
+#include "engine/model/open_checkpoint.h"
 
 namespace spotinference {
 namespace {
@@ -92,9 +93,9 @@ class GoldenTest : public testing::Test {
   }
 
   absl::StatusOr<std::vector<float>> Logits(const std::vector<int32_t>& ids) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<GgufFile> file, GgufFile::Open(model_path_));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Checkpoint> checkpoint, OpenCheckpoint(model_path_));
     ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, tested_.backend.create(2));
-    ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Load(*file, *device));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Load(*checkpoint, *device));
     layers_ = model->config().layers;
     const int tokens = static_cast<int>(ids.size()), blocks = (tokens + kBlockTokens - 1) / kBlockTokens;
     RETURN_IF_ERROR(model->AllocateKv(blocks));
@@ -129,11 +130,15 @@ int main(int argc, char** argv) {
                                                               {spotinference::CpuBackend(), 0x1p-11}};
   if (argc < 3 || argc % 2 == 0) return 2;
   for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string model = argv[i], golden = argv[i + 1];
+    const std::string file = argv[i], golden = argv[i + 1];
     const std::string name = golden.substr(golden.rfind('/') + 1, golden.size() - golden.rfind('/') - 5);
+    const std::pair<std::string, std::string> forms[] = {{"gguf", file}, {"folder", file.substr(0, file.rfind('.'))}};
     for (const auto& tested : backends) {
-      testing::RegisterTest("GoldenTest", absl::StrCat(name, "_", tested.backend.name).c_str(), nullptr, nullptr, __FILE__,
-                            __LINE__, [=]() -> testing::Test* { return new GoldenTest(tested, model, golden); });
+      for (const auto& [form, model] : forms) {
+        testing::RegisterTest("GoldenTest", absl::StrCat(name, "_", form, "_", tested.backend.name).c_str(), nullptr, nullptr,
+                              __FILE__, __LINE__,
+                              [=, model = model]() -> testing::Test* { return new GoldenTest(tested, model, golden); });
+      }
     }
   }
   return RUN_ALL_TESTS();

@@ -1,4 +1,4 @@
-"""Writes the seeds of gguf_fuzz: make_corpus.py FOLDER. Each is a valid file of a kilobyte or less."""
+"""Writes the seeds of the fuzz targets: make_corpus.py gguf_corpus. Each is a valid file of a kilobyte or less."""
 
 import os
 import struct
@@ -6,6 +6,7 @@ import sys
 
 import gguf
 import numpy as np
+import safetensors.numpy
 
 FOLDER = sys.argv[1]
 
@@ -92,3 +93,12 @@ def shard(number, names):
 first, second = shard(0, ["a"]), shard(1, ["b"])
 with open(os.path.join(FOLDER, "two_shards"), "wb") as f:  # as gguf_shards_fuzz takes it
     f.write(struct.pack("<I", len(first)) + first + second)
+
+tensors = {
+    "matrix": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
+    "half": np.ones((2, 3), np.float16),
+    "cube": np.ones((2, 3, 4), np.float32),
+    "scalar": np.array(1, np.float32),
+    "empty": np.zeros((0, 4), np.float32),
+}
+safetensors.numpy.save_file(tensors, os.path.join(FOLDER, "../safetensors_corpus/shapes.safetensors"), {"format": "pt"})
