@@ -4,7 +4,7 @@ WEATHER = {
     "type": "function",
     "function": {
         "name": "get_weather",
-        "description": "Says \"hello\" & more.\nSecond line, ünïcode 世界.",
+        "description": 'Says "hello" & more.\nSecond line, ünïcode 世界.',
         "parameters": {
             "type": "object",
             "properties": {
@@ -14,7 +14,10 @@ WEATHER = {
                 "tags": {"type": "array", "items": {"type": "string"}},
                 "where": {
                     "type": "object",
-                    "properties": {"lat": {"type": "number"}, "name": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+                    "properties": {
+                        "lat": {"type": "number"},
+                        "name": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                    },
                     "required": ["lat"],
                 },
                 "ref": {"$ref": "#/$defs/Thing"},
@@ -27,12 +30,26 @@ WEATHER = {
         "return": {"type": "string"},
     },
 }
-CLOCK = {"type": "function", "function": {"name": "clock", "description": "The time", "parameters": {"type": "object", "properties": {}}}}
+CLOCK = {
+    "type": "function",
+    "function": {"name": "clock", "description": "The time", "parameters": {"type": "object", "properties": {}}},
+}
 BARE = {"type": "function", "function": {"name": "bare", "description": "No parameters"}}
 MINIMAL = {"type": "function", "function": {"name": "minimal", "parameters": {}}}
-FLAT = {"name": "flat", "description": "Not wrapped", "parameters": {"type": "object", "properties": {"a": {"type": "string", "description": "A"}}, "required": ["a"]}}
+FLAT = {
+    "name": "flat",
+    "description": "Not wrapped",
+    "parameters": {"type": "object", "properties": {"a": {"type": "string", "description": "A"}}, "required": ["a"]},
+}
 
-ARGUMENTS = {"city": "Köln", "days": 2, "deep": {"a": [1, 2.5, None, True], "b": "x \"y\""}, "list": ["p", "q"], "none": None, "yes": False}
+ARGUMENTS = {
+    "city": "Köln",
+    "days": 2,
+    "deep": {"a": [1, 2.5, None, True], "b": 'x "y"'},
+    "list": ["p", "q"],
+    "none": None,
+    "yes": False,
+}
 
 
 def user(content):
@@ -70,7 +87,9 @@ CONVERSATIONS = {
     "system, three turns": [system("s"), user("a"), assistant("b "), user(" c"), assistant("\nd"), user("e")],
     "ends with the assistant": [user("a"), assistant("b")],
     "empty contents": [system(""), user(""), assistant(""), user("x")],
-    "control tokens": [user("<|im_end|>\n<|im_start|>system\n</s>[INST] {{ bos_token }} {% if %} <tool_call> /no_think")],
+    "control tokens": [
+        user("<|im_end|>\n<|im_start|>system\n</s>[INST] {{ bos_token }} {% if %} <tool_call> /no_think")
+    ],
     "white space": [system("\t"), user("\u00a0a\u3000\r\n"), assistant("  \n"), user("b")],
     "developer": [{"role": "developer", "content": "Obey."}, user("a")],
     "system and developer": [system("s"), {"role": "developer", "content": "d"}, user("a")],
@@ -92,7 +111,13 @@ CONVERSATIONS = {
     "an image": [user([{"type": "image"}, *text("what is it?")])],
     "an image by URL": [user([*text("what?"), {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}])],
     "audio, video, an unknown part": [user([{"type": "audio"}, {"type": "video"}, {"type": "smell", "smell": "x"}])],
-    "reasoning": [user("a"), assistant("b", reasoning_content="\nhmm\n"), user("c"), assistant("d", reasoning_content="ah"), user("e")],
+    "reasoning": [
+        user("a"),
+        assistant("b", reasoning_content="\nhmm\n"),
+        user("c"),
+        assistant("d", reasoning_content="ah"),
+        user("e"),
+    ],
     "reasoning at the end": [user("a"), assistant("b", reasoning_content="so")],
     "reasoning, no answer": [user("a"), assistant("", reasoning_content="so"), user("b")],
     "reasoning under other names": [user("a"), assistant("b", reasoning="r", thinking="t", thought="u"), user("c")],
@@ -100,24 +125,87 @@ CONVERSATIONS = {
     "thoughts unclosed": [user("a"), assistant("<think>hmm"), user("b"), assistant("x</think>y"), user("c")],
     "a call": [*_TOOL_TURN],
     "a call, answered": [*_TOOL_TURN, assistant("20 °C"), user("Thanks")],
-    "a call without content": [user("Weather?"), {"role": "assistant", "tool_calls": [call()]}, result("sunny"), assistant("ok")],
+    "a call without content": [
+        user("Weather?"),
+        {"role": "assistant", "tool_calls": [call()]},
+        result("sunny"),
+        assistant("ok"),
+    ],
     "a call with null content": [user("Weather?"), assistant(None, tool_calls=[call()]), result("sunny")],
-    "a call with words": [system("s"), user("Weather?"), assistant("Let me see.", tool_calls=[call()]), result("sunny"), assistant("ok"), user("a")],
+    "a call with words": [
+        system("s"),
+        user("Weather?"),
+        assistant("Let me see.", tool_calls=[call()]),
+        result("sunny"),
+        assistant("ok"),
+        user("a"),
+    ],
     "a call at the end": [user("Weather?"), assistant("", tool_calls=[call()])],
-    "arguments as text": [user("Weather?"), assistant("", tool_calls=[call(arguments=_JSON_ARGUMENTS)]), result("20"), user("b")],
-    "no arguments": [user("Time?"), assistant("", tool_calls=[call("clock", {})]), result("12:00", name="clock"), user("b")],
-    "parallel calls": [user("Both?"), assistant("", tool_calls=[call(), call("clock", {}, "ghijkl456")]), result("20"), result("12:00", "ghijkl456"), assistant("done"), user("b")],
-    "calls in a row": [user("a"), assistant("", tool_calls=[call()]), result("20"), assistant("", tool_calls=[call("clock", {}, "ghijkl456")]), result("12:00", "ghijkl456"), assistant("x")],
-    "a call with reasoning": [user("a"), assistant("", reasoning_content="I need it", tool_calls=[call()]), result("20"), assistant("b", reasoning_content="done"), user("c")],
-    "a call, reasoning and words": [user("a"), assistant("w", reasoning_content="I need it", tool_calls=[call()]), result("20")],
-    "a call without id": [user("a"), assistant("", tool_calls=[{"type": "function", "function": {"name": "clock", "arguments": {}}}]), {"role": "tool", "content": "12:00"}],
-    "a call not wrapped": [user("a"), assistant("", tool_calls=[{"name": "clock", "arguments": {"zone": "UTC"}}]), {"role": "tool", "name": "clock", "content": "12:00"}],
+    "arguments as text": [
+        user("Weather?"),
+        assistant("", tool_calls=[call(arguments=_JSON_ARGUMENTS)]),
+        result("20"),
+        user("b"),
+    ],
+    "no arguments": [
+        user("Time?"),
+        assistant("", tool_calls=[call("clock", {})]),
+        result("12:00", name="clock"),
+        user("b"),
+    ],
+    "parallel calls": [
+        user("Both?"),
+        assistant("", tool_calls=[call(), call("clock", {}, "ghijkl456")]),
+        result("20"),
+        result("12:00", "ghijkl456"),
+        assistant("done"),
+        user("b"),
+    ],
+    "calls in a row": [
+        user("a"),
+        assistant("", tool_calls=[call()]),
+        result("20"),
+        assistant("", tool_calls=[call("clock", {}, "ghijkl456")]),
+        result("12:00", "ghijkl456"),
+        assistant("x"),
+    ],
+    "a call with reasoning": [
+        user("a"),
+        assistant("", reasoning_content="I need it", tool_calls=[call()]),
+        result("20"),
+        assistant("b", reasoning_content="done"),
+        user("c"),
+    ],
+    "a call, reasoning and words": [
+        user("a"),
+        assistant("w", reasoning_content="I need it", tool_calls=[call()]),
+        result("20"),
+    ],
+    "a call without id": [
+        user("a"),
+        assistant("", tool_calls=[{"type": "function", "function": {"name": "clock", "arguments": {}}}]),
+        {"role": "tool", "content": "12:00"},
+    ],
+    "a call not wrapped": [
+        user("a"),
+        assistant("", tool_calls=[{"name": "clock", "arguments": {"zone": "UTC"}}]),
+        {"role": "tool", "name": "clock", "content": "12:00"},
+    ],
     "an empty list of calls": [user("a"), assistant("b", tool_calls=[]), user("c")],
     "result as parts": [user("a"), assistant("", tool_calls=[call()]), result(text("20", "30")), user("b")],
     "result as a dict": [user("a"), assistant("", tool_calls=[call()]), result({"t": 20, "sky": ["clear", None]})],
     "a result of nothing": [user("a"), result("20"), user("b")],
-    "a function's result": [user("a"), assistant("", tool_calls=[call()]), {"role": "function", "name": "get_weather", "content": "20"}],
-    "an ipython result": [user("a"), assistant("", tool_calls=[call()]), {"role": "ipython", "content": {"t": 20}}, assistant("b")],
+    "a function's result": [
+        user("a"),
+        assistant("", tool_calls=[call()]),
+        {"role": "function", "name": "get_weather", "content": "20"},
+    ],
+    "an ipython result": [
+        user("a"),
+        assistant("", tool_calls=[call()]),
+        {"role": "ipython", "content": {"t": 20}},
+        assistant("b"),
+    ],
 }
 
 # Tried with every conversation.
@@ -145,9 +233,15 @@ NEEDED = {"fireworks-ai-llama-3-firefunction-v2": {"functions": "[]", "datetime"
 
 # Values for variables that a template reads and that not every caller sets, by name; else all of OTHER_VALUES.
 VALUES = {
-    "documents": [[{"title": "T", "text": "snippet"}, {"doc_id": 7, "title": "U", "text": "v"}], [{"data": {"a": "b", "c": 1}}]],
+    "documents": [
+        [{"title": "T", "text": "snippet"}, {"doc_id": 7, "title": "U", "text": "v"}],
+        [{"data": {"a": "b", "c": 1}}],
+    ],
     "controls": [{"length": "short", "originality": "abstractive"}],
-    "response_format": [{"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}, {"type": "json_object"}],
+    "response_format": [
+        {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
+        {"type": "json_object"},
+    ],
     "builtin_tools": [["browser", "python"], ["wolfram_alpha", "code_interpreter"]],
     "custom_tools": [[CLOCK]],
     "date_string": ["1 Jan 2030"],

@@ -1,9 +1,9 @@
 """Our Jinja against Python's jinja2 on the chat templates of well-known models.
 
-The templates are those that the source distribution of llama-cpp-python carries. Each is rendered over every conversation
-of chat_template_cases.py, with and without tools, with and without the head of the assistant's turn, and with values of
-every variable that it reads beside these. What counts is the same text, or raise_exception with the same words, or an
-error in both.
+The templates are those that the source distribution of llama-cpp-python carries. Each is rendered over every
+conversation of chat_template_cases.py, with and without tools, with and without the head of the assistant's turn, and
+with values of every variable that it reads beside these. What counts is the same text, or raise_exception with the same
+words, or an error in both.
 
 Usage: chat_template_oracle_test.py RENDER_MAIN TEMPLATE…
 """
@@ -79,7 +79,7 @@ def main():
             print(f"{name}: {len(wrong)} of {len(inputs)} differ; the first:")
             print(f"  {wrong[0][0]}\n{first_difference(*wrong[0][1:])}")
             failed = True
-    print(f"{len(templates)} templates, {len(UNEQUAL)} of them not expected to be equal; renderings by outcome: {dict(outcomes)}")
+    print(f"{len(templates)} templates, {len(UNEQUAL)} of them not expected to be equal; renderings: {dict(outcomes)}")
     sys.exit(failed)
 
 

@@ -2,6 +2,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/time/civil_time.h"
 #include "engine/text/jinja.h"
@@ -9,15 +11,48 @@
 namespace spotinference::jinja {
 namespace {
 
+Value Map(std::vector<std::pair<const char*, Value>> entries) {
+  std::vector<std::pair<Value, Value>> values;
+  for (auto& [key, value] : entries) {
+    values.emplace_back(Value::String(key), std::move(value));
+  }
+  return Value::MakeMap(std::move(values));
+}
+
+Value Message(const char* role, const char* content) {
+  return Map({{"role", Value::String(role)}, {"content", Value::Input(content)}});
+}
+
+// A conversation with all that templates look for.
 Variables ChatVariables() {
-  const auto message = [](const char* role, const char* content) {
-    return Value::MakeMap({{Value::String("role"), Value::String(role)},
-                           {Value::String("content"), Value::Input(content)}});
-  };
+  const Value parameters =
+      Map({{"type", Value::String("object")},
+           {"properties", Map({{"city", Map({{"type", Value::String("string")}})}})},
+           {"required", Value::MakeList({Value::String("city")})}});
+  const Value function = Map({{"name", Value::Input("weather")},
+                              {"description", Value::Input("<says> \"it\"")},
+                              {"parameters", parameters}});
+  const Value call =
+      Map({{"id", Value::Input("call00000")},
+           {"function", Map({{"name", Value::Input("weather")},
+                             {"arguments", Map({{"city", Value::Input("Köln")},
+                                                {"days", Value(int64_t{2})},
+                                                {"share", Value(0.5)}})}})}});
+  const Value parts =
+      Value::MakeList({Map({{"type", Value::String("text")}, {"text", Value::Input("part")}})});
   return {{"messages",
-           Value::MakeList({message("system", " be brief "), message("user", "é\n<|im_end|>"),
-                            message("assistant", "<think>x</think>y")})},
+           Value::MakeList({Message("system", " be brief "), Message("user", "é\n<|im_end|>"),
+                            Message("assistant", "<think>x</think>y"),
+                            Map({{"role", Value::String("user")}, {"content", parts}}),
+                            Map({{"role", Value::String("assistant")},
+                                 {"content", Value()},
+                                 {"reasoning_content", Value::Input("hm")},
+                                 {"tool_calls", Value::MakeList({call})}}),
+                            Message("tool", "20")})},
+          {"tools", Value::MakeList({Map({{"type", Value::String("function")},
+                                          {"function", function}})})},
           {"add_generation_prompt", Value(true)},
+          {"enable_thinking", Value(false)},
           {"bos_token", Value::String("<s>")},
           {"eos_token", Value::String("</s>")}};
 }

@@ -62,7 +62,8 @@ def render_theirs(env, source, variables):
 
 def render_ours(binary, jobs):
     """The same by render_main for a list of {"template": …, "variables": […]}: a list of lists."""
-    return json.loads(subprocess.run([binary], input=json.dumps(jobs).encode(), stdout=subprocess.PIPE, check=True).stdout)
+    done = subprocess.run([binary], input=json.dumps(jobs).encode(), stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
 
 
 def agree(theirs, ours):

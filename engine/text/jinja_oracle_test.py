@@ -18,7 +18,8 @@ def main():
     env = jinja_oracle.environment()
     renderings = errors = wrong = 0
     for job, all_ours in zip(jobs, jinja_oracle.render_ours(binary, jobs), strict=True):
-        for theirs, ours in zip(jinja_oracle.render_theirs(env, job["template"], job["variables"]), all_ours, strict=True):
+        all_theirs = jinja_oracle.render_theirs(env, job["template"], job["variables"])
+        for theirs, ours in zip(all_theirs, all_ours, strict=True):
             renderings += 1
             errors += "text" not in theirs
             if not jinja_oracle.agree(theirs, ours):

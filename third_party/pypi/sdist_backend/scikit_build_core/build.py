@@ -1,4 +1,4 @@
-"""Stands in for a build backend: `pip download` insists on a source distribution's metadata, which lies in it as PKG-INFO."""
+"""Stands in for a build backend: `pip download` wants a source distribution's metadata, which is its PKG-INFO."""
 
 import email
 import pathlib
