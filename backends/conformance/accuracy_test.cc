@@ -10,8 +10,6 @@
 //
 // Divergence is Kullback and Leibler's, in nats, of the next token's distribution, mean over the
 // text.
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -29,6 +27,7 @@
 #include "engine/base/status.h"
 #include "engine/model/gguf.h"
 #include "engine/model/model.h"
+#include "engine/sample/perplexity.h"
 
 namespace spotinference {
 namespace {
@@ -147,37 +146,19 @@ absl::StatusOr<std::vector<float>> LogitsWithSameRoundings(const Loaded& cpu, co
   return exact.tensor(plain.graph.output);
 }
 
-std::vector<double> LogProbabilities(absl::Span<const float> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double total = 0;
-  for (float logit : logits) total += std::exp(logit - largest);
-  std::vector<double> result;
-  for (float logit : logits) result.push_back(logit - largest - std::log(total));
-  return result;
-}
-
-struct Comparison {
-  double divergence = 0;  // mean
-  double same_top = 0;    // share of the tokens
-};
-
-Comparison Compare(const char* what, absl::Span<const float> actual,
-                   absl::Span<const float> expected, size_t tokens) {
-  Comparison result;
+Divergence Compare(const char* what, absl::Span<const float> actual, absl::Span<const float> expected,
+                   size_t tokens) {
+  Divergence divergence;
   const size_t vocabulary = actual.size() / tokens;
+  std::vector<double> p, q;
   for (size_t t = 0; t < tokens; ++t) {
-    const auto p = LogProbabilities(expected.subspan(t * vocabulary, vocabulary));
-    const auto q = LogProbabilities(actual.subspan(t * vocabulary, vocabulary));
-    for (size_t i = 0; i < vocabulary; ++i)
-      result.divergence += std::exp(p[i]) * (p[i] - q[i]) / tokens;
-    const auto top = [](const std::vector<double>& of) {
-      return std::max_element(of.begin(), of.end()) - of.begin();
-    };
-    if (top(p) == top(q)) result.same_top += 1.0 / tokens;
+    LogSoftmax(expected.subspan(t * vocabulary, vocabulary), p);
+    LogSoftmax(actual.subspan(t * vocabulary, vocabulary), q);
+    divergence.Add(p, q);
   }
-  std::printf("%s: mean divergence %.2e, same top token %.2f %%\n", what, result.divergence,
-              100 * result.same_top);
-  return result;
+  std::printf("%s: mean divergence %.2e, same top token %.2f %%\n", what, divergence.mean(),
+              100 * divergence.same_top());
+  return divergence;
 }
 
 absl::StatusOr<bool> Check(const char* model_path, const char* ids_path) {
@@ -198,10 +179,10 @@ absl::StatusOr<bool> Check(const char* model_path, const char* ids_path) {
   ASSIGN_OR_RETURN(const std::vector<float> same_roundings,
                    LogitsWithSameRoundings(cpu, plain, ids, cpu_logits));
   std::printf("%d tokens\n", tokens);
-  const Comparison f32 = Compare("cpu to float32", cpu_logits, plain_logits, tokens);
-  const Comparison rest =
+  const Divergence f32 = Compare("cpu to float32", cpu_logits, plain_logits, tokens);
+  const Divergence rest =
       Compare("cpu to a reference with the same roundings", cpu_logits, same_roundings, tokens);
-  return f32.divergence <= 0.006 && f32.same_top >= 0.94 && rest.divergence <= 1e-5;
+  return f32.mean() <= 0.006 && f32.same_top() >= 0.94 && rest.mean() <= 1e-5;
 }
 
 }  // namespace

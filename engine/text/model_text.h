@@ -42,6 +42,8 @@ class ModelText {
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_chat_template() const { return chat_template_.has_value(); }
+  // Begins every prompt, where the model has one that does.
+  std::optional<uint32_t> added_bos() const { return added_bos_; }
   // End of text and end of turn, ascending.
   const std::vector<uint32_t>& stop_ids() const { return stop_ids_; }
   // What the model was trained for.
@@ -56,7 +58,7 @@ class ModelText {
   std::unique_ptr<const Tokenizer> tokenizer_;
   std::optional<ChatTemplate> chat_template_;
   std::vector<uint32_t> stop_ids_;
-  std::optional<uint32_t> added_bos_;  // begins every prompt
+  std::optional<uint32_t> added_bos_;
   uint32_t context_tokens_ = 0;
   size_t max_prompt_bytes_ = 0;  // no more fits context_tokens_
 };
