@@ -339,8 +339,8 @@ void PageScores(const Queries& queries, int first, const uint16_t* keys, int hea
   }
 }
 
-// Turns the scores first … n into weights e^(s − max), zero beside them in their groups of 16; the sum of the weights is a
-// tree of 16 lanes.
+// Turns the scores first … n into weights e^(s − max), zero beside them in their groups of 16; the sum of the weights is
+// a tree of 16 lanes.
 void SoftmaxWeights(float* s, int first, int n, float* maximum, float* sum) {
   float m = s[first];
   for (int i = first + 1; i < n; ++i) m = s[i] > m ? s[i] : m;
@@ -383,8 +383,8 @@ void PageValues(const float* weights, int first, int t0, int t1, const uint16_t*
 }
 
 // What query i sees of the page of positions `at` …; apart, since it is rare and the usual path is faster without it.
-[[gnu::noinline]] void WindowEdgeValues(const Queries& queries, const float* weights, int i, int at, const uint16_t* values,
-                                        int head_dim, float* acc) {
+[[gnu::noinline]] void WindowEdgeValues(const Queries& queries, const float* weights, int i, int at,
+                                        const uint16_t* values, int head_dim, float* acc) {
   const int from = queries.first[i] > at ? queries.first[i] - at : 0, to = Smaller(queries.length[i] - at, 16);
   if (to > from) PageValues<1>(weights, i, from, to, values, head_dim, acc);
 }

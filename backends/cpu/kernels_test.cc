@@ -298,7 +298,9 @@ TEST_P(KernelsTest, AttentionHasOneResultAndIsRight) {
         for (int p = first; p < n; ++p) sum += weight[p] = std::exp(weight[p] - top);
         for (int d = 0; d < c.head_dim; ++d) {
           double expected = 0;
-          for (int p = first; p < n; ++p) expected += weight[p] / sum * half(values[p * kv_width + h / c.group * c.head_dim + d]);
+          for (int p = first; p < n; ++p) {
+            expected += weight[p] / sum * half(values[p * kv_width + h / c.group * c.head_dim + d]);
+          }
           // Scores of magnitude ≤ 40 carry an error of some 40 · 64 · 2^-24, and so do the weights.
           ASSERT_NEAR(alone[row * width + h * c.head_dim + d], expected, 2e-4);
         }

@@ -20,7 +20,7 @@ inline constexpr int kBlockTokens = 16;
 
 enum class OpKind : uint8_t {
   kEmbed,       // out[t] = embedding_scale · weight[token_ids[t]]
-  kRmsNorm,     // out = a / sqrt(mean(a²) + epsilon) · weight over each piece of a row as long as the weight: row or head
+  kRmsNorm,     // out = a / sqrt(mean(a²) + epsilon) · weight, over each part of a row as long as the weight: row or head
   kMatmul,      // out[t][o] = Σ_i a[t][i] · weight[o][i] + bias[o]
   kRope,        // in place on `a`: rotates pairs of each head by the token's position (RopeAttributes)
   kStoreKv,     // writes a = keys and b = values [rows, kv_heads · head_dim] to the token's slot of `kv`

@@ -146,6 +146,12 @@ absl::StatusOr<std::unique_ptr<HuggingFaceCheckpoint>> HuggingFaceCheckpoint::Cr
   for (const auto& file : model->files_) {
     for (const TensorView& tensor : file->tensors()) RETURN_IF_ERROR(model->TakeTensor(tensor));
   }
+  for (const auto& [name, vector] : model->config_.vectors) {
+    const auto* const data = reinterpret_cast<const std::byte*>(vector.values.data());
+    model->tensor_index_.emplace(name, model->tensors_.size());
+    model->tensors_.push_back({vector.name, DType::kF32, 1, static_cast<int64_t>(vector.values.size()),
+                               {data, vector.values.size() * sizeof(float)}});
+  }
   if (!model->config_.tied_output && model->FindTensor("output.weight") == nullptr) {
     return absl::NotFoundError("tensor 'lm_head.weight' is missing, and tie_word_embeddings is false");
   }

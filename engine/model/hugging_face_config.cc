@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/model/rope.h"
 
 namespace spotinference {
 namespace {
@@ -191,7 +192,9 @@ class ConfigReader {
     if (type == nullptr || IsText(*type, "default")) return absl::OkStatus();
     const json::string* const type_name = type->if_string();
     if (type_name == nullptr) return WrongKind(path + std::string(type_key), *type, "a string");
-    Set(Key("rope.scaling.type"), path + std::string(type_key), std::string(type_name->data(), type_name->size()));
+    const bool long_rope = IsText(*type, "longrope") || IsText(*type, "su");  // the latter in early files of Phi 3
+    Set(Key("rope.scaling.type"), path + std::string(type_key),
+        long_rope ? "longrope" : std::string(type_name->data(), type_name->size()));
     constexpr NamePair kScaling[] = {
         {"factor", "rope.scaling.factor"},
         {"original_max_position_embeddings", "rope.scaling.original_context_length"},
@@ -211,7 +214,52 @@ class ConfigReader {
     if (const json::value* const value = Find(object, "truncate"); value != nullptr && !IsBool(*value, true)) {
       return Unsupported(absl::StrCat(path, "truncate"), *value, "true is");
     }
-    return ReadAttentionFactor(object, path);
+    return long_rope ? ReadLongRope(object, path) : ReadAttentionFactor(object, path);
+  }
+
+  // Phi's files have the original context beside rope_scaling, others in it.
+  absl::Status ReadLongRope(const json::object& object, const std::string& path) {
+    RETURN_IF_ERROR(ReadVector(object, "long_factor", path, kLongRopeDivisors));
+    RETURN_IF_ERROR(ReadVector(object, "short_factor", path, kShortRopeDivisors));
+    constexpr absl::string_view kOriginal = "original_max_position_embeddings";
+    const std::string original_key = Key("rope.scaling.original_context_length");
+    if (!out_.values.contains(original_key)) {
+      RETURN_IF_ERROR(Copy(object_, kOriginal, kOriginal, "rope.scaling.original_context_length"));
+    }
+    if (Find(object, "attention_factor") != nullptr) {
+      return Copy(object, "attention_factor", path + "attention_factor", "rope.scaling.attn_factor");
+    }
+    const double original = NumberOrZero(original_key), context = NumberOrZero(Key("context_length"));
+    const double factor = Find(object, "factor") != nullptr ? NumberOrZero(Key("rope.scaling.factor")) : context / original;
+    if (original > 1 && factor > 1) {
+      Set(Key("rope.scaling.attn_factor"), path + "factor", std::sqrt(1 + std::log(factor) / std::log(original)));
+    }
+    return absl::OkStatus();
+  }
+
+  // A number that was set, or 0.
+  double NumberOrZero(const std::string& full_key) const {
+    const auto found = out_.values.find(full_key);
+    if (found == out_.values.end()) return 0;
+    if (const int64_t* const integer = std::get_if<int64_t>(&found->second.value)) return static_cast<double>(*integer);
+    const double* const number = std::get_if<double>(&found->second.value);
+    return number == nullptr ? 0 : *number;
+  }
+
+  absl::Status ReadVector(const json::object& object, absl::string_view key, const std::string& path,
+                          absl::string_view tensor) {
+    const std::string name = absl::StrCat(path, key);
+    const json::value* const value = Find(object, key);
+    if (value == nullptr) return absl::NotFoundError(absl::StrCat("key '", name, "' is missing"));
+    const json::array* const numbers = value->if_array();
+    if (numbers == nullptr || numbers->empty()) return WrongKind(name, *value, "an array of numbers");
+    HuggingFaceConfig::Vector vector{name};
+    for (const json::value& element : *numbers) {
+      ASSIGN_OR_RETURN(const double number, Number(name, element));
+      vector.values.push_back(static_cast<float>(number));
+    }
+    out_.vectors[std::string(tensor)] = std::move(vector);
+    return absl::OkStatus();
   }
 
   // GGUF's attn_factor stands beside YaRN's own factor, theirs in its place.

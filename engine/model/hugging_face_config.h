@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -22,10 +23,16 @@ struct HuggingFaceConfig {
     std::variant<int64_t, double, std::string> value;
   };
 
+  struct Vector {
+    std::string name;
+    std::vector<float> values;
+  };
+
   const HuggingFaceType* type = nullptr;
   bool tied_output = false;
   bool has_vision = false;  // the language part of a model that also sees; we read that part alone
   absl::flat_hash_map<std::string, Value> values;  // by GGUF key, architecture and all: "llama.block_count"
+  absl::flat_hash_map<std::string, Vector> vectors;  // what GGUF files have as tensors, by their names
 };
 
 // INVALID_ARGUMENT: not JSON, or a value of another kind than its key has. UNIMPLEMENTED: a model type, or something else that

@@ -106,8 +106,22 @@ TEST(HuggingFaceConfig, EachErrorNamesItsKey) {
           "quantised ones");
   refused(kUnimplemented, llama(R"("rope_scaling":{"type":"yarn","factor":4,"mscale":2})"),
           "key 'rope_scaling.mscale': 2 is not supported; attention_factor is");
+  refused(absl::StatusCode::kNotFound, llama(R"("rope_scaling":{"type":"longrope","long_factor":[1]})"),
+          "key 'rope_scaling.short_factor' is missing");
+  refused(kInvalid, llama(R"("rope_scaling":{"type":"longrope","long_factor":[1,"2"]})"),
+          "key 'rope_scaling.long_factor': \"2\" is not a number");
   EXPECT_THAT(std::string(ParseHuggingFaceConfig(R"({"model_type":"mamba"})").status().message()),
               HasSubstr("key 'model_type': 'mamba'; supported: llama, mistral, qwen2"));
+}
+
+TEST(HuggingFaceConfig, LongRope) {
+  const Values values = Parsed("phi3_longrope.json");
+  EXPECT_EQ(values.at("phi3.rope.scaling.type"), "longrope");
+  EXPECT_EQ(values.at("phi3.rope.scaling.original_context_length"), "4096");
+  EXPECT_EQ(values.at("phi3.rope.scaling.attn_factor"), "1.19024");  // √(1 + ln 32 / ln 4096)
+  const auto config = ParseHuggingFaceConfig(ReadText(g_corpus + "/phi3_longrope.json"));
+  EXPECT_THAT(config->vectors.at("rope_factors_long.weight").values, testing::ElementsAre(1, 1.5f, 8.25f, 60));
+  EXPECT_THAT(config->vectors.at("rope_factors_short.weight").values, testing::ElementsAre(1, 1, 1.25f, 2));
 }
 
 TEST(HuggingFaceTypes, NamesGoBothWays) {

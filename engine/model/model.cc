@@ -8,11 +8,13 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/model/rope.h"
 
 namespace spotinference {
 
-absl::StatusOr<std::unique_ptr<Model>> Model::Load(const Checkpoint& checkpoint, Device& device) {
-  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(checkpoint));
+absl::StatusOr<std::unique_ptr<Model>> Model::Load(const Checkpoint& checkpoint, Device& device,
+                                                   int served_tokens) {
+  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(checkpoint, served_tokens));
   std::unique_ptr<Model> model(new Model(config, device));
   RETURN_IF_ERROR(model->LoadWeights(checkpoint));
   return model;
@@ -38,8 +40,8 @@ class Model::WeightLoader {
     ASSIGN_OR_RETURN(TensorView view, Find(name, 1, columns));
     const DTypeLayout& layout = Layout(view.type);
     if (layout.block_elements > 1) {
-      return absl::UnimplementedError(
-          absl::StrCat("tensor '", absl::CHexEscape(view.name), "': type ", layout.name, " for a vector; F32, F16 and BF16 are supported"));
+      return absl::UnimplementedError(absl::StrCat("tensor '", absl::CHexEscape(view.name), "': type ", layout.name,
+                                                   " for a vector; F32, F16 and BF16 are supported"));
     }
     view.columns = count;
     view.data = view.data.subspan(int64_t{first} * layout.block_bytes, int64_t{count} * layout.block_bytes);
@@ -128,7 +130,7 @@ absl::Status Model::LoadWeights(const Checkpoint& checkpoint) {
         loader.Matrix("output.weight", c.vocabulary, 0, c.vocabulary, c.width, {.matmul = true}, output_));
   }
   weight_bytes_ = loader.loaded_bytes();
-  loader.Take(kRopeDivisors);  // in config_
+  for (const auto name : {kRopeDivisors, kLongRopeDivisors, kShortRopeDivisors}) loader.Take(name);  // in config_
 
   // A tensor left over says that this is another variant of the family.
   if (const TensorView* const left = loader.LeftOver()) {
@@ -160,7 +162,7 @@ Op Model::StepOp(int layer, size_t step) const {
       op.epsilon = config_.norm_epsilon;
       break;
     case OpKind::kRope:
-      op.rope = config_.HasWindow(layer) ? 1 : 0;  // see ForwardGraph
+      op.rope = config_.HasWindow(layer) && config_.HasWindowRope() ? 1 : 0;  // see ForwardGraph
       break;
     case OpKind::kStoreKv:
     case OpKind::kAttention:
@@ -183,7 +185,7 @@ Graph Model::ForwardGraph(int max_tokens, int max_outputs) const {
   graph.max_tokens = max_tokens;
   graph.max_outputs = max_outputs;
   graph.ropes = {config_.rope};
-  if (config_.window > 0) graph.ropes.push_back(config_.window_rope);
+  if (config_.HasWindowRope()) graph.ropes.push_back(config_.window_rope);
 
   TensorId tensors[2][kSlots];
   for (auto& of_rows : tensors) std::fill(std::begin(of_rows), std::end(of_rows), kNoTensor);

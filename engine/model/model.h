@@ -23,8 +23,9 @@ class Model {
  public:
   // INVALID_ARGUMENT, NOT_FOUND: the file is wrong, with key or tensor, value and limit.
   // UNIMPLEMENTED: the file needs what we lack, named; a tensor that the family does not read
-  // counts as such. RESOURCE_EXHAUSTED: from the device.
-  static absl::StatusOr<std::unique_ptr<Model>> Load(const Checkpoint& checkpoint, Device& device);
+  // counts as such. RESOURCE_EXHAUSTED: from the device. served_tokens as in ReadModelConfig.
+  static absl::StatusOr<std::unique_ptr<Model>> Load(const Checkpoint& checkpoint, Device& device,
+                                                     int served_tokens = 0);
 
   const ModelConfig& config() const { return config_; }
   size_t weight_bytes() const { return weight_bytes_; }  // on the device

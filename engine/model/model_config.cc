@@ -103,7 +103,7 @@ absl::StatusOr<RopeScaling> ReadRopeScaling(const Checkpoint& checkpoint, const 
   if (keys.Has("rope.scaling.type")) {
     ASSIGN_OR_RETURN(type, checkpoint.String(keys.Name("rope.scaling.type")));
   }
-  if (type == "none") {
+  if (type == "none" || type == "longrope") {  // the latter by divisors alone
     scaling.kind = RopeScalingKind::kNone;
   } else if (type == "linear") {
     scaling.kind = RopeScalingKind::kLinear;
@@ -114,7 +114,7 @@ absl::StatusOr<RopeScaling> ReadRopeScaling(const Checkpoint& checkpoint, const 
   } else {
     return absl::UnimplementedError(absl::StrCat(
         "key '", keys.Shown("rope.scaling.type"), "': '", absl::CHexEscape(type.substr(0, 80)),
-        "' is not supported; none, linear, yarn and llama3 are"));
+        "' is not supported; none, linear, yarn, llama3 and longrope are"));
   }
   ASSIGN_OR_RETURN(scaling.original_context_tokens,
                    keys.IntegerOr("rope.scaling.original_context_length", 1, kMaxContext,
@@ -138,12 +138,13 @@ absl::StatusOr<RopeScaling> ReadRopeScaling(const Checkpoint& checkpoint, const 
   return scaling;
 }
 
-// Empty where the file has none.
-absl::StatusOr<std::vector<float>> ReadRopeDivisors(const Checkpoint& checkpoint, int rotated) {
-  const TensorView* const tensor = checkpoint.FindTensor(kRopeDivisors);
-  if (tensor == nullptr) return std::vector<float>();
+absl::StatusOr<std::vector<float>> ReadRopeDivisors(const Checkpoint& checkpoint, absl::string_view name,
+                                                    int rotated) {
+  const TensorView* const tensor = checkpoint.FindTensor(name);
+  const std::string shown = checkpoint.TensorName(name);
+  if (tensor == nullptr) return absl::NotFoundError(absl::StrCat("tensor '", shown, "' is missing"));
   const auto bad = [&](const auto&... what) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor '", checkpoint.TensorName(kRopeDivisors), "': ", what...));
+    return absl::InvalidArgumentError(absl::StrCat("tensor '", shown, "': ", what...));
   };
   if (tensor->rows != 1 || tensor->columns != rotated / 2) {
     return bad(tensor->rows, " rows of ", tensor->columns, " elements; 1 row of ", rotated / 2,
@@ -159,8 +160,34 @@ absl::StatusOr<std::vector<float>> ReadRopeDivisors(const Checkpoint& checkpoint
   return divisors;
 }
 
+// Of LongRoPE's two sets the context that is served chooses, once for all sequences: by its own length, a sequence
+// that grows past the original context would find keys in its cache that were rotated by the other set.
+absl::StatusOr<std::vector<float>> ReadRopeDivisors(const Checkpoint& checkpoint, const ArchitectureKeys& keys,
+                                                    int rotated, int served_tokens) {
+  bool long_rope = checkpoint.FindTensor(kLongRopeDivisors) != nullptr ||
+                   checkpoint.FindTensor(kShortRopeDivisors) != nullptr;
+  if (keys.Has("rope.scaling.type")) {
+    ASSIGN_OR_RETURN(const absl::string_view type, checkpoint.String(keys.Name("rope.scaling.type")));
+    long_rope |= type == "longrope";
+  }
+  const bool simple = checkpoint.FindTensor(kRopeDivisors) != nullptr;
+  if (long_rope && simple) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor '", checkpoint.TensorName(kRopeDivisors), "' stands beside those of LongRoPE"));
+  }
+  if (long_rope) {
+    ASSIGN_OR_RETURN(const int original,
+                     keys.Integer("rope.scaling.original_context_length", 1, kMaxContext));
+    ASSIGN_OR_RETURN(const std::vector<float> of_short, ReadRopeDivisors(checkpoint, kShortRopeDivisors, rotated));
+    ASSIGN_OR_RETURN(const std::vector<float> of_long, ReadRopeDivisors(checkpoint, kLongRopeDivisors, rotated));
+    return served_tokens > original ? of_long : of_short;
+  }
+  if (!simple) return std::vector<float>();
+  return ReadRopeDivisors(checkpoint, kRopeDivisors, rotated);
+}
+
 // Rotations and windows, of the layers with a window and of the others.
-absl::Status ReadPositions(const Checkpoint& checkpoint, const ArchitectureKeys& keys,
+absl::Status ReadPositions(const Checkpoint& checkpoint, const ArchitectureKeys& keys, int served_tokens,
                            ModelConfig& config) {
   const Family& family = *config.family;
   const int head_dim = config.attention.head_dim;
@@ -168,7 +195,7 @@ absl::Status ReadPositions(const Checkpoint& checkpoint, const ArchitectureKeys&
   if (rotated % 2 != 0) return keys.Error("rope.dimension_count", rotated, " is odd");
   ASSIGN_OR_RETURN(const float base, keys.FloatOr("rope.freq_base", kMinRopeBase, kMaxRopeBase, 10000));
   ASSIGN_OR_RETURN(const RopeScaling scaling, ReadRopeScaling(checkpoint, keys, config.context_tokens));
-  ASSIGN_OR_RETURN(const std::vector<float> divisors, ReadRopeDivisors(checkpoint, rotated));
+  ASSIGN_OR_RETURN(const std::vector<float> divisors, ReadRopeDivisors(checkpoint, keys, rotated, served_tokens));
   const bool interleaved = family.interleaved_rope && checkpoint.gguf_row_order();
   config.rope = MakeRope(head_dim, rotated, interleaved, base, scaling, divisors);
 
@@ -180,7 +207,6 @@ absl::Status ReadPositions(const Checkpoint& checkpoint, const ArchitectureKeys&
   ASSIGN_OR_RETURN(config.window_pattern,
                    keys.IntegerOr("attention.sliding_window_pattern", 0, kMaxLayers,
                                   family.window_pattern));
-  config.window_rope = config.rope;
   if (family.window_rope_base > 0) {
     ASSIGN_OR_RETURN(const float window_base, keys.FloatOr("rope.freq_base_swa", kMinRopeBase, kMaxRopeBase,
                                                            family.window_rope_base));
@@ -257,7 +283,7 @@ int ModelConfig::SlotWidth(Slot slot) const {
   return 0;
 }
 
-absl::StatusOr<ModelConfig> ReadModelConfig(const Checkpoint& checkpoint) {
+absl::StatusOr<ModelConfig> ReadModelConfig(const Checkpoint& checkpoint, int served_tokens) {
   ModelConfig config;
   ASSIGN_OR_RETURN(const absl::string_view architecture, checkpoint.String("general.architecture"));
   ASSIGN_OR_RETURN(config.family, FindFamily(architecture));
@@ -270,7 +296,8 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const Checkpoint& checkpoint) {
   ASSIGN_OR_RETURN(config.norm_epsilon, keys.Float("attention.layer_norm_rms_epsilon", 1e-12, 0.1));
   if (config.family->scaled_embedding) config.embedding_scale = std::sqrt(static_cast<float>(config.width));
   RETURN_IF_ERROR(ReadAttention(keys, config));
-  RETURN_IF_ERROR(ReadPositions(checkpoint, keys, config));
+  if (served_tokens == 0) served_tokens = config.context_tokens;
+  RETURN_IF_ERROR(ReadPositions(checkpoint, keys, served_tokens, config));
 
   const TensorView* const embedding = checkpoint.FindTensor("token_embd.weight");
   const std::string embedding_name = checkpoint.TensorName("token_embd.weight");

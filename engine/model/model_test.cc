@@ -201,6 +201,21 @@ TEST(Model, ChecksEveryTensor) {
   ExpectRefused(absl::StatusCode::kInvalidArgument,
                 "tensor 'rope_freqs.weight': 1 rows of 5 elements; 1 row of 4 is expected",
                 [](Source& s) { s.tensors["rope_freqs.weight"] = {5}; });
+  const auto long_rope = [](Source& s) {
+    s.strings["llama.rope.scaling.type"] = "longrope";
+    s.integers["llama.rope.scaling.original_context_length"] = 32;
+  };
+  ExpectRefused(absl::StatusCode::kNotFound, "tensor 'rope_factors_short.weight' is missing", long_rope);
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor 'rope_factors_short.weight': 1 rows of 3 elements", [&](Source& s) {
+                  long_rope(s);
+                  s.tensors["rope_factors_short.weight"] = {3};
+                });
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor 'rope_freqs.weight' stands beside those of LongRoPE", [&](Source& s) {
+                  long_rope(s);
+                  s.tensors["rope_freqs.weight"] = {4};
+                });
   // All tensors here are zeros.
   ExpectRefused(absl::StatusCode::kInvalidArgument,
                 "tensor 'rope_freqs.weight': element 0 is outside of (0, 1e+06]",
@@ -212,7 +227,7 @@ TEST(Model, RefusesVariantsByName) {
   ExpectRefused(kUnimplemented, "'general.architecture': 'mamba'; supported: llama",
                 [](Source& s) { s.architecture = "mamba"; });
   ExpectRefused(kUnimplemented,
-                "'llama.rope.scaling.type': 'dynamic' is not supported; none, linear, yarn and llama3 are",
+                "'llama.rope.scaling.type': 'dynamic' is not supported; none, linear, yarn, llama3 and longrope are",
                 [](Source& s) { s.strings["llama.rope.scaling.type"] = "dynamic"; });
   ExpectRefused(kUnimplemented, "'llama.rope.scaling.yarn_log_multiplier': 0.5 is not supported",
                 [](Source& s) { s.floats["llama.rope.scaling.yarn_log_multiplier"] = 0.5f; });
@@ -221,8 +236,8 @@ TEST(Model, RefusesVariantsByName) {
   ExpectRefused(kUnimplemented, "'llama.expert_count': 8 is not supported",
                 [](Source& s) { s.integers["llama.expert_count"] = 8; });
   ExpectRefused(kUnimplemented,
-                "tensor 'rope_factors_long.weight': architecture llama with it is not supported",
-                [](Source& s) { s.tensors["rope_factors_long.weight"] = {4}; });
+                "tensor 'blk.0.attn_sinks.weight': architecture llama with it is not supported",
+                [](Source& s) { s.tensors["blk.0.attn_sinks.weight"] = {4}; });
   Source harmless;
   harmless.strings["llama.rope.scaling.type"] = "none";
   harmless.integers["llama.attention.sliding_window"] = 64;

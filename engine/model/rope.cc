@@ -8,8 +8,8 @@ namespace {
 
 constexpr double kTurn = 2 * M_PI;
 
-// A pair turns `turns` times in the original context where i = rotated · ln(context / (2π · turns)) / (2 ln base). Both ends
-// of the blend are whole pairs.
+// A pair turns `turns` times in the original context where i = rotated · ln(context / (2π · turns)) / (2 ln base).
+// Both ends of the blend are whole pairs.
 double YarnFrequency(double frequency, int i, int rotated, double base, const RopeScaling& scaling) {
   const auto pair = [&](double turns) {
     return rotated * std::log(scaling.original_context_tokens / (kTurn * turns)) / (2 * std::log(base));

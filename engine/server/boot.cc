@@ -61,7 +61,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
   ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(options.model_path));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
-  ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device));
+  ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens));
   const ModelConfig& config = booted.model->config();
   if (options.context_tokens > config.context_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("a context of ", options.context_tokens,

@@ -1,8 +1,8 @@
 """Tiny random models, one or more of each family, as a model hub would have them and as GGUF files of the same weights.
 
-A model is its config.json. Its weights follow from its name by a rule that needs NumPy alone, so that only the logits that
-`transformers` computed with them are kept (make_goldens.py). Every value is a whole number of at most 8 bits times a power of
-two: F32, F16 and BF16 hold it exactly.
+A model is its config.json. Its weights follow from its name by a rule that needs NumPy alone, so that only the logits
+that `transformers` computed with them are kept (make_goldens.py). Every value is a whole number of at most 8 bits times a
+power of two: F32, F16 and BF16 hold it exactly.
 """
 
 import hashlib
@@ -40,6 +40,9 @@ QWEN2 = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_a
          "tie_word_embeddings": True}
 PHI3 = {"model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "hidden_act": "silu",
         "original_max_position_embeddings": 512}
+LONGROPE = {"original_max_position_embeddings": 64,
+            "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.0, 1.1, 1.1, 1.2, 1.3, 1.5, 1.5],
+                             "long_factor": [1.0, 1.1, 1.5, 2.0, 3.5, 5.0, 7.0, 8.0]}}
 
 
 def _stretched(kind, **more):
@@ -64,6 +67,8 @@ MODELS = {
     "phi3": {**PHI3, "sliding_window": 40, "num_key_value_heads": 4},
     "phi3_partial": {**PHI3, "num_attention_heads": 2, "num_key_value_heads": 1, "partial_rotary_factor": 0.75,
                      "tie_word_embeddings": True},
+    "phi3_longrope": {**PHI3, **LONGROPE},
+    "phi3_longrope_short": {**PHI3, **LONGROPE},
 }
 
 
@@ -106,7 +111,7 @@ def _adds_one_to_norms(c):
 
 
 def _values(name, tensor, shape):
-    """Matrices of standard deviation near 1/√columns, norms round 1 (gemma's files have that left out) and biases round 0."""
+    """Matrices of standard deviation near 1/√columns, norms round 1 (less 1 in gemma's files) and biases round 0."""
     random = np.random.default_rng(zlib.crc32(f"{name}/{tensor}".encode()))
     whole = random.integers(-64, 65, shape)  # of standard deviation 37
     if "norm" in tensor:
@@ -139,7 +144,8 @@ def weights_hash(tensors):
 
 
 def prompt(name):
-    return np.random.default_rng(zlib.crc32(name.encode())).integers(3, VOCABULARY, PROMPT_TOKENS).tolist()
+    tokens = 64 if name.endswith("_short") else PROMPT_TOKENS  # within the original context
+    return np.random.default_rng(zlib.crc32(name.encode())).integers(3, VOCABULARY, tokens).tolist()
 
 
 # --- As a model hub has them
@@ -246,7 +252,13 @@ def _add_positions(writer, c):
     if c.get("sliding_window"):
         writer.add_sliding_window(c["sliding_window"])
     scaling = c.get("rope_scaling", {"rope_type": "none"})
-    if scaling["rope_type"] == "llama3":
+    if scaling.get("type") == "longrope":
+        context, original = c["max_position_embeddings"], c["original_max_position_embeddings"]
+        writer.add_rope_scaling_orig_ctx_len(original)
+        writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(context / original) / math.log(original)))
+        for length in ("long", "short"):
+            writer.add_tensor(f"rope_factors_{length}.weight", np.array(scaling[f"{length}_factor"], np.float32))
+    elif scaling["rope_type"] == "llama3":
         writer.add_tensor("rope_freqs.weight", _llama3_divisors(c))
     elif scaling["rope_type"] != "none":
         writer.add_rope_scaling_type(gguf.RopeScalingType(scaling["rope_type"]))
