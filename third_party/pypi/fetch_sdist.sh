@@ -1,6 +1,6 @@
 #!/bin/sh
 # fetch_sdist.sh LOCK PATTERN: puts the files that match PATTERN in the source distribution that LOCK pins, its hash
-# checked, into files/. The archive is kept by hash in ~/.cache/pypi-pins.
+# checked, into files/, by their paths in it. The archive is kept by hash in ~/.cache/pypi-pins.
 set -eu
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/pypi-pins
 mkdir -p "$cache" files got
@@ -17,5 +17,5 @@ echo "$sha256  $cache/$sha256" | sha256sum --status -c - || {
   echo "$pin does not have the SHA-256 in the lock file" >&2
   exit 1
 }
-tar -xzf "$cache/$sha256" --wildcards --transform 's|.*/|files/|' "$2"
+tar -xzf "$cache/$sha256" -C files --strip-components=1 --wildcards "$2"
 rmdir got
