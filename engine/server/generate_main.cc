@@ -30,7 +30,7 @@ namespace {
 
 class Printer : public TokenSink {
  public:
-  explicit Printer(const Tokenizer& tokenizer) : text_(tokenizer) {}
+  explicit Printer(const Tokenizer& tokenizer, Detokenizer::Text text) : text_(tokenizer, text) {}
   bool OnToken(const TokenEvent& event) override {
     if (event.finish != TokenEvent::Finish::kStop) Print(text_.Feed(event.id));
     return true;
@@ -79,7 +79,8 @@ absl::Status Generate() {
   options.threads = absl::GetFlag(FLAGS_threads);
   const std::vector<Backend> backends = AllBackends();
   ASSIGN_OR_RETURN(const BootedEngine booted, Boot(options, backends));
-  const auto printer = std::make_shared<Printer>(text->tokenizer());
+  const auto kind = absl::GetFlag(FLAGS_chat) ? Detokenizer::Text::kWhole : Detokenizer::Text::kGoesOn;
+  const auto printer = std::make_shared<Printer>(text->tokenizer(), kind);
   RETURN_IF_ERROR(booted.engine->Submit(std::move(request), printer).status());
   return printer->Wait();
 }

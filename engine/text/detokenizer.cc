@@ -11,7 +11,12 @@ constexpr char32_t kReplacement = 0xfffd;
 std::string Detokenizer::Feed(uint32_t id) {
   std::string text;
   if (tokenizer_.IsSpecial(id)) return text;
-  held_.append(tokenizer_.Piece(id));
+  std::string_view piece = tokenizer_.Piece(id);
+  if (drops_space_ && !piece.empty()) {
+    drops_space_ = false;
+    if (piece.starts_with(' ')) piece.remove_prefix(1);
+  }
+  held_.append(piece);
   std::string_view rest = held_;
   while (!rest.empty()) {
     const Utf8Char next = DecodeUtf8(rest);

@@ -14,16 +14,19 @@ namespace {
 // Each piece is a token; the last one is a control token.
 class PieceTokenizer final : public Tokenizer {
  public:
-  explicit PieceTokenizer(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
+  explicit PieceTokenizer(std::vector<std::string> pieces, bool adds_space = false)
+      : pieces_(std::move(pieces)), adds_space_(adds_space) {}
 
   std::vector<uint32_t> Encode(std::string_view, const EncodeOptions&) const override { return {}; }
   std::string_view Piece(uint32_t id) const override { return pieces_.at(id); }
   std::optional<uint32_t> Find(std::string_view) const override { return std::nullopt; }
   bool IsSpecial(uint32_t id) const override { return id + 1 == pieces_.size(); }
   uint32_t vocabulary_size() const override { return pieces_.size(); }
+  bool adds_space() const override { return adds_space_; }
 
  private:
   const std::vector<std::string> pieces_;
+  const bool adds_space_;
 };
 
 std::vector<std::string> Feed(const std::vector<std::string>& pieces) {
@@ -99,6 +102,19 @@ TEST(DetokenizerTest, ControlTokensGiveNoText) {
   EXPECT_EQ(detokenizer.Feed(2), "");
   EXPECT_EQ(detokenizer.Feed(1), "é");
   EXPECT_EQ(detokenizer.Flush(), "");
+}
+
+TEST(DetokenizerTest, TheSpaceBeforeATextIsLeftOut) {
+  const PieceTokenizer tokenizer({" a", "  ", "", "<end>"}, /*adds_space=*/true);
+  Detokenizer whole(tokenizer);
+  EXPECT_EQ(whole.Feed(3), "");
+  EXPECT_EQ(whole.Feed(2), "");
+  EXPECT_EQ(whole.Feed(0), "a");
+  EXPECT_EQ(whole.Feed(0), " a");
+  EXPECT_EQ(Detokenizer(tokenizer).Feed(1), " ");
+  EXPECT_EQ(Detokenizer(tokenizer, Detokenizer::Text::kGoesOn).Feed(0), " a");
+  const PieceTokenizer adds_none({" a", "<end>"});
+  EXPECT_EQ(Detokenizer(adds_none).Feed(0), " a");
 }
 
 }  // namespace

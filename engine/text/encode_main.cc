@@ -1,19 +1,25 @@
-// For tests that compare with other tokenizers: encodes each text of stdin, in both ways.
+// For tests that compare with other tokenizers.
 //
-//   encode_main MODEL.gguf
+//   encode_main MODEL encode
 // stdin:  texts, each a little-endian u32 of bytes and the bytes
-// stdout: for each text, without and then with control tokens parsed: u32 count, ids; then u32
-// bytes and the bytes that
-//         the ids of the first stand for
+// stdout: for each text, without and then with control tokens parsed: u32 count, ids
+//
+//   encode_main MODEL decode
+// stdin:  lists, each u32 count, ids
+// stdout: for each list, fed one by one to a Detokenizer: u32 bytes, the text
+//
+// MODEL: a .gguf file.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
-#include <iterator>
-#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "engine/base/status.h"
 #include "engine/model/gguf.h"
+#include "engine/text/detokenizer.h"
 #include "engine/text/gguf_tokenizer.h"
 #include "engine/text/tokenizer.h"
 
@@ -22,43 +28,56 @@ namespace {
 
 void Put(uint32_t value) { std::fwrite(&value, sizeof value, 1, stdout); }
 
-int Main(const std::string& path) {
-  const auto file = GgufFile::Open(path);
-  if (!file.ok()) {
-    std::cerr << file.status() << "\n";
-    return 1;
-  }
-  const auto tokenizer = ReadTokenizer(**file);
-  if (!tokenizer.ok()) {
-    std::cerr << tokenizer.status() << "\n";
-    return 1;
-  }
-  uint32_t bytes;
-  while (std::fread(&bytes, sizeof bytes, 1, stdin) == 1) {
+bool Get(void* data, size_t bytes) { return std::fread(data, 1, bytes, stdin) == bytes; }
+
+absl::StatusOr<ModelTokenizer> Load(const std::string& path) {
+  ASSIGN_OR_RETURN(const auto file, GgufFile::Open(path));
+  return ReadTokenizer(*file);
+}
+
+bool EncodeAll(const Tokenizer& tokenizer) {
+  for (uint32_t bytes; Get(&bytes, sizeof bytes);) {
     std::string text(bytes, 0);
-    if (std::fread(text.data(), 1, bytes, stdin) != bytes) return 1;
-    std::string pieces;
+    if (!Get(text.data(), bytes)) return false;
     for (const bool parse_special : {false, true}) {
-      const auto ids = (*tokenizer)->Encode(text, {.parse_special = parse_special});
+      const auto ids = tokenizer.Encode(text, {.parse_special = parse_special});
       Put(ids.size());
-      for (const uint32_t id : ids) {
-        Put(id);
-        if (!parse_special) pieces += (*tokenizer)->Piece(id);
-      }
+      for (const uint32_t id : ids) Put(id);
     }
-    Put(pieces.size());
-    std::fwrite(pieces.data(), 1, pieces.size(), stdout);
   }
-  return 0;
+  return true;
+}
+
+bool DecodeAll(const Tokenizer& tokenizer) {
+  for (uint32_t count; Get(&count, sizeof count);) {
+    std::vector<uint32_t> ids(count);
+    if (!Get(ids.data(), count * sizeof ids[0])) return false;
+    Detokenizer detokenizer(tokenizer);
+    std::string text;
+    for (const uint32_t id : ids) text += detokenizer.Feed(id);
+    text += detokenizer.Flush();
+    Put(text.size());
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  }
+  return true;
+}
+
+int Main(const std::string& path, std::string_view mode) {
+  const auto model = Load(path);
+  if (!model.ok()) {
+    std::cerr << model.status() << "\n";
+    return 1;
+  }
+  return (mode == "decode" ? DecodeAll : EncodeAll)(*model->tokenizer) ? 0 : 1;
 }
 
 }  // namespace
 }  // namespace spotinference
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: encode_main MODEL.gguf\n";
+  if (argc != 3) {
+    std::cerr << "usage: encode_main MODEL encode|decode\n";
     return 2;
   }
-  return spotinference::Main(argv[1]);
+  return spotinference::Main(argv[1], argv[2]);
 }

@@ -55,22 +55,14 @@ absl::StatusOr<uint32_t> ContextTokens(const GgufFile& file) {
 
 absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Read(const GgufFile& file) {
   std::unique_ptr<ModelText> text(new ModelText);
-  ASSIGN_OR_RETURN(text->tokenizer_, ReadTokenizer(file));
+  ASSIGN_OR_RETURN(ModelTokenizer made, ReadTokenizer(file));
+  text->tokenizer_ = std::move(made.tokenizer);
   const Tokenizer& tokenizer = *text->tokenizer_;
-  ASSIGN_OR_RETURN(const auto bos, TokenId(file, tokenizer, "tokenizer.ggml.bos_token_id"));
-  ASSIGN_OR_RETURN(const auto eos, TokenId(file, tokenizer, "tokenizer.ggml.eos_token_id"));
-  if (constexpr absl::string_view kAddBos = "tokenizer.ggml.add_bos_token"; file.Has(kAddBos)) {
-    ASSIGN_OR_RETURN(const bool add_bos, file.Bool(kAddBos));
-    if (add_bos && !bos) {
-      return absl::InvalidArgumentError(
-          "tokenizer.ggml.add_bos_token is true, but there is no tokenizer.ggml.bos_token_id");
-    }
-    if (add_bos) text->added_bos_ = bos;
-  }
+  if (made.add_bos) text->added_bos_ = made.bos;
   if (constexpr absl::string_view kTemplate = "tokenizer.chat_template"; file.Has(kTemplate)) {
     ASSIGN_OR_RETURN(const absl::string_view source, file.String(kTemplate));
     absl::StatusOr<ChatTemplate> parsed = ChatTemplate::Parse(
-        {source.data(), source.size()}, TextOf(tokenizer, bos), TextOf(tokenizer, eos));
+        {source.data(), source.size()}, TextOf(tokenizer, made.bos), TextOf(tokenizer, made.eos));
     if (!parsed.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(kTemplate, ": ", parsed.status().message()));
     }

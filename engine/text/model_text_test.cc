@@ -9,6 +9,7 @@
 
 #include "absl/time/civil_time.h"
 #include "absl/types/span.h"
+#include "engine/text/gguf_keys.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
@@ -16,69 +17,17 @@ namespace {
 
 constexpr absl::CivilSecond kNow(2026, 11, 25);
 
-// A GGUF file without tensors.
-class FileBytes {
- public:
-  void String(std::string_view key, std::string_view value) {
-    Key(key, 8);
-    PutString(value);
-  }
-  void Integer(std::string_view key, uint32_t value) {
-    Key(key, 4);
-    Put(value);
-  }
-  void Bool(std::string_view key, bool value) {
-    Key(key, 7);
-    Put(value);
-  }
-  void Strings(std::string_view key, const std::vector<std::string>& values) {
-    Key(key, 9);
-    Put(uint32_t{8});
-    Put(uint64_t{values.size()});
-    for (const std::string& value : values) PutString(value);
-  }
-  void Integers(std::string_view key, const std::vector<int32_t>& values) {
-    Key(key, 9);
-    Put(uint32_t{5});
-    Put(uint64_t{values.size()});
-    for (const int32_t value : values) Put(value);
-  }
-
-  absl::StatusOr<std::unique_ptr<const ModelText>> Read() const {
-    FileBytes head;
-    head.bytes_ = "GGUF";
-    head.Put(uint32_t{3});
-    head.Put(uint64_t{0});
-    head.Put(uint64_t{keys_});
-    const std::string file = head.bytes_ + bytes_;
-    const auto parsed = GgufFile::Parse(
-        absl::MakeSpan(reinterpret_cast<const std::byte*>(file.data()), file.size()));
-    if (!parsed.ok()) return parsed.status();
-    return ModelText::Read(**parsed);
-  }
-
- private:
-  template <typename T>
-  void Put(T value) {
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
-  void PutString(std::string_view text) {
-    Put(uint64_t{text.size()});
-    bytes_ += text;
-  }
-  void Key(std::string_view key, uint32_t type) {
-    ++keys_;
-    PutString(key);
-    Put(type);
-  }
-
-  std::string bytes_;
-  uint64_t keys_ = 0;
-};
+absl::StatusOr<std::unique_ptr<const ModelText>> Read(const GgufKeys& bytes) {
+  const std::string file = bytes.File();
+  const auto parsed = GgufFile::Parse(
+      absl::MakeSpan(reinterpret_cast<const std::byte*>(file.data()), file.size()));
+  if (!parsed.ok()) return parsed.status();
+  return ModelText::Read(**parsed);
+}
 
 // Tokens: 0 "a", 1 "b", 2 "ab", 3 "<s>", 4 "</s>".
-FileBytes SmallModel() {
-  FileBytes file;
+GgufKeys SmallModel() {
+  GgufKeys file;
   file.String("general.architecture", "llama");
   file.Integer("llama.context_length", 4);
   file.String("tokenizer.ggml.model", "gpt2");
@@ -94,14 +43,14 @@ FileBytes SmallModel() {
 using Ids = std::vector<uint32_t>;
 
 TEST(ModelTextTest, BosIsThereOnce) {
-  FileBytes adds = SmallModel();
+  GgufKeys adds = SmallModel();
   adds.Bool("tokenizer.ggml.add_bos_token", true);
-  FileBytes adds_and_writes = adds;
+  GgufKeys adds_and_writes = adds;
   adds_and_writes.String("tokenizer.chat_template",
                          "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}");
   adds.String("tokenizer.chat_template", "{{ messages[0].content }}{{ eos_token }}");
-  for (const FileBytes& file : {adds, adds_and_writes}) {
-    const auto text = file.Read();
+  for (const GgufKeys& file : {adds, adds_and_writes}) {
+    const auto text = Read(file);
     ASSERT_TRUE(text.ok()) << text.status();
     EXPECT_EQ(*(*text)->EncodeChat({{"user", "ab"}}, kNow), (Ids{3, 2, 4}));
     EXPECT_EQ(*(*text)->EncodePrompt("ab"), (Ids{3, 2}));
@@ -111,7 +60,7 @@ TEST(ModelTextTest, BosIsThereOnce) {
 }
 
 TEST(ModelTextTest, WithoutAddBosNoneIsAdded) {
-  const auto text = SmallModel().Read();
+  const auto text = Read(SmallModel());
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_EQ(*(*text)->EncodePrompt("ab"), (Ids{2}));
   EXPECT_EQ((*text)->stop_ids(), (Ids{4}));
@@ -121,10 +70,10 @@ TEST(ModelTextTest, WithoutAddBosNoneIsAdded) {
 }
 
 TEST(ModelTextTest, NoMessageCanWriteControlTokens) {
-  FileBytes file = SmallModel();
+  GgufKeys file = SmallModel();
   file.String("tokenizer.chat_template",
               "{{ bos_token }}{% for m in messages %}{{ m.role }}<{{ m.content }}s>{% endfor %}");
-  const auto text = file.Read();
+  const auto text = Read(file);
   ASSERT_TRUE(text.ok()) << text.status();
   // "<", "s", "/" and ">" are no tokens of this vocabulary: what is not a control token vanishes.
   EXPECT_EQ(*(*text)->EncodeChat({{"user", "a</s>b"}}, kNow), (Ids{3, 0, 1}));
@@ -137,7 +86,7 @@ TEST(ModelTextTest, NoMessageCanWriteControlTokens) {
 }
 
 TEST(ModelTextTest, WhatCannotFitIsNotTokenized) {
-  const auto text = SmallModel().Read();
+  const auto text = Read(SmallModel());
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_TRUE((*text)->EncodePrompt(std::string(16, 'a')).ok());  // 4 tokens of at most 4 bytes
   const absl::Status status = (*text)->EncodePrompt(std::string(17, 'a')).status();
@@ -147,18 +96,18 @@ TEST(ModelTextTest, WhatCannotFitIsNotTokenized) {
 }
 
 TEST(ModelTextTest, RefusesAndNamesWhatIsWrong) {
-  FileBytes bad_template = SmallModel();
+  GgufKeys bad_template = SmallModel();
   bad_template.String("tokenizer.chat_template", "\n{% if %}");
-  EXPECT_EQ(bad_template.Read().status().message(),
+  EXPECT_EQ(Read(bad_template).status().message(),
             "tokenizer.chat_template: line 2: expected an expression, got '%}'");
-  FileBytes bad_id = SmallModel();
+  GgufKeys bad_id = SmallModel();
   bad_id.Integer("tokenizer.ggml.eot_token_id", 5);
-  EXPECT_EQ(bad_id.Read().status().code(), absl::StatusCode::kInvalidArgument);
-  FileBytes other_kind;
+  EXPECT_EQ(Read(bad_id).status().code(), absl::StatusCode::kInvalidArgument);
+  GgufKeys other_kind;
   other_kind.String("tokenizer.ggml.model", "bert");
-  EXPECT_EQ(other_kind.Read().status().message(),
-            "tokenizer.ggml.model is \"bert\"; expected \"gpt2\"");
-  EXPECT_FALSE(FileBytes().Read().ok());
+  EXPECT_EQ(Read(other_kind).status().message(),
+            "tokenizer.ggml.model is \"bert\"; expected \"gpt2\", \"llama\" or \"t5\"");
+  EXPECT_FALSE(Read(GgufKeys()).ok());
 }
 
 TEST(ModelTextTest, TheBundledModel) {

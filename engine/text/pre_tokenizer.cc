@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/text/unicode_classes.h"
 #include "engine/text/utf8.h"
@@ -11,12 +12,17 @@
 namespace spotinference {
 namespace {
 
+using Pattern = PreTokenizer::Pattern;
+
 constexpr PreTokenizer kPreTokenizers[] = {
-    {.name = "gpt-2", .lone_numbers = false},
-    {.name = "smollm", .lone_numbers = true},
+    {.name = "gpt-2", .pattern = Pattern::kGpt2},
+    {.name = "smollm", .pattern = Pattern::kGpt2, .lone_numbers = true},
+    {.name = "llama-bpe", .pattern = Pattern::kLlama3, .max_digits = 3},
+    {.name = "qwen2", .pattern = Pattern::kLlama3, .max_digits = 1},
 };
 
 constexpr std::string_view kContractions[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
+constexpr std::string_view kLongS = "\u017f";  // the one letter past ASCII that (?i) takes for an s
 
 struct Char {
   CharClass char_class;
@@ -41,11 +47,16 @@ Char CharAt(std::string_view text, size_t at) {
   return {ClassOf(next.code_point), next.bytes};
 }
 
-// One look at `text`: the stretch that the pattern sees ends at the end of the text or at a lone
+// Kinds of characters as a pattern sees them.
+CharClass ClassInPattern(CharClass c) {
+  return c == CharClass::kNewerNumber ? CharClass::kOther : c;
+}
+
+// GPT-2's pattern. One look at `text`: the stretch that the pattern sees ends at the end of the text or at a lone
 // number.
-class Scanner {
+class Gpt2Scanner {
  public:
-  Scanner(const PreTokenizer& pre_tokenizer, std::string_view text)
+  Gpt2Scanner(const PreTokenizer& pre_tokenizer, std::string_view text)
       : lone_numbers_(pre_tokenizer.lone_numbers), text_(text) {}
 
   size_t FirstWord() const {
@@ -67,10 +78,6 @@ class Scanner {
  private:
   bool IsLoneNumber(CharClass c) const {
     return lone_numbers_ && (c == CharClass::kNumber || c == CharClass::kNewerNumber);
-  }
-
-  static CharClass ClassInPattern(CharClass c) {
-    return c == CharClass::kNewerNumber ? CharClass::kOther : c;
   }
 
   bool AtEnd(size_t at) const {
@@ -103,6 +110,96 @@ class Scanner {
   const std::string_view text_;
 };
 
+class Llama3Scanner {
+ public:
+  Llama3Scanner(int max_digits, std::string_view text) : max_digits_(max_digits), text_(text) {}
+
+  size_t FirstWord() const {
+    if (text_[0] == '\'') {
+      if (const size_t bytes = Contraction()) return bytes;
+    }
+    const Char first = ClassAt(0);
+    if (first.char_class == CharClass::kLetter) return RunEnd(0, CharClass::kLetter);
+    if (first.char_class == CharClass::kNumber) return Number();
+    if (!IsNewline(0) && IsAt(first.bytes, CharClass::kLetter)) {
+      return RunEnd(first.bytes, CharClass::kLetter);
+    }
+    const size_t symbol = text_[0] == ' ' ? 1 : 0;
+    if (IsAt(symbol, CharClass::kOther)) {
+      size_t end = RunEnd(symbol, CharClass::kOther);
+      while (IsNewline(end)) ++end;
+      return end;
+    }
+    return SpaceRun();
+  }
+
+ private:
+  Char ClassAt(size_t at) const {
+    const Char c = CharAt(text_, at);
+    return {ClassInPattern(c.char_class), c.bytes};
+  }
+
+  bool IsAt(size_t at, CharClass char_class) const {
+    return at < text_.size() && ClassAt(at).char_class == char_class;
+  }
+
+  bool IsNewline(size_t at) const {
+    return at < text_.size() && (text_[at] == '\r' || text_[at] == '\n');
+  }
+
+  // 0: none begins here.
+  size_t Contraction() const {
+    for (const std::string_view contraction : kContractions) {
+      if (absl::StartsWithIgnoreCase({text_.data(), text_.size()},
+                                     {contraction.data(), contraction.size()})) {
+        return contraction.size();
+      }
+    }
+    return text_.substr(1).starts_with(kLongS) ? 1 + kLongS.size() : 0;
+  }
+
+  size_t RunEnd(size_t at, CharClass char_class) const {
+    while (at < text_.size()) {
+      const Char next = ClassAt(at);
+      if (next.char_class != char_class) break;
+      at += next.bytes;
+    }
+    return at;
+  }
+
+  size_t Number() const {
+    size_t end = 0;
+    for (int digits = 0; digits < max_digits_ && IsAt(end, CharClass::kNumber); ++digits) {
+      end += CharAt(text_, end).bytes;
+    }
+    return end;
+  }
+
+  // `\s*[\r\n]+` ends with the last newline of a run; `\s+(?!\S)` leaves the last space to what
+  // follows; `\s+` takes a space that stands alone.
+  size_t SpaceRun() const {
+    size_t end = 0, last = 0, after_newline = 0;
+    while (IsAt(end, CharClass::kSpace)) {
+      last = end;
+      end += CharAt(text_, end).bytes;
+      if (IsNewline(last)) after_newline = end;
+    }
+    if (after_newline > 0) return after_newline;
+    return end == text_.size() || last == 0 ? end : last;
+  }
+
+  const int max_digits_;
+  const std::string_view text_;
+};
+
+size_t FirstSpacedWord(std::string_view text, bool each_space) {
+  if (each_space && text.starts_with("  ")) return 1;
+  size_t end = 0;
+  while (end < text.size() && text[end] == ' ') ++end;
+  const size_t next = text.find(' ', end);
+  return next == text.npos ? text.size() : next;
+}
+
 }  // namespace
 
 absl::StatusOr<PreTokenizer> FindPreTokenizer(std::string_view name) {
@@ -116,7 +213,19 @@ absl::StatusOr<PreTokenizer> FindPreTokenizer(std::string_view name) {
 }
 
 size_t FirstWord(const PreTokenizer& pre_tokenizer, std::string_view text) {
-  return Scanner(pre_tokenizer, text).FirstWord();
+  switch (pre_tokenizer.pattern) {
+    case Pattern::kGpt2:
+      return Gpt2Scanner(pre_tokenizer, text).FirstWord();
+    case Pattern::kLlama3:
+      return Llama3Scanner(pre_tokenizer.max_digits, text).FirstWord();
+    case Pattern::kSpaceRuns:
+      return FirstSpacedWord(text, /*each_space=*/false);
+    case Pattern::kEachSpace:
+      return FirstSpacedWord(text, /*each_space=*/true);
+    case Pattern::kWhole:
+      break;
+  }
+  return text.size();
 }
 
 }  // namespace spotinference

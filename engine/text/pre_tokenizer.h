@@ -1,5 +1,5 @@
-// Cuts text into words, within which byte-pair merges happen. Each kind is a row of a table, named
-// as in GGUF's `tokenizer.ggml.pre`.
+// Cuts text into words, within which byte-pair merges happen. The kinds with a name are
+// rows of a table, named as in GGUF's `tokenizer.ggml.pre`.
 #ifndef ENGINE_TEXT_PRE_TOKENIZER_H_
 #define ENGINE_TEXT_PRE_TOKENIZER_H_
 
@@ -10,13 +10,25 @@
 
 namespace spotinference {
 
-// All kinds end with the pattern of GPT-2 (Radford et al. 2019, encoder.py):
-//   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 struct PreTokenizer {
+  enum class Pattern {
+    // GPT-2's (Radford et al. 2019, encoder.py):
+    //   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+    kGpt2,
+    // Llama 3's, with n = max_digits:
+    //   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,n}|
+    //   ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+    kLlama3,
+    kWhole,        // the text is one word
+    kSpaceRuns,    // a word is a run of spaces and what follows up to the next space
+    kEachSpace,    // the same, but each space but the last of a run is a word of its own
+  };
   std::string_view name;
-  // First each number character is a word of its own, and the pattern sees only the stretches
-  // between them.
-  bool lone_numbers;
+  Pattern pattern;
+  // kGpt2: first each number character is a word of its own, and the pattern sees only the
+  // stretches between them.
+  bool lone_numbers = false;
+  int max_digits = 0;  // kLlama3
 };
 
 // INVALID_ARGUMENT for a name that the table lacks.

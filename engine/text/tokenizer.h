@@ -3,6 +3,7 @@
 #define ENGINE_TEXT_TOKENIZER_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,17 @@ class Tokenizer {
   virtual bool IsSpecial(uint32_t id) const = 0;
 
   virtual uint32_t vocabulary_size() const = 0;
+
+  // Whether Encode puts a space before a text (SentencePiece's "dummy prefix"), so that a word has
+  // the same tokens there as inside the text. The decoded text has it to be taken away again.
+  virtual bool adds_space() const = 0;
+};
+
+// A tokenizer and what its file says of the ends of a text.
+struct ModelTokenizer {
+  std::unique_ptr<const Tokenizer> tokenizer;
+  std::optional<uint32_t> bos, eos;
+  bool add_bos = false;  // every prompt begins with `bos`, which then is there
 };
 
 }  // namespace spotinference

@@ -49,23 +49,24 @@ int Main(int argc, char** argv) {
     return 1;
   }
   const double open_seconds = SecondsSince(start);
-  const auto tokenizer = ReadTokenizer(**file);
-  if (!tokenizer.ok()) {
-    std::cerr << tokenizer.status() << "\n";
+  const auto made = ReadTokenizer(**file);
+  if (!made.ok()) {
+    std::cerr << made.status() << "\n";
     return 1;
   }
+  const Tokenizer& tokenizer = *made->tokenizer;
   std::printf("open %.1f ms, load %.1f ms\n", open_seconds * 1e3,
               (SecondsSince(start) - open_seconds) * 1e3);
   if (argc > 2) {
     std::ifstream text(argv[2], std::ios::binary);
-    Measure(argv[2], **tokenizer, std::string(std::istreambuf_iterator<char>(text), {}));
+    Measure(argv[2], tokenizer, std::string(std::istreambuf_iterator<char>(text), {}));
   }
-  Measure("English", **tokenizer,
+  Measure("English", tokenizer,
           Repeated("The committee, which hadn't met since 1987, couldn't agree on whether the "
                    "neighbouring municipality's reservoir should be refurbished.\n"));
-  Measure("Chinese", **tokenizer, Repeated("委员会自从一九八七年以来没有开过会。"));
-  Measure("one letter", **tokenizer, Repeated("a"));
-  Measure("spaces", **tokenizer, Repeated(" "));
+  Measure("Chinese", tokenizer, Repeated("委员会自从一九八七年以来没有开过会。"));
+  Measure("one letter", tokenizer, Repeated("a"));
+  Measure("spaces", tokenizer, Repeated(" "));
   return 0;
 }
 

@@ -192,6 +192,7 @@ class GenerateHandler : public http::Handler {
     SessionRequest out;
     out.model = model.name;
     out.tokenizer = std::shared_ptr<const Tokenizer>(model.text, &model.text->tokenizer());
+    out.text = kChat ? Detokenizer::Text::kWhole : Detokenizer::Text::kGoesOn;
     out.sequences_per_prompt = static_cast<int>(request.n);
     out.stop = request.stop;
     for (const Ids& prompt : prompts) {

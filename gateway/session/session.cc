@@ -71,7 +71,7 @@ Session::Session(const SessionContext& context, SessionRequest request, std::uni
   const StopStrings stops(request_.stop);
   for (size_t i = 0; i < request_.sequences.size(); ++i) {
     Sequence& sequence = sequences_.emplace_back();
-    sequence.detokenizer = std::make_unique<Detokenizer>(*request_.tokenizer);
+    sequence.detokenizer = std::make_unique<Detokenizer>(*request_.tokenizer, request_.text);
     sequence.stops = std::make_unique<StopStrings>(stops);
     if (i % request_.sequences_per_prompt == 0) usage_.prompt_tokens += request_.sequences[i].prompt_ids_size();
   }

@@ -79,6 +79,7 @@ struct SessionContext {
 struct SessionRequest {
   std::string model;
   std::shared_ptr<const Tokenizer> tokenizer;
+  Detokenizer::Text text = Detokenizer::Text::kWhole;
   // One for each sequence, complete but for what a resume adds; sequences of one prompt follow each other.
   std::vector<engine::v1::GenerateRequest> sequences;
   int sequences_per_prompt = 1;

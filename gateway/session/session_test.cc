@@ -33,6 +33,7 @@ class FakeTokenizer : public Tokenizer {
   std::optional<uint32_t> Find(std::string_view) const override { return std::nullopt; }
   bool IsSpecial(uint32_t id) const override { return id == kEnd; }
   uint32_t vocabulary_size() const override { return kPieces.size(); }
+  bool adds_space() const override { return false; }
 };
 
 // What the client would have seen. Outlives the sink.
