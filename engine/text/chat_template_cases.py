@@ -49,6 +49,8 @@ ARGUMENTS = {
     "list": ["p", "q"],
     "none": None,
     "yes": False,
+    "Änderung": "Straße",
+    "Zone": "z",
 }
 
 

@@ -1,7 +1,7 @@
 // A small Jinja2 for chat templates: what well-known models' templates use, rendered as Hugging
 // Face renders it (ImmutableSandboxedEnvironment with trim_blocks, lstrip_blocks, break and
 // continue, {% generation %}, tojson as json.dumps, raise_exception and strftime_now). No include,
-// import or inheritance, and letters change case only in ASCII.
+// import or inheritance.
 //
 // Templates come with models and may be hostile: size of syntax, steps, depth and bytes are
 // bounded.

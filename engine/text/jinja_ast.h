@@ -70,6 +70,7 @@ struct Statement {
     kFilterBlock,  // body through expression
     kMacro,        // name(parameters): body; takes_…
     kCallBlock,    // expression, a call, with caller(parameters): body; takes_…
+    kWith,         // body, with parameters set
     kGroup,        // body
     kBreak,
     kContinue,

@@ -1,6 +1,6 @@
 // The filters, tests, functions and methods that templates can use: Jinja's own and Python's, as
-// far as chat templates go. Letters change case only in ASCII. What would change a value in place
-// (list.append …) is absent, as it is in Jinja's ImmutableSandboxedEnvironment.
+// far as chat templates go. What would change a value in place (list.append …) is absent, as it is in
+// Jinja's ImmutableSandboxedEnvironment.
 #ifndef ENGINE_TEXT_JINJA_BUILTINS_H_
 #define ENGINE_TEXT_JINJA_BUILTINS_H_
 
@@ -47,16 +47,6 @@ absl::StatusOr<std::vector<const Value*>> Bind(const Arguments& arguments,
 // text % arguments, as Python writes it, and text.format(arguments).
 absl::StatusOr<Value> FormatPercent(Budget& budget, const Text& text, const Arguments& arguments);
 absl::StatusOr<Value> FormatBraces(Context& context, const Text& text, const Arguments& arguments);
-
-// text.strip(chars); without `chars`, white space.
-Text Strip(const Text& text, const Text* chars, bool left, bool right);
-// text.replace(old, new), the first `count` times; negative: all.
-absl::StatusOr<Text> Replace(Budget& budget, const Text& text, const Text& from, const Text& to,
-                             int64_t count);
-Text Upper(const Text& text);
-Text Lower(const Text& text);
-Text Capitalize(const Text& text);
-Text Title(const Text& text);
 
 }  // namespace spotinference::jinja
 

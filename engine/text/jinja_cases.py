@@ -5,6 +5,7 @@ VARIABLES = {
     "text": "  Grüße, 世界!\n\tline two  ",
     "empty": "",
     "quotes": "it's \"quoted\" \\ <b>&amp;</b>\u00a0x",
+    "cased": "grüße ÉCOLE ǆ ﬁn ΟΔΟΣ 世界 ŉ ᾳ İi ΑΣ. Ⴀა ⓐ 𐐨x",
     "long": "one, two,three ,four",
     "number": 7,
     "negative": -3,
@@ -165,6 +166,16 @@ SNIPPETS = [
     "{{ '{}'.format() }}", "{{ '{'.format(1) }}", "{{ '}'.format(1) }}", "{{ '{x}'.format(1) }}", "{{ '{:d}'.format('a') }}", "{{ '{:q}'.format(1) }}", "{{ '{:5}'.format(none) }}", "{{ '{[}'.format([1]) }}", "{{ '%s' % () }}", "{{ '%s' % (1, 2) }}", "{{ '%d' % 'x' }}", "{{ '%' % 1 }}", "{{ '%y' % 1 }}", "{{ '%(a)s' % 5 }}",
     # Markup, which escapes what is added to it
     "{{ '<a>' | safe + '<b>' }} {{ '<a>' + '<b>' | safe }} {{ ('<a>' | safe) ~ '<b>' }} {{ '<\"\'&>' | escape }} {{ ('<a>' | e + '&') | e }} {{ ('<a>' | safe).strip('<') + '<' }} {{ ('<a>' | safe) | upper + '<' }} {{ ('a' | safe) * 2 + '<' }} {{ ('<' | safe).join(['>', '&']) }} {{ ('<a' | safe).replace('a', '>') }} {{ 'x' | safe is escaped }} {{ ('<x' | safe)[0] + '<' }} {{ (quotes | tojson | safe) + '<' }}",
+    # Case beyond ASCII; more methods and filters; with
+    "{{ cased | upper }} {{ cased | lower }} {{ cased | title }} {{ cased | capitalize }} {{ cased.title() }} {{ cased.capitalize() }} {{ ['Ä', 'b', 'a', 'ä'] | sort }} {{ {'Éa': 1, 'éb': 2, 'Z': 3} | dictsort }} {{ ['Ä', 'ä'] | unique | list }}",
+    "{{ 'ÄÖ' is upper }} {{ 'äö' is lower }} {{ 'Äö' is upper }} {{ '世界' is lower }} {{ 'ΑΣ'.lower() }} {{ 'ΑΣ Σ ΣΑ'.lower() }} {{ 'ǆ'.title() }} {{ 'ﬁx'.upper() }} {{ 'ß'.title() }} {{ 'éa'.isalpha() }} {{ '世1'.isalnum() }} {{ 'Éa'.isupper() }} {{ 'éa'.islower() }} {{ 'é'.isascii() }} {{ '12'.isdecimal() }}",
+    "{{ '(a-b [c {d <e' | title }} {{ 'don\\'t x1y éa' | title }} {{ 'don\\'t x1y éa'.title() }} {{ 'a\u3000éb' | title }}",
+    "{{ 'a-b-c'.partition('-') }} {{ 'a-b-c'.rpartition('-') }} {{ 'abc'.partition('x') }} {{ 'abc'.rpartition('x') }} {{ 'héllo'.index('l') }} {{ 'hello'.rindex('l') }} [{{ 'a'.center(4) }}] [{{ 'a'.center(5) }}] [{{ 'ab'.center(5, '*') }}] [{{ 'é'.ljust(3, '-') }}] [{{ 'é'.rjust(3) }}] [{{ 'abc'.ljust(2) }}]",
+    "{{ 'abc'.index('x') }}", "{{ 'a'.partition('') }}", "{{ 'a'.center(5, 'xy') }}",
+    "{{ 'one two three four' | truncate(9) }} {{ 'one two three four' | truncate(9, true) }} {{ 'one two three four' | truncate(9, true, '…', 0) }} {{ 'one two three four' | truncate(14) }} {{ 'onetwothree' | truncate(5, leeway=0) }}",
+    "{% set x = 1 %}{% with x = 2, y = x %}{{ x }}{{ y }}{% set x = 3 %}{{ x }}{% endwith %}{{ x }} {% with %}{% set z = 1 %}{{ z }}{% endwith %}{{ z }}| {% for i in numbers %}{% with j = i %}{% if j == 1 %}{% break %}{% endif %}{{ j }}{% endwith %}{% endfor %}",
+    "{% with x %}{% endwith %}", "{% with true = 1 %}{% endwith %}", "{% with x = 1 %}",
+    "{% set comma = joiner() %}{% for n in numbers %}{{ comma() }}{{ n }}{% endfor %} {% set bar = joiner('|') %}{{ bar() }}{{ bar() }}{{ bar() }}",
     # What only a branch that is not taken would need
     "{% if no %}{{ 5 | nosuch }}{{ 5 is nosuch }}{% elif 5 | nosuch %}{% endif %}", "{% if no %}{{ 5 | nosuch }}{% else %}fine{% endif %} {{ 5 | nosuch if no else 'fine' }}", "{% if yes %}{{ 5 | nosuch }}{% endif %}", "{% if no %}{% for x in numbers %}{{ x | nosuch }}{% endfor %}{% endif %}", "{% if no %}{% for x in numbers | nosuch %}{% endfor %}{% endif %}fine", "{% for x in none_at_all %}{{ x | nosuch }}{% endfor %}", "{% macro m() %}{{ x is nosuch }}{% endmacro %}", "{% if no %}{% set x | nosuch %}{% endset %}{% endif %}", "{% if no %}{% filter nosuch %}{% endfilter %}{% endif %}", "{% if no %}{% set x = 5 | nosuch %}{% endif %}fine",
     # Errors

@@ -4,12 +4,13 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 #include "engine/text/jinja_builtins.h"
 #include "engine/text/jinja_filters.h"
+#include "engine/text/jinja_text.h"
+#include "engine/text/python_text.h"
 
 namespace spotinference::jinja {
 namespace {
@@ -60,7 +61,7 @@ template <Text (*Change)(const Text&)>
 ValueOr TextFilter(Context& context, const Value& input, const Arguments& arguments) {
   RETURN_IF_ERROR(Bind(arguments, {}).status());
   ASSIGN_OR_RETURN(const Text text, ToText(context.budget, input));
-  RETURN_IF_ERROR(context.budget.SpendBytes(text.bytes.size()));
+  RETURN_IF_ERROR(context.budget.SpendBytes(3 * text.bytes.size()));
   return Value::FromText(Change(text));
 }
 
@@ -70,20 +71,6 @@ ValueOr EscapeFilter(Context& context, const Value& input, const Arguments&) {
   ASSIGN_OR_RETURN(const Text text, ToText(context.budget, input));
   ASSIGN_OR_RETURN(Text escaped, Escape(context.budget, text));
   return Value::FromText(std::move(escaped));
-}
-
-// Unlike str.title(), Jinja's filter begins a word only after white space or an opening bracket or
-// dash.
-Text TitleOfWords(const Text& text) {
-  Text title = text;
-  bool begins = true;
-  for (char& c : title.bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    c = begins ? absl::ascii_toupper(byte) : absl::ascii_tolower(byte);
-    begins =
-        absl::ascii_isspace(byte) || std::string_view("-({[<").find(c) != std::string_view::npos;
-  }
-  return title;
 }
 
 ValueOr ReplaceFilter(Context& context, const Value& input, const Arguments& arguments) {
@@ -111,6 +98,29 @@ ValueOr Round(Context&, const Value& input, const Arguments& arguments) {
   if (method != "common") return Invalid("the method must be common, ceil or floor");
   if (input.is_whole_number()) return input;
   return std::nearbyint(scaled) / scale;  // halves to even, as Python
+}
+
+ValueOr Truncate(Context& context, const Value& input, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"length", "killwords", "end", "leeway"}));
+  ASSIGN_OR_RETURN(const Text text, ToText(context.budget, input));
+  Text end;
+  end.Append("...");
+  if (args[2]) {
+    ASSIGN_OR_RETURN(end, ToText(context.budget, *args[2]));
+  }
+  const auto whole = [&](size_t i, int64_t standard) {
+    return args[i] && args[i]->is_whole_number() ? args[i]->whole_number() : standard;
+  };
+  const int64_t length = whole(0, 255), leeway = whole(3, 5);
+  const auto end_chars = static_cast<int64_t>(CountChars(end.bytes));
+  if (leeway < 0 || length < end_chars) return Invalid("the length leaves no room for the end");
+  RETURN_IF_ERROR(context.budget.SpendBytes(text.bytes.size() + end.bytes.size()));
+  const auto chars = static_cast<int64_t>(CountChars(text.bytes));
+  if (chars <= length || chars - length <= leeway) return Value::FromText(text);
+  Text cut = text.Slice(0, OffsetOfChar(text.bytes, length - end_chars));
+  if (!Flag(args[1])) cut = cut.Slice(0, std::min(cut.bytes.rfind(' '), cut.bytes.size()));
+  cut.Append(end);
+  return Value::FromText(std::move(cut));
 }
 
 ValueOr StringFilter(Context& context, const Value& input, const Arguments&) {
@@ -204,6 +214,7 @@ constexpr FilterRow kFilters[] = {
     {"title", TextFilter<TitleOfWords>},
     {"tojson", ToJson},
     {"trim", Trim},
+    {"truncate", Truncate},
     {"upper", TextFilter<Upper>},
 };
 

@@ -1,5 +1,6 @@
 // The global functions.
 #include <ctime>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -60,6 +61,18 @@ ValueOr MakeDict(Context&, const Arguments& arguments) {
   return BoundedDepth(Value::MakeMap(std::move(entries)));
 }
 
+// A function that gives the separator from its second call on.
+ValueOr Joiner(Context&, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"sep"}));
+  const Value separator = args[0] ? *args[0] : Value::String(", ");
+  return Value::MakeFunction(
+      {.name = "joiner",
+       .call = [separator, used = std::make_shared<bool>(false)](const Arguments&) -> ValueOr {
+         return std::exchange(*used, true) ? separator : Value::String("");
+       },
+       .depth = separator.depth() + 1});
+}
+
 ValueOr RaiseException(Context& context, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"message"}));
   ASSIGN_OR_RETURN(const Text text, ToText(context.budget, args[0] ? *args[0] : Value()));
@@ -94,8 +107,12 @@ struct GlobalRow {
 };
 
 constexpr GlobalRow kGlobals[] = {
-    {"dict", MakeDict}, {"namespace", MakeNamespace},  {"raise_exception", RaiseException},
-    {"range", Range},   {"strftime_now", StrftimeNow},
+    {"dict", MakeDict},
+    {"joiner", Joiner},
+    {"namespace", MakeNamespace},
+    {"raise_exception", RaiseException},
+    {"range", Range},
+    {"strftime_now", StrftimeNow},
 };
 
 }  // namespace

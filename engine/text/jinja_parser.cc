@@ -80,6 +80,8 @@ class Parser : private ExpressionParser {
       status = ParseMacro(statement);
     } else if (SkipName("call")) {
       status = ParseCallBlock(statement);
+    } else if (SkipName("with")) {
+      status = ParseWith(statement);
     } else if (SkipName("filter")) {
       status = ParseFilterBlock(statement);
     } else if (SkipName(
@@ -210,6 +212,21 @@ class Parser : private ExpressionParser {
     return absl::OkStatus();
   }
 
+  absl::Status ParseWith(Statement& with) {
+    with.kind = SKind::kWith;
+    while (Now().kind != Kind::kBlockEnd) {
+      if (!with.parameters.empty()) RETURN_IF_ERROR(ExpectOperator(","));
+      ASSIGN_OR_RETURN(std::string name, ExpectName());
+      if (IsReserved(name)) return ErrorAt(line(), absl::StrCat("cannot assign to '", name, "'"));
+      RETURN_IF_ERROR(ExpectOperator("="));
+      ASSIGN_OR_RETURN(ExpressionPtr value, ParseExpression());
+      with.parameters.emplace_back(std::move(name), std::move(value));
+    }
+    ASSIGN_OR_RETURN(with.body, ParseBody({"endwith"}));
+    ++at_;
+    return absl::OkStatus();
+  }
+
   absl::Status ParseFilterBlock(Statement& block) {
     block.kind = SKind::kFilterBlock;
     ASSIGN_OR_RETURN(ExpressionPtr first, ParseFilter(nullptr));
@@ -279,7 +296,8 @@ absl::Status CheckNames(const Block& block, bool in_branch) {
     }
     if (statement.condition) RETURN_IF_ERROR(CheckNames(*statement.condition, false));
     for (const auto& [name, standard] : statement.parameters) {
-      if (standard) RETURN_IF_ERROR(CheckNames(*standard, false));
+      const bool is_with = statement.kind == SKind::kWith;
+      if (standard) RETURN_IF_ERROR(CheckNames(*standard, in_branch && is_with));
     }
     RETURN_IF_ERROR(CheckNames(statement.body, is_if));
     RETURN_IF_ERROR(CheckNames(statement.otherwise, is_if));

@@ -99,6 +99,7 @@ class Renderer {
   // The next item of `cursor` that passes the loop's condition.
   absl::StatusOr<std::optional<Value>> NextOf(const Statement& loop, Cursor& cursor,
                                               const std::shared_ptr<Scope>& parent);
+  absl::StatusOr<Flow> ExecuteWith(const Statement& with);
   absl::StatusOr<Flow> ExecuteFor(const Statement& loop);
   absl::StatusOr<Flow> ExecuteLoop(const Statement& statement, const Value& over,
                                    const std::shared_ptr<Scope>& parent, int depth);

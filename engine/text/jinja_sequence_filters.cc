@@ -10,6 +10,7 @@
 #include "engine/base/status.h"
 #include "engine/text/jinja_builtins.h"
 #include "engine/text/jinja_filters.h"
+#include "engine/text/jinja_text.h"
 #include "engine/text/python_text.h"
 
 namespace spotinference::jinja {

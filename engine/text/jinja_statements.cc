@@ -59,6 +59,7 @@ absl::StatusOr<Renderer::Flow> Renderer::Execute(const Statement& statement) {
       RETURN_IF_ERROR(Print(text));
       return Flow::kOn;
     }
+    case Statement::Kind::kWith: return ExecuteWith(statement);
     case Statement::Kind::kGroup: return Execute(statement.body);
     case Statement::Kind::kBreak: return Flow::kBreak;
     case Statement::Kind::kContinue: return Flow::kContinue;
@@ -165,6 +166,18 @@ absl::StatusOr<Renderer::Flow> Renderer::Rounds(const Statement& statement,
     ASSIGN_OR_RETURN(more, loop->Advance());
   }
   return Flow::kOn;
+}
+
+absl::StatusOr<Renderer::Flow> Renderer::ExecuteWith(const Statement& with) {
+  Variables variables;
+  for (const auto& [name, expression] : with.parameters) {
+    ASSIGN_OR_RETURN(Value value, Evaluate(*expression));
+    variables.emplace_back(name, std::move(value));
+  }
+  return InScope(scope_, [&](Scope& scope) {
+    for (auto& [name, value] : variables) scope.Set(name, std::move(value));
+    return Execute(with.body);
+  });
 }
 
 absl::StatusOr<Text> Renderer::Capture(const Block& block, std::shared_ptr<Scope> parent,

@@ -1,8 +1,8 @@
 // The tests of {{ value is … }}.
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 #include "engine/text/jinja_builtins.h"
+#include "engine/text/jinja_text.h"
 
 namespace spotinference::jinja {
 namespace {
@@ -67,15 +67,11 @@ BoolOr Parity(Context&, const Value& value, const Arguments&) {
   return (value.whole_number() % 2 != 0) == odd;
 }
 
-template <bool upper>
-BoolOr IsCase(Context& context, const Value& value, const Arguments&) {
+template <bool (*IsCase)(std::string_view)>
+BoolOr TextTest(Context& context, const Value& value, const Arguments&) {
   ASSIGN_OR_RETURN(const Text text, ToText(context.budget, value));
-  bool has_letter = false;
-  for (const unsigned char c : text.bytes) {
-    if (upper ? absl::ascii_islower(c) : absl::ascii_isupper(c)) return false;
-    has_letter |= absl::ascii_isalpha(c);
-  }
-  return has_letter;
+  RETURN_IF_ERROR(context.budget.SpendBytes(text.bytes.size()));
+  return IsCase(text.bytes);
 }
 
 struct TestRow {
@@ -111,7 +107,7 @@ constexpr TestRow kTests[] = {
               v.is_undefined())},
     {"le", Ordered<Relation::kLessOrEqual>},
     {"lessthan", Ordered<Relation::kLess>},
-    {"lower", IsCase<false>},
+    {"lower", TextTest<IsLower>},
     {"lt", Ordered<Relation::kLess>},
     {"mapping", PLAIN(v.is_map())},
     {"ne", Equals<false>},
@@ -123,7 +119,7 @@ constexpr TestRow kTests[] = {
     {"string", PLAIN(v.is_string())},
     {"true", PLAIN(v.is_bool() && v.boolean())},
     {"undefined", PLAIN(v.is_undefined())},
-    {"upper", IsCase<true>},
+    {"upper", TextTest<IsUpper>},
 };
 
 #undef PLAIN
