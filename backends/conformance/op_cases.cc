@@ -216,6 +216,11 @@ void AddRowOps(std::vector<Case>& cases, std::mt19937& random) {
       add("gather_rows", {{width}, {width, Rows::kOutputs}}, 1,
           {.kind = OpKind::kGatherRows, .out = 1, .a = 0}, 1, {}, 0);
     }
+  }
+}
+
+void AddRopes(std::vector<Case>& cases, std::mt19937& random) {
+  for (const int rows : {1, 3, 17, 64}) {
     for (const int head_dim : {32, 64, 128}) {
       for (const bool interleaved : {true, false}) {
         const Op op{.kind = OpKind::kRope, .out = 0, .a = 0, .rope = 1};
@@ -315,6 +320,7 @@ std::vector<Case> OpCases() {
   std::vector<Case> cases;
   AddMatmuls(cases, random);
   AddRowOps(cases, random);
+  AddRopes(cases, random);
   AddAttention(cases, random);
   return cases;
 }

@@ -42,6 +42,14 @@ const Matrix* Bias(const Op& op) {
 const WeightBuffer& Weight(const Op& op) { return static_cast<const WeightBuffer&>(*op.weight); }
 KvCache& Kv(const Op& op) { return static_cast<KvBuffer&>(*op.kv).kv; }
 
+bool RopeFits(const Graph& graph, const Op& op) {
+  if (op.rope < 0 || op.rope >= graph.ropes.size()) return false;
+  const RopeAttributes& rope = graph.ropes[op.rope];
+  const TensorSpec& tensor = graph.tensors[op.a];
+  return op.out == op.a && tensor.rows == Rows::kTokens && rope.head_dim > 0 &&
+         tensor.width % rope.head_dim == 0 && 2 * rope.pairs() <= rope.head_dim;
+}
+
 absl::Status CheckOp(const Graph& graph, const Op& op) {
   const auto width = [&](TensorId id) { return graph.tensors[id].width; };
   const auto known = [&](TensorId id) { return id >= 0 && id < graph.tensors.size(); };
@@ -77,13 +85,7 @@ absl::Status CheckOp(const Graph& graph, const Op& op) {
                (op.bias == nullptr || Bias(op)->values.size() == width(op.out));
         break;
       case OpKind::kRope:
-        fits = op.out == op.a && op.rope >= 0 && op.rope < graph.ropes.size() &&
-               graph.tensors[op.a].rows == Rows::kTokens;
-        if (fits) {
-          const RopeAttributes& rope = graph.ropes[op.rope];
-          fits = rope.head_dim > 0 && width(op.a) % rope.head_dim == 0 &&
-                 2 * rope.pairs() <= rope.head_dim;
-        }
+        fits = RopeFits(graph, op);
         break;
       case OpKind::kStoreKv:
         fits = kv_fits(op.a, shape.kv_heads) && kv_fits(op.b, shape.kv_heads);
