@@ -182,7 +182,8 @@ class FormatsTest(unittest.TestCase):
         weights = self.weights | {"lm_head.weight": self.weights["model.embed_tokens.weight"]}
         write_folder(self.path("untied"), weights, "float16")
         whole = self.logits(self.path("untied"))
-        write_folder(self.path("tied"), self.weights, "float16", tied=True)  # whose own lm_head.weight counts for nothing
+        # Its own lm_head.weight counts for nothing.
+        write_folder(self.path("tied"), self.weights, "float16", tied=True)
         np.testing.assert_array_equal(self.logits(self.path("tied")), whole)
         weights.pop("lm_head.weight")
         write_folder(self.path("tied_alone"), weights, "float16", tied=True)

@@ -13,13 +13,13 @@ namespace spotinference {
 // (NAME-00001-of-0000N.gguf); else `path` alone. Looks at no file.
 std::vector<std::string> GgufShardPaths(const std::string& path);
 
-// The files of the model at `path`, ascending by name: a file is itself, or all its shards; a folder is its .safetensors,
-// .json and .jinja files. NOT_FOUND, PERMISSION_DENIED …: the system's own error.
+// The files of the model at `path`, ascending by name: a file is itself, or all its shards; a folder is its
+// .safetensors, .json and .jinja files. NOT_FOUND, PERMISSION_DENIED …: the system's own error.
 absl::StatusOr<std::vector<std::string>> ModelFiles(const std::string& path);
 
-// What a model is called wherever its identity counts, as a SHA-256 in hex. One file's is its own; that of several is over
-// what `sha256sum` prints for them in that order, names without folders. Reads every byte, on as many threads as there are
-// files, up to the processor's: some 0.1 s for 100 MB on one.
+// What a model is called wherever its identity counts, as a SHA-256 in hex. One file's is its own; that of several is
+// over what `sha256sum` prints for them in that order, names without folders. Reads every byte, on as many threads as
+// there are files, up to the processor's: some 0.1 s for 100 MB on one.
 absl::StatusOr<std::string> ModelHash(const std::string& path);
 
 }  // namespace spotinference

@@ -42,7 +42,8 @@ TEST(ModelHash, OfSeveralIsOverTheirSums) {
   EXPECT_THAT(*ModelFiles(folder), ElementsAre(folder + "/b.safetensors", folder + "/config.json"));
   EXPECT_EQ(*ModelHash(folder), "c29a2148dcba78a3f82ec594330e655b825086ac96ffce97c561ab7e73fa674c");
   for (const char* name : {"/s-00001-of-00002.gguf", "/s-00002-of-00002.gguf"}) std::ofstream(folder + name) << name;
-  EXPECT_EQ(*ModelHash(folder + "/s-00001-of-00002.gguf"), "f6875f1c6e0090366b98e938d30f84cf318f8fc766996080c6d5f312ed60f474");
+  EXPECT_EQ(*ModelHash(folder + "/s-00001-of-00002.gguf"),
+            "f6875f1c6e0090366b98e938d30f84cf318f8fc766996080c6d5f312ed60f474");
 }
 
 TEST(ModelHash, SaysWhatIsMissing) {

@@ -69,8 +69,8 @@ absl::Status GgufFile::ReadAll() {
   uint32_t magic = 0, version = 0;
   RETURN_IF_ERROR(cursor.Read(&magic, "the magic number"));
   if (magic != 0x46554747) {
-    return absl::InvalidArgumentError(absl::StrCat("not a GGUF file: it begins with 0x",
-                                                   absl::Hex(magic, absl::kZeroPad8), ", not with 0x46554747 ('GGUF')"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "not a GGUF file: it begins with 0x", absl::Hex(magic, absl::kZeroPad8), ", not with 0x46554747 ('GGUF')"));
   }
   RETURN_IF_ERROR(cursor.Read(&version, "the version"));
   if (version != 0 && (version & 0xffff) == 0) {

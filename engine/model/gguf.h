@@ -1,11 +1,11 @@
 // A GGUF model file, read in place: strings and tensors point into a read-only mapping of the file (mapped_file.h).
 //
-// Immutable once opened, so any thread may read it. What it handed out dies with it. Every length, count, offset and type in
-// the file is checked before it is used: a damaged or hostile file gets INVALID_ARGUMENT, which names the key or the tensor,
-// the value and what would be right.
+// Immutable once opened, so any thread may read it. What it handed out dies with it. Every length, count, offset and
+// type in the file is checked before it is used: a damaged or hostile file gets INVALID_ARGUMENT, which names the key
+// or the tensor, the value and what would be right.
 //
-// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, little-endian. Counts and lengths are 64 bits wide in
-// versions 2 and 3, and 32 in version 1.
+// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, little-endian. Counts and lengths are 64 bits wide
+// in versions 2 and 3, and 32 in version 1.
 #ifndef ENGINE_MODEL_GGUF_H_
 #define ENGINE_MODEL_GGUF_H_
 

@@ -47,8 +47,8 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> GgufShards::Open(std::unique_ptr<Ggu
   if (count <= 1) return first;
   ASSIGN_OR_RETURN(const int64_t number, first->Integer(kNumber, 0, kMaxShards));
   if (number != 0) {
-    return error("it is number ", number + 1, " of ", count, " shards; the model begins with the one whose name ends in ",
-                 Ending(1, count));
+    return error("it is number ", number + 1, " of ", count,
+                 " shards; the model begins with the one whose name ends in ", Ending(1, count));
   }
   const std::vector<std::string> paths = GgufShardPaths(path);
   if (static_cast<int64_t>(paths.size()) != count) {

@@ -1,10 +1,11 @@
-// A GGUF model in several files, as gguf-split writes it: NAME-00001-of-0000N.gguf and so on. The first has all keys; each
-// has some of the tensors.
+// A GGUF model in several files, as gguf-split writes it: NAME-00001-of-0000N.gguf and so on. The first has all keys;
+// each has some of the tensors.
 #ifndef ENGINE_MODEL_GGUF_SHARDS_H_
 #define ENGINE_MODEL_GGUF_SHARDS_H_
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -16,12 +17,13 @@ namespace spotinference {
 
 class GgufShards : public Checkpoint {
  public:
-  // A shard on its own is a model, too, where it says that it is one of one. INVALID_ARGUMENT: `first` is not the first, its
-  // name does not end in its number, or Combine's reasons. NOT_FOUND: a shard is missing; the message has its path.
+  // A shard on its own is a model, too, where it says that it is one of one. INVALID_ARGUMENT: `first` is not the
+  // first, its name does not end in its number, or Combine's reasons. NOT_FOUND: a shard is missing; the message has
+  // its path.
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(std::unique_ptr<GgufFile> first, const std::string& path);
 
-  // INVALID_ARGUMENT: two shards name the same tensor, or they do not agree on their number, on each one's place or on the
-  // number of tensors. `names` are the shards' for messages.
+  // INVALID_ARGUMENT: two shards name the same tensor, or they do not agree on their number, on each one's place or on
+  // the number of tensors. `names` are the shards' for messages.
   static absl::StatusOr<std::unique_ptr<GgufShards>> Combine(std::vector<std::unique_ptr<GgufFile>> shards,
                                                              absl::Span<const std::string> names);
 

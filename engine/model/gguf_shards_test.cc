@@ -76,7 +76,8 @@ TEST(GgufShards, EveryLieIsRefused) {
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   refused(absl::StatusCode::kNotFound, "shard 2 of 3: cannot open model file '" + testing::TempDir(),
           [](Set& s) { s.files.erase("m-00002-of-00003.gguf"); });
-  refused(absl::StatusCode::kNotFound, "m-00003-of-00003.gguf'", [](Set& s) { s.files.erase("m-00003-of-00003.gguf"); });
+  refused(absl::StatusCode::kNotFound, "m-00003-of-00003.gguf'",
+          [](Set& s) { s.files.erase("m-00003-of-00003.gguf"); });
   refused(kInvalid, "number 2 of 3 shards; the model begins with the one whose name ends in -00001-of-00003.gguf",
           [](Set&) {}, "m-00002-of-00003.gguf");
   refused(kInvalid, "the first of 3 shards, so its name has to end in -00001-of-00003.gguf",

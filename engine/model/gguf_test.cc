@@ -250,6 +250,8 @@ TEST(Gguf, OpensFilesAndSaysWhyNot) {
   const std::string empty = testing::TempDir() + "/empty.gguf";
   std::ofstream(empty, std::ios::binary).flush();
   EXPECT_THAT(std::string(GgufFile::Open(empty).status().message()), HasSubstr("is empty"));
+  std::ofstream(empty, std::ios::binary) << "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 134\n";
+  EXPECT_THAT(std::string(GgufFile::Open(empty).status().message()), HasSubstr("'git lfs pull' fetches the file"));
 }
 
 }  // namespace

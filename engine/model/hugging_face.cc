@@ -65,8 +65,9 @@ absl::StatusOr<Files> OpenIndexed(const std::string& folder) {
       has.insert(tensor.name);
       const auto listed = index.find(tensor.name);
       if (listed != index.end() && listed->second == name) continue;
-      return absl::InvalidArgumentError(absl::StrCat(name, ": tensor '", absl::CHexEscape(tensor.name), "' is, by ", kIndex,
-                                                     ", ", listed == index.end() ? "nowhere" : "in " + listed->second));
+      return absl::InvalidArgumentError(absl::StrCat(name, ": tensor '", absl::CHexEscape(tensor.name), "' is, by ",
+                                                     kIndex, ", ",
+                                                     listed == index.end() ? "nowhere" : "in " + listed->second));
     }
     for (const auto& [tensor, in] : index) {
       if (in == name && !has.contains(tensor)) {
@@ -90,7 +91,8 @@ absl::StatusOr<Files> OpenWeights(const std::string& folder) {
   return absl::NotFoundError(absl::StrCat("it has neither ", kWeights, " nor ", kIndex));
 }
 
-// Its name without what a model that also sees puts before the names of its language part; "" for tensors to be left out.
+// Its name without what a model that also sees puts before the names of its language part; "" for a tensor to be left
+// out.
 std::string LanguageName(const HuggingFaceConfig& config, absl::string_view name) {
   if (absl::EndsWith(name, "rotary_emb.inv_freq")) return "";  // follows from config.json
   if (config.tied_output && absl::EndsWith(name, "lm_head.weight")) return "";
@@ -115,7 +117,7 @@ absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsIndex(absl::s
   std::map<std::string, std::string> index;
   for (const auto& [tensor, file] : map->get_object()) {
     const json::string* const name = file.if_string();
-    if (name == nullptr || name->empty() || name->find('/') != json::string::npos || name->find('\0') != json::string::npos) {
+    if (name == nullptr || name->empty() || name->find_first_of({"/\0", 2}) != json::string::npos) {
       return absl::InvalidArgumentError(absl::StrCat(
           "key 'weight_map': tensor '", absl::CHexEscape(View(tensor)), "' is in ",
           json::serialize(file).substr(0, 80), "; the name of a file of the folder is expected"));

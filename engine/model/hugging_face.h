@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -19,8 +20,8 @@
 
 namespace spotinference {
 
-// model.safetensors.index.json: the file of each tensor. INVALID_ARGUMENT: not such an index, or a file's name that leads out
-// of the folder.
+// model.safetensors.index.json: the file of each tensor. INVALID_ARGUMENT: not such an index, or a file's name that
+// leads out of the folder.
 absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsIndex(absl::string_view text);
 
 class HuggingFaceCheckpoint : public Checkpoint {
@@ -29,8 +30,8 @@ class HuggingFaceCheckpoint : public Checkpoint {
   // ParseSafetensorsIndex and Create.
   static absl::StatusOr<std::unique_ptr<HuggingFaceCheckpoint>> Open(const std::string& folder);
 
-  // INVALID_ARGUMENT: two tensors are the same one. NOT_FOUND: there is no lm_head.weight, and config.json does not tie it to
-  // the embeddings.
+  // INVALID_ARGUMENT: two tensors are the same one. NOT_FOUND: there is no lm_head.weight, and config.json does not tie
+  // it to the embeddings.
   static absl::StatusOr<std::unique_ptr<HuggingFaceCheckpoint>> Create(
       HuggingFaceConfig config, std::vector<std::unique_ptr<SafetensorsFile>> files);
 

@@ -178,7 +178,8 @@ class ConfigReader {
     const json::value* const sliding = Find(*object, "sliding_attention");
     if (sliding == nullptr || !sliding->is_object()) return absl::OkStatus();
     const std::string path = absl::StrCat(name, ".sliding_attention.");
-    if (const json::value* const type = Find(sliding->get_object(), "rope_type"); type != nullptr && !IsText(*type, "default")) {
+    const json::value* const type = Find(sliding->get_object(), "rope_type");
+    if (type != nullptr && !IsText(*type, "default")) {
       return Unsupported(absl::StrCat(path, "rope_type"), *type, "'default' is");
     }
     return Copy(sliding->get_object(), "rope_theta", absl::StrCat(path, "rope_theta"), "rope.freq_base_swa");

@@ -1,7 +1,7 @@
 // A Hugging Face folder's config.json under GGUF's names.
 //
-// Keys: https://huggingface.co/docs/transformers, the configuration classes of the types in hugging_face_types.cc; scaled
-// rotations: its "Utilities for Rotary Embedding" (rope_scaling, and rope_parameters of version 5).
+// Keys: https://huggingface.co/docs/transformers, the configuration classes of the types in hugging_face_types.cc;
+// scaled rotations: its "Utilities for Rotary Embedding" (rope_scaling, and rope_parameters of version 5).
 #ifndef ENGINE_MODEL_HUGGING_FACE_CONFIG_H_
 #define ENGINE_MODEL_HUGGING_FACE_CONFIG_H_
 
@@ -35,8 +35,8 @@ struct HuggingFaceConfig {
   absl::flat_hash_map<std::string, Vector> vectors;  // what GGUF files have as tensors, by their names
 };
 
-// INVALID_ARGUMENT: not JSON, or a value of another kind than its key has. UNIMPLEMENTED: a model type, or something else that
-// the model asks for and we lack, named. Numbers are checked by ReadModelConfig.
+// INVALID_ARGUMENT: not JSON, or a value of another kind than its key has. UNIMPLEMENTED: a model type, or something
+// else that the model asks for and we lack, named. Numbers are checked by ReadModelConfig.
 absl::StatusOr<HuggingFaceConfig> ParseHuggingFaceConfig(absl::string_view text);
 
 }  // namespace spotinference

@@ -1,5 +1,5 @@
-// Any bytes at all as the JSON files of a Hugging Face folder: config.json, which then is read as a model's configuration, and
-// model.safetensors.index.json.
+// Any bytes at all as the JSON files of a Hugging Face folder: config.json, which then is read as a model's
+// configuration, and model.safetensors.index.json.
 #include <cstddef>
 #include <cstdint>
 #include <memory>

@@ -93,7 +93,8 @@ TEST(HuggingFaceConfig, EachErrorNamesItsKey) {
   refused(kInvalid, llama(R"("rope_scaling":[])"), "key 'rope_scaling': [] is not an object");
   refused(kInvalid, llama(R"("rope_scaling":{"rope_type":"linear","factor":"8"})"),
           "key 'rope_scaling.factor': \"8\" is not a number");
-  refused(kInvalid, llama(R"("partial_rotary_factor":2)"), "key 'partial_rotary_factor': 2 is not above 0 and at most 1");
+  refused(kInvalid, llama(R"("partial_rotary_factor":2)"),
+          "key 'partial_rotary_factor': 2 is not above 0 and at most 1");
   refused(kInvalid, llama(R"("layer_types":["full_attention"],"num_hidden_layers":2)"),
           "key 'layer_types' has 1 elements, not one a layer");
   refused(kUnimplemented, llama(R"("layer_types":["linear_attention"],"num_hidden_layers":1)"),
@@ -136,8 +137,9 @@ TEST(HuggingFaceTypes, NamesGoBothWays) {
     EXPECT_EQ(GgufTensorName(llama, theirs), ours);
     EXPECT_EQ(HuggingFaceTensorName(llama, ours), theirs);
   }
-  for (const std::string unknown : {"", ".", "model.layers.", "model.layers.0", "model.layers.0.", "model.layers..q.weight",
-                                    "model.layers.x.input_layernorm.weight", "model.layers.0.mlp.weight", "model.embed_tokens"}) {
+  for (const std::string unknown :
+       {"", ".", "model.layers.", "model.layers.0", "model.layers.0.", "model.layers..q.weight", "model.embed_tokens",
+        "model.layers.x.input_layernorm.weight", "model.layers.0.mlp.weight"}) {
     EXPECT_EQ(GgufTensorName(llama, unknown), "") << unknown;
   }
 }
@@ -178,8 +180,8 @@ struct Folder {
                     {"one.safetensors", Weights({"model.embed_tokens.weight", "model.norm.weight"})},
                     {"two.safetensors", Weights({"lm_head.weight"})},
                     {"model.safetensors.index.json",
-                     R"({"weight_map":{"model.embed_tokens.weight":"one.safetensors","model.norm.weight":"one.safetensors",)"
-                     R"("lm_head.weight":"two.safetensors"}})"}};
+                     R"({"weight_map":{"model.embed_tokens.weight":"one.safetensors",)"
+                     R"("model.norm.weight":"one.safetensors","lm_head.weight":"two.safetensors"}})"}};
     return folder;
   }
 
@@ -249,7 +251,8 @@ TEST(HuggingFace, CompletesNorms) {
 }
 
 TEST(HuggingFace, EveryLieIsRefused) {
-  const auto refused = [](absl::StatusCode code, const std::string& message, const std::function<void(Folder&)>& change) {
+  const auto refused = [](absl::StatusCode code, const std::string& message,
+                          const std::function<void(Folder&)>& change) {
     Folder folder = Folder::Sharded();
     change(folder);
     const auto model = folder.Open();
@@ -268,13 +271,13 @@ TEST(HuggingFace, EveryLieIsRefused) {
   refused(kInvalid, "two.safetensors': a header of", [](Folder& f) { f.files["two.safetensors"].resize(20); });
   refused(kInvalid, "two.safetensors: tensor 'more' is, by model.safetensors.index.json, nowhere",
           [](Folder& f) { f.files["two.safetensors"] = Folder::Weights({"lm_head.weight", "more"}); });
-  refused(kInvalid, "two.safetensors: tensor 'model.norm.weight' is, by model.safetensors.index.json, in one.safetensors",
+  refused(kInvalid, "two.safetensors: tensor 'model.norm.weight' is, by " + index + ", in one.safetensors",
           [](Folder& f) { f.files["two.safetensors"] = Folder::Weights({"lm_head.weight", "model.norm.weight"}); });
   refused(kNotFound, "one.safetensors: tensor 'model.norm.weight' is missing, which model.safetensors.index.json lists",
           [](Folder& f) { f.files["one.safetensors"] = Folder::Weights({"model.embed_tokens.weight"}); });
   refused(kNotFound, "tensor 'lm_head.weight' is missing, and tie_word_embeddings is false",
           [](Folder& f) { f.files["model.safetensors"] = Folder::Weights({"model.embed_tokens.weight"}); });
-  refused(kInvalid, "tensors 'model.layers.0.mlp.up_proj.weight' and 'model.layers.0.mlp.gate_up_proj.weight' are the same one",
+  refused(kInvalid, "tensors 'model.layers.0.mlp.up_proj.weight' and 'model.layers.0.mlp.gate_up_proj.weight' are",
           [](Folder& f) {
             f.files["model.safetensors"] = Folder::Weights(
                 {"model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.gate_up_proj.weight", "lm_head.weight"});

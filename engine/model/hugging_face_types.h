@@ -1,5 +1,5 @@
-// The model types of Hugging Face's folders as data: which family of ours one is, and what its files call things. A new one is
-// an entry in the table of hugging_face_types.cc and a case of hugging_face_test.
+// The model types of Hugging Face's folders as data: which family of ours one is, and what its files call things. A new
+// one is an entry in the table of hugging_face_types.cc and a case of hugging_face_test.
 #ifndef ENGINE_MODEL_HUGGING_FACE_TYPES_H_
 #define ENGINE_MODEL_HUGGING_FACE_TYPES_H_
 
@@ -40,7 +40,8 @@ std::string GgufTensorName(const HuggingFaceType& type, absl::string_view huggin
 // The other way; a name that is not in the table stays as it is.
 std::string HuggingFaceTensorName(const HuggingFaceType& type, absl::string_view gguf_name);
 
-// Keys of config.json that are GGUF's under another name: "num_hidden_layers", "block_count". A name of ours may occur twice.
+// Keys of config.json that are GGUF's under another name: "num_hidden_layers", "block_count". A name of theirs may occur
+// twice.
 absl::Span<const NamePair> ConfigKeys();
 
 }  // namespace spotinference

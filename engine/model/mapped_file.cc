@@ -5,12 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace spotinference {
 
@@ -30,7 +33,14 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& 
   const size_t size = static_cast<size_t>(status.st_size);
   void* const map = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (map == MAP_FAILED) return system_error("map");
-  return std::unique_ptr<MappedFile>(new MappedFile({static_cast<const std::byte*>(map), size}));
+  std::unique_ptr<MappedFile> file(new MappedFile({static_cast<const std::byte*>(map), size}));
+  // What a clone of a model's repository has in place of its large files until they are asked for.
+  const absl::string_view text(static_cast<const char*>(map), std::min<size_t>(size, 64));
+  if (absl::StartsWith(text, "version https://git-lfs.")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model file '", path, "' is a pointer of Git LFS; 'git lfs pull' fetches the file itself"));
+  }
+  return file;
 }
 
 MappedFile::~MappedFile() { munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }

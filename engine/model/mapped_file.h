@@ -1,9 +1,9 @@
 // A file mapped read-only into memory.
 //
-// Immutable, so any thread may read it; what points into bytes() dies with it. The file itself may be written to by others
-// meanwhile: whoever takes a length or an offset from the mapping checks it each time that it is used. A file that is cut
-// short while it is mapped is out of scope: reading past its new end kills the process (SIGBUS), so replace model files by
-// renaming, never in place.
+// Immutable, so any thread may read it; what points into bytes() dies with it. The file itself may be written to by
+// others meanwhile: whoever takes a length or an offset from the mapping checks it each time that it is used. A file
+// that is cut short while it is mapped is out of scope: reading past its new end kills the process (SIGBUS), so replace
+// model files by renaming, never in place.
 #ifndef ENGINE_MODEL_MAPPED_FILE_H_
 #define ENGINE_MODEL_MAPPED_FILE_H_
 
@@ -18,7 +18,8 @@ namespace spotinference {
 
 class MappedFile {
  public:
-  // NOT_FOUND, PERMISSION_DENIED …: the system's own error for `path`. INVALID_ARGUMENT: empty, or not a regular file.
+  // NOT_FOUND, PERMISSION_DENIED …: the system's own error for `path`. INVALID_ARGUMENT: empty,
+  // not a regular file, or a pointer of Git LFS.
   static absl::StatusOr<std::unique_ptr<MappedFile>> Open(const std::string& path);
 
   MappedFile(const MappedFile&) = delete;
@@ -27,8 +28,9 @@ class MappedFile {
 
   absl::Span<const std::byte> bytes() const { return bytes_; }
 
-  // Tells the system that `data`, a part of bytes(), was copied elsewhere: its whole pages leave this process's resident
-  // memory and come back from the file when they are read again. Does nothing for data that is not a part of bytes().
+  // Tells the system that `data`, a part of bytes(), was copied elsewhere: its whole pages leave this process's
+  // resident memory and come back from the file when they are read again. Does nothing for data that is not a part of
+  // bytes().
   void ReleasePages(absl::Span<const std::byte> data) const;
 
  private:

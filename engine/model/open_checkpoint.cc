@@ -17,7 +17,8 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenCheckpoint(const std::string& pa
   struct stat status;
   if (stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return HuggingFaceCheckpoint::Open(path);
   if (absl::EndsWith(path, ".safetensors")) {
-    return absl::InvalidArgumentError(absl::StrCat("model file '", path, "': a model of safetensors is given by its folder"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("model file '", path, "': a model of safetensors is given by its folder"));
   }
   ASSIGN_OR_RETURN(std::unique_ptr<GgufFile> file, GgufFile::Open(path));
   return GgufShards::Open(std::move(file), path);

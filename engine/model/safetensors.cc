@@ -154,9 +154,9 @@ absl::Status SafetensorsFile::CheckOrder(absl::Span<const std::byte> data) {
   const std::byte* end = data.data();
   for (const TensorView& tensor : tensors_) {
     if (tensor.data.data() != end) {
-      return absl::InvalidArgumentError(absl::StrCat("tensor ", Quote(tensor.name), " begins at byte ",
-                                                     tensor.data.data() - data.data(), " of the data; the one before it ends at ",
-                                                     end - data.data()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tensor ", Quote(tensor.name), " begins at byte ", tensor.data.data() - data.data(),
+          " of the data; the one before it ends at ", end - data.data()));
     }
     end += tensor.data.size();
   }

@@ -3,8 +3,8 @@
 // Immutable once opened, so any thread may read it. What it handed out dies with it. A damaged or hostile file gets
 // INVALID_ARGUMENT, which names the tensor, the value and what would be right.
 //
-// Format: https://github.com/huggingface/safetensors#format. A u64 length, a JSON header of that length, the tensors' bytes;
-// little-endian. Tensors fill the rest of the file without a hole or an overlap.
+// Format: https://github.com/huggingface/safetensors#format. A u64 length, a JSON header of that length, the tensors'
+// bytes; little-endian. Tensors fill the rest of the file without a hole or an overlap.
 #ifndef ENGINE_MODEL_SAFETENSORS_H_
 #define ENGINE_MODEL_SAFETENSORS_H_
 
@@ -29,8 +29,8 @@ class SafetensorsFile {
   // The same over bytes in memory, which must outlive the result.
   static absl::StatusOr<std::unique_ptr<SafetensorsFile>> Parse(absl::Span<const std::byte> bytes);
 
-  // In the order of their bytes. Columns are the last dimension, rows the product of the others; a tensor may be empty. The
-  // format does not align their data.
+  // In the order of their bytes. Columns are the last dimension, rows the product of the others; a tensor may be empty.
+  // The format does not align their data.
   absl::Span<const TensorView> tensors() const { return tensors_; }
 
   void ReleasePages(absl::Span<const std::byte> data) const {

@@ -40,7 +40,8 @@ void ExpectTensorRefused(const std::string& entry, const std::string& message) {
 TEST(Safetensors, PlacesTensors) {
   const std::string good = Bytes(
       R"({"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,3,4],"data_offsets":[4,52]},)"
-      R"("empty":{"dtype":"F32","shape":[0,4],"data_offsets":[4,4]},"half":{"dtype":"F16","shape":[],"data_offsets":[2,4]},)"
+      R"("empty":{"dtype":"F32","shape":[0,4],"data_offsets":[4,4]},)"
+      R"("half":{"dtype":"F16","shape":[],"data_offsets":[2,4]},)"
       R"("first":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}    )",
       52);
   const auto file = Parse(good);
@@ -83,13 +84,16 @@ TEST(Safetensors, RefusesWrongTensors) {
                       "dimension 0 is 18446744073709551615");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[4294967296,4294967296,1],"data_offsets":[0,8]})",
                       "dimension 1 is 4294967296");
-  ExpectTensorRefused(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})", "do not take the 8 bytes");
-  ExpectTensorRefused(R"({"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8]})", "do not take the 8 bytes");
+  ExpectTensorRefused(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})",
+                      "do not take the 8 bytes");
+  ExpectTensorRefused(R"({"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8]})",
+                      "do not take the 8 bytes");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]})", "a shape of 9 dimensions");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[2]})", "'data_offsets' are not two numbers");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[2],"data_offsets":[0]})", "'data_offsets' are not two numbers");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[2],"data_offsets":[0,1e1]})", "'data_offsets' are not two numbers");
-  ExpectTensorRefused(R"({"dtype":"F32","shape":[2],"data_offsets":[-8,0]})", "[-8, 0] are not within the file's 8 bytes");
+  ExpectTensorRefused(R"({"dtype":"F32","shape":[2],"data_offsets":[-8,0]})",
+                      "[-8, 0] are not within the file's 8 bytes");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})", "[8, 0] are not within");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[2],"data_offsets":[8,16]})", "[8, 16] are not within");
   ExpectTensorRefused(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})",
@@ -125,7 +129,8 @@ TEST(Safetensors, OpensFilesAndSaysWhyNot) {
   std::remove(path.c_str());
   EXPECT_EQ(SafetensorsFile::Open(path).status().code(), absl::StatusCode::kNotFound);
   std::ofstream(path, std::ios::binary) << Bytes("{}", 1);
-  EXPECT_THAT(std::string(SafetensorsFile::Open(path).status().message()), HasSubstr("t.safetensors': the tensors end"));
+  EXPECT_THAT(std::string(SafetensorsFile::Open(path).status().message()),
+              HasSubstr("t.safetensors': the tensors end"));
   std::ofstream(path, std::ios::binary) << Bytes("{}", 0);
   EXPECT_TRUE(SafetensorsFile::Open(path).ok());
 }
