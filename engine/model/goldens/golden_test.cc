@@ -1,5 +1,5 @@
-// Every family on every backend, from its GGUF file and from its folder, against logits that `transformers` computed from the
-// same weights (make_goldens.py).
+// Every family on every backend, from its GGUF file and from its folder, against logits that `transformers` computed
+// from the same weights (make_goldens.py).
 //
 // golden_test MODEL.gguf GOLDEN.txt MODEL.gguf GOLDEN.txt …, with each folder MODEL/ beside its file
 #include <gtest/gtest.h>
@@ -81,10 +81,10 @@ class GoldenTest : public testing::Test {
   }
 
  private:
-  // A layer's attention adds the error of its scores, which have a standard deviation of up to 2 (Q and K of 1.16, 1.46 times
-  // as much with YaRN) and the relative error of their keys, and that of its values. `transformers` computes the angles of RoPE
-  // in float: one is off by two roundings of itself, up to the last position. Its other sums, and ours, are off by some tens
-  // of roundings.
+  // A layer's attention adds the error of its scores, which have a standard deviation of up to 2 (Q and K of 1.16,
+  // 1.46 times as much with YaRN) and the relative error of their keys, and that of its values. `transformers`
+  // computes the angles of RoPE in float: one is off by two roundings of itself, up to the last position. Its
+  // other sums, and ours, are off by some tens of roundings.
   double Tolerance(size_t positions) const {
     constexpr double kUnit = 0x1p-24;
     const double kv = tested_.kv_rounding;
@@ -135,8 +135,8 @@ int main(int argc, char** argv) {
     const std::pair<std::string, std::string> forms[] = {{"gguf", file}, {"folder", file.substr(0, file.rfind('.'))}};
     for (const auto& tested : backends) {
       for (const auto& [form, model] : forms) {
-        testing::RegisterTest("GoldenTest", absl::StrCat(name, "_", form, "_", tested.backend.name).c_str(), nullptr, nullptr,
-                              __FILE__, __LINE__,
+        const std::string test = absl::StrCat(name, "_", form, "_", tested.backend.name);
+        testing::RegisterTest("GoldenTest", test.c_str(), nullptr, nullptr, __FILE__, __LINE__,
                               [=, model = model]() -> testing::Test* { return new GoldenTest(tested, model, golden); });
       }
     }

@@ -1,12 +1,12 @@
-"""Writes beside this file what `transformers` computes: <model>.txt, logits of the tiny models, and rope_frequencies.txt.
+"""Writes what `transformers` computes beside this file: logits of the tiny models, <model>.txt; rope_frequencies.txt.
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.14.1 transformers==5.24.0 gguf==0.19.0 numpy==2.4.6
     VENV/bin/python engine/model/goldens/make_goldens.py [MODEL...]
 
-Run by hand when a model is added or changed; it takes seconds. The folder that it hands to `transformers` is the one that
-the build makes for our own loader. A golden has a line with the hash of the weights, one with the prompt's ids, and one each
-with a position and every STRIDE-th logit after it: a logit is a random direction of the last hidden state, so that 48 of
-them nearly give it away. float32, attention "eager".
+Run by hand when a model is added or changed; it takes seconds. The folder that it hands to `transformers` is the one
+that the build makes for our own loader. A golden has a line with the hash of the weights, one with the prompt's ids,
+and one each with a position and every STRIDE-th logit after it: a logit is a random direction of the last hidden
+state, so that 48 of them nearly give it away. float32, attention "eager".
 """
 
 import os

@@ -1,8 +1,8 @@
 """Tiny random models, one or more of each family, as a model hub would have them and as GGUF files of the same weights.
 
 A model is its config.json. Its weights follow from its name by a rule that needs NumPy alone, so that only the logits
-that `transformers` computed with them are kept (make_goldens.py). Every value is a whole number of at most 8 bits times a
-power of two: F32, F16 and BF16 hold it exactly.
+that `transformers` computed with them are kept (make_goldens.py). Every value is a whole number of at most 8 bits
+times a power of two: F32, F16 and BF16 hold it exactly.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import zlib
 
 import gguf
 import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 VOCABULARY = 288
 PROMPT_TOKENS = 300  # past a piece of attention (256), every window and every original context below
@@ -176,21 +177,25 @@ def _write_safetensors(tensors, path):
             f.write(values.tobytes())
 
 
+CONTROL_TOKENS = ["<pad>", "<s>", "</s>"]
+MERGES = [("Ġ", "t"), ("h", "e"), ("Ġ", "a"), ("i", "n"), ("Ġt", "he"), ("r", "e"), ("o", "n"), ("e", "r")]
+
+
+def _tokens():
+    tokens = CONTROL_TOKENS + sorted(pre_tokenizers.ByteLevel.alphabet()) + [a + b for a, b in MERGES]
+    return tokens + [f"<unused{i}>" for i in range(VOCABULARY - len(tokens))]
+
+
 def _write_tokenizer(path):
     """Byte-level BPE split as Llama 3's, with three control tokens and a few merges."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-
-    control = ["<pad>", "<s>", "</s>"]
-    merges = [("Ġ", "t"), ("h", "e"), ("Ġ", "a"), ("i", "n"), ("Ġt", "he"), ("r", "e"), ("o", "n"), ("e", "r")]
-    tokens = control + sorted(pre_tokenizers.ByteLevel.alphabet()) + [a + b for a, b in merges]
-    tokens += [f"<unused{i}>" for i in range(VOCABULARY - len(tokens))]
-    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges, ignore_merges=True))
+    vocabulary = {t: i for i, t in enumerate(_tokens())}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=MERGES, ignore_merges=True))
     pattern = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
                r"\s+(?!\S)|\s+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in CONTROL_TOKENS])
     tokenizer.save(path)
 
 
@@ -267,6 +272,18 @@ def _add_positions(writer, c):
             writer.add_rope_scaling_orig_ctx_len(scaling["original_max_position_embeddings"])
 
 
+def _add_tokenizer(writer):
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(_tokens())
+    control = len(CONTROL_TOKENS)
+    writer.add_token_types([gguf.TokenType.CONTROL] * control + [gguf.TokenType.NORMAL] * (VOCABULARY - control))
+    writer.add_token_merges([" ".join(merge) for merge in MERGES])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+
+
 def write_gguf(name, path):
     c = config(name)
     architecture = ARCHITECTURES.get(c["model_type"], c["model_type"])
@@ -280,6 +297,7 @@ def write_gguf(name, path):
     writer.add_layer_norm_rms_eps(c["rms_norm_eps"])
     writer.add_vocab_size(VOCABULARY)
     _add_positions(writer, c)
+    _add_tokenizer(writer)
     if "head_dim" in c:
         writer.add_key_length(c["head_dim"])
         writer.add_value_length(c["head_dim"])

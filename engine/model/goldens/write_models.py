@@ -1,4 +1,4 @@
-"""Writes a tiny model as GGUF file and as folder, OUT_DIR/<model>.gguf and OUT_DIR/<model>/: write_models.py GOLDEN OUT_DIR
+"""Writes a tiny model as OUT_DIR/<model>.gguf and as the folder OUT_DIR/<model>/: write_models.py GOLDEN OUT_DIR
 
 Fails when the weights are not those that the golden was made with.
 """

@@ -11,8 +11,8 @@ import safetensors.numpy
 FOLDER = sys.argv[1]
 
 
-def write(name, fill):
-    writer = gguf.GGUFWriter(os.path.join(FOLDER, name), "llama")
+def write(name, fill, architecture="llama"):
+    writer = gguf.GGUFWriter(os.path.join(FOLDER, name), architecture)
     fill(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -59,16 +59,46 @@ def model_keys(writer):
     writer.add_value_length(16)
     writer.add_rope_dimension_count(16)
     writer.add_rope_freq_base(10000.0)
-    writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(2)
     writer.add_sliding_window(64)
     writer.add_tensor("token_embd.weight", np.zeros((2, 32), np.float32))
 
 
+def yarn_keys(writer):
+    model_keys(writer)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(4.0)
+    writer.add_rope_scaling_orig_ctx_len(16)
+    writer.add_rope_scaling_attn_factors(1.25)
+    writer.add_rope_scaling_yarn_beta_fast(32.0)
+    writer.add_rope_scaling_yarn_beta_slow(1.0)
+    writer.add_tensor("rope_freqs.weight", np.ones(8, np.float32))
+
+
+def long_rope_keys(writer):
+    model_keys(writer)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+    writer.add_rope_scaling_orig_ctx_len(16)
+    writer.add_tensor("rope_factors_long.weight", np.full(8, 4, np.float32))
+    writer.add_tensor("rope_factors_short.weight", np.ones(8, np.float32))
+
+
+def window_keys(writer):
+    model_keys(writer)
+    writer.add_sliding_window_pattern(6)
+    writer.add_rope_freq_base_swa(10000.0)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+    writer.add_rope_scaling_factor(8.0)
+    writer.add_attention_scale(0.25)
+
+
 write("every_value.gguf", every_value)
 write("every_tensor_type.gguf", every_tensor_type)
 write("model_keys.gguf", model_keys)
+write("yarn_keys.gguf", yarn_keys)
+write("long_rope_keys.gguf", long_rope_keys, "phi3")
+write("window_keys.gguf", window_keys, "gemma3")
 
 
 def shard(number, names):
