@@ -57,7 +57,6 @@ class Reader {
   }
 
   const std::string& backend() const { return backend_; }
-  const ModelConfig& config() const { return model_->config(); }
   int vocabulary() const { return vocabulary_; }
 
   // The logits of `ids`, which stand at positions from `begin`, after what was read before them. Valid until the next
@@ -181,6 +180,8 @@ absl::Status Run() {
     ASSIGN_OR_RETURN(against, Reader::Create(*checkpoint, *other, context));
   }
   Reader* const truth = against ? &*against : nullptr;
+  absl::FPrintF(stderr, "%d chunks of %d tokens on %s%s\n", chunks.size(), context, reader.backend(),
+                truth ? " against " + truth->backend() : "");
   Score score;
   const absl::Duration start = RealClock().Elapsed();
   for (size_t i = 0; i < chunks.size(); ++i) {
