@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -242,6 +243,51 @@ TEST(Model, RefusesVariantsByName) {
   harmless.strings["llama.rope.scaling.type"] = "none";
   harmless.integers["llama.attention.sliding_window"] = 64;
   EXPECT_TRUE(LoadStatus(harmless).ok());
+}
+
+ModelConfig Config(const Source& source) {
+  const std::string bytes = source.Bytes();
+  const auto file =
+      GgufFile::Parse({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
+  const absl::StatusOr<ModelConfig> config = ReadModelConfig(**file);
+  EXPECT_TRUE(config.ok()) << config.status();
+  return config.ok() ? *config : ModelConfig();
+}
+
+TEST(ModelConfig, WindowsOfAllLayersOrOfSome) {
+  Source mistral;
+  mistral.integers["llama.attention.sliding_window"] = 20;
+  for (const int layer : {0, 5, 6}) EXPECT_EQ(Config(mistral).LayerAttention(layer).window, 20);
+  EXPECT_FALSE(Config(mistral).HasWindowRope());
+
+  Source gemma = SourceOf(**FindFamily("gemma3"));
+  gemma.floats["gemma3.rope.freq_base"] = 1e6;
+  const ModelConfig config = Config(gemma);
+  for (const int layer : {0, 4, 6, 10}) EXPECT_EQ(config.LayerAttention(layer).window, 20);
+  for (const int layer : {5, 11}) EXPECT_EQ(config.LayerAttention(layer).window, 0);
+  EXPECT_TRUE(config.HasWindowRope());
+  EXPECT_FLOAT_EQ(config.rope.frequencies[1], std::pow(1e6, -0.25));
+  EXPECT_FLOAT_EQ(config.window_rope.frequencies[1], std::pow(1e4, -0.25));
+
+  gemma.integers["gemma3.attention.sliding_window_pattern"] = 2;
+  EXPECT_FALSE(Config(gemma).HasWindow(1));
+  gemma.integers.erase("gemma3.attention.sliding_window");
+  EXPECT_THAT(std::string(LoadStatus(gemma).message()),
+              HasSubstr("key 'gemma3.attention.sliding_window' is missing"));
+}
+
+// By the head's size, but in the 27B variant of gemma3, which has 62 layers, by width/heads; a key
+// of its own counts more than both.
+TEST(ModelConfig, ScaleOfScores) {
+  Source gemma = SourceOf(**FindFamily("gemma3"));
+  gemma.integers["gemma3.attention.key_length"] = 16;
+  gemma.integers["gemma3.attention.value_length"] = 16;
+  EXPECT_FLOAT_EQ(Config(gemma).attention.scale, 0.25f);
+  gemma.integers["gemma3.block_count"] = 62;
+  EXPECT_FLOAT_EQ(Config(gemma).attention.scale, 1 / std::sqrt(32.0f / 4));
+  gemma.floats["gemma3.attention.scale"] = 0.5f;
+  EXPECT_FLOAT_EQ(Config(gemma).attention.scale, 0.5f);
+  EXPECT_FLOAT_EQ(Config(gemma).embedding_scale, std::sqrt(32.0f));
 }
 
 // Every tensor that a family's table names has to be there.
