@@ -34,10 +34,10 @@ class Pages {
 class WeightBuffer : public Buffer {
  public:
   WeightBuffer(const TensorView& view, size_t packed_bytes)
-      : type(PackedType(view.type)), rows(view.rows), columns(view.columns), tiles(packed_bytes, Pages::Size::kHuge) {}
+      : packing(PackingOf(view.type)), rows(view.rows), columns(view.columns), tiles(packed_bytes, Pages::Size::kHuge) {}
   size_t size_bytes() const override { return tiles.size() + vector.size() * sizeof(float); }
 
-  DType type;                 // of the tiles
+  Packing packing;            // of the tiles
   int64_t rows, columns;
   Pages tiles;                // packed.h; empty unless used by a matmul
   std::vector<float> vector;  // a norm's weight

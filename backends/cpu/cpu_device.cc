@@ -44,7 +44,7 @@ class CpuDevice : public Device {
     if (static_cast<int64_t>(view.data.size()) < view.rows * RowBytes(view.type, view.columns)) {
       return absl::InvalidArgumentError(absl::StrCat("tensor ", view.name, ": fewer bytes than its shape takes"));
     }
-    const size_t packed = use.matmul ? TileCount(view.rows) * TileBytes(PackedType(view.type), view.columns) : 0;
+    const size_t packed = use.matmul ? TileCount(view.rows) * TileBytes(PackingOf(view.type), view.columns) : 0;
     auto weight = std::make_unique<WeightBuffer>(view, packed);
     if (packed > 0) {
       if (weight->tiles.data() == nullptr) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/matmul-inl.h"
 
 namespace {
 
@@ -14,201 +15,6 @@ using spotinference::cpu::AttentionWork;
 using spotinference::cpu::kAttentionSplit;
 using spotinference::cpu::KvPages;
 using spotinference::cpu::kMaxQueries;
-using spotinference::cpu::kQuantBlock;
-using spotinference::cpu::kTileOutputs;
-using spotinference::cpu::MatmulInput;
-using spotinference::cpu::MatmulWork;
-
-using F = Simd::F;
-using I = Simd::I;
-constexpr int kLanes = Simd::kLanes;
-constexpr int kParts = 16 / kLanes;  // of a group of 16
-
-int Smaller(int a, int b) { return a < b ? a : b; }
-
-// --- Activations
-
-float Largest(const float* x, int n) {  // max |x|; order does not matter
-  float v[kLanes];
-  F best = Simd::Zero();
-  for (int i = 0; i < n; i += kLanes) best = Simd::Max(Simd::Abs(Simd::Load(x + i)), best);
-  Simd::Store(v, best);
-  float m = 0;
-  for (int i = 0; i < kLanes; ++i) m = v[i] > m ? v[i] : m;
-  return m;
-}
-
-void Quantize(const float* x, int columns, int8_t* q, float* scale, int32_t* sum) {
-  for (int b = 0; b < columns / kQuantBlock; ++b, x += kQuantBlock, q += kQuantBlock) {
-    const float d = Largest(x, kQuantBlock) / 127.0f;
-    scale[b] = d;
-    const F divisor = Simd::Set(d > 0 ? d : 1.0f), limit = Simd::Set(127), low = Simd::Set(-127);
-    for (int i = 0; i < kQuantBlock; i += kLanes) {
-      // A block with NaN or infinity comes out wrong but bounded, and stays its own row's affair.
-      const F y = Simd::Div(Simd::Load(x + i), divisor);
-      Simd::StoreInt8(q + i, Simd::Max(Simd::Min(y, limit), low));
-    }
-    int32_t s = 0;
-    for (int i = 0; i < kQuantBlock; ++i) s += q[i];
-    sum[b] = s;
-  }
-}
-
-// --- Matmul
-
-// A packed block of 32 inputs for 16 outputs; see packed.h.
-struct Q41Block {
-  static constexpr bool kMinimum = true;
-  static constexpr int kBytes = 32 + 32 + 256;
-  template <int R>
-  static void Dot(const uint8_t* block, int part, const int8_t* const* q, const int32_t* /*sum*/, I* out) {
-    Simd::DotNibbles<R>(block + 64 + 4 * kLanes * part, q, out);
-  }
-};
-struct Q80Block {
-  static constexpr bool kMinimum = false;
-  static constexpr int kBytes = 32 + 512;
-  template <int R>
-  static void Dot(const uint8_t* block, int part, const int8_t* const* q, const int32_t* sum, I* out) {
-    Simd::DotBytes<R>(block + 32 + 4 * kLanes * part, q, sum, out);
-  }
-};
-
-// One row runs at the speed of memory. 10 GB/s a core · 100 ns are 1 KB under way, which the processor's own prefetcher
-// keeps up except where it stops: at the end of each 4 KiB page. One page ahead has the next one's beginning there in time.
-// Past the last tile it reads nothing and cannot fault.
-constexpr int kPrefetchAhead = 4096;
-
-// R rows from `row`, N parts from `part` of one tile.
-template <typename Block, int R, int N>
-void QuantizedTile(const MatmulInput& in, const uint8_t* tile, int row, int part, float (*out)[kTileOutputs]) {
-  const int blocks = in.columns / kQuantBlock;
-  const int8_t* q[R];
-  const float* scale[R];
-  const int32_t* sum[R];
-  F total[R][N];
-  for (int r = 0; r < R; ++r) {
-    q[r] = in.q + static_cast<int64_t>(row + r) * in.columns;
-    scale[r] = in.scale + static_cast<int64_t>(row + r) * blocks;
-    sum[r] = in.sum + static_cast<int64_t>(row + r) * blocks;
-    for (int p = 0; p < N; ++p) total[r][p] = Simd::Zero();
-  }
-  for (int b = 0; b < blocks; ++b, tile += Block::kBytes) {
-    if constexpr (R == 1) {
-      for (int line = 0; line < Block::kBytes; line += 64) __builtin_prefetch(tile + kPrefetchAhead + line);
-    }
-    const uint16_t* d = reinterpret_cast<const uint16_t*>(tile);
-    int32_t block_sum[R];
-    for (int r = 0; r < R; ++r) block_sum[r] = sum[r][b];
-    for (int p = 0; p < N; ++p) {
-      I dot[R];
-      Block::template Dot<R>(tile, part + p, q, block_sum, dot);
-      const F weight_scale = Simd::LoadHalf(d + kLanes * (part + p));
-      for (int r = 0; r < R; ++r) {
-        const F s = Simd::Set(scale[r][b]);
-        total[r][p] = Simd::Fma(Simd::ToFloat(dot[r]), Simd::Mul(weight_scale, s), total[r][p]);
-      }
-      if constexpr (Block::kMinimum) {
-        const F minimum = Simd::LoadHalf(d + 16 + kLanes * (part + p));
-        for (int r = 0; r < R; ++r) {
-          const F s = Simd::Set(scale[r][b] * static_cast<float>(block_sum[r]));
-          total[r][p] = Simd::Fma(minimum, s, total[r][p]);
-        }
-      }
-    }
-    for (int r = 0; r < R; ++r) q[r] += kQuantBlock;
-  }
-  for (int r = 0; r < R; ++r) {
-    for (int p = 0; p < N; ++p) Simd::Store(out[r] + kLanes * (part + p), total[r][p]);
-  }
-}
-
-void StoreTile(const float (*tile)[kTileOutputs], int rows, int row, int t, const MatmulWork& work) {
-  const int outputs = Smaller(kTileOutputs, work.outputs - t * kTileOutputs);
-  for (int r = 0; r < rows; ++r) {
-    float* const out = work.out + (row + r) * work.stride + t * kTileOutputs;
-    if (work.bias == nullptr) {
-      memcpy(out, tile[r], outputs * sizeof(float));
-    } else {
-      for (int o = 0; o < outputs; ++o) out[o] = tile[r][o] + work.bias[t * kTileOutputs + o];
-    }
-  }
-}
-
-// Four rows share each unpacked weight: with 8 lanes that is 4 pair sums, 4 totals and 2 halves of a weight in 16
-// registers; one row takes both parts at once, so that each line of the tile is read once.
-template <typename Block>
-void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
-  for (int t = work.begin; t < work.end; ++t) {
-    const uint8_t* tile = reinterpret_cast<const uint8_t*>(work.tiles) + t * work.tile_bytes;
-    float out[4][kTileOutputs];
-    int row = 0;
-    for (; row + 4 <= in.rows; row += 4) {
-      for (int p = 0; p < kParts; ++p) QuantizedTile<Block, 4, 1>(in, tile, row, p, out);
-      StoreTile(out, 4, row, t, work);
-    }
-    for (; row + 2 <= in.rows; row += 2) {
-      for (int p = 0; p < kParts; ++p) QuantizedTile<Block, 2, 1>(in, tile, row, p, out);
-      StoreTile(out, 2, row, t, work);
-    }
-    for (; row < in.rows; ++row) {
-      QuantizedTile<Block, 1, kParts>(in, tile, row, 0, out);
-      StoreTile(out, 1, row, t, work);
-    }
-  }
-}
-
-// Weights as [columns, 16 outputs] of T.
-struct F32Weight {
-  using T = float;
-  static F Load(const T* p) { return Simd::Load(p); }
-};
-struct F16Weight {
-  using T = uint16_t;
-  static F Load(const T* p) { return Simd::LoadHalf(p); }
-};
-struct Bf16Weight {
-  using T = uint16_t;
-  static F Load(const T* p) { return Simd::LoadBfloat(p); }
-};
-
-template <typename W, int R>
-void FloatTile(const MatmulInput& in, const typename W::T* w, int row, float (*out)[kTileOutputs]) {
-  F total[R][kParts];
-  for (int r = 0; r < R; ++r) {
-    for (int p = 0; p < kParts; ++p) total[r][p] = Simd::Zero();
-  }
-  const float* x = in.x + static_cast<int64_t>(row) * in.columns;
-  for (int i = 0; i < in.columns; ++i, w += kTileOutputs) {
-    for (int p = 0; p < kParts; ++p) {
-      const F weight = W::Load(w + kLanes * p);
-      for (int r = 0; r < R; ++r) {
-        total[r][p] = Simd::Fma(weight, Simd::Set(x[static_cast<int64_t>(r) * in.columns + i]), total[r][p]);
-      }
-    }
-  }
-  for (int r = 0; r < R; ++r) {
-    for (int p = 0; p < kParts; ++p) Simd::Store(out[r] + kLanes * p, total[r][p]);
-  }
-}
-
-template <typename W>
-void FloatMatmul(const MatmulInput& in, const MatmulWork& work) {
-  for (int t = work.begin; t < work.end; ++t) {
-    const auto* tile =
-        reinterpret_cast<const typename W::T*>(reinterpret_cast<const uint8_t*>(work.tiles) + t * work.tile_bytes);
-    float out[4][kTileOutputs];
-    int row = 0;
-    for (; row + 4 <= in.rows; row += 4) {
-      FloatTile<W, 4>(in, tile, row, out);
-      StoreTile(out, 4, row, t, work);
-    }
-    for (; row < in.rows; ++row) {
-      FloatTile<W, 1>(in, tile, row, out);
-      StoreTile(out, 1, row, t, work);
-    }
-  }
-}
 
 // --- Row by row
 
@@ -486,11 +292,10 @@ void Attention(const KvPages& pages, const AttentionWork& work, float* scratch) 
 constexpr spotinference::cpu::Kernels MakeKernels(const char* name) {
   return {name,
           Quantize,
-          FloatMatmul<F32Weight>,
-          FloatMatmul<F16Weight>,
-          FloatMatmul<Bf16Weight>,
-          QuantizedMatmul<Q80Block>,
-          QuantizedMatmul<Q41Block>,
+          {FloatMatmul<F32Weight>, FloatMatmul<F16Weight>, FloatMatmul<Bf16Weight>, QuantizedMatmul<Q4_1>,
+           QuantizedMatmul<Q5_1>, QuantizedMatmul<Q8_0>, QuantizedMatmul<IQ4_NL>, QuantizedMatmul<Q2_K>,
+           QuantizedMatmul<Q3_K>, QuantizedMatmul<Q4_K>, QuantizedMatmul<Q5_K>, QuantizedMatmul<Q6_K>,
+           QuantizedMatmul<IQ4_XS>},
           RmsNorm,
           Rope,
           Add,

@@ -19,14 +19,29 @@ inline constexpr int kQuantBlock = 32;  // activations share a scale, weights to
 // one order. 256: the scores of 8 queries take 8 KiB of L1, and a merge costs 1/64 of the piece's own work.
 inline constexpr int kAttentionSplit = 256;
 
+// How a weight lies in its tiles; see packed.h.
+enum class Packing : uint8_t { kF32, kF16, kBF16, kQ4_1, kQ5_1, kQ8_0, kIQ4_NL, kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K, kIQ4_XS };
+inline constexpr int kPackings = 13;
+// Quantised packings are multiplied with activations that are rounded to int8.
+inline constexpr bool IsQuantized(Packing packing) { return packing >= Packing::kQ4_1; }
+
 // A matmul's input rows: floats, or the same rounded to int8.
 struct MatmulInput {
-  const float* x = nullptr;       // [rows, columns]
-  const int8_t* q = nullptr;      // [rows, columns]
-  const float* scale = nullptr;   // [rows, columns / 32]
-  const int32_t* sum = nullptr;   // [rows, columns / 32] Σ q of the block
+  const float* x = nullptr;           // [rows, columns]
+  const int8_t* q = nullptr;          // [rows, columns]
+  const float* scale = nullptr;       // [rows, columns / 32]
+  const float* scaled_sum = nullptr;  // [rows, columns / 32] scale · Σ q
+  const int16_t* half_sum = nullptr;  // [rows, columns / 16] Σ q of each half of a block
   int rows = 0;
   int columns = 0;
+};
+
+// One row of it, to be written.
+struct QuantizedRow {
+  int8_t* q;
+  float* scale;
+  float* scaled_sum;
+  int16_t* half_sum;
 };
 
 // Tiles `begin` … `end` of one weight against all rows. out[r · stride + o] = Σ_i x[r][i] · w[o][i] + bias[o].
@@ -69,12 +84,8 @@ inline constexpr size_t AttentionScratch(int head_dim) {
 struct Kernels {
   const char* name;  // "avx2"
   // d = max|x| / 127, q = x / d to nearest, ties to even, in blocks of 32; the reference backend rounds the same way.
-  void (*quantize)(const float* x, int columns, int8_t* q, float* scale, int32_t* sum);
-  void (*matmul_f32)(const MatmulInput&, const MatmulWork&);
-  void (*matmul_f16)(const MatmulInput&, const MatmulWork&);
-  void (*matmul_bf16)(const MatmulInput&, const MatmulWork&);
-  void (*matmul_q8_0)(const MatmulInput&, const MatmulWork&);
-  void (*matmul_q4_1)(const MatmulInput&, const MatmulWork&);
+  void (*quantize)(const float* x, int columns, const QuantizedRow& to);
+  void (*matmul[kPackings])(const MatmulInput&, const MatmulWork&);
   // out = x / sqrt(mean(x²) + epsilon) · w; `out` may be `x`
   void (*rms_norm)(const float* x, const float* w, int width, float epsilon, float* out);
   // In place on one head. cos_sin: [pairs][2].

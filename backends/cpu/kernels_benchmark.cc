@@ -32,17 +32,18 @@ double Seconds(auto fn) {
 }
 
 void Matmul(const Kernels& k, DType type, int outputs, int columns, int rows) {
-  std::vector<std::byte> tiles(TileCount(outputs) * TileBytes(type, columns), std::byte{0x11});
-  std::vector<float> x(rows * columns, 0.5f), scale(rows * columns / 32), out(rows * outputs);
+  std::vector<std::byte> tiles(TileCount(outputs) * TileBytes(PackingOf(type), columns), std::byte{0x11});
+  std::vector<float> x(rows * columns, 0.5f), scale(rows * columns / 32), scaled_sum(rows * columns / 32), out(rows * outputs);
   std::vector<int8_t> q(rows * columns);
-  std::vector<int32_t> sum(rows * columns / 32);
+  std::vector<int16_t> half_sum(rows * columns / 16);
   for (int r = 0; r < rows; ++r) {
-    k.quantize(&x[r * columns], columns, &q[r * columns], &scale[r * columns / 32], &sum[r * columns / 32]);
+    const int block = r * columns / 32;
+    k.quantize(&x[r * columns], columns, {&q[r * columns], &scale[block], &scaled_sum[block], &half_sum[2 * block]});
   }
-  const MatmulInput in{x.data(), q.data(), scale.data(), sum.data(), rows, columns};
-  const MatmulWork work{tiles.data(), TileBytes(type, columns), 0, static_cast<int>(TileCount(outputs)), outputs,
+  const MatmulInput in{x.data(), q.data(), scale.data(), scaled_sum.data(), half_sum.data(), rows, columns};
+  const MatmulWork work{tiles.data(), TileBytes(PackingOf(type), columns), 0, static_cast<int>(TileCount(outputs)), outputs,
                         out.data(), outputs};
-  const double s = Seconds([&] { (type == DType::kQ4_1 ? k.matmul_q4_1 : type == DType::kQ8_0 ? k.matmul_q8_0 : k.matmul_f32)(in, work); });
+  const double s = Seconds([&] { k.matmul[static_cast<int>(PackingOf(type))](in, work); });
   std::printf("%-8s %-5s %6d x %4d, %3d rows: %7.1f GB/s %8.1f GOP/s\n", k.name, Layout(type).name.data(), outputs,
               columns, rows, tiles.size() / s / 1e9, 2.0 * outputs * columns * rows / s / 1e9);
 }
@@ -54,12 +55,10 @@ int main() {
   for (const Kernels* k : tables) {
     if (k == nullptr) continue;
     const bool slow = k == tables[0];
-    for (const int rows : {1, 2, 4, 128}) {
-      Matmul(*k, DType::kQ4_1, slow ? 576 : 65536, 576, rows);
-      Matmul(*k, DType::kQ8_0, slow ? 576 : 49152, 576, slow ? 1 : std::min(rows, 16));
+    // One row from memory (past every cache), many rows from cache.
+    for (const DTypeLayout& layout : DTypes()) {
+      Matmul(*k, layout.type, slow ? 512 : 65536, 1024, 1);
+      Matmul(*k, layout.type, 1024, 1024, slow ? 4 : 256);
     }
-    Matmul(*k, DType::kQ4_1, 1536, 576, slow ? 8 : 512);
-    Matmul(*k, DType::kQ4_1, 576, 1536, slow ? 8 : 512);
-    Matmul(*k, DType::kF32, 1536, 576, slow ? 8 : 64);
   }
 }

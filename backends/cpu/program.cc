@@ -14,8 +14,6 @@
 namespace spotinference::cpu {
 namespace {
 
-bool IsQuantized(DType type) { return type == DType::kQ8_0 || type == DType::kQ4_1; }
-
 // Rows of one attention item: with 3 query heads a key head they make 24 queries, which share each load of K and V.
 constexpr int kAttentionRows = 8;
 
@@ -83,7 +81,8 @@ class CpuProgram : public Program {
   std::vector<float*> base_;  // by tensor
   std::vector<int8_t> q_;     // the one rounded input that is alive at a time
   std::vector<float> q_scale_;
-  std::vector<int32_t> q_sum_;
+  std::vector<float> q_scaled_sum_;
+  std::vector<int16_t> q_half_sum_;
   std::vector<std::vector<float>> rope_tables_;  // by Graph::ropes: [max_tokens, pairs, 2]
   std::vector<std::vector<float>> scratch_;      // by thread
 
@@ -142,7 +141,7 @@ void CpuProgram::AddRowStep(RowStep step, Rows domain, bool alone) {
 }
 
 void CpuProgram::AddMatmul(const Op& op) {
-  const bool quantized = IsQuantized(Weight(op).type);
+  const bool quantized = IsQuantized(Weight(op).packing);
   const Rows domain = graph_.tensors[op.a].rows;
   const bool joins = !stages_.empty() && stages_.back().kind == StageKind::kMatmul &&
                      stages_.back().ops[0]->a == op.a && stages_.back().quantized >= quantized;
@@ -227,7 +226,8 @@ absl::Status CpuProgram::Build() {
   const int64_t rows = std::max(graph_.max_tokens, graph_.max_outputs);
   q_.resize(rows * widest);
   q_scale_.resize(rows * widest / kQuantBlock);
-  q_sum_.resize(rows * widest / kQuantBlock);
+  q_scaled_sum_.resize(rows * widest / kQuantBlock);
+  q_half_sum_.resize(2 * rows * widest / kQuantBlock);
   for (const RopeAttributes& rope : graph_.ropes) {
     rope_tables_.emplace_back(static_cast<int64_t>(graph_.max_tokens) * rope.pairs() * 2);
   }
@@ -387,9 +387,9 @@ void CpuProgram::FillRopes(const StepInput& input, int row) {
 
 void CpuProgram::RunRowStep(const StepInput& input, const RowStep& step, int row) {
   if (step.op == nullptr) {
-    const int64_t width = Width(step.a), at = row * width;
-    kernels_.quantize(Row(step.a, row), static_cast<int>(width), &q_[at], &q_scale_[at / kQuantBlock],
-                      &q_sum_[at / kQuantBlock]);
+    const int64_t width = Width(step.a), at = row * width, block = at / kQuantBlock;
+    kernels_.quantize(Row(step.a, row), static_cast<int>(width),
+                      {&q_[at], &q_scale_[block], &q_scaled_sum_[block], &q_half_sum_[2 * block]});
     return;
   }
   const Op& op = *step.op;
@@ -451,20 +451,14 @@ void CpuProgram::RunTiles(const Stage& stage, int64_t begin, int64_t end) {
     first += tiles;
     if (work.begin >= work.end) continue;
     work.tiles = weight.tiles.data();
-    work.tile_bytes = TileBytes(weight.type, weight.columns);
+    work.tile_bytes = TileBytes(weight.packing, weight.columns);
     work.outputs = static_cast<int>(weight.rows);
     work.out = base_[op->out];
     work.stride = Width(op->out);
     if (op->bias != nullptr) work.bias = Bias(*op).data();
-    const MatmulInput in{base_[op->a], q_.data(), q_scale_.data(), q_sum_.data(), Count(stage.domain), Width(op->a)};
-    switch (weight.type) {
-      case DType::kF32: kernels_.matmul_f32(in, work); break;
-      case DType::kF16: kernels_.matmul_f16(in, work); break;
-      case DType::kBF16: kernels_.matmul_bf16(in, work); break;
-      case DType::kQ8_0: kernels_.matmul_q8_0(in, work); break;
-      case DType::kQ4_1: kernels_.matmul_q4_1(in, work); break;
-      default: break;  // no PackedType
-    }
+    const MatmulInput in{base_[op->a],         q_.data(), q_scale_.data(), q_scaled_sum_.data(),
+                         q_half_sum_.data(), Count(stage.domain), Width(op->a)};
+    kernels_.matmul[static_cast<int>(weight.packing)](in, work);
   }
 }
 

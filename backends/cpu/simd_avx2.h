@@ -45,44 +45,55 @@ struct Simd {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(halves, halves));
   }
 
-  // Products of a nibble (≤ 15) and an int8 (≤ 127) are summed in pairs to 16 bits, and the 8 pair sums of a block stay
-  // below 8 · 2 · 15 · 127 = 30,480: no saturation, and one widening a block.
-  template <int R>
-  static void DotNibbles(const uint8_t* w, const int8_t* const* q, I* sum) {
-    I pairs[R];
-    for (int r = 0; r < R; ++r) pairs[r] = _mm256_setzero_si256();
-    const I mask = _mm256_set1_epi8(15);
-#pragma GCC unroll 4
-    for (int g = 0; g < 4; ++g) {
-      const I bytes = _mm256_loadu_si256(reinterpret_cast<const I*>(w + 64 * g));
-      const I low = _mm256_and_si256(bytes, mask);
-      const I high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        pairs[r] = _mm256_add_epi16(pairs[r], _mm256_maddubs_epi16(low, Broadcast4(q[r] + 4 * g)));
-        Pin(pairs[r]);
-        pairs[r] = _mm256_add_epi16(pairs[r], _mm256_maddubs_epi16(high, Broadcast4(q[r] + 4 * g + 16)));
-        Pin(pairs[r]);
-      }
-    }
-    for (int r = 0; r < R; ++r) sum[r] = _mm256_madd_epi16(pairs[r], _mm256_set1_epi16(1));
+  static I LoadBytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const I*>(p)); }
+  template <int kMask>
+  static I Mask(I a) { return _mm256_and_si256(a, _mm256_set1_epi8(kMask)); }
+  template <int kBits>
+  static I ShiftRight(I a) { return _mm256_srli_epi16(a, kBits); }
+  template <int kBits>
+  static I ShiftLeft(I a) { return _mm256_slli_epi16(a, kBits); }
+  static I Or(I a, I b) { return _mm256_or_si256(a, b); }
+  static I LookUp(const int8_t* table, I a) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), a);
   }
+
+  static I ZeroInt() { return _mm256_setzero_si256(); }
+  static I AddInt(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I SubInt(I a, I b) { return _mm256_sub_epi32(a, b); }
+  template <int kBits>
+  static I ShiftWordsLeft(I a) { return _mm256_slli_epi32(a, kBits); }
+  static I Broadcast4(const int8_t* p) {
+    int32_t word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm256_set1_epi32(word);
+  }
+  static I BroadcastPair(const int16_t* p) { return Broadcast4(reinterpret_cast<const int8_t*>(p)); }
+  static I AddProducts(I bytes, I q, I pairs) {
+    return Pinned(_mm256_add_epi16(pairs, _mm256_maddubs_epi16(bytes, q)));
+  }
+  static I Widen(I pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+  static I Scaled(I pairs, I scale) { return _mm256_madd_epi16(pairs, scale); }
+  static I SignedStart(int /*q_sum*/) { return _mm256_setzero_si256(); }
   // |w| · (q with w's sign): a pair sum is at most 2 · 128 · 127 = 32,512, so that each is widened by itself.
-  template <int R>
-  static void DotBytes(const uint8_t* w, const int8_t* const* q, const int32_t* /*q_sum*/, I* sum) {
-    for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
-    const I ones = _mm256_set1_epi16(1);
-#pragma GCC unroll 8
-    for (int g = 0; g < 8; ++g) {
-      const I bytes = _mm256_loadu_si256(reinterpret_cast<const I*>(w + 64 * g));
-      const I magnitude = _mm256_abs_epi8(bytes);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const I pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(Broadcast4(q[r] + 4 * g), bytes));
-        sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, ones));
-        Pin(sum[r]);
-      }
-    }
+  static I AddSignedProducts(I bytes, I q, I sum) {
+    const I pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(bytes), _mm256_sign_epi8(q, bytes));
+    return Pinned(_mm256_add_epi32(sum, Widen(pairs)));
+  }
+
+  static I BytePairs(const uint8_t* p) { return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static I SignedBytePairs(const uint8_t* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  // In both halves of a lane, for _mm256_madd_epi16.
+  static I PairLow(I a) { return _mm256_or_si256(_mm256_slli_epi32(a, 16), _mm256_and_si256(a, _mm256_set1_epi32(0xffff))); }
+  static I PairHigh(I a) {
+    return _mm256_or_si256(_mm256_srli_epi32(a, 16), _mm256_andnot_si256(_mm256_set1_epi32(0xffff), a));
+  }
+  static I UpperHalf(I a) { return _mm256_srli_epi32(a, 16); }
+  static I MulAddPairs(I a, I b) { return _mm256_madd_epi16(a, b); }
+  static F LoadInt8(const uint8_t* p) {
+    return ToFloat(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
   }
   static float Sum16(const F* part) {
     const F eight = _mm256_add_ps(part[0], part[1]);
@@ -93,11 +104,9 @@ struct Simd {
 
  private:
   // Left alone, GCC 12 gathers all products of a block before it adds the first, and spills two of three to the stack.
-  static void Pin(I& a) { asm("" : "+x"(a)); }
-  static I Broadcast4(const int8_t* p) {
-    int32_t word;
-    __builtin_memcpy(&word, p, 4);
-    return _mm256_set1_epi32(word);
+  static I Pinned(I a) {
+    asm("" : "+x"(a));
+    return a;
   }
 };
 

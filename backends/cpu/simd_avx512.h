@@ -53,33 +53,50 @@ struct Simd {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
   }
 
-  template <int R>
-  static void DotNibbles(const uint8_t* w, const int8_t* const* q, I* sum) {
-    for (int r = 0; r < R; ++r) sum[r] = _mm512_setzero_si512();
-    const I mask = _mm512_set1_epi8(15);
-#pragma GCC unroll 4
-    for (int g = 0; g < 4; ++g) {
-      const I bytes = _mm512_loadu_si512(w + 64 * g);
-      const I low = _mm512_and_si512(bytes, mask);
-      const I high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        sum[r] = _mm512_dpbusd_epi32(sum[r], low, Broadcast4(q[r] + 4 * g));
-        sum[r] = _mm512_dpbusd_epi32(sum[r], high, Broadcast4(q[r] + 4 * g + 16));
-      }
-    }
+  static I LoadBytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  template <int kMask>
+  static I Mask(I a) { return _mm512_and_si512(a, _mm512_set1_epi8(kMask)); }
+  template <int kBits>
+  static I ShiftRight(I a) { return _mm512_srli_epi16(a, kBits); }
+  template <int kBits>
+  static I ShiftLeft(I a) { return _mm512_slli_epi16(a, kBits); }
+  static I Or(I a, I b) { return _mm512_or_si512(a, b); }
+  static I LookUp(const int8_t* table, I a) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), a);
   }
+
+  static I ZeroInt() { return _mm512_setzero_si512(); }
+  static I AddInt(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I SubInt(I a, I b) { return _mm512_sub_epi32(a, b); }
+  template <int kBits>
+  static I ShiftWordsLeft(I a) { return _mm512_slli_epi32(a, kBits); }
+  static I Broadcast4(const int8_t* p) {
+    int32_t word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm512_set1_epi32(word);
+  }
+  static I BroadcastPair(const int16_t* p) { return Broadcast4(reinterpret_cast<const int8_t*>(p)); }
+  static I AddProducts(I bytes, I q, I sum) { return _mm512_dpbusd_epi32(sum, bytes, q); }
+  static I Widen(I sum) { return sum; }
+  static I Scaled(I sum, I scale) { return _mm512_mullo_epi32(sum, scale); }
   // VNNI wants one side unsigned: Σ (w + 128) · q − 128 · Σ q.
-  template <int R>
-  static void DotBytes(const uint8_t* w, const int8_t* const* q, const int32_t* q_sum, I* sum) {
-    for (int r = 0; r < R; ++r) sum[r] = _mm512_set1_epi32(-128 * q_sum[r]);
-    const I flip = _mm512_set1_epi8(static_cast<char>(0x80));
-#pragma GCC unroll 8
-    for (int g = 0; g < 8; ++g) {
-      const I bytes = _mm512_xor_si512(_mm512_loadu_si512(w + 64 * g), flip);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) sum[r] = _mm512_dpbusd_epi32(sum[r], bytes, Broadcast4(q[r] + 4 * g));
-    }
+  static I SignedStart(int q_sum) { return _mm512_set1_epi32(-128 * q_sum); }
+  static I AddSignedProducts(I bytes, I q, I sum) {
+    return AddProducts(_mm512_xor_si512(bytes, _mm512_set1_epi8(static_cast<char>(0x80))), q, sum);
+  }
+
+  static I BytePairs(const uint8_t* p) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static I SignedBytePairs(const uint8_t* p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static I PairLow(I a) { return MulAddPairs(a, _mm512_set1_epi32(1)); }
+  static I PairHigh(I a) { return MulAddPairs(a, _mm512_set1_epi32(1 << 16)); }
+  static I UpperHalf(I a) { return _mm512_srli_epi32(a, 16); }
+  static I MulAddPairs(I a, I b) { return _mm512_madd_epi16(a, b); }
+  static F LoadInt8(const uint8_t* p) {
+    return ToFloat(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
   static float Sum16(const F* part) {
     const __m256 eight = _mm256_add_ps(Low(part[0]), High(part[0]));
@@ -96,11 +113,6 @@ struct Simd {
   static F Join(__m256 low, __m256 high) {
     return _mm512_castpd_ps(
         _mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(low)), _mm256_castps_pd(high), 1));
-  }
-  static I Broadcast4(const int8_t* p) {
-    int32_t word;
-    __builtin_memcpy(&word, p, 4);
-    return _mm512_set1_epi32(word);
   }
 };
 

@@ -52,33 +52,102 @@ struct Simd {
     for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(__builtin_rintf(a.v[i]));
   }
 
-  // sum[r] = per output Σ_k w[k] · q[r][k] over a block of 32.
-  template <int R>
-  static void DotNibbles(const uint8_t* w, const int8_t* const* q, I* sum) {
-    for (int r = 0; r < R; ++r) {
-      for (int o = 0; o < 16; ++o) {
-        int s = 0;
-        for (int g = 0; g < 4; ++g) {
-          for (int i = 0; i < 4; ++i) {
-            const int byte = w[64 * g + 4 * o + i];
-            s += (byte & 15) * q[r][4 * g + i] + (byte >> 4) * q[r][4 * g + i + 16];
-          }
-        }
-        sum[r].v[o] = s;
-      }
-    }
+  // Four bytes of each of 16 outputs a lane.
+  static I LoadBytes(const uint8_t* p) {
+    I r;
+    memcpy(r.v, p, sizeof(r.v));
+    return r;
   }
-  template <int R>
-  static void DotBytes(const uint8_t* w, const int8_t* const* q, const int32_t* /*q_sum*/, I* sum) {
-    for (int r = 0; r < R; ++r) {
-      for (int o = 0; o < 16; ++o) {
-        int s = 0;
-        for (int g = 0; g < 8; ++g) {
-          for (int i = 0; i < 4; ++i) s += static_cast<int8_t>(w[64 * g + 4 * o + i]) * q[r][4 * g + i];
-        }
-        sum[r].v[o] = s;
-      }
-    }
+  template <int kMask>
+  static I Mask(I a) {
+    return Words([&](int i) { return a.v[i] & (kMask * 0x01010101); });
+  }
+  // Bits go over to the neighbouring byte, from where a mask takes them.
+  template <int kBits>
+  static I ShiftRight(I a) {
+    return Words([&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.v[i]) >> kBits); });
+  }
+  template <int kBits>
+  static I ShiftLeft(I a) {
+    return Words([&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.v[i]) << kBits); });
+  }
+  static I Or(I a, I b) {
+    return Words([&](int i) { return a.v[i] | b.v[i]; });
+  }
+  static I LookUp(const int8_t* table, I a) {
+    return Words([&](int i) {
+      uint32_t word = 0;
+      for (int k = 0; k < 4; ++k) word |= static_cast<uint32_t>(static_cast<uint8_t>(table[Byte(a, i, k)])) << (8 * k);
+      return static_cast<int32_t>(word);
+    });
+  }
+
+  // Lanes of 32 bits, except that products may be held as two sums of 16 bits a lane until Widen or Scaled.
+  static I ZeroInt() { return I{}; }
+  static I AddInt(I a, I b) {
+    return Words([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static I SubInt(I a, I b) {
+    return Words([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  template <int kBits>
+  static I ShiftWordsLeft(I a) {
+    return Words([&](int i) { return a.v[i] * (1 << kBits); });
+  }
+  // Four activations, or two sums of 16 bits, in every lane.
+  static I Broadcast4(const int8_t* p) {
+    int32_t word;
+    memcpy(&word, p, 4);
+    return Words([&](int) { return word; });
+  }
+  static I BroadcastPair(const int16_t* p) {
+    return Words([&](int) { return Pair(p[0], p[1]); });
+  }
+  // sum + Σ bytes · q over the four of a lane; bytes unsigned, q signed.
+  static I AddProducts(I bytes, I q, I sum) {
+    return Words([&](int i) {
+      int s = sum.v[i];
+      for (int k = 0; k < 4; ++k) s += Byte(bytes, i, k) * static_cast<int8_t>(Byte(q, i, k));
+      return s;
+    });
+  }
+  static I Widen(I sum) { return sum; }
+  static I Scaled(I sum, I scale) {
+    return Words([&](int i) { return sum.v[i] * scale.v[i]; });
+  }
+  // The same for signed bytes, whose sums start with this. `q_sum`: Σ q over all that will be added.
+  static I SignedStart(int /*q_sum*/) { return I{}; }
+  static I AddSignedProducts(I bytes, I q, I sum) {
+    return Words([&](int i) {
+      int s = sum.v[i];
+      for (int k = 0; k < 4; ++k) s += static_cast<int8_t>(Byte(bytes, i, k)) * static_cast<int8_t>(Byte(q, i, k));
+      return s;
+    });
+  }
+
+  // Two bytes of each output, as two numbers of 16 bits a lane.
+  static I BytePairs(const uint8_t* p) {
+    return Words([&](int i) { return p[2 * i] | p[2 * i + 1] << 16; });
+  }
+  static I SignedBytePairs(const uint8_t* p) {
+    return Words([&](int i) { return Pair(static_cast<int8_t>(p[2 * i]), static_cast<int8_t>(p[2 * i + 1])); });
+  }
+  // One of the two, as Scaled() wants it.
+  static I PairLow(I a) {
+    return Words([&](int i) { return static_cast<int16_t>(a.v[i]); });
+  }
+  static I PairHigh(I a) {
+    return Words([&](int i) { return a.v[i] >> 16; });
+  }
+  static I UpperHalf(I a) { return PairHigh(a); }  // as a number, which is not negative
+  // low · low + high · high
+  static I MulAddPairs(I a, I b) {
+    return Words([&](int i) {
+      return static_cast<int16_t>(a.v[i]) * static_cast<int16_t>(b.v[i]) + (a.v[i] >> 16) * (b.v[i] >> 16);
+    });
+  }
+  static F LoadInt8(const uint8_t* p) {
+    return Each([&](int i) { return static_cast<float>(static_cast<int8_t>(p[i])); });
   }
   // Folds 16 lanes, held in 16 / kLanes parts: i with i + 8, then + 4, + 2, + 1.
   static float Sum16(const F* part) {
@@ -91,6 +160,16 @@ struct Simd {
   }
 
  private:
+  template <typename Fn>
+  static I Words(Fn fn) {
+    I r;
+    for (int i = 0; i < 16; ++i) r.v[i] = fn(i);
+    return r;
+  }
+  static int Byte(I a, int i, int k) { return static_cast<uint32_t>(a.v[i]) >> (8 * k) & 255; }
+  static int32_t Pair(int low, int high) {
+    return static_cast<int32_t>((static_cast<uint32_t>(low) & 0xffff) | static_cast<uint32_t>(high) << 16);
+  }
   static float Bits(uint32_t bits) {
     float f;
     memcpy(&f, &bits, 4);

@@ -218,11 +218,8 @@ class ReferenceProgram : public Program {
   const int threads_;
 };
 
-// Types that the cpu backend multiplies as integers.
-bool HasIntegerKernel(DType type) {
-  return type == DType::kQ4_0 || type == DType::kQ4_1 || type == DType::kQ5_0 || type == DType::kQ8_0 ||
-         type == DType::kIQ4_NL;
-}
+// The cpu backend multiplies all quantised types as integers.
+bool HasIntegerKernel(DType type) { return Layout(type).block_elements > 1; }
 
 class ReferenceDevice : public Device {
  public:

@@ -23,14 +23,14 @@ enum class DType : uint8_t {
   kQ5_0,    // (q − 16)·d; u32 of fifth bits before the nibbles
   kQ5_1,    // q·d + m; the same
   kQ8_0,    // q·d, int8
-  kIQ4_NL,  // Codebook4()[q]·d
+  kIQ4_NL,  // kCodebook4[q]·d
   // 256 elements in sub-blocks of 16 or 32, each with a small scale (and minimum) of its own in units of d (and dmin).
   kQ2_K,    // d·s·q − dmin·m, sub-blocks of 16
   kQ3_K,    // d·s·q, q −4 … 3, sub-blocks of 16
   kQ4_K,    // d·s·q − dmin·m, sub-blocks of 32
   kQ5_K,    // the same with a fifth bit
   kQ6_K,    // d·s·(q − 32), sub-blocks of 16
-  kIQ4_XS,  // d·s·Codebook4()[q], sub-blocks of 32
+  kIQ4_XS,  // d·s·kCodebook4[q], sub-blocks of 32
 };
 
 // What a block of a type takes.
@@ -61,9 +61,6 @@ inline int64_t RowBytes(DType type, int64_t columns) {
   const DTypeLayout& layout = Layout(type);
   return columns / layout.block_elements * layout.block_bytes;
 }
-
-// The 16 values that the quanta of IQ4_NL and IQ4_XS stand for.
-absl::Span<const int8_t> Codebook4();
 
 // Writes row `row` of `view` as floats, in the order of operations that the table above has. out: [columns].
 void DequantizeRow(const TensorView& view, int64_t row, absl::Span<float> out);
