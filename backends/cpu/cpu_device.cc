@@ -9,8 +9,9 @@
 #include "backends/cpu/buffers.h"
 #include "backends/cpu/packed.h"
 #include "backends/cpu/program.h"
-#include "backends/cpu/thread_pool.h"
+#include "engine/base/processors.h"
 #include "engine/base/status.h"
+#include "engine/base/thread_pool.h"
 
 namespace spotinference::cpu {
 

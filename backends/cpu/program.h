@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "backends/cpu/kernels.h"
-#include "backends/cpu/thread_pool.h"
+#include "engine/base/thread_pool.h"
 #include "engine/device/device.h"
 
 namespace spotinference::cpu {

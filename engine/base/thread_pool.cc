@@ -1,11 +1,10 @@
-#include "backends/cpu/thread_pool.h"
+#include "engine/base/thread_pool.h"
 
 #include <immintrin.h>
-#include <sched.h>
 
 #include <algorithm>
 
-namespace spotinference::cpu {
+namespace spotinference {
 namespace {
 
 // About 20 µs of `pause`, at 40–140 cycles each: longer than the unequal ends of a stage, shorter than anyone notices. A
@@ -22,12 +21,6 @@ uint64_t Pieces(uint64_t word) { return (word >> kPieceBits) & kPieceMask; }
 uint64_t Low(uint64_t word) { return word & kPieceMask; }
 
 }  // namespace
-
-int UsableThreads() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return std::max(1u, std::thread::hardware_concurrency());
-  return std::max(1, CPU_COUNT(&set));
-}
 
 ThreadPool::ThreadPool(int threads) : stages_(new Stage[kMaxStages]()) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { WorkerLoop(i); });
@@ -62,7 +55,7 @@ bool ThreadPool::RunStages(uint64_t run, int stages, int thread) {
   for (int s = 0; s < stages; ++s) {
     Stage& stage = stages_[s];
     uint64_t next = stage.next.load(std::memory_order_acquire);
-    while (spotinference::cpu::Run(next) == run && Low(next) < Pieces(next)) {
+    while (spotinference::Run(next) == run && Low(next) < Pieces(next)) {
       if (!stage.next.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel)) continue;
       (*work_.load(std::memory_order_acquire))(s, static_cast<int>(Low(next)), thread);
       const uint64_t done = stage.done.fetch_add(1, std::memory_order_acq_rel) + 1;
@@ -71,7 +64,7 @@ bool ThreadPool::RunStages(uint64_t run, int stages, int thread) {
     }
     for (int i = 0;; ++i) {
       const uint64_t done = stage.done.load(std::memory_order_acquire);
-      if (spotinference::cpu::Run(done) != run) return false;
+      if (spotinference::Run(done) != run) return false;
       if (Low(done) == Pieces(done)) break;
       if (i < kSpins) _mm_pause();
       else stage.done.wait(done, std::memory_order_acquire);
@@ -104,4 +97,4 @@ void ThreadPool::ParallelFor(int64_t count, int64_t step, absl::FunctionRef<void
   Run({&pieces, 1}, [&](int, int piece, int) { fn(piece * step, std::min((piece + 1) * step, count)); });
 }
 
-}  // namespace spotinference::cpu
+}  // namespace spotinference

@@ -1,10 +1,10 @@
-// The cpu backend's own threads, the caller's included. A job is a row of stages; a stage is a number of pieces that any
+// Threads that work together on one thing after another, the caller's included. A job is a row of stages; a stage is a number of pieces that any
 // thread may take; a stage begins when all pieces of the one before it are done.
 //
 // Nobody waits for a thread, only for a piece that a thread has taken: one that the system has put aside, on a machine
 // with other work to do, costs nothing while it holds none.
-#ifndef BACKENDS_CPU_THREAD_POOL_H_
-#define BACKENDS_CPU_THREAD_POOL_H_
+#ifndef ENGINE_BASE_THREAD_POOL_H_
+#define ENGINE_BASE_THREAD_POOL_H_
 
 #include <atomic>
 #include <cstdint>
@@ -15,10 +15,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 
-namespace spotinference::cpu {
-
-// As many as this process may run on.
-int UsableThreads();
+namespace spotinference {
 
 // One caller at a time.
 class ThreadPool {
@@ -60,6 +57,6 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
 };
 
-}  // namespace spotinference::cpu
+}  // namespace spotinference
 
-#endif  // BACKENDS_CPU_THREAD_POOL_H_
+#endif  // ENGINE_BASE_THREAD_POOL_H_

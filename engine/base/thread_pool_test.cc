@@ -1,10 +1,10 @@
-#include "backends/cpu/thread_pool.h"
+#include "engine/base/thread_pool.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace spotinference::cpu {
+namespace spotinference {
 namespace {
 
 // Every piece runs once, and no stage begins before the one before it has ended; many runs, so that late threads meet new
@@ -40,4 +40,4 @@ TEST(ThreadPool, ParallelForCoversTheRange) {
 }
 
 }  // namespace
-}  // namespace spotinference::cpu
+}  // namespace spotinference

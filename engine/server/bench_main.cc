@@ -12,10 +12,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/blocking_counter.h"
-#include "backends/cpu/thread_pool.h"
 #include "engine/base/clock.h"
 #include "engine/base/flags.h"
+#include "engine/base/processors.h"
 #include "engine/base/status.h"
+#include "engine/base/thread_pool.h"
 #include "engine/server/backends.h"
 #include "engine/server/boot.h"
 
@@ -51,8 +52,8 @@ class Stream : public TokenSink {
 
 // Bytes a second that all threads together read from memory: the ceiling of a decode step.
 double MemoryBandwidth() {
-  const int threads = cpu::UsableThreads();
-  cpu::ThreadPool pool(threads);
+  const int threads = UsableThreads();
+  ThreadPool pool(threads);
   std::vector<std::vector<uint64_t>> data(threads, std::vector<uint64_t>(8 << 20, 1));  // 64 MiB each
   std::atomic<uint64_t> sink{0};
   double best = 0;
@@ -120,7 +121,7 @@ absl::Status Bench() {
     }
     // A step of all streams reads every weight once.
     const double share = best.decode / streams * booted.model->weight_bytes() / bandwidth;
-    const int threads = absl::GetFlag(FLAGS_threads) > 0 ? absl::GetFlag(FLAGS_threads) : cpu::UsableThreads();
+    const int threads = absl::GetFlag(FLAGS_threads) > 0 ? absl::GetFlag(FLAGS_threads) : UsableThreads();
     absl::PrintF(
         "{\"model\":\"%s\",\"backend\":\"%s\",\"device\":\"%s\",\"threads\":%d,\"streams\":%d,\"prompt_tokens\":%d,"
         "\"generate_tokens\":%d,\"prefill_tokens_per_s\":%.1f,\"decode_tokens_per_s\":%.1f,\"weight_bytes\":%d,"
