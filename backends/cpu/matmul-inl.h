@@ -446,13 +446,15 @@ void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
     const uint8_t* tile = reinterpret_cast<const uint8_t*>(work.tiles) + t * work.tile_bytes;
     float out[4][kTileOutputs];
     int row = 0;
-    for (; row + 4 <= in.rows; row += 4) {
-      QuantizedTile<Block, 4, kParts>(in, tile, row, 0, out);
-      StoreTile(out, 4, row, t, work);
-    }
-    for (; row + 2 <= in.rows; row += 2) {
-      QuantizedTile<Block, 2, kParts>(in, tile, row, 0, out);
-      StoreTile(out, 2, row, t, work);
+    if constexpr (Simd::kManyRows) {
+      for (; row + 4 <= in.rows; row += 4) {
+        QuantizedTile<Block, 4, kParts>(in, tile, row, 0, out);
+        StoreTile(out, 4, row, t, work);
+      }
+      for (; row + 2 <= in.rows; row += 2) {
+        QuantizedTile<Block, 2, kParts>(in, tile, row, 0, out);
+        StoreTile(out, 2, row, t, work);
+      }
     }
     for (; row < in.rows; ++row) {
       QuantizedTile<Block, 1, kParts>(in, tile, row, 0, out);

@@ -10,6 +10,7 @@ namespace {
 
 struct Simd {
   static constexpr int kLanes = 8;
+  static constexpr bool kManyRows = true;
   using F = __m256;
   using I = __m256i;
 

@@ -14,6 +14,7 @@ namespace {
 
 struct Simd {
   static constexpr int kLanes = 16;
+  static constexpr bool kManyRows = true;
   using F = __m512;
   using I = __m512i;
 

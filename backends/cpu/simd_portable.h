@@ -9,6 +9,7 @@ namespace {
 
 struct Simd {
   static constexpr int kLanes = 16;
+  static constexpr bool kManyRows = false;  // plain C++ has no registers to share, and would take a minute to compile
   struct F { float v[16]; };
   struct I { int32_t v[16]; };
 
