@@ -6,12 +6,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/schedule/draft.h"
 
 namespace spotinference {
+namespace {
+
+// Rows of a step that a matmul computes in one pass over a weight (the cpu backend's group of four; a GPU's least tile is
+// larger). Past them a row costs its full arithmetic.
+constexpr int32_t kCheapRows = 4;
+
+}  // namespace
 
 struct Scheduler::Sequence {
   SequenceId id;
-  std::vector<uint32_t> ids;  // prompt and generated
+  std::vector<uint32_t> ids;  // prompt and generated; while a step runs, `drafted` guesses behind them
   int32_t prompt_tokens;      // what the client sent; an earlier attempt's ids count as generated
   int32_t end;                // ids.size() at which max_tokens is used up
   KvSequence kv;
@@ -19,6 +27,8 @@ struct Scheduler::Sequence {
   int32_t computed = 0;       // tokens, from the first on, whose KV lies in kv's blocks
   int32_t ever_computed = 0;  // the most that `computed` was
   int32_t cached_tokens = 0;
+  int32_t drafted = 0;
+  DraftRecord draft_record;
   bool decodes = false;  // in this step
   bool paused = false;
   bool lost_blocks = false;  // since it last ran
@@ -112,6 +122,7 @@ const Plan& Scheduler::Next() {
     sequence->decodes = sequence->outstanding() == 1;
     reserved += sequence->decodes;
   }
+  drafts_of_each_ = DraftsOfEach();
   for (Sequence* const sequence : seated_) {
     reserved -= sequence->decodes;
     const int32_t budget = options_.step_tokens - plan_.tokens - reserved;
@@ -138,19 +149,51 @@ bool Scheduler::PlanChunk(Sequence& sequence, int32_t budget) {
   const int32_t wanted = sequence.computed + std::min(sequence.outstanding(), budget);
   int32_t room = kv_.Reserve(sequence.kv, wanted);
   while (room < wanted && TakeBlockFor(sequence)) room = kv_.Reserve(sequence.kv, wanted);
-  const int32_t tokens = std::min(room, wanted) - sequence.computed;
+  int32_t tokens = std::min(room, wanted) - sequence.computed;
   if (tokens == 0) return false;
+  int32_t logit_rows = tokens == sequence.outstanding() ? 1 : 0;
+  if (sequence.decodes && drafts_of_each_ > 0) {
+    const int32_t drafted = AddDraft(sequence, drafts_of_each_);
+    tokens += drafted;
+    logit_rows += drafted;
+  }
   plan_.chunks.push_back(
       {.sequence = sequence.id,
        .first_position = sequence.computed,
        .ids = absl::MakeConstSpan(sequence.ids).subspan(sequence.computed, tokens),
-       .logit_rows = tokens == sequence.outstanding() ? 1 : 0,
+       .logit_rows = logit_rows,
        .block_table = sequence.kv.block_table(),
        .cached_tokens = sequence.cached_tokens});
   plan_.tokens += tokens;
   planned_.push_back(&sequence);
   sequence.lost_blocks = false;
   return true;
+}
+
+// Guesses that every sequence of this step may bring along.
+int32_t Scheduler::DraftsOfEach() const {
+  const int32_t sequences = static_cast<int32_t>(seated_.size());
+  if (options_.draft_tokens == 0 || sequences == 0) return 0;
+  for (const Sequence* sequence : seated_) {
+    if (!sequence->decodes) return 0;
+  }
+  const int32_t rows = std::min(kCheapRows, options_.max_sequences);
+  return std::min(options_.draft_tokens, rows / sequences - 1);
+}
+
+// Puts up to `most` guesses behind the sequence's ids, as many as find room in free blocks. How many.
+int32_t Scheduler::AddDraft(Sequence& sequence, int32_t most) {
+  const int32_t known = static_cast<int32_t>(sequence.ids.size());
+  most = std::min(most, sequence.end - known - 1);  // the last id of an answer is not computed on
+  if (most <= 0 || !sequence.draft_record.Pays()) return 0;
+  const absl::Span<const uint32_t> draft = Draft(sequence.ids, most);
+  if (draft.empty()) return 0;
+  const int32_t room = kv_.Reserve(sequence.kv, known + static_cast<int32_t>(draft.size()));
+  sequence.drafted = std::clamp(room - known, 0, static_cast<int32_t>(draft.size()));
+  // Within capacity, so that `draft` and the spans of the plan stay where they are.
+  for (int32_t i = 0; i < sequence.drafted; ++i) sequence.ids.push_back(draft[i]);
+  totals_.drafted_tokens += sequence.drafted;
+  return sequence.drafted;
 }
 
 // Makes somebody let go of a block. False: there is nobody to take from. The block may be one that
@@ -183,15 +226,28 @@ absl::Span<const Finished> Scheduler::Complete(absl::Span<const Outcome> outcome
   for (size_t i = 0; i < planned_.size(); ++i) {
     Sequence& sequence = *planned_[i];
     const Chunk& chunk = plan_.chunks[i];
-    Computed(sequence, chunk);
-    if (chunk.logit_rows == 0) continue;
+    const int32_t end = chunk.first_position + static_cast<int32_t>(chunk.ids.size()) - sequence.drafted;
+    if (chunk.logit_rows == 0) {
+      Computed(sequence, chunk.first_position, end);
+      continue;
+    }
     CHECK(!outcomes.empty() && outcomes.front().sequence == chunk.sequence)
         << "outcomes do not match the plan";
     const Outcome& outcome = outcomes.front();
     outcomes.remove_prefix(1);
-    if (sequence.ended) continue;
-    sequence.ids.push_back(outcome.id);
-    ++totals_.generated_tokens;
+    const int32_t drafted = std::exchange(sequence.drafted, 0);
+    sequence.ids.resize(sequence.ids.size() - drafted);
+    if (sequence.ended) {
+      Computed(sequence, chunk.first_position, end);
+      continue;
+    }
+    CHECK(!outcome.ids.empty() && outcome.ids.size() <= chunk.logit_rows) << "ids for other rows than were asked for";
+    const int32_t accepted = static_cast<int32_t>(outcome.ids.size()) - 1;
+    sequence.ids.insert(sequence.ids.end(), outcome.ids.begin(), outcome.ids.end());
+    Computed(sequence, chunk.first_position, end + accepted);
+    if (drafted > 0) sequence.draft_record.Verified(accepted);
+    totals_.accepted_tokens += accepted;
+    totals_.generated_tokens += outcome.ids.size();
     sequence.ended = outcome.stop || sequence.ids.size() == sequence.end;
     if (sequence.ended) {
       finished_.push_back(
@@ -204,13 +260,12 @@ absl::Span<const Finished> Scheduler::Complete(absl::Span<const Outcome> outcome
   return finished_;
 }
 
-// The chunk's KV lies in the blocks now.
-void Scheduler::Computed(Sequence& sequence, const Chunk& chunk) {
-  const int32_t end = chunk.first_position + static_cast<int32_t>(chunk.ids.size());
+// The KV of positions first … end lies in the blocks now.
+void Scheduler::Computed(Sequence& sequence, int32_t first, int32_t end) {
   totals_.prompt_tokens +=
       std::max(0, std::min(end, sequence.prompt_tokens) - sequence.ever_computed);
   totals_.recomputed_tokens +=
-      std::max(0, std::min(end, sequence.ever_computed) - chunk.first_position);
+      std::max(0, std::min(end, sequence.ever_computed) - first);
   sequence.computed = end;
   sequence.ever_computed = std::max(sequence.ever_computed, end);
   kv_.Publish(sequence.kv, absl::MakeConstSpan(sequence.ids).first(end));

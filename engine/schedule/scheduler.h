@@ -24,6 +24,9 @@
 // it fits in the blocks, as Add makes sure. So a sequence ends, while it is not paused, within the
 // sum over itself and those ahead of it of
 //   (ceil(total / chunk) + max_tokens) * (1 + pauses)   steps, total = prompt + max_tokens.
+// While few sequences decode and nobody prefills, a step has room that costs little: a sequence that decodes then brings
+// guesses at its next ids along (draft.h), in blocks that are free. Outcomes say how many held.
+//
 // A paused sequence has no seat. If it lost blocks by the time it is resumed, it queues anew, at
 // the end: a client that reads slowly never takes anything from others.
 #ifndef ENGINE_SCHEDULE_SCHEDULER_H_
@@ -54,8 +57,8 @@ struct SequenceSpec {
 struct Chunk {
   SequenceId sequence;
   int32_t first_position;          // in the sequence, prompt included
-  absl::Span<const uint32_t> ids;  // [tokens], at first_position and on
-  int32_t logit_rows;              // of how many of the last tokens the logits are wanted; 0 or 1
+  absl::Span<const uint32_t> ids;  // [tokens], at first_position and on; the last logit_rows - 1 are guesses
+  int32_t logit_rows;              // of how many of the last tokens the logits are wanted
   absl::Span<const int32_t> block_table;  // covers [0, first_position + tokens)
   int32_t cached_tokens;  // of the prompt so far: found in the prefix cache, not computed
 };
@@ -68,8 +71,8 @@ struct Plan {
 // What became of a chunk with logit rows.
 struct Outcome {
   SequenceId sequence;
-  uint32_t id;
-  bool stop;  // `id` ends the sequence; which ids do is the caller's knowledge
+  absl::Span<const uint32_t> ids;  // sampled: at least one, at most logit_rows; all but the last are the guesses
+  bool stop;  // the last id ends the sequence; which ids do is the caller's knowledge
 };
 
 enum class FinishReason { kStop, kLength };
@@ -88,6 +91,8 @@ struct SchedulerStats {
   uint64_t cached_tokens = 0;      // of prompts, taken from the prefix cache
   uint64_t generated_tokens = 0;   // sampled
   uint64_t recomputed_tokens = 0;  // computed once more after a preemption
+  uint64_t drafted_tokens = 0;     // guesses computed
+  uint64_t accepted_tokens = 0;    // guesses that held
   uint64_t preemptions = 0;        // times that a sequence lost computed tokens
 };
 
@@ -98,6 +103,7 @@ class Scheduler {
     int32_t max_sequences = 0;   // in one step
     int32_t max_live = 0;        // running, waiting and paused
     int32_t context_tokens = 0;  // of the model
+    int32_t draft_tokens = 0;    // guesses of one sequence in a step at most; 0: none are made
   };
 
   // `kv` outlives the scheduler and is used by it alone.
@@ -128,9 +134,11 @@ class Scheduler {
   struct Sequence;
 
   bool PlanChunk(Sequence& sequence, int32_t budget);
+  int32_t DraftsOfEach() const;
+  int32_t AddDraft(Sequence& sequence, int32_t most);
   bool TakeBlockFor(const Sequence& sequence);
   void DropLastBlock(Sequence& victim);
-  void Computed(Sequence& sequence, const Chunk& chunk);
+  void Computed(Sequence& sequence, int32_t first, int32_t end);
   void RemoveEnded();
 
   const Options options_;
@@ -141,6 +149,7 @@ class Scheduler {
   Plan plan_;
   std::vector<Sequence*> seated_;   // in this step, in order of arrival
   std::vector<Sequence*> planned_;  // of plan_.chunks, at the same index; empty while no step runs
+  int32_t drafts_of_each_ = 0;  // in this step
   std::vector<Finished> finished_;
   SchedulerStats totals_;
 };

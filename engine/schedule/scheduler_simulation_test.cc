@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <list>
 #include <map>
 #include <memory>
 #include <random>
@@ -62,6 +63,7 @@ class World {
     options_.step_tokens = options_.max_sequences + Int(1, 12);
     options_.max_live = Int(4, 16);
     options_.context_tokens = Int(8, 64);
+    options_.draft_tokens = Int(0, 3);
     arrivals_ = Int(4, 24);
     trouble_ = Int(0, 2);
     kv_ = std::make_unique<KvCache>(kv_options_);
@@ -177,6 +179,7 @@ class World {
     }
     int32_t tokens = 0;
     std::vector<Outcome> outcomes;
+    sampled_.clear();
     for (const Chunk& chunk : plan.chunks) {
       tokens += chunk.ids.size();
       Compute(chunk, outcomes);
@@ -189,7 +192,7 @@ class World {
     if (Int(0, 3) == 0) Event();  // in the middle of a step
     for (const Outcome& outcome : outcomes) {
       if (auto one = live_.find(outcome.sequence); one != live_.end()) {
-        one->second.ids.push_back(outcome.id);
+        one->second.ids.insert(one->second.ids.end(), outcome.ids.begin(), outcome.ids.end());
       }
     }
     for (const Finished& finished : scheduler_->Complete(outcomes)) Finish(finished);
@@ -205,14 +208,19 @@ class World {
     if (one == live_.end() || one->second.paused) {
       return Wrong("planned although cancelled or paused");
     }
-    const std::vector<uint32_t>& ids = one->second.ids;
-    const int32_t end = chunk.first_position + chunk.ids.size();
+    const int32_t guesses = std::max(0, chunk.logit_rows - 1);
+    const int32_t end = chunk.first_position + chunk.ids.size(), known = end - guesses;
+    std::vector<uint32_t> ids = one->second.ids;
+    if (guesses > 0 && known != ids.size()) return Wrong("guesses amid what is known");
+    for (const uint32_t guess : chunk.ids.last(guesses)) ids.push_back(guess);
+    const size_t last = one->second.spec.prompt_ids.size() + one->second.spec.max_tokens;
+    if (guesses > options_.draft_tokens || (guesses > 0 && ids.size() >= last)) return Wrong("too many guesses");
     if (chunk.ids.empty() || end > ids.size() ||
         chunk.block_table.size() * kv_options_.block_tokens < end ||
         !std::equal(chunk.ids.begin(), chunk.ids.end(), ids.begin() + chunk.first_position)) {
       return Wrong("a chunk of other ids, or out of its table");
     }
-    if (chunk.logit_rows != (end == ids.size())) return Wrong(chunk.logit_rows, " logit rows");
+    if ((chunk.logit_rows > 0) != (end == ids.size())) return Wrong(chunk.logit_rows, " logit rows");
     const auto block_of = [&](int32_t t) {
       return chunk.block_table[t / kv_options_.block_tokens];
     };
@@ -232,10 +240,16 @@ class World {
       }
     }
     if (chunk.logit_rows == 0) return;
-    const uint32_t id = NextId(end, [&](size_t t) { return slot(static_cast<int32_t>(t)); });
-    std::vector<uint32_t> with = ids;
-    with.push_back(id);
-    outcomes.push_back({chunk.sequence, id, IsStop(with)});
+    std::vector<uint32_t>& sampled = sampled_.emplace_back();
+    std::vector<uint32_t> with(ids.begin(), ids.begin() + known);
+    bool goes_on = true, stop = false;
+    for (int32_t row = 0; goes_on; ++row) {
+      sampled.push_back(NextId(known + row, [&](size_t t) { return slot(static_cast<int32_t>(t)); }));
+      with.push_back(sampled.back());
+      stop = IsStop(with);
+      goes_on = !stop && with.size() < last && row < guesses && ids[known + row] == sampled.back();
+    }
+    outcomes.push_back({chunk.sequence, sampled, stop});
   }
 
   void Finish(const Finished& finished) {
@@ -255,6 +269,7 @@ class World {
   std::unique_ptr<KvCache> kv_;
   std::unique_ptr<Scheduler> scheduler_;
   std::vector<uint64_t> shadow_;  // [blocks, block_tokens]
+  std::list<std::vector<uint32_t>> sampled_;  // in this step, what outcomes point to
   std::map<SequenceId, Life> live_;
   int64_t step_ = 0;
   std::string wrong_;
@@ -270,12 +285,16 @@ TEST(SchedulerSimulationTest, EveryLifeEndsRight) {
     sum.cached_tokens += world.stats().cached_tokens;
     sum.recomputed_tokens += world.stats().recomputed_tokens;
     sum.generated_tokens += world.stats().generated_tokens;
+    sum.drafted_tokens += world.stats().drafted_tokens;
+    sum.accepted_tokens += world.stats().accepted_tokens;
   }
   // The lives were eventful enough to prove anything.
   EXPECT_GT(sum.generated_tokens, 100000);
   EXPECT_GT(sum.preemptions, 5000);
   EXPECT_GT(sum.cached_tokens, 50000);
   EXPECT_GT(sum.recomputed_tokens, 5000);
+  EXPECT_GT(sum.drafted_tokens, 5000);
+  EXPECT_GT(sum.accepted_tokens, 2000);
 }
 
 }  // namespace

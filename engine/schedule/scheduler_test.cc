@@ -40,10 +40,16 @@ class SchedulerTest : public ::testing::Test {
     tokens_.clear();
     for (const Chunk& chunk : plan.chunks) {
       tokens_.push_back({static_cast<uint64_t>(chunk.sequence), chunk.ids.size()});
-      if (chunk.logit_rows > 0) outcomes.push_back({chunk.sequence, next_id, stop});
+      if (chunk.logit_rows > 0) outcomes.push_back({chunk.sequence, {&next_id, 1}, stop});
     }
     const auto finished = scheduler_->Complete(outcomes);
     return {finished.begin(), finished.end()};
+  }
+
+  // Of a plan with one chunk, whose rows said `ids`.
+  absl::Span<const Finished> Complete(SequenceId id, std::vector<uint32_t> ids) {
+    const Outcome outcome{id, ids, false};
+    return scheduler_->Complete({&outcome, 1});
   }
 
   std::optional<KvCache> kv_;
@@ -71,6 +77,26 @@ TEST_F(SchedulerTest, RefusesWhatCanNeverRun) {
   Start(100, kRoomy);
   EXPECT_THAT(message({.prompt_ids = {1}, .max_tokens = 100}),
               HasSubstr("100 tokens of the model's context"));
+}
+
+TEST_F(SchedulerTest, ALoneSequenceBringsGuesses) {
+  Scheduler::Options options = kRoomy;
+  options.max_sequences = 6;
+  options.draft_tokens = 3;
+  Start(16, options);
+  const auto id = scheduler_->Add({.prompt_ids = {1, 2, 3, 4, 5, 1, 2}, .max_tokens = 20});
+  EXPECT_EQ(scheduler_->Next().chunks[0].logit_rows, 1);
+  Complete(*id, {3});
+  const Chunk& chunk = scheduler_->Next().chunks[0];  // after … 1 2 3 came 4 5 1
+  EXPECT_THAT(chunk.ids, ElementsAre(3, 4, 5, 1));
+  EXPECT_EQ(chunk.logit_rows, 4);
+  Complete(*id, {4, 5, 9});  // the third guess is wrong
+  EXPECT_EQ(scheduler_->stats().drafted_tokens, 3);
+  EXPECT_EQ(scheduler_->stats().accepted_tokens, 2);
+  EXPECT_EQ(scheduler_->stats().generated_tokens, 4);
+  const Chunk& next = scheduler_->Next().chunks[0];
+  EXPECT_THAT(next.ids, ElementsAre(9));
+  EXPECT_EQ(next.first_position, 10);
 }
 
 TEST_F(SchedulerTest, RefusesMoreThanMayLive) {
@@ -133,7 +159,7 @@ TEST_F(SchedulerTest, TakesThePromptFromTheCacheButNotItsLastToken) {
   EXPECT_EQ(plan.chunks[0].first_position, 4);
   EXPECT_EQ(plan.chunks[0].cached_tokens, 4);
   EXPECT_THAT(plan.chunks[0].ids, ElementsAre(4, 5, 6, 7));
-  scheduler_->Complete({{plan.chunks[0].sequence, 1, false}});
+  Complete(plan.chunks[0].sequence, {1});
   EXPECT_EQ(scheduler_->stats().cached_tokens, 4);
   EXPECT_EQ(scheduler_->stats().prompt_tokens, 12);
 }
@@ -157,7 +183,7 @@ TEST_F(SchedulerTest, AResumedSequenceGoesOnAfterItsGeneratedIds) {
   const Plan& plan = scheduler_->Next();
   ASSERT_EQ(plan.chunks.size(), 1);
   EXPECT_THAT(plan.chunks[0].ids, ElementsAre(1, 2, 3, 4));
-  EXPECT_THAT(scheduler_->Complete({{plan.chunks[0].sequence, 5, false}}), IsEmpty());
+  EXPECT_THAT(Complete(plan.chunks[0].sequence, {5}), IsEmpty());
   EXPECT_EQ(Step().size(), 1);
 }
 
@@ -216,7 +242,7 @@ TEST_F(SchedulerTest, ACancelledSequenceKeepsItsBlocksWhileItsStepRuns) {
   ASSERT_EQ(plan.chunks.size(), 1);
   scheduler_->Cancel(id);
   EXPECT_EQ(kv_->used(), 2);
-  EXPECT_THAT(scheduler_->Complete({{id, 7, false}}), IsEmpty());
+  EXPECT_THAT(Complete(id, {7}), IsEmpty());
   EXPECT_EQ(kv_->used(), 0);
   EXPECT_EQ(kv_->cached(), 1) << "what was computed stays useful";
   scheduler_->Cancel(id);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "engine/base/build_id.h"
 #include "engine/base/clock.h"
+#include "engine/base/processors.h"
 #include "engine/base/model_files.h"
 #include "engine/base/status.h"
 #include "engine/model/open_checkpoint.h"
@@ -74,6 +75,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   scheduler.max_sequences = options.max_sequences > 0 ? options.max_sequences : kMaxSequences;
   scheduler.step_tokens = options.step_tokens > 0 ? options.step_tokens : kStepTokens;
   scheduler.max_live = 16 * scheduler.max_sequences;
+  scheduler.draft_tokens = options.draft_tokens;
   if (scheduler.step_tokens <= scheduler.max_sequences) {
     return absl::InvalidArgumentError(absl::StrCat("a step of ", scheduler.step_tokens, " tokens: more than the ",
                                                    scheduler.max_sequences, " sequences of a step are needed"));
@@ -98,6 +100,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   info.vocabulary_size = static_cast<uint32_t>(config.vocabulary);
   engine.kv = {blocks, kBlockTokens, info.model_hash, info.numerics_id};
   engine.weight_bytes = booted.model->weight_bytes();
+  engine.sampling_threads = options.threads > 0 ? options.threads : UsableThreads();
   engine.on_fatal = options.on_fatal;
   LOG(INFO) << options.model_path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
             << " MB of weights, " << blocks << " KV blocks, context " << info.context_tokens << ", numerics "

@@ -17,6 +17,13 @@
 
 namespace spotinference {
 
+// A step's tokens share one read of the weights; past some 256 rows a matmul is bound by arithmetic on every machine we
+// know, and a longer step only makes the streams beside it wait longer.
+inline constexpr int kStepTokens = 512;
+inline constexpr int kMaxSequences = 64;
+inline constexpr int kDraftTokens = 3;  // with the id they follow, the four rows that share one pass over a weight
+inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
+
 struct BootOptions {
   std::string model_path;
   std::string model_hash;        // ModelHash, known already; "": it is computed, some 0.1 s a 100 MB
@@ -25,15 +32,10 @@ struct BootOptions {
   int context_tokens = 0;        // 0: the model's
   int step_tokens = 0;           // 0: kStepTokens
   int max_sequences = 0;         // 0: kMaxSequences
+  int draft_tokens = kDraftTokens;  // guesses verified in a step; 0: none. They change speed, and no id.
   int64_t kv_memory_bytes = 0;   // 0: a quarter of the memory, at most kKvMemoryBytes, at least one full context
   std::function<void(const absl::Status&)> on_fatal;
 };
-
-// A step's tokens share one read of the weights; past some 256 rows a matmul is bound by arithmetic on every machine we
-// know, and a longer step only makes the streams beside it wait longer.
-inline constexpr int kStepTokens = 512;
-inline constexpr int kMaxSequences = 64;
-inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
 
 // Everything of a model being served, in the order of dependence.
 struct BootedEngine {

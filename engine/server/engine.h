@@ -39,7 +39,8 @@ class TokenSink {
  public:
   virtual ~TokenSink() = default;
 
-  // False: no more for now, until Engine::Resume. The sequence keeps its place but takes no part in steps.
+  // False: no more for now, until Engine::Resume. The sequence keeps its place but takes no part in steps. Ids of the step
+  // under way still come, a few at most.
   virtual bool OnToken(const TokenEvent& event) = 0;
 
   // The last call: OK after an event with a finish, else why the sequence ended early. None comes for a sequence that was

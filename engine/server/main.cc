@@ -34,6 +34,8 @@ ABSL_FLAG(int, context_tokens, 0, "longest sequence; 0: the model's");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 ABSL_FLAG(int, max_sequences, 0, "computed in one step; 0: 64");
 ABSL_FLAG(int, step_tokens, 0, "computed in one step; 0: 512");
+ABSL_FLAG(int, draft_tokens, spotinference::kDraftTokens,
+          "guesses at a lone sequence's next tokens that a step verifies; 0: none. Changes speed, no token");
 ABSL_FLAG(int64_t, kv_memory_mib, 0, "of the KV cache; 0: a quarter of the memory, at most 1024");
 ABSL_FLAG(absl::Duration, drain, absl::Seconds(30), "how long live sequences may run on after SIGTERM");
 
@@ -89,6 +91,7 @@ absl::Status Serve(const StopSignal& stop) {
   options.context_tokens = absl::GetFlag(FLAGS_context_tokens);
   options.max_sequences = absl::GetFlag(FLAGS_max_sequences);
   options.step_tokens = absl::GetFlag(FLAGS_step_tokens);
+  options.draft_tokens = absl::GetFlag(FLAGS_draft_tokens);
   options.kv_memory_bytes = absl::GetFlag(FLAGS_kv_memory_mib) << 20;
   // Nothing on a lost device can be saved: the process says so and ends, and the fleet replaces it.
   options.on_fatal = [](const absl::Status&) {

@@ -2,6 +2,7 @@
 #ifndef ENGINE_SERVER_MODEL_ENGINE_H_
 #define ENGINE_SERVER_MODEL_ENGINE_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,8 +11,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/clock.h"
+#include "engine/base/thread_pool.h"
 #include "engine/device/device.h"
 #include "engine/kv/kv_cache.h"
 #include "engine/sample/sampler.h"
@@ -29,6 +32,7 @@ class ModelEngine : public Engine {
     KvCache::Options kv;
     EngineInfo info;
     uint64_t weight_bytes = 0;
+    int sampling_threads = 1;  // that pick ids of a step's rows
     // The device is lost, or a program failed: nothing can be served any more. On the engine's thread, once; all
     // sequences have ended UNAVAILABLE.
     std::function<void(const absl::Status&)> on_fatal;
@@ -55,13 +59,23 @@ class ModelEngine : public Engine {
     uint32_t next_index = 0;  // in the answer
     uint32_t max_tokens = 0;
     bool resumed = false;     // since its last step began; guarded by the engine's mutex
+    std::atomic<bool> gone{false};  // cancelled, or ended by EndAll: its sink hears no more
+  };
+  struct Picked {
+    float logprob;
+    std::vector<TokenLogprob> top_logprobs;
   };
   // A chunk with logit rows of the step under way, and what came of it.
-  struct Row {
+  struct Sampling {
     SequenceId id;
     std::shared_ptr<Live> live;
     uint32_t cached_tokens = 0;
+    absl::Span<const uint32_t> guesses;  // the row after guess i counts if row i said it
+    size_t first_row = 0;                // of logits_
+    absl::InlinedVector<uint32_t, 8> ids;
+    std::vector<Picked> picked;  // of each id, what its event says beside it
     absl::Status status;
+    bool stop = false;
     bool pause = false;
   };
   struct DrainWaiter {
@@ -75,7 +89,9 @@ class ModelEngine : public Engine {
   void RunStep(const Plan& plan, absl::Duration start);
   void LoseDevice(const absl::Status& why);
   void BuildStep(const Plan& plan);
-  Outcome SampleRow(Row& row, absl::Span<const float> logits);
+  void SampleAll();
+  void Sample(Sampling& sampling, Sampler& sampler);
+  void Deliver(Sampling& sampling);
   uint32_t EndAll(const absl::Status& status);  // how many
 
   const Options options_;
@@ -95,11 +111,13 @@ class ModelEngine : public Engine {
   uint64_t steps_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // The engine's thread only; kept so that a step allocates nothing.
-  Sampler sampler_;
+  ThreadPool pool_;
+  std::vector<Sampler> samplers_;  // by thread of the pool
   std::vector<int32_t> token_ids_, positions_, sequences_, block_tables_, output_rows_;
   int blocks_per_sequence_ = 0;
   std::unique_ptr<float[]> logits_;  // [max_sequences, vocabulary], left untouched until rows are asked for
-  std::vector<Row> rows_;
+  std::vector<Sampling> samplings_;  // the first sampling_count_ are of this step, the others keep their memory
+  size_t sampling_count_ = 0;
   std::vector<Outcome> outcomes_;
 
   std::thread thread_;

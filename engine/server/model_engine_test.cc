@@ -23,14 +23,18 @@ using Ids = std::vector<uint32_t>;
 
 constexpr uint32_t kVocabulary = 64;
 constexpr uint32_t kPoison = 63;  // a prompt that begins with it has no finite logit
+constexpr uint32_t kForgetful = 62;  // of one that begins with it the model sees the last id alone, so that it repeats
 
 // The logits of a model that has seen `ids`.
 void FakeLogits(const Ids& ids, absl::Span<float> logits) {
   uint64_t hash = 14695981039346656037u;
-  for (const uint32_t id : ids) hash = (hash ^ (id + 1)) * 1099511628211u;
+  const bool forgetful = ids[0] == kForgetful;
+  const size_t seen = forgetful ? size_t{1} : ids.size();
+  for (const uint32_t id : absl::MakeConstSpan(ids).last(seen)) hash = (hash ^ (id + 1)) * 1099511628211u;
   for (uint32_t i = 0; i < logits.size(); ++i) {
     const uint64_t mixed = (hash ^ (i * 0x9E3779B97F4A7C15u)) * 0xBF58476D1CE4E5B9u;
     logits[i] = ids[0] == kPoison ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(mixed >> 44);
+    if (forgetful) logits[i] *= 0x1p-16f;  // 0 … 16: something to draw from
   }
 }
 
@@ -164,12 +168,13 @@ EngineRequest Request(Ids prompt, uint32_t max_tokens, Ids generated = {}) {
 
 class ModelEngineTest : public testing::Test {
  protected:
-  void Start(int blocks = 64, int max_sequences = 4, int step_tokens = 24) {
+  void Start(int blocks = 64, int max_sequences = 4, int step_tokens = 24, int draft_tokens = 0) {
     program_ = std::make_unique<FakeProgram>(blocks);
     ModelEngine::Options options;
-    options.scheduler = {step_tokens, max_sequences, /*max_live=*/64, /*context_tokens=*/256};
+    options.scheduler = {step_tokens, max_sequences, /*max_live=*/64, /*context_tokens=*/256, draft_tokens};
     options.kv = {blocks, kBlockTokens, "model", "numerics"};
     options.info.vocabulary_size = kVocabulary;
+    options.sampling_threads = 3;
     options.on_fatal = [this](const absl::Status& status) {
       ++fatal_;
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
@@ -233,6 +238,73 @@ TEST_F(ModelEngineTest, AStopIdEndsTheAnswer) {
   const auto stop = std::find(answer.begin(), answer.end(), answer[7]);
   EXPECT_EQ(sink->ids(), Ids(answer.begin(), stop + 1));
   EXPECT_EQ(sink->finish(), Finish::kStop);
+}
+
+// The same answers with and without guesses, greedy and drawn, with penalties and logprobs, stopped and cut, alone and in
+// company, with room for guesses and without.
+TEST_F(ModelEngineTest, GuessesChangeNoAnswer) {
+  const auto requests = [] {
+    std::vector<EngineRequest> all;
+    for (uint32_t i = 0; i < 24; ++i) {
+      EngineRequest request = Request({kForgetful, i % 5, i % 7}, 60 + i);
+      if (i % 4 == 1) request.sampling.temperature = 1;
+      request.sampling.seed = i;
+      if (i % 4 == 2) request.sampling.frequency_penalty = 2;
+      if (i % 4 == 3) request.stop_ids = {i};
+      request.sampling.logprobs = i % 2 == 0;
+      all.push_back(std::move(request));
+    }
+    return all;
+  };
+  const auto answers = [&](bool together) {
+    std::vector<Ids> ids;
+    std::vector<std::shared_ptr<FakeSink>> sinks;
+    for (EngineRequest& request : requests()) {
+      sinks.push_back(std::make_shared<FakeSink>());
+      Submit(std::move(request), sinks.back());
+      if (!together) {
+        EXPECT_TRUE(sinks.back()->AwaitEnd().ok());
+      }
+    }
+    for (const auto& sink : sinks) {
+      EXPECT_TRUE(sink->AwaitEnd().ok());
+      ids.push_back(sink->ids());
+    }
+    return ids;
+  };
+  Start();
+  const std::vector<Ids> expected = answers(/*together=*/false);
+  const uint64_t plain_steps = engine_->Stats().steps;
+  for (const int blocks : {64, 7}) {
+    Start(blocks, 4, 24, /*draft_tokens=*/3);
+    EXPECT_EQ(answers(/*together=*/false), expected);
+    const EngineStats alone = engine_->Stats();
+    EXPECT_GT(alone.scheduler.accepted_tokens, 100);
+    EXPECT_GE(alone.scheduler.drafted_tokens, alone.scheduler.accepted_tokens);
+    EXPECT_EQ(alone.steps, plain_steps - alone.scheduler.accepted_tokens);
+    EXPECT_EQ(answers(/*together=*/true), expected);
+    EXPECT_EQ(engine_->Stats().kv_blocks_used, 0);
+  }
+}
+
+TEST_F(ModelEngineTest, APauseAmidGuessesLosesNothing) {
+  const Ids prompt{kForgetful, 1, 2};
+  Start(64, 4, 24, /*draft_tokens=*/3);
+  const auto sink = std::make_shared<FakeSink>();
+  SequenceId id;
+  program_->Hold();
+  sink->more = [] { return false; };
+  id = Submit(Request(prompt, 60), sink);
+  program_->Release();
+  for (size_t events = 1; events < 60;) {
+    sink->AwaitEvents(events);
+    RunAnother();
+    events = sink->ids().size() + 1;
+    engine_->Resume(id);
+  }
+  EXPECT_TRUE(sink->AwaitEnd().ok());
+  EXPECT_EQ(sink->ids(), Answer(prompt, 60));
+  EXPECT_GT(engine_->Stats().scheduler.accepted_tokens, 10);
 }
 
 TEST_F(ModelEngineTest, AResumedAnswerGoesOnAtTheNextIndex) {

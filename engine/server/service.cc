@@ -293,6 +293,8 @@ class Service : public api::Engine::CallbackService {
       reply->set_cached_tokens(stats.scheduler.cached_tokens);
       reply->set_generated_tokens(stats.scheduler.generated_tokens);
       reply->set_preemptions(stats.scheduler.preemptions);
+      reply->set_drafted_tokens(stats.scheduler.drafted_tokens);
+      reply->set_accepted_tokens(stats.scheduler.accepted_tokens);
       reply->set_kv_blocks_total(stats.kv_blocks_total);
       reply->set_kv_blocks_used(stats.kv_blocks_used);
       reply->set_kv_blocks_cached(stats.kv_blocks_cached);

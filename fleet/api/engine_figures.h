@@ -15,6 +15,8 @@ struct EngineTotals {
   int64_t cached_tokens = 0;
   int64_t generated_tokens = 0;
   int64_t preemptions = 0;
+  int64_t drafted_tokens = 0;   // guesses verified beside the next token
+  int64_t accepted_tokens = 0;  // of those, the ones that held
   absl::Duration busy;  // at least one sequence ran
 
   EngineTotals& operator+=(const EngineTotals& other) {
@@ -23,6 +25,8 @@ struct EngineTotals {
     cached_tokens += other.cached_tokens;
     generated_tokens += other.generated_tokens;
     preemptions += other.preemptions;
+    drafted_tokens += other.drafted_tokens;
+    accepted_tokens += other.accepted_tokens;
     busy += other.busy;
     return *this;
   }

@@ -126,6 +126,8 @@ class FiguresQuestion : public Question {
                    .cached_tokens = static_cast<int64_t>(stats.cached_tokens()),
                    .generated_tokens = static_cast<int64_t>(stats.generated_tokens()),
                    .preemptions = static_cast<int64_t>(stats.preemptions()),
+                   .drafted_tokens = static_cast<int64_t>(stats.drafted_tokens()),
+                   .accepted_tokens = static_cast<int64_t>(stats.accepted_tokens()),
                    .busy = absl::Microseconds(stats.busy_microseconds())},
         .running_sequences = stats.running_sequences(),
         .waiting_sequences = stats.waiting_sequences(),

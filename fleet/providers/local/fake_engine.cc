@@ -88,6 +88,8 @@ class FakeService : public Engine::Service {
     reply->set_weights_bytes(uint64_t{10} << 32);
     reply->set_programs_compiled(11);
     reply->set_busy_microseconds(12);
+    reply->set_drafted_tokens(13);
+    reply->set_accepted_tokens(14);
     return grpc::Status::OK;
   }
 
