@@ -8,7 +8,7 @@
 // stdin:  lists, each u32 count, ids
 // stdout: for each list, fed one by one to a Detokenizer: u32 bytes, the text
 //
-// MODEL: a .gguf file.
+// MODEL: a .gguf file or a tokenizer.json.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -16,11 +16,8 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "engine/base/status.h"
-#include "engine/model/gguf.h"
 #include "engine/text/detokenizer.h"
-#include "engine/text/gguf_tokenizer.h"
+#include "engine/text/load_tokenizer.h"
 #include "engine/text/tokenizer.h"
 
 namespace spotinference {
@@ -29,11 +26,6 @@ namespace {
 void Put(uint32_t value) { std::fwrite(&value, sizeof value, 1, stdout); }
 
 bool Get(void* data, size_t bytes) { return std::fread(data, 1, bytes, stdin) == bytes; }
-
-absl::StatusOr<ModelTokenizer> Load(const std::string& path) {
-  ASSIGN_OR_RETURN(const auto file, GgufFile::Open(path));
-  return ReadTokenizer(*file);
-}
 
 bool EncodeAll(const Tokenizer& tokenizer) {
   for (uint32_t bytes; Get(&bytes, sizeof bytes);) {
@@ -63,7 +55,7 @@ bool DecodeAll(const Tokenizer& tokenizer) {
 }
 
 int Main(const std::string& path, std::string_view mode) {
-  const auto model = Load(path);
+  const auto model = LoadTokenizer(path);
   if (!model.ok()) {
     std::cerr << model.status() << "\n";
     return 1;

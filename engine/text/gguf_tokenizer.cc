@@ -124,9 +124,9 @@ Normalizer SentencePieceNormalizer(bool add_space, bool remove_extra) {
   if (remove_extra) {
     steps.push_back({.kind = Step::Kind::kStripLeft, .from = " "});
     steps.push_back({.kind = Step::Kind::kCollapse, .from = " ", .to = " "});
-    steps.push_back({.kind = Step::Kind::kStripRight, .from = " "});
   }
   steps.push_back({.kind = Step::Kind::kReplace, .from = std::string(kSpaceMark), .to = " "});
+  if (remove_extra) steps.push_back({.kind = Step::Kind::kStripRight, .from = " "});
   if (add_space) steps.push_back({.kind = Step::Kind::kPrepend, .to = " "});
   return Normalizer(std::move(steps));
 }
@@ -171,7 +171,7 @@ absl::StatusOr<ModelTokenizer> ReadSentencePiece(const GgufFile& file, bool unig
     const TokenType type = vocabulary->type(id);
     if (type == TokenType::kControl || type == TokenType::kUnknown) {
       parts.special.Add(piece, {.id = id, .control = true});
-    } else if (type == TokenType::kUserDefined && !unigram) {
+    } else if (type == TokenType::kUserDefined) {
       parts.normalized_special.Add(piece, {.id = id});
     }
   }

@@ -121,7 +121,9 @@ std::string Changed(const Step& step, std::string_view text) {
 std::string_view Normalizer::Run(std::string_view text, bool at_start, std::string& buffer) const {
   for (const Step& step : steps_) {
     if (step.kind == Kind::kStripLeft) {
+      const size_t before = text.size();
       text = StripLeft(text, step.from);
+      at_start &= text.size() == before;  // as `tokenizers` sees it
     } else if (step.kind == Kind::kStripRight) {
       text = StripRight(text, step.from);
     } else if (Changes(step, text, at_start)) {

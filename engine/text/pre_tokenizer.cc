@@ -1,11 +1,14 @@
 #include "engine/text/pre_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/text/unicode_classes.h"
 #include "engine/text/utf8.h"
 
@@ -192,6 +195,31 @@ class Llama3Scanner {
   const std::string_view text_;
 };
 
+// How tokenizer.json files write the kinds.
+struct Cuts {
+  std::string_view name;
+  std::vector<std::string_view> cuts;
+};
+
+const std::vector<Cuts>& KnownCuts() {
+  constexpr std::string_view kGpt2Regex =
+      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+  constexpr std::string_view kLlama3Regex =
+      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
+      R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  constexpr std::string_view kQwen2Regex =
+      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
+      R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  static const auto& known = *new std::vector<Cuts>{
+      {"gpt-2", {kGpt2Cut}},
+      {"gpt-2", {kGpt2Regex}},
+      {"smollm", {kDigitsCut, kGpt2Cut}},
+      {"llama-bpe", {kLlama3Regex}},
+      {"qwen2", {kQwen2Regex}},
+  };
+  return known;
+}
+
 size_t FirstSpacedWord(std::string_view text, bool each_space) {
   if (each_space && text.starts_with("  ")) return 1;
   size_t end = 0;
@@ -210,6 +238,17 @@ absl::StatusOr<PreTokenizer> FindPreTokenizer(std::string_view name) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("pre-tokenizer \"", std::string(name), "\" is unknown; known are: ", known));
+}
+
+absl::StatusOr<PreTokenizer> FindPreTokenizerByCuts(absl::Span<const std::string> cuts) {
+  for (const Cuts& row : KnownCuts()) {
+    if (std::equal(cuts.begin(), cuts.end(), row.cuts.begin(), row.cuts.end())) {
+      return FindPreTokenizer(row.name);
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("pre_tokenizer cuts text in a way that is not known here: ",
+                   absl::StrJoin(cuts, ", then ")));
 }
 
 size_t FirstWord(const PreTokenizer& pre_tokenizer, std::string_view text) {

@@ -4,9 +4,11 @@
 #define ENGINE_TEXT_PRE_TOKENIZER_H_
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 namespace spotinference {
 
@@ -33,6 +35,14 @@ struct PreTokenizer {
 
 // INVALID_ARGUMENT for a name that the table lacks.
 absl::StatusOr<PreTokenizer> FindPreTokenizer(std::string_view name);
+
+// Steps of a tokenizer.json that cut text: regular expressions whose matches are words, or one of
+// these.
+inline constexpr std::string_view kDigitsCut = "digits";  // Digits: each number character alone
+inline constexpr std::string_view kGpt2Cut = "gpt2";      // ByteLevel's own expression
+
+// The kind that does what these steps do one after the other. INVALID_ARGUMENT: none does.
+absl::StatusOr<PreTokenizer> FindPreTokenizerByCuts(absl::Span<const std::string> cuts);
 
 // The length in bytes of the first word of `text`, which is not empty; at least 1. A byte that is
 // not UTF-8 counts as a symbol. Linear in the bytes it returns, but for a look at the character

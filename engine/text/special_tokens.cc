@@ -31,17 +31,6 @@ size_t SpacesAfter(std::string_view text, size_t at) {
   return at;
 }
 
-bool BeginsWithWord(std::string_view text) {
-  if (text.empty()) return false;
-  const CharClass first = FirstClass(text);
-  return first == CharClass::kLetter || first == CharClass::kNumber || text[0] == '_';
-}
-
-bool IsWholeWord(std::string_view text, size_t begin, size_t end) {
-  const bool before = begin > 0 && BeginsWithWord(text.substr(LastChar(text.substr(0, begin))));
-  return !before && !BeginsWithWord(text.substr(end));
-}
-
 }  // namespace
 
 void SpecialTokens::Add(std::string_view text, const Token& token) {
@@ -77,7 +66,6 @@ const SpecialTokens::Token* SpecialTokens::LongestAt(std::string_view text, size
     if (token_at_[node] == kNone) continue;
     const Token& token = tokens_[token_at_[node]];
     if (token.control && !(control && i < limit)) continue;
-    if (token.whole_word && !IsWholeWord(text, at, i + 1)) continue;
     longest = &token;
     end = i + 1;
   }

@@ -19,10 +19,9 @@ class SpecialTokens {
  public:
   struct Token {
     uint32_t id;
-    bool control = false;      // only where EncodeOptions allow
-    bool eats_left = false;    // with the white space before it, "lstrip"
-    bool eats_right = false;   // and after it, "rstrip"
-    bool whole_word = false;   // not next to a letter, a digit or '_'
+    bool control = false;     // only where EncodeOptions allow
+    bool eats_left = false;   // with the white space before it, "lstrip"
+    bool eats_right = false;  // and after it, "rstrip"
   };
   struct Match {
     uint32_t id;

@@ -1,18 +1,27 @@
-// Prints how long the tokenizer takes to load and how fast it encodes.
+// Prints how long tokenizers take to load and how fast they encode, on one core.
 //
-//   bazel run //engine/text:tokenizer_benchmark -- MODEL.gguf [TEXT_FILE]
+//   bazel run //engine/text:tokenizer_benchmark [-- FILE...]
+//
+// FILE: a .gguf file or a tokenizer.json; "unigram" for a unigram model made of the last one's tokens.
+// Without any: one of each kind.
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_replace.h"
 #include "engine/model/gguf.h"
+#include "engine/text/gguf_keys.h"
 #include "engine/text/gguf_tokenizer.h"
+#include "engine/text/load_tokenizer.h"
 #include "engine/text/tokenizer.h"
+#include "engine/text/vocabulary.h"
 
 namespace spotinference {
 namespace {
@@ -31,7 +40,7 @@ void Measure(const char* name, const Tokenizer& tokenizer, const std::string& te
     tokens = tokenizer.Encode(text, {.parse_special = true}).size();
     best_seconds = std::min(best_seconds, SecondsSince(start));
   }
-  std::printf("%-24s %7.1f MB/s  %5.2f bytes/token\n", name, text.size() / best_seconds / 1e6,
+  std::printf("  %-12s %7.1f MB/s  %5.2f bytes/token\n", name, text.size() / best_seconds / 1e6,
               static_cast<double>(text.size()) / tokens);
 }
 
@@ -41,32 +50,49 @@ std::string Repeated(const std::string& unit) {
   return text;
 }
 
-int Main(int argc, char** argv) {
-  const std::clock_t start = std::clock();
-  const auto file = GgufFile::Open(argv[1]);
-  if (!file.ok()) {
-    std::cerr << file.status() << "\n";
-    return 1;
+// Earlier tokens are the likelier ones.
+absl::StatusOr<ModelTokenizer> MakeUnigram(const Tokenizer& other) {
+  std::vector<std::string> tokens;
+  std::vector<float> scores;
+  for (uint32_t id = 0; id < other.vocabulary_size(); ++id) {
+    const std::string_view piece = other.Piece(id);
+    tokens.push_back(absl::StrReplaceAll({piece.data(), piece.size()}, {{" ", kSpaceMark.data()}}));
+    scores.push_back(-std::log(id + 2.0f));
   }
-  const double open_seconds = SecondsSince(start);
-  const auto made = ReadTokenizer(**file);
-  if (!made.ok()) {
-    std::cerr << made.status() << "\n";
-    return 1;
-  }
-  const Tokenizer& tokenizer = *made->tokenizer;
-  std::printf("open %.1f ms, load %.1f ms\n", open_seconds * 1e3,
-              (SecondsSince(start) - open_seconds) * 1e3);
-  if (argc > 2) {
-    std::ifstream text(argv[2], std::ios::binary);
-    Measure(argv[2], tokenizer, std::string(std::istreambuf_iterator<char>(text), {}));
-  }
+  GgufKeys keys;
+  keys.String("tokenizer.ggml.model", "t5");
+  keys.Strings("tokenizer.ggml.tokens", tokens);
+  keys.Floats("tokenizer.ggml.scores", scores);
+  const std::string bytes = keys.File();
+  const auto file =
+      GgufFile::Parse({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
+  if (!file.ok()) return file.status();
+  return ReadTokenizer(**file);
+}
+
+void MeasureAll(const Tokenizer& tokenizer) {
   Measure("English", tokenizer,
           Repeated("The committee, which hadn't met since 1987, couldn't agree on whether the "
                    "neighbouring municipality's reservoir should be refurbished.\n"));
+  Measure("code", tokenizer,
+          Repeated("  for (auto& [key, value] : entries_) {\n    sum += value->size() << 3;\n  }\n"));
   Measure("Chinese", tokenizer, Repeated("委员会自从一九八七年以来没有开过会。"));
   Measure("one letter", tokenizer, Repeated("a"));
   Measure("spaces", tokenizer, Repeated(" "));
+}
+
+int Main(const std::vector<std::string>& paths) {
+  absl::StatusOr<ModelTokenizer> model;
+  for (const std::string& path : paths) {
+    const std::clock_t start = std::clock();
+    model = path == "unigram" && model.ok() ? MakeUnigram(*model->tokenizer) : LoadTokenizer(path);
+    if (!model.ok()) {
+      std::cerr << path << ": " << model.status() << "\n";
+      return 1;
+    }
+    std::printf("%s: loaded in %.0f ms\n", path.c_str(), SecondsSince(start) * 1e3);
+    MeasureAll(*model->tokenizer);
+  }
   return 0;
 }
 
@@ -74,9 +100,5 @@ int Main(int argc, char** argv) {
 }  // namespace spotinference
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::cerr << "usage: tokenizer_benchmark MODEL.gguf [TEXT_FILE]\n";
-    return 2;
-  }
-  return spotinference::Main(argc, argv);
+  return spotinference::Main(std::vector<std::string>(argv + 1, argv + argc));
 }

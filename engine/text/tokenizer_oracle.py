@@ -83,8 +83,9 @@ def run(binary, model, mode, records):
 
 
 def encode(binary, model, texts):
-    """For each text its ids, read letter by letter and with control tokens parsed."""
-    out = run(binary, model, "encode", (struct.pack("<I", len(t)) + t for t in (text.encode() for text in texts)))
+    """For each text, a string or bytes, its ids, read letter by letter and with control tokens parsed."""
+    data = [text.encode() if isinstance(text, str) else text for text in texts]
+    out = run(binary, model, "encode", (struct.pack("<I", len(each)) + each for each in data))
     at = 0
     for _ in texts:
         both = []

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -29,23 +28,15 @@ absl::StatusOr<UnigramModel> UnigramModel::Create(const Vocabulary& vocabulary,
                      vocabulary.size(), " tokens"));
   }
   UnigramModel model(vocabulary, options);
-  double lowest = std::numeric_limits<double>::max(), highest = -lowest;
+  double lowest = 0;  // scores are logarithms, thus negative
   for (uint32_t id = 0; id < scores.size(); ++id) {
     if (!std::isfinite(scores[id])) {
       return absl::InvalidArgumentError(absl::StrCat("the score of token ", id, " is no number"));
     }
-    if (vocabulary.type(id) != TokenType::kNormal) continue;
-    lowest = std::min(lowest, scores[id]);
-    highest = std::max(highest, scores[id]);
+    if (vocabulary.type(id) == TokenType::kNormal) lowest = std::min(lowest, scores[id]);
   }
   model.unknown_score_ = lowest - kUnknownPenalty;
   model.scores_.assign(scores.begin(), scores.end());
-  for (uint32_t id = 0; id < scores.size(); ++id) {
-    // As `sentencepiece` scores them, so that they win.
-    if (vocabulary.type(id) == TokenType::kUserDefined) {
-      model.scores_[id] = vocabulary.Piece(id).size() * highest - 0.1;
-    }
-  }
   model.BuildTrie();
   return model;
 }

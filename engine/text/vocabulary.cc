@@ -69,6 +69,14 @@ bool AppendSpelled(std::string_view text, Spelling spelling, std::string& out) {
   return true;
 }
 
+void MarkByteTokens(absl::Span<const std::string_view> tokens, std::vector<TokenType>& types) {
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    if (types[id] == TokenType::kNormal && ByteOfToken(tokens[id]) != kNoByte) {
+      types[id] = TokenType::kByte;
+    }
+  }
+}
+
 absl::StatusOr<Vocabulary> Vocabulary::Create(absl::Span<const std::string_view> tokens,
                                               absl::Span<const TokenType> types,
                                               Spelling spelling) {

@@ -75,6 +75,9 @@ class Vocabulary {
   std::vector<uint32_t> byte_ids_ = std::vector<uint32_t>(256, kNone);
 };
 
+// Makes kByte of the kNormal tokens of kSentencePiece that are written as one.
+void MarkByteTokens(absl::Span<const std::string_view> tokens, std::vector<TokenType>& types);
+
 // Appends the bytes that `text` spells; false if it has a letter that is not of the alphabet.
 bool AppendSpelled(std::string_view text, Spelling spelling, std::string& out);
 

@@ -1,4 +1,4 @@
-"""Our tokenizer against the `tokenizers` package, over a tokenizer.json that npm carries.
+"""Our tokenizer against the `tokenizers` package, over a tokenizer.json that npm carries, and over the same in GGUF.
 
   vocabulary_oracle_test ENCODE_MAIN TOKENIZER.json KIND
 
@@ -90,10 +90,12 @@ def main():
     lists, decoded = [lists[i] for i in keep], [decoded[i] for i in keep]
     assert len(lists) > tokenizer_oracle.LINES
 
+    expected = (plain, with_special, decoded)
+    check(binary, path, "tokenizer.json", texts, lists, expected)
     with tempfile.TemporaryDirectory() as folder:
         made = os.path.join(folder, "made.gguf")
         write_gguf(source, kind, made)
-        check(binary, made, "GGUF", texts, lists, (plain, with_special, decoded))
+        check(binary, made, "GGUF", texts, lists, expected)
 
 
 main()
