@@ -44,8 +44,10 @@ Value FindMethod(Context& context, const Value& value, std::string_view name);
 absl::StatusOr<std::vector<const Value*>> Bind(const Arguments& arguments,
                                                absl::Span<const std::string_view> names);
 
-// text % arguments, as Python writes it, and text.format(arguments).
-absl::StatusOr<Value> FormatPercent(Budget& budget, const Text& text, const Arguments& arguments);
+// text % arguments, as Python writes it, all of which must be used unless they may be left; and
+// text.format(arguments).
+absl::StatusOr<Value> FormatPercent(Budget& budget, const Text& text, const Arguments& arguments,
+                                    bool may_be_unused);
 absl::StatusOr<Value> FormatBraces(Context& context, const Text& text, const Arguments& arguments);
 
 }  // namespace spotinference::jinja

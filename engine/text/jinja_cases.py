@@ -176,6 +176,10 @@ SNIPPETS = [
     "{% set x = 1 %}{% with x = 2, y = x %}{{ x }}{{ y }}{% set x = 3 %}{{ x }}{% endwith %}{{ x }} {% with %}{% set z = 1 %}{{ z }}{% endwith %}{{ z }}| {% for i in numbers %}{% with j = i %}{% if j == 1 %}{% break %}{% endif %}{{ j }}{% endwith %}{% endfor %}",
     "{% with x %}{% endwith %}", "{% with true = 1 %}{% endwith %}", "{% with x = 1 %}",
     "{% set comma = joiner() %}{% for n in numbers %}{{ comma() }}{{ n }}{% endfor %} {% set bar = joiner('|') %}{{ bar() }}{{ bar() }}{{ bar() }}",
+    # What random expressions found
+    "{{ missing is sequence }} {{ 2.5 is odd }} {{ 4.0 is even }} {{ 4.5 is divisibleby 1.5 }} {{ yes | abs }} {{ no | round }} {{ words | sort(attribute='x') }} {{ people | sort(attribute='tags.0,age') | map(attribute='name') | list }} {{ people | sort(attribute='age,name') | map(attribute='name') | list }}",
+    "{{ 'x' % [] }} {{ 'x' % missing }} {{ '%s' % {'a': 1} }} {{ '%s' % [] }} {{ ('<a>' | e).split('a') }} {{ ('<a>' | safe) | list }} {{ ('<a>' | safe) | title is escaped }} {{ '-7'.zfill(4) }} {{ 'é'.zfill(3) }} {{ missing | truncate(5) }}|{{ 5 | items is defined }} {{ 5 | unique is defined }} {{ 5 | batch(2) is defined }}",
+    "{{ 'x' % 5 }}", "{{ missing | int }}", "{{ missing | float }}", "{{ 5 | truncate(2) }}", "{{ 5 | items | list }}", "{{ 5 | unique | list }}", "{{ 5 | batch(2) | list }}", "{{ people | sort(attribute='tags') | list }}",
     # What only a branch that is not taken would need
     "{% if no %}{{ 5 | nosuch }}{{ 5 is nosuch }}{% elif 5 | nosuch %}{% endif %}", "{% if no %}{{ 5 | nosuch }}{% else %}fine{% endif %} {{ 5 | nosuch if no else 'fine' }}", "{% if yes %}{{ 5 | nosuch }}{% endif %}", "{% if no %}{% for x in numbers %}{{ x | nosuch }}{% endfor %}{% endif %}", "{% if no %}{% for x in numbers | nosuch %}{% endfor %}{% endif %}fine", "{% for x in none_at_all %}{{ x | nosuch }}{% endfor %}", "{% macro m() %}{{ x is nosuch }}{% endmacro %}", "{% if no %}{% set x | nosuch %}{% endset %}{% endif %}", "{% if no %}{% filter nosuch %}{% endfilter %}{% endif %}", "{% if no %}{% set x = 5 | nosuch %}{% endif %}fine",
     # Errors

@@ -183,14 +183,18 @@ ValueOr Renderer::EvaluateBinary(const Expression& node) {
   Arguments arguments;
   if (right.is_tuple()) {
     arguments.positional = right.items();
-  } else if (right.is_map()) {
-    for (const auto& [key, value] : right.map().entries) {
-      if (key.is_string()) arguments.named.emplace_back(key.bytes(), value);
-    }
   } else {
     arguments.positional.push_back(right);
   }
-  return FormatPercent(context_.budget, left.text(), arguments);
+  if (right.is_map()) {
+    for (const auto& [key, value] : right.map().entries) {
+      if (key.is_string()) arguments.named.emplace_back(key.bytes(), value);
+    }
+  }
+  // Python lets a value stand unused that could be asked for its parts.
+  const bool may_be_unused = right.is_map() || (right.is_list() && !right.is_tuple()) ||
+                             right.is_undefined();
+  return FormatPercent(context_.budget, left.text(), arguments, may_be_unused);
 }
 
 ValueOr Renderer::EvaluateConcat(const Expression& node) {

@@ -19,6 +19,7 @@ using ValueOr = absl::StatusOr<Value>;
 
 ValueOr Abs(Context&, const Value& input, const Arguments&) {
   if (!input.is_number()) return Invalid("abs needs a number");
+  if (input.is_bool()) return input.whole_number();
   return input.number() < 0 ? Negate(input) : input;
 }
 
@@ -36,6 +37,7 @@ ValueOr Default(Context&, const Value& input, const Arguments& arguments) {
 
 ValueOr FloatFilter(Context&, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"default"}));
+  if (input.is_undefined()) return UndefinedError(input);
   double number;
   if (input.is_number()) return input.number();
   if (input.is_string() && absl::SimpleAtod(input.bytes(), &number)) return number;
@@ -45,6 +47,7 @@ ValueOr FloatFilter(Context&, const Value& input, const Arguments& arguments) {
 ValueOr Int(Context&, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"default", "base"}));
   if (args[1]) return Invalid("int: other bases than 10 are not supported");
+  if (input.is_undefined()) return UndefinedError(input);
   double number;
   int64_t whole;
   if (input.is_whole_number()) return input.whole_number();
@@ -96,13 +99,15 @@ ValueOr Round(Context&, const Value& input, const Arguments& arguments) {
   if (method == "ceil") return std::ceil(scaled) / scale;
   if (method == "floor") return std::floor(scaled) / scale;
   if (method != "common") return Invalid("the method must be common, ceil or floor");
-  if (input.is_whole_number()) return input;
+  if (input.is_whole_number()) return input.whole_number();
   return std::nearbyint(scaled) / scale;  // halves to even, as Python
 }
 
 ValueOr Truncate(Context& context, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"length", "killwords", "end", "leeway"}));
-  ASSIGN_OR_RETURN(const Text text, ToText(context.budget, input));
+  if (input.is_undefined()) return input;
+  if (!input.is_string()) return Invalid("truncate needs a string");
+  const Text& text = input.text();
   Text end;
   end.Append("...");
   if (args[2]) {
@@ -139,7 +144,8 @@ ValueOr Trim(Context& context, const Value& input, const Arguments& arguments) {
 // '%s …' | format(…)
 ValueOr FormatFilter(Context& context, const Value& input, const Arguments& arguments) {
   if (!input.is_string()) return Invalid("format needs a string");
-  return FormatPercent(context.budget, input.text(), arguments);
+  return FormatPercent(context.budget, input.text(), arguments,
+                       /*may_be_unused=*/!arguments.named.empty());
 }
 
 // The white space that one level of indentation is: a number of blanks or a text.

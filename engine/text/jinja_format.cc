@@ -162,7 +162,10 @@ absl::Status AppendRepr(Budget& budget, const Value& value, Text& out) {
   RETURN_IF_ERROR(budget.Spend(1));
   RETURN_IF_ERROR(budget.SpendBytes(8));
   if (value.is_string()) {
-    return AppendString(budget, value.text(), ReprOf(value.bytes()), out);
+    const std::string repr = ReprOf(value.bytes());
+    const bool is_markup = value.text().is_markup;
+    return AppendString(budget, value.text(), is_markup ? absl::StrCat("Markup(", repr, ")") : repr,
+                        out);
   } else if (value.is_bool()) {
     out.Append(value.boolean() ? "True" : "False");
   } else if (value.is_integer()) {

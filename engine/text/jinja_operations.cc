@@ -164,7 +164,9 @@ absl::StatusOr<std::optional<Value>> Cursor::Next() {
   } else if (value_.is_string() && at_ < value_.bytes().size()) {
     const size_t begin = at_;
     at_ += DecodeUtf8(std::string_view(value_.bytes()).substr(at_)).bytes;
-    return Value::FromText(value_.text().Slice(begin, at_));
+    Text character = value_.text().Slice(begin, at_);
+    character.is_markup = false;
+    return Value::FromText(std::move(character));
   } else if (value_.is_generator()) {
     return value_.generator().next();
   }

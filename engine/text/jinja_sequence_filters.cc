@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/status.h"
 #include "engine/text/jinja_builtins.h"
 #include "engine/text/jinja_filters.h"
@@ -79,11 +80,32 @@ absl::StatusOr<Values> Sorted(Context& context, Values values, const std::vector
   return sorted;
 }
 
+// A list for each item, of what stands at each path of `attribute`, which has commas between them.
+absl::StatusOr<Values> SortKeys(Context& context, const Values& items, const Value* attribute,
+                                bool case_sensitive) {
+  std::vector<Values> parts(items.size());
+  const auto add = [&](const Value* path) -> absl::Status {
+    ASSIGN_OR_RETURN(const Values keys, By(context, items, path));
+    for (size_t i = 0; i < keys.size(); ++i) parts[i].push_back(SortKey(keys[i], case_sensitive));
+    return absl::OkStatus();
+  };
+  if (attribute && attribute->is_string()) {
+    for (const absl::string_view path : absl::StrSplit(attribute->bytes(), ',')) {
+      const Value part = Value::String(std::string(path));
+      RETURN_IF_ERROR(add(&part));
+    }
+  } else {
+    RETURN_IF_ERROR(add(attribute));
+  }
+  Values keys;
+  for (Values& part : parts) keys.push_back(Value::MakeList(std::move(part)));
+  return keys;
+}
+
 ValueOr Sort(Context& context, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"reverse", "case_sensitive", "attribute"}));
   ASSIGN_OR_RETURN(Values items, Items(context.budget, input));
-  ASSIGN_OR_RETURN(Values keys, By(context, items, args[2]));
-  for (Value& key : keys) key = SortKey(key, Flag(args[1]));
+  ASSIGN_OR_RETURN(const Values keys, SortKeys(context, items, args[2], Flag(args[1])));
   ASSIGN_OR_RETURN(Values sorted, Sorted(context, std::move(items), keys, Flag(args[0])));
   return Value::MakeList(std::move(sorted));
 }
@@ -138,6 +160,21 @@ Value Yielding(Values values) {
        .depth = depth + 1});
 }
 
+// A generator that does all its work, which may fail, when the first value is wanted.
+Value Deferred(const Value& input, int arguments_depth,
+               std::function<absl::StatusOr<Values>()> work) {
+  const auto next = [work = std::move(work), values = std::optional<Values>(),
+                     at = size_t{0}]() mutable -> absl::StatusOr<std::optional<Value>> {
+    if (!values) {
+      ASSIGN_OR_RETURN(values, work());
+    }
+    if (at == values->size()) return std::nullopt;
+    return (*values)[at++];
+  };
+  return Value::MakeGenerator(
+      {.next = next, .depth = std::max(input.depth(), arguments_depth) + 2});
+}
+
 int Depth(const Arguments& arguments) {
   int depth = 0;
   for (const Value& value : arguments.positional) depth = std::max(depth, value.depth());
@@ -146,10 +183,11 @@ int Depth(const Arguments& arguments) {
 }
 
 ValueOr ItemsFilter(Context& context, const Value& input, const Arguments&) {
-  if (input.is_undefined()) return Yielding({});
-  if (!input.is_map()) return Invalid("items needs a dict");
-  ASSIGN_OR_RETURN(Values entries, Entries(context, input));
-  return Yielding(std::move(entries));
+  return Deferred(input, 0, [&context, input]() -> absl::StatusOr<Values> {
+    if (input.is_undefined()) return Values();
+    if (!input.is_map()) return Invalid("items needs a dict");
+    return Entries(context, input);
+  });
 }
 
 ValueOr DictSort(Context& context, const Value& input, const Arguments& arguments) {
@@ -303,7 +341,7 @@ ValueOr Reverse(Context& context, const Value& input, const Arguments&) {
 }
 
 // Lists of `size` items each.
-ValueOr Batch(Context& context, const Value& input, const Arguments& arguments) {
+absl::StatusOr<Values> Batches(Context& context, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"linecount", "fill_with"}));
   ASSIGN_OR_RETURN(Values items, Items(context.budget, input));
   if (!args[0] || !args[0]->is_whole_number() || args[0]->whole_number() < 1) {
@@ -320,7 +358,13 @@ ValueOr Batch(Context& context, const Value& input, const Arguments& arguments) 
     batches.push_back(Value::MakeList(
         {items.begin() + i, items.begin() + std::min<uint64_t>(i + size, items.size())}));
   }
-  return Yielding(std::move(batches));
+  return batches;
+}
+
+ValueOr Batch(Context& context, const Value& input, const Arguments& arguments) {
+  return Deferred(input, Depth(arguments), [&context, input, arguments] {
+    return Batches(context, input, arguments);
+  });
 }
 
 ValueOr Sum(Context& context, const Value& input, const Arguments& arguments) {
@@ -334,7 +378,7 @@ ValueOr Sum(Context& context, const Value& input, const Arguments& arguments) {
   return sum;
 }
 
-ValueOr Unique(Context& context, const Value& input, const Arguments& arguments) {
+absl::StatusOr<Values> UniqueItems(Context& context, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto args, Bind(arguments, {"case_sensitive", "attribute"}));
   ASSIGN_OR_RETURN(const Values items, Items(context.budget, input));
   ASSIGN_OR_RETURN(Values keys, By(context, items, args[1]));
@@ -349,7 +393,13 @@ ValueOr Unique(Context& context, const Value& input, const Arguments& arguments)
     unique.push_back(items[i]);
     seen.push_back(std::move(key));
   }
-  return Yielding(std::move(unique));
+  return unique;
+}
+
+ValueOr Unique(Context& context, const Value& input, const Arguments& arguments) {
+  return Deferred(input, Depth(arguments), [&context, input, arguments] {
+    return UniqueItems(context, input, arguments);
+  });
 }
 
 constexpr FilterRow kFilters[] = {

@@ -329,7 +329,8 @@ absl::StatusOr<Value> FormatBraces(Context& context, const Text& text, const Arg
   return Value::FromText(std::move(out));
 }
 
-absl::StatusOr<Value> FormatPercent(Budget& budget, const Text& text, const Arguments& arguments) {
+absl::StatusOr<Value> FormatPercent(Budget& budget, const Text& text, const Arguments& arguments,
+                                    bool may_be_unused) {
   const std::string_view bytes = text.bytes;
   PercentArguments values(arguments);
   Text out;
@@ -362,7 +363,7 @@ absl::StatusOr<Value> FormatPercent(Budget& budget, const Text& text, const Argu
     }
     at = bytes.size() - rest.size();
   }
-  if (!values.AllUsed()) return Invalid("there are more arguments than the format wants");
+  if (!may_be_unused && !values.AllUsed()) return Invalid("there are more arguments than the format wants");
   return Value::FromText(std::move(out));
 }
 

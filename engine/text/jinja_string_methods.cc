@@ -238,6 +238,19 @@ ValueOr Pad(Context& context, const Value& self, Args args) {
   return Value::FromText(std::move(padded));
 }
 
+// Zeros after the sign.
+ValueOr ZeroFill(Context& context, const Value& self, Args args) {
+  ASSIGN_OR_RETURN(const int64_t width, WholeArgument(args[0], 0));
+  const Text& text = self.text();
+  const uint64_t missing = std::max<int64_t>(width - CountChars(text.bytes), 0);
+  RETURN_IF_ERROR(context.budget.SpendBytes(text.bytes.size() + missing));
+  const bool has_sign = text.bytes.starts_with('-') || text.bytes.starts_with('+');
+  Text filled = text.Slice(0, has_sign);
+  filled.Append(std::string(missing, '0'));
+  filled.Append(text.Slice(has_sign, text.bytes.size()));
+  return Value::FromText(std::move(filled));
+}
+
 ValueOr CountParts(Context&, const Value& self, Args args) {
   ASSIGN_OR_RETURN(const Text* part, TextArgument(args[0], "count"));
   if (part->bytes.empty()) return static_cast<int64_t>(CountChars(self.bytes())) + 1;
@@ -347,6 +360,7 @@ constexpr MethodRow kStringMethods[] = {
     {"strip", StripMethod<true, true>, {"chars"}},
     {"title", Changed<Title>, {}},
     {"upper", Changed<Upper>, {}},
+    {"zfill", ZeroFill, {"width"}},
 };
 
 }  // namespace

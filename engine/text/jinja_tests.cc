@@ -54,17 +54,21 @@ BoolOr SameAs(Context& context, const Value& value, const Arguments& arguments) 
   return Equal(context.budget, value, other);
 }
 
-BoolOr DivisibleBy(Context&, const Value& value, const Arguments& arguments) {
+// value % by == rest
+BoolOr LeavesRest(Context& context, const Value& value, const Value& by, int64_t rest) {
+  if (!value.is_number() || !by.is_number()) return Invalid("the test needs numbers");
+  ASSIGN_OR_RETURN(const Value left, Arithmetic(context.budget, "%", value, by));
+  return Equal(context.budget, left, Value(rest));
+}
+
+BoolOr DivisibleBy(Context& context, const Value& value, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Value by, OneArgument(arguments));
-  if (!value.is_whole_number() || !by.is_whole_number()) return Invalid("the test needs integers");
-  if (by.whole_number() == 0) return Invalid("division by zero");
-  return by.whole_number() == -1 || value.whole_number() % by.whole_number() == 0;
+  return LeavesRest(context, value, by, 0);
 }
 
 template <bool odd>
-BoolOr Parity(Context&, const Value& value, const Arguments&) {
-  if (!value.is_whole_number()) return Invalid("the test needs an integer");
-  return (value.whole_number() % 2 != 0) == odd;
+BoolOr Parity(Context& context, const Value& value, const Arguments&) {
+  return LeavesRest(context, value, Value(int64_t{2}), odd);
 }
 
 template <bool (*IsCase)(std::string_view)>
@@ -115,7 +119,7 @@ constexpr TestRow kTests[] = {
     {"number", PLAIN(v.is_number())},
     {"odd", Parity<true>},
     {"sameas", SameAs},
-    {"sequence", PLAIN(v.is_sequence() || v.is_map() || v.is_string())},
+    {"sequence", PLAIN(v.is_sequence() || v.is_map() || v.is_string() || v.is_undefined())},
     {"string", PLAIN(v.is_string())},
     {"true", PLAIN(v.is_bool() && v.boolean())},
     {"undefined", PLAIN(v.is_undefined())},

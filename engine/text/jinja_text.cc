@@ -188,7 +188,6 @@ Text Title(const Text& text) {
 
 Text TitleOfWords(const Text& text) {
   Text out;
-  out.is_markup = text.is_markup;
   for (size_t at = 0; at < text.bytes.size();) {
     const std::string_view rest = std::string_view(text.bytes).substr(at);
     const size_t word = WordBytes(rest);
