@@ -137,6 +137,14 @@ absl::StatusOr<uint32_t> UnknownToken(const GgufFile& file, const Vocabulary& vo
   return id.value_or(0);  // where trainers put it
 }
 
+// Phi-3's tokens around a turn take the white space after them ("rstrip" in its tokenizer.json). GGUF
+// has no place for such a flag, so that readers must know it.
+bool TakesSpaceAfter(const GgufFile& file, std::string_view token) {
+  const auto family = file.String("general.architecture");
+  return family.ok() && *family == "phi3" && token != "<unk>" && token != "<s>" &&
+         token != "<|endoftext|>";
+}
+
 absl::StatusOr<ModelTokenizer> ReadSentencePiece(const GgufFile& file, bool unigram) {
   ASSIGN_OR_RETURN(std::unique_ptr<const Vocabulary> vocabulary,
                    ReadVocabulary(file, Spelling::kSentencePiece));
@@ -170,9 +178,11 @@ absl::StatusOr<ModelTokenizer> ReadSentencePiece(const GgufFile& file, bool unig
     const std::string_view piece = vocabulary->Piece(id);
     const TokenType type = vocabulary->type(id);
     if (type == TokenType::kControl || type == TokenType::kUnknown) {
-      parts.special.Add(piece, {.id = id, .control = true});
+      const bool eats_right = TakesSpaceAfter(file, piece);
+      parts.special.Add(piece, {.id = id, .control = true, .eats_right = eats_right});
     } else if (type == TokenType::kUserDefined) {
-      parts.normalized_special.Add(piece, {.id = id});
+      const bool eats_right = TakesSpaceAfter(file, piece);
+      parts.normalized_special.Add(piece, {.id = id, .eats_right = eats_right});
     }
   }
   parts.vocabulary = std::move(vocabulary);

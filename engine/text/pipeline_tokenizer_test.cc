@@ -33,6 +33,7 @@ struct SmallVocabulary {
   std::vector<std::string> merges;
   std::vector<float> scores;
   bool add_space_prefix = true;
+  std::string family = "llama";
 
   void Add(std::string text, TokenType type = TokenType::kNormal, float score = 0) {
     tokens.push_back(std::move(text));
@@ -47,6 +48,7 @@ struct SmallVocabulary {
 
   absl::StatusOr<std::unique_ptr<const Tokenizer>> Make() const {
     GgufKeys bytes;
+    bytes.String("general.architecture", family);
     bytes.String("tokenizer.ggml.model", model);
     bytes.String("tokenizer.ggml.pre", pre);
     bytes.Strings("tokenizer.ggml.tokens", tokens);
@@ -292,6 +294,17 @@ TEST(SentencePieceTest, ASpaceComesBeforeTextAndAfterControlTokens) {
   EXPECT_TRUE(tokenizer->adds_space());
   EXPECT_EQ(Pieces(*tokenizer, "a<s>a", {.parse_special = true}), (Strings{" a", "<s>", " a"}));
   EXPECT_EQ(Pieces(*tokenizer, "a<tab>a"), (Strings{" a", "<tab>", "a"}));
+}
+
+TEST(SentencePieceTest, TokensOfPhi3TakeTheWhiteSpaceAfterThem) {
+  SmallVocabulary vocabulary = SentencePiece("llama");
+  vocabulary.add_space_prefix = false;
+  vocabulary.family = "phi3";
+  vocabulary.Add("<|user|>", TokenType::kControl);
+  const auto tokenizer = *vocabulary.Make();
+  EXPECT_EQ(Pieces(*tokenizer, "<|user|> \n\ta b", {.parse_special = true}),
+            (Strings{"<|user|>", "a", " ", "b"}));
+  EXPECT_EQ(Pieces(*tokenizer, "<s> b", {.parse_special = true}), (Strings{"<s>", " ", "b"}));
 }
 
 TEST(SentencePieceTest, FindIsTheOppositeOfPiece) {
