@@ -195,6 +195,18 @@ void PageValues(const float* weights, int first, int t0, int t1, const uint16_t*
   if (to > from) PageValues<1>(weights, i, from, to, values, head_dim, acc);
 }
 
+// fn(Int<n>, i) for every four of `count`, which share what they load, and for what is left of them.
+template <typename Fn>
+inline __attribute__((always_inline)) void InFours(int count, Fn fn) {
+  int i = 0;
+  for (; i + 4 <= count; i += 4) fn(Int<4>{}, i);
+  switch (count - i) {
+    case 3: return fn(Int<3>{}, i);
+    case 2: return fn(Int<2>{}, i);
+    case 1: return fn(Int<1>{}, i);
+  }
+}
+
 // One piece of positions, begin … begin + kAttentionSplit: every query's weights into `scores`, its sum over V into `acc`.
 void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queries& queries, int begin, int end,
                     float* scores, float* acc, float* maximum, float* sum) {
@@ -205,9 +217,7 @@ void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queri
   for (int at = seen; at < end; at += 16) {
     const uint16_t* keys = pages.data + work.block_table[at / 16] * pages.page_elements() + head_at;
     float* page_scores = scores + (at - begin);
-    int i = 0;
-    for (; i + 4 <= queries.count; i += 4) PageScores<4>(queries, i, keys, d, work.scale, page_scores);
-    for (; i < queries.count; ++i) PageScores<1>(queries, i, keys, d, work.scale, page_scores);
+    InFours(queries.count, [&](auto n, int i) { PageScores<n.value>(queries, i, keys, d, work.scale, page_scores); });
   }
   for (int i = 0; i < queries.count; ++i) {
     const int first = queries.first[i] > begin ? queries.first[i] - begin : 0;
@@ -220,22 +230,19 @@ void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queri
         pages.data + work.block_table[at / 16] * pages.page_elements() + values_at + head_at;
     const float* weights = scores + (at - begin);
     // A token that a query does not see is never multiplied in: its slot may hold anything, NaN too.
-    for (int i = 0, group; i < queries.count; i += group) {
-      group = i + 4 <= queries.count ? 4 : 1;
-      if (queries.first[i + group - 1] > at) {  // a window begins past the page's beginning
-        for (int j = i; j < i + group; ++j) WindowEdgeValues(queries, weights, j, at, values, d, acc);
-        continue;
+    InFours(queries.count, [&](auto n, int i) {
+      const int after = i + n.value;
+      if (queries.first[after - 1] > at) {  // a window begins past the page's beginning
+        for (int j = i; j < after; ++j) WindowEdgeValues(queries, weights, j, at, values, d, acc);
+        return;
       }
       const int common = Smaller(queries.length[i] - at, 16);  // lengths ascend
-      if (common > 0) {
-        if (group == 4) PageValues<4>(weights, i, 0, common, values, d, acc);
-        else PageValues<1>(weights, i, 0, common, values, d, acc);
-      }
-      for (int j = i + 1; j < i + group; ++j) {
+      if (common > 0) PageValues<n.value>(weights, i, 0, common, values, d, acc);
+      for (int j = i + 1; j < after; ++j) {
         const int from = common > 0 ? common : 0, to = Smaller(queries.length[j] - at, 16);
         if (to > from) PageValues<1>(weights, j, from, to, values, d, acc);
       }
-    }
+    });
   }
 }
 

@@ -390,7 +390,7 @@ struct IQ4_XS {
 
 // --- Matmul
 
-// One row runs at the speed of memory. 10 GB/s a core · 100 ns are 1 KB under way, which the processor's own prefetcher
+// A weight comes from memory for the first rows of a step. 10 GB/s a core · 100 ns are 1 KB under way, which the processor's own prefetcher
 // keeps up except where it stops: at the end of each 4 KiB page. One page ahead has the next one's beginning there in time.
 // Past the last tile it reads nothing and cannot fault.
 constexpr int kPrefetchAhead = 4096;
@@ -398,6 +398,7 @@ constexpr int kPrefetchAhead = 4096;
 // R rows from `row`, N parts from `part` of one tile.
 template <typename Block, int R, int N>
 void QuantizedTile(const MatmulInput& in, const uint8_t* tile, int row, int part, float (*out)[kTileOutputs]) {
+  const bool from_memory = row == 0;
   constexpr int kSubBytes = Block::kBytes / Block::kSubBlocks;
   Rows<R> rows(in, row);
   F total[N][R];
@@ -412,7 +413,7 @@ void QuantizedTile(const MatmulInput& in, const uint8_t* tile, int row, int part
       if constexpr (Block::kMinimum) m[p] = Simd::LoadHalf(at + 16);
     }
     for (int j = 0; j < Block::kSubBlocks; ++j, rows.Next()) {
-      if constexpr (R == 1) {
+      if (from_memory) {
         for (int line = 0; line < kSubBytes; line += 64) {
           __builtin_prefetch(tile + kPrefetchAhead + j * kSubBytes + line);
         }
