@@ -2,8 +2,9 @@
 
   ./bazelw run //tests/benchmarks:compare -- --rounds 5
 
-llama.cpp's llama-bench and llama-server are looked for on the PATH; --llama_bench and --llama_server give other commands,
-in which {model}, {port} and {threads} are filled in.
+llama.cpp's llama-bench, llama-batched-bench and llama-server are looked for on the PATH; --llama_bench, --llama_streams and
+--llama_server give other commands, in which {model}, {port} and {threads} are filled in. --only steps leaves the servers out,
+which need a model with a chat template.
 """
 import argparse
 import contextlib
@@ -29,6 +30,9 @@ def parse_arguments():
     parser.add_argument("--model", required=True, help="GGUF file; by default the bundled one")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--only", choices=("steps", "servers"), help="of the two halves of the table")
+    parser.add_argument("--llama_streams",
+                        default="llama-batched-bench -m {model} -c 4096 -npp 128 -ntg 64 -npl 16 -t {threads}")
     parser.add_argument("--llama_bench", default="llama-bench -m {model}")
     parser.add_argument("--llama_server", default="llama-server -m {model} --host 127.0.0.1 --port {port} -t {threads}")
     return parser.parse_args()
@@ -42,22 +46,31 @@ def run(command, **fill):
 DECODES = ("decode 128, tok/s", 0), ("decode 128 after 512, tok/s", 512)
 
 
+STREAMS = "decode 64 after 128, 16 streams, tok/s"
+
+
 def ours(arguments):
-    def bench(prompt, generate):
+    def bench(prompt, generate, streams=1):
         out = run("{bench} --model {model} --threads {threads} --prompt_tokens {prompt} --generate_tokens {generate} "
-                  "--repeat 1 --memory_gb_per_s 1", bench=arguments.bench, model=arguments.model,
-                  threads=arguments.threads, prompt=prompt, generate=generate)
+                  "--streams {streams} --repeat 1 --memory_gb_per_s 1", bench=arguments.bench, model=arguments.model,
+                  threads=arguments.threads, prompt=prompt, generate=generate, streams=streams)
         return json.loads(out.splitlines()[-1])
 
     rows = {name: bench(max(depth, 1), 128)["decode_tokens_per_s"] for name, depth in DECODES}
-    return {"prefill 512, tok/s": bench(512, 1)["prefill_tokens_per_s"], **rows}
+    return {"prefill 512, tok/s": bench(512, 1)["prefill_tokens_per_s"], **rows,
+            STREAMS: bench(128, 64, 16)["decode_tokens_per_s"]}
 
 
 def llama_cpp(arguments):
     out = run(arguments.llama_bench + " -p 512 -n 128 -d 0,512 -r 1 -o json -t {threads}", model=arguments.model,
               threads=arguments.threads)
     rows = {(r["n_prompt"], r["n_gen"], r["n_depth"]): r["avg_ts"] for r in json.loads(out[out.index("["):])}
-    return {"prefill 512, tok/s": rows[512, 0, 0], **{name: rows[0, 128, depth] for name, depth in DECODES}}
+    out = run(arguments.llama_streams, model=arguments.model, threads=arguments.threads)
+    # | prompt | generated | streams | KV | s | tok/s of prompts | s | tok/s of decoding | s | tok/s |
+    table = [[cell.strip() for cell in line.strip("| ").split("|")] for line in out.splitlines() if line.startswith("|")]
+    streams = next(float(cells[7]) for cells in table if cells[:3] == ["128", "64", "16"])
+    return {"prefill 512, tok/s": rows[512, 0, 0], **{name: rows[0, 128, depth] for name, depth in DECODES},
+            STREAMS: streams}
 
 
 def first_token(port, key, deadline=60):
@@ -142,7 +155,9 @@ def main():
     rows = {}
     for number in range(arguments.rounds):
         for name, measures in ("ours", (ours, wake_ours)), ("llama.cpp", (llama_cpp, wake_llama_cpp)):
-            for measure in measures:
+            for half, measure in zip(("steps", "servers"), measures):
+                if arguments.only not in (None, half):
+                    continue
                 for figure, value in measure(arguments).items():
                     rows.setdefault(figure, {}).setdefault(name, []).append(value)
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
