@@ -78,14 +78,20 @@ int64_t SumWeights(absl::Span<const float> z) {
 
 absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits,
                                         const SamplingParams& params, const TokenCounts& counts,
-                                        uint32_t position) {
+                                        uint32_t position,
+                                        absl::Span<const uint32_t> allowed) {
   absl::Span<const float> row = logits;
-  if (!params.logit_bias.empty() || params.needs_counts()) {
+  if (!params.logit_bias.empty() || params.needs_counts() || !allowed.empty()) {
     Adjust(logits, params, counts);
+    if (!allowed.empty()) Restrict(allowed);
     row = adjusted_;
   }
   const Token likeliest = ArgMax(row);
   if (likeliest.value == kLowest) {
+    if (!allowed.empty()) {
+      return absl::AbortedError(
+          "none of the tokens that the answer's constraint allows can be picked");
+    }
     return absl::InternalError(absl::StrCat("none of ", logits.size(), " logits is finite"));
   }
   Sampled sampled{.id = likeliest.id};
@@ -110,6 +116,17 @@ void Sampler::Adjust(absl::Span<const float> logits, const SamplingParams& param
     if (times > 0) {
       logit -= params.presence_penalty + params.frequency_penalty * static_cast<float>(times);
     }
+  }
+}
+
+// A word of the mask at a time: where it is all ones, nothing is to be done.
+void Sampler::Restrict(absl::Span<const uint32_t> allowed) {
+  for (size_t first = 0; first < adjusted_.size(); first += 32) {
+    const uint32_t word = allowed[first / 32];
+    if (word == 0xffffffff) continue;
+    float* const row = &adjusted_[first];
+    const size_t count = std::min<size_t>(32, adjusted_.size() - first);
+    for (size_t i = 0; i < count; ++i) row[i] = (word >> i & 1) != 0 ? row[i] : kLowest;
   }
 }
 

@@ -11,6 +11,9 @@
 //   7. min_p: of these, z >= log(min_p).
 //   8. The id with the largest z + Gumbel noise (noise.h).
 //
+// A token mask, where there is one, comes between 3 and 4: an id that is not in it is as one whose logit is not finite.
+// Log-probabilities do not see it, as they see none of the steps.
+//
 // Between equals the smallest id comes first, in every step.
 //
 // The result depends on the arguments alone, bit for bit, on every machine. A logit that is not
@@ -46,10 +49,12 @@ struct Sampled {
 class Sampler {
  public:
   // `params` have passed Validate. `counts` are looked at where params.needs_counts(). `position`:
-  // index in the answer of the id to pick, from 0. INTERNAL: no logit is finite.
+  // index in the answer of the id to pick, from 0. `allowed`: the mask, bit id % 32 of word id / 32;
+  // empty: all ids. INTERNAL: no logit is finite. ABORTED: none of those in the mask is.
   absl::StatusOr<Sampled> Sample(absl::Span<const float> logits /* [vocabulary] */,
                                  const SamplingParams& params, const TokenCounts& counts,
-                                 uint32_t position);
+                                 uint32_t position,
+                                 absl::Span<const uint32_t> allowed = {} /* [vocabulary / 32, rounded up] */);
 
  private:
   struct Token {
@@ -69,6 +74,7 @@ class Sampler {
 
   void Adjust(absl::Span<const float> logits, const SamplingParams& params,
               const TokenCounts& counts);
+  void Restrict(absl::Span<const uint32_t> allowed);
   void Scale(absl::Span<const float> logits, float largest, float temperature);
   Cut Filter(const SamplingParams& params);
   void SelectTop(absl::Span<const float> values, size_t k);
@@ -77,7 +83,7 @@ class Sampler {
   uint32_t Draw(const Cut& cut, uint32_t likeliest, const Noise& noise) const;
   void FillLogprobs(absl::Span<const float> logits, uint32_t top_logprobs, Sampled& sampled);
 
-  std::vector<float> adjusted_;  // logits after steps 1 to 3
+  std::vector<float> adjusted_;  // logits after steps 1 to 3 and the mask
   std::vector<float> z_;         // padded to whole blocks of noise with -infinity
   std::vector<Token> top_;       // candidates of a filter
   std::vector<TokenLogprob> top_logprobs_;

@@ -32,7 +32,7 @@ struct Plain {
 
   Plain(std::vector<float> logits, const SamplingParams& params,
         const std::vector<uint32_t>& prompt, const std::vector<uint32_t>& generated,
-        uint32_t position) {
+        uint32_t position, const std::vector<uint32_t>& allowed = {}) {
     for (float& x : logits) x = std::isfinite(x) ? x : -kInfinity;
     for (const auto& [id, bias] : params.logit_bias) logits[id] += bias;
     for (uint32_t id = 0; id < logits.size(); ++id) {
@@ -43,6 +43,9 @@ struct Plain {
         logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
       }
       if (times > 0) logits[id] -= params.presence_penalty + params.frequency_penalty * times;
+    }
+    for (uint32_t i = 0; i < logits.size() && !allowed.empty(); ++i) {
+      if ((allowed[i / 32] >> (i % 32) & 1) == 0) logits[i] = -kInfinity;
     }
     std::vector<uint32_t> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);
@@ -97,7 +100,8 @@ TEST(SamplerTest, EqualsThePlainDefinition) {
       if (with_ties) x = std::round(x);
       if (chance(0.02)) x = std::vector<float>{kNan, kInfinity, -kInfinity}[random() % 3];
     }
-    logits[random() % vocabulary] = spread;
+    const uint32_t finite = random() % vocabulary;
+    logits[finite] = spread;
     SamplingParams params{.seed = random(), .choice = static_cast<uint32_t>(random() % 4)};
     if (chance(0.9)) {
       params.temperature = std::vector<float>{0.01, 0.3, 0.7, 1, 1.3, 2, 50}[random() % 7];
@@ -116,8 +120,15 @@ TEST(SamplerTest, EqualsThePlainDefinition) {
     for (uint32_t& id : prompt) id = random() % vocabulary;
     for (uint32_t& id : generated) id = random() % vocabulary;
 
-    const Plain plain(logits, params, prompt, generated, n);
-    const auto sampled = sampler.Sample(logits, params, TokenCounts(prompt, generated), n);
+    std::vector<uint32_t> allowed;
+    if (chance(0.3)) {
+      allowed.resize((vocabulary + 31) / 32);
+      for (uint32_t& word : allowed) word = chance(0.3) ? (chance(0.5) ? 0 : 0xffffffff) : random();
+      allowed[finite / 32] |= uint32_t{1} << (finite % 32);
+    }
+    const Plain plain(logits, params, prompt, generated, n, allowed);
+    const auto sampled =
+        sampler.Sample(logits, params, TokenCounts(prompt, generated), n, allowed);
     ASSERT_TRUE(sampled.ok()) << sampled.status();
     if (!plain.clear) {
       ++unclear;
@@ -266,6 +277,30 @@ std::vector<float> Model(const std::vector<uint32_t>& ids) {
   std::vector<float> logits(300);
   for (float& x : logits) x = random() * 0x1p-32f * 8;
   return logits;
+}
+
+TEST(SamplerTest, AMaskDecidesWhatIsPickedButNotWhatIsProbable) {
+  const std::vector<float> logits = Model({7});
+  const SamplingParams params{
+      .temperature = 1, .top_k = 5, .seed = 3, .logprobs = true, .top_logprobs = 3};
+  std::vector<uint32_t> allowed((logits.size() + 31) / 32);
+  for (const uint32_t id : {2, 31, 32, 299}) allowed[id / 32] |= uint32_t{1} << (id % 32);
+  Sampler sampler, free;
+  std::vector<int> times(logits.size());
+  for (uint32_t position = 0; position < 2000; ++position) {
+    const auto sampled = sampler.Sample(logits, params, {}, position, allowed);
+    ASSERT_TRUE(sampled.ok()) << sampled.status();
+    ++times[sampled->id];
+    const auto unmasked = free.Sample(logits, params, {}, position);
+    ASSERT_EQ(sampled->top_logprobs[0].id, unmasked->top_logprobs[0].id);
+    ASSERT_EQ(sampled->top_logprobs[0].logprob, unmasked->top_logprobs[0].logprob);
+  }
+  EXPECT_EQ(times[2] + times[31] + times[32] + times[299], 2000);
+  for (const uint32_t id : {2, 31, 32, 299}) EXPECT_GT(times[id], 0) << id;
+
+  std::fill(allowed.begin(), allowed.end(), 0);
+  EXPECT_EQ(sampler.Sample(logits, params, {}, 0, allowed).status().code(),
+            absl::StatusCode::kAborted);
 }
 
 TEST(SamplerTest, AResumedAnswerGoesOnAsIfItHadNotBeenCut) {

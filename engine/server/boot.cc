@@ -15,6 +15,7 @@
 #include "engine/base/model_files.h"
 #include "engine/base/status.h"
 #include "engine/model/open_checkpoint.h"
+#include "engine/text/model_text.h"
 
 namespace spotinference {
 namespace {
@@ -35,6 +36,17 @@ absl::StatusOr<int> KvBlocks(const BootOptions& options, const Model& model, int
                      context_tokens, "; give it ", one_context * static_cast<int64_t>(block_bytes), " or more"));
   }
   return static_cast<int>(std::min<int64_t>(blocks, 1 << 24));
+}
+
+// The bytes of the tokens that stand for text. A model may have more logits than its tokenizer has tokens.
+absl::StatusOr<Constraints::Tokens> ReadTokens(const std::string& model_path, uint32_t vocabulary_size) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<const ModelText> text, LoadModelText(model_path));
+  const Tokenizer& tokenizer = text->tokenizer();
+  Constraints::Tokens tokens(vocabulary_size);
+  for (uint32_t id = 0; id < std::min(vocabulary_size, tokenizer.vocabulary_size()); ++id) {
+    if (!tokenizer.IsSpecial(id)) tokens[id] = std::string(tokenizer.Piece(id));
+  }
+  return tokens;
 }
 
 }  // namespace
@@ -105,7 +117,9 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   LOG(INFO) << options.model_path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
             << " MB of weights, " << blocks << " KV blocks, context " << info.context_tokens << ", numerics "
             << info.numerics_id << ", booted in " << RealClock().Elapsed() - start;
-  booted.engine = std::make_unique<ModelEngine>(std::move(engine), *booted.program, RealClock());
+  booted.constraints = std::make_unique<Constraints>(
+      [path = options.model_path, size = info.vocabulary_size] { return ReadTokens(path, size); });
+  booted.engine = std::make_unique<ModelEngine>(std::move(engine), *booted.program, *booted.constraints, RealClock());
   return booted;
 }
 

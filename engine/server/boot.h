@@ -13,6 +13,7 @@
 #include "engine/device/device.h"
 #include "engine/model/checkpoint.h"
 #include "engine/model/model.h"
+#include "engine/server/constraints.h"
 #include "engine/server/model_engine.h"
 
 namespace spotinference {
@@ -43,6 +44,7 @@ struct BootedEngine {
   std::unique_ptr<Device> device;
   std::unique_ptr<Model> model;
   std::unique_ptr<Program> program;
+  std::unique_ptr<Constraints> constraints;
   std::unique_ptr<ModelEngine> engine;
 };
 

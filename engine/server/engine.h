@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,14 @@
 #include "engine/sample/sampler.h"
 #include "engine/sample/sampling.h"
 #include "engine/schedule/scheduler.h"
+#include "engine/server/constraints.h"
 
 namespace spotinference {
 
 struct EngineRequest {
   SequenceSpec sequence;
   SamplingParams sampling;
+  std::optional<ConstraintSpec> constraint;
   std::vector<uint32_t> stop_ids;
 };
 

@@ -10,9 +10,10 @@
 
 namespace spotinference {
 
-ModelEngine::ModelEngine(Options options, Program& program, const Clock& clock)
+ModelEngine::ModelEngine(Options options, Program& program, Constraints& constraints, const Clock& clock)
     : options_(std::move(options)),
       program_(program),
+      constraints_(constraints),
       clock_(clock),
       kv_(options_.kv),
       scheduler_(options_.scheduler, kv_),
@@ -46,6 +47,9 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
   auto live = std::make_shared<Live>();
   if (request.sampling.needs_counts()) {
     live->counts = TokenCounts(request.sequence.prompt_ids, request.sequence.generated_ids);
+  }
+  if (request.constraint.has_value()) {
+    ASSIGN_OR_RETURN(live->matcher, constraints_.NewMatcher(*request.constraint, request.sequence.generated_ids));
   }
   live->sampling = std::move(request.sampling);
   live->stop_ids = std::move(request.stop_ids);
@@ -263,7 +267,9 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
   for (size_t i = 0; i <= sampling.guesses.size(); ++i) {
     const uint32_t index = live.next_index + static_cast<uint32_t>(i);
     const absl::Span<const float> logits(logits_.get() + (sampling.first_row + i) * vocabulary, vocabulary);
-    const absl::StatusOr<Sampled> sampled = sampler.Sample(logits, live.sampling, live.counts, index);
+    sampling.status = FillAllowed(live);
+    if (!sampling.status.ok()) break;
+    const absl::StatusOr<Sampled> sampled = sampler.Sample(logits, live.sampling, live.counts, index, live.allowed);
     if (!sampled.ok()) {
       sampling.status = sampled.status();
       break;
@@ -274,7 +280,12 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
     sampling.ids.push_back(sampled->id);
     if (live.sampling.needs_counts()) live.counts.AddGenerated(sampled->id);
     sampling.stop = std::find(live.stop_ids.begin(), live.stop_ids.end(), sampled->id) != live.stop_ids.end();
-    if (sampling.stop || index + 1 == live.max_tokens) break;
+    if (sampling.stop) break;
+    if (live.matcher.has_value() && !live.matcher->Accept(sampled->id)) {
+      sampling.status = absl::InternalError(absl::StrCat("a constraint's mask let token ", sampled->id, " through"));
+      break;
+    }
+    if (index + 1 == live.max_tokens) break;
     if (i < sampling.guesses.size() && sampled->id != sampling.guesses[i]) break;
   }
 }
@@ -292,6 +303,22 @@ void ModelEngine::Deliver(Sampling& sampling) {
     sampling.pause = !live.sink->OnToken(
         {index, sampling.ids[i], finish, picked.logprob, picked.top_logprobs, sampling.cached_tokens});
   }
+}
+
+// Stop ids are no text: they may come exactly where the text may end.
+absl::Status ModelEngine::FillAllowed(Live& live) const {
+  if (!live.matcher.has_value()) return absl::OkStatus();
+  live.allowed.resize((options_.info.vocabulary_size + 31) / 32);
+  if (const absl::Status filled = live.matcher->FillMask(absl::MakeSpan(live.allowed)); !filled.ok()) {
+    return absl::AbortedError(filled.message());
+  }
+  const bool may_end = live.matcher->CanEnd();
+  for (const uint32_t id : live.stop_ids) {
+    if (id >= options_.info.vocabulary_size) continue;
+    const uint32_t bit = uint32_t{1} << (id % 32);
+    live.allowed[id / 32] = may_end ? live.allowed[id / 32] | bit : live.allowed[id / 32] & ~bit;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace spotinference

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,9 +18,11 @@
 #include "engine/base/thread_pool.h"
 #include "engine/device/device.h"
 #include "engine/kv/kv_cache.h"
+#include "engine/sample/grammar/matcher.h"
 #include "engine/sample/sampler.h"
 #include "engine/sample/token_counts.h"
 #include "engine/schedule/scheduler.h"
+#include "engine/server/constraints.h"
 #include "engine/server/engine.h"
 
 namespace spotinference {
@@ -39,8 +42,8 @@ class ModelEngine : public Engine {
   };
 
   // `program` gives logits [rows asked for, vocabulary] and was compiled for options.scheduler.step_tokens and
-  // max_sequences. It and the clock outlive the engine.
-  ModelEngine(Options options, Program& program, const Clock& clock);
+  // max_sequences. It, the constraints and the clock outlive the engine.
+  ModelEngine(Options options, Program& program, Constraints& constraints, const Clock& clock);
   ~ModelEngine() override;  // live sequences end CANCELLED, drains as cut
 
   const EngineInfo& info() const override { return options_.info; }
@@ -56,6 +59,8 @@ class ModelEngine : public Engine {
     std::vector<uint32_t> stop_ids;
     std::shared_ptr<TokenSink> sink;
     TokenCounts counts;
+    std::optional<Matcher> matcher;
+    std::vector<uint32_t> allowed;  // the mask of the row being sampled; empty without a matcher
     uint32_t next_index = 0;  // in the answer
     uint32_t max_tokens = 0;
     bool resumed = false;     // since its last step began; guarded by the engine's mutex
@@ -92,10 +97,12 @@ class ModelEngine : public Engine {
   void SampleAll();
   void Sample(Sampling& sampling, Sampler& sampler);
   void Deliver(Sampling& sampling);
+  absl::Status FillAllowed(Live& live) const;
   uint32_t EndAll(const absl::Status& status);  // how many
 
   const Options options_;
   Program& program_;
+  Constraints& constraints_;
   const Clock& clock_;
 
   mutable absl::Mutex mutex_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
@@ -179,7 +180,7 @@ class ModelEngineTest : public testing::Test {
       ++fatal_;
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
     };
-    engine_ = std::make_unique<ModelEngine>(std::move(options), *program_, clock_);
+    engine_ = std::make_unique<ModelEngine>(std::move(options), *program_, constraints_, clock_);
   }
 
   SequenceId Submit(EngineRequest request, const std::shared_ptr<FakeSink>& sink) {
@@ -196,6 +197,13 @@ class ModelEngineTest : public testing::Test {
   }
 
   FakeClock clock_;
+  // A token a character.
+  std::string characters_ = "{}\"abtruefls: ,0";
+  Constraints constraints_{[this]() -> absl::StatusOr<Constraints::Tokens> {
+    Constraints::Tokens tokens(kVocabulary);
+    for (size_t i = 0; i < characters_.size(); ++i) tokens[i] = std::string(1, characters_[i]);
+    return tokens;
+  }};
   std::atomic<int> fatal_ = 0;
   std::unique_ptr<FakeProgram> program_;
   std::unique_ptr<ModelEngine> engine_;
@@ -318,6 +326,57 @@ TEST_F(ModelEngineTest, AResumedAnswerGoesOnAtTheNextIndex) {
     EXPECT_EQ(sink->ids(), Ids(answer.begin() + cut, answer.end()));
     EXPECT_EQ(sink->finish(), Finish::kLength);
   }
+}
+
+constexpr uint32_t kStop = 62;
+
+EngineRequest Constrained(Ids prompt, Ids generated = {}) {
+  EngineRequest request = Request(std::move(prompt), 40, std::move(generated));
+  request.stop_ids = {kStop};
+  request.constraint = ConstraintSpec{ConstraintSpec::Form::kJsonSchema, R"({"type":"object","required":["a","b"],
+      "properties":{"a":{"type":"boolean"},"b":{"const":0}},"additionalProperties":false})"};
+  return request;
+}
+
+TEST_F(ModelEngineTest, AConstrainedAnswerKeepsItsFormAndEndsWithIt) {
+  for (const int draft_tokens : {0, 3}) {
+    Start(64, 4, 24, draft_tokens);
+    for (uint32_t seed = 0; seed < 20; ++seed) {
+      // A prompt that has said it all before, so that there is something to guess.
+      Ids prompt = {seed};
+      for (const char c : std::string("{\"a\":true,\"b\":0} {\"a\":")) prompt.push_back(characters_.find(c));
+      const auto sink = std::make_shared<FakeSink>();
+      Submit(Constrained(prompt), sink);
+      ASSERT_TRUE(sink->AwaitEnd().ok()) << sink->AwaitEnd();
+      EXPECT_EQ(sink->finish(), Finish::kStop);
+      const Ids ids = sink->ids();
+      std::string text;
+      for (const uint32_t id : ids) text += id == kStop ? '.' : characters_[id];
+      text.erase(std::remove(text.begin(), text.end(), ' '), text.end());
+      EXPECT_TRUE(text == "{\"a\":true,\"b\":0}." || text == "{\"a\":false,\"b\":0}.") << text;
+      for (size_t cut = 1; cut + 1 < ids.size(); cut += 5) {
+        const auto resumed = std::make_shared<FakeSink>();
+        Submit(Constrained(prompt, Ids(ids.begin(), ids.begin() + cut)), resumed);
+        EXPECT_TRUE(resumed->AwaitEnd().ok());
+        EXPECT_EQ(resumed->ids(), Ids(ids.begin() + cut, ids.end()));
+      }
+    }
+    EXPECT_EQ(engine_->Stats().scheduler.accepted_tokens > 0, draft_tokens > 0);
+  }
+  EXPECT_EQ(engine_->Submit(Constrained({1}, {5}), std::make_shared<FakeSink>()).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  RunAnother();  // without a constraint nothing is held back
+}
+
+TEST_F(ModelEngineTest, AConstraintThatTheVocabularyCannotWriteEndsTheSequence) {
+  characters_ = "{}\"atruefls: ";  // no 'b'
+  Start();
+  const auto sink = std::make_shared<FakeSink>();
+  Submit(Constrained({1}), sink);
+  EXPECT_EQ(sink->AwaitEnd().code(), absl::StatusCode::kAborted);
+  EXPECT_GT(sink->ids().size(), 8);
+  EXPECT_EQ(engine_->Stats().kv_blocks_used, 0);
+  RunAnother();
 }
 
 TEST_F(ModelEngineTest, NoEventComesAfterCancelHasReturned) {

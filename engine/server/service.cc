@@ -65,6 +65,11 @@ EngineRequest FromProto(const api::GenerateRequest& in) {
   for (const auto& [id, bias] : sampling.logit_bias()) out.sampling.logit_bias[id] = bias;
   out.sampling.seed = sampling.seed();
   out.sampling.choice = sampling.choice();
+  if (in.constraint().form_case() == api::Constraint::kJsonObject) {
+    out.constraint = ConstraintSpec{ConstraintSpec::Form::kJsonObject, ""};
+  } else if (in.constraint().form_case() == api::Constraint::kJsonSchema) {
+    out.constraint = ConstraintSpec{ConstraintSpec::Form::kJsonSchema, in.constraint().json_schema()};
+  }
   out.sampling.logprobs = in.logprobs();
   out.sampling.top_logprobs = in.top_logprobs();
   if (!in.ignore_stop_ids()) out.stop_ids.assign(in.stop_ids().begin(), in.stop_ids().end());

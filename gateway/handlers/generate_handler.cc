@@ -119,6 +119,17 @@ absl::StatusOr<std::vector<Ids>> Prompts(const openai::CompletionRequest& reques
   return prompts;
 }
 
+void SetConstraint(const openai::ChatRequest& request, api::GenerateRequest& sequence) {
+  switch (request.response_format.type) {
+    case openai::ResponseFormat::Type::kText: break;
+    case openai::ResponseFormat::Type::kJsonObject: sequence.mutable_constraint()->set_json_object(true); break;
+    case openai::ResponseFormat::Type::kJsonSchema:
+      sequence.mutable_constraint()->set_json_schema(request.response_format.schema);
+      break;
+  }
+}
+void SetConstraint(const openai::CompletionRequest&, api::GenerateRequest&) {}
+
 absl::StatusOr<openai::ChatRequest> Parse(absl::string_view body, const openai::ChatRequest*) {
   return openai::ParseChatRequest(body);
 }
@@ -205,6 +216,7 @@ class GenerateHandler : public http::Handler {
         sequence.mutable_sampling()->set_choice(static_cast<uint32_t>(out.sequences.size()) - 1);
         sequence.set_max_tokens(max_tokens);
         sequence.mutable_stop_ids()->Add(model.text->stop_ids().begin(), model.text->stop_ids().end());
+        SetConstraint(request, sequence);
         sequence.set_logprobs(request.logprobs);
         sequence.set_top_logprobs(static_cast<uint32_t>(request.top_logprobs));
         sequence.set_cache_salt(model.share_prefixes_all ? "" : principal);

@@ -79,7 +79,9 @@ std::string Path::ToString() const {
 absl::StatusOr<json::value> ParseBody(absl::string_view body) {
   const json::storage_ptr memory = json::make_shared_resource<BoundedMemory>(kParsedBytesLimit);
   try {
-    json::parser parser(memory);
+    json::parse_options options;
+    options.max_depth = kMaxJsonDepth;
+    json::parser parser(memory, options);
     parser.reset(memory);
     json::error_code error;
     const size_t read = parser.write(body.data(), body.size(), error);

@@ -36,10 +36,13 @@ class Path {
   size_t index_ = kMember;
 };
 
-// The body as a value. Refused: what is not JSON of RFC 8259 in UTF-8, more than 32 levels, more
+// The body as a value. Refused: what is not JSON of RFC 8259 in UTF-8, more than kMaxJsonDepth levels, more
 // than kParsedBytesLimit of memory, trailing bytes, a body that is no object. Of equal keys the
 // last one counts, as in Python and JavaScript.
 absl::StatusOr<boost::json::value> ParseBody(absl::string_view body);
+
+// A JSON schema of ten levels, OpenAI's limit, takes some 30.
+inline constexpr size_t kMaxJsonDepth = 64;
 
 // The densest form ("[0,0,…") costs about 100 bytes of memory a byte of text while it is read.
 // Text, which is what long requests are made of, costs three: the largest body that HTTP lets

@@ -11,6 +11,7 @@
 #include "gateway/openai/api_error.h"
 #include "gateway/openai/json_fields.h"
 #include "gateway/openai/json_text.h"
+#include "gateway/openai/response_format.h"
 
 namespace spotinference::openai {
 namespace {
@@ -21,6 +22,7 @@ namespace json = boost::json;
 struct Draft : GenerationRequest {
   std::vector<Message> messages;
   std::vector<Prompt> prompts;
+  ResponseFormat response_format;
   int64_t max_tokens_field = 0;
   int64_t max_completion_tokens = 0;
   int64_t best_of = 0;
@@ -319,7 +321,11 @@ constexpr Field kChatFields[] = {
     {"prompt_cache_options", Refused{R"([{},{"mode":"implicit"}])"}},
     {"prompt_cache_retention", Refused{R"(["in_memory"])"}},
     {"reasoning_effort", Refused{R"(["none"])"}},
-    {"response_format", Refused{R"([{"type":"text"}])"}},
+    {"response_format", Custom{[](const json::value& value, const Path& path, Draft& draft) {
+       const auto format = ReadResponseFormat(value, path);
+       if (format.ok()) draft.response_format = *format;
+       return format.status();
+     }}},
     {"service_tier", Refused{R"(["auto","default"])"}},
     {"store", Refused{"[false]"}},
     {"tool_choice", Refused{R"(["none","auto"])"}},
@@ -437,7 +443,7 @@ absl::StatusOr<Draft> ParseDraft(absl::string_view body, absl::Span<const Field>
 absl::StatusOr<ChatRequest> ParseChatRequest(absl::string_view body) {
   ASSIGN_OR_RETURN(Draft draft, ParseDraft(body, kChatFields, "messages"));
   GenerationRequest& shared = draft;
-  return ChatRequest{std::move(shared), std::move(draft.messages)};
+  return ChatRequest{std::move(shared), std::move(draft.messages), std::move(draft.response_format)};
 }
 
 absl::StatusOr<CompletionRequest> ParseCompletionRequest(absl::string_view body) {

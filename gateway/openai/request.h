@@ -16,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "gateway/openai/response_format.h"
 
 namespace spotinference::openai {
 
@@ -60,6 +61,7 @@ struct Message {
 
 struct ChatRequest : GenerationRequest {
   std::vector<Message> messages;  // at least one
+  ResponseFormat response_format;
 };
 
 // Text in UTF-8, or token ids (at least one).

@@ -149,7 +149,6 @@ TEST(ChatRequestTest, UnsupportedFields) {
       {"prompt_cache_options", {"{}", R"({"mode":"implicit"})"}, R"({"mode":"explicit"})"},
       {"prompt_cache_retention", {R"("in_memory")"}, R"("24h")"},
       {"reasoning_effort", {R"("none")"}, R"("high")"},
-      {"response_format", {R"({"type":"text"})"}, R"({"type":"json_object"})"},
       {"service_tier", {R"("auto")", R"("default")"}, R"("flex")"},
       {"store", {"false"}, "true"},
       {"tool_choice", {R"("none")", R"("auto")"}, R"("required")"},
@@ -303,6 +302,58 @@ TEST(RequestTest, EdgesOfTheRangesPass) {
   EXPECT_EQ(ParseChatRequest(Chat(R"("max_completion_tokens":1e3)"))->max_tokens, 1000);
   EXPECT_EQ(ParseChatRequest(Chat(R"("top_k":-1)"))->top_k, 0);
   EXPECT_GT(ParseChatRequest(Chat(R"("top_p":0)"))->top_p, 0);
+}
+
+TEST(ChatRequestTest, ResponseFormats) {
+  using Type = ResponseFormat::Type;
+  const auto read = [](absl::string_view format) {
+    const auto request = ParseChatRequest(Chat(absl::StrCat(R"("response_format":)", format)));
+    EXPECT_TRUE(request.ok()) << request.status();
+    return request.ok() ? request->response_format : ResponseFormat{};
+  };
+  EXPECT_EQ(read("null").type, Type::kText);
+  EXPECT_EQ(read(R"({"type":"text"})").type, Type::kText);
+  EXPECT_EQ(read(R"({"type":"json_object"})").type, Type::kJsonObject);
+  const ResponseFormat format = read(
+      R"({"type":"json_schema","json_schema":{"name":"a-B_9","description":"d","strict":true,)"
+      R"("schema":{"type":"object","properties":{"z":{"type":"string"},"a":{}}}}})");
+  EXPECT_EQ(format.type, Type::kJsonSchema);
+  EXPECT_EQ(format.schema, R"({"type":"object","properties":{"z":{"type":"string"},"a":{}}})");
+  EXPECT_EQ(read(R"({"type":"json_schema","json_schema":{"name":"x","strict":null}})").schema,
+            R"({"type":"object"})");
+}
+
+TEST(ChatRequestTest, ResponseFormatsThatAreRefused) {
+  struct Row {
+    absl::string_view format, param, message;
+  };
+  static constexpr Row rows[] = {
+      {R"("json_object")", "response_format", "expected an object"},
+      {R"({})", "response_format.type", "Missing"},
+      {R"({"type":"xml"})", "response_format.type", "'json_object'"},
+      {R"({"type":"json_object","schema":{}})", "response_format.schema", "Unrecognized"},
+      {R"({"type":"json_object","json_schema":{}})", "response_format.json_schema", "Unrecognized"},
+      {R"({"type":"json_schema"})", "response_format.json_schema", "Missing"},
+      {R"({"type":"json_schema","json_schema":{"schema":{}}})", "response_format.json_schema.name",
+       "Missing"},
+      {R"({"type":"json_schema","json_schema":{"name":"a b"}})", "response_format.json_schema.name",
+       "'a b'"},
+      {R"({"type":"json_schema","json_schema":{"name":"x","strikt":true}})",
+       "response_format.json_schema.strikt", "Unrecognized"},
+      {R"({"type":"json_schema","json_schema":{"name":"x","schema":true}})",
+       "response_format.json_schema.schema", "expected an object"},
+      {R"({"type":"json_schema","json_schema":{"name":"x","schema":{"properties":{"a":{"oneOf":[]}}}}})",
+       "response_format.json_schema.schema",
+       "Invalid schema for response_format 'x': #/properties/a: the keyword 'oneOf' is not supported"},
+  };
+  for (const Row& row : rows) {
+    const ApiError error = ChatError(Chat(absl::StrCat(R"("response_format":)", row.format)));
+    EXPECT_EQ(error.http_status, 400) << row.format;
+    EXPECT_EQ(error.param, row.param) << row.format;
+    EXPECT_THAT(error.message, HasSubstr(std::string(row.message))) << row.format;
+  }
+  EXPECT_EQ(CompletionError(Completion(R"("response_format":{"type":"text"})")).code,
+            "unknown_parameter");
 }
 
 TEST(RequestTest, MetadataLimits) {

@@ -44,6 +44,8 @@ absl::Status ToStatus(const absl::Status& of_engine) {
   switch (of_engine.code()) {
     case absl::StatusCode::kInvalidArgument:
       return ReasonError(Reason::kInvalidRequest, of_engine.message());
+    case absl::StatusCode::kAborted:  // also in the middle
+      return ReasonError(Reason::kInvalidRequest, of_engine.message(), {.param = "response_format"});
     case absl::StatusCode::kResourceExhausted:
       return ReasonError(Reason::kRateLimit, of_engine.message(), {.retry_after = absl::Seconds(1)});
     default:
@@ -199,8 +201,9 @@ void Session::OnCallEnd(uint64_t attempt, int index, const absl::Status& status)
     const bool lost = status.code() == absl::StatusCode::kUnavailable;
     if (lost) broken = lease_->endpoint().machine_id;
     if (!lost || started_ || attempt_ >= kAttempts) {
-      EndWith(started_ ? ReasonError(Reason::kEngineLost, "the engine was lost in the middle of the answer; try it again")
-                       : ToStatus(status));
+      const bool cut = started_ && status.code() != absl::StatusCode::kAborted;
+      EndWith(cut ? ReasonError(Reason::kEngineLost, "the engine was lost in the middle of the answer; try it again")
+                      : ToStatus(status));
     } else {
       for (Sequence& sequence : sequences_) {
         if (sequence.call != nullptr) sequence.call->Cancel();

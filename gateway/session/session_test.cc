@@ -416,9 +416,22 @@ TEST_F(SessionTest, AnEngineLostInMidStreamIsAnError) {
   EXPECT_EQ(fleet_.acquired(), 1);
 }
 
+TEST_F(SessionTest, AConstraintThatCannotBeKeptIsSaidAlsoInMidStream) {
+  ServeAtOnce();
+  Start();
+  engine_.AwaitCall()->Send(Event(0, kHel));
+  answer_.AwaitPieces(0, 1);
+  engine_.AwaitCall()->End({grpc::StatusCode::ABORTED, "no token may follow"});
+  AwaitEnd();
+  EXPECT_EQ(HttpStatus(), 400);
+  EXPECT_EQ(openai::ToApiError(answer_.error).param, "response_format");
+  EXPECT_TRUE(fleet_.broken().empty());
+}
+
 TEST_F(SessionTest, WhatTheEngineRefusesIsSaid) {
   const std::vector<std::pair<grpc::StatusCode, int>> cases = {
       {grpc::StatusCode::INVALID_ARGUMENT, 400}, {grpc::StatusCode::RESOURCE_EXHAUSTED, 429},
+      {grpc::StatusCode::ABORTED, 400},
       {grpc::StatusCode::FAILED_PRECONDITION, 500}, {grpc::StatusCode::UNAUTHENTICATED, 500},
       {grpc::StatusCode::OK, 500},  // an end without a last event
   };

@@ -9,7 +9,7 @@ ALLOWED = {
     "engine/device": [],
     "engine/kv": [],
     "engine/model": ["engine/base", "engine/device"],
-    "engine/sample": [],
+    "engine/sample": ["engine/base"],
     "engine/schedule": ["engine/base", "engine/kv"],
     "engine/server": ["engine"],
     "engine/text": ["engine/base", "engine/device", "engine/model"],
@@ -18,7 +18,7 @@ ALLOWED = {
     "gateway": ["engine/api", "engine/base", "engine/text", "fleet/api"],
     "gateway/config": ["engine/base"],
     "gateway/http": ["engine/base"],
-    "gateway/openai": ["engine/base"],
+    "gateway/openai": ["engine/base", "engine/sample/grammar"],
     "gateway/filters": ["engine/base", "gateway"],
 }
 

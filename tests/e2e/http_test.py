@@ -90,7 +90,7 @@ class AtRest(unittest.TestCase):
         rows = [
             ({**chat(), 'temprature': 1}, 'temprature', None),
             ({**chat(), 'tools': [{'type': 'function', 'function': {'name': 'f'}}]}, 'tools', None),
-            ({**chat(), 'response_format': {'type': 'json_object'}}, 'response_format', None),
+            ({**chat(), 'response_format': {'type': 'yaml'}}, 'response_format.type', None),
             ({**chat(), 'temperature': 'hot'}, 'temperature', None),
             ({**chat(), 'temperature': 3}, 'temperature', None),
             ({**chat(), 'max_tokens': 0}, 'max_tokens', None),

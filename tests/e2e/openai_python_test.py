@@ -1,10 +1,14 @@
 """OpenAI's own Python SDK against the gateway: what users' programs do, and what they must see."""
 
+import json
 import os
 import threading
 import unittest
+from typing import Optional
 
+import jsonschema
 import openai
+import pydantic
 
 from tests.e2e.harness import (DEADLINE_S, LONGEST, MODEL, Gateway, cpu_seconds, wait_for, wait_until_idle)
 
@@ -193,6 +197,64 @@ class Answers(OpenAiTest):
         self.assertEqual(''.join(c.choices[0].text for c in chunks), whole.choices[0].text)
 
 
+PERSON = {
+    'type': 'object',
+    'properties': {
+        'name': {'type': 'string', 'minLength': 1, 'maxLength': 12},
+        'age': {'type': 'integer', 'minimum': 0, 'maximum': 130},
+        'mood': {'enum': ['happy', 'sad', None]},
+        'friends': {'type': 'array', 'items': {'$ref': '#/$defs/friend'}, 'maxItems': 2},
+    },
+    'required': ['name', 'age', 'mood', 'friends'],
+    'additionalProperties': False,
+    '$defs': {'friend': {'type': 'object', 'properties': {'name': {'type': 'string', 'pattern': '^[A-Z][a-z]{1,8}$'}},
+                         'required': ['name'], 'additionalProperties': False}},
+}
+
+
+class StructuredOutputs(OpenAiTest):
+    ASK = {'messages': [{'role': 'user', 'content': 'Describe a person as JSON.'}], 'max_tokens': 400}
+    FORMAT = {'type': 'json_schema', 'json_schema': {'name': 'person', 'strict': True, 'schema': PERSON}}
+
+    def test_json_schema(self):
+        validator = jsonschema.Draft202012Validator(PERSON)
+        for fields in {'temperature': 0}, {'temperature': 1.5, 'seed': 1}, {'seed': 2, 'top_p': 0.5, 'n': 3}:
+            with self.subTest(fields):
+                answer = self.chat(response_format=self.FORMAT, **self.ASK, **fields)
+                for choice in answer.choices:
+                    self.assertEqual(choice.finish_reason, 'stop')
+                    validator.validate(json.loads(choice.message.content))
+                chunks = list(self.chat(response_format=self.FORMAT, stream=True, **self.ASK, **fields))
+                self.assertEqual(text_of(chunks), answer.choices[0].message.content)
+
+    def test_parsed_by_the_sdk(self):
+        class Point(pydantic.BaseModel):
+            x: int
+            y: Optional[int]
+
+        answer = self.client.chat.completions.parse(model=MODEL, temperature=0, response_format=Point, **self.ASK)
+        self.assertIsInstance(answer.choices[0].message.parsed, Point)
+
+    def test_json_object(self):
+        for seed in range(3):
+            answer = self.chat(response_format={'type': 'json_object'}, temperature=1, seed=seed, **self.ASK)
+            if answer.choices[0].finish_reason == 'stop':
+                self.assertIsInstance(json.loads(answer.choices[0].message.content), dict)
+            self.assertTrue(answer.choices[0].message.content.startswith('{'))
+        cut = self.chat(response_format={'type': 'json_object'}, **{**self.ASK, 'max_tokens': 1})
+        self.assertEqual(cut.choices[0].finish_reason, 'length')
+
+    def test_logprobs_are_of_the_model(self):
+        """The mask changes what is picked, not what is reported."""
+        fields = {'temperature': 0, 'logprobs': True, 'top_logprobs': 3, 'messages': QUESTION, 'max_tokens': 1}
+        held = self.chat(response_format={'type': 'json_object'}, **fields).choices[0].logprobs.content[0]
+        free = self.chat(**fields).choices[0].logprobs.content[0]
+        self.assertEqual(held.top_logprobs, free.top_logprobs)
+        self.assertEqual(free.token, free.top_logprobs[0].token)
+        self.assertEqual(held.token[0], '{')
+        self.assertLess(held.logprob, free.logprob)
+
+
 class Errors(OpenAiTest):
     """Before the model is awake, and it stays so."""
 
@@ -213,7 +275,8 @@ class Errors(OpenAiTest):
         self.refused(openai.NotFoundError, 'model', 'model_not_found', model='gpt-4')
         self.refused(openai.BadRequestError, 'surprise', extra_body={'surprise': 1})
         self.refused(openai.BadRequestError, 'tools', tools=[{'type': 'function', 'function': {'name': 'f', 'parameters': {}}}])
-        self.refused(openai.BadRequestError, 'response_format', response_format={'type': 'json_object'})
+        self.refused(openai.BadRequestError, 'response_format.json_schema.schema', response_format={
+            'type': 'json_schema', 'json_schema': {'name': 'x', 'schema': {'type': 'object', 'allOf': [{}]}}})
         self.refused(openai.BadRequestError, 'temperature', temperature='hot')
         self.refused(openai.BadRequestError, 'seed', seed=1.5)
         self.refused(openai.BadRequestError, 'top_logprobs', top_logprobs=2)

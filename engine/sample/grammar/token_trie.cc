@@ -1,6 +1,7 @@
 #include "engine/sample/grammar/token_trie.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace spotinference {
 
@@ -15,10 +16,11 @@ TokenTrie::TokenTrie(absl::Span<const absl::string_view> tokens) {
     max_token_bytes_ = std::max(max_token_bytes_, static_cast<uint32_t>(token.size()));
   }
   offsets_.push_back(static_cast<uint32_t>(bytes_.size()));
-  std::sort(tokens_.begin(), tokens_.end(), [this](uint32_t a, uint32_t b) {
-    const absl::string_view left = bytes(a), right = bytes(b);
-    return left != right ? left < right : a < b;
-  });
+  std::vector<std::pair<absl::string_view, uint32_t>> sorted;
+  sorted.reserve(tokens_.size());
+  for (const uint32_t id : tokens_) sorted.emplace_back(bytes(id), id);
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t i = 0; i < sorted.size(); ++i) tokens_[i] = sorted[i].second;
 
   nodes_.push_back({0, 0, 0, 0});
   std::vector<uint32_t> path{0};  // nodes of the last token, by depth
