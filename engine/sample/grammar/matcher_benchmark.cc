@@ -1,8 +1,7 @@
 // What a constraint costs a token: the time of FillMask, CanEnd and Accept while a real answer is followed under its
-// schema and as any JSON object; the vocabulary's tokens are those of a GGUF file, or of a file with one token's bytes
-// a line, in hexadecimal.
+// schema and as any JSON object, over the vocabulary of a GGUF file or a tokenizer.json.
 //
-//   matcher_benchmark VOCABULARY SCHEMA… ANSWER…     (a schema belongs to the answer of the same name)
+//   matcher_benchmark VOCABULARY… SCHEMA… ANSWER…     (a schema belongs to the answer of the same name)
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,13 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_split.h"
 #include "engine/sample/grammar/json_grammar.h"
 #include "engine/sample/grammar/json_schema.h"
 #include "engine/sample/grammar/matcher.h"
-#include "engine/text/model_text.h"
+#include "engine/text/load_tokenizer.h"
 
 namespace spotinference {
 namespace {
@@ -35,19 +32,13 @@ std::string Read(const std::string& path) {
 }
 
 std::vector<std::string> Tokens(const std::string& path) {
-  std::vector<std::string> tokens;
-  if (!absl::EndsWith(path, ".gguf")) {
-    for (const absl::string_view line : absl::StrSplit(Read(path), '\n')) {
-      tokens.push_back(absl::HexStringToBytes(line));
-    }
-    return tokens;
-  }
-  const auto text = LoadModelText(path);
-  if (!text.ok()) {
-    std::fprintf(stderr, "%s\n", text.status().ToString().c_str());
+  const auto loaded = LoadTokenizer(path);
+  if (!loaded.ok()) {
+    std::fprintf(stderr, "%s: %s\n", path.c_str(), loaded.status().ToString().c_str());
     std::exit(1);
   }
-  const Tokenizer& tokenizer = (*text)->tokenizer();
+  const Tokenizer& tokenizer = *loaded->tokenizer;
+  std::vector<std::string> tokens;
   for (uint32_t id = 0; id < tokenizer.vocabulary_size(); ++id) {
     tokens.push_back(tokenizer.IsSpecial(id) ? "" : std::string(tokenizer.Piece(id)));
   }
@@ -120,22 +111,14 @@ void Run(const std::string& name, absl::StatusOr<Automaton> automaton,
   later.Print((name + ", later").c_str());
 }
 
-}  // namespace
-}  // namespace spotinference
+using Texts = std::map<std::string, std::string>;  // by name
 
-int main(int argc, char** argv) {
-  using namespace spotinference;
-  if (argc < 4) return 2;
-  const std::vector<std::string> tokens = Tokens(argv[1]);
+int RunVocabulary(const std::string& path, Texts& schemas, const Texts& answers) {
+  const std::vector<std::string> tokens = Tokens(path);
   const auto start = std::chrono::steady_clock::now();
   const auto trie = std::make_shared<TokenTrie>(std::vector<absl::string_view>(tokens.begin(), tokens.end()));
-  std::printf("%zu tokens; the trie has %zu nodes and took %.1f ms\n", tokens.size(), trie->nodes().size(),
-              Microseconds(start) / 1000);
-  std::map<std::string, std::string> schemas, answers;
-  for (int i = 2; i < argc; ++i) {
-    const std::string path = argv[i], name = path.substr(path.rfind('/') + 1);
-    (absl::StrContains(path, "/answers/") ? answers : schemas)[name] = Read(path);
-  }
+  std::printf("%s: %zu tokens; the trie has %zu nodes and took %.1f ms\n", path.c_str(), tokens.size(),
+              trie->nodes().size(), Microseconds(start) / 1000);
   Times all;
   for (const auto& [name, answer] : answers) {
     const auto compile = std::chrono::steady_clock::now();
@@ -148,4 +131,23 @@ int main(int argc, char** argv) {
   }
   all.Print("all first sequences");
   return 0;
+}
+
+}  // namespace
+}  // namespace spotinference
+
+int main(int argc, char** argv) {
+  using namespace spotinference;
+  std::vector<std::string> vocabularies;
+  Texts schemas, answers;
+  for (int i = 1; i < argc; ++i) {
+    const std::string path = argv[i], name = path.substr(path.rfind('/') + 1);
+    if (absl::StrContains(path, "/answers/")) answers[name] = Read(path);
+    else if (absl::StrContains(path, "/schemas/")) schemas[name] = Read(path);
+    else vocabularies.push_back(path);
+  }
+  for (const std::string& path : vocabularies) {
+    if (const int status = RunVocabulary(path, schemas, answers); status != 0) return status;
+  }
+  return vocabularies.empty() || answers.empty() ? 2 : 0;
 }
