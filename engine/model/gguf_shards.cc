@@ -38,21 +38,25 @@ absl::Status CheckPlace(const GgufFile& shard, absl::string_view name, int64_t i
 
 }  // namespace
 
+absl::Status CheckIsFirstShard(const GgufFile& file, absl::string_view path) {
+  if (!file.Has(kCount) || !file.Has(kNumber)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const int64_t count, file.Integer(kCount, 0, kMaxShards));
+  ASSIGN_OR_RETURN(const int64_t number, file.Integer(kNumber, 0, kMaxShards));
+  if (count <= 1 || number == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("model file '", path, "': it is number ", number + 1, " of ", count,
+                                                 " shards; the model begins with the one whose name ends in ",
+                                                 Ending(1, count)));
+}
+
 absl::StatusOr<std::unique_ptr<Checkpoint>> GgufShards::Open(std::unique_ptr<GgufFile> first, const std::string& path) {
   if (!first->Has(kCount)) return first;
-  const auto error = [&path](const auto&... parts) {
-    return absl::InvalidArgumentError(absl::StrCat("model file '", path, "': ", parts...));
-  };
   ASSIGN_OR_RETURN(const int64_t count, first->Integer(kCount, 0, kMaxShards));
   if (count <= 1) return first;
-  ASSIGN_OR_RETURN(const int64_t number, first->Integer(kNumber, 0, kMaxShards));
-  if (number != 0) {
-    return error("it is number ", number + 1, " of ", count,
-                 " shards; the model begins with the one whose name ends in ", Ending(1, count));
-  }
+  RETURN_IF_ERROR(CheckIsFirstShard(*first, path));
   const std::vector<std::string> paths = GgufShardPaths(path);
   if (static_cast<int64_t>(paths.size()) != count) {
-    return error("it is the first of ", count, " shards, so its name has to end in ", Ending(1, count));
+    return absl::InvalidArgumentError(absl::StrCat("model file '", path, "': it is the first of ", count,
+                                                   " shards, so its name has to end in ", Ending(1, count)));
   }
   std::vector<std::unique_ptr<GgufFile>> shards;
   shards.push_back(std::move(first));

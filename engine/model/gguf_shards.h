@@ -9,11 +9,16 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "engine/model/gguf.h"
 
 namespace spotinference {
+
+// INVALID_ARGUMENT: `file`, of this path, is a later one of several shards; the message says how the first is called.
+absl::Status CheckIsFirstShard(const GgufFile& file, absl::string_view path);
 
 class GgufShards : public Checkpoint {
  public:

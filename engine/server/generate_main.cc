@@ -16,7 +16,7 @@
 #include "engine/text/detokenizer.h"
 #include "engine/text/model_text.h"
 
-ABSL_FLAG(std::string, model, "", "GGUF file");
+ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
 ABSL_FLAG(std::string, prompt, "", "what to continue, or with --chat what the user says");
 ABSL_FLAG(bool, chat, false, "render the prompt with the model's chat template");
 ABSL_FLAG(uint32_t, max_tokens, 128, "at most so many tokens");

@@ -24,7 +24,7 @@
 #include "engine/server/boot.h"
 #include "engine/text/model_text.h"
 
-ABSL_FLAG(std::string, model, "", "GGUF file");
+ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
 ABSL_FLAG(std::string, text, "", "UTF-8 file to predict; control tokens in it are taken as plain text");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(std::string, against, "", "a second backend, taken for the truth: its perplexity, too, and how far from it");

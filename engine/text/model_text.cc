@@ -1,12 +1,18 @@
 #include "engine/text/model_text.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/base/status.h"
+#include "engine/model/gguf_shards.h"
 #include "engine/text/gguf_tokenizer.h"
+#include "engine/text/hugging_face_text.h"
+#include "engine/text/json_tokenizer.h"
 
 namespace spotinference {
 namespace {
@@ -28,13 +34,8 @@ std::string TextOf(const Tokenizer& tokenizer, std::optional<uint32_t> id) {
   return id ? std::string(tokenizer.Piece(*id)) : "";
 }
 
-absl::StatusOr<std::vector<uint32_t>> StopIds(const GgufFile& file, const Tokenizer& tokenizer) {
-  std::vector<uint32_t> ids;
-  for (const absl::string_view key :
-       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
-    ASSIGN_OR_RETURN(const std::optional<uint32_t> id, TokenId(file, tokenizer, key));
-    if (id) ids.push_back(*id);
-  }
+// `ids` and the known ends that the vocabulary has, each once, ascending.
+std::vector<uint32_t> WithKnownEnds(std::vector<uint32_t> ids, const Tokenizer& tokenizer) {
   for (const std::string_view text : kEnds) {
     const std::optional<uint32_t> id = tokenizer.Find(text);
     if (id && tokenizer.IsSpecial(*id)) ids.push_back(*id);
@@ -53,29 +54,66 @@ absl::StatusOr<uint32_t> ContextTokens(const GgufFile& file) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Read(const GgufFile& file) {
+absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Create(Parts parts) {
   std::unique_ptr<ModelText> text(new ModelText);
-  ASSIGN_OR_RETURN(ModelTokenizer made, ReadTokenizer(file));
+  ModelTokenizer& made = parts.tokenizer;
   text->tokenizer_ = std::move(made.tokenizer);
   const Tokenizer& tokenizer = *text->tokenizer_;
   if (made.add_bos) text->added_bos_ = made.bos;
-  if (constexpr absl::string_view kTemplate = "tokenizer.chat_template"; file.Has(kTemplate)) {
-    ASSIGN_OR_RETURN(const absl::string_view source, file.String(kTemplate));
-    absl::StatusOr<ChatTemplate> parsed = ChatTemplate::Parse(
-        {source.data(), source.size()}, TextOf(tokenizer, made.bos), TextOf(tokenizer, made.eos));
+  if (parts.chat_template) {
+    absl::StatusOr<ChatTemplate> parsed =
+        ChatTemplate::Parse(*parts.chat_template, TextOf(tokenizer, made.bos), TextOf(tokenizer, made.eos));
     if (!parsed.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(kTemplate, ": ", parsed.status().message()));
+      return absl::InvalidArgumentError(absl::StrCat(parts.template_name, ": ", parsed.status().message()));
     }
     text->chat_template_ = *std::move(parsed);
   }
-  ASSIGN_OR_RETURN(text->stop_ids_, StopIds(file, tokenizer));
-  ASSIGN_OR_RETURN(text->context_tokens_, ContextTokens(file));
+  text->stop_ids_ = WithKnownEnds(std::move(parts.stop_ids), tokenizer);
+  text->context_tokens_ = parts.context_tokens;
   size_t longest_piece = 1;
   for (uint32_t id = 0; id < tokenizer.vocabulary_size(); ++id) {
     longest_piece = std::max(longest_piece, tokenizer.Piece(id).size());
   }
   text->max_prompt_bytes_ = longest_piece * text->context_tokens_;
   return text;
+}
+
+absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Read(const GgufFile& file) {
+  Parts parts;
+  ASSIGN_OR_RETURN(parts.tokenizer, ReadTokenizer(file));
+  if (constexpr absl::string_view kTemplate = "tokenizer.chat_template"; file.Has(kTemplate)) {
+    ASSIGN_OR_RETURN(const absl::string_view source, file.String(kTemplate));
+    parts.chat_template = std::string(source);
+    parts.template_name = std::string(kTemplate);
+  }
+  for (const absl::string_view key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+    ASSIGN_OR_RETURN(const std::optional<uint32_t> id, TokenId(file, *parts.tokenizer.tokenizer, key));
+    if (id) parts.stop_ids.push_back(*id);
+  }
+  ASSIGN_OR_RETURN(parts.context_tokens, ContextTokens(file));
+  return Create(std::move(parts));
+}
+
+absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::ReadFolder(const std::string& folder) {
+  ASSIGN_OR_RETURN(HuggingFaceText said, ReadHuggingFaceText(folder));
+  absl::StatusOr<ModelTokenizer> made = TokenizerFromJson(said.tokenizer, said.tokenizer_config);
+  if (!made.ok()) {
+    return absl::Status(made.status().code(),
+                        absl::StrCat("model folder '", folder, "': tokenizer: ", made.status().message()));
+  }
+  const uint32_t vocabulary = made->tokenizer->vocabulary_size();
+  for (const uint32_t id : said.stop_ids) {
+    if (id < vocabulary) continue;
+    return absl::InvalidArgumentError(absl::StrCat("model folder '", folder, "': key 'eos_token_id': ", id,
+                                                   " is outside of the vocabulary of ", vocabulary, " tokens"));
+  }
+  Parts parts{.tokenizer = *std::move(made),
+              .chat_template = std::move(said.chat_template),
+              .template_name = absl::StrCat("model folder '", folder, "': chat template"),
+              .stop_ids = std::move(said.stop_ids),
+              .context_tokens = said.context_tokens};
+  if (parts.tokenizer.eos) parts.stop_ids.push_back(*parts.tokenizer.eos);
+  return Create(std::move(parts));
 }
 
 absl::StatusOr<std::vector<uint32_t>> ModelText::EncodeChat(absl::Span<const ChatMessage> messages,
@@ -104,7 +142,10 @@ absl::StatusOr<std::vector<uint32_t>> ModelText::Encode(
 }
 
 absl::StatusOr<std::unique_ptr<const ModelText>> LoadModelText(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return ModelText::ReadFolder(path);
   ASSIGN_OR_RETURN(const std::unique_ptr<GgufFile> file, GgufFile::Open(path));
+  RETURN_IF_ERROR(CheckIsFirstShard(*file, path));
   return ModelText::Read(*file);
 }
 

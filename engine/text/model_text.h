@@ -26,6 +26,10 @@ class ModelText {
   // Keeps nothing of `file`. INVALID_ARGUMENT names the key that is missing or wrong.
   static absl::StatusOr<std::unique_ptr<const ModelText>> Read(const GgufFile& file);
 
+  // From a Hugging Face folder: tokenizer.json and what hugging_face_text.h reads. NOT_FOUND names the file that is
+  // missing, INVALID_ARGUMENT file and key.
+  static absl::StatusOr<std::unique_ptr<const ModelText>> ReadFolder(const std::string& folder);
+
   // The prompt of a conversation, ready for the assistant's answer. `now`: for templates that print
   // the date.
   //
@@ -50,7 +54,18 @@ class ModelText {
   uint32_t context_tokens() const { return context_tokens_; }
 
  private:
+  // What both formats come to.
+  struct Parts {
+    ModelTokenizer tokenizer;
+    std::optional<std::string> chat_template;
+    std::string template_name;  // for messages
+    std::vector<uint32_t> stop_ids;
+    uint32_t context_tokens = 0;
+  };
+
   ModelText() = default;
+
+  static absl::StatusOr<std::unique_ptr<const ModelText>> Create(Parts parts);
 
   absl::StatusOr<std::vector<uint32_t>> Encode(std::string_view text,
                                                absl::Span<const ByteRange> from_input) const;
@@ -63,7 +78,8 @@ class ModelText {
   size_t max_prompt_bytes_ = 0;  // no more fits context_tokens_
 };
 
-// Opens the file, reads it and closes it. Also the errors of GgufFile::Open.
+// Opens the file, of several GGUF files the first, or the folder, reads it and closes it. Also the errors of
+// GgufFile::Open.
 absl::StatusOr<std::unique_ptr<const ModelText>> LoadModelText(const std::string& path);
 
 }  // namespace spotinference
