@@ -22,10 +22,10 @@ class DraftRecord {
   void Verified(int32_t accepted);
 
  private:
-  // A step of four rows takes up to 1.4 times one of one row (2 cores, Q4_1: both read the same weights once; the
-  // arithmetic of four rows is in part hidden behind that), so a guess must bring 0.4 ids on average.
-  static constexpr float kNeeded = 0.4f;
-  // After a run of bad guesses one is tried again every so often, at a cost below 0.4 / 32 of the time.
+  // A step of four rows takes 1.0 to 1.3 times one of one row (2 cores, AVX2, Q4_1: both read the weights once, and most of
+  // the arithmetic of four rows is hidden behind that), so a guess must bring 0.3 ids on average.
+  static constexpr float kNeeded = 0.3f;
+  // After a run of bad guesses one is tried again every so often, at a cost below 0.3 / 32 of the time.
   static constexpr int kRest = 32;
 
   float accepted_ = 1;  // of a guess, a moving average over some eight

@@ -7,8 +7,10 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/flags.h"
 #include "engine/base/status.h"
 #include "engine/server/backends.h"
@@ -22,6 +24,7 @@ ABSL_FLAG(bool, chat, false, "render the prompt with the model's chat template")
 ABSL_FLAG(uint32_t, max_tokens, 128, "at most so many tokens");
 ABSL_FLAG(float, temperature, 0, "0: always the likeliest token");
 ABSL_FLAG(uint64_t, seed, 0, "of the sampling noise");
+ABSL_FLAG(int, draft_tokens, spotinference::kDraftTokens, "guesses that a step verifies; 0: none. Changes speed, no token");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 
@@ -77,12 +80,20 @@ absl::Status Generate() {
   options.model_path = path;
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);
+  options.draft_tokens = absl::GetFlag(FLAGS_draft_tokens);
   const std::vector<Backend> backends = AllBackends();
   ASSIGN_OR_RETURN(const BootedEngine booted, Boot(options, backends));
   const auto kind = absl::GetFlag(FLAGS_chat) ? Detokenizer::Text::kWhole : Detokenizer::Text::kGoesOn;
   const auto printer = std::make_shared<Printer>(text->tokenizer(), kind);
+  const absl::Duration start = RealClock().Elapsed();
   RETURN_IF_ERROR(booted.engine->Submit(std::move(request), printer).status());
-  return printer->Wait();
+  RETURN_IF_ERROR(printer->Wait());
+  const double seconds = absl::ToDoubleSeconds(RealClock().Elapsed() - start);
+  const EngineStats stats = booted.engine->Stats();
+  absl::FPrintF(stderr, "%d tokens of prompt, %d generated in %d steps, %.2f s; of %d guesses %d held\n",
+                stats.scheduler.prompt_tokens, stats.scheduler.generated_tokens, stats.steps, seconds,
+                stats.scheduler.drafted_tokens, stats.scheduler.accepted_tokens);
+  return absl::OkStatus();
 }
 
 }  // namespace
