@@ -3,6 +3,7 @@
 namespace spotinference::cpu {
 
 const Kernels& BestKernels() {
+  if (const Kernels* kernels = AmxKernels()) return *kernels;
   if (const Kernels* kernels = Avx512Kernels()) return *kernels;
   if (const Kernels* kernels = Avx2Kernels()) return *kernels;
   return PortableKernels();

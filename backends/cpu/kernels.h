@@ -102,6 +102,7 @@ const Kernels& PortableKernels();
 // nullptr where the processor lacks what they need.
 const Kernels* Avx2Kernels();
 const Kernels* Avx512Kernels();
+const Kernels* AmxKernels();  // those, with sixteen rows of a quantised matmul at a time on tiles of int8
 
 // The fastest that this processor has.
 const Kernels& BestKernels();

@@ -51,7 +51,7 @@ void Matmul(const Kernels& k, DType type, int outputs, int columns, int rows) {
 }  // namespace
 
 int main() {
-  std::vector<const Kernels*> tables{&PortableKernels(), Avx2Kernels(), Avx512Kernels()};
+  std::vector<const Kernels*> tables{&PortableKernels(), Avx2Kernels(), Avx512Kernels(), AmxKernels()};
   for (const Kernels* k : tables) {
     if (k == nullptr) continue;
     const bool slow = k == tables[0];

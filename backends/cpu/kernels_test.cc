@@ -112,7 +112,7 @@ class KernelsTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     const std::string name = GetParam();
-    const Kernels* k = name == "avx2" ? Avx2Kernels() : name == "avx512" ? Avx512Kernels() : &PortableKernels();
+    const Kernels* k = name == "avx2" ? Avx2Kernels() : name == "avx512" ? Avx512Kernels() : name == "amx" ? AmxKernels() : &PortableKernels();
     if (k == nullptr) GTEST_SKIP() << "this processor has no " << name;
     kernels_ = k;
   }
@@ -123,7 +123,7 @@ TEST_P(KernelsTest, MatmulHasThePortableBits) {
   unsigned seed = 1;
   for (const DTypeLayout& layout : DTypes()) {
     const int columns = layout.block_elements > 32 ? 512 : 96;
-    for (const int rows : {1, 2, 3, 4, 7, 9}) {
+    for (const int rows : {1, 2, 3, 4, 7, 9, 16, 35}) {
       for (const int outputs : {1, 16, 37}) {
         const Weight w = RandomWeight(layout.type, outputs, columns, ++seed);
         const std::vector<float> x = Random(rows * columns, seed);
@@ -328,7 +328,7 @@ TEST_P(KernelsTest, AttentionHasOneResultAndIsRight) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tables, KernelsTest, testing::Values("portable", "avx2", "avx512"),
+INSTANTIATE_TEST_SUITE_P(Tables, KernelsTest, testing::Values("portable", "avx2", "avx512", "amx"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -152,10 +152,29 @@ struct Codebook {
 
 // --- Sums of products: sum[p][r] = Σ w · q[r] for the outputs of part p of N.
 
+// sum[r] = Σ over operands kBegin … kEnd for sixteen rows that follow each other in memory; where Simd::kTileRows is 16. See
+// tiles_amx.h.
+template <typename Quanta, int kBegin, int kEnd>
+void TileProducts(const uint8_t* w, const int8_t* const* q, I* sum);
+// Round the matmuls of a thread. Templates so that kernels without tiles need not define them.
+template <typename Block>
+void TilesBegin();
+template <typename Block>
+void TilesEnd();
+
 // Over operands kBegin … kEnd, each partial sum turned to 32 bits by widen(p, sum).
 template <typename Quanta, int R, int N, int kBegin, int kEnd, typename Widen>
 inline __attribute__((always_inline)) void Products(const uint8_t* w, const int8_t* const* q, Widen widen,
                                                     I (*sum)[R]) {
+  if constexpr (R == 16) {
+    I wide[R];
+    TileProducts<Quanta, kBegin, kEnd>(w, q, wide);
+    for (int r = 0; r < R; ++r) {
+      const I scaled = widen(0, wide[r]);
+      sum[0][r] = kBegin == 0 ? scaled : Simd::AddInt(sum[0][r], scaled);
+    }
+    return;
+  }
   constexpr int kChain = Quanta::kChain < kEnd - kBegin ? Quanta::kChain : kEnd - kBegin;
   For<0, (kEnd - kBegin) / kChain>([&](auto chain) {
     constexpr int kFirst = kBegin + chain.value * kChain;
@@ -184,6 +203,7 @@ inline __attribute__((always_inline)) void Products(const uint8_t* w, const int8
 template <typename Quanta, int R, int N>
 inline __attribute__((always_inline)) void SignedProducts(const uint8_t* w, const int8_t* const* q,
                                                           const int16_t* const* half_sum, I (*sum)[R]) {
+  if constexpr (R == 16) return TileProducts<Quanta, 0, 8>(w, q, sum[0]);
   for (int p = 0; p < N; ++p) {
     for (int r = 0; r < R; ++r) sum[p][r] = Simd::SignedStart(half_sum[r][0] + half_sum[r][1]);
   }
@@ -443,10 +463,19 @@ void StoreTile(const float (*tile)[kTileOutputs], int rows, int row, int t, cons
 // 120 → 180 GOP/s, the other types between as much and a third more (kernels_benchmark, one Zen 3 core).
 template <typename Block>
 void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
+  if constexpr (Simd::kTileRows > 0) {
+    if (in.rows >= 16) TilesBegin<Block>();
+  }
   for (int t = work.begin; t < work.end; ++t) {
     const uint8_t* tile = reinterpret_cast<const uint8_t*>(work.tiles) + t * work.tile_bytes;
-    float out[4][kTileOutputs];
+    float out[16][kTileOutputs];
     int row = 0;
+    if constexpr (Simd::kTileRows > 0) {
+      for (; row + 16 <= in.rows; row += 16) {
+        QuantizedTile<Block, 16, 1>(in, tile, row, 0, out);
+        StoreTile(out, 16, row, t, work);
+      }
+    }
     if constexpr (Simd::kManyRows) {
       for (; row + 4 <= in.rows; row += 4) {
         QuantizedTile<Block, 4, kParts>(in, tile, row, 0, out);
@@ -461,6 +490,9 @@ void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
       QuantizedTile<Block, 1, kParts>(in, tile, row, 0, out);
       StoreTile(out, 1, row, t, work);
     }
+  }
+  if constexpr (Simd::kTileRows > 0) {
+    if (in.rows >= 16) TilesEnd<Block>();
   }
 }
 

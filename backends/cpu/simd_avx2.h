@@ -11,6 +11,7 @@ namespace {
 struct Simd {
   static constexpr int kLanes = 8;
   static constexpr bool kManyRows = true;
+  static constexpr int kTileRows = 0;
   using F = __m256;
   using I = __m256i;
 

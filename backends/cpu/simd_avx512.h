@@ -15,6 +15,11 @@ namespace {
 struct Simd {
   static constexpr int kLanes = 16;
   static constexpr bool kManyRows = true;
+#ifdef SPOTINFERENCE_AMX
+  static constexpr int kTileRows = 16;
+#else
+  static constexpr int kTileRows = 0;
+#endif
   using F = __m512;
   using I = __m512i;
 
@@ -55,6 +60,7 @@ struct Simd {
   }
 
   static I LoadBytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static void StoreBytes(uint8_t* p, I a) { _mm512_storeu_si512(p, a); }
   template <int kMask>
   static I Mask(I a) { return _mm512_and_si512(a, _mm512_set1_epi8(kMask)); }
   template <int kBits>

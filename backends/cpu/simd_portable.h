@@ -10,6 +10,7 @@ namespace {
 struct Simd {
   static constexpr int kLanes = 16;
   static constexpr bool kManyRows = false;  // plain C++ has no registers to share, and would take a minute to compile
+  static constexpr int kTileRows = 0;
   struct F { float v[16]; };
   struct I { int32_t v[16]; };
 
