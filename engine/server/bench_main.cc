@@ -26,6 +26,7 @@ ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 ABSL_FLAG(int, prompt_tokens, 512, "of each stream");
 ABSL_FLAG(int, generate_tokens, 128, "of each stream");
 ABSL_FLAG(std::vector<std::string>, streams, {"1"}, "at once; a row for each of a list such as 1,8,16");
+ABSL_FLAG(int, step_tokens, 0, "computed in one step; 0: the engine's default");
 ABSL_FLAG(int, draft_tokens, 0, "guesses verified in a step; the bench's prompts repeat, so that they flatter");
 ABSL_FLAG(int, repeat, 3, "runs; the row has the fastest");
 ABSL_FLAG(double, memory_gb_per_s, 0, "what this machine can read; 0: it is measured");
@@ -104,6 +105,7 @@ absl::Status Bench() {
   options.model_hash = "bench";
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);
+  options.step_tokens = absl::GetFlag(FLAGS_step_tokens);
   options.draft_tokens = absl::GetFlag(FLAGS_draft_tokens);
   const std::vector<Backend> backends = AllBackends();
   ASSIGN_OR_RETURN(const BootedEngine booted, Boot(options, backends));

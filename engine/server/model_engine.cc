@@ -264,6 +264,7 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
   sampling.ids.clear();
   sampling.status = absl::OkStatus();
   sampling.stop = sampling.pause = false;
+  if (live.gone) return;  // the scheduler ignores its outcome; after a lost device there are no logits either
   for (size_t i = 0; i <= sampling.guesses.size(); ++i) {
     const uint32_t index = live.next_index + static_cast<uint32_t>(i);
     const absl::Span<const float> logits(logits_.get() + (sampling.first_row + i) * vocabulary, vocabulary);
