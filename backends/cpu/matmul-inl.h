@@ -410,9 +410,9 @@ struct IQ4_XS {
 
 // --- Matmul
 
-// A weight comes from memory for the first rows of a step. 10 GB/s a core · 100 ns are 1 KB under way, which the processor's own prefetcher
-// keeps up except where it stops: at the end of each 4 KiB page. One page ahead has the next one's beginning there in time.
-// Past the last tile it reads nothing and cannot fault.
+// A weight comes from memory for the first rows of a step. 10 GB/s a core · 100 ns are 1 KB under way, which the
+// processor's own prefetcher keeps up except where it stops: at the end of each 4 KiB page. One page ahead has the next one's
+// beginning there in time. Past the last tile it reads nothing and cannot fault.
 constexpr int kPrefetchAhead = 4096;
 
 // R rows from `row`, N parts from `part` of one tile.
