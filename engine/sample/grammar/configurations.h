@@ -57,7 +57,7 @@ class Configurations {
   Id Return(Frames frames);
 
   // Steps not walked before cost work, one unit for each state and frame that they lead to. When none is left they lead
-  // to kDead, for now.
+  // to kDead, until the limit is set anew.
   void set_work_limit(int64_t work) { work_left_ = work; }
   bool work_exhausted() const { return work_left_ < 0; }
 
