@@ -315,6 +315,11 @@ struct BlockOf32s {
 template <int N>
 struct ScalesOf16s {
   I low[N], high[N];
+
+  void Set(int p, I pair) {
+    low[p] = Simd::PairLow(pair);
+    high[p] = Simd::PairHigh(pair);
+  }
 };
 
 // Σ over both halves of scale · Σ w · q
@@ -338,8 +343,7 @@ struct BlockOf16s {
     ScalesOf16s<N> scales;
     for (int p = 0; p < N; ++p) {
       pair[p] = Simd::SignedBytePairs(block + 32 + 32 * j + 2 * kLanes * (part + p));
-      scales.low[p] = Simd::PairLow(pair[p]);
-      scales.high[p] = Simd::PairHigh(pair[p]);
+      scales.Set(p, pair[p]);
     }
     ProductsOf16s<Quanta, R, N>(block + 32 + 8 * 32 + j * Quanta::kBytes + 4 * kLanes * part, rows.q, scales, dot);
     for (int r = 0; r < R; ++r) {
@@ -374,9 +378,7 @@ struct Q2_K {
     ScalesOf16s<N> scales;
     for (int p = 0; p < N; ++p) {
       const uint8_t* const at = block + 64 + 32 * j + 2 * kLanes * (part + p);
-      const I pair = Simd::BytePairs(at);
-      scales.low[p] = Simd::PairLow(pair);
-      scales.high[p] = Simd::PairHigh(pair);
+      scales.Set(p, Simd::BytePairs(at));
       minima[p] = Simd::BytePairs(at + 8 * 32);
     }
     ProductsOf16s<TwoBits, R, N>(block + 64 + 16 * 32 + j * TwoBits::kBytes + 4 * kLanes * part, rows.q, scales, dot);
