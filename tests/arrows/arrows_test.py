@@ -12,6 +12,7 @@ ALLOWED = {
     "engine/sample": ["engine/base"],
     "engine/schedule": ["engine/base", "engine/kv"],
     "engine/server": ["engine"],
+    "engine/volume": ["engine/base", "engine/device", "engine/kv"],
     "engine/text": ["engine/base", "engine/device", "engine/model"],
     "backends": ["engine/base", "engine/device"],
     "fleet": ["engine/api", "engine/base"],
