@@ -37,7 +37,8 @@ struct TokenEvent {
   uint32_t cached_tokens;                       // of the prompt
 };
 
-// Where a sequence's ids go. Called on the engine's thread; must not block.
+// Where a sequence's ids go. Called on the engine's thread, but for an end that HandOver brings; one call at a time.
+// Must not block.
 class TokenSink {
  public:
   virtual ~TokenSink() = default;
@@ -88,6 +89,13 @@ class Engine {
 
   // Admits no more. `done` runs once, when no sequence is left or at the deadline, with the number of those that were cut.
   virtual void Drain(absl::Duration deadline, absl::AnyInvocable<void(uint32_t ended_early)> done) = 0;
+
+  // Every live sequence ends with `why` before this returns, without waiting for the step under way, and until Admit
+  // every Submit fails with it. Returns how many ended. The one call that may not be made from inside a TokenSink.
+  virtual uint32_t HandOver(const absl::Status& why) = 0;
+
+  // Takes HandOver back; a Drain goes on.
+  virtual void Admit() = 0;
 
   virtual EngineStats Stats() const = 0;
 };

@@ -16,11 +16,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "engine/base/clock.h"
 #include "engine/base/flags.h"
 #include "engine/base/status.h"
 #include "engine/base/stop_signal.h"
 #include "engine/server/backends.h"
 #include "engine/server/boot.h"
+#include "engine/server/interruptions.h"
 #include "engine/server/service.h"
 
 ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
@@ -101,7 +103,9 @@ absl::Status Serve(const StopSignal& stop) {
   const std::vector<Backend> backends = AllBackends();
   ASSIGN_OR_RETURN(const BootedEngine booted, Boot(options, backends));
 
-  const std::unique_ptr<grpc::Service> service = CreateEngineService(*booted.engine, token);
+  Interruptions interruptions(*booted.engine, RealClock());
+  const std::unique_ptr<grpc::Service> service =
+      CreateEngineService(*booted.engine, interruptions, RealClock(), token);
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a taken port is an error, not a lottery

@@ -58,6 +58,7 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
   live->max_tokens = request.sequence.max_tokens;
 
   absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(refusal_);
   if (draining_ || stop_) return absl::UnavailableError("the engine is draining");
   ASSIGN_OR_RETURN(const SequenceId id, scheduler_.Add(std::move(request.sequence)));
   live_.emplace(id, std::move(live));
@@ -92,6 +93,19 @@ void ModelEngine::Drain(absl::Duration deadline, absl::AnyInvocable<void(uint32_
   changed_.Signal();
 }
 
+uint32_t ModelEngine::HandOver(const absl::Status& why) {
+  {
+    absl::MutexLock lock(&mutex_);
+    refusal_ = why;
+  }
+  return EndAll(why);
+}
+
+void ModelEngine::Admit() {
+  absl::MutexLock lock(&mutex_);
+  refusal_ = absl::OkStatus();
+}
+
 EngineStats ModelEngine::Stats() const {
   absl::MutexLock lock(&mutex_);
   EngineStats stats;
@@ -103,7 +117,7 @@ EngineStats ModelEngine::Stats() const {
   stats.programs_compiled = 1;
   stats.steps = steps_;
   stats.busy = busy_;
-  stats.draining = draining_;
+  stats.draining = draining_ || !refusal_.ok();
   stats.active_sequences = static_cast<uint32_t>(live_.size());
   return stats;
 }
@@ -217,9 +231,19 @@ uint32_t ModelEngine::EndAll(const absl::Status& status) {
       sequence->gone = true;
       scheduler_.Cancel(id);
     }
+    changed_.Signal();  // a drain may wait for them
   }
-  for (const auto& [_, sequence] : live) sequence->sink->OnEnd(status);
-  return static_cast<uint32_t>(live.size());
+  uint32_t ended = 0;
+  for (const auto& [_, sequence] : live) {
+    bool finished;
+    {
+      absl::MutexLock lock(&sequence->delivering);
+      finished = sequence->finished;
+    }
+    sequence->sink->OnEnd(finished ? absl::OkStatus() : status);
+    if (!finished) ++ended;
+  }
+  return ended;
 }
 
 void ModelEngine::BuildStep(const Plan& plan) {
@@ -294,12 +318,14 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
 void ModelEngine::Deliver(Sampling& sampling) {
   Live& live = *sampling.live;
   for (size_t i = 0; i < sampling.ids.size(); ++i) {
+    absl::MutexLock lock(&live.delivering);
     if (live.gone) return;  // the scheduler ignores its outcome
     const uint32_t index = live.next_index++;
     const bool last = i + 1 == sampling.ids.size();
     const auto finish = last && sampling.stop          ? TokenEvent::Finish::kStop
                         : index + 1 == live.max_tokens ? TokenEvent::Finish::kLength
                                                        : TokenEvent::Finish::kNone;
+    live.finished = finish != TokenEvent::Finish::kNone;
     const Picked& picked = sampling.picked[i];
     sampling.pause = !live.sink->OnToken(
         {index, sampling.ids[i], finish, picked.logprob, picked.top_logprobs, sampling.cached_tokens});

@@ -51,6 +51,8 @@ class ModelEngine : public Engine {
   void Cancel(SequenceId id) override;
   void Resume(SequenceId id) override;
   void Drain(absl::Duration deadline, absl::AnyInvocable<void(uint32_t)> done) override;
+  uint32_t HandOver(const absl::Status& why) override;
+  void Admit() override;
   EngineStats Stats() const override;
 
  private:
@@ -65,6 +67,8 @@ class ModelEngine : public Engine {
     uint32_t max_tokens = 0;
     bool resumed = false;     // since its last step began; guarded by the engine's mutex
     std::atomic<bool> gone{false};  // cancelled, or ended by EndAll: its sink hears no more
+    absl::Mutex delivering;         // held while its sink hears an event, so that an end comes after it
+    bool finished ABSL_GUARDED_BY(delivering) = false;  // the sink has had the last event
   };
   struct Picked {
     float logprob;
@@ -98,7 +102,7 @@ class ModelEngine : public Engine {
   void Sample(Sampling& sampling, Sampler& sampler);
   void Deliver(Sampling& sampling);
   absl::Status FillAllowed(Live& live) const;
-  uint32_t EndAll(const absl::Status& status);  // how many
+  uint32_t EndAll(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);  // any thread; how many
 
   const Options options_;
   Program& program_;
@@ -113,6 +117,7 @@ class ModelEngine : public Engine {
   absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> live_ ABSL_GUARDED_BY(mutex_);
   std::vector<DrainWaiter> drains_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // of HandOver; OK: sequences are admitted
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration busy_ ABSL_GUARDED_BY(mutex_);
   uint64_t steps_ ABSL_GUARDED_BY(mutex_) = 0;

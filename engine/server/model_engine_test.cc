@@ -60,7 +60,9 @@ class FakeProgram : public Program {
     {
       absl::MutexLock lock(&mutex_);
       ++entered_;
+      waits_ = held_;
       mutex_.Await(absl::Condition(+[](bool* held) { return !*held; }, &held_));
+      waits_ = false;
       if (!status_.ok()) return status_;
     }
     for (size_t t = 0; t < input.token_ids.size(); ++t) cache_[Slot(input, t, input.positions[t])] = input.token_ids[t];
@@ -75,6 +77,12 @@ class FakeProgram : public Program {
 
   void Hold() { SetHeld(true); }
   void Release() { SetHeld(false); }
+  // A run is under way and held.
+  void AwaitHeld() {
+    absl::MutexLock lock(&mutex_);
+    const auto waits = [&] { return waits_; };
+    mutex_.Await(absl::Condition(&waits));
+  }
   void AwaitEntered(int runs) {
     absl::MutexLock lock(&mutex_);
     const auto enough = [&] { return entered_ >= runs; };
@@ -98,6 +106,7 @@ class FakeProgram : public Program {
   std::vector<uint32_t> cache_;  // of the engine's thread
   absl::Mutex mutex_;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  bool waits_ ABSL_GUARDED_BY(mutex_) = false;
   int entered_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
@@ -537,6 +546,76 @@ TEST_F(ModelEngineTest, CancelEndsADrain) {
   });
   engine_->Cancel(id);
   drained.WaitForNotification();
+}
+
+TEST_F(ModelEngineTest, HandingOverWaitsForNoStep) {
+  Start();
+  std::vector<std::shared_ptr<FakeSink>> sinks;
+  for (uint32_t i = 0; i < 32; ++i) {
+    sinks.push_back(std::make_shared<FakeSink>());
+    if (i == 0) {
+      sinks[0]->more = [&] {
+        program_->Hold();  // the step after its first
+        return true;
+      };
+    }
+    Submit(Request({i, 1, 2}, 100), sinks.back());
+  }
+  program_->AwaitHeld();
+  const absl::Status why = absl::UnavailableError("the machine goes");
+  EXPECT_EQ(engine_->HandOver(why), 32);
+  for (uint32_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(sinks[i]->AwaitEnd(), why);  // the step is still under way
+    const Ids answer = Answer({i, 1, 2}, 100);
+    EXPECT_EQ(sinks[i]->ids(), Ids(answer.begin(), answer.begin() + sinks[i]->ids().size()));
+  }
+  EXPECT_EQ(engine_->Submit(Request({1}, 1), sinks[0]).status(), why);
+  EXPECT_TRUE(engine_->Stats().draining);
+  EXPECT_EQ(engine_->HandOver(why), 0);
+
+  engine_->Admit();
+  program_->Release();
+  RunAnother();
+  EXPECT_FALSE(engine_->Stats().draining);
+  EXPECT_EQ(engine_->Stats().kv_blocks_used, 0);
+}
+
+// An end comes once and after every event, whenever it comes; FakeSink sees to it.
+TEST_F(ModelEngineTest, HandingOverAmidSteps) {
+  Start();
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::shared_ptr<FakeSink>> sinks;
+    for (uint32_t i = 0; i < 4; ++i) {
+      sinks.push_back(std::make_shared<FakeSink>());
+      Submit(Request({i, 3}, 1 + i * 3), sinks.back());
+    }
+    sinks[round % 4]->AwaitEvents(1 + round % 4 % 2);
+    const uint32_t ended = engine_->HandOver(absl::UnavailableError("the machine goes"));
+    uint32_t cut = 0;
+    for (uint32_t i = 0; i < 4; ++i) {
+      const absl::Status end = sinks[i]->AwaitEnd();
+      EXPECT_EQ(end.ok(), sinks[i]->ids().size() == 1 + i * 3) << i;
+      if (!end.ok()) ++cut;
+    }
+    EXPECT_EQ(ended, cut);
+    engine_->Admit();
+  }
+  RunAnother();
+}
+
+TEST_F(ModelEngineTest, HandingOverEndsADrain) {
+  Start();
+  program_->Hold();
+  const auto sink = std::make_shared<FakeSink>();
+  Submit(Request({1}, 100), sink);
+  program_->AwaitHeld();
+  absl::Notification drained;
+  engine_->Drain(absl::InfiniteDuration(), [&](uint32_t) { drained.Notify(); });
+  EXPECT_EQ(engine_->HandOver(absl::UnavailableError("the machine goes")), 1);
+  program_->Release();
+  drained.WaitForNotification();
+  engine_->Admit();  // takes back the one, not the other
+  EXPECT_EQ(engine_->Submit(Request({1}, 1), sink).status().code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(ModelEngineTest, EndsEverythingAsItGoes) {

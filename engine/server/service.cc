@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/api/engine.grpc.pb.h"
+#include "engine/api/status.h"
 #include "engine/base/build_id.h"
 
 namespace spotinference {
@@ -22,9 +23,7 @@ namespace api = ::spotinference::engine::v1;
 constexpr size_t kHighWater = 64;
 constexpr size_t kLowWater = 16;
 
-grpc::Status ToGrpc(const absl::Status& status) {
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
-}
+constexpr absl::string_view kLocalSource = "local";
 
 api::GenerateEvent ToProto(const TokenEvent& event, bool logprobs, bool first) {
   api::GenerateEvent out;
@@ -217,7 +216,11 @@ class GenerateStream : public TokenSink {
 
 class Service : public api::Engine::CallbackService {
  public:
-  Service(Engine& engine, std::string token) : engine_(engine), authorization_(absl::StrCat("Bearer ", token)) {
+  Service(Engine& engine, Interruptions& interruptions, const Clock& clock, std::string token)
+      : engine_(engine),
+        interruptions_(interruptions),
+        clock_(clock),
+        authorization_(absl::StrCat("Bearer ", token)) {
     if (token.empty()) authorization_.clear();
   }
 
@@ -268,6 +271,7 @@ class Service : public api::Engine::CallbackService {
       reply->set_state(stats.draining ? api::HealthReply::STATE_DRAINING : api::HealthReply::STATE_SERVING);
       reply->set_steps(stats.steps);
       reply->set_active_sequences(stats.active_sequences);
+      if (const std::optional<api::Notice> notice = interruptions_.MostUrgent()) *reply->mutable_notice() = *notice;
       return grpc::Status::OK;
     });
   }
@@ -286,6 +290,20 @@ class Service : public api::Engine::CallbackService {
       reactor->Finish(grpc::Status::OK);
     });
     return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Interrupt(grpc::CallbackServerContext* context, const api::InterruptRequest* request,
+                                      api::InterruptReply* reply) override {
+    return Answer(context, [&] {
+      if (request->withdrawn()) {
+        interruptions_.Withdraw(kLocalSource);
+      } else {
+        const absl::Duration at = clock_.Elapsed() + absl::Milliseconds(request->notice_ms());
+        reply->set_handed_over(
+            interruptions_.Announce({std::string(kLocalSource), Notice::Kind::kStop, at, "interrupt"}));
+      }
+      return grpc::Status::OK;
+    });
   }
 
   grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const api::StatsRequest*,
@@ -328,13 +346,16 @@ class Service : public api::Engine::CallbackService {
   }
 
   Engine& engine_;
+  Interruptions& interruptions_;
+  const Clock& clock_;
   std::string authorization_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, std::string token) {
-  return std::make_unique<Service>(engine, std::move(token));
+std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, Interruptions& interruptions, const Clock& clock,
+                                                   std::string token) {
+  return std::make_unique<Service>(engine, interruptions, clock, std::move(token));
 }
 
 }  // namespace spotinference

@@ -8,11 +8,13 @@
 #include <string>
 
 #include "engine/server/engine.h"
+#include "engine/server/interruptions.h"
 
 namespace spotinference {
 
-// `token`: what callers must show; "" asks for none. The engine outlives the service.
-std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, std::string token);
+// `token`: what callers must show; "" asks for none. The others outlive the service.
+std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, Interruptions& interruptions, const Clock& clock,
+                                                   std::string token);
 
 }  // namespace spotinference
 

@@ -9,8 +9,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/api/engine.grpc.pb.h"
+#include "engine/api/status.h"
+#include "engine/base/fake_clock.h"
+#include "engine/server/fake_engine.h"
+#include "engine/server/interruptions.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
@@ -19,94 +22,14 @@ namespace {
 namespace api = engine::v1;
 using grpc::StatusCode;
 
-// Does nothing by itself: a test plays the engine's thread.
-class FakeEngine : public Engine {
- public:
-  FakeEngine() { info_ = {"hash", "numerics", "fake", "a test", 100, 50}; }
-  const EngineInfo& info() const override { return info_; }
-  absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override {
-    absl::MutexLock lock(&mutex_);
-    if (!refusal_.ok()) return refusal_;
-    request_ = std::move(request);
-    sink_ = std::move(sink);
-    return SequenceId{7};
-  }
-  void Cancel(SequenceId id) override {
-    absl::MutexLock lock(&mutex_);
-    EXPECT_EQ(id, SequenceId{7});
-    cancelled_ = true;
-    sink_ = nullptr;
-  }
-  void Resume(SequenceId id) override {
-    absl::MutexLock lock(&mutex_);
-    EXPECT_EQ(id, SequenceId{7});
-    ++resumed_;
-  }
-  void Drain(absl::Duration deadline, absl::AnyInvocable<void(uint32_t)> done) override {
-    deadline_ = deadline;
-    done(3);
-  }
-  EngineStats Stats() const override {
-    EngineStats stats;
-    stats.scheduler.running_sequences = 1;
-    stats.scheduler.waiting_sequences = 2;
-    stats.scheduler.cached_tokens = 3;
-    stats.kv_blocks_total = 4;
-    stats.weight_bytes = 5;
-    stats.steps = 6;
-    stats.busy = absl::Microseconds(7);
-    stats.draining = deadline_ > absl::ZeroDuration();
-    stats.active_sequences = 8;
-    return stats;
-  }
-
-  void Refuse(absl::Status status) {
-    absl::MutexLock lock(&mutex_);
-    refusal_ = std::move(status);
-  }
-  std::shared_ptr<TokenSink> AwaitSink() {
-    absl::MutexLock lock(&mutex_);
-    const auto there = [&] { return sink_ != nullptr; };
-    mutex_.Await(absl::Condition(&there));
-    return sink_;
-  }
-  EngineRequest request() {
-    absl::MutexLock lock(&mutex_);
-    return request_;
-  }
-  void AwaitCancelled() {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(&cancelled_));
-  }
-  int resumed() {
-    absl::MutexLock lock(&mutex_);
-    return resumed_;
-  }
-  void AwaitResumed(int count) {
-    absl::MutexLock lock(&mutex_);
-    const auto enough = [&] { return resumed_ >= count; };
-    mutex_.Await(absl::Condition(&enough));
-  }
-  absl::Duration deadline() const { return deadline_; }
-
- private:
-  EngineInfo info_;
-  absl::Duration deadline_;
-  absl::Mutex mutex_;
-  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
-  EngineRequest request_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<TokenSink> sink_ ABSL_GUARDED_BY(mutex_);
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
-  int resumed_ ABSL_GUARDED_BY(mutex_) = 0;
-};
-
 TokenEvent Event(uint32_t index, TokenEvent::Finish finish = TokenEvent::Finish::kNone) {
   return {index, 10 + index, finish, -0.5f, {}, 9};
 }
 
 class ServiceTest : public testing::Test {
  protected:
-  explicit ServiceTest(std::string token = "") : service_(CreateEngineService(engine_, std::move(token))) {
+  explicit ServiceTest(std::string token = "")
+      : service_(CreateEngineService(engine_, interruptions_, clock_, std::move(token))) {
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -119,7 +42,9 @@ class ServiceTest : public testing::Test {
                                                            grpc::InsecureChannelCredentials(), arguments));
   }
 
+  FakeClock clock_;
   FakeEngine engine_;
+  Interruptions interruptions_{engine_, clock_};
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<api::Engine::Stub> stub_;
@@ -296,6 +221,43 @@ TEST_F(ServiceTest, HealthStatsAndDrain) {
   EXPECT_EQ(health.state(), api::HealthReply::STATE_DRAINING);
 }
 
+TEST_F(ServiceTest, AnInterruptionEndsStreamsAndShowsInHealth) {
+  const auto reader = stub_->Generate(&context_, {});
+  const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  sink->OnToken(Event(0));
+  grpc::ClientContext contexts[5];
+  api::InterruptRequest interrupt;
+  api::InterruptReply interrupted;
+  interrupt.set_notice_ms(30000);
+  ASSERT_TRUE(stub_->Interrupt(&contexts[0], interrupt, &interrupted).ok());
+  EXPECT_EQ(interrupted.handed_over(), 1);
+
+  api::GenerateEvent event;
+  EXPECT_TRUE(reader->Read(&event));
+  EXPECT_FALSE(reader->Read(&event));
+  const absl::Status end = FromGrpc(reader->Finish());
+  EXPECT_EQ(end.code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(NoticeOf(end).has_value());
+  EXPECT_EQ(NoticeOf(end)->source(), "local");
+  const absl::Status refusal = FromGrpc(stub_->Generate(&contexts[1], {})->Finish());
+  ASSERT_TRUE(NoticeOf(refusal).has_value()) << refusal;
+
+  clock_.Advance(absl::Seconds(1));
+  api::HealthReply health;
+  ASSERT_TRUE(stub_->Health(&contexts[2], {}, &health).ok());
+  EXPECT_EQ(health.state(), api::HealthReply::STATE_DRAINING);
+  EXPECT_EQ(health.notice().kind(), api::Notice::KIND_STOP);
+  EXPECT_EQ(health.notice().source(), "local");
+  EXPECT_EQ(health.notice().left_ms(), 29000);
+
+  interrupt.set_withdrawn(true);
+  ASSERT_TRUE(stub_->Interrupt(&contexts[3], interrupt, &interrupted).ok());
+  health.Clear();
+  ASSERT_TRUE(stub_->Health(&contexts[4], {}, &health).ok());
+  EXPECT_EQ(health.state(), api::HealthReply::STATE_SERVING);
+  EXPECT_FALSE(health.has_notice());
+}
+
 class ServiceWithTokenTest : public ServiceTest {
  protected:
   ServiceWithTokenTest() : ServiceTest("secret") {}
@@ -317,11 +279,13 @@ TEST_F(ServiceWithTokenTest, EveryCallNeedsTheToken) {
     api::HealthReply health;
     api::StatsReply stats;
     api::DrainReply drain;
+    api::InterruptReply interrupt;
     engine_.Refuse(absl::UnavailableError("draining"));
     call([&](auto* context) { return stub_->Handshake(context, {}, &handshake); });
     call([&](auto* context) { return stub_->Health(context, {}, &health); });
     call([&](auto* context) { return stub_->Stats(context, {}, &stats); });
     call([&](auto* context) { return stub_->Drain(context, {}, &drain); });
+    call([&](auto* context) { return stub_->Interrupt(context, {}, &interrupt); });
     call([&](auto* context) { return stub_->Generate(context, {})->Finish(); });
   }
 }

@@ -1,8 +1,11 @@
-// What an engine says of its work (engine.proto's Stats), of one engine or summed over a model's.
+// What an engine says of its work and its machine (engine.proto's Stats and Health): of one engine, or summed over a
+// model's.
 #ifndef FLEET_API_ENGINE_FIGURES_H_
 #define FLEET_API_ENGINE_FIGURES_H_
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "absl/time/time.h"
 
@@ -32,6 +35,14 @@ struct EngineTotals {
   }
 };
 
+// What the engine heard of its machine's future.
+struct EngineNotice {
+  std::string source;   // "aws", "local", …
+  bool stops = false;   // the machine will be taken away, the engine drains; else it is at risk, the engine serves on
+  absl::Duration left;  // until then, as the engine answered
+  std::string reason;   // the source's own word
+};
+
 struct EngineFigures {
   EngineTotals totals;
   // As they are now.
@@ -41,6 +52,7 @@ struct EngineFigures {
   int64_t kv_blocks_used = 0;    // by live sequences
   int64_t kv_blocks_cached = 0;  // by no one, kept for their prefix
   int64_t weights_bytes = 0;
+  std::optional<EngineNotice> notice;  // of one engine; a sum has none
 
   int64_t kv_blocks_free() const { return kv_blocks_total - kv_blocks_used - kv_blocks_cached; }
 

@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/api/engine.grpc.pb.h"
+#include "engine/api/status.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -17,8 +19,13 @@ namespace {
 using engine::v1::Engine;
 using engine::v1::HealthReply;
 
-absl::Status FromGrpc(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+std::optional<EngineNotice> NoticeIn(const HealthReply& health) {
+  if (!health.has_notice()) return std::nullopt;
+  const engine::v1::Notice& notice = health.notice();
+  return EngineNotice{.source = notice.source(),
+                      .stops = notice.kind() == engine::v1::Notice::KIND_STOP,
+                      .left = absl::Milliseconds(notice.left_ms()),
+                      .reason = notice.reason()};
 }
 
 // Owns all that its calls need, and lives until Next says that it is answered.
@@ -98,7 +105,8 @@ class IdentityQuestion : public Question {
                                                         engine::v1::API_VERSION_CURRENT));
     }
     if (health_.reply.state() != HealthReply::STATE_SERVING) {
-      return absl::UnavailableError("the engine drains");
+      return health_.reply.has_notice() ? NoticedError(health_.reply.notice())
+                                        : absl::UnavailableError("the engine drains");
     }
     return EngineIdentity{identity.model_hash(), identity.numerics_id(), identity.context_tokens()};
   }
@@ -112,13 +120,16 @@ class FiguresQuestion : public Question {
  public:
   FiguresQuestion(const Endpoint& endpoint, absl::Duration deadline, grpc::CompletionQueue& queue,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done)
-      : Question(endpoint, deadline, 1), done_(std::move(done)) {
+      : Question(endpoint, deadline, 2), done_(std::move(done)) {
     Begin(stats_, &Engine::Stub::AsyncStats, engine::v1::StatsRequest(), queue);
+    Begin(health_, &Engine::Stub::AsyncHealth, engine::v1::HealthRequest(), queue);
   }
 
  private:
   void Finish() override {
-    if (!stats_.status.ok()) return done_(FromGrpc(stats_.status));
+    for (const grpc::Status* status : {&stats_.status, &health_.status}) {
+      if (!status->ok()) return done_(FromGrpc(*status));
+    }
     const engine::v1::StatsReply& stats = stats_.reply;
     done_(EngineFigures{
         .totals = {.programs_compiled = static_cast<int64_t>(stats.programs_compiled()),
@@ -134,11 +145,13 @@ class FiguresQuestion : public Question {
         .kv_blocks_total = stats.kv_blocks_total(),
         .kv_blocks_used = stats.kv_blocks_used(),
         .kv_blocks_cached = stats.kv_blocks_cached(),
-        .weights_bytes = static_cast<int64_t>(stats.weights_bytes())});
+        .weights_bytes = static_cast<int64_t>(stats.weights_bytes()),
+        .notice = NoticeIn(health_.reply)});
   }
 
   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done_;
   Call<engine::v1::StatsReply> stats_;
+  Call<HealthReply> health_;
 };
 
 // A queue and thread of its own, not gRPC's callbacks: in this version the last channel must not

@@ -1,4 +1,4 @@
-// The probe over engine.proto: Handshake and Health, and Stats.
+// The probe over engine.proto: Handshake, Health and Stats.
 #ifndef FLEET_PROBE_GRPC_PROBE_H_
 #define FLEET_PROBE_GRPC_PROBE_H_
 

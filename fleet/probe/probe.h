@@ -24,7 +24,8 @@ class Probe {
 
   // Returns at once; `done` runs once, on any thread, at `deadline` at the latest. Good: an engine
   // of this API version answers at the endpoint, takes its token, and serves. UNAVAILABLE: it
-  // drains or does not answer.
+  // drains or does not answer; where a notice is why it drains, the status carries it
+  // (engine/api/status.h).
   virtual void Ask(const Endpoint& endpoint, absl::Duration deadline,
                    absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) = 0;
 

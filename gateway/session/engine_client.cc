@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/api/engine.grpc.pb.h"
+#include "engine/api/status.h"
 
 namespace spotinference {
 
@@ -69,7 +70,7 @@ class Call : public EngineCall,
   }
 
   void OnDone(const grpc::Status& status) override {
-    handler_->OnEnd(absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message()));
+    handler_->OnEnd(FromGrpc(status));
     handler_ = nullptr;
     const std::shared_ptr<Call> last = std::move(self_);
   }

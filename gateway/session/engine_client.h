@@ -22,7 +22,7 @@ class EngineCallHandler {
   // The next event waits until EngineCall::Next.
   virtual void OnEvent(const engine::v1::GenerateEvent& event) = 0;
 
-  // The last call: how Generate ended.
+  // The last call: how Generate ended. A status that a notice caused carries it (engine/api/status.h).
   virtual void OnEnd(const absl::Status& status) = 0;
 };
 

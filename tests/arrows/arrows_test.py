@@ -9,6 +9,7 @@ ALLOWED = {
     "engine/device": [],
     "engine/kv": [],
     "engine/model": ["engine/base", "engine/device"],
+    "engine/notice": ["engine/base"],
     "engine/sample": ["engine/base"],
     "engine/schedule": ["engine/base", "engine/kv"],
     "engine/server": ["engine"],

@@ -1,0 +1,48 @@
+// The notices that stand, from all sources, and what the engine does about them: while one says that the machine goes, the
+// engine admits nothing and its sequences go on elsewhere; when it is withdrawn, the engine serves again.
+#ifndef ENGINE_SERVER_INTERRUPTIONS_H_
+#define ENGINE_SERVER_INTERRUPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/api/engine.pb.h"
+#include "engine/base/clock.h"
+#include "engine/notice/notice.h"
+#include "engine/server/engine.h"
+
+namespace spotinference {
+
+// Thread-safe; not to be called from inside a TokenSink.
+class Interruptions {
+ public:
+  // Engine and clock outlive it.
+  Interruptions(Engine& engine, const Clock& clock) : engine_(engine), clock_(clock) {}
+
+  // Replaces the earlier notice of the same source. Returns how many sequences ended by it; all have when it returns.
+  uint32_t Announce(const Notice& notice);
+
+  // The source's notice stands no more.
+  void Withdraw(absl::string_view source);
+
+  // The most urgent of those that stand: a stop before a risk, then the soonest.
+  std::optional<engine::v1::Notice> MostUrgent() const;
+
+ private:
+  const Notice* FindMostUrgent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint32_t Apply() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Engine& engine_;
+  const Clock& clock_;
+  mutable absl::Mutex mutex_;
+  absl::btree_map<std::string, Notice> standing_ ABSL_GUARDED_BY(mutex_);  // by source
+};
+
+}  // namespace spotinference
+
+#endif  // ENGINE_SERVER_INTERRUPTIONS_H_

@@ -1,0 +1,98 @@
+#include "engine/server/interruptions.h"
+
+#include <memory>
+#include <optional>
+
+#include "engine/api/status.h"
+#include "engine/base/fake_clock.h"
+#include "engine/server/fake_engine.h"
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+namespace api = engine::v1;
+using Kind = Notice::Kind;
+
+class FakeSink : public TokenSink {
+ public:
+  bool OnToken(const TokenEvent&) override { return true; }
+  void OnEnd(const absl::Status& status) override { end = status; }
+  absl::Status end;
+};
+
+class InterruptionsTest : public testing::Test {
+ protected:
+  Notice After(absl::Duration left, std::string source, Kind kind = Kind::kStop) const {
+    return {std::move(source), kind, clock_.Elapsed() + left, "because"};
+  }
+  // "": none stands.
+  std::string MostUrgent() const {
+    const std::optional<api::Notice> notice = interruptions_.MostUrgent();
+    return notice.has_value() ? notice->source() : "";
+  }
+
+  FakeClock clock_;
+  FakeEngine engine_;
+  Interruptions interruptions_{engine_, clock_};
+};
+
+TEST_F(InterruptionsTest, AStopHandsSequencesOver) {
+  const auto sink = std::make_shared<FakeSink>();
+  ASSERT_TRUE(engine_.Submit({}, sink).ok());
+  EXPECT_EQ(interruptions_.Announce(After(absl::Milliseconds(1500), "aws")), 1);
+  const std::optional<api::Notice> notice = NoticeOf(sink->end);
+  ASSERT_TRUE(notice.has_value()) << sink->end;
+  EXPECT_EQ(notice->source(), "aws");
+  EXPECT_EQ(notice->kind(), api::Notice::KIND_STOP);
+  EXPECT_EQ(notice->left_ms(), 1500);
+  EXPECT_EQ(notice->reason(), "because");
+  EXPECT_TRUE(NoticeOf(engine_.Submit({}, sink).status()).has_value());
+}
+
+TEST_F(InterruptionsTest, ARiskIsToldAndNothingEnds) {
+  EXPECT_EQ(interruptions_.Announce(After(absl::Minutes(2), "aws", Kind::kAtRisk)), 0);
+  EXPECT_TRUE(engine_.handed_over().ok());
+  EXPECT_EQ(interruptions_.MostUrgent()->kind(), api::Notice::KIND_AT_RISK);
+}
+
+TEST_F(InterruptionsTest, AWithdrawnNoticeAdmitsAgain) {
+  interruptions_.Announce(After(absl::Seconds(30), "azure"));
+  interruptions_.Withdraw("gcp");
+  EXPECT_FALSE(engine_.handed_over().ok());
+  interruptions_.Withdraw("azure");
+  EXPECT_TRUE(engine_.handed_over().ok());
+  EXPECT_EQ(MostUrgent(), "");
+  interruptions_.Announce(After(absl::Seconds(30), "azure"));
+  EXPECT_FALSE(engine_.handed_over().ok());
+}
+
+TEST_F(InterruptionsTest, EachSourceSpeaksForItself) {
+  interruptions_.Announce(After(absl::Seconds(30), "azure"));
+  interruptions_.Announce(After(absl::Seconds(10), "local"));
+  EXPECT_EQ(MostUrgent(), "local");
+  interruptions_.Withdraw("local");
+  EXPECT_EQ(MostUrgent(), "azure");
+  EXPECT_FALSE(engine_.handed_over().ok());
+  interruptions_.Announce(After(absl::Seconds(5), "azure", Kind::kAtRisk));  // it thought better of it
+  EXPECT_TRUE(engine_.handed_over().ok());
+}
+
+TEST_F(InterruptionsTest, AStopIsMoreUrgentThanARisk) {
+  interruptions_.Announce(After(absl::Seconds(1), "aws", Kind::kAtRisk));
+  interruptions_.Announce(After(absl::Seconds(100), "local"));
+  EXPECT_EQ(MostUrgent(), "local");
+}
+
+TEST_F(InterruptionsTest, TimeRunsDownToZero) {
+  interruptions_.Announce(After(absl::Seconds(2), "local"));
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(interruptions_.MostUrgent()->left_ms(), 1000);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(interruptions_.MostUrgent()->left_ms(), 0);
+  interruptions_.Announce(After(absl::InfiniteDuration(), "local"));
+  EXPECT_EQ(interruptions_.MostUrgent()->left_ms(), 4294967295u);
+}
+
+}  // namespace
+}  // namespace spotinference

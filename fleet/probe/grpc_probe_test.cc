@@ -1,0 +1,122 @@
+#include "fleet/probe/grpc_probe.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "engine/api/engine.grpc.pb.h"
+#include "engine/api/status.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+namespace api = engine::v1;
+
+class FakeService : public api::Engine::Service {
+ public:
+  grpc::Status Handshake(grpc::ServerContext*, const api::HandshakeRequest* request,
+                         api::HandshakeReply* reply) override {
+    reply->set_api_version(request->api_version());
+    reply->set_model_hash("hash");
+    return grpc::Status::OK;
+  }
+  grpc::Status Health(grpc::ServerContext*, const api::HealthRequest*, api::HealthReply* reply) override {
+    *reply = health;
+    return grpc::Status::OK;
+  }
+  grpc::Status Stats(grpc::ServerContext*, const api::StatsRequest*, api::StatsReply* reply) override {
+    reply->set_running_sequences(3);
+    return grpc::Status::OK;
+  }
+
+  api::HealthReply health;  // set before a question
+};
+
+class GrpcProbeTest : public testing::Test {
+ protected:
+  GrpcProbeTest() {
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+    endpoint_.address = absl::StrCat("127.0.0.1:", port);
+  }
+
+  template <typename Answer>
+  absl::StatusOr<Answer> Await(void (Probe::*question)(const Endpoint&, absl::Duration,
+                                                       absl::AnyInvocable<void(absl::StatusOr<Answer>)>)) {
+    absl::StatusOr<Answer> answer;
+    absl::Notification answered;
+    (probe_.get()->*question)(endpoint_, absl::Seconds(20), [&](absl::StatusOr<Answer> said) {
+      answer = std::move(said);
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return answer;
+  }
+
+  FakeService service_;
+  std::unique_ptr<grpc::Server> server_;
+  Endpoint endpoint_;
+  const std::unique_ptr<Probe> probe_ = NewGrpcProbe();
+};
+
+TEST_F(GrpcProbeTest, AServingEngineIsGood) {
+  service_.health.set_state(api::HealthReply::STATE_SERVING);
+  const auto identity = Await(&Probe::Ask);
+  ASSERT_TRUE(identity.ok()) << identity.status();
+  EXPECT_EQ(identity->model_hash, "hash");
+  const auto figures = Await(&Probe::AskFigures);
+  ASSERT_TRUE(figures.ok()) << figures.status();
+  EXPECT_EQ(figures->running_sequences, 3);
+  EXPECT_FALSE(figures->notice.has_value());
+}
+
+TEST_F(GrpcProbeTest, ANoticeComesWithBothAnswers) {
+  service_.health.set_state(api::HealthReply::STATE_DRAINING);
+  api::Notice& notice = *service_.health.mutable_notice();
+  notice.set_source("aws");
+  notice.set_kind(api::Notice::KIND_STOP);
+  notice.set_left_ms(119000);
+  notice.set_reason("terminate");
+  const absl::Status identity = Await(&Probe::Ask).status();
+  EXPECT_TRUE(absl::IsUnavailable(identity));
+  ASSERT_TRUE(NoticeOf(identity).has_value()) << identity;
+  EXPECT_EQ(NoticeOf(identity)->left_ms(), 119000);
+  const auto figures = Await(&Probe::AskFigures);
+  ASSERT_TRUE(figures.ok()) << figures.status();
+  ASSERT_TRUE(figures->notice.has_value());
+  EXPECT_EQ(figures->notice->source, "aws");
+  EXPECT_TRUE(figures->notice->stops);
+  EXPECT_EQ(figures->notice->left, absl::Seconds(119));
+  EXPECT_EQ(figures->notice->reason, "terminate");
+}
+
+TEST_F(GrpcProbeTest, AnEngineAtRiskServesOn) {
+  service_.health.set_state(api::HealthReply::STATE_SERVING);
+  service_.health.mutable_notice()->set_kind(api::Notice::KIND_AT_RISK);
+  EXPECT_TRUE(Await(&Probe::Ask).ok());
+  const auto figures = Await(&Probe::AskFigures);
+  ASSERT_TRUE(figures.ok() && figures->notice.has_value());
+  EXPECT_FALSE(figures->notice->stops);
+}
+
+TEST_F(GrpcProbeTest, DrainingWithoutANoticeAndSilenceCarryNone) {
+  service_.health.set_state(api::HealthReply::STATE_DRAINING);
+  const absl::Status drains = Await(&Probe::Ask).status();
+  EXPECT_TRUE(absl::IsUnavailable(drains));
+  EXPECT_FALSE(NoticeOf(drains).has_value());
+  server_->Shutdown();
+  server_ = nullptr;
+  const absl::Status gone = Await(&Probe::Ask).status();
+  EXPECT_TRUE(absl::IsUnavailable(gone)) << gone;
+  EXPECT_FALSE(NoticeOf(gone).has_value());
+}
+
+}  // namespace
+}  // namespace spotinference::fleet
