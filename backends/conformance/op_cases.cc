@@ -125,7 +125,7 @@ Case OpCase(std::string name, std::vector<TensorSpec> tensors, int inputs, Op op
       const WeightUse use{.embed = op.kind == OpKind::kEmbed,
                           .matmul = op.kind == OpKind::kMatmul && !bias,
                           .vector = op.kind == OpKind::kRmsNorm || bias};
-      ASSIGN_OR_RETURN(built.buffers.emplace_back(), device.LoadWeight(weight.view(), use));
+      ASSIGN_OR_RETURN(built.buffers.emplace_back(), device.LoadWeight(weight.view(), use, nullptr));
       (bias ? with_weight.bias : with_weight.weight) = built.buffers.back().get();
       if (use.embed) built.graph.vocabulary = weight.rows;
     }

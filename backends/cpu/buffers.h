@@ -3,8 +3,10 @@
 #define BACKENDS_CPU_BUFFERS_H_
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/packed.h"
 #include "engine/device/device.h"
@@ -33,13 +35,13 @@ class Pages {
 
 class WeightBuffer : public Buffer {
  public:
-  WeightBuffer(const TensorView& view, size_t packed_bytes)
-      : packing(PackingOf(view.type)), rows(view.rows), columns(view.columns), tiles(packed_bytes, Pages::Size::kHuge) {}
+  explicit WeightBuffer(const TensorView& view) : packing(PackingOf(view.type)), rows(view.rows), columns(view.columns) {}
   size_t size_bytes() const override { return tiles.size() + vector.size() * sizeof(float); }
 
   Packing packing;            // of the tiles
   int64_t rows, columns;
-  Pages tiles;                // packed.h; empty unless used by a matmul
+  absl::Span<const std::byte> tiles;  // packed.h; empty unless used by a matmul
+  std::shared_ptr<const void> tiles_owner;
   std::vector<float> vector;  // a norm's weight
   TensorView rows_view;       // in the file, for kEmbed; else without data
 };

@@ -57,24 +57,21 @@ class CpuDevice : public Device {
     info_.backend = "cpu";
     info_.name = absl::StrFormat("cpu, %s, %d threads", kernels.name, pool_.size());
     info_.arithmetic = absl::StrCat("int8x", kQuantBlock, "-f32-kv16-split", kAttentionSplit);
+    info_.driver = "tiles16";  // packed.h, the same for every set of instructions
   }
 
   const DeviceInfo& info() const override { return info_; }
 
-  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use) override {
+  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use,
+                                                     CompileCache* cache) override {
     if (static_cast<int64_t>(view.data.size()) < view.rows * RowBytes(view.type, view.columns)) {
       return absl::InvalidArgumentError(absl::StrCat("tensor ", view.name, ": fewer bytes than its shape takes"));
     }
-    const size_t packed = use.matmul ? TileCount(view.rows) * TileBytes(PackingOf(view.type), view.columns) : 0;
-    auto weight = std::make_unique<WeightBuffer>(view, packed);
-    if (packed > 0) {
-      if (weight->tiles.data() == nullptr) {
-        return absl::ResourceExhaustedError(
-            absl::StrCat("tensor ", view.name, ": no memory for ", packed, " bytes of packed weights"));
-      }
-      pool_.ParallelFor(TileCount(view.rows), 4, [&](int64_t begin, int64_t end) {
-        PackTiles(view, begin, end, weight->tiles.data());
-      });
+    auto weight = std::make_unique<WeightBuffer>(view);
+    if (use.matmul) {
+      ASSIGN_OR_RETURN(const CachedBytes tiles, Tiles(view, cache));
+      weight->tiles = tiles.bytes;
+      weight->tiles_owner = tiles.owner;
     }
     if (use.vector) {
       weight->vector.resize(view.columns);
@@ -101,6 +98,24 @@ class CpuDevice : public Device {
   }
 
  private:
+  absl::StatusOr<CachedBytes> Tiles(const TensorView& view, CompileCache* cache) {
+    const size_t packed = TileCount(view.rows) * TileBytes(PackingOf(view.type), view.columns);
+    if (cache != nullptr) {
+      CachedBytes found = cache->Find(view.name);
+      if (found.owner != nullptr && found.bytes.size() == packed) return found;
+    }
+    const auto pages = std::make_shared<Pages>(packed, Pages::Size::kHuge);
+    if (pages->data() == nullptr) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("tensor ", view.name, ": no memory for ", packed, " bytes of packed weights"));
+    }
+    pool_.ParallelFor(TileCount(view.rows), 4,
+                      [&](int64_t begin, int64_t end) { PackTiles(view, begin, end, pages->data()); });
+    CachedBytes tiles{{pages->data(), packed}, pages};
+    if (cache != nullptr) cache->Keep(view.name, tiles);
+    return tiles;
+  }
+
   const Kernels& kernels_;
   ThreadPool pool_;
   DeviceInfo info_;

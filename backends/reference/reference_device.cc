@@ -225,14 +225,14 @@ class ReferenceDevice : public Device {
  public:
   ReferenceDevice(std::string backend, bool rounds_to_int8, int threads)
       : info_{backend, absl::StrCat("plain loops, ", threads, " threads"),
-              absl::StrCat(backend, ": float32, sums in float64, 8 lanes")},
+              absl::StrCat(backend, ": float32, sums in float64, 8 lanes"), "none"},
         rounds_to_int8_(rounds_to_int8),
         threads_(threads) {}
 
   const DeviceInfo& info() const override { return info_; }
 
   absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view,
-                                                     WeightUse use) override {
+                                                     WeightUse use, CompileCache*) override {
     if (view.rows > std::numeric_limits<int>::max() ||
         view.columns > std::numeric_limits<int>::max()) {
       return absl::UnimplementedError(absl::StrCat("tensor '", view.name, "': ", view.rows,

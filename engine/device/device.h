@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/device/compile_cache.h"
 #include "engine/device/graph.h"
 #include "engine/device/tensor.h"
 
@@ -26,6 +27,7 @@ struct DeviceInfo {
   std::string backend;     // "cpu"
   std::string name;        // for people: "AMD EPYC, avx2, 2 threads"
   std::string arithmetic;  // names the order and precision of every sum; part of numerics_id
+  std::string driver;      // what a CompileCache holds fits no other: a driver's version, or a layout's name
 };
 
 // Memory of a device: a weight as its kernels want it, or one layer's KV cache. Opaque.
@@ -56,9 +58,11 @@ class Device {
   virtual ~Device() = default;
   virtual const DeviceInfo& info() const = 0;
 
-  // Copies or packs `view`. With `use.embed` the buffer may go on reading view.data, which must outlive it.
+  // Copies or packs `view`, or takes what `cache` (null: none) kept under view.name. With `use.embed` the buffer may go on
+  // reading view.data, which must outlive it.
   // UNIMPLEMENTED: a type this backend lacks, named. RESOURCE_EXHAUSTED: no memory.
-  virtual absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use) = 0;
+  virtual absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use,
+                                                             CompileCache* cache) = 0;
 
   // One layer's cache of `blocks` pages of kBlockTokens. The layout inside a page is the device's own.
   virtual absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) = 0;

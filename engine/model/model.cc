@@ -13,23 +13,25 @@
 namespace spotinference {
 
 absl::StatusOr<std::unique_ptr<Model>> Model::Load(const Checkpoint& checkpoint, Device& device,
-                                                   int served_tokens) {
+                                                   int served_tokens, CompileCache* cache) {
   ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(checkpoint, served_tokens));
   std::unique_ptr<Model> model(new Model(config, device));
-  RETURN_IF_ERROR(model->LoadWeights(checkpoint));
+  RETURN_IF_ERROR(model->LoadWeights(checkpoint, cache));
   return model;
 }
 
 // Finds tensors, checks their shapes, and puts them on the device.
 class Model::WeightLoader {
  public:
-  WeightLoader(const Checkpoint& checkpoint, Device& device) : checkpoint_(checkpoint), device_(device) {}
+  WeightLoader(const Checkpoint& checkpoint, Device& device, CompileCache* cache)
+      : checkpoint_(checkpoint), device_(device), cache_(cache) {}
 
   // Rows first … first + count of a matrix of `rows` rows.
   absl::Status Matrix(const std::string& name, int rows, int first, int count, int columns, WeightUse use,
                       std::unique_ptr<Buffer>& to) {
     ASSIGN_OR_RETURN(TensorView view, Find(name, rows, columns));
     const int64_t row_bytes = RowBytes(view.type, view.columns);
+    if (count != rows) absl::StrAppend(&view.name, " rows ", first, "-", first + count - 1);
     view.rows = count;
     view.data = view.data.subspan(first * row_bytes, count * row_bytes);
     return Put(view, use, to);
@@ -76,7 +78,7 @@ class Model::WeightLoader {
   }
 
   absl::Status Put(const TensorView& view, WeightUse use, std::unique_ptr<Buffer>& to) {
-    ASSIGN_OR_RETURN(to, device_.LoadWeight(view, use));
+    ASSIGN_OR_RETURN(to, device_.LoadWeight(view, use, cache_));
     checkpoint_.ReleasePages(view.data);
     loaded_bytes_ += to->size_bytes();
     return absl::OkStatus();
@@ -84,6 +86,7 @@ class Model::WeightLoader {
 
   const Checkpoint& checkpoint_;
   Device& device_;
+  CompileCache* const cache_;
   absl::flat_hash_set<const TensorView*> taken_;
   size_t loaded_bytes_ = 0;
 };
@@ -117,9 +120,9 @@ absl::Status Model::LoadLayer(WeightLoader& loader, int layer) {
   return absl::OkStatus();
 }
 
-absl::Status Model::LoadWeights(const Checkpoint& checkpoint) {
+absl::Status Model::LoadWeights(const Checkpoint& checkpoint, CompileCache* cache) {
   const ModelConfig& c = config_;
-  WeightLoader loader(checkpoint, device_);
+  WeightLoader loader(checkpoint, device_, cache);
   RETURN_IF_ERROR(loader.Matrix("token_embd.weight", c.vocabulary, 0, c.vocabulary, c.width,
                                 {.embed = true, .matmul = c.tied_output}, embedding_));
   layers_.resize(c.layers);

@@ -23,9 +23,10 @@ class Model {
  public:
   // INVALID_ARGUMENT, NOT_FOUND: the file is wrong, with key or tensor, value and limit.
   // UNIMPLEMENTED: the file needs what we lack, named; a tensor that the family does not read
-  // counts as such. RESOURCE_EXHAUSTED: from the device. served_tokens as in ReadModelConfig.
+  // counts as such. RESOURCE_EXHAUSTED: from the device. served_tokens as in ReadModelConfig. `cache` of the device and
+  // this checkpoint, null: none.
   static absl::StatusOr<std::unique_ptr<Model>> Load(const Checkpoint& checkpoint, Device& device,
-                                                     int served_tokens = 0);
+                                                     int served_tokens = 0, CompileCache* cache = nullptr);
 
   const ModelConfig& config() const { return config_; }
   size_t weight_bytes() const { return weight_bytes_; }  // on the device
@@ -50,7 +51,7 @@ class Model {
   };
   class WeightLoader;
 
-  absl::Status LoadWeights(const Checkpoint& checkpoint);
+  absl::Status LoadWeights(const Checkpoint& checkpoint, CompileCache* cache);
   absl::Status LoadLayer(WeightLoader& loader, int layer);
   Op StepOp(int layer, size_t step) const;  // without its tensors
 

@@ -21,6 +21,7 @@
 #include "engine/server/boot.h"
 
 ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
+ABSL_FLAG(std::string, volume, "", "folder to keep packed weights in; \"\": none");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 ABSL_FLAG(int, prompt_tokens, 512, "of each stream");
@@ -102,7 +103,8 @@ absl::Status Bench() {
   BootOptions options;
   options.model_path = UserPath(absl::GetFlag(FLAGS_model));
   while (options.model_path.size() > 1 && options.model_path.back() == '/') options.model_path.pop_back();
-  options.model_hash = "bench";
+  options.volume = UserPath(absl::GetFlag(FLAGS_volume));
+  if (options.volume.empty()) options.model_hash = "bench";  // names nothing, and saves the reading
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.step_tokens = absl::GetFlag(FLAGS_step_tokens);

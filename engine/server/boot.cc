@@ -49,6 +49,32 @@ absl::StatusOr<Constraints::Tokens> ReadTokens(const std::string& model_path, ui
   return tokens;
 }
 
+// One word, also in a header and as the name of a folder.
+std::string Word(std::string text) {
+  for (char& c : text) {
+    if (!absl::ascii_isalnum(c) && c != '.') c = '-';
+  }
+  return text;
+}
+
+// Opens the volume, where there is one, and what it keeps of this device's work for this model.
+absl::Status OpenVolume(const BootOptions& options, absl::string_view backend, absl::string_view model_hash,
+                        BootedEngine& booted) {
+  if (options.volume.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<Volume>> volume = Volume::Open(RealFileSystem(), {options.volume}, RealClock());
+  if (absl::IsResourceExhausted(volume.status())) {
+    LOG(WARNING) << volume.status().message() << "; nothing is kept";
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(volume.status());
+  booted.volume = *std::move(volume);
+  const std::string key =
+      Word(absl::StrCat(backend, "-", booted.device->info().driver, "-", BuildId(), "-", model_hash));
+  const int threads = options.threads > 0 ? options.threads : UsableThreads();
+  booted.cache = std::make_unique<VolumeCache>(*booted.volume, key, threads);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name) {
@@ -74,7 +100,14 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
   ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(options.model_path));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
-  ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens));
+  std::string model_hash = options.model_hash;
+  if (model_hash.empty()) {
+    ASSIGN_OR_RETURN(model_hash, ModelHash(options.model_path));
+  }
+  RETURN_IF_ERROR(OpenVolume(options, backend->name, model_hash, booted));
+  ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens,
+                                             booted.cache.get()));
+  if (booted.cache != nullptr) booted.cache->Write();
   const ModelConfig& config = booted.model->config();
   if (options.context_tokens > config.context_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("a context of ", options.context_tokens,
@@ -98,20 +131,15 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
                    booted.device->Compile(booted.model->ForwardGraph(scheduler.step_tokens, scheduler.max_sequences)));
 
   EngineInfo& info = engine.info;
-  info.model_hash = options.model_hash;
-  if (info.model_hash.empty()) {
-    ASSIGN_OR_RETURN(info.model_hash, ModelHash(options.model_path));
-  }
-  info.numerics_id = absl::StrCat(backend->name, "-", booted.device->info().arithmetic, "-", BuildId());
-  for (char& c : info.numerics_id) {
-    if (!absl::ascii_isalnum(c) && c != '.') c = '-';  // one word, also in a header
-  }
+  info.model_hash = model_hash;
+  info.numerics_id = Word(absl::StrCat(backend->name, "-", booted.device->info().arithmetic, "-", BuildId()));
   info.backend = backend->name;
   info.device = booted.device->info().name;
   info.context_tokens = static_cast<uint32_t>(scheduler.context_tokens);
   info.vocabulary_size = static_cast<uint32_t>(config.vocabulary);
   engine.kv = {blocks, kBlockTokens, info.model_hash, info.numerics_id};
   engine.weight_bytes = booted.model->weight_bytes();
+  engine.programs_compiled = booted.cache != nullptr && booted.cache->complete() ? 0 : 1;
   engine.sampling_threads = options.threads > 0 ? options.threads : UsableThreads();
   engine.on_fatal = options.on_fatal;
   LOG(INFO) << options.model_path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000

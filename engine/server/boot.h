@@ -15,6 +15,8 @@
 #include "engine/model/model.h"
 #include "engine/server/constraints.h"
 #include "engine/server/model_engine.h"
+#include "engine/volume/volume.h"
+#include "engine/volume/volume_cache.h"
 
 namespace spotinference {
 
@@ -29,6 +31,7 @@ inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
 struct BootOptions {
   std::string model_path;
   std::string model_hash;        // ModelHash, known already; "": it is computed, some 0.1 s a 100 MB
+  std::string volume;            // folder that outlives the machine (engine/volume); "": nothing is kept
   std::string backend = "auto";
   int threads = 0;               // 0: all that the process may use
   int context_tokens = 0;        // 0: the model's
@@ -42,6 +45,8 @@ struct BootOptions {
 // Everything of a model being served, in the order of dependence.
 struct BootedEngine {
   std::unique_ptr<Checkpoint> checkpoint;
+  std::unique_ptr<Volume> volume;      // null without one
+  std::unique_ptr<VolumeCache> cache;  // the same
   std::unique_ptr<Device> device;
   std::unique_ptr<Model> model;
   std::unique_ptr<Program> program;
@@ -53,7 +58,8 @@ struct BootedEngine {
 // why. INVALID_ARGUMENT: there is none of that name.
 absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name);
 
-// INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED: the model or an option can never work. Other errors may pass.
+// INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED: the model or an option can never work. UNAVAILABLE: another engine has the
+// volume. Other errors may pass.
 absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const Backend> backends);
 
 }  // namespace spotinference

