@@ -98,7 +98,7 @@ absl::Duration Controller::Run() {
 
 // --- What the controller is asked.
 
-Fleet::WaitId Controller::Acquire(absl::string_view model_name, size_t bytes,
+Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& claim,
                                   absl::AnyInvocable<void(AcquireResult)> done) {
   using Reason = AcquireError::Reason;
   std::optional<AcquireResult> result;
@@ -114,16 +114,15 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, size_t bytes,
                                   absl::StrCat("there is no model '", model_name, "'")});
     } else if (Machine* const machine = FindServing(model_name); machine != nullptr) {
       result.emplace(Grant(*machine));
-    } else if (model->parked.size() >= model->spec.park_requests ||
-               bytes > model->spec.park_bytes - model->parked_bytes) {
+    } else if (!claim.resumes && QueueIsFull(*model, claim.bytes)) {
       result.emplace(AcquireError{
           Reason::kQueueFull,
           absl::StrCat(model->parked.size(), " requests already wait for ", model_name, " to wake"),
           ExpectedWake(*model)});
     } else {
       const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
-      model->parked.emplace(id, Waiter{bytes, clock_.Elapsed() + longest, std::move(done)});
-      model->parked_bytes += bytes;
+      model->parked.emplace(id, Waiter{claim, clock_.Elapsed() + longest, std::move(done)});
+      model->parked_bytes += claim.bytes;
     }
   }
   if (result.has_value()) {
@@ -132,6 +131,11 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, size_t bytes,
     inbox_->Post([] {});
   }
   return id;
+}
+
+bool Controller::QueueIsFull(const Model& model, size_t more_bytes) const {
+  return model.parked.size() >= model.spec.park_requests ||
+         model.parked_bytes + more_bytes > model.spec.park_bytes;
 }
 
 void Controller::Cancel(WaitId id) {
@@ -146,7 +150,7 @@ void Controller::Cancel(WaitId id) {
   for (auto& [name, model] : models_) {
     const auto found = model.parked.find(id);
     if (found == model.parked.end()) continue;
-    model.parked_bytes -= found->second.bytes;
+    model.parked_bytes -= found->second.claim.bytes;
     waiter.emplace(std::move(found->second));
     model.parked.erase(found);
     NoteDemand(model);
@@ -181,8 +185,7 @@ void Controller::BeginShutdown(absl::Duration drain_limit) {
   absl::MutexLock lock(&mutex_);
   shutdown_drain_limit_ = drain_limit;
   for (auto& [name, model] : models_) {
-    RefuseAll(model, AcquireError::Reason::kShutdown, "the server is stopping",
-              absl::ZeroDuration());
+    Refuse(model, {AcquireError::Reason::kShutdown, "the server is stopping"}, /*also_who_resumes=*/true);
   }
   inbox_->Post([] {});
 }
@@ -276,7 +279,7 @@ void Controller::ExpireWaiters(Model& model) {
                             absl::StrCat(model.spec.name, " did not wake within ",
                                          absl::FormatDuration(
                                              std::min(model.spec.wake_cap, model.spec.max_wait)))});
-    model.parked_bytes -= first->second.bytes;
+    model.parked_bytes -= first->second.claim.bytes;
     model.parked.erase(first);
     NoteDemand(model);
   }
@@ -299,7 +302,10 @@ void Controller::PlanAndAct(Model& model) {
       observed.push_back(
           {id, machine.record.state, machine.since, machine.leases, machine.idle_since});
     }
-    const Demand demand = {static_cast<int>(model.parked.size()), model.idle_since};
+    const auto resuming = std::count_if(model.parked.begin(), model.parked.end(),
+                                        [](const auto& waiter) { return waiter.second.claim.resumes; });
+    const Demand demand = {static_cast<int>(model.parked.size()), static_cast<int>(resuming),
+                           model.idle_since};
     Plan plan = PlanModel(desired, demand, observed, model.wake, clock_.Elapsed());
     model.wake = std::move(plan.wake);
     for (const Action& action : plan.actions) Act(model, action);
@@ -325,8 +331,11 @@ void Controller::Act(Model& model, const Action& action) {
     case Action::Kind::kTerminate:
       return Stop(machines_[action.machine_id], State::kTerminating, action.why);
     case Action::Kind::kRefuse:
-      return RefuseAll(model, ReasonOf(action.refusal), action.why,
-                       std::max(absl::ZeroDuration(), model.wake.blocked_until - clock_.Elapsed()));
+      return Refuse(model,
+                    {ReasonOf(action.refusal),
+                     absl::StrCat(model.spec.name, " cannot be served: ", action.why),
+                     std::max(absl::ZeroDuration(), model.wake.blocked_until - clock_.Elapsed())},
+                    /*also_who_resumes=*/false);
   }
 }
 
@@ -404,15 +413,16 @@ void Controller::Forget(Machine& machine) {
   machines_.erase(machine.record.id);
 }
 
-void Controller::RefuseAll(Model& model, AcquireError::Reason reason, absl::string_view why,
-                           absl::Duration retry_after) {
-  for (auto& [id, waiter] : model.parked) {
-    AnswerWith(id, std::move(waiter.done),
-               AcquireError{reason, absl::StrCat(model.spec.name, " cannot be served: ", why),
-                            retry_after});
+void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_resumes) {
+  for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
+    if (waiter->second.claim.resumes && !also_who_resumes) {
+      ++waiter;
+      continue;
+    }
+    AnswerWith(waiter->first, std::move(waiter->second.done), error);
+    model.parked_bytes -= waiter->second.claim.bytes;
+    waiter = model.parked.erase(waiter);
   }
-  model.parked.clear();
-  model.parked_bytes = 0;
   NoteDemand(model);
 }
 

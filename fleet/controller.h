@@ -93,7 +93,7 @@ class Controller : public Fleet {
   // After BeginShutdown: waits until no machine runs. False: `timeout` passed, and some still do.
   bool AwaitStopped(absl::Duration timeout);
 
-  WaitId Acquire(absl::string_view model, size_t bytes,
+  WaitId Acquire(absl::string_view model, const Claim& claim,
                  absl::AnyInvocable<void(AcquireResult)> done) override;
   void Cancel(WaitId id) override;
   void ReportBroken(absl::string_view machine_id, absl::string_view why) override;
@@ -106,7 +106,7 @@ class Controller : public Fleet {
 
  private:
   struct Waiter {
-    size_t bytes;
+    Claim claim;
     absl::Duration deadline;
     absl::AnyInvocable<void(AcquireResult)> done;
   };
@@ -179,11 +179,12 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GrantParked(Model& model, Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RefuseAll(Model& model, AcquireError::Reason reason, absl::string_view why,
-                 absl::Duration retry_after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Refuse(Model& model, const AcquireError& error, bool also_who_resumes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Any thread.
   Model* FindModel(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool QueueIsFull(const Model& model, size_t more_bytes) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -83,7 +83,7 @@ class ControllerLocalTest : public testing::Test {
   AcquireResult Acquire() {
     std::unique_ptr<AcquireResult> answer;
     absl::Notification answered;
-    fleet_->Acquire("org/m", 1, [&](AcquireResult result) {
+    fleet_->Acquire("org/m", {.bytes = 1}, [&](AcquireResult result) {
       answer = std::make_unique<AcquireResult>(std::move(result));
       answered.Notify();
     });
@@ -146,7 +146,7 @@ TEST_F(ControllerLocalTest, AnotherLifeAdoptsTheEngineAndStartsNoSecond) {
 
 TEST_F(ControllerLocalTest, AnotherLifeEndsAnEngineThatNeverServedAndStartsOneThatDoes) {
   SetEngine("hang");
-  fleet_->Acquire("org/m", 1, [](AcquireResult) {});
+  fleet_->Acquire("org/m", {.bytes = 1}, [](AcquireResult) {});
   AwaitLaunch();
   Die();
   SetEngine("serve");

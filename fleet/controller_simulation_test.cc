@@ -329,7 +329,7 @@ class Simulation {
     const absl::Duration came = clock_.Elapsed();
     waiting_.insert(client);
     const Fleet::WaitId id =
-        fleet_->Acquire("m", 1, [this, client, came, epoch = epoch_](AcquireResult result) {
+        fleet_->Acquire("m", {.bytes = 1}, [this, client, came, epoch = epoch_](AcquireResult result) {
           EXPECT_EQ(epoch, epoch_);
           EXPECT_EQ(waiting_.erase(client), 1) << "answered twice, or after it was cancelled";
           EXPECT_LE(clock_.Elapsed() - came, std::min(kWakeCap, kMaxWait));

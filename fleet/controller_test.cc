@@ -47,7 +47,7 @@ class ControllerTest : public testing::Test {
 
   std::unique_ptr<Client> Acquire(size_t bytes = 1, const std::string& model = "m") {
     auto client = std::make_unique<Client>();
-    client->id = fleet_->Acquire(model, bytes, [client = client.get()](AcquireResult result) {
+    client->id = fleet_->Acquire(model, {.bytes = bytes}, [client = client.get()](AcquireResult result) {
       ++client->answers;
       if (auto* lease = std::get_if<Lease>(&result)) client->lease.emplace(std::move(*lease));
       if (auto* error = std::get_if<AcquireError>(&result)) client->error = std::move(*error);
@@ -96,7 +96,7 @@ class ControllerTest : public testing::Test {
 };
 
 TEST_F(ControllerTest, WhoIsParkedHearsOfTheWakeBeforeItIsPlanned) {
-  fleet_->Acquire("m", 1, [](AcquireResult) {});
+  fleet_->Acquire("m", {.bytes = 1}, [](AcquireResult) {});
   ASSERT_TRUE(fleet_->Progress("m").has_value());  // the controller has not run since
   EXPECT_EQ(fleet_->Progress("m")->stage, "launching");
 }
@@ -191,12 +191,45 @@ TEST_F(ControllerTest, AnUnknownModelAndAFullQueueAreRefused) {
   EXPECT_TRUE(fourth->lease.has_value());
 }
 
+TEST_F(ControllerTest, WhoResumesOutwaitsAFullQueueAndEveryRefusal) {
+  options_.models[0].park_requests = 0;
+  Begin();
+  Client client;
+  fleet_->Acquire("m", {.bytes = size_t{1} << 40, .resumes = true}, [&](AcquireResult result) {
+    ++client.answers;
+    if (auto* lease = std::get_if<Lease>(&result)) client.lease.emplace(std::move(*lease));
+    if (auto* error = std::get_if<AcquireError>(&result)) client.error = std::move(*error);
+  });
+  fleet_->Run();
+  Gone("m-1", absl::ResourceExhaustedError("dry"));
+  Advance(absl::Seconds(5));
+  Gone("m-2", absl::FailedPreconditionError("bad"));
+  Advance(absl::Seconds(5));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2, launch m-3");
+  EXPECT_EQ(client.answers, 0);
+  EXPECT_EQ(Acquire()->error->reason, Reason::kQueueFull);
+  Ready("m-3");
+  EXPECT_TRUE(client.lease.has_value());
+}
+
+TEST_F(ControllerTest, WhoResumesIsToldWhenItsTimeIsUp) {
+  std::optional<AcquireError> error;
+  fleet_->Acquire("m", {.bytes = 1, .resumes = true},
+                  [&](AcquireResult result) { error = std::get<AcquireError>(std::move(result)); });
+  fleet_->Run();
+  Advance(absl::Seconds(584));
+  EXPECT_FALSE(error.has_value());
+  Advance(absl::Seconds(1));
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->reason, Reason::kWakeTimeout);
+}
+
 TEST_F(ControllerTest, ACancelledRequestIsNeverAnsweredEvenWhenItsAnswerIsDecided) {
   // The first answer cancels the second request, whose lease is already granted.
   auto second = std::make_unique<Client>();
-  fleet_->Acquire("m", 1, [&](AcquireResult) { fleet_->Cancel(second->id); });
+  fleet_->Acquire("m", {.bytes = 1}, [&](AcquireResult) { fleet_->Cancel(second->id); });
   second->id =
-      fleet_->Acquire("m", 1, [client = second.get()](AcquireResult) { ++client->answers; });
+      fleet_->Acquire("m", {.bytes = 1}, [client = second.get()](AcquireResult) { ++client->answers; });
   fleet_->Run();
   Ready("m-1");
   EXPECT_EQ(second->answers, 0);

@@ -66,6 +66,12 @@ struct AcquireError {
 
 using AcquireResult = std::variant<Lease, AcquireError>;
 
+// What a request asks for when it asks for a lease.
+struct Claim {
+  size_t bytes = 0;      // what the request occupies while it is parked
+  bool resumes = false;  // it had a lease, and was cut: no full queue turns it away
+};
+
 // How far a wake is, for the waiting client.
 struct WakeProgress {
   std::string stage;   // "launching", "booting"
@@ -96,9 +102,9 @@ class Fleet {
 
   using WaitId = uint64_t;
 
-  // Finds an endpoint of `model`, or parks until a wake has one. `bytes` is what the parked request occupies. `done` runs
-  // exactly once, on a thread of the fleet's or before Acquire returns, unless Cancel comes first; it must not block.
-  virtual WaitId Acquire(absl::string_view model, size_t bytes,
+  // Finds an endpoint of `model`, or parks until a wake has one. `done` runs exactly once, on a thread of the fleet's or
+  // before Acquire returns, unless Cancel comes first; it must not block.
+  virtual WaitId Acquire(absl::string_view model, const Claim& claim,
                          absl::AnyInvocable<void(AcquireResult)> done) = 0;
 
   // The client left: its place in the queue is free, `done` is destroyed and will not run. A no-op after `done` ran.

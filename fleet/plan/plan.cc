@@ -48,7 +48,7 @@ class Pass {
   }
 
   void Refuse(Refusal refusal, std::string why) {
-    if (demand_.waiting > 0)
+    if (demand_.waiting > demand_.resuming)
       plan_.actions.push_back({Action::Kind::kRefuse, "", std::move(why), refusal});
   }
 

@@ -30,6 +30,7 @@ struct Desired {
 
 struct Demand {
   int waiting = 0;
+  int resuming = 0;  // of these, those that had an engine and lost it: they outwait every refusal
   // When the last waiter or lease left; meaningful while there is none.
   absl::Duration idle_since = absl::ZeroDuration();
 };
@@ -82,7 +83,7 @@ struct Action {
     kDrain,      // serving → draining
     kStop,       // → hibernating
     kTerminate,  // → terminating; to be sure that a lost machine is gone
-    kRefuse,     // every waiter, with `refusal` and `why`
+    kRefuse,     // every waiter that does not resume, with `refusal` and `why`
   };
   Kind kind = Kind::kLaunch;
   std::string machine_id;  // of kRestore, kDrain, kStop, kTerminate

@@ -134,6 +134,16 @@ TEST(PlanModel, ZeroMachinesWantedEndsAllThatRuns) {
   EXPECT_EQ(Text(PlanModel(none, {.waiting = 1}, {Machine(State::kHibernated, 1)}, {}, kNow)), "");
 }
 
+TEST(PlanModel, WhoResumesIsNotRefused) {
+  const Wake blocked = {.strikes = 4, .blocked_until = kNow + absl::Seconds(7)};
+  for (const int waiting : {2, 3}) {
+    const Demand demand = {.waiting = waiting, .resuming = 2};
+    const Plan plan = PlanModel({}, demand, {}, blocked, kNow);
+    EXPECT_EQ(Text(plan), waiting == 2 ? "" : "refuse back_off");
+    EXPECT_EQ(plan.next, kNow + absl::Seconds(7));
+  }
+}
+
 TEST(PlanModel, AMinimumIsKeptWithoutDemandAndRetriedAfterABackOff) {
   const Desired desired = {.min_machines = 1, .max_machines = 3};
   EXPECT_EQ(Text(PlanModel(desired, {}, {}, {}, kNow)), "launch");

@@ -31,6 +31,10 @@ class Answer : public AnswerSink {
     metrics_.TimeToFirstToken(options_.model->name, Processing());
   }
 
+  void OnResume(std::string_view reason, bool exact) override {
+    metrics_.StreamResume(options_.model->name, reason, exact);
+  }
+
   bool OnText(int index, std::string_view text, absl::Span<const AnswerToken> tokens) override {
     const absl::Duration now = clock_.Elapsed();
     if (last_text_.has_value()) metrics_.InterToken(options_.model->name, now - *last_text_);

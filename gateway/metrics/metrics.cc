@@ -35,6 +35,10 @@ class Metrics::Impl {
       prometheus::BuildCounter().Name(Name("requests_total")).Help("Answered requests").Register(registry);
   prometheus::Family<prometheus::Counter>& tokens =
       prometheus::BuildCounter().Name(Name("tokens_total")).Help("Tokens by kind").Register(registry);
+  prometheus::Family<prometheus::Counter>& resumes = prometheus::BuildCounter()
+                                                         .Name(Name("stream_resumes_total"))
+                                                         .Help("Answers that went on at another engine")
+                                                         .Register(registry);
   prometheus::Family<Histogram>& first_token = prometheus::BuildHistogram()
                                                    .Name(Name("time_to_first_token_seconds"))
                                                    .Help("From a request's arrival to its first token")
@@ -73,6 +77,12 @@ void Metrics::Wake(std::string_view model, std::string_view stage, absl::Duratio
 
 void Metrics::Tokens(std::string_view model, std::string_view kind, int64_t count) {
   impl_->tokens.Add(Labels{{"model", std::string(model)}, {"kind", std::string(kind)}}).Increment(count);
+}
+
+void Metrics::StreamResume(std::string_view model, std::string_view reason, bool exact) {
+  impl_->resumes
+      .Add(Labels{{"model", std::string(model)}, {"reason", std::string(reason)}, {"exact", exact ? "true" : "false"}})
+      .Increment();
 }
 
 void Metrics::AddSource(std::function<std::vector<Sample>()> source) {

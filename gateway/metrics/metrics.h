@@ -25,6 +25,8 @@ class Metrics {
   void Wake(std::string_view model, std::string_view stage, absl::Duration took);
   void Tokens(std::string_view model, std::string_view kind, int64_t count);   // prompt, cached, generated
 
+  void StreamResume(std::string_view model, std::string_view reason, bool exact);  // stream_resumes_total
+
   // A number that is read when somebody asks.
   struct Sample {
     std::string name;  // without the prefix

@@ -14,6 +14,7 @@ TEST(Metrics, WritesCountersHistogramsAndSources) {
   metrics.Request("m", 200);
   metrics.Tokens("m", "prompt", 7);
   metrics.TimeToFirstToken("m", absl::Milliseconds(30));
+  metrics.StreamResume("m", "lost", /*exact=*/true);
   metrics.AddSource([] { return std::vector<Metrics::Sample>{{"parked_requests", {{"model", "m"}}, 3}}; });
   const std::string text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("# TYPE spotinference_requests_total counter"));
@@ -21,6 +22,7 @@ TEST(Metrics, WritesCountersHistogramsAndSources) {
   EXPECT_THAT(text, HasSubstr("spotinference_tokens_total{kind=\"prompt\",model=\"m\"} 7"));
   EXPECT_THAT(text, HasSubstr("spotinference_time_to_first_token_seconds_bucket{model=\"m\",le=\"0.05\"} 1"));
   EXPECT_THAT(text, HasSubstr("spotinference_time_to_first_token_seconds_bucket{model=\"m\",le=\"0.02\"} 0"));
+  EXPECT_THAT(text, HasSubstr("spotinference_stream_resumes_total{exact=\"true\",model=\"m\",reason=\"lost\"} 1"));
   EXPECT_THAT(text, HasSubstr("# TYPE spotinference_parked_requests gauge"));
   EXPECT_THAT(text, HasSubstr("spotinference_parked_requests{model=\"m\"} 3"));
 }

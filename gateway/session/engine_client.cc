@@ -49,7 +49,8 @@ class Call : public EngineCall,
     context_.TryCancel();
     {
       absl::MutexLock lock(&mutex_);
-      if (reading_ || !held_) return;  // the read that is under way will fail and let go
+      cancelled_ = true;
+      if (reading_ || !held_) return;  // the end of the read that is under way lets go
       held_ = false;
     }
     RemoveHold();
@@ -60,6 +61,7 @@ class Call : public EngineCall,
     {
       absl::MutexLock lock(&mutex_);
       reading_ = false;
+      ok = ok && !cancelled_;  // nobody would ask for the next one
       if (!ok) {
         if (!held_) return;
         held_ = false;
@@ -82,6 +84,7 @@ class Call : public EngineCall,
   api::GenerateEvent event_;
   absl::Mutex mutex_;
   bool held_ ABSL_GUARDED_BY(mutex_) = true;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<Call> self_;
 };

@@ -79,7 +79,7 @@ class GenerateCall : public FakeEngine::Call, public grpc::ServerWriteReactor<ap
 
 class FakeEngine::Service : public api::Engine::CallbackService {
  public:
-  std::shared_ptr<Call> Await(uint32_t choice, int attempt) {
+  std::shared_ptr<Call> Await(uint32_t choice, int attempt, absl::Duration timeout) {
     absl::MutexLock lock(&mutex_);
     std::shared_ptr<Call> found;
     const auto come = [&] {
@@ -89,8 +89,12 @@ class FakeEngine::Service : public api::Engine::CallbackService {
       }
       return found != nullptr;
     };
-    mutex_.Await(absl::Condition(&come));
+    mutex_.AwaitWithTimeout(absl::Condition(&come), timeout);
     return found;
+  }
+  int calls() {
+    absl::MutexLock lock(&mutex_);
+    return static_cast<int>(calls_.size());
   }
   void EndAll() {
     absl::MutexLock lock(&mutex_);
@@ -136,8 +140,10 @@ FakeEngine::~FakeEngine() {
 
 const std::string& FakeEngine::address() const { return server_->address; }
 
-std::shared_ptr<FakeEngine::Call> FakeEngine::AwaitCall(uint32_t choice, int attempt) {
-  return server_->service.Await(choice, attempt);
+std::shared_ptr<FakeEngine::Call> FakeEngine::AwaitCall(uint32_t choice, int attempt, absl::Duration timeout) {
+  return server_->service.Await(choice, attempt, timeout);
 }
+
+int FakeEngine::calls() const { return server_->service.calls(); }
 
 }  // namespace spotinference

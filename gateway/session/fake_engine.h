@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "engine/api/engine.pb.h"
 #include "grpcpp/support/status.h"
 
@@ -32,7 +33,10 @@ class FakeEngine {
 
   const std::string& address() const;
   // Waits for the `attempt`-th call, from 1, whose sampling.choice is `choice`.
-  std::shared_ptr<Call> AwaitCall(uint32_t choice = 0, int attempt = 1);
+  // Null: `timeout` passed.
+  std::shared_ptr<Call> AwaitCall(uint32_t choice = 0, int attempt = 1,
+                                  absl::Duration timeout = absl::InfiniteDuration());
+  int calls() const;  // so far
 
  private:
   class Service;

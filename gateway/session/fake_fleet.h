@@ -29,12 +29,13 @@ class FakeFleet : public Fleet {
     progress_ = std::move(progress);
   }
 
-  WaitId Acquire(absl::string_view, size_t, absl::AnyInvocable<void(AcquireResult)> done) override {
+  WaitId Acquire(absl::string_view, const Claim& claim, absl::AnyInvocable<void(AcquireResult)> done) override {
     std::optional<Endpoint> endpoint;
     WaitId id;
     {
       absl::MutexLock lock(&mutex_);
       id = ++acquired_;
+      last_claim_ = claim;
       endpoint = endpoint_;
       if (!endpoint.has_value()) parked_.emplace(id, std::move(done));
     }
@@ -63,6 +64,10 @@ class FakeFleet : public Fleet {
   std::vector<ModelView> Models() const override { return {}; }
 
   int acquired() const { return Get(acquired_); }
+  Claim last_claim() const {
+    absl::MutexLock lock(&mutex_);
+    return last_claim_;
+  }
   int leases() const { return Get(leases_); }
   std::vector<std::string> broken() const {
     absl::MutexLock lock(&mutex_);
@@ -112,6 +117,7 @@ class FakeFleet : public Fleet {
   std::optional<WakeProgress> progress_;
   absl::flat_hash_map<WaitId, absl::AnyInvocable<void(AcquireResult)>> parked_;
   std::vector<std::string> broken_;
+  Claim last_claim_;
   int acquired_ = 0, leases_ = 0, cancelled_ = 0;
   mutable int progress_calls_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "engine/api/status.h"
 #include "gateway/openai/api_error.h"
 
 namespace spotinference {
@@ -17,8 +18,19 @@ using openai::ReasonError;
 
 namespace {
 
-// An engine that dies before the first id has cost the client nothing but time, so that another one may try.
-constexpr uint64_t kAttempts = 3;
+// Whether another engine may do what this one did not: it drains or its connection broke. The codes other than UNAVAILABLE
+// are those that gRPC makes of a stream that was reset; an engine that stops ends its last sequences CANCELLED.
+bool AnotherMayGoOn(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
+      return true;
+    default:
+      return false;
+  }
+}
 
 absl::Status ToStatus(const fleet::AcquireError& error) {
   const openai::ErrorDetails details{.param = "", .retry_after = error.retry_after};
@@ -39,17 +51,23 @@ absl::Status ToStatus(const fleet::AcquireError& error) {
   return absl::InternalError("an unknown reason from the fleet");
 }
 
-// What an engine said before it produced anything.
-absl::Status ToStatus(const absl::Status& of_engine) {
+absl::Status EngineLost() {
+  return ReasonError(Reason::kEngineLost, "the engine was lost while it worked on this request; try it again");
+}
+
+// What an engine said that no other one would mend.
+absl::Status ToStatus(const absl::Status& of_engine, bool started) {
+  if (of_engine.code() == absl::StatusCode::kAborted) {
+    return ReasonError(Reason::kInvalidRequest, of_engine.message(), {.param = "response_format"});
+  }
+  if (started) return EngineLost();
   switch (of_engine.code()) {
     case absl::StatusCode::kInvalidArgument:
       return ReasonError(Reason::kInvalidRequest, of_engine.message());
-    case absl::StatusCode::kAborted:  // also in the middle
-      return ReasonError(Reason::kInvalidRequest, of_engine.message(), {.param = "response_format"});
     case absl::StatusCode::kResourceExhausted:
       return ReasonError(Reason::kRateLimit, of_engine.message(), {.retry_after = absl::Seconds(1)});
     default:
-      return ReasonError(Reason::kEngineLost, "the engine was lost while it worked on this request; try it again");
+      return EngineLost();
   }
 }
 
@@ -87,7 +105,7 @@ void Session::Start() {
 
 void Session::Acquire(uint64_t attempt) {
   const fleet::Fleet::WaitId id = context_.fleet.Acquire(
-      request_.model, request_.parked_bytes,
+      request_.model, {.bytes = request_.parked_bytes, .resumes = attempt > 1},
       [self = shared_from_this()](fleet::AcquireResult result) { self->OnLease(std::move(result)); });
   bool cancel;
   {
@@ -99,7 +117,6 @@ void Session::Acquire(uint64_t attempt) {
 }
 
 void Session::OnLease(fleet::AcquireResult result) {
-  std::vector<std::pair<int, api::GenerateRequest>> starts;
   fleet::Endpoint endpoint;
   uint64_t attempt;
   {
@@ -110,10 +127,21 @@ void Session::OnLease(fleet::AcquireResult result) {
     lease_.emplace(std::get<fleet::Lease>(std::move(result)));
     endpoint = lease_->endpoint();
     attempt = attempt_;
+    if (attempt > 1) sink_->OnResume(cut_reason_, numerics_id_.empty() || numerics_id_ == endpoint.numerics_id);
   }
+  BeginAttempt(attempt, endpoint);
+}
+
+void Session::BeginAttempt(uint64_t attempt, const fleet::Endpoint& endpoint) {
   for (int i = 0; i < static_cast<int>(request_.sequences.size()); ++i) {
     api::GenerateRequest request = request_.sequences[i];
     request.set_model_hash(endpoint.model_hash);
+    {
+      absl::MutexLock lock(&mutex_);
+      if (ended_ || attempt != attempt_) return;
+      if (sequences_[i].ended) continue;
+      request.mutable_generated_ids()->Add(sequences_[i].ids.begin(), sequences_[i].ids.end());
+    }
     auto handler = std::make_shared<CallHandler>(shared_from_this(), attempt, i);
     std::shared_ptr<EngineCall> call = context_.engines.Generate(endpoint, std::move(request), std::move(handler));
     absl::MutexLock lock(&mutex_);
@@ -122,7 +150,8 @@ void Session::OnLease(fleet::AcquireResult result) {
       return;
     }
     sequences_[i].call = call;
-    call->Next();
+    sequences_[i].next_wanted = paused_;
+    if (!paused_) call->Next();
   }
 }
 
@@ -140,6 +169,7 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
     started_ = true;
     sink_->OnStart(lease_->endpoint());
   }
+  numerics_id_ = lease_->endpoint().numerics_id;
   last_said_ = context_.clock.Elapsed();
   const bool more = TakeId(sequence, index, event);
   if (ended_) return;
@@ -149,11 +179,23 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
   else sequence.call->Next();
 }
 
+// The ids alone say when a sequence is whole: at its last one no engine need be asked whether it was.
+api::FinishReason Session::FinishOf(int index, const api::GenerateEvent& event) const {
+  if (event.finish_reason() != api::FINISH_REASON_NONE) return event.finish_reason();
+  const api::GenerateRequest& request = request_.sequences[index];
+  const auto& stops = request.stop_ids();
+  if (!request.ignore_stop_ids() && std::find(stops.begin(), stops.end(), event.id()) != stops.end()) {
+    return api::FINISH_REASON_STOP;
+  }
+  return event.index() + 1 == request.max_tokens() ? api::FINISH_REASON_LENGTH : api::FINISH_REASON_NONE;
+}
+
 bool Session::TakeId(Sequence& sequence, int index, const api::GenerateEvent& event) {
   sequence.ids.push_back(event.id());
   ++usage_.generated_tokens;
   if (event.index() == 0 && index % request_.sequences_per_prompt == 0) usage_.cached_tokens += event.cached_tokens();
-  if (event.finish_reason() == api::FINISH_REASON_STOP) return FinishSequence(sequence, index, event.finish_reason());
+  const api::FinishReason finish = FinishOf(index, event);
+  if (finish == api::FINISH_REASON_STOP) return FinishSequence(sequence, index, finish);
   if (event.has_logprob()) {
     AnswerToken& token = sequence.tokens.emplace_back();
     token.id = event.id();
@@ -167,7 +209,7 @@ bool Session::TakeId(Sequence& sequence, int index, const api::GenerateEvent& ev
     sequence.tokens.clear();
   }
   if (sequence.stops->stopped()) return FinishSequence(sequence, index, api::FINISH_REASON_STOP);
-  if (event.finish_reason() != api::FINISH_REASON_NONE) return FinishSequence(sequence, index, event.finish_reason());
+  if (finish != api::FINISH_REASON_NONE) return FinishSequence(sequence, index, finish);
   return more;
 }
 
@@ -192,31 +234,36 @@ bool Session::FinishSequence(Sequence& sequence, int index, api::FinishReason re
 }
 
 void Session::OnCallEnd(uint64_t attempt, int index, const absl::Status& status) {
-  std::string broken;
-  uint64_t next;
   {
     absl::MutexLock lock(&mutex_);
     if (ended_ || attempt != attempt_ || sequences_[index].ended) return;
     LOG(WARNING) << "engine " << lease_->endpoint().machine_id << " ended a call early: " << status;
-    const bool lost = status.code() == absl::StatusCode::kUnavailable;
-    if (lost) broken = lease_->endpoint().machine_id;
-    if (!lost || started_ || attempt_ >= kAttempts) {
-      const bool cut = started_ && status.code() != absl::StatusCode::kAborted;
-      EndWith(cut ? ReasonError(Reason::kEngineLost, "the engine was lost in the middle of the answer; try it again")
-                      : ToStatus(status));
-    } else {
-      for (Sequence& sequence : sequences_) {
-        if (sequence.call != nullptr) sequence.call->Cancel();
-        sequence.call = nullptr;
-      }
-      context_.engines.Forget(lease_->endpoint());
-      context_.timers.After(absl::ZeroDuration(), [lease = std::make_shared<fleet::Lease>(*std::move(lease_))] {});
-      lease_.reset();
-    }
-    next = ended_ ? 0 : ++attempt_;
+    if (!AnotherMayGoOn(status)) return EndWith(ToStatus(status, started_));
   }
-  if (!broken.empty()) context_.fleet.ReportBroken(broken, status.message());
-  if (next > 0) Acquire(next);
+  const absl::string_view why = status.message();
+  Move(attempt, NoticeOf(status).has_value() ? "notice" : "lost", {why.data(), why.size()});
+}
+
+void Session::Move(uint64_t attempt, std::string_view reason, std::string_view why) {
+  std::string machine;
+  bool go_on;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended_ || attempt != attempt_) return;
+    machine = lease_->endpoint().machine_id;
+    go_on = attempt_ <= kMostResumes;
+    if (go_on) {
+      LetCallsGo();
+      context_.engines.Forget(lease_->endpoint());
+      GiveBack();
+      cut_reason_ = std::string(reason);
+      ++attempt_;
+    } else {
+      EndWith(EngineLost());
+    }
+  }
+  context_.fleet.ReportBroken(machine, {why.data(), why.size()});
+  if (go_on) Acquire(attempt + 1);
 }
 
 void Session::Continue() {
@@ -246,11 +293,20 @@ void Session::EndWith(const absl::Status& status) {
 
 void Session::End() {
   ended_ = true;
+  LetCallsGo();
+  GiveBack();
+  sink_ = nullptr;
+}
+
+void Session::LetCallsGo() {
   for (Sequence& sequence : sequences_) {
     if (sequence.call != nullptr) sequence.call->Cancel();
     sequence.call = nullptr;
   }
-  // The fleet is not called with the session's lock held: it may be about to call the session.
+}
+
+// The fleet is not called with the session's lock held: it may be about to call the session.
+void Session::GiveBack() {
   context_.timers.After(absl::ZeroDuration(),
                         [&fleet = context_.fleet, wait = wait_,
                          lease = lease_.has_value() ? std::make_shared<fleet::Lease>(*std::move(lease_)) : nullptr] {
@@ -258,7 +314,6 @@ void Session::End() {
                         });
   wait_.reset();
   lease_.reset();
-  sink_ = nullptr;
 }
 
 void Session::ScheduleTick(absl::Duration delay) {

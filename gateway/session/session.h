@@ -1,7 +1,9 @@
 // One request from the moment its prompts are token ids: waits for an engine, runs its sequences there, and turns ids back
 // into text. Every id is kept before its text goes on.
 //
-// What it cannot do yet: go on at another engine. A sequence whose engine dies after its first id ends with an error.
+// So an engine may go: the session gives its lease back, gets another one, parked if need be, and sends prompt ids and
+// ids so far there. The answer goes on at the next index. What turns ids into text, and what is half said (a character, a
+// stop string), is here and does not move. Each lease begins an attempt; events of an earlier attempt are dropped.
 #ifndef GATEWAY_SESSION_SESSION_H_
 #define GATEWAY_SESSION_SESSION_H_
 
@@ -52,6 +54,10 @@ class AnswerSink {
  public:
   virtual ~AnswerSink() = default;
 
+  // The answer goes on at another engine, for `reason` ("lost", "notice"). `exact`: one with the numerics_id of the engine
+  // that said the last id, so that the text is the one of an answer that was never cut.
+  virtual void OnResume(std::string_view reason, bool exact) = 0;
+
   // An engine has produced the first id. Before this, or OnSilence, nothing has been said.
   virtual void OnStart(const fleet::Endpoint& endpoint) = 0;
 
@@ -90,6 +96,10 @@ struct SessionRequest {
   absl::Duration silence = absl::Seconds(5);
 };
 
+// An answer takes at most 600 s, the SDKs' time-out. Engines that live under 20 s each are no service: 600 / 20 cuts, and
+// a few. It ends an answer whose engines never get anywhere.
+constexpr uint64_t kMostResumes = 32;
+
 // Thread-safe. What it waits for, a lease or an engine's call, keeps it alive; nobody else has to.
 class Session : public std::enable_shared_from_this<Session> {
  public:
@@ -115,14 +125,20 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void Acquire(uint64_t attempt) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnLease(fleet::AcquireResult result);
+  void BeginAttempt(uint64_t attempt, const fleet::Endpoint& endpoint) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnEvent(uint64_t attempt, int index, const engine::v1::GenerateEvent& event);
   void OnCallEnd(uint64_t attempt, int index, const absl::Status& status);
   void OnTick();
+  // Goes on at another engine, unless this is no longer the attempt.
+  void Move(uint64_t attempt, std::string_view reason, std::string_view why) ABSL_LOCKS_EXCLUDED(mutex_);
 
   bool TakeId(Sequence& sequence, int index, const engine::v1::GenerateEvent& event)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  engine::v1::FinishReason FinishOf(int index, const engine::v1::GenerateEvent& event) const;
   bool FinishSequence(Sequence& sequence, int index, engine::v1::FinishReason reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LetCallsGo() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GiveBack() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ScheduleTick(absl::Duration delay) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -136,6 +152,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<fleet::Fleet::WaitId> wait_ ABSL_GUARDED_BY(mutex_);
   std::optional<fleet::Lease> lease_ ABSL_GUARDED_BY(mutex_);
   uint64_t attempt_ ABSL_GUARDED_BY(mutex_) = 1;  // events of an earlier one are dropped
+  std::string cut_reason_ ABSL_GUARDED_BY(mutex_);   // of the last attempt's end
+  std::string numerics_id_ ABSL_GUARDED_BY(mutex_);  // of the engine that said the last id
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;

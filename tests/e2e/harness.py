@@ -392,10 +392,10 @@ def parse_events(body):
     return events
 
 
-def text_of(events):
-    """Of a chat stream's choice 0."""
+def text_of(events, index=0):
+    """Of one choice of a chat stream."""
     return ''.join(choice['delta'].get('content') or '' for event in events if event != '[DONE]'
-                   for choice in event['choices'] if choice['index'] == 0)
+                   for choice in event['choices'] if choice['index'] == index)
 
 
 class GatedEngine:
