@@ -31,7 +31,7 @@ struct MatmulInput {
   const int8_t* q = nullptr;          // [rows, columns]
   const float* scale = nullptr;       // [rows, columns / 32]
   const float* scaled_sum = nullptr;  // [rows, columns / 32] scale · Σ q
-  const int16_t* half_sum = nullptr;  // [rows, columns / 16] Σ q of each half of a block
+  const int16_t* pair_sum = nullptr;  // [rows, columns / 16, 2] Σ q of 16 inputs, of the even and of the odd pairs
   int rows = 0;
   int columns = 0;
 };
@@ -41,7 +41,7 @@ struct QuantizedRow {
   int8_t* q;
   float* scale;
   float* scaled_sum;
-  int16_t* half_sum;
+  int16_t* pair_sum;
 };
 
 // Tiles `begin` … `end` of one weight against all rows. out[r · stride + o] = Σ_i x[r][i] · w[o][i] + bias[o].

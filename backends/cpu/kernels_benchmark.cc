@@ -1,8 +1,9 @@
-// Prints what one thread reaches in the kernels that decide: ./bazelw run //backends/cpu:kernels_benchmark
+// Prints what one thread reaches in the kernels that decide: ./bazelw run //backends/cpu:kernels_benchmark [-- avx2 [Q4_K]]
 #include <time.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
 #include <vector>
 
 #include "backends/cpu/kernels.h"
@@ -35,12 +36,12 @@ void Matmul(const Kernels& k, DType type, int outputs, int columns, int rows) {
   std::vector<std::byte> tiles(TileCount(outputs) * TileBytes(PackingOf(type), columns), std::byte{0x11});
   std::vector<float> x(rows * columns, 0.5f), scale(rows * columns / 32), scaled_sum(rows * columns / 32), out(rows * outputs);
   std::vector<int8_t> q(rows * columns);
-  std::vector<int16_t> half_sum(rows * columns / 16);
+  std::vector<int16_t> pair_sum(rows * columns / 8);
   for (int r = 0; r < rows; ++r) {
     const int block = r * columns / 32;
-    k.quantize(&x[r * columns], columns, {&q[r * columns], &scale[block], &scaled_sum[block], &half_sum[2 * block]});
+    k.quantize(&x[r * columns], columns, {&q[r * columns], &scale[block], &scaled_sum[block], &pair_sum[4 * block]});
   }
-  const MatmulInput in{x.data(), q.data(), scale.data(), scaled_sum.data(), half_sum.data(), rows, columns};
+  const MatmulInput in{x.data(), q.data(), scale.data(), scaled_sum.data(), pair_sum.data(), rows, columns};
   const MatmulWork work{tiles.data(), TileBytes(PackingOf(type), columns), 0, static_cast<int>(TileCount(outputs)), outputs,
                         out.data(), outputs};
   const double s = Seconds([&] { k.matmul[static_cast<int>(PackingOf(type))](in, work); });
@@ -50,13 +51,15 @@ void Matmul(const Kernels& k, DType type, int outputs, int columns, int rows) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const std::string_view kernels = argc > 1 ? argv[1] : "", type = argc > 2 ? argv[2] : "";
   std::vector<const Kernels*> tables{&PortableKernels(), Avx2Kernels(), Avx512Kernels(), AmxKernels()};
   for (const Kernels* k : tables) {
-    if (k == nullptr) continue;
+    if (k == nullptr || (!kernels.empty() && kernels != k->name)) continue;
     const bool slow = k == tables[0];
     // One row from memory (past every cache), many rows from cache.
     for (const DTypeLayout& layout : DTypes()) {
+      if (!type.empty() && type != layout.name.data()) continue;
       Matmul(*k, layout.type, slow ? 512 : 65536, 1024, 1);
       Matmul(*k, layout.type, 1024, 1024, slow ? 4 : 256);
     }

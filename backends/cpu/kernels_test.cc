@@ -80,16 +80,16 @@ struct Rounded {
   std::vector<int8_t> q;
   std::vector<float> scale;
   std::vector<float> scaled_sum;
-  std::vector<int16_t> half_sum;
+  std::vector<int16_t> pair_sum;
 };
 
 Rounded Quantize(const Kernels& k, const std::vector<float>& x, int rows, int columns) {
   Rounded out{std::vector<int8_t>(x.size()), std::vector<float>(x.size() / 32), std::vector<float>(x.size() / 32),
-              std::vector<int16_t>(x.size() / 16)};
+              std::vector<int16_t>(x.size() / 8)};
   for (int r = 0; r < rows; ++r) {
     const int block = r * columns / 32;
     k.quantize(&x[r * columns], columns,
-               {&out.q[r * columns], &out.scale[block], &out.scaled_sum[block], &out.half_sum[2 * block]});
+               {&out.q[r * columns], &out.scale[block], &out.scaled_sum[block], &out.pair_sum[4 * block]});
   }
   return out;
 }
@@ -101,7 +101,7 @@ std::vector<float> Matmul(const Kernels& k, const Weight& w, const std::vector<f
   PackTiles(w.view, 0, TileCount(outputs), tiles.data());
   const Rounded r = columns % 32 == 0 ? Quantize(k, x, rows, columns) : Rounded{};
   std::vector<float> out(rows * outputs, -1);
-  const MatmulInput in{x.data(), r.q.data(), r.scale.data(), r.scaled_sum.data(), r.half_sum.data(), rows, columns};
+  const MatmulInput in{x.data(), r.q.data(), r.scale.data(), r.scaled_sum.data(), r.pair_sum.data(), rows, columns};
   const MatmulWork work{tiles.data(), TileBytes(packed, columns), 0, static_cast<int>(TileCount(outputs)),
                         outputs, out.data(), outputs};
   k.matmul[static_cast<int>(packed)](in, work);
@@ -122,9 +122,9 @@ class KernelsTest : public testing::TestWithParam<const char*> {
 TEST_P(KernelsTest, MatmulHasThePortableBits) {
   unsigned seed = 1;
   for (const DTypeLayout& layout : DTypes()) {
-    const int columns = layout.block_elements > 32 ? 512 : 96;
-    for (const int rows : {1, 2, 3, 4, 7, 9, 16, 35}) {
-      for (const int outputs : {1, 16, 37}) {
+    const int columns = layout.block_elements > 32 ? 512 : 352;  // not only whole 256s
+    for (const int rows : {1, 2, 3, 4, 7, 9, 16, 35, 75}) {
+      for (const int outputs : {1, 37}) {
         const Weight w = RandomWeight(layout.type, outputs, columns, ++seed);
         const std::vector<float> x = Random(rows * columns, seed);
         EXPECT_TRUE(SameBits(Matmul(*kernels_, w, x, rows), Matmul(PortableKernels(), w, x, rows)))
@@ -137,7 +137,7 @@ TEST_P(KernelsTest, MatmulHasThePortableBits) {
 // The largest magnitudes that the formats allow: no integer sum may saturate. Without minima, so that the terms of a sum
 // are at most four times the sum.
 TEST_P(KernelsTest, ExtremesDoNotSaturate) {
-  constexpr int kColumns = 256;
+  constexpr int kColumns = 256, kRows = 8;
   for (const DTypeLayout& layout : DTypes()) {
     if (!IsQuantized(PackingOf(layout.type))) continue;
     for (const int fill : {0x80, 0x7f, 0xff, 0x1f, 0x3f, 0x00}) {
@@ -149,8 +149,9 @@ TEST_P(KernelsTest, ExtremesDoNotSaturate) {
         else if (i != halves.d && i != halves.d + 1) w.data[at] = static_cast<std::byte>(fill);
       }
       for (const float sign : {1.0f, -1.0f}) {
-        const std::vector<float> x(kColumns, 2 * sign);
-        const std::vector<float> got = Matmul(*kernels_, w, x, 1);
+        const std::vector<float> x(kRows * kColumns, 2 * sign);
+        const std::vector<float> got = Matmul(*kernels_, w, x, kRows), one = Matmul(*kernels_, w, x, 1);
+        EXPECT_TRUE(SameBits(one, {got.end() - 16, got.end()})) << layout.name << " " << fill;
         for (int o = 0; o < 16; ++o) {
           std::vector<float> row(kColumns);
           DequantizeRow(w.view, o, absl::MakeSpan(row));
@@ -193,14 +194,13 @@ TEST_P(KernelsTest, QuantizeRoundsToNearestEven) {
   x[31] = 127;  // d = 1: halves are ties
   const Rounded r = Quantize(*kernels_, x, 1, 64);
   EXPECT_EQ(r.scale[0], 1);
-  int sum[2] = {};
+  int sum[4] = {};  // of each half, the even and the odd pairs
   for (int i = 0; i < 32; ++i) {
     EXPECT_EQ(r.q[i], std::nearbyint(x[i])) << x[i];
-    sum[i / 16] += r.q[i];
+    sum[i / 16 * 2 + i / 2 % 2] += r.q[i];
   }
-  EXPECT_EQ(r.half_sum[0], sum[0]);
-  EXPECT_EQ(r.half_sum[1], sum[1]);
-  EXPECT_EQ(r.scaled_sum[0], sum[0] + sum[1]);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(r.pair_sum[i], sum[i]);
+  EXPECT_EQ(r.scaled_sum[0], sum[0] + sum[1] + sum[2] + sum[3]);
   EXPECT_EQ(r.scale[1], 0);  // all zero
   EXPECT_EQ(r.q[40], 0);
 }

@@ -82,7 +82,7 @@ class CpuProgram : public Program {
   std::vector<int8_t> q_;     // the one rounded input that is alive at a time
   std::vector<float> q_scale_;
   std::vector<float> q_scaled_sum_;
-  std::vector<int16_t> q_half_sum_;
+  std::vector<int16_t> q_pair_sum_;
   std::vector<std::vector<float>> rope_tables_;  // by Graph::ropes: [max_tokens, pairs, 2]
   std::vector<std::vector<float>> scratch_;      // by thread
 
@@ -227,7 +227,7 @@ absl::Status CpuProgram::Build() {
   q_.resize(rows * widest);
   q_scale_.resize(rows * widest / kQuantBlock);
   q_scaled_sum_.resize(rows * widest / kQuantBlock);
-  q_half_sum_.resize(2 * rows * widest / kQuantBlock);
+  q_pair_sum_.resize(4 * rows * widest / kQuantBlock);
   for (const RopeAttributes& rope : graph_.ropes) {
     rope_tables_.emplace_back(static_cast<int64_t>(graph_.max_tokens) * rope.pairs() * 2);
   }
@@ -395,7 +395,7 @@ void CpuProgram::RunRowStep(const StepInput& input, const RowStep& step, int row
   if (step.op == nullptr) {
     const int64_t width = Width(step.a), at = row * width, block = at / kQuantBlock;
     kernels_.quantize(Row(step.a, row), static_cast<int>(width),
-                      {&q_[at], &q_scale_[block], &q_scaled_sum_[block], &q_half_sum_[2 * block]});
+                      {&q_[at], &q_scale_[block], &q_scaled_sum_[block], &q_pair_sum_[4 * block]});
     return;
   }
   const Op& op = *step.op;
@@ -463,7 +463,7 @@ void CpuProgram::RunTiles(const Stage& stage, int64_t begin, int64_t end) {
     work.stride = Width(op->out);
     if (op->bias != nullptr) work.bias = Bias(*op).data();
     const MatmulInput in{base_[op->a],         q_.data(), q_scale_.data(), q_scaled_sum_.data(),
-                         q_half_sum_.data(), Count(stage.domain), Width(op->a)};
+                         q_pair_sum_.data(), Count(stage.domain), Width(op->a)};
     kernels_.matmul[static_cast<int>(weight.packing)](in, work);
   }
 }

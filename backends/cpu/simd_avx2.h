@@ -48,6 +48,7 @@ struct Simd {
   }
 
   static I LoadBytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const I*>(p)); }
+  static void StoreBytes(uint8_t* p, I a) { _mm256_storeu_si256(reinterpret_cast<I*>(p), a); }
   template <int kMask>
   static I Mask(I a) { return _mm256_and_si256(a, _mm256_set1_epi8(kMask)); }
   template <int kBits>
@@ -60,23 +61,31 @@ struct Simd {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), a);
   }
 
+  // Left alone, GCC 12 gathers all products of a block before it adds the first, and spills two of three to the stack; and it
+  // loads a weight again for each row that it is multiplied with.
+  static I Pinned(I a) {
+    asm("" : "+x"(a));
+    return a;
+  }
+
   static I ZeroInt() { return _mm256_setzero_si256(); }
   static I AddInt(I a, I b) { return _mm256_add_epi32(a, b); }
-  static I SubInt(I a, I b) { return _mm256_sub_epi32(a, b); }
-  template <int kBits>
-  static I ShiftWordsLeft(I a) { return _mm256_slli_epi32(a, kBits); }
   static I Broadcast4(const int8_t* p) {
     int32_t word;
     __builtin_memcpy(&word, p, 4);
     return _mm256_set1_epi32(word);
   }
-  static I BroadcastPair(const int16_t* p) { return Broadcast4(reinterpret_cast<const int8_t*>(p)); }
+  static I SetPair(int low, int high) { return _mm256_set1_epi32((low & 0xffff) | high << 16); }
   static I AddProducts(I bytes, I q, I pairs) {
     return Pinned(_mm256_add_epi16(pairs, _mm256_maddubs_epi16(bytes, q)));
   }
   static I Widen(I pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
   static I Scaled(I pairs, I scale) { return _mm256_madd_epi16(pairs, scale); }
-  static I SignedStart(int /*q_sum*/) { return _mm256_setzero_si256(); }
+  template <int kLogZero>
+  static I ZeroStart(const int16_t* pair_sum) {
+    return _mm256_mullo_epi16(Broadcast4(reinterpret_cast<const int8_t*>(pair_sum)), _mm256_set1_epi16(-(1 << kLogZero)));
+  }
+  static I SignedStart(const int16_t* /*pair_sum*/) { return _mm256_setzero_si256(); }
   // |w| · (q with w's sign): a pair sum is at most 2 · 128 · 127 = 32,512, so that each is widened by itself.
   static I AddSignedProducts(I bytes, I q, I sum) {
     const I pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(bytes), _mm256_sign_epi8(q, bytes));
@@ -104,12 +113,6 @@ struct Simd {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
   }
 
- private:
-  // Left alone, GCC 12 gathers all products of a block before it adds the first, and spills two of three to the stack.
-  static I Pinned(I a) {
-    asm("" : "+x"(a));
-    return a;
-  }
 };
 
 }  // namespace

@@ -72,22 +72,23 @@ struct Simd {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), a);
   }
 
+  static I Pinned(I a) { return a; }
+
   static I ZeroInt() { return _mm512_setzero_si512(); }
   static I AddInt(I a, I b) { return _mm512_add_epi32(a, b); }
-  static I SubInt(I a, I b) { return _mm512_sub_epi32(a, b); }
-  template <int kBits>
-  static I ShiftWordsLeft(I a) { return _mm512_slli_epi32(a, kBits); }
   static I Broadcast4(const int8_t* p) {
     int32_t word;
     __builtin_memcpy(&word, p, 4);
     return _mm512_set1_epi32(word);
   }
-  static I BroadcastPair(const int16_t* p) { return Broadcast4(reinterpret_cast<const int8_t*>(p)); }
+  static I SetPair(int low, int high) { return _mm512_set1_epi32((low & 0xffff) | high << 16); }
   static I AddProducts(I bytes, I q, I sum) { return _mm512_dpbusd_epi32(sum, bytes, q); }
   static I Widen(I sum) { return sum; }
   static I Scaled(I sum, I scale) { return _mm512_mullo_epi32(sum, scale); }
+  template <int kLogZero>
+  static I ZeroStart(const int16_t* s) { return _mm512_set1_epi32(-(1 << kLogZero) * (s[0] + s[1])); }
   // VNNI wants one side unsigned: Σ (w + 128) · q − 128 · Σ q.
-  static I SignedStart(int q_sum) { return _mm512_set1_epi32(-128 * q_sum); }
+  static I SignedStart(const int16_t* s) { return _mm512_set1_epi32(-128 * (s[0] + s[1] + s[2] + s[3])); }
   static I AddSignedProducts(I bytes, I q, I sum) {
     return AddProducts(_mm512_xor_si512(bytes, _mm512_set1_epi8(static_cast<char>(0x80))), q, sum);
   }

@@ -60,6 +60,7 @@ struct Simd {
     memcpy(r.v, p, sizeof(r.v));
     return r;
   }
+  static void StoreBytes(uint8_t* p, I a) { memcpy(p, a.v, sizeof(a.v)); }
   template <int kMask>
   static I Mask(I a) {
     return Words([&](int i) { return a.v[i] & (kMask * 0x01010101); });
@@ -84,26 +85,22 @@ struct Simd {
     });
   }
 
+  // A hint to keep `a` in a register.
+  static I Pinned(I a) { return a; }
+
   // Lanes of 32 bits, except that products may be held as two sums of 16 bits a lane until Widen or Scaled.
   static I ZeroInt() { return I{}; }
   static I AddInt(I a, I b) {
     return Words([&](int i) { return a.v[i] + b.v[i]; });
   }
-  static I SubInt(I a, I b) {
-    return Words([&](int i) { return a.v[i] - b.v[i]; });
-  }
-  template <int kBits>
-  static I ShiftWordsLeft(I a) {
-    return Words([&](int i) { return a.v[i] * (1 << kBits); });
-  }
-  // Four activations, or two sums of 16 bits, in every lane.
+  // Four activations in every lane.
   static I Broadcast4(const int8_t* p) {
     int32_t word;
     memcpy(&word, p, 4);
     return Words([&](int) { return word; });
   }
-  static I BroadcastPair(const int16_t* p) {
-    return Words([&](int) { return Pair(p[0], p[1]); });
+  static I SetPair(int low, int high) {
+    return Words([&](int) { return Pair(low, high); });
   }
   // sum + Σ bytes · q over the four of a lane; bytes unsigned, q signed.
   static I AddProducts(I bytes, I q, I sum) {
@@ -117,8 +114,14 @@ struct Simd {
   static I Scaled(I sum, I scale) {
     return Words([&](int i) { return sum.v[i] * scale.v[i]; });
   }
-  // The same for signed bytes, whose sums start with this. `q_sum`: Σ q over all that will be added.
-  static I SignedStart(int /*q_sum*/) { return I{}; }
+  // What a sum starts with so that it comes out as Σ (bytes − 2^kLogZero) · q. `s`: Σ q over what will be added, of the even
+  // and of the odd pairs.
+  template <int kLogZero>
+  static I ZeroStart(const int16_t* s) {
+    return Words([&](int) { return -(1 << kLogZero) * (s[0] + s[1]); });
+  }
+  // The same for signed bytes, whose sums start with this. `s`: as above, of both halves of a block.
+  static I SignedStart(const int16_t* /*s*/) { return I{}; }
   static I AddSignedProducts(I bytes, I q, I sum) {
     return Words([&](int i) {
       int s = sum.v[i];

@@ -1,6 +1,6 @@
 // Products of sixteen rows of activations on AMX's tiles of int8 (Intel, Architecture Instruction Set Extensions, chapter 3).
 //
-// A packed weight's operands are what the instruction wants: rows of [16 outputs][4 bytes]. Sums are exact, so that they are
+// An opened weight's operands are what the instruction wants: rows of [16 outputs][4 bytes]. Sums are exact, so that they are
 // those of the other kernels to the bit.
 #ifndef BACKENDS_CPU_TILES_AMX_H_
 #define BACKENDS_CPU_TILES_AMX_H_
@@ -85,16 +85,14 @@ inline __attribute__((always_inline)) void TileStore(int32_t (*to)[16]) {
 
 #endif
 
-template <typename Quanta, int kBegin, int kEnd>
+template <int kBegin, int kEnd>
 void TileProducts(const uint8_t* w, const int8_t* const* q, I* sum) {
   static_assert(kEnd - kBegin == 8 || kEnd - kBegin == 4);
   constexpr int a = kEnd - kBegin == 8 ? 1 : 3;
-  alignas(64) uint8_t weights[kEnd - kBegin][64];
   alignas(64) int32_t sums[16][16];
-  For<kBegin, kEnd>([&](auto f) { Simd::StoreBytes(weights[f.value - kBegin], Quanta::template Operand<f.value>(w)); });
   TileZero();
   TileLoad<a>(q[0] + 4 * kBegin, q[1] - q[0]);
-  TileLoad<a + 1>(weights, 64);
+  TileLoad<a + 1>(w + 64 * kBegin, 64);
   TileMultiplyAdd<a, a + 1>();
   TileStore(sums);
   for (int r = 0; r < 16; ++r) sum[r] = Simd::LoadBytes(reinterpret_cast<const uint8_t*>(sums[r]));
