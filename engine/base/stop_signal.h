@@ -17,6 +17,9 @@ class StopSignal {
   // Returns when one has come, with its name.
   std::string Wait() const;
 
+  // For signalfd; either that or Wait.
+  const sigset_t& set() const { return signals_; }
+
  private:
   sigset_t signals_;
 };

@@ -44,6 +44,23 @@ void Interruptions::Withdraw(absl::string_view source) {
   LOG(WARNING) << "notice of " << source << " withdrawn; " << standing_.size() << " others stand";
 }
 
+void Interruptions::AwaitEnd(absl::Duration margin) {
+  absl::MutexLock lock(&mutex_);
+  while (!ended_) {
+    const Notice* const notice = FindMostUrgent();
+    const bool stops = notice != nullptr && notice->kind == Notice::Kind::kStop;
+    const absl::Duration left = stops ? notice->at - margin - clock_.Elapsed() : absl::InfiniteDuration();
+    if (left <= absl::ZeroDuration()) return;
+    changed_.WaitWithTimeout(&mutex_, left);
+  }
+}
+
+void Interruptions::End() {
+  absl::MutexLock lock(&mutex_);
+  ended_ = true;
+  changed_.SignalAll();
+}
+
 std::optional<api::Notice> Interruptions::MostUrgent() const {
   absl::MutexLock lock(&mutex_);
   const Notice* const notice = FindMostUrgent();
@@ -60,6 +77,7 @@ const Notice* Interruptions::FindMostUrgent() const {
 
 // Under the lock, so that of two sources' changes the last one holds.
 uint32_t Interruptions::Apply() {
+  changed_.SignalAll();
   const Notice* const notice = FindMostUrgent();
   if (notice != nullptr && notice->kind == Notice::Kind::kStop) {
     return engine_.HandOver(NoticedError(ToProto(*notice, clock_.Elapsed())));

@@ -30,6 +30,10 @@ class Interruptions {
   // The source's notice stands no more.
   void Withdraw(absl::string_view source);
 
+  // Waits until the process has to go: a stop that stands is `margin` away, or End was called.
+  void AwaitEnd(absl::Duration margin);
+  void End();
+
   // The most urgent of those that stand: a stop before a risk, then the soonest.
   std::optional<engine::v1::Notice> MostUrgent() const;
 
@@ -40,6 +44,8 @@ class Interruptions {
   Engine& engine_;
   const Clock& clock_;
   mutable absl::Mutex mutex_;
+  absl::CondVar changed_;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   absl::btree_map<std::string, Notice> standing_ ABSL_GUARDED_BY(mutex_);  // by source
 };
 

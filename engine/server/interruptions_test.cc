@@ -1,7 +1,11 @@
 #include "engine/server/interruptions.h"
 
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
+#include <thread>
+#include <utility>
 
 #include "engine/api/status.h"
 #include "engine/base/fake_clock.h"
@@ -92,6 +96,30 @@ TEST_F(InterruptionsTest, TimeRunsDownToZero) {
   EXPECT_EQ(interruptions_.MostUrgent()->left_ms(), 0);
   interruptions_.Announce(After(absl::InfiniteDuration(), "local"));
   EXPECT_EQ(interruptions_.MostUrgent()->left_ms(), 4294967295u);
+}
+
+TEST_F(InterruptionsTest, TheEndIsAMarginBeforeTheSoonestStop) {
+  interruptions_.Announce(After(absl::Milliseconds(1), "aws", Kind::kAtRisk));
+  interruptions_.Announce(After(absl::Seconds(10), "aws"));
+  std::atomic<bool> ended = false;
+  std::thread waits([&] {
+    interruptions_.AwaitEnd(absl::Seconds(2));
+    ended = true;
+  });
+  interruptions_.Withdraw("aws");
+  clock_.Advance(absl::Seconds(9));
+  interruptions_.Announce(After(absl::Seconds(3), "local"));  // a second too early
+  interruptions_.Withdraw("local");
+  EXPECT_FALSE(ended);
+  interruptions_.Announce(After(absl::Seconds(2), "local"));
+  waits.join();
+  interruptions_.AwaitEnd(absl::Seconds(2));  // at once
+}
+
+TEST_F(InterruptionsTest, TheEndMayBeNow) {
+  std::thread waits([&] { interruptions_.AwaitEnd(absl::Seconds(2)); });
+  interruptions_.End();
+  waits.join();
 }
 
 }  // namespace

@@ -216,13 +216,12 @@ class GenerateStream : public TokenSink {
 
 class Service : public api::Engine::CallbackService {
  public:
-  Service(Engine& engine, Interruptions& interruptions, const Clock& clock, std::string token)
+  Service(Engine& engine, Interruptions& interruptions, const Clock& clock, const ServiceOptions& options)
       : engine_(engine),
         interruptions_(interruptions),
         clock_(clock),
-        authorization_(absl::StrCat("Bearer ", token)) {
-    if (token.empty()) authorization_.clear();
-  }
+        authorization_(options.token.empty() ? "" : absl::StrCat("Bearer ", options.token)),
+        takes_interrupt_(options.takes_interrupt) {}
 
  private:
   grpc::ServerUnaryReactor* Handshake(grpc::CallbackServerContext* context, const api::HandshakeRequest* request,
@@ -294,7 +293,8 @@ class Service : public api::Engine::CallbackService {
 
   grpc::ServerUnaryReactor* Interrupt(grpc::CallbackServerContext* context, const api::InterruptRequest* request,
                                       api::InterruptReply* reply) override {
-    return Answer(context, [&] {
+    return Answer(context, [&]() -> grpc::Status {
+      if (!takes_interrupt_) return {grpc::StatusCode::FAILED_PRECONDITION, "--notice of this engine has no 'local'"};
       if (request->withdrawn()) {
         interruptions_.Withdraw(kLocalSource);
       } else {
@@ -348,14 +348,15 @@ class Service : public api::Engine::CallbackService {
   Engine& engine_;
   Interruptions& interruptions_;
   const Clock& clock_;
-  std::string authorization_;
+  const std::string authorization_;
+  const bool takes_interrupt_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, Interruptions& interruptions, const Clock& clock,
-                                                   std::string token) {
-  return std::make_unique<Service>(engine, interruptions, clock, std::move(token));
+                                                   ServiceOptions options) {
+  return std::make_unique<Service>(engine, interruptions, clock, options);
 }
 
 }  // namespace spotinference

@@ -12,9 +12,14 @@
 
 namespace spotinference {
 
-// `token`: what callers must show; "" asks for none. The others outlive the service.
+struct ServiceOptions {
+  std::string token;            // what callers must show; "" asks for none
+  bool takes_interrupt = true;  // else the call Interrupt is refused
+};
+
+// The others outlive the service.
 std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, Interruptions& interruptions, const Clock& clock,
-                                                   std::string token);
+                                                   ServiceOptions options);
 
 }  // namespace spotinference
 

@@ -29,7 +29,7 @@ TokenEvent Event(uint32_t index, TokenEvent::Finish finish = TokenEvent::Finish:
 class ServiceTest : public testing::Test {
  protected:
   explicit ServiceTest(std::string token = "")
-      : service_(CreateEngineService(engine_, interruptions_, clock_, std::move(token))) {
+      : service_(CreateEngineService(engine_, interruptions_, clock_, {std::move(token)})) {
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);

@@ -1,0 +1,99 @@
+// The emulator as the clouds' documentation has it.
+#include "engine/notice/emulator/metadata_emulator.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/fake_clock.h"
+#include "engine/base/http_client.h"
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+constexpr char kTokenTtl[] = "X-aws-ec2-metadata-token-ttl-seconds";
+constexpr char kToken[] = "X-aws-ec2-metadata-token";
+constexpr char kEvents[] = "/metadata/scheduledevents?api-version=2020-07-01";
+
+class MetadataEmulatorTest : public testing::Test {
+ protected:
+  void Say(absl::string_view command) { ASSERT_TRUE(emulator_.Command(command).ok()) << command; }
+  // Status and body.
+  std::string Ask(std::string method, std::string path, HttpHeaders headers, std::string body = "") {
+    const auto response = client_.Do({.method = std::move(method),
+                                      .url = absl::StrCat(emulator_.url(), path),
+                                      .headers = std::move(headers),
+                                      .body = std::move(body)});
+    if (!response.ok()) return std::string(response.status().message());
+    return absl::StrCat(response->status, " ", response->body);
+  }
+
+  FakeClock clock_;
+  MetadataEmulator emulator_{clock_};
+  HttpClient client_;
+};
+
+TEST_F(MetadataEmulatorTest, AwsWantsATokenOfAGoodAge) {
+  const std::string path = "/latest/meta-data/spot/instance-action";
+  for (const char* wrong : {"0", "21601", "x", ""}) {
+    EXPECT_EQ(Ask("PUT", "/latest/api/token", {{kTokenTtl, wrong}}), "400 ") << wrong;
+  }
+  EXPECT_EQ(Ask("PUT", "/latest/api/token", {}), "400 ");
+  EXPECT_EQ(Ask("GET", "/latest/api/token", {{kTokenTtl, "60"}}), "405 ");
+  const std::string token = Ask("PUT", "/latest/api/token", {{kTokenTtl, "21600"}}).substr(4);
+  EXPECT_EQ(Ask("GET", path, {}), "401 ");
+  EXPECT_EQ(Ask("GET", path, {{kToken, "other"}}), "401 ");
+  EXPECT_EQ(Ask("GET", path, {{kToken, token}}).substr(0, 4), "404 ");
+  Say("aws terminate 120");
+  EXPECT_EQ(Ask("GET", path, {{kToken, token}}), R"(200 {"action":"terminate","time":"2026-01-01T00:02:00Z"})");
+  Say("aws expire");
+  EXPECT_EQ(Ask("GET", path, {{kToken, token}}), "401 ");
+}
+
+TEST_F(MetadataEmulatorTest, GcpWantsItsFlavor) {
+  const std::string path = "/computeMetadata/v1/instance/preempted";
+  EXPECT_EQ(Ask("GET", path, {}), "403 ");
+  EXPECT_EQ(Ask("GET", path, {{"Metadata-Flavor", "Google"}}), "200 FALSE");
+  Say("gcp TRUE");
+  EXPECT_EQ(Ask("GET", absl::StrCat(path, "?wait_for_change=true&last_etag=1"), {{"Metadata-Flavor", "Google"}}),
+            "200 TRUE");
+  EXPECT_EQ(Ask("GET", absl::StrCat(path, "?wait_for_change=true&timeout_sec=0"), {{"Metadata-Flavor", "Google"}}),
+            "200 TRUE");
+}
+
+TEST_F(MetadataEmulatorTest, AzureWantsItsHeaderAndStartsWhatIsAcknowledged) {
+  const HttpHeaders header = {{"Metadata", "true"}};
+  EXPECT_EQ(Ask("GET", kEvents, {}), "400 ");
+  EXPECT_EQ(Ask("GET", "/metadata/scheduledevents", header), "400 ");
+  EXPECT_EQ(Ask("GET", kEvents, header), R"(200 {"DocumentIncarnation":1,"Events":[]})");
+  Say("azure Preempt Scheduled 30 a b");
+  EXPECT_EQ(Ask("GET", kEvents, header),
+            R"(200 {"DocumentIncarnation":2,"Events":[{"EventId":"event-1","EventType":"Preempt",)"
+            R"("ResourceType":"VirtualMachine","Resources":["a","b"],"EventStatus":"Scheduled",)"
+            R"("NotBefore":"Thu, 01 Jan 2026 00:00:30 GMT","Description":"","EventSource":"Platform",)"
+            R"("DurationInSeconds":-1}]})");
+  EXPECT_EQ(Ask("POST", kEvents, header, R"({"StartRequests":[{"EventId":"event-2"}]})"), "400 ");
+  EXPECT_EQ(Ask("POST", kEvents, header, R"({"StartRequests":[{"EventId":"event-1"}]})"), "200 ");
+  const std::string started = Ask("GET", kEvents, header);
+  EXPECT_NE(started.find(R"("EventStatus":"Started","NotBefore":"")"), started.npos) << started;
+}
+
+TEST_F(MetadataEmulatorTest, FaultsComeAsOftenAsAsked) {
+  const HttpHeaders header = {{"Metadata", "true"}};
+  Say("fault 503 2");
+  EXPECT_EQ(Ask("GET", kEvents, header), "503 ");
+  EXPECT_EQ(Ask("GET", kEvents, header), "503 ");
+  EXPECT_EQ(Ask("GET", kEvents, header).substr(0, 4), "200 ");
+  Say("fault half 1");
+  EXPECT_EQ(Ask("GET", kEvents, header), R"(200 {"DocumentIncarnat)");
+}
+
+TEST_F(MetadataEmulatorTest, RefusesWhatIsNoCommand) {
+  for (const char* wrong : {"", "aws", "aws terminate soon", "gcp maybe", "azure Preempt Scheduled soon m",
+                            "azure Preempt Scheduled 30", "fault 503", "skew x", "name", "nonsense"}) {
+    EXPECT_EQ(emulator_.Command(wrong).code(), absl::StatusCode::kInvalidArgument) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace spotinference
