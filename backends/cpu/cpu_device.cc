@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -91,6 +92,16 @@ class CpuDevice : public Device {
       return absl::ResourceExhaustedError(absl::StrCat("no memory for ", kv->size_bytes(), " bytes of KV cache"));
     }
     return kv;
+  }
+
+  absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const override {
+    std::memcpy(to.data(), static_cast<const KvBuffer&>(kv).memory.data() + block * to.size(), to.size());
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) override {
+    std::memcpy(static_cast<KvBuffer&>(kv).memory.data() + block * from.size(), from.data(), from.size());
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) override {

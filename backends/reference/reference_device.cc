@@ -1,6 +1,7 @@
 #include "backends/reference/reference_device.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <thread>
@@ -254,6 +255,23 @@ class ReferenceDevice : public Device {
     }
     const Matrix empty(static_cast<int>(rows), static_cast<int>(columns));
     return std::make_unique<KvBuffer>(KvCache{empty, empty});
+  }
+
+  // Keys, then values.
+  absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const override {
+    const KvCache& cache = static_cast<const KvBuffer&>(kv).kv;
+    const size_t half = to.size() / 2;
+    std::memcpy(to.data(), cache.keys.row(block * kBlockTokens), half);
+    std::memcpy(to.data() + half, cache.values.row(block * kBlockTokens), half);
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) override {
+    KvCache& cache = static_cast<KvBuffer&>(kv).kv;
+    const size_t half = from.size() / 2;
+    std::memcpy(cache.keys.row(block * kBlockTokens), from.data(), half);
+    std::memcpy(cache.values.row(block * kBlockTokens), from.data() + half, half);
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) override {

@@ -67,6 +67,11 @@ class Device {
   // One layer's cache of `blocks` pages of kBlockTokens. The layout inside a page is the device's own.
   virtual absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) = 0;
 
+  // Copies block `block` of a layer's cache out or in: its size_bytes() / blocks bytes, equal for equal tokens on every
+  // device of one arithmetic. From any thread, while no program that runs writes (ReadKv) or touches (WriteKv) that block.
+  virtual absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const = 0;
+  virtual absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) = 0;
+
   // `graph` names buffers of this device; the program keeps pointing at them.
   virtual absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) = 0;
 };

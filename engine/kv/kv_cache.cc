@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -78,6 +79,23 @@ int32_t KvCache::DropLast(KvSequence& sequence) {
 
 void KvCache::Release(KvSequence& sequence) {
   while (!sequence.blocks_.empty()) DropLast(sequence);
+}
+
+std::vector<KvCache::Named> KvCache::PublishedBlocks() const {
+  std::vector<std::pair<int32_t, Named>> held;  // with its depth
+  for (int32_t block = 0; block < total(); ++block) {
+    if (!blocks_[block].published || blocks_[block].references == 0) continue;
+    int32_t depth = 0;
+    for (int32_t parent = blocks_[block].parent; parent != kNone; parent = blocks_[parent].parent) ++depth;
+    held.push_back({depth, {block, blocks_[block].hash}});
+  }
+  std::sort(held.begin(), held.end(), [this](const auto& a, const auto& b) {
+    return std::make_tuple(-references(a.second.block), a.first) < std::make_tuple(-references(b.second.block), b.first);
+  });
+  std::vector<Named> blocks;
+  for (const auto& [_, named] : held) blocks.push_back(named);
+  for (int32_t block = newest_; block != kNone; block = blocks_[block].older) blocks.push_back({block, blocks_[block].hash});
+  return blocks;
 }
 
 const BlockHash& KvCache::LastHash(const KvSequence& sequence) const {

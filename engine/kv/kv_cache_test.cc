@@ -146,6 +146,29 @@ TEST_F(KvCacheTest, DropLastLeavesTheRestInUse) {
   cache_.Release(sequence);
 }
 
+TEST_F(KvCacheTest, ListsWhatIsWorthMostFirst) {
+  KvSequence old = Run(Ids(8));
+  const int32_t root = old.block_table()[0], left = old.block_table()[1];
+  std::vector<uint32_t> ids = Ids(8);
+  ids[5] = 99;
+  KvSequence live = Run(ids);  // shares the first block
+  const int32_t right = live.block_table()[1];
+  KvSequence gone = Run(Ids(4, 100));
+  const int32_t last = gone.block_table()[0];
+  cache_.Release(old);
+  cache_.Release(gone);
+  std::vector<int32_t> blocks;
+  for (const KvCache::Named& named : cache_.PublishedBlocks()) {
+    blocks.push_back(named.block);
+    EXPECT_TRUE(cache_.Holds(named));
+  }
+  EXPECT_THAT(blocks, ElementsAre(root, right, last, left));
+  const KvCache::Named evicted = cache_.PublishedBlocks().back();
+  cache_.Reserve(live, 4 * 5);
+  EXPECT_FALSE(cache_.Holds(evicted));
+  cache_.Release(live);
+}
+
 TEST(KvCacheSimulationTest, HoldsItsInvariantsUnderRandomUse) {
   for (uint32_t seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);

@@ -156,6 +156,22 @@ absl::Status Model::AllocateKv(int blocks) {
   return absl::OkStatus();
 }
 
+absl::Status Model::ReadKvBlock(int block, absl::Span<std::byte> to) const {
+  const size_t layer_bytes = to.size() / kv_.size();
+  for (size_t layer = 0; layer < kv_.size(); ++layer) {
+    RETURN_IF_ERROR(device_.ReadKv(*kv_[layer], block, to.subspan(layer * layer_bytes, layer_bytes)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Model::WriteKvBlock(int block, absl::Span<const std::byte> from) {
+  const size_t layer_bytes = from.size() / kv_.size();
+  for (size_t layer = 0; layer < kv_.size(); ++layer) {
+    RETURN_IF_ERROR(device_.WriteKv(*kv_[layer], block, from.subspan(layer * layer_bytes, layer_bytes)));
+  }
+  return absl::OkStatus();
+}
+
 Op Model::StepOp(int layer, size_t step) const {
   Op op{.kind = config_.family->layer[step].kind};
   op.weight = layers_[layer][step].weight.get();

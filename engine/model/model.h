@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "engine/device/device.h"
 #include "engine/device/graph.h"
 #include "engine/model/checkpoint.h"
@@ -37,6 +38,10 @@ class Model {
   // Gives every layer a cache of `blocks` blocks, in place of any earlier one. Programs of earlier
   // graphs must be gone.
   absl::Status AllocateKv(int blocks);
+
+  // Copies a block of all layers, KvBlockBytes() long, out of the cache or into it. Threads as Device::ReadKv has them.
+  absl::Status ReadKvBlock(int block, absl::Span<std::byte> to) const;
+  absl::Status WriteKvBlock(int block, absl::Span<const std::byte> from);
 
   // One forward pass of at most `max_tokens` tokens, of which at most `max_outputs` ask for their
   // logits. The program's output is [output rows, vocabulary]. Call AllocateKv before. A graph

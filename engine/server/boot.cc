@@ -138,6 +138,23 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   info.context_tokens = static_cast<uint32_t>(scheduler.context_tokens);
   info.vocabulary_size = static_cast<uint32_t>(config.vocabulary);
   engine.kv = {blocks, kBlockTokens, info.model_hash, info.numerics_id};
+  if (booted.volume != nullptr) {
+    ASSIGN_OR_RETURN(engine.kv_block_bytes, booted.model->KvBlockBytes());
+    booted.kv_store = std::make_unique<KvStore>(
+        *booted.volume,
+        KvStore::Options{.model_hash = info.model_hash,
+                         .numerics_id = info.numerics_id,
+                         .block_bytes = engine.kv_block_bytes,
+                         .time_to_live = options.kv_time_to_live},
+        RealClock());
+    engine.kv_store = booted.kv_store.get();
+    engine.read_kv = [model = booted.model.get()](int32_t block, absl::Span<std::byte> to) {
+      return model->ReadKvBlock(block, to);
+    };
+    engine.write_kv = [model = booted.model.get()](int32_t block, absl::Span<const std::byte> from) {
+      return model->WriteKvBlock(block, from);
+    };
+  }
   engine.weight_bytes = booted.model->weight_bytes();
   engine.programs_compiled = booted.cache != nullptr && booted.cache->complete() ? 0 : 1;
   engine.sampling_threads = options.threads > 0 ? options.threads : UsableThreads();

@@ -15,6 +15,7 @@
 #include "engine/model/model.h"
 #include "engine/server/constraints.h"
 #include "engine/server/model_engine.h"
+#include "engine/volume/kv_store.h"
 #include "engine/volume/volume.h"
 #include "engine/volume/volume_cache.h"
 
@@ -32,6 +33,7 @@ struct BootOptions {
   std::string model_path;
   std::string model_hash;        // ModelHash, known already; "": it is computed, some 0.1 s a 100 MB
   std::string volume;            // folder that outlives the machine (engine/volume); "": nothing is kept
+  absl::Duration kv_time_to_live = KvStore::kTimeToLive;  // of KV on the volume
   std::string backend = "auto";
   int threads = 0;               // 0: all that the process may use
   int context_tokens = 0;        // 0: the model's
@@ -49,6 +51,7 @@ struct BootedEngine {
   std::unique_ptr<VolumeCache> cache;  // the same
   std::unique_ptr<Device> device;
   std::unique_ptr<Model> model;
+  std::unique_ptr<KvStore> kv_store;  // null without a volume
   std::unique_ptr<Program> program;
   std::unique_ptr<Constraints> constraints;
   std::unique_ptr<ModelEngine> engine;

@@ -1,5 +1,6 @@
 // The first invariant of ARCHITECTURE.md on real models: what an answer's tokens and logprobs are, to the bit, does not
 // depend on company, chunks, threads, preemption, prefix hits or cuts. Arguments: GGUF files.
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -227,6 +228,41 @@ TEST_P(InvariantsTest, PackedWeightsFromAVolumeChangeNoBit) {
       const bool packs = GetParam() == std::string("cpu");
       EXPECT_EQ(booted.engine->Stats().programs_compiled, packs ? compiles : 1);
     }
+    if (GetParam() == std::string("reference")) break;
+  }
+}
+
+// A sequence cut on one engine goes on at another one that has nothing but the volume.
+TEST_P(InvariantsTest, KvFromAVolumeChangesNoBit) {
+  for (const std::string& path : model_paths) {
+    SCOPED_TRACE(path);
+    const TemporaryFolder folder;
+    std::mt19937 random(7);
+    const Ids prompt = RandomIds(random, 77, 100);
+    const Variation variation{.threads = 2, .volume = folder.path()};
+    Trace alone;
+    {
+      const BootedEngine booted = BootWith(path, variation);
+      alone = Submit(*booted.engine, Request(prompt, 1))->AwaitTrace();
+      EXPECT_EQ(booted.engine->SaveKv(absl::InfiniteDuration()), (77 + kTokens - 1) / kBlockTokens);
+      EXPECT_EQ(booted.engine->SaveKv(absl::InfiniteDuration()), 0) << "all is there";
+    }
+    for (const uint32_t cut : {0u, 1u, 20u, kTokens - 1}) {
+      const BootedEngine booted = BootWith(path, variation);
+      const Ids generated(alone.ids.begin(), alone.ids.begin() + cut);
+      const auto other = Submit(*booted.engine, Request(prompt, 1, generated, "another salt"));
+      EXPECT_EQ(other->AwaitTrace(), alone.From(cut));
+      EXPECT_EQ(booted.engine->Stats().kv_blocks_restored, 0) << "another key's";
+      const auto sink = Submit(*booted.engine, Request(prompt, 1, generated));
+      EXPECT_EQ(sink->AwaitTrace(), alone.From(cut)) << "cut at " << cut;
+      const uint32_t restored = (77 + cut - 1) / kBlockTokens;
+      EXPECT_EQ(booted.engine->Stats().kv_blocks_restored, restored);
+      EXPECT_EQ(sink->cached_tokens(), std::min<uint32_t>(77, restored * kBlockTokens)) << "of the prompt";
+    }
+    DamageFiles(folder.path() + "/kv");
+    const BootedEngine booted = BootWith(path, variation);
+    EXPECT_EQ(Submit(*booted.engine, Request(prompt, 1))->AwaitTrace(), alone) << "with a damaged block";
+    EXPECT_EQ(booted.engine->Stats().kv_blocks_restored, 0);
     if (GetParam() == std::string("reference")) break;
   }
 }

@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <fstream>
@@ -29,6 +30,9 @@
 #include "engine/server/interruptions.h"
 #include "engine/server/notice_sources.h"
 #include "engine/server/service.h"
+#include "engine/volume/file_system.h"
+#include "engine/volume/kv_store.h"
+#include "engine/volume/volume.h"
 
 ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
 ABSL_FLAG(std::string, model_hash, "", "the model's SHA-256 in hex, where it is known; else it is computed");
@@ -44,6 +48,9 @@ ABSL_FLAG(int, step_tokens, 0, "computed in one step; 0: 256");
 ABSL_FLAG(int, draft_tokens, spotinference::kDraftTokens,
           "guesses at a lone sequence's next tokens that a step verifies; 0: none. Changes speed, no token");
 ABSL_FLAG(int64_t, kv_memory_mib, 0, "of the KV cache; 0: a quarter of the memory, at most 1024");
+ABSL_FLAG(absl::Duration, kv_ttl, spotinference::KvStore::kTimeToLive, "how long KV stays on the volume");
+ABSL_FLAG(bool, erase_kv, false, "erase all KV on the volume, and end");
+ABSL_FLAG(absl::Duration, save_kv, absl::Seconds(5), "of the time before the end, how much KV may take to go to the volume");
 // "local" and "sigterm" cost nothing where nobody uses them; a cloud's service is asked only where it is said to be there.
 ABSL_FLAG(std::string, notice, "local,sigterm",
           "who says that this machine goes: aws, gcp, azure, sigterm, local (the call Interrupt), with commas; or none");
@@ -71,6 +78,14 @@ absl::StatusOr<std::string> ReadToken() {
   return token;
 }
 
+absl::Status EraseVolumeKv() {
+  const std::string root = UserPath(absl::GetFlag(FLAGS_volume));
+  if (root.empty()) return absl::InvalidArgumentError("--erase_kv: of which --volume?");
+  ASSIGN_OR_RETURN(const std::unique_ptr<Volume> volume, Volume::Open(RealFileSystem(), {root}, RealClock()));
+  EraseKv(*volume);
+  return absl::OkStatus();
+}
+
 // A model or an option that can never work is not worth a second start.
 int ExitStatus(const absl::Status& status) {
   switch (status.code()) {
@@ -88,13 +103,25 @@ int ExitStatus(const absl::Status& status) {
 // two busy cores (//tests/e2e:notice_test); a network and 64 calls get eighty times that.
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 
+// What the volume lacks goes there, as far as the time that is left allows.
+void SaveKv(ModelEngine& engine, const Interruptions& interruptions) {
+  absl::Duration budget = absl::GetFlag(FLAGS_save_kv);
+  if (const auto notice = interruptions.MostUrgent()) {
+    budget = std::min(budget, absl::Milliseconds(notice->left_ms()) - kGoodbye);
+  }
+  engine.SaveKv(budget);
+}
+
 // Hears of the machine's end, and waits for it.
-void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, Engine& engine, Interruptions& interruptions) {
+void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEngine& engine,
+                      Interruptions& interruptions) {
   for (const std::unique_ptr<NoticeSource>& source : notices.metadata) {
-    source->Watch([&interruptions, source = source.get()](const std::optional<Notice>& notice) {
+    source->Watch([&engine, &interruptions, source = source.get()](const std::optional<Notice>& notice) {
       if (!notice.has_value()) return interruptions.Withdraw(source->name());
       interruptions.Announce(*notice);
-      if (notice->kind == Notice::Kind::kStop) source->Drained();
+      if (notice->kind != Notice::Kind::kStop) return;
+      SaveKv(engine, interruptions);  // before a cloud hears that nothing holds the machine any more
+      source->Drained();
     });
   }
   const absl::Duration grace = absl::GetFlag(FLAGS_grace);
@@ -105,7 +132,7 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, Engine&
     else runs_on = true;
     interruptions.End();
   });
-  interruptions.AwaitEnd(kGoodbye);
+  interruptions.AwaitEnd(kGoodbye + absl::GetFlag(FLAGS_save_kv));
   if (runs_on) {
     absl::Notification drained;
     engine.Drain(grace, [&](uint32_t ended_early) {
@@ -114,6 +141,7 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, Engine&
     });
     drained.WaitForNotification();
   }
+  SaveKv(engine, interruptions);
   notices.metadata.clear();
 }
 
@@ -129,6 +157,7 @@ absl::Status Serve(const StopSignal& signals) {
   options.model_path = UserPath(absl::GetFlag(FLAGS_model));
   options.model_hash = absl::GetFlag(FLAGS_model_hash);
   options.volume = UserPath(absl::GetFlag(FLAGS_volume));
+  options.kv_time_to_live = absl::GetFlag(FLAGS_kv_ttl);
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.context_tokens = absl::GetFlag(FLAGS_context_tokens);
@@ -185,11 +214,12 @@ int main(int argc, char** argv) {
   spotinference::ParseFlags(argc, argv,
                             "Serves one model on one device over gRPC.\n"
                             "  engine -- --model FILE [--backend auto] [--listen 127.0.0.1:9000] [--volume DIR] …");
-  if (absl::GetFlag(FLAGS_model).empty()) {
+  const bool erase_kv = absl::GetFlag(FLAGS_erase_kv);
+  if (!erase_kv && absl::GetFlag(FLAGS_model).empty()) {
     std::fprintf(stderr, "engine: --model FILE is needed; see --help\n");
     return 2;
   }
-  const absl::Status status = spotinference::Serve(stop);
+  const absl::Status status = erase_kv ? spotinference::EraseVolumeKv() : spotinference::Serve(stop);
   if (!status.ok()) {
     std::fprintf(stderr, "engine: %s\n", std::string(status.message()).c_str());
     return spotinference::ExitStatus(status);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 
@@ -56,14 +57,74 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
   live->sink = std::move(sink);
   live->next_index = static_cast<uint32_t>(request.sequence.generated_ids.size());
   live->max_tokens = request.sequence.max_tokens;
+  std::optional<KvSequence> restored = RestoreKv(request.sequence);
 
   absl::MutexLock lock(&mutex_);
+  // Where the sequence is admitted, it takes these blocks at its first step.
+  const absl::Cleanup release = [&] {
+    mutex_.AssertHeld();
+    if (restored.has_value()) kv_.Release(*restored);
+  };
   RETURN_IF_ERROR(refusal_);
   if (draining_ || stop_) return absl::UnavailableError("the engine is draining");
   ASSIGN_OR_RETURN(const SequenceId id, scheduler_.Add(std::move(request.sequence)));
   live_.emplace(id, std::move(live));
   changed_.Signal();
   return id;
+}
+
+// Brings blocks that continue those in memory from the store, on the caller's thread: steps go on meanwhile. What it returns
+// holds them.
+std::optional<KvSequence> ModelEngine::RestoreKv(const SequenceSpec& spec) {
+  KvStore* const store = options_.kv_store;
+  if (store == nullptr || store->blocks() == 0) return std::nullopt;
+  const size_t block_tokens = options_.kv.block_tokens;
+  std::vector<uint32_t> ids = spec.prompt_ids;
+  ids.insert(ids.end(), spec.generated_ids.begin(), spec.generated_ids.end());
+  const size_t blocks = ids.empty() ? 0 : (ids.size() - 1) / block_tokens;  // the last id's logits are wanted
+  std::vector<BlockHash> hashes;
+  BlockHash hash = RootHash(options_.kv.model_hash, options_.kv.numerics_id, options_.kv.block_tokens, spec.cache_salt);
+  for (size_t i = 0; i < blocks; ++i) {
+    hash = ChildHash(hash, absl::MakeConstSpan(ids).subspan(i * block_tokens, block_tokens));
+    hashes.push_back(hash);
+  }
+  ids.resize(blocks * block_tokens);
+
+  std::optional<KvSequence> sequence;
+  size_t held, end;  // blocks
+  {
+    absl::MutexLock lock(&mutex_);
+    sequence = kv_.Open(spec.cache_salt);
+    held = end = kv_.Extend(*sequence, ids) / block_tokens;
+    while (end < blocks && store->Contains(hashes[end])) ++end;
+    end = std::min<size_t>(end, kv_.Reserve(*sequence, static_cast<int32_t>(end * block_tokens)) / block_tokens);
+  }
+  std::vector<std::byte> bytes(options_.kv_block_bytes);
+  size_t restored = held;
+  while (restored < end && store->Read(hashes[restored], absl::MakeSpan(bytes)).ok() &&
+         options_.write_kv(sequence->block_table()[restored], bytes).ok()) {
+    ++restored;
+  }
+  absl::MutexLock lock(&mutex_);
+  kv_.Publish(*sequence, absl::MakeConstSpan(ids).first(restored * block_tokens));
+  restored_blocks_ += restored - held;
+  return sequence;
+}
+
+size_t ModelEngine::SaveKv(absl::Duration budget) {
+  if (options_.kv_store == nullptr) return 0;
+  std::vector<KvCache::Named> blocks;
+  {
+    absl::MutexLock lock(&mutex_);
+    blocks = kv_.PublishedBlocks();
+  }
+  std::vector<BlockHash> hashes;
+  for (const KvCache::Named& named : blocks) hashes.push_back(named.hash);
+  return options_.kv_store->Save(hashes, budget, [&](size_t i, absl::Span<std::byte> to) {
+    absl::MutexLock lock(&mutex_);  // else a step could take the block and write to it
+    if (!kv_.Holds(blocks[i])) return absl::AbortedError("a block was evicted: the engine serves again");
+    return options_.read_kv(blocks[i].block, to);
+  });
 }
 
 void ModelEngine::Cancel(SequenceId id) {
@@ -113,6 +174,7 @@ EngineStats ModelEngine::Stats() const {
   stats.kv_blocks_total = kv_.total();
   stats.kv_blocks_used = kv_.used();
   stats.kv_blocks_cached = kv_.cached();
+  stats.kv_blocks_restored = restored_blocks_;
   stats.weight_bytes = options_.weight_bytes;
   stats.programs_compiled = options_.programs_compiled;
   stats.steps = steps_;

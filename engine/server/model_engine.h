@@ -24,6 +24,7 @@
 #include "engine/schedule/scheduler.h"
 #include "engine/server/constraints.h"
 #include "engine/server/engine.h"
+#include "engine/volume/kv_store.h"
 
 namespace spotinference {
 
@@ -37,6 +38,11 @@ class ModelEngine : public Engine {
     uint64_t weight_bytes = 0;
     uint64_t programs_compiled = 0;  // that no cache had
     int sampling_threads = 1;  // that pick ids of a step's rows
+    // Where KV outlives the engine, and how its blocks get there and back; null: it does not. Outlives the engine.
+    KvStore* kv_store = nullptr;
+    uint64_t kv_block_bytes = 0;
+    std::function<absl::Status(int32_t block, absl::Span<std::byte> to)> read_kv;
+    std::function<absl::Status(int32_t block, absl::Span<const std::byte> from)> write_kv;
     // The device is lost, or a program failed: nothing can be served any more. On the engine's thread, once; all
     // sequences have ended UNAVAILABLE.
     std::function<void(const absl::Status&)> on_fatal;
@@ -55,6 +61,10 @@ class ModelEngine : public Engine {
   uint32_t HandOver(const absl::Status& why) override;
   void Admit() override;
   EngineStats Stats() const override;
+
+  // Writes published blocks of KV to the store, those worth most first, for at most `budget`. From any thread, at any time;
+  // for when the last sequence has ended. Returns how many were written.
+  size_t SaveKv(absl::Duration budget);
 
  private:
   struct Live {
@@ -93,6 +103,7 @@ class ModelEngine : public Engine {
     absl::AnyInvocable<void(uint32_t)> done;
   };
 
+  std::optional<KvSequence> RestoreKv(const SequenceSpec& spec);
   void Loop();
   void WaitForEvent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishDrains();
@@ -122,6 +133,7 @@ class ModelEngine : public Engine {
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration busy_ ABSL_GUARDED_BY(mutex_);
   uint64_t steps_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t restored_blocks_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // The engine's thread only; kept so that a step allocates nothing.
   ThreadPool pool_;

@@ -103,6 +103,12 @@ class PosixFileSystem : public FileSystem {
     return std::make_unique<RealWritableFile>(std::move(fd), path);
   }
 
+  absl::StatusOr<std::unique_ptr<WritableFile>> Reopen(const std::string& path) override {
+    Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (fd.get() < 0) return SystemError("open", path);
+    return std::make_unique<RealWritableFile>(std::move(fd), path);
+  }
+
   absl::StatusOr<std::unique_ptr<MappedBytes>> Map(const std::string& path) override {
     const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (fd.get() < 0) return SystemError("open", path);

@@ -56,6 +56,7 @@ class FileSystem {
   virtual ~FileSystem() = default;
 
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;  // emptied where it exists
+  virtual absl::StatusOr<std::unique_ptr<WritableFile>> Reopen(const std::string& path) = 0;  // to go on writing
   virtual absl::StatusOr<std::unique_ptr<MappedBytes>> Map(const std::string& path) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;  // replaces `to` in one step
   virtual absl::Status Remove(const std::string& path) = 0;        // a file or an empty folder

@@ -176,6 +176,13 @@ absl::StatusOr<std::unique_ptr<WritableFile>> SimulatedFileSystem::Create(const 
   return std::make_unique<SimulatedFile>(*this, std::move(node));
 }
 
+absl::StatusOr<std::unique_ptr<WritableFile>> SimulatedFileSystem::Reopen(const std::string& path) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = names_.find(path);
+  if (found == names_.end()) return Missing(path);
+  return std::make_unique<SimulatedFile>(*this, found->second);
+}
+
 absl::StatusOr<std::unique_ptr<MappedBytes>> SimulatedFileSystem::Map(const std::string& path) {
   absl::MutexLock lock(&mutex_);
   const auto found = names_.find(path);

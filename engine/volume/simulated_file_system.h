@@ -40,6 +40,7 @@ class SimulatedFileSystem : public FileSystem {
   std::vector<std::string> Paths() const;  // of all files
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<WritableFile>> Reopen(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<MappedBytes>> Map(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;

@@ -77,19 +77,19 @@ absl::StatusOr<std::unique_ptr<Object>> Volume::Find(const std::string& folder, 
                                                      ObjectKind kind) {
   const std::string path = Path(folder, name);
   absl::StatusOr<std::unique_ptr<Object>> object = Object::Open(files_, path, kind);
-  if (object.ok()) {
-    const absl::Time now = clock_.Now();
-    files_.SetModified(path, now).IgnoreError();
-    absl::MutexLock lock(&mutex_);
-    for (Entry& entry : entries_) {
-      if (entry.folder == folder && entry.name == name) entry.used = now;
-    }
-    return object;
-  }
-  if (absl::IsNotFound(object.status())) return object;
+  if (object.ok() || absl::IsNotFound(object.status())) return object;
   LOG(WARNING) << "volume: " << object.status().message() << "; removed";
   Remove(folder, name);
   return absl::NotFoundError(object.status().message());
+}
+
+void Volume::MarkUsed(const std::string& folder, const std::string& name) {
+  const absl::Time now = clock_.Now();
+  files_.SetModified(Path(folder, name), now).IgnoreError();
+  absl::MutexLock lock(&mutex_);
+  for (Entry& entry : entries_) {
+    if (entry.folder == folder && entry.name == name) entry.used = now;
+  }
 }
 
 absl::Status Volume::CreateFolder(const std::string& folder) {

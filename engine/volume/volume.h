@@ -45,9 +45,9 @@ class Volume {
   // Objects in `folder` ("cache/…", "kv/…") are of use to this engine, and go last.
   void Keep(absl::string_view folder);
 
-  // Header and table are proved (Object::Verify), and the object counts as used now. NOT_FOUND: there is none, or it was
-  // damaged, and is gone now.
+  // Header and table are proved; the rest by Object::Verify. NOT_FOUND: there is none, or it was damaged, and is gone now.
   absl::StatusOr<std::unique_ptr<Object>> Find(const std::string& folder, const std::string& name, ObjectKind kind);
+  void MarkUsed(const std::string& folder, const std::string& name);  // now
 
   // Writes one object of about `size_bytes`, in place of any of that name. `fill` appends to it. RESOURCE_EXHAUSTED: there
   // is no room, or none was left earlier.

@@ -69,6 +69,7 @@ VolumeCache::VolumeCache(Volume& volume, absl::string_view key, int threads)
     volume_.Remove(folder_, kName);
     return;
   }
+  volume_.MarkUsed(folder_, kName);
   for (const CachePart& part : *parts) parts_[part.name] = {object->payload().subspan(part.offset, part.size), object};
   LOG(INFO) << "compile cache: " << object->payload().size() / 1000000 << " MB proved in "
             << RealClock().Elapsed() - start;

@@ -45,6 +45,7 @@ class DyingFileSystem : public FileSystem {
     if (!file.ok()) return file.status();
     return std::make_unique<File>(*this, *std::move(file));
   }
+  absl::StatusOr<std::unique_ptr<WritableFile>> Reopen(const std::string& path) override { return real_.Reopen(path); }
   absl::StatusOr<std::unique_ptr<MappedBytes>> Map(const std::string& path) override { return real_.Map(path); }
   absl::Status Rename(const std::string& from, const std::string& to) override {
     Change();

@@ -1,0 +1,197 @@
+#include "engine/volume/kv_store.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "engine/base/status.h"
+
+namespace spotinference {
+namespace {
+
+constexpr ObjectKind kKind{"kv segment", 1};
+constexpr char kPrefix[] = "segment-";
+constexpr uint64_t kAlignment = 4096;
+constexpr uint64_t kHashBytes = sizeof(BlockHash::bytes);
+
+struct Head {
+  int64_t written;  // Unix seconds
+  uint64_t block_bytes;
+  uint64_t count;
+};
+
+uint64_t BlocksAt(uint64_t count) {
+  return (sizeof(Head) + count * kHashBytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+absl::StatusOr<KvSegmentHead> ReadKvSegmentHead(absl::Span<const std::byte> payload) {
+  Head head;
+  const absl::Status damaged = absl::DataLossError("not a segment of KV");
+  if (payload.size() < sizeof(head)) return damaged;
+  std::memcpy(&head, payload.data(), sizeof(head));
+  // Neither product can overflow: both factors are at most the payload's size.
+  if (head.block_bytes == 0 || head.count > payload.size() / kHashBytes || head.block_bytes > payload.size()) return damaged;
+  const uint64_t at = BlocksAt(head.count);
+  if (at > payload.size() || head.count > payload.size() / head.block_bytes ||
+      payload.size() - at != head.count * head.block_bytes) {
+    return damaged;
+  }
+  return KvSegmentHead{absl::FromUnixSeconds(head.written), head.block_bytes, head.count, at,
+                       payload.subspan(sizeof(head), head.count * kHashBytes)};
+}
+
+KvStore::KvStore(Volume& volume, Options options, const Clock& clock)
+    : volume_(volume),
+      options_(std::move(options)),
+      clock_(clock),
+      folder_(absl::StrCat("kv/", options_.model_hash, "-", options_.numerics_id)) {
+  volume_.Keep(folder_);
+  for (const Volume::Entry& entry : volume_.List(folder_)) Open(entry.name);
+  if (const size_t found = blocks(); found > 0) LOG(INFO) << "kv: " << found << " blocks on the volume";
+}
+
+void KvStore::Open(const std::string& name) {
+  uint64_t number;
+  absl::string_view digits = name;
+  if (!absl::ConsumePrefix(&digits, kPrefix) || !absl::SimpleAtoi(digits, &number)) return;
+  next_segment_ = std::max(next_segment_, number + 1);
+  absl::StatusOr<std::unique_ptr<Object>> object = volume_.Find(folder_, name, kKind);
+  if (!object.ok()) return;
+  const absl::Span<const std::byte> payload = (*object)->payload();
+  absl::Status whole = (*object)->Verify(0, std::min<uint64_t>(payload.size(), kObjectChunkBytes));
+  absl::StatusOr<KvSegmentHead> head = whole.ok() ? ReadKvSegmentHead(payload) : whole;
+  if (head.ok()) whole = (*object)->Verify(0, head->blocks_at);
+  const bool outlived = head.ok() && head->written + options_.time_to_live < clock_.Now();
+  if (!head.ok() || !whole.ok() || head->block_bytes != options_.block_bytes || outlived) {
+    LOG_IF(WARNING, !outlived) << "kv: " << name << ": " << (head.ok() ? whole : head.status()) << "; removed";
+    volume_.Remove(folder_, name);
+    return;
+  }
+  const auto segment = std::make_shared<const Segment>(Segment{name, *std::move(object), *head});
+  absl::MutexLock lock(&mutex_);
+  for (uint64_t i = 0; i < head->count; ++i) {
+    BlockHash hash;
+    std::memcpy(hash.bytes.data(), head->hashes.data() + i * kHashBytes, kHashBytes);
+    index_[hash] = {segment, head->blocks_at + i * head->block_bytes};
+  }
+}
+
+size_t KvStore::blocks() const {
+  absl::MutexLock lock(&mutex_);
+  return index_.size();
+}
+
+bool KvStore::Contains(const BlockHash& hash) const {
+  absl::MutexLock lock(&mutex_);
+  return index_.contains(hash);
+}
+
+absl::Status KvStore::Read(const BlockHash& hash, absl::Span<std::byte> to) {
+  Place place;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = index_.find(hash);
+    if (found == index_.end()) return absl::NotFoundError("no such block of KV");
+    place = found->second;
+  }
+  if (const absl::Status whole = place.segment->object->Verify(place.at, options_.block_bytes); !whole.ok()) {
+    LOG(WARNING) << "kv: " << whole.message() << "; removed";
+    Drop(*place.segment);
+    return absl::NotFoundError(whole.message());
+  }
+  volume_.MarkUsed(folder_, place.segment->name);
+  std::memcpy(to.data(), place.segment->object->payload().data() + place.at, options_.block_bytes);
+  return absl::OkStatus();
+}
+
+void KvStore::Drop(const Segment& segment) {
+  volume_.Remove(folder_, segment.name);
+  absl::MutexLock lock(&mutex_);
+  absl::erase_if(index_, [&](const auto& entry) { return entry.second.segment.get() == &segment; });
+}
+
+size_t KvStore::Save(absl::Span<const BlockHash> blocks, absl::Duration budget,
+                     absl::FunctionRef<absl::Status(size_t, absl::Span<std::byte>)> read) {
+  const absl::Duration start = clock_.Elapsed();
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (!Contains(blocks[i])) missing.push_back(i);
+  }
+  const size_t per_segment = std::max<uint64_t>(1, (kSegmentBytes + options_.block_bytes - 1) / options_.block_bytes);
+  size_t written = 0;
+  absl::Duration longest;
+  while (written < missing.size()) {
+    const absl::Duration began = clock_.Elapsed();
+    if (began - start + longest >= budget) break;
+    const auto some = absl::MakeConstSpan(missing).subspan(written, per_segment);
+    std::vector<BlockHash> hashes;
+    for (const size_t i : some) hashes.push_back(blocks[i]);
+    const absl::Status status =
+        WriteSegment(hashes, [&](size_t i, absl::Span<std::byte> to) { return read(some[i], to); });
+    if (!status.ok()) {
+      LOG(WARNING) << "kv: not saved: " << status.message();
+      break;
+    }
+    written += some.size();
+    longest = std::max(longest, clock_.Elapsed() - began);
+  }
+  LOG(INFO) << "kv: " << written << " of " << missing.size() << " blocks saved in " << clock_.Elapsed() - start;
+  return written;
+}
+
+absl::Status KvStore::WriteSegment(absl::Span<const BlockHash> blocks,
+                                   absl::FunctionRef<absl::Status(size_t, absl::Span<std::byte>)> read) {
+  const std::string name = absl::StrCat(kPrefix, next_segment_++);
+  const Head head{absl::ToUnixSeconds(clock_.Now()), options_.block_bytes, blocks.size()};
+  std::vector<std::byte> bytes(BlocksAt(blocks.size()));
+  std::memcpy(bytes.data(), &head, sizeof(head));
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    std::memcpy(bytes.data() + sizeof(head) + i * kHashBytes, blocks[i].bytes.data(), kHashBytes);
+  }
+  const uint64_t total = bytes.size() + blocks.size() * options_.block_bytes;
+  MakeRoom(total);
+  const absl::Status written =
+      volume_.Write(folder_, name, kKind, total, [&](ObjectWriter& writer) -> absl::Status {
+        RETURN_IF_ERROR(writer.Append(bytes));
+        bytes.resize(options_.block_bytes);
+        for (size_t i = 0; i < blocks.size(); ++i) {
+          RETURN_IF_ERROR(read(i, absl::MakeSpan(bytes)));
+          RETURN_IF_ERROR(writer.Append(bytes));
+        }
+        return absl::OkStatus();
+      });
+  RETURN_IF_ERROR(written);
+  Open(name);
+  return absl::OkStatus();
+}
+
+// Removes this model's segments that were not used for the longest time.
+void KvStore::MakeRoom(uint64_t bytes) {
+  std::vector<Volume::Entry> entries = volume_.List(folder_);
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
+  uint64_t used = bytes;
+  for (const Volume::Entry& entry : entries) used += entry.size_bytes;
+  for (const Volume::Entry& entry : entries) {
+    if (used <= options_.max_bytes) return;
+    used -= entry.size_bytes;
+    volume_.Remove(folder_, entry.name);
+    absl::MutexLock lock(&mutex_);
+    absl::erase_if(index_, [&](const auto& place) { return place.second.segment->name == entry.name; });
+  }
+}
+
+void EraseKv(Volume& volume) {
+  for (const Volume::Entry& entry : volume.List("")) {
+    if (absl::StartsWith(entry.folder, "kv/")) volume.Remove(entry.folder, entry.name);
+  }
+}
+
+}  // namespace spotinference
