@@ -101,8 +101,8 @@ absl::StatusOr<Rates> RunOnce(Engine& engine, int streams, int prompt_tokens, in
 
 absl::Status Bench() {
   BootOptions options;
-  options.model_path = UserPath(absl::GetFlag(FLAGS_model));
-  while (options.model_path.size() > 1 && options.model_path.back() == '/') options.model_path.pop_back();
+  options.model = UserPath(absl::GetFlag(FLAGS_model));
+  while (options.model.size() > 1 && options.model.back() == '/') options.model.pop_back();
   options.volume = UserPath(absl::GetFlag(FLAGS_volume));
   if (options.volume.empty()) options.model_hash = "bench";  // names nothing, and saves the reading
   options.backend = absl::GetFlag(FLAGS_backend);
@@ -132,7 +132,7 @@ absl::Status Bench() {
         "{\"model\":\"%s\",\"backend\":\"%s\",\"device\":\"%s\",\"threads\":%d,\"streams\":%d,\"prompt_tokens\":%d,"
         "\"generate_tokens\":%d,\"prefill_tokens_per_s\":%.1f,\"decode_tokens_per_s\":%.1f,\"weight_bytes\":%d,"
         "\"memory_gb_per_s\":%.1f,\"bandwidth_share\":%.3f}\n",
-        options.model_path.substr(options.model_path.rfind('/') + 1), booted.engine->info().backend,
+        options.model.substr(options.model.rfind('/') + 1), booted.engine->info().backend,
         booted.engine->info().device, threads, streams, prompt_tokens, generate_tokens, best.prefill, best.decode,
         booted.model->weight_bytes(), bandwidth / 1e9, share);
     std::fflush(stdout);

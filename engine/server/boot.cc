@@ -16,6 +16,9 @@
 #include "engine/base/status.h"
 #include "engine/model/open_checkpoint.h"
 #include "engine/text/model_text.h"
+#include "engine/volume/file_system.h"
+#include "engine/volume/weights.h"
+#include "engine/volume/weights_source.h"
 
 namespace spotinference {
 namespace {
@@ -57,22 +60,32 @@ std::string Word(std::string text) {
   return text;
 }
 
-// Opens the volume, where there is one, and what it keeps of this device's work for this model.
-absl::Status OpenVolume(const BootOptions& options, absl::string_view backend, absl::string_view model_hash,
-                        BootedEngine& booted) {
-  if (options.volume.empty()) return absl::OkStatus();
-  absl::StatusOr<std::unique_ptr<Volume>> volume = Volume::Open(RealFileSystem(), {options.volume}, RealClock());
+// Null without one, and on a full disk, which a model served from elsewhere does not need.
+absl::StatusOr<std::unique_ptr<Volume>> OpenVolume(const std::string& root) {
+  if (root.empty()) return nullptr;
+  absl::StatusOr<std::unique_ptr<Volume>> volume = Volume::Open(RealFileSystem(), {root}, RealClock());
   if (absl::IsResourceExhausted(volume.status())) {
     LOG(WARNING) << volume.status().message() << "; nothing is kept";
-    return absl::OkStatus();
+    return nullptr;
   }
-  RETURN_IF_ERROR(volume.status());
-  booted.volume = *std::move(volume);
-  const std::string key =
-      Word(absl::StrCat(backend, "-", booted.device->info().driver, "-", BuildId(), "-", model_hash));
-  const int threads = options.threads > 0 ? options.threads : UsableThreads();
-  booted.cache = std::make_unique<VolumeCache>(*booted.volume, key, threads);
-  return absl::OkStatus();
+  return volume;
+}
+
+// The path of the model's file, on the volume where it came from elsewhere, and its hash where that is known.
+absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* volume) {
+  ASSIGN_OR_RETURN(const WeightsSource source, ParseWeightsSource(options.model));
+  if (source.kind != WeightsSource::Kind::kFile && volume == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("weights '", options.model, "': a volume is needed to keep them on"));
+  }
+  FetchOptions fetch{.hub_url = options.hub_url, .hub_token = options.hub_token};
+  fetch.on_progress = [logged = absl::Duration(), start = RealClock().Elapsed()](uint64_t done, uint64_t total) mutable {
+    const absl::Duration elapsed = RealClock().Elapsed() - start;
+    if (elapsed - logged < absl::Seconds(5)) return;
+    logged = elapsed;
+    LOG(INFO) << "weights: " << done / 1000000 << " of " << total / 1000000 << " MB, " << done * 100 / total << " %";
+  };
+  fetch.make_room = [volume](uint64_t bytes) { volume->MakeRoomOnDisk(bytes); };
+  return FetchWeights(RealFileSystem(), options.volume, source, fetch);
 }
 
 }  // namespace
@@ -98,13 +111,24 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   const absl::Duration start = RealClock().Elapsed();
   BootedEngine booted;
   ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
-  ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(options.model_path));
+  ASSIGN_OR_RETURN(booted.volume, OpenVolume(options.volume));
+  ASSIGN_OR_RETURN(const FetchedWeights weights, FindWeights(options, booted.volume.get()));
+  ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(weights.path));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
   std::string model_hash = options.model_hash;
   if (model_hash.empty()) {
-    ASSIGN_OR_RETURN(model_hash, ModelHash(options.model_path));
+    ASSIGN_OR_RETURN(model_hash, ModelHash(weights.path));
   }
-  RETURN_IF_ERROR(OpenVolume(options, backend->name, model_hash, booted));
+  if (!weights.sha256.empty() && model_hash != weights.sha256) {
+    RealFileSystem().Remove(weights.path).IgnoreError();  // the next boot fetches them again
+    return absl::DataLossError(absl::StrCat("weights '", weights.path, "' are not what they were: SHA-256 ", model_hash));
+  }
+  if (booted.volume != nullptr) {
+    const std::string key =
+        Word(absl::StrCat(backend->name, "-", booted.device->info().driver, "-", BuildId(), "-", model_hash));
+    booted.cache = std::make_unique<VolumeCache>(*booted.volume, key,
+                                                 options.threads > 0 ? options.threads : UsableThreads());
+  }
   ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens,
                                              booted.cache.get()));
   if (booted.cache != nullptr) booted.cache->Write();
@@ -159,11 +183,11 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   engine.programs_compiled = booted.cache != nullptr && booted.cache->complete() ? 0 : 1;
   engine.sampling_threads = options.threads > 0 ? options.threads : UsableThreads();
   engine.on_fatal = options.on_fatal;
-  LOG(INFO) << options.model_path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
+  LOG(INFO) << options.model << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
             << " MB of weights, " << blocks << " KV blocks, context " << info.context_tokens << ", numerics "
             << info.numerics_id << ", booted in " << RealClock().Elapsed() - start;
   booted.constraints = std::make_unique<Constraints>(
-      [path = options.model_path, size = info.vocabulary_size] { return ReadTokens(path, size); });
+      [path = weights.path, size = info.vocabulary_size] { return ReadTokens(path, size); });
   booted.engine = std::make_unique<ModelEngine>(std::move(engine), *booted.program, *booted.constraints, RealClock());
   return booted;
 }

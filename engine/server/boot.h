@@ -30,9 +30,11 @@ inline constexpr int kDraftTokens = 3;  // with the id they follow, the four row
 inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
 
 struct BootOptions {
-  std::string model_path;
+  std::string model;             // a path, or another source that engine/volume/weights_source.h takes, to a volume
   std::string model_hash;        // ModelHash, known already; "": it is computed, some 0.1 s a 100 MB
   std::string volume;            // folder that outlives the machine (engine/volume); "": nothing is kept
+  std::string hub_url = "https://huggingface.co";
+  std::string hub_token;         // goes to the hub alone
   absl::Duration kv_time_to_live = KvStore::kTimeToLive;  // of KV on the volume
   std::string backend = "auto";
   int threads = 0;               // 0: all that the process may use

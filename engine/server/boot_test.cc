@@ -1,11 +1,18 @@
 // Arguments: a small GGUF file with a context of 512 tokens.
 #include "engine/server/boot.h"
 
+#include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "backends/reference/reference_device.h"
+#include "engine/base/fake_http_server.h"
+#include "engine/base/model_files.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
@@ -22,7 +29,7 @@ absl::Status BootStatus(const BootOptions& options) { return Boot(options, Backe
 
 BootOptions Options() {
   BootOptions options;
-  options.model_path = model_path;
+  options.model = model_path;
   options.kv_memory_bytes = 16 << 20;
   return options;
 }
@@ -54,11 +61,48 @@ TEST(BootTest, SaysWhatIsServed) {
   EXPECT_EQ(info.numerics_id.find(' '), std::string::npos);
 }
 
+TEST(BootTest, WeightsFromElsewhereNeedAVolume) {
+  BootOptions options = Options();
+  options.model = "hf://org/repo/a.gguf";
+  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(BootStatus(options).message(), "weights 'hf://org/repo/a.gguf': a volume is needed to keep them on");
+  options.model = "ftp://host/a.gguf";
+  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(BootTest, ServesWeightsOfAWebServer) {
+  std::ifstream file(model_path, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  std::atomic<int> requests = 0;
+  const FakeHttpServer server([&](const FakeHttpRequest&) {
+    ++requests;
+    return FakeHttpReply{.body = bytes};
+  });
+  BootOptions options = Options();
+  std::string folder = testing::TempDir() + "/volume-XXXXXX";
+  options.volume = mkdtemp(folder.data());
+  const std::string hash = *ModelHash(model_path);
+  options.model = server.url() + "/model.gguf#sha256=" + hash;
+  for (int boot = 0; boot < 2; ++boot) {
+    const absl::StatusOr<BootedEngine> booted = Boot(options, Backends());
+    ASSERT_TRUE(booted.ok()) << booted.status();
+    EXPECT_EQ(booted->engine->info().model_hash, hash);
+    EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kUnavailable) << "one engine a volume";
+  }
+  EXPECT_EQ(requests, 2) << "a look at the size and the download, once";
+
+  const std::string path = options.volume + "/weights/" + hash + "/model.gguf";
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(1000).put('!');
+  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(BootStatus(options).ok()) << "fetched again";
+  std::filesystem::remove_all(folder);
+}
+
 TEST(BootTest, RefusesWhatCannotWork) {
   BootOptions options = Options();
-  options.model_path = "/no/such/file.gguf";
+  options.model = "/no/such/file.gguf";
   EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kNotFound) << BootStatus(options);
-  options.model_path = "/proc/self/exe";
+  options.model = "/proc/self/exe";
   EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kInvalidArgument) << BootStatus(options);
 
   options = Options();

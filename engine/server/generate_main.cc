@@ -78,7 +78,7 @@ absl::Status Generate() {
   request.sampling.seed = absl::GetFlag(FLAGS_seed);
 
   BootOptions options;
-  options.model_path = path;
+  options.model = path;
   options.volume = UserPath(absl::GetFlag(FLAGS_volume));
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);

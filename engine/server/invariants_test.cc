@@ -120,7 +120,7 @@ class InvariantsTest : public testing::TestWithParam<const char*> {
   BootedEngine BootWith(const std::string& path, const Variation& variation) {
     const std::vector<Backend> backends = {CpuBackend(), ReferenceBackend()};
     BootOptions options;
-    options.model_path = path;
+    options.model = path;
     options.model_hash = "model";
     options.backend = GetParam();
     options.context_tokens = kContext;

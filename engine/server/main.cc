@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -34,7 +35,9 @@
 #include "engine/volume/kv_store.h"
 #include "engine/volume/volume.h"
 
-ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
+ABSL_FLAG(std::string, model, "",
+          "GGUF file, the first of several, or a folder with config.json and safetensors; or, kept on --volume, "
+          "https://…#sha256=… or hf://org/repo/file@revision (token: HF_TOKEN; another hub: HF_ENDPOINT)");
 ABSL_FLAG(std::string, model_hash, "", "the model's SHA-256 in hex, where it is known; else it is computed");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(std::string, listen, "127.0.0.1:9000", "HOST:PORT; port 0 takes a free one");
@@ -93,6 +96,8 @@ int ExitStatus(const absl::Status& status) {
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kUnimplemented:
     case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
       return 2;
     default:
       return 1;
@@ -133,6 +138,8 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEn
     interruptions.End();
   });
   interruptions.AwaitEnd(kGoodbye + absl::GetFlag(FLAGS_save_kv));
+  SaveKv(engine, interruptions);
+  interruptions.AwaitEnd(kGoodbye);  // the notice may have been withdrawn
   if (runs_on) {
     absl::Notification drained;
     engine.Drain(grace, [&](uint32_t ended_early) {
@@ -140,8 +147,8 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEn
       drained.Notify();
     });
     drained.WaitForNotification();
+    SaveKv(engine, interruptions);
   }
-  SaveKv(engine, interruptions);
   notices.metadata.clear();
 }
 
@@ -154,7 +161,10 @@ absl::Status Serve(const StopSignal& signals) {
   }
 
   BootOptions options;
-  options.model_path = UserPath(absl::GetFlag(FLAGS_model));
+  options.model = absl::GetFlag(FLAGS_model);
+  if (!absl::StrContains(options.model, "://")) options.model = UserPath(options.model);
+  if (const char* const hub = std::getenv("HF_ENDPOINT")) options.hub_url = hub;
+  if (const char* const token = std::getenv("HF_TOKEN")) options.hub_token = token;
   options.model_hash = absl::GetFlag(FLAGS_model_hash);
   options.volume = UserPath(absl::GetFlag(FLAGS_volume));
   options.kv_time_to_live = absl::GetFlag(FLAGS_kv_ttl);

@@ -154,6 +154,16 @@ absl::Status Volume::MakeRoom(const std::string& path, uint64_t size_bytes) {
   }
 }
 
+void Volume::MakeRoomOnDisk(uint64_t size_bytes) {
+  absl::MutexLock lock(&mutex_);
+  for (;;) {
+    const absl::StatusOr<uint64_t> free = files_.FreeBytes(options_.root);
+    const auto least = LeastValuable("");
+    if (!free.ok() || *free >= size_bytes + kFreeBytes || least == entries_.end()) return;
+    RemoveEntry(least);
+  }
+}
+
 std::vector<Volume::Entry>::iterator Volume::LeastValuable(const std::string& path) {
   const auto worth = [&](const Entry& entry) {
     const bool kept = kept_.contains(entry.folder);

@@ -54,6 +54,9 @@ class Volume {
   absl::Status Write(const std::string& folder, const std::string& name, ObjectKind kind, uint64_t size_bytes,
                      absl::FunctionRef<absl::Status(ObjectWriter&)> fill);
 
+  // Removes objects, the least valuable first, until the disk has so much room, or none is left.
+  void MakeRoomOnDisk(uint64_t size_bytes);
+
   void Remove(const std::string& folder, const std::string& name);
   void RemoveFolder(const std::string& folder);
 

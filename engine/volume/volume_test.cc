@@ -147,6 +147,17 @@ TEST_F(VolumeTest, AFullDiskStopsTheWritingAndNothingElse) {
   EXPECT_EQ(Write(*volume, "cache/b", "2", "two").code(), absl::StatusCode::kResourceExhausted) << "until the next opening";
 }
 
+TEST_F(VolumeTest, MakesRoomForOthersOnTheDisk) {
+  const auto volume = *Open();
+  for (const char* name : {"1", "2", "3"}) {
+    clock_.Advance(absl::Seconds(1));
+    ASSERT_TRUE(Write(*volume, "kv/a", name, std::string(1'000'000, 'x')).ok());
+  }
+  files_.set_free_bytes(64 << 20);  // and so much is left free
+  volume->MakeRoomOnDisk(1'500'000);
+  EXPECT_EQ(files_.Paths(), std::vector<std::string>{"/v/kv/a/3"});
+}
+
 TEST_F(VolumeTest, ErasesAFolder) {
   const auto volume = *Open();
   for (const char* name : {"1", "2"}) ASSERT_TRUE(Write(*volume, "kv/a", name, "x").ok());

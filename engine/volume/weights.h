@@ -1,0 +1,54 @@
+// Brings a model's weights to the volume, once:
+//
+//   weights/<SHA-256>/<file name>          whole and proved: the name is given only then
+//   weights/<SHA-256>/<file name>.part     being downloaded, with .pieces beside it: an object that says which pieces have
+//                                          been synced, so that the next try asks for the others alone
+//                                          (both go when another model is downloaded)
+//   weights/sources/<SHA-256 of the source's text>   an object: which file a source of the hub was, so that a later boot
+//                                          asks nobody
+//
+// Hugging Face's hub answers HEAD …/resolve/… with a redirect to where the bytes lie and, for files in LFS, with their
+// SHA-256 in X-Linked-Etag and size in X-Linked-Size (huggingface.co/docs/huggingface_hub/package_reference/file_download).
+// The redirect is signed for some minutes only, so each piece is asked for at the hub. The token goes to no other host.
+#ifndef ENGINE_VOLUME_WEIGHTS_H_
+#define ENGINE_VOLUME_WEIGHTS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/volume/file_system.h"
+#include "engine/volume/weights_source.h"
+
+namespace spotinference {
+
+struct FetchOptions {
+  std::string hub_url = "https://huggingface.co";
+  std::string hub_token;  // "": none
+  // Servers limit a connection, not a client; four fill 1 Gbit/s at the 30 to 60 MB/s that CDNs give each.
+  int connections = 4;
+  // What a killed download loses at most, for each connection; a question to the hub for each.
+  uint64_t piece_bytes = uint64_t{64} << 20;
+  int attempts = 6;  // of a piece without a byte of progress, 1, 2, 4 … s apart, or as the server says (Retry-After)
+  std::function<void(absl::Duration)> wait;            // sleeps, unless a test says otherwise
+  std::function<void(uint64_t done, uint64_t total)> on_progress;  // by one thread at a time
+  // Called once weights of other models have gone and there still is no room for so many bytes; then looked again.
+  std::function<void(uint64_t bytes)> make_room;
+};
+
+struct FetchedWeights {
+  std::string path;
+  std::string sha256;  // "" for a file of this machine
+};
+
+// `root` is the volume's, which the caller has locked. Blocks. NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED: so says the
+// server. FAILED_PRECONDITION: the bytes are others than their SHA-256 says, or the hub names none. RESOURCE_EXHAUSTED: no
+// room. UNAVAILABLE: the server cannot be reached, or fails; a later try goes on.
+absl::StatusOr<FetchedWeights> FetchWeights(FileSystem& files, const std::string& root, const WeightsSource& source,
+                                            const FetchOptions& options);
+
+}  // namespace spotinference
+
+#endif  // ENGINE_VOLUME_WEIGHTS_H_

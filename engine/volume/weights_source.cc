@@ -1,0 +1,107 @@
+#include "engine/volume/weights_source.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "engine/base/status.h"
+
+namespace spotinference {
+namespace {
+
+absl::Status Wrong(absl::string_view text, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("weights '", absl::CHexEscape(text.substr(0, 256)), "': ", why));
+}
+
+// A part of a path that names something, here or elsewhere.
+bool IsName(absl::string_view part) {
+  return !part.empty() && part != "." && part != ".." &&
+         std::all_of(part.begin(), part.end(),
+                     [](char c) { return absl::ascii_isalnum(c) || absl::StrContains("._-+ ", c); });
+}
+
+bool AreNames(const std::vector<std::string>& parts) { return std::all_of(parts.begin(), parts.end(), IsName); }
+
+bool IsLoopback(absl::string_view rest) {
+  return absl::StartsWith(rest, "127.0.0.1:") || absl::StartsWith(rest, "localhost:");
+}
+
+absl::StatusOr<WeightsSource> ParseWeb(absl::string_view text) {
+  const size_t hash = text.find('#');
+  absl::string_view fragment = hash == text.npos ? "" : text.substr(hash + 1);
+  WeightsSource source;
+  source.kind = WeightsSource::Kind::kWeb;
+  source.url = std::string(text.substr(0, hash));
+  source.sha256 = absl::ConsumePrefix(&fragment, "sha256=") ? absl::AsciiStrToLower(fragment) : "";
+  if (source.sha256.size() != 64 || !std::all_of(source.sha256.begin(), source.sha256.end(), absl::ascii_isxdigit)) {
+    return Wrong(text, "must end in #sha256= and the 64 hex digits of the file's SHA-256");
+  }
+  for (const char c : source.url) {
+    if (!absl::ascii_isgraph(c)) return Wrong(text, "has a character that no address has");
+  }
+  if (absl::StrContains(source.url, '@')) return Wrong(text, "must not hold a user or password");
+  if (!IsName(source.file_name())) return Wrong(text, "must name a file at its end");
+  return source;
+}
+
+absl::StatusOr<WeightsSource> ParseHub(absl::string_view text, absl::string_view rest) {
+  WeightsSource source;
+  source.kind = WeightsSource::Kind::kHub;
+  const size_t at = rest.find('@');
+  source.revision = at == rest.npos ? "main" : std::string(rest.substr(at + 1));
+  const std::vector<std::string> parts = absl::StrSplit(rest.substr(0, at), '/');
+  const std::vector<std::string> revision = absl::StrSplit(source.revision, '/');
+  if (parts.size() < 3 || !AreNames(parts) || !AreNames(revision)) return Wrong(text, "hf://org/repo/file@revision is expected");
+  source.repository = absl::StrCat(parts[0], "/", parts[1]);
+  source.file = absl::StrJoin(parts.begin() + 2, parts.end(), "/");
+  return source;
+}
+
+std::string PercentEncoded(absl::string_view text, bool keep_slashes) {
+  std::string encoded;
+  for (const char c : text) {
+    if (absl::ascii_isalnum(c) || absl::StrContains("._-", c) || (c == '/' && keep_slashes)) {
+      encoded += c;
+    } else {
+      absl::StrAppend(&encoded, "%", absl::AsciiStrToUpper(absl::BytesToHexString(absl::string_view(&c, 1))));
+    }
+  }
+  return encoded;
+}
+
+}  // namespace
+
+std::string WeightsSource::file_name() const {
+  absl::string_view all = kind == Kind::kFile ? path : kind == Kind::kHub ? file : url;
+  if (kind == Kind::kWeb) all = all.substr(0, all.find('?'));
+  return std::string(all.substr(all.rfind('/') + 1));
+}
+
+absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text) {
+  absl::string_view rest = text;
+  if (absl::ConsumePrefix(&rest, "hf://")) return ParseHub(text, rest);
+  if (absl::ConsumePrefix(&rest, "https://")) return ParseWeb(text);
+  if (absl::ConsumePrefix(&rest, "http://")) {
+    if (!IsLoopback(rest)) return Wrong(text, "plain http is taken from loopback only; https:// is expected");
+    return ParseWeb(text);
+  }
+  absl::ConsumePrefix(&rest, "file://");
+  if (rest.empty()) return Wrong(text, "a path is expected");
+  if (absl::StrContains(rest, "://")) return Wrong(text, "file:///…, https://…#sha256=… or hf://org/repo/file@revision is expected");
+  WeightsSource source;
+  source.path = std::string(rest);
+  return source;
+}
+
+std::string HubUrl(absl::string_view hub_url, const WeightsSource& source) {
+  return absl::StrCat(hub_url, "/", source.repository, "/resolve/", PercentEncoded(source.revision, false), "/",
+                      PercentEncoded(source.file, true));
+}
+
+}  // namespace spotinference

@@ -1,0 +1,36 @@
+// Where a model's weights come from, as people write it:
+//
+//   file:///path                               a file or folder of this machine; also a plain path
+//   https://host/file.gguf#sha256=HEX          any web server; plain http only from loopback
+//   hf://org/repo/file@revision                Hugging Face's hub; revision: a branch, tag or commit, main where left out
+#ifndef ENGINE_VOLUME_WEIGHTS_SOURCE_H_
+#define ENGINE_VOLUME_WEIGHTS_SOURCE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace spotinference {
+
+struct WeightsSource {
+  enum class Kind { kFile, kWeb, kHub };
+  Kind kind = Kind::kFile;
+  std::string path;    // kFile
+  std::string url;     // kWeb, without the fragment
+  std::string sha256;  // kWeb, 64 lower-case hex digits
+  std::string repository, file, revision;  // kHub: "org/repo", "folder/file.gguf"
+
+  // What the file is called on the volume: the last part of its path.
+  std::string file_name() const;
+};
+
+// INVALID_ARGUMENT: none of these; the message says what is missing.
+absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text);
+
+// The address of a file of the hub at `hub_url`: HUB/org/repo/resolve/revision/file, percent-encoded.
+std::string HubUrl(absl::string_view hub_url, const WeightsSource& source);
+
+}  // namespace spotinference
+
+#endif  // ENGINE_VOLUME_WEIGHTS_SOURCE_H_

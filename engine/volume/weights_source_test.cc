@@ -1,0 +1,70 @@
+#include "engine/volume/weights_source.h"
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+const std::string kHash(64, 'a');
+
+TEST(WeightsSourceTest, Files) {
+  for (const char* text : {"file:///models/a.gguf", "/models/a.gguf"}) {
+    const auto source = ParseWeightsSource(text);
+    ASSERT_TRUE(source.ok()) << source.status();
+    EXPECT_EQ(source->kind, WeightsSource::Kind::kFile);
+    EXPECT_EQ(source->path, "/models/a.gguf");
+  }
+  EXPECT_EQ(ParseWeightsSource("models/a.gguf")->path, "models/a.gguf");
+}
+
+TEST(WeightsSourceTest, Web) {
+  const auto source = ParseWeightsSource(absl::StrCat("https://host/dir/a.gguf?download=true#sha256=", std::string(64, 'A')));
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->kind, WeightsSource::Kind::kWeb);
+  EXPECT_EQ(source->url, "https://host/dir/a.gguf?download=true");
+  EXPECT_EQ(source->sha256, kHash);
+  EXPECT_EQ(source->file_name(), "a.gguf");
+  EXPECT_TRUE(ParseWeightsSource("http://127.0.0.1:80/a#sha256=" + kHash).ok());
+}
+
+TEST(WeightsSourceTest, Hub) {
+  const auto source = ParseWeightsSource("hf://org/repo-GGUF/sub dir/model Q4.gguf@refs/pr/1");
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->kind, WeightsSource::Kind::kHub);
+  EXPECT_EQ(source->repository, "org/repo-GGUF");
+  EXPECT_EQ(source->file, "sub dir/model Q4.gguf");
+  EXPECT_EQ(source->revision, "refs/pr/1");
+  EXPECT_EQ(HubUrl("https://huggingface.co", *source),
+            "https://huggingface.co/org/repo-GGUF/resolve/refs%2Fpr%2F1/sub%20dir/model%20Q4.gguf");
+  EXPECT_EQ(ParseWeightsSource("hf://org/repo/a.gguf")->revision, "main");
+}
+
+TEST(WeightsSourceTest, SaysWhatIsWrong) {
+  for (const auto& [text, why] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"", "a path is expected"},
+           {"ftp://host/a", "file:///…, https://"},
+           {"https://host/a.gguf", "must end in #sha256="},
+           {"https://host/a.gguf#sha256=12", "must end in #sha256="},
+           {"https://host/a.gguf#sha256=" + std::string(64, 'g'), "must end in #sha256="},
+           {"https://user:secret@host/a.gguf#sha256=" + kHash, "must not hold a user"},
+           {"https://host/#sha256=" + kHash, "must name a file"},
+           {"https://host/..#sha256=" + kHash, "must name a file"},
+           {"https://host/a\n#sha256=" + kHash, "a character"},
+           {"http://host/a#sha256=" + kHash, "loopback only"},
+           {"http://127.0.0.1.example.org/a#sha256=" + kHash, "loopback only"},
+           {"hf://org/a.gguf", "hf://org/repo/file@revision"},
+           {"hf://org/repo/../a.gguf", "hf://org/repo/file@revision"},
+           {"hf://org/repo/a.gguf@", "hf://org/repo/file@revision"},
+           {"hf://org/repo//a.gguf", "hf://org/repo/file@revision"}}) {
+    const absl::Status status = ParseWeightsSource(text).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_TRUE(absl::StrContains(status.message(), why)) << status;
+  }
+}
+
+}  // namespace
+}  // namespace spotinference

@@ -1,0 +1,309 @@
+#include "engine/volume/weights.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/base/fake_http_server.h"
+#include "engine/volume/simulated_file_system.h"
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+constexpr uint64_t kPieceBytes = 10000;
+constexpr char kToken[] = "hf_secret";
+
+std::string Sha256(absl::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
+}
+
+std::string RandomBytes(size_t size) {
+  std::mt19937 random(1);
+  std::string bytes(size, '\0');
+  for (char& c : bytes) c = static_cast<char>(random());
+  return bytes;
+}
+
+// Answers a GET of `content` as a server of files does that knows ranges.
+FakeHttpReply Ranged(const FakeHttpRequest& request, const std::string& content) {
+  absl::string_view range = FindHeader(request.headers, "range").value_or("");
+  std::vector<std::string> ends;
+  if (absl::ConsumePrefix(&range, "bytes=")) ends = absl::StrSplit(range, '-');
+  size_t first = 0, last = content.size() - 1;
+  if (ends.size() != 2 || !absl::SimpleAtoi(ends[0], &first)) return {.body = content};
+  if (absl::SimpleAtoi(ends[1], &last)) last = std::min(last, content.size() - 1);
+  return {.status = 206,
+          .headers = {{"content-range", absl::StrCat("bytes ", first, "-", last, "/", content.size())}},
+          .body = content.substr(first, last - first + 1)};
+}
+
+// The hub and the CDN behind it, and what they were asked.
+class FakeHub {
+ public:
+  FakeHub()
+      : cdn_([this](const FakeHttpRequest& request) { return Cdn(request); }),
+        hub_([this](const FakeHttpRequest& request) { return Hub(request); }) {}
+
+  std::string url() const { return hub_.url(); }
+  std::string cdn_url() const { return cdn_.url(); }
+
+  std::string content = RandomBytes(95000);
+  std::string tag = Sha256(content);  // as the hub names it
+  std::function<std::optional<FakeHttpReply>(int)> hub_fault, cdn_fault;  // by the number of the request
+
+  int hub_requests() const {
+    absl::MutexLock lock(&mutex_);
+    return hub_requests_;
+  }
+  std::vector<std::string> cdn_ranges() const {
+    absl::MutexLock lock(&mutex_);
+    return cdn_ranges_;
+  }
+
+ private:
+  FakeHttpReply Hub(const FakeHttpRequest& request) {
+    absl::MutexLock lock(&mutex_);
+    const int number = hub_requests_++;
+    EXPECT_EQ(FindHeader(request.headers, "authorization").value_or(""), absl::StrCat("Bearer ", kToken));
+    if (hub_fault) {
+      if (const auto fault = hub_fault(number)) return *fault;
+    }
+    if (request.target == "/old/repo/resolve/main/model.gguf") {
+      return {.status = 307, .headers = {{"location", "/org/repo/resolve/main/model.gguf"}}};
+    }
+    if (request.target != "/org/repo/resolve/main/model.gguf") {
+      return {.status = 404, .headers = {{"x-error-code", "EntryNotFound"}, {"x-error-message", "Entry not found"}}};
+    }
+    FakeHttpReply reply{.status = 302, .headers = {{"location", absl::StrCat(cdn_.url(), "/blob?signature=", number)}}};
+    if (!tag.empty()) {
+      reply.headers.push_back({"x-linked-etag", absl::StrCat("\"", tag, "\"")});
+      reply.headers.push_back({"x-linked-size", absl::StrCat(content.size())});
+    }
+    return reply;
+  }
+
+  FakeHttpReply Cdn(const FakeHttpRequest& request) {
+    absl::MutexLock lock(&mutex_);
+    const int number = static_cast<int>(cdn_ranges_.size());
+    cdn_ranges_.push_back(std::string(FindHeader(request.headers, "range").value_or("")));
+    EXPECT_FALSE(FindHeader(request.headers, "authorization").has_value()) << "the token is the hub's alone";
+    FakeHttpReply reply = Ranged(request, content);
+    if (cdn_fault) {
+      if (auto fault = cdn_fault(number)) {
+        if (fault->status != 206) return *fault;
+        reply.cut_after = fault->cut_after;
+      }
+    }
+    return reply;
+  }
+
+  mutable absl::Mutex mutex_;
+  int hub_requests_ = 0;
+  std::vector<std::string> cdn_ranges_;
+  FakeHttpServer cdn_, hub_;
+};
+
+class WeightsTest : public testing::Test {
+ protected:
+  WeightsTest() {
+    EXPECT_TRUE(files_.CreateFolder("/v").ok());
+    files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+  }
+
+  absl::StatusOr<FetchedWeights> Fetch(const std::string& text = "hf://org/repo/model.gguf@main", int connections = 3) {
+    const absl::StatusOr<WeightsSource> source = ParseWeightsSource(text);
+    if (!source.ok()) return source.status();
+    FetchOptions options{.hub_url = hub_.url(), .hub_token = kToken, .connections = connections, .piece_bytes = kPieceBytes};
+    options.wait = [this](absl::Duration d) {
+      absl::MutexLock lock(&mutex_);
+      waits_.push_back(d);
+    };
+    options.on_progress = [this](uint64_t done, uint64_t total) {
+      EXPECT_LE(done, total);
+      progress_ = done;
+    };
+    return FetchWeights(files_, "/v", *source, options);
+  }
+
+  void ExpectWhole(const absl::StatusOr<FetchedWeights>& fetched) {
+    ASSERT_TRUE(fetched.ok()) << fetched.status();
+    EXPECT_EQ(fetched->path, absl::StrCat("/v/weights/", hub_.tag, "/model.gguf"));
+    EXPECT_EQ(fetched->sha256, hub_.tag);
+    EXPECT_TRUE(files_.Contents(fetched->path) == hub_.content);
+  }
+
+  void ExpectStatus(absl::StatusCode code, absl::string_view message, const std::string& text = "hf://org/repo/model.gguf") {
+    const absl::Status status = Fetch(text).status();
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), message)) << status;
+    EXPECT_FALSE(absl::StrContains(status.message(), kToken)) << status;
+  }
+
+  FakeHub hub_;
+  SimulatedFileSystem files_;
+  absl::Mutex mutex_;
+  std::vector<absl::Duration> waits_;
+  uint64_t progress_ = 0;
+};
+
+TEST_F(WeightsTest, AreDownloadedOnce) {
+  ExpectWhole(Fetch());
+  EXPECT_EQ(hub_.cdn_ranges().size(), 10);
+  EXPECT_EQ(progress_, hub_.content.size());
+  const int requests = hub_.hub_requests();
+  files_.Restart(SimulatedFileSystem::Cut::kPower, 1);
+  ExpectWhole(Fetch());
+  EXPECT_EQ(hub_.hub_requests(), requests) << "a second boot asks nobody";
+  EXPECT_EQ(files_.Paths().size(), 2) << "the weights, and which source they are of";
+}
+
+TEST_F(WeightsTest, ARenamedRepositoryIsFollowed) { ExpectWhole(Fetch("hf://old/repo/model.gguf")); }
+
+TEST_F(WeightsTest, SaysWhatTheHubSays) {
+  ExpectStatus(absl::StatusCode::kNotFound, "HTTP 404: Entry not found", "hf://org/repo/other.gguf");
+  for (const auto& [status, code] : std::map<int, absl::StatusCode>{{401, absl::StatusCode::kUnauthenticated},
+                                                                    {403, absl::StatusCode::kPermissionDenied},
+                                                                    {404, absl::StatusCode::kNotFound}}) {
+    hub_.hub_fault = [status = status](int) {
+      return FakeHttpReply{.status = status, .headers = {{"x-error-message", "Access to it is restricted"}}};
+    };
+    ExpectStatus(code, absl::StrCat("HTTP ", status, ": Access to it is restricted"));
+  }
+  EXPECT_TRUE(waits_.empty()) << "what does not pass is not tried again";
+}
+
+TEST_F(WeightsTest, WaitsAsLongAsTheServerSays) {
+  hub_.hub_fault = [](int number) -> std::optional<FakeHttpReply> {
+    if (number >= 2) return std::nullopt;
+    return FakeHttpReply{.status = 429, .headers = {{"retry-after", "17"}}};
+  };
+  hub_.cdn_fault = [](int number) -> std::optional<FakeHttpReply> {
+    if (number % 3 != 0) return std::nullopt;
+    return FakeHttpReply{.status = 503, .body = "busy"};
+  };
+  ExpectWhole(Fetch());
+  EXPECT_EQ(std::count(waits_.begin(), waits_.end(), absl::Seconds(17)), 2);
+  EXPECT_GT(waits_.size(), 4);
+}
+
+TEST_F(WeightsTest, GivesUpOnAServerThatNeverAnswers) {
+  hub_.cdn_fault = [](int) { return FakeHttpReply{.status = 500}; };
+  ExpectStatus(absl::StatusCode::kUnavailable, "HTTP 500");
+  hub_.cdn_fault = nullptr;
+  ExpectWhole(Fetch());
+}
+
+TEST_F(WeightsTest, ASignatureThatRanOutIsRenewed) {
+  hub_.cdn_fault = [](int number) -> std::optional<FakeHttpReply> {
+    if (number % 4 != 1) return std::nullopt;
+    return FakeHttpReply{.status = 403, .body = "expired"};
+  };
+  ExpectWhole(Fetch());
+}
+
+TEST_F(WeightsTest, GoesOnWithinAPieceThatWasCut) {
+  hub_.cdn_fault = [](int) { return FakeHttpReply{.status = 206, .cut_after = 4000}; };
+  ExpectWhole(Fetch());
+  // Each piece in three: 4000, 4000, and the rest.
+  const std::vector<std::string> ranges = hub_.cdn_ranges();
+  EXPECT_EQ(std::count(ranges.begin(), ranges.end(), "bytes=14000-19999"), 1);
+  EXPECT_EQ(std::count(ranges.begin(), ranges.end(), "bytes=18000-19999"), 1);
+  EXPECT_LE(ranges.size(), 30);
+}
+
+TEST_F(WeightsTest, AfterACutOnlyWhatIsMissingIsAskedFor) {
+  int resumed = 0;
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    files_.CutAfter(1 + seed % 60, seed);
+    const bool whole = Fetch("hf://org/repo/model.gguf", 2).ok();
+    files_.Restart(seed % 2 == 0 ? SimulatedFileSystem::Cut::kKill : SimulatedFileSystem::Cut::kPower, seed);
+    const size_t before = hub_.cdn_ranges().size();
+    ExpectWhole(Fetch());
+    const size_t asked = hub_.cdn_ranges().size() - before;
+    EXPECT_LE(asked, 10);
+    EXPECT_TRUE(!whole || asked == 0);
+    resumed += asked > 0 && asked < 10;
+    for (const std::string& path : files_.Paths()) {
+      EXPECT_FALSE(absl::EndsWith(path, ".part") || absl::EndsWith(path, ".pieces")) << path;
+      ASSERT_TRUE(files_.Remove(path).ok());
+    }
+    files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+  }
+  EXPECT_GT(resumed, 30);
+}
+
+TEST_F(WeightsTest, WrongBytesAreNotKept) {
+  hub_.content[50000] ^= 1;
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, absl::StrCat(", not ", hub_.tag));
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
+TEST_F(WeightsTest, AFileWithoutAHashIsRefused) {
+  hub_.tag.clear();
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "names no SHA-256");
+}
+
+TEST_F(WeightsTest, AFullVolumeIsSaidBeforehand) {
+  files_.set_free_bytes(50000);
+  ExpectStatus(absl::StatusCode::kResourceExhausted, "95000 bytes, and 50000 are free");
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
+TEST_F(WeightsTest, WeightsOfOthersMakeRoom) {
+  for (const auto& [path, size] : std::map<std::string, size_t>{
+           {"/v/weights/old/a.gguf", 60000}, {"/v/weights/new/a.gguf", 60000}, {"/v/weights/new/b.gguf.part", 10}}) {
+    for (const std::string& folder : {std::string("/v/weights"), path.substr(0, path.rfind('/'))}) {
+      ASSERT_TRUE(files_.CreateFolder(folder).ok());
+    }
+    const std::string bytes(size, 'x');
+    ASSERT_TRUE((*files_.Create(path))->Write(0, {reinterpret_cast<const std::byte*>(bytes.data()), size}).ok());
+    ASSERT_TRUE(files_.SetModified(path, absl::FromUnixSeconds(absl::StrContains(path, "old") ? 1 : 2)).ok());
+  }
+  files_.set_free_bytes(50000);
+  ExpectWhole(Fetch());
+  const std::vector<std::string> paths = files_.Paths();
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/old/a.gguf"), 0);
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/a.gguf"), 1) << "there was room enough";
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/b.gguf.part"), 0);
+}
+
+TEST_F(WeightsTest, AnyWebServer) {
+  for (const bool knows_ranges : {true, false}) {
+    const FakeHttpServer server([&](const FakeHttpRequest& request) -> FakeHttpReply {
+      EXPECT_FALSE(FindHeader(request.headers, "authorization").has_value());
+      if (request.target == "/moved/model.gguf?key=secret") return {.status = 302, .headers = {{"location", "/model.gguf"}}};
+      return knows_ranges ? Ranged(request, hub_.content) : FakeHttpReply{.body = hub_.content};
+    });
+    ExpectWhole(Fetch(absl::StrCat(server.url(), "/moved/model.gguf?key=secret#sha256=", hub_.tag)));
+    ASSERT_TRUE(files_.Remove(absl::StrCat("/v/weights/", hub_.tag, "/model.gguf")).ok());
+
+    const std::string other(64, 'a');
+    ExpectStatus(absl::StatusCode::kFailedPrecondition, absl::StrCat("SHA-256 ", hub_.tag, ", not ", other),
+                 absl::StrCat(server.url(), "/model.gguf#sha256=", other));
+  }
+}
+
+TEST_F(WeightsTest, AFileOfThisMachineStaysWhereItIs) {
+  EXPECT_EQ(Fetch("file:///models/a.gguf")->path, "/models/a.gguf");
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
+}  // namespace
+}  // namespace spotinference
