@@ -57,11 +57,12 @@ class MetadataSource : public NoticeSource {
     const absl::StatusOr<MetadataReading> reading = service_.read(client_);
     if (!reading.ok()) return reading.status();
     if (reading->notice == standing_) return absl::OkStatus();
+    const bool stood = stops();
     standing_ = reading->notice;
     acknowledged_ = false;
-    if (!standing_.has_value() || standing_->kind != Notice::Kind::kStop) {
+    if (!stood || !stops()) {
       absl::MutexLock lock(&mutex_);
-      drained_ = false;  // the engine serves again
+      drained_ = false;  // the engine serves, or has to drain anew
     }
     if (!standing_.has_value()) {
       changed_(std::nullopt);
@@ -86,6 +87,7 @@ class MetadataSource : public NoticeSource {
     return told;
   }
 
+  bool stops() const { return standing_.has_value() && standing_->kind == Notice::Kind::kStop; }
   bool stopped() {
     absl::MutexLock lock(&mutex_);
     return stop_;

@@ -141,6 +141,17 @@ TEST_F(MetadataSourceTest, AcknowledgesWhenDrained) {
   EXPECT_EQ(acknowledged().back(), "e-2");
 }
 
+TEST_F(MetadataSourceTest, ADrainBeforeTheNoticeDoesNotCount) {
+  Watch();
+  Say(MetadataReading{});
+  source_->Drained();  // by a notice of another source
+  SayNotice({.reason = "Preempt", .event_id = "e-1"});
+  EXPECT_TRUE(acknowledged().empty());
+  source_->Drained();
+  SayNotice({.reason = "Preempt", .event_id = "e-1"});
+  EXPECT_EQ(acknowledged(), std::vector<std::string>{"e-1"});
+}
+
 TEST_F(MetadataSourceTest, WhatIsNotToBeAcknowledgedIsNot) {
   Watch();
   SayNotice({.reason = "Preempt", .left = absl::Seconds(30)});

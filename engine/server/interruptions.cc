@@ -44,21 +44,32 @@ void Interruptions::Withdraw(absl::string_view source) {
   LOG(WARNING) << "notice of " << source << " withdrawn; " << standing_.size() << " others stand";
 }
 
-void Interruptions::AwaitEnd(absl::Duration margin) {
-  absl::MutexLock lock(&mutex_);
-  while (!ended_) {
-    const Notice* const notice = FindMostUrgent();
-    const bool stops = notice != nullptr && notice->kind == Notice::Kind::kStop;
-    const absl::Duration left = stops ? notice->at - margin - clock_.Elapsed() : absl::InfiniteDuration();
-    if (left <= absl::ZeroDuration()) return;
-    changed_.WaitWithTimeout(&mutex_, left);
-  }
-}
-
 void Interruptions::End() {
   absl::MutexLock lock(&mutex_);
   ended_ = true;
   changed_.SignalAll();
+}
+
+bool Interruptions::stops() const {
+  absl::MutexLock lock(&mutex_);
+  return FindStop() != nullptr;
+}
+
+void Interruptions::AwaitStop() {
+  absl::MutexLock lock(&mutex_);
+  while (!ended_ && FindStop() == nullptr) changed_.Wait(&mutex_);
+}
+
+bool Interruptions::AwaitEnd(absl::Duration margin) {
+  absl::MutexLock lock(&mutex_);
+  while (!ended_) {
+    const Notice* const stop = FindStop();
+    if (stop == nullptr) return false;
+    const absl::Duration left = stop->at - margin - clock_.Elapsed();
+    if (left <= absl::ZeroDuration()) return true;
+    changed_.WaitWithTimeout(&mutex_, left);
+  }
+  return true;
 }
 
 std::optional<api::Notice> Interruptions::MostUrgent() const {
@@ -75,13 +86,15 @@ const Notice* Interruptions::FindMostUrgent() const {
   return most == standing_.end() ? nullptr : &most->second;
 }
 
+const Notice* Interruptions::FindStop() const {
+  const Notice* const notice = FindMostUrgent();
+  return notice != nullptr && notice->kind == Notice::Kind::kStop ? notice : nullptr;
+}
+
 // Under the lock, so that of two sources' changes the last one holds.
 uint32_t Interruptions::Apply() {
   changed_.SignalAll();
-  const Notice* const notice = FindMostUrgent();
-  if (notice != nullptr && notice->kind == Notice::Kind::kStop) {
-    return engine_.HandOver(NoticedError(ToProto(*notice, clock_.Elapsed())));
-  }
+  if (const Notice* const stop = FindStop()) return engine_.HandOver(NoticedError(ToProto(*stop, clock_.Elapsed())));
   engine_.Admit();
   return 0;
 }

@@ -30,14 +30,24 @@ class Interruptions {
   // The source's notice stands no more.
   void Withdraw(absl::string_view source);
 
-  // Waits until the process has to go: a stop that stands is `margin` away, or End was called.
-  void AwaitEnd(absl::Duration margin);
+  // The process is to go, notice or not. Once said, it is not taken back.
   void End();
+
+  // A stop stands.
+  bool stops() const;
+
+  // Waits for a stop, or for End.
+  void AwaitStop();
+
+  // Waits until the process has to go: the soonest stop is `margin` away, or End was called. False: no stop stands any
+  // more, the engine serves again.
+  bool AwaitEnd(absl::Duration margin);
 
   // The most urgent of those that stand: a stop before a risk, then the soonest.
   std::optional<engine::v1::Notice> MostUrgent() const;
 
  private:
+  const Notice* FindStop() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // the soonest; nullptr: none stands
   const Notice* FindMostUrgent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint32_t Apply() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -99,25 +99,45 @@ TEST_F(InterruptionsTest, TimeRunsDownToZero) {
 }
 
 TEST_F(InterruptionsTest, TheEndIsAMarginBeforeTheSoonestStop) {
-  interruptions_.Announce(After(absl::Milliseconds(1), "aws", Kind::kAtRisk));
-  interruptions_.Announce(After(absl::Seconds(10), "aws"));
+  interruptions_.Announce(After(absl::Seconds(20), "aws"));
+  interruptions_.Announce(After(absl::Seconds(10), "local"));
+  clock_.Advance(absl::Seconds(7));
   std::atomic<bool> ended = false;
   std::thread waits([&] {
-    interruptions_.AwaitEnd(absl::Seconds(2));
+    EXPECT_TRUE(interruptions_.AwaitEnd(absl::Seconds(2)));
     ended = true;
   });
-  interruptions_.Withdraw("aws");
-  clock_.Advance(absl::Seconds(9));
-  interruptions_.Announce(After(absl::Seconds(3), "local"));  // a second too early
   interruptions_.Withdraw("local");
+  clock_.Advance(absl::Seconds(10));
+  interruptions_.Announce(After(absl::Seconds(3), "aws"));  // a second too early
   EXPECT_FALSE(ended);
-  interruptions_.Announce(After(absl::Seconds(2), "local"));
+  interruptions_.Announce(After(absl::Seconds(2), "aws"));
   waits.join();
-  interruptions_.AwaitEnd(absl::Seconds(2));  // at once
+  EXPECT_TRUE(interruptions_.AwaitEnd(absl::Seconds(2)));  // at once
+}
+
+TEST_F(InterruptionsTest, AStopIsAwaitedAndMayPass) {
+  interruptions_.Announce(After(absl::Seconds(30), "aws", Kind::kAtRisk));
+  EXPECT_FALSE(interruptions_.AwaitEnd(absl::Seconds(2)));
+  std::atomic<bool> stops = false;
+  std::thread waits([&] {
+    interruptions_.AwaitStop();
+    stops = true;
+    EXPECT_FALSE(interruptions_.AwaitEnd(absl::Seconds(2)));
+  });
+  EXPECT_FALSE(stops);
+  interruptions_.Announce(After(absl::Seconds(30), "aws"));
+  while (!stops) {
+  }
+  interruptions_.Withdraw("aws");
+  waits.join();
 }
 
 TEST_F(InterruptionsTest, TheEndMayBeNow) {
-  std::thread waits([&] { interruptions_.AwaitEnd(absl::Seconds(2)); });
+  std::thread waits([&] {
+    interruptions_.AwaitStop();
+    EXPECT_TRUE(interruptions_.AwaitEnd(absl::Seconds(2)));
+  });
   interruptions_.End();
   waits.join();
 }

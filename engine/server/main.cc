@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -117,36 +116,44 @@ void SaveKv(ModelEngine& engine, const Interruptions& interruptions) {
   engine.SaveKv(budget);
 }
 
+// Until a stop that stays is near: sequences have gone elsewhere by then, KV to the volume, and the cloud has been told
+// that nothing holds the machine any more.
+void AwaitLastMoment(ModelEngine& engine, Interruptions& interruptions, const NoticeOptions& notices) {
+  do {
+    interruptions.AwaitStop();
+    if (!interruptions.stops()) continue;
+    SaveKv(engine, interruptions);
+    for (const std::unique_ptr<NoticeSource>& source : notices.metadata) source->Drained();
+  } while (!interruptions.AwaitEnd(kGoodbye));
+}
+
+// Live sequences end by themselves, or are cut after --grace.
+void Drain(ModelEngine& engine) {
+  absl::Notification drained;
+  engine.Drain(absl::GetFlag(FLAGS_grace), [&](uint32_t ended_early) {
+    LOG_IF(WARNING, ended_early > 0) << ended_early << " sequences were cut";
+    drained.Notify();
+  });
+  drained.WaitForNotification();
+}
+
 // Hears of the machine's end, and waits for it.
 void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEngine& engine,
                       Interruptions& interruptions) {
   for (const std::unique_ptr<NoticeSource>& source : notices.metadata) {
-    source->Watch([&engine, &interruptions, source = source.get()](const std::optional<Notice>& notice) {
-      if (!notice.has_value()) return interruptions.Withdraw(source->name());
-      interruptions.Announce(*notice);
-      if (notice->kind != Notice::Kind::kStop) return;
-      SaveKv(engine, interruptions);  // before a cloud hears that nothing holds the machine any more
-      source->Drained();
+    source->Watch([&interruptions, source = source.get()](const std::optional<Notice>& notice) {
+      if (notice.has_value()) interruptions.Announce(*notice);
+      else interruptions.Withdraw(source->name());
     });
   }
-  const absl::Duration grace = absl::GetFlag(FLAGS_grace);
-  const std::unique_ptr<NoticeSource> signal = NewSignalSource(signals, grace, RealClock());
-  std::atomic<bool> runs_on = false;
+  const std::unique_ptr<NoticeSource> signal = NewSignalSource(signals, absl::GetFlag(FLAGS_grace), RealClock());
   signal->Watch([&](const std::optional<Notice>& notice) {
     if (notices.sigterm) interruptions.Announce(*notice);
-    else runs_on = true;
     interruptions.End();
   });
-  interruptions.AwaitEnd(kGoodbye + absl::GetFlag(FLAGS_save_kv));
-  SaveKv(engine, interruptions);
-  interruptions.AwaitEnd(kGoodbye);  // the notice may have been withdrawn
-  if (runs_on) {
-    absl::Notification drained;
-    engine.Drain(grace, [&](uint32_t ended_early) {
-      LOG_IF(WARNING, ended_early > 0) << ended_early << " sequences were cut";
-      drained.Notify();
-    });
-    drained.WaitForNotification();
+  AwaitLastMoment(engine, interruptions, notices);
+  if (!interruptions.stops()) {  // a signal that is no notice
+    Drain(engine);
     SaveKv(engine, interruptions);
   }
   notices.metadata.clear();

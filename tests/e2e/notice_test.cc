@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -139,10 +140,11 @@ class NoticeTest : public testing::Test {
  protected:
   NoticeTest() : emulator_({emulator_path}), metadata_url_(emulator_.Read()) {}
 
-  void StartEngine(const std::string& notice) {
+  // `volume`: a folder; "": none.
+  void StartEngine(const std::string& notice, const std::string& volume = "") {
     engine_ = std::make_unique<Program>(std::vector<std::string>{
         engine_path, "--model", model_path, "--listen", "127.0.0.1:0", "--ready_fd", "1", "--notice", notice,
-        "--metadata_url", metadata_url_});
+        "--metadata_url", metadata_url_, "--volume", volume});
     const std::vector<std::string> ready = absl::StrSplit(engine_->Read(), ' ');  // ready ADDRESS …
     ASSERT_GT(ready.size(), 1);
     stub_ = api::Engine::NewStub(grpc::CreateChannel(ready[1], grpc::InsecureChannelCredentials()));
@@ -174,6 +176,10 @@ class NoticeTest : public testing::Test {
     return reply;
   }
 
+  void AwaitState(api::HealthReply::State state) {
+    while (Health().state() != state) {
+    }
+  }
   uint32_t Interrupt(bool withdrawn) {
     grpc::ClientContext context;
     api::InterruptRequest request;
@@ -215,11 +221,29 @@ TEST_F(NoticeTest, ANoticeOfAwsHandsOverAndAWithdrawnOneServesOn) {
   EXPECT_EQ(Health().notice().source(), "aws");
 
   Say("aws none");
-  while (Health().state() != api::HealthReply::STATE_SERVING) {
-  }
+  AwaitState(api::HealthReply::STATE_SERVING);
   Stream again(*stub_, Request(0, 5));
   EXPECT_TRUE(again.AwaitEnd().ok());
   EXPECT_EQ(again.ids().size(), 5);
+}
+
+TEST_F(NoticeTest, TheOtherCloudsAreHeardWithinASecond) {
+  StartEngine("gcp,azure");
+  for (const auto& [cloud, stop, none] : {std::tuple("gcp", "gcp TRUE", "gcp FALSE"),
+                                          std::tuple("azure", "azure Preempt Scheduled 30 machine_0", "azure none")}) {
+    absl::Duration best = absl::InfiniteDuration();  // of two: another is the machine's other work
+    for (int round = 0; round < 2; ++round) {
+      const absl::Time said = absl::Now();
+      Say(stop);
+      AwaitState(api::HealthReply::STATE_DRAINING);
+      best = std::min(best, absl::Now() - said);
+      EXPECT_EQ(Health().notice().source(), cloud);
+      Say(none);
+      AwaitState(api::HealthReply::STATE_SERVING);
+    }
+    std::printf("from the word of %s to the engine: %.2f s\n", cloud, absl::ToDoubleSeconds(best));
+    EXPECT_LE(best, absl::Seconds(1));
+  }
 }
 
 TEST_F(NoticeTest, ThirtyTwoStreamsAreHandedOverInTime) {
@@ -263,12 +287,29 @@ TEST_F(NoticeTest, WhatWasHandedOverGoesOnWhereItStopped) {
   EXPECT_EQ(whole, undisturbed.ids());
 }
 
-TEST_F(NoticeTest, TheEngineEndsBeforeItsMachine) {
-  StartEngine("aws");
-  const absl::Time said = absl::Now();
-  Say("aws stop 6");
-  EXPECT_EQ(engine_->Wait(), 0);
-  EXPECT_LT(absl::Now() - said, absl::Seconds(6));
+// The ids' KV is on the volume before the engine ends, and the next one finds it.
+TEST_F(NoticeTest, TheEngineSavesItsKvAndEndsBeforeItsMachine) {
+  const std::string volume = absl::StrCat(testing::TempDir(), "/volume");
+  StartEngine("aws", volume);
+  api::GenerateRequest request = Request(0, 2000);
+  for (uint32_t i = 0; i < 300; ++i) request.add_prompt_ids(100 + i);
+  {
+    Stream stream(*stub_, request);
+    stream.AwaitIds(1);
+    const absl::Time said = absl::Now();
+    Say("aws stop 6");
+    EXPECT_TRUE(NoticeOf(stream.AwaitEnd()).has_value());
+    EXPECT_EQ(engine_->Wait(), 0);
+    EXPECT_LT(absl::Now() - said, absl::Seconds(6));
+    for (const uint32_t id : stream.ids()) request.add_generated_ids(id);
+  }
+  StartEngine("local", volume);  // the next machine
+  grpc::ClientContext context;
+  api::GenerateEvent event;
+  const auto reader = stub_->Generate(&context, request);
+  ASSERT_TRUE(reader->Read(&event));
+  EXPECT_GE(event.cached_tokens() + 16, request.prompt_ids_size());  // the last block may not have been full
+  context.TryCancel();
 }
 
 TEST_F(NoticeTest, SigtermHandsOverAndEnds) {
