@@ -12,8 +12,8 @@
 // child and becomes cached after it: when a block is evicted, none of its children is left. Nothing
 // in the index is ever out of reach.
 //
-// What outlives the engine needs no more than this (engine/volume/kv_store.h): a published block is immutable and its name
-// says everything about its bytes.
+// What outlives the engine needs no more than this (engine/volume/kv_store.h): a published block is immutable and its
+// name says everything about its bytes.
 //
 // One thread at a time (the engine thread).
 #ifndef ENGINE_KV_KV_CACHE_H_
@@ -89,8 +89,8 @@ class KvCache {
   // Lets go of everything.
   void Release(KvSequence& sequence);
 
-  // Published blocks, those worth most to a later engine first: what sequences hold, by how many do, then what was let go
-  // of last. All have one size, and one is of use only behind its parent, which always comes first.
+  // Published blocks, those worth most to a later engine first: what sequences hold, by how many do, then what was let
+  // go of last. All have one size, and one is of use only behind its parent, which always comes first.
   struct Named {
     int32_t block;
     BlockHash hash;

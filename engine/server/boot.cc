@@ -14,8 +14,10 @@
 #include "engine/base/processors.h"
 #include "engine/base/model_files.h"
 #include "engine/base/status.h"
+#include "engine/model/gguf.h"
 #include "engine/model/open_checkpoint.h"
 #include "engine/text/model_text.h"
+#include "engine/volume/file_proof.h"
 #include "engine/volume/file_system.h"
 #include "engine/volume/weights.h"
 #include "engine/volume/weights_source.h"
@@ -60,6 +62,12 @@ std::string Word(std::string text) {
   return text;
 }
 
+void OpenCache(const Backend& backend, absl::string_view model_hash, int threads, BootedEngine& booted) {
+  const std::string key =
+      Word(absl::StrCat(backend.name, "-", booted.device->info().driver, "-", BuildId(), "-", model_hash));
+  booted.cache = std::make_unique<VolumeCache>(*booted.volume, key, threads);
+}
+
 // Null without one, and on a full disk, which a model served from elsewhere does not need.
 absl::StatusOr<std::unique_ptr<Volume>> OpenVolume(const std::string& root) {
   if (root.empty()) return nullptr;
@@ -88,6 +96,51 @@ absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* v
   return FetchWeights(RealFileSystem(), options.volume, source, fetch);
 }
 
+// Proves what this boot is going to read of a file on the volume: all but the tensors that lie packed in the cache,
+// where rows of the embedding are read in the file itself.
+absl::Status Prove(const FileProof& proof, const GgufFile& file, const VolumeCache& cache, int threads) {
+  std::vector<FileProof::Part> parts, unread;
+  for (const TensorView& tensor : file.tensors()) {
+    if (tensor.name == "token_embd.weight" || !cache.HasTensor(tensor.name)) continue;
+    unread.push_back({static_cast<uint64_t>(tensor.data.data() - file.bytes().data()), tensor.data.size()});
+  }
+  std::sort(unread.begin(), unread.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
+  uint64_t at = 0;
+  for (const FileProof::Part& part : unread) {
+    parts.push_back({at, part.offset - at});
+    at = part.offset + part.size;
+  }
+  parts.push_back({at, file.size_bytes() - at});
+  return proof.Verify(parts, threads);
+}
+
+// Opens a file that was fetched to the volume. What of it is used is proved, by the hashes beside it or, without those,
+// by its name; a damaged file goes, so that the next boot fetches it again.
+absl::Status OpenFetched(const FetchedWeights& weights, const Backend& backend, int threads, BootedEngine& booted) {
+  const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), weights.path);
+  const auto open = [&]() -> absl::Status {
+    if (absl::IsNotFound(proof.status())) {
+      ASSIGN_OR_RETURN(const std::string sha256, ModelHash(weights.path));
+      if (sha256 != weights.sha256) return absl::DataLossError(absl::StrCat("'", weights.path, "': its SHA-256 is ", sha256));
+    } else {
+      RETURN_IF_ERROR(proof.status());
+    }
+    absl::StatusOr<std::unique_ptr<GgufFile>> file = GgufFile::Open(weights.path);
+    if (!file.ok()) {
+      const FileProof::Part all{0, proof.ok() ? proof->size_bytes() : 0};
+      if (proof.ok()) RETURN_IF_ERROR(proof->Verify({&all, 1}, threads));
+      return file.status();
+    }
+    OpenCache(backend, weights.sha256, threads, booted);
+    if (proof.ok()) RETURN_IF_ERROR(Prove(*proof, **file, *booted.cache, threads));
+    booted.checkpoint = *std::move(file);
+    return absl::OkStatus();
+  };
+  const absl::Status opened = open();
+  if (absl::IsDataLoss(opened)) RealFileSystem().Remove(weights.path).IgnoreError();
+  return opened;
+}
+
 }  // namespace
 
 absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name) {
@@ -113,21 +166,18 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
   ASSIGN_OR_RETURN(booted.volume, OpenVolume(options.volume));
   ASSIGN_OR_RETURN(const FetchedWeights weights, FindWeights(options, booted.volume.get()));
-  ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(weights.path));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
-  std::string model_hash = options.model_hash;
-  if (model_hash.empty()) {
-    ASSIGN_OR_RETURN(model_hash, ModelHash(weights.path));
-  }
-  if (!weights.sha256.empty() && model_hash != weights.sha256) {
-    RealFileSystem().Remove(weights.path).IgnoreError();  // the next boot fetches them again
-    return absl::DataLossError(absl::StrCat("weights '", weights.path, "' are not what they were: SHA-256 ", model_hash));
-  }
-  if (booted.volume != nullptr) {
-    const std::string key =
-        Word(absl::StrCat(backend->name, "-", booted.device->info().driver, "-", BuildId(), "-", model_hash));
-    booted.cache = std::make_unique<VolumeCache>(*booted.volume, key,
-                                                 options.threads > 0 ? options.threads : UsableThreads());
+  const int threads = options.threads > 0 ? options.threads : UsableThreads();
+  std::string model_hash = weights.sha256;
+  if (!model_hash.empty()) {
+    RETURN_IF_ERROR(OpenFetched(weights, *backend, threads, booted));
+  } else {
+    ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(weights.path));
+    model_hash = options.model_hash;
+    if (model_hash.empty()) {
+      ASSIGN_OR_RETURN(model_hash, ModelHash(weights.path));
+    }
+    if (booted.volume != nullptr) OpenCache(*backend, model_hash, threads, booted);
   }
   ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens,
                                              booted.cache.get()));
@@ -181,7 +231,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   }
   engine.weight_bytes = booted.model->weight_bytes();
   engine.programs_compiled = booted.cache != nullptr && booted.cache->complete() ? 0 : 1;
-  engine.sampling_threads = options.threads > 0 ? options.threads : UsableThreads();
+  engine.sampling_threads = threads;
   engine.on_fatal = options.on_fatal;
   LOG(INFO) << options.model << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
             << " MB of weights, " << blocks << " KV blocks, context " << info.context_tokens << ", numerics "

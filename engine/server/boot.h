@@ -22,8 +22,8 @@
 namespace spotinference {
 
 // A step's tokens share one read of the weights; past some 128 rows a matmul is bound by arithmetic on every machine we
-// know (2 cores: 512 tokens in steps of 512, 256 or 128 take the same time), and a longer step only makes the streams beside
-// it wait longer and takes more memory for activations.
+// know (2 cores: 512 tokens in steps of 512, 256 or 128 take the same time), and a longer step only makes the streams
+// beside it wait longer and takes more memory for activations.
 inline constexpr int kStepTokens = 256;
 inline constexpr int kMaxSequences = 64;
 inline constexpr int kDraftTokens = 3;  // with the id they follow, the four rows that share one pass over a weight
@@ -59,12 +59,12 @@ struct BootedEngine {
   std::unique_ptr<ModelEngine> engine;
 };
 
-// The backend that `name` asks for, or the first usable one for "auto". FAILED_PRECONDITION: it cannot be used here, and
-// why. INVALID_ARGUMENT: there is none of that name.
+// The backend that `name` asks for, or the first usable one for "auto". FAILED_PRECONDITION: it cannot be used here,
+// and why. INVALID_ARGUMENT: there is none of that name.
 absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name);
 
-// INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED: the model or an option can never work. UNAVAILABLE: another engine has the
-// volume. Other errors may pass.
+// INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED: the model or an option can never work. UNAVAILABLE: another engine has
+// the volume. Other errors may pass.
 absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const Backend> backends);
 
 }  // namespace spotinference

@@ -92,9 +92,15 @@ TEST(BootTest, ServesWeightsOfAWebServer) {
   EXPECT_EQ(requests, 2) << "a look at the size and the download, once";
 
   const std::string path = options.volume + "/weights/" + hash + "/model.gguf";
-  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(1000).put('!');
-  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kDataLoss);
-  EXPECT_TRUE(BootStatus(options).ok()) << "fetched again";
+  for (const bool has_hashes : {true, false}) {
+    for (const size_t at : {size_t{1}, size_t{1000}, bytes.size() / 2, bytes.size() - 1}) {
+      std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(at).put(static_cast<char>(bytes[at] ^ 1));
+      if (!has_hashes) std::filesystem::remove(path + ".hashes");
+      EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kDataLoss) << at;
+      const absl::Status again = BootStatus(options);
+      EXPECT_TRUE(again.ok()) << "fetched again: " << again;
+    }
+  }
   std::filesystem::remove_all(folder);
 }
 

@@ -72,7 +72,8 @@ class RealMappedBytes : public MappedBytes {
   void Prefetch(uint64_t offset, uint64_t size) const override { Advise(offset, size, MADV_WILLNEED); }
 
   absl::Status Populate(uint64_t offset, uint64_t size) const override {
-    if (Advise(offset, size, MADV_POPULATE_READ) == 0 || errno == EINVAL) return absl::OkStatus();  // EINVAL: old kernel
+    const bool asked = Advise(offset, size, MADV_POPULATE_READ) == 0;
+    if (asked || errno == EINVAL) return absl::OkStatus();  // EINVAL: an older kernel
     return absl::DataLossError(absl::StrCat("'", path_, "' cannot be read from ", offset, " on"));
   }
 

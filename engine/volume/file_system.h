@@ -32,7 +32,8 @@ class MappedBytes {
   virtual absl::Span<const std::byte> bytes() const = 0;
   // Begins to read a part from the disk, without waiting.
   virtual void Prefetch(uint64_t offset, uint64_t size) const = 0;
-  // Waits until a part is in memory. DATA_LOSS: the medium cannot be read, and touching those bytes would kill the process.
+  // Waits until a part is in memory. DATA_LOSS: the medium cannot be read, and touching those bytes would kill the
+  // process.
   virtual absl::Status Populate(uint64_t offset, uint64_t size) const = 0;
 };
 

@@ -38,7 +38,9 @@ absl::StatusOr<KvSegmentHead> ReadKvSegmentHead(absl::Span<const std::byte> payl
   if (payload.size() < sizeof(head)) return damaged;
   std::memcpy(&head, payload.data(), sizeof(head));
   // Neither product can overflow: both factors are at most the payload's size.
-  if (head.block_bytes == 0 || head.count > payload.size() / kHashBytes || head.block_bytes > payload.size()) return damaged;
+  if (head.block_bytes == 0 || head.block_bytes > payload.size() || head.count > payload.size() / kHashBytes) {
+    return damaged;
+  }
   const uint64_t at = BlocksAt(head.count);
   if (at > payload.size() || head.count > payload.size() / head.block_bytes ||
       payload.size() - at != head.count * head.block_bytes) {

@@ -4,10 +4,11 @@
 // They lie in segments of 16 MiB (the last of a drain may be smaller), each an object of its own under
 // kv/<model hash>-<numerics id>/:
 //
-//   u64 time of writing in Unix seconds, u64 block_bytes, u64 count; the hashes, 32 bytes each; from the next multiple of
-//   4096 on the blocks, in that order
+//   u64 time of writing in Unix seconds, u64 block_bytes, u64 count; the hashes, 32 bytes each; from the next multiple
+//   of 4096 on the blocks, in that order
 //
-// The index is made of these heads at opening. A name tells nothing of the text: it is a SHA-256 with a salt for each key.
+// The index is made of these heads at opening. A name tells nothing of the text: it is a SHA-256 with a salt for each
+// key.
 #ifndef ENGINE_VOLUME_KV_STORE_H_
 #define ENGINE_VOLUME_KV_STORE_H_
 
@@ -54,7 +55,8 @@ class KvStore {
     absl::Duration time_to_live = kTimeToLive;
   };
 
-  // Reads the heads of what is there and removes what has outlived its time. The volume and the clock outlive the store.
+  // Reads the heads of what is there and removes what has outlived its time. The volume and the clock outlive the
+  // store.
   KvStore(Volume& volume, Options options, const Clock& clock);
 
   size_t blocks() const;
@@ -64,8 +66,8 @@ class KvStore {
   absl::Status Read(const BlockHash& hash, absl::Span<std::byte> to);
 
   // Writes those of `blocks` that are not there yet, in this order, segment after segment, as long as another segment
-  // ends before `budget` is used up by what the last ones took. `read(i, to)` copies block i; where it fails, the saving
-  // ends before that segment. Returns how many were written.
+  // ends before `budget` is used up by what the last ones took. `read(i, to)` copies block i; where it fails, the
+  // saving ends before that segment. Returns how many were written.
   size_t Save(absl::Span<const BlockHash> blocks, absl::Duration budget,
               absl::FunctionRef<absl::Status(size_t, absl::Span<std::byte>)> read);
 

@@ -17,7 +17,9 @@ constexpr uint64_t kBlockBytes = 300000;  // 56 in a segment
 BlockHash Hash(uint32_t i) { return ChildHash(BlockHash{}, {&i, 1}); }
 
 // Block i's bytes are all its own.
-std::vector<std::byte> Content(uint32_t i) { return std::vector<std::byte>(kBlockBytes, static_cast<std::byte>(i * 7 + 1)); }
+std::vector<std::byte> Content(uint32_t i) {
+  return std::vector<std::byte>(kBlockBytes, static_cast<std::byte>(i * 7 + 1));
+}
 
 std::vector<BlockHash> Hashes(uint32_t first, uint32_t count) {
   std::vector<BlockHash> hashes;
@@ -34,7 +36,8 @@ class KvStoreTest : public testing::Test {
     store_.reset();
     volume_.reset();
     volume_ = *Volume::Open(files_, {"/v"}, clock_);
-    store_ = std::make_unique<KvStore>(*volume_, KvStore::Options{"model", numerics_id, block_bytes, max_bytes}, clock_);
+    const KvStore::Options options{"model", numerics_id, block_bytes, max_bytes};
+    store_ = std::make_unique<KvStore>(*volume_, options, clock_);
   }
   size_t Save(uint32_t first, uint32_t count, absl::Duration budget = absl::Hours(1), absl::Duration each = {}) {
     return store_->Save(Hashes(first, count), budget, [&](size_t i, absl::Span<std::byte> to) {

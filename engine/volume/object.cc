@@ -40,7 +40,8 @@ absl::Span<const std::byte> Bytes(const void* data, size_t size) {
 
 std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
-// Of a pass over all: what one thread asks the disk for at once. Deep enough a queue for network disks (1 GB/s · 10 ms).
+// Of a pass over all: what one thread asks the disk for at once. Deep enough a queue for network disks (1 GB/s · 10
+// ms).
 constexpr uint64_t kGroupChunks = 64;
 
 }  // namespace
@@ -132,7 +133,9 @@ absl::StatusOr<std::unique_ptr<Object>> Object::Open(FileSystem& files, const st
   const uint64_t after_header = bytes.size() - kObjectHeaderBytes;
   if (header.payload_bytes > after_header) return damaged("cut short");
   const uint64_t table_entries = (header.payload_bytes + kObjectChunkBytes - 1) / kObjectChunkBytes;
-  if (after_header - header.payload_bytes != table_entries * sizeof(uint64_t)) return damaged("not as long as its header says");
+  if (after_header - header.payload_bytes != table_entries * sizeof(uint64_t)) {
+    return damaged("not as long as its header says");
+  }
   std::unique_ptr<Object> object(
       new Object(path, std::move(map), bytes.subspan(kObjectHeaderBytes, header.payload_bytes)));
   const uint64_t table_bytes = table_entries * sizeof(uint64_t);
@@ -149,7 +152,8 @@ absl::Status Object::VerifyChunk(uint64_t chunk) const {
   uint64_t expected;
   std::memcpy(&expected, table_ + chunk * sizeof(expected), sizeof(expected));
   if (XXH3_64bits(payload_.data() + begin, size) != expected) {
-    return absl::DataLossError(absl::StrCat("object '", path_, "': damaged within ", size, " bytes from ", begin, " on"));
+    return absl::DataLossError(
+        absl::StrCat("object '", path_, "': damaged within ", size, " bytes from ", begin, " on"));
   }
   verified_[chunk].store(true, std::memory_order_release);
   return absl::OkStatus();

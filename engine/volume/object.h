@@ -4,11 +4,11 @@
 //   payload  from 4096 on, so that what is mapped lies on pages
 //   table    XXH3 of each chunk of the payload, 8 bytes each
 //
-// Numbers are little-endian. The file is as long as this and no longer. XXH3 (github.com/Cyan4973/xxHash, 64 bits) finds
-// damage, as fast as memory is read; it does not find malice, for which content is named by SHA-256.
+// Numbers are little-endian. The file is as long as this and no longer. XXH3 (github.com/Cyan4973/xxHash, 64 bits)
+// finds damage, as fast as memory is read; it does not find malice, for which content is named by SHA-256.
 //
-// Chunks are 256 KiB: the table is 1/32768 of the payload, so that opening 8 GB reads 256 KB; and proving one block of KV
-// (360 KiB of SmolLM2-135M) reads twice its size at most.
+// Chunks are 256 KiB: the table is 1/32768 of the payload, so that opening 8 GB reads 256 KB; and proving one block of
+// KV (360 KiB of SmolLM2-135M) reads twice its size at most.
 #ifndef ENGINE_VOLUME_OBJECT_H_
 #define ENGINE_VOLUME_OBJECT_H_
 
@@ -71,8 +71,8 @@ class ObjectWriter {
 // Immutable and mapped; any thread.
 class Object {
  public:
-  // Proves header and table; the payload is proved by Verify. NOT_FOUND: there is none. DATA_LOSS: damaged, or of another
-  // kind or version.
+  // Proves header and table; the payload is proved by Verify. NOT_FOUND: there is none. DATA_LOSS: damaged, or of
+  // another kind or version.
   static absl::StatusOr<std::unique_ptr<Object>> Open(FileSystem& files, const std::string& path, ObjectKind kind);
 
   // Not to be believed before Verify of that part.

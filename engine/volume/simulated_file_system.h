@@ -1,8 +1,8 @@
 // A file system in memory that can be cut at any write and then forgets, as disks do, what was not synced.
 //
-// It keeps what POSIX promises and no more: a file's bytes are durable once the file was synced, its name once its folder
-// was. What was not synced may be on the disk or not, each write and each change of a name for itself, whole or (a write)
-// in part, in any order.
+// It keeps what POSIX promises and no more: a file's bytes are durable once the file was synced, its name once its
+// folder was. What was not synced may be on the disk or not, each write and each change of a name for itself, whole or
+// (a write) in part, in any order.
 #ifndef ENGINE_VOLUME_SIMULATED_FILE_SYSTEM_H_
 #define ENGINE_VOLUME_SIMULATED_FILE_SYSTEM_H_
 
@@ -28,7 +28,8 @@ class SimulatedFileSystem : public FileSystem {
     kPower,  // the machine dies: what was not synced stays or not
   };
 
-  // From the `operations`-th change on (a write may happen in part) everything fails ABORTED, as if the process had died.
+  // From the `operations`-th change on (a write may happen in part) everything fails ABORTED, as if the process had
+  // died.
   void CutAfter(int64_t operations, uint32_t seed);
   // The next life: what a reopened disk has.
   void Restart(Cut cut, uint32_t seed);
@@ -66,7 +67,7 @@ class SimulatedFileSystem : public FileSystem {
     absl::Time modified;
   };
   using Names = std::map<std::string, std::shared_ptr<Node>>;
-  struct Renaming {  // any change of names in one folder: `from` goes where it is not empty, `to` is `node` where not empty
+  struct Renaming {  // any change of names in one folder: `from` goes, `to` becomes `node`; either may be empty
     std::string from, to;
     std::shared_ptr<Node> node;
   };

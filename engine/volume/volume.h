@@ -3,8 +3,8 @@
 //   cache/<device>-<driver>-<build>-<content hash>/   what a compile costs
 //   kv/<model hash>-<numerics id>/                    blocks of KV
 //
-// All of it may go at any time: what is not found or is damaged is computed again. There is no manifest; what lies there
-// is found by listing the folders. A volume has one engine at a time.
+// All of it may go at any time: what is not found or is damaged is computed again. There is no manifest; what lies
+// there is found by listing the folders. A volume has one engine at a time.
 //
 // Space is bounded. What is worth least goes first: what other builds and models left, then KV, each by its last use.
 // A disk that is full all the same is said once, and nothing more is written until the next opening.
@@ -38,19 +38,20 @@ class Volume {
     uint64_t max_bytes = kMaxBytes;  // of all objects together
   };
 
-  // Locks the volume and removes what a crash left half done. UNAVAILABLE: another engine has it. Otherwise the system's
-  // own error: it cannot be read or written.
+  // Locks the volume and removes what a crash left half done. UNAVAILABLE: another engine has it. Otherwise the
+  // system's own error: it cannot be read or written.
   static absl::StatusOr<std::unique_ptr<Volume>> Open(FileSystem& files, Options options, const Clock& clock);
 
   // Objects in `folder` ("cache/…", "kv/…") are of use to this engine, and go last.
   void Keep(absl::string_view folder);
 
-  // Header and table are proved; the rest by Object::Verify. NOT_FOUND: there is none, or it was damaged, and is gone now.
+  // Header and table are proved; the rest by Object::Verify. NOT_FOUND: there is none, or it was damaged, and is gone
+  // now.
   absl::StatusOr<std::unique_ptr<Object>> Find(const std::string& folder, const std::string& name, ObjectKind kind);
   void MarkUsed(const std::string& folder, const std::string& name);  // now
 
-  // Writes one object of about `size_bytes`, in place of any of that name. `fill` appends to it. RESOURCE_EXHAUSTED: there
-  // is no room, or none was left earlier.
+  // Writes one object of about `size_bytes`, in place of any of that name. `fill` appends to it. RESOURCE_EXHAUSTED:
+  // there is no room, or none was left earlier.
   absl::Status Write(const std::string& folder, const std::string& name, ObjectKind kind, uint64_t size_bytes,
                      absl::FunctionRef<absl::Status(ObjectWriter&)> fill);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/clock.h"
 #include "engine/base/status.h"
@@ -84,6 +85,11 @@ CachedBytes VolumeCache::Find(absl::string_view name) {
   if (part == parts_.end()) return {};
   ++found_;
   return part->second;
+}
+
+bool VolumeCache::HasTensor(absl::string_view name) const {
+  const auto part = parts_.lower_bound(name);
+  return part != parts_.end() && (part->first == name || absl::StartsWith(part->first, absl::StrCat(name, " rows ")));
 }
 
 void VolumeCache::Keep(absl::string_view name, CachedBytes bytes) {

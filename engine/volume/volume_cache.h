@@ -30,13 +30,16 @@ absl::StatusOr<std::vector<CachePart>> ReadCacheParts(absl::Span<const std::byte
 
 class VolumeCache : public CompileCache {
  public:
-  // `key` is the folder's name under cache/. Proves all that is kept there, in one pass over the disk on `threads` threads,
-  // so that a Find costs nothing. The volume outlives the cache.
+  // `key` is the folder's name under cache/. Proves all that is kept there, in one pass over the disk on `threads`
+  // threads, so that a Find costs nothing. The volume outlives the cache.
   VolumeCache(Volume& volume, absl::string_view key, int threads);
   ~VolumeCache() override;  // waits for Write
 
   CachedBytes Find(absl::string_view name) override;
   void Keep(absl::string_view name, CachedBytes bytes) override;
+
+  // Whether a weight's packed form is there, all of it or in parts by rows.
+  bool HasTensor(absl::string_view name) const;
 
   // All that was asked for was there.
   bool complete() const { return found_ > 0 && kept_ == 0; }

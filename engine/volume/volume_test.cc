@@ -144,7 +144,8 @@ TEST_F(VolumeTest, AFullDiskStopsTheWritingAndNothingElse) {
   EXPECT_EQ(Write(*volume, "cache/a", "2", std::string(6000, 'x')).code(), absl::StatusCode::kResourceExhausted);
   ExpectNothingTemporary();
   files_.set_free_bytes(1 << 20);
-  EXPECT_EQ(Write(*volume, "cache/b", "2", "two").code(), absl::StatusCode::kResourceExhausted) << "until the next opening";
+  EXPECT_EQ(Write(*volume, "cache/b", "2", "two").code(), absl::StatusCode::kResourceExhausted)
+      << "until the next opening";
 }
 
 TEST_F(VolumeTest, MakesRoomForOthersOnTheDisk) {

@@ -23,6 +23,7 @@
 #include "absl/time/clock.h"
 #include "engine/base/http_client.h"
 #include "engine/base/status.h"
+#include "engine/volume/file_proof.h"
 #include "engine/volume/object.h"
 
 namespace spotinference {
@@ -116,17 +117,18 @@ class Download {
     RETURN_IF_ERROR(files_.CreateFolder(weights_));
     RETURN_IF_ERROR(files_.SyncFolder(root_));
     const std::string known = absl::StrCat(weights_, "/sources/", Sha256(Bytes(text_)));
-    remote_.sha256 = source_.kind == WeightsSource::Kind::kHub ? ReadObject(files_, known, kSourceKind) : source_.sha256;
+    const bool is_hub = source_.kind == WeightsSource::Kind::kHub;
+    remote_.sha256 = is_hub ? ReadObject(files_, known, kSourceKind) : source_.sha256;
     if (IsSha256(remote_.sha256) && IsThere()) return Fetched();
 
     HttpClient client;
-    RETURN_IF_ERROR(source_.kind == WeightsSource::Kind::kHub ? AskHub(client) : AskWeb(client));
+    RETURN_IF_ERROR(is_hub ? AskHub(client) : AskWeb(client));
     if (!IsThere()) {
       RETURN_IF_ERROR(files_.CreateFolder(Folder()));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
       RETURN_IF_ERROR(Get());
     }
-    if (source_.kind == WeightsSource::Kind::kHub) {
+    if (is_hub) {
       RETURN_IF_ERROR(files_.CreateFolder(absl::StrCat(weights_, "/sources")));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
       RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, remote_.sha256));
@@ -143,8 +145,9 @@ class Download {
 
   bool IsThere() const {
     const absl::StatusOr<std::vector<FolderEntry>> entries = files_.List(Folder());
-    return entries.ok() && std::any_of(entries->begin(), entries->end(),
-                                       [&](const FolderEntry& e) { return !e.is_folder && e.name == source_.file_name(); });
+    return entries.ok() && std::any_of(entries->begin(), entries->end(), [&](const FolderEntry& entry) {
+             return !entry.is_folder && entry.name == source_.file_name();
+           });
   }
 
   void Wait(absl::Duration d) const { options_.wait ? options_.wait(d) : absl::SleepFor(d); }
@@ -199,7 +202,8 @@ class Download {
     bool whole = false;
     HttpRequest request{.url = source_.url, .range = ByteRange{0, 0}, .max_redirects = kMaxRedirects};
     request.on_head = [&](const HttpResponse& head) {
-      whole = head.status == 200 && absl::SimpleAtoi(FindHeader(head.headers, "content-length").value_or(""), &remote_.size);
+      whole = head.status == 200 &&
+              absl::SimpleAtoi(FindHeader(head.headers, "content-length").value_or(""), &remote_.size);
       return whole ? absl::CancelledError("the head is all that was wanted") : absl::OkStatus();
     };
     const absl::StatusOr<HttpResponse> response = Ask(client, request);
@@ -210,7 +214,9 @@ class Download {
     RETURN_IF_ERROR(response.status());
     if (response->status != 206) return StatusOf(text_, *response);
     const std::optional<uint64_t> total = RangeTotal(*response);
-    if (!total.has_value()) return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': of no known size"));
+    if (!total.has_value()) {
+      return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': of no known size"));
+    }
     remote_.size = *total;
     return absl::OkStatus();
   }
@@ -337,13 +343,15 @@ class Download {
       if (head.status != (remote_.ranges ? 206 : 200)) return StatusOf(text_, head);
       const auto range = FindHeader(head.headers, "content-range").value_or("");
       if (remote_.ranges && range != absl::StrCat("bytes ", first, "-", end - 1, "/", remote_.size)) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("weights '", text_, "': another range than was asked for: ", absl::CHexEscape(range.substr(0, 99))));
+        return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': another range than was asked for: ",
+                                                          absl::CHexEscape(range.substr(0, 99))));
       }
       return absl::OkStatus();
     };
     request.on_body = [&](absl::string_view piece) -> absl::Status {
-      if (piece.size() > end - at) return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': too many bytes"));
+      if (piece.size() > end - at) {
+        return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': too many bytes"));
+      }
       RETURN_IF_ERROR(file_->Write(at, Bytes(piece)));
       at += piece.size();
       absl::MutexLock lock(&mutex_);
@@ -370,7 +378,10 @@ class Download {
     RETURN_IF_ERROR(files_.Rename(PartPath(), Path()));
     files_.Remove(PiecesPath()).IgnoreError();
     LOG(INFO) << "weights " << text_ << ": here and proved";
-    return files_.SyncFolder(Folder());
+    RETURN_IF_ERROR(files_.SyncFolder(Folder()));
+    const absl::Status hashed = WriteFileProof(files_, Path());
+    LOG_IF(WARNING, !hashed.ok()) << "weights " << text_ << ": each boot computes their SHA-256: " << hashed.message();
+    return absl::OkStatus();
   }
 
   FileSystem& files_;

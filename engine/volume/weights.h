@@ -1,15 +1,16 @@
 // Brings a model's weights to the volume, once:
 //
-//   weights/<SHA-256>/<file name>          whole and proved: the name is given only then
-//   weights/<SHA-256>/<file name>.part     being downloaded, with .pieces beside it: an object that says which pieces have
-//                                          been synced, so that the next try asks for the others alone
-//                                          (both go when another model is downloaded)
-//   weights/sources/<SHA-256 of the source's text>   an object: which file a source of the hub was, so that a later boot
-//                                          asks nobody
+//   weights/<SHA-256>/FILE          whole and proved: it gets its name only then; with FILE.hashes, by which later
+//                                   boots prove it (file_proof.h)
+//   weights/<SHA-256>/FILE.part     being downloaded, with FILE.pieces: an object that says which pieces were synced, so
+//                                   that the next try asks for the others alone. Both go when another model comes
+//   weights/sources/<SHA-256 of the source's text>
+//                                   an object: which file a source of the hub was, so that a later boot asks nobody
 //
 // Hugging Face's hub answers HEAD …/resolve/… with a redirect to where the bytes lie and, for files in LFS, with their
-// SHA-256 in X-Linked-Etag and size in X-Linked-Size (huggingface.co/docs/huggingface_hub/package_reference/file_download).
-// The redirect is signed for some minutes only, so each piece is asked for at the hub. The token goes to no other host.
+// SHA-256 in X-Linked-Etag and size in X-Linked-Size
+// (huggingface.co/docs/huggingface_hub/package_reference/file_download). The redirect is signed for some minutes only,
+// so each piece is asked for at the hub. The token goes to no other host.
 #ifndef ENGINE_VOLUME_WEIGHTS_H_
 #define ENGINE_VOLUME_WEIGHTS_H_
 
@@ -43,9 +44,9 @@ struct FetchedWeights {
   std::string sha256;  // "" for a file of this machine
 };
 
-// `root` is the volume's, which the caller has locked. Blocks. NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED: so says the
-// server. FAILED_PRECONDITION: the bytes are others than their SHA-256 says, or the hub names none. RESOURCE_EXHAUSTED: no
-// room. UNAVAILABLE: the server cannot be reached, or fails; a later try goes on.
+// `root` is the volume's, which the caller has locked. Blocks. NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED: so says
+// the server. FAILED_PRECONDITION: the bytes are others than their SHA-256 says, or the hub names none.
+// RESOURCE_EXHAUSTED: no room. UNAVAILABLE: the server cannot be reached, or fails; a later try goes on.
 absl::StatusOr<FetchedWeights> FetchWeights(FileSystem& files, const std::string& root, const WeightsSource& source,
                                             const FetchOptions& options);
 

@@ -57,7 +57,9 @@ absl::StatusOr<WeightsSource> ParseHub(absl::string_view text, absl::string_view
   source.revision = at == rest.npos ? "main" : std::string(rest.substr(at + 1));
   const std::vector<std::string> parts = absl::StrSplit(rest.substr(0, at), '/');
   const std::vector<std::string> revision = absl::StrSplit(source.revision, '/');
-  if (parts.size() < 3 || !AreNames(parts) || !AreNames(revision)) return Wrong(text, "hf://org/repo/file@revision is expected");
+  if (parts.size() < 3 || !AreNames(parts) || !AreNames(revision)) {
+    return Wrong(text, "hf://org/repo/file@revision is expected");
+  }
   source.repository = absl::StrCat(parts[0], "/", parts[1]);
   source.file = absl::StrJoin(parts.begin() + 2, parts.end(), "/");
   return source;
@@ -93,7 +95,9 @@ absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text) {
   }
   absl::ConsumePrefix(&rest, "file://");
   if (rest.empty()) return Wrong(text, "a path is expected");
-  if (absl::StrContains(rest, "://")) return Wrong(text, "file:///…, https://…#sha256=… or hf://org/repo/file@revision is expected");
+  if (absl::StrContains(rest, "://")) {
+    return Wrong(text, "file:///…, https://…#sha256=… or hf://org/repo/file@revision is expected");
+  }
   WeightsSource source;
   source.path = std::string(rest);
   return source;

@@ -2,7 +2,7 @@
 //
 //   file:///path                               a file or folder of this machine; also a plain path
 //   https://host/file.gguf#sha256=HEX          any web server; plain http only from loopback
-//   hf://org/repo/file@revision                Hugging Face's hub; revision: a branch, tag or commit, main where left out
+//   hf://org/repo/file@revision                Hugging Face's hub; revision: branch, tag or commit; main where left out
 #ifndef ENGINE_VOLUME_WEIGHTS_SOURCE_H_
 #define ENGINE_VOLUME_WEIGHTS_SOURCE_H_
 

@@ -22,7 +22,7 @@ TEST(WeightsSourceTest, Files) {
 }
 
 TEST(WeightsSourceTest, Web) {
-  const auto source = ParseWeightsSource(absl::StrCat("https://host/dir/a.gguf?download=true#sha256=", std::string(64, 'A')));
+  const auto source = ParseWeightsSource("https://host/dir/a.gguf?download=true#sha256=" + std::string(64, 'A'));
   ASSERT_TRUE(source.ok()) << source.status();
   EXPECT_EQ(source->kind, WeightsSource::Kind::kWeb);
   EXPECT_EQ(source->url, "https://host/dir/a.gguf?download=true");

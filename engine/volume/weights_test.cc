@@ -129,7 +129,8 @@ class WeightsTest : public testing::Test {
   absl::StatusOr<FetchedWeights> Fetch(const std::string& text = "hf://org/repo/model.gguf@main", int connections = 3) {
     const absl::StatusOr<WeightsSource> source = ParseWeightsSource(text);
     if (!source.ok()) return source.status();
-    FetchOptions options{.hub_url = hub_.url(), .hub_token = kToken, .connections = connections, .piece_bytes = kPieceBytes};
+    FetchOptions options{
+        .hub_url = hub_.url(), .hub_token = kToken, .connections = connections, .piece_bytes = kPieceBytes};
     options.wait = [this](absl::Duration d) {
       absl::MutexLock lock(&mutex_);
       waits_.push_back(d);
@@ -148,7 +149,8 @@ class WeightsTest : public testing::Test {
     EXPECT_TRUE(files_.Contents(fetched->path) == hub_.content);
   }
 
-  void ExpectStatus(absl::StatusCode code, absl::string_view message, const std::string& text = "hf://org/repo/model.gguf") {
+  void ExpectStatus(absl::StatusCode code, absl::string_view message,
+                    const std::string& text = "hf://org/repo/model.gguf") {
     const absl::Status status = Fetch(text).status();
     EXPECT_EQ(status.code(), code) << status;
     EXPECT_TRUE(absl::StrContains(status.message(), message)) << status;
@@ -170,7 +172,7 @@ TEST_F(WeightsTest, AreDownloadedOnce) {
   files_.Restart(SimulatedFileSystem::Cut::kPower, 1);
   ExpectWhole(Fetch());
   EXPECT_EQ(hub_.hub_requests(), requests) << "a second boot asks nobody";
-  EXPECT_EQ(files_.Paths().size(), 2) << "the weights, and which source they are of";
+  EXPECT_EQ(files_.Paths().size(), 3) << "the weights, their hashes, and which source they are of";
 }
 
 TEST_F(WeightsTest, ARenamedRepositoryIsFollowed) { ExpectWhole(Fetch("hf://old/repo/model.gguf")); }
@@ -288,7 +290,9 @@ TEST_F(WeightsTest, AnyWebServer) {
   for (const bool knows_ranges : {true, false}) {
     const FakeHttpServer server([&](const FakeHttpRequest& request) -> FakeHttpReply {
       EXPECT_FALSE(FindHeader(request.headers, "authorization").has_value());
-      if (request.target == "/moved/model.gguf?key=secret") return {.status = 302, .headers = {{"location", "/model.gguf"}}};
+      if (request.target == "/moved/model.gguf?key=secret") {
+        return {.status = 302, .headers = {{"location", "/model.gguf"}}};
+      }
       return knows_ranges ? Ranged(request, hub_.content) : FakeHttpReply{.body = hub_.content};
     });
     ExpectWhole(Fetch(absl::StrCat(server.url(), "/moved/model.gguf?key=secret#sha256=", hub_.tag)));
