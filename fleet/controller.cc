@@ -84,6 +84,7 @@ absl::Duration Controller::Run() {
       next_ = absl::InfiniteDuration();
       for (auto& [name, model] : models_) {
         ExpireWaiters(model);
+        GrantParked(model);
         PlanAndAct(model);
       }
       for (auto& [id, machine] : machines_) Beat(machine);
@@ -112,9 +113,9 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
     } else if (model == nullptr) {
       result.emplace(AcquireError{Reason::kUnknownModel,
                                   absl::StrCat("there is no model '", model_name, "'")});
-    } else if (Machine* const machine = FindServing(model_name); machine != nullptr) {
+    } else if (Machine* const machine = FindFor(claim, model_name); machine != nullptr) {
       result.emplace(Grant(*machine));
-    } else if (!claim.resumes && QueueIsFull(*model, claim.bytes)) {
+    } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
       result.emplace(AcquireError{
           Reason::kQueueFull,
           absl::StrCat(model->parked.size(), " requests already wait for ", model_name, " to wake"),
@@ -171,6 +172,7 @@ void Controller::CheckHealth(Machine& machine, absl::string_view why) {
   if (machine.suspect || !IsAnswering(machine.record.state)) return;
   LOG(WARNING) << machine.record.id << " is said to be broken: " << why;
   machine.suspect = true;  // nobody else is sent there until it has answered
+  machine.fate->Doubt(true);
   effects_.push_back([this, endpoint = machine.endpoint, life = machine.life] {
     probe_.Ask(endpoint, kHealthDeadline,
                [this, inbox = inbox_, id = endpoint.machine_id,
@@ -235,7 +237,8 @@ std::vector<MachineView> Controller::Machines() const {
                      .numerics_id = record.numerics_id,
                      .reason = record.reason,
                      .since = record.since,
-                     .price_per_hour = caps.price_per_hour});
+                     .price_per_hour = caps.price_per_hour,
+                     .active = machine.leases});
   }
   return views;
 }
@@ -252,15 +255,15 @@ std::vector<ModelView> Controller::Models() const {
   return views;
 }
 
-std::vector<Controller::UsedTime> Controller::UsedTimes() const {
+std::vector<LedgerLine> Controller::LedgerLines() const {
   absl::MutexLock lock(&mutex_);
   const Provider::Caps& caps = provider_.caps();
-  std::vector<UsedTime> times;
+  std::vector<LedgerLine> lines;
   for (const Ledger::Line& line : ledger_.Totals(clock_.Elapsed())) {
-    times.push_back({line.model, caps.market, line.use, line.time,
+    lines.push_back({line.model, caps.market, std::string(UseName(line.use)), line.time,
                      absl::ToDoubleHours(line.time) * caps.price_per_hour});
   }
-  return times;
+  return lines;
 }
 
 // --- What is done about it.
@@ -300,12 +303,10 @@ void Controller::PlanAndAct(Model& model) {
     for (const auto& [id, machine] : machines_) {
       if (machine.record.model != model.spec.name) continue;
       observed.push_back(
-          {id, machine.record.state, machine.since, machine.leases, machine.idle_since});
+          {id, machine.record.state, machine.since, machine.leases, machine.idle_since,
+           machine.interruption.has_value() ? machine.interruption->taken_at : std::nullopt});
     }
-    const auto resuming = std::count_if(model.parked.begin(), model.parked.end(),
-                                        [](const auto& waiter) { return waiter.second.claim.resumes; });
-    const Demand demand = {static_cast<int>(model.parked.size()), static_cast<int>(resuming),
-                           model.idle_since};
+    const Demand demand = DemandFor(model);
     Plan plan = PlanModel(desired, demand, observed, model.wake, clock_.Elapsed());
     model.wake = std::move(plan.wake);
     for (const Action& action : plan.actions) Act(model, action);
@@ -313,6 +314,18 @@ void Controller::PlanAndAct(Model& model) {
     next_ = std::min(next_, plan.next);
     return;
   }
+}
+
+Demand Controller::DemandFor(Model& model) {
+  Demand demand = {.waiting = static_cast<int>(model.parked.size()), .idle_since = model.idle_since};
+  for (const auto& [id, waiter] : model.parked) demand.resuming += waiter.claim.resumes();
+  if (model.ordered_until.has_value() && clock_.Elapsed() >= *model.ordered_until) model.ordered_until.reset();
+  if (model.ordered_until.has_value()) {  // an order waits as one who resumes does: nobody is there to be refused
+    ++demand.waiting;
+    ++demand.resuming;
+    next_ = std::min(next_, *model.ordered_until);
+  }
+  return demand;
 }
 
 void Controller::Act(Model& model, const Action& action) {
@@ -360,7 +373,10 @@ void Controller::Launch(Model& model, absl::string_view why) {
 void Controller::BeginLife(Machine& machine, MachineState state, absl::string_view why) {
   machine.life = ++last_life_;
   machine.leases = 0;
-  machine.suspect = false;
+  machine.suspect = machine.reserved = machine.alone = false;
+  machine.fate = std::make_shared<MachineLife>();
+  machine.interruption.reset();
+  BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
   effects_.push_back([this, record = machine.record, spec = SpecOf(machine)] {
@@ -385,18 +401,19 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   machine.endpoint = std::move(endpoint);
   machine.idle_since = clock_.Elapsed();
   SetState(machine, State::kServing, "");
-  if (Model* const model = FindModel(machine.record.model); model != nullptr)
-    GrantParked(*model, machine);
+  NoteReplacement(machine);
+  if (Model* const model = FindModel(machine.record.model); model != nullptr) {
+    model->ordered_until.reset();
+    GrantParked(*model);
+  }
   Write(machine);  // after the answers, which need not wait for it
 }
 
-void Controller::GrantParked(Model& model, Machine& machine) {
-  for (auto& [id, waiter] : model.parked) AnswerWith(id, std::move(waiter.done), Grant(machine));
-  model.parked.clear();
-  model.parked_bytes = 0;
-}
-
 void Controller::Stop(Machine& machine, MachineState state, absl::string_view why) {
+  if (machine.record.state != State::kLost) {  // else its end is still to be known
+    machine.fate->EndBy(state == State::kHibernating ? MachineLife::End::kHibernated
+                                                     : MachineLife::End::kKilled);
+  }
   SetState(machine, state, why);
   Write(machine);
   effects_.push_back([this, id = machine.record.id, state] {
@@ -415,7 +432,7 @@ void Controller::Forget(Machine& machine) {
 
 void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_resumes) {
   for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
-    if (waiter->second.claim.resumes && !also_who_resumes) {
+    if (waiter->second.claim.resumes() && !also_who_resumes) {
       ++waiter;
       continue;
     }
@@ -436,17 +453,19 @@ Controller::Model* Controller::FindModel(absl::string_view name) {
 Controller::Machine* Controller::FindServing(absl::string_view model) {
   Machine* best = nullptr;
   for (auto& [id, machine] : machines_) {
-    if (machine.record.model != model || machine.record.state != State::kServing || machine.suspect)
+    if (machine.record.model != model || machine.record.state != State::kServing || machine.suspect ||
+        machine.reserved || machine.alone)
       continue;
     if (best == nullptr || machine.leases < best->leases) best = &machine;
   }
   return best;
 }
 
-Lease Controller::Grant(Machine& machine) {
+Lease Controller::Grant(Machine& machine, bool alone) {
   ++machine.leases;
+  machine.alone = alone;
   Account(machine);
-  return Lease(machine.endpoint,
+  return Lease(machine.endpoint, machine.fate, alone,
                [this, inbox = inbox_, id = machine.record.id, life = machine.life] {
                  inbox->Post([this, id, life] { OnReleased(id, life); });
                });

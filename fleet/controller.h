@@ -62,13 +62,6 @@ class Controller : public Fleet {
         on_wake;
   };
 
-  struct UsedTime {
-    std::string model, market;
-    Use use;
-    absl::Duration time;
-    double dollars;
-  };
-
   // Reads the store and asks `provider` about the machines that it names. Clock, store, provider
   // and probe outlive the controller. Fails as the store does.
   static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock,
@@ -101,8 +94,12 @@ class Controller : public Fleet {
   std::vector<MachineView> Machines() const override;
   std::vector<ModelView> Models() const override;
 
-  // What machines were used for since this controller began.
-  std::vector<UsedTime> UsedTimes() const;
+  std::vector<LedgerLine> LedgerLines() const override;
+  std::vector<InterruptionCount> Interruptions() const override;
+  absl::Status Interrupt(absl::string_view machine_id, absl::Duration notice) override;
+  absl::Status Kill(absl::string_view machine_id) override;
+  absl::Status Hibernate(absl::string_view machine_id) override;
+  absl::Status WakeModel(absl::string_view model) override;
 
  private:
   struct Waiter {
@@ -111,9 +108,20 @@ class Controller : public Fleet {
     absl::AnyInvocable<void(AcquireResult)> done;
   };
 
+  // A machine that is taken away, or died: from the first word to the machine that serves in its
+  // place, all that is logged of it begins with its id.
+  struct Interruption {
+    std::string id;
+    absl::Duration began;
+    std::optional<absl::Duration> taken_at;  // with a notice
+    bool heard = false;  // the engine itself has told of it, and may tell that it was withdrawn
+  };
+
   struct Model {
     ModelSpec spec;
     Wake wake;
+    std::optional<absl::Duration> ordered_until;  // an admin wants it awake
+    std::optional<Interruption> unreplaced;       // the last, until a start makes up for it
     std::optional<absl::Duration> measured_wake;
     std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
     size_t parked_bytes = 0;
@@ -126,6 +134,7 @@ class Controller : public Fleet {
     absl::Duration due;     // the next question
     bool asked = false;     // and not yet answered
     int failures = 0;       // in a row
+    std::optional<absl::Duration> stalled_since;  // it has sequences and takes no step
   };
 
   struct Machine {
@@ -138,6 +147,11 @@ class Controller : public Fleet {
     Endpoint endpoint;      // while it serves
     bool adopting = false;  // of a former life, not yet known to serve
     bool suspect = false;   // reported broken, being asked
+    bool reserved = false;  // for one request alone, see controller_suspects.cc
+    bool alone = false;     // which runs
+    std::shared_ptr<MachineLife> fate = std::make_shared<MachineLife>();  // of this life
+    std::optional<Interruption> interruption;
+    std::optional<Interruption> replaces;
     Heartbeat heartbeat;
   };
 
@@ -154,7 +168,8 @@ class Controller : public Fleet {
   void OnStarted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnReady(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnGone(Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnGone(Machine& machine, const absl::Status& status, bool crashed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::Status& health)
@@ -165,11 +180,34 @@ class Controller : public Fleet {
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Compare(Machine& machine, const EngineFigures& figures)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndHeartbeat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   EngineFigures FiguresOf(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // controller_interruptions.cc
+  Interruption& BeginInterruption(Machine& machine, MachineLife::End end, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnNotice(Machine& machine, absl::Duration left, bool heard, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnNoNotice(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Lose(Machine& machine, MachineLife::End end, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteDeath(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginReplacement(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteReplacement(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Machine*> FindAnswering(absl::string_view machine_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // controller_suspects.cc
+  void GrantParked(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindFor(const Claim& claim, absl::string_view model)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* Reserve(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Demand DemandFor(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Launch(Model& model, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginLife(Machine& machine, MachineState state, absl::string_view why)
@@ -177,7 +215,6 @@ class Controller : public Fleet {
   void BeginServing(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Stop(Machine& machine, MachineState state, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void GrantParked(Model& model, Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(Model& model, const AcquireError& error, bool also_who_resumes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -186,7 +223,7 @@ class Controller : public Fleet {
   bool QueueIsFull(const Model& model, size_t more_bytes) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Lease Grant(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Lease Grant(Machine& machine, bool alone = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteDemand(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int Leases(absl::string_view model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -221,6 +258,7 @@ class Controller : public Fleet {
   std::map<WaitId, Answer> answers_ ABSL_GUARDED_BY(mutex_);  // decided, about to be delivered
   std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  std::map<bool, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by whether there was a notice
   WaitId last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_life_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t next_serial_ ABSL_GUARDED_BY(mutex_) = 1;

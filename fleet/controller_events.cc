@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/api/status.h"
 #include "fleet/controller.h"
 
 namespace spotinference::fleet {
@@ -59,7 +60,7 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kStarted: return OnStarted(machine, std::move(event));
     case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
     case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
-    case MachineEvent::Kind::kGone: return OnGone(machine, event.status);
+    case MachineEvent::Kind::kGone: return OnGone(machine, event.status, event.crashed);
   }
 }
 
@@ -129,18 +130,20 @@ void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Sta
   if (found == machines_.end() || found->second.life != life) return;
   Machine& machine = found->second;
   machine.suspect = false;
+  if (!IsAnswering(machine.record.state)) return;
   Model* const model = FindModel(machine.record.model);
   if (health.ok()) {
-    if (machine.record.state == State::kServing) GrantParked(*model, machine);
-  } else if (IsAnswering(machine.record.state)) {
-    RecordCrash(clock_.Elapsed() - machine.since, std::string(health.message()), clock_.Elapsed(),
-                model->wake);
-    SetState(machine, State::kLost, health.message());
-    Write(machine);
+    machine.fate->Doubt(false);
+  } else if (const auto notice = NoticeOf(health); notice.has_value()) {
+    OnNotice(machine, absl::Milliseconds(notice->left_ms()), /*heard=*/true,
+             absl::StrCat(notice->source(), ": ", notice->reason()));
+  } else {
+    const bool hangs = absl::IsDeadlineExceeded(health);
+    Lose(machine, hangs ? MachineLife::End::kHang : MachineLife::End::kLost, health.message());
   }
 }
 
-void Controller::OnGone(Machine& machine, const absl::Status& status) {
+void Controller::OnGone(Machine& machine, const absl::Status& status, bool crashed) {
   const std::string id = machine.record.id;
   const State state = machine.record.state;
   Model* const model = FindModel(machine.record.model);
@@ -148,10 +151,11 @@ void Controller::OnGone(Machine& machine, const absl::Status& status) {
                                 << status.message();
   if (IsWaking(state) && !machine.adopting) {
     RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed(), model->wake);
-  } else if (state == State::kServing) {
-    RecordCrash(clock_.Elapsed() - machine.since, std::string(status.message()), clock_.Elapsed(),
-                model->wake);
+  } else if (IsAnswering(state)) {
+    NoteDeath(machine, status.message());
   }
+  LOG_IF(INFO, machine.interruption.has_value()) << machine.interruption->id << ": " << id << " is gone";
+  machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
   const bool never_left = state == State::kRestoring && absl::IsResourceExhausted(status);
   if (never_left || (state == State::kHibernating && provider_.caps().hibernates)) {
     machine.record.handle.clear();
@@ -168,6 +172,11 @@ void Controller::OnReleased(const std::string& id, uint64_t life) {
   if (found != machines_.end() && found->second.life == life) {
     Machine& machine = found->second;
     if (--machine.leases == 0) machine.idle_since = clock_.Elapsed();
+    if (machine.leases == 0 && machine.interruption.has_value()) {
+      LOG(INFO) << machine.interruption->id << ": no answer is on it any more, "
+                << absl::FormatDuration(clock_.Elapsed() - machine.interruption->began) << " after the first word";
+    }
+    if (machine.leases == 0) machine.alone = false;
     Account(machine);
     if (Model* const model = FindModel(machine.record.model); model != nullptr) NoteDemand(*model);
   }

@@ -14,6 +14,8 @@ namespace {
 
 constexpr absl::Duration kHeartbeat = absl::Seconds(5);  // also the deadline of a question
 constexpr int kFailures = 3;
+// A step computes 256 tokens at most: at 5 tokens/s, the slowest machine worth having, 51 s.
+constexpr absl::Duration kLongestStep = absl::Seconds(60);
 
 }  // namespace
 
@@ -47,12 +49,32 @@ void Controller::OnFigures(const std::string& id, uint64_t life,
   if (!IsAnswering(machine.record.state)) return;  // its totals are summed up already
   heartbeat.asked = false;
   if (figures.ok()) {
-    heartbeat.figures = *figures;
     heartbeat.failures = 0;
+    Compare(machine, *figures);
   } else if (++heartbeat.failures == kFailures) {
     heartbeat.failures = 0;
     CheckHealth(machine, absl::StrCat(kFailures, " questions for its figures failed, the last: ",
                                       figures.status().message()));
+  }
+}
+
+// An engine whose loop stands still while sequences have a seat hangs; a long prefill takes steps all the while.
+void Controller::Compare(Machine& machine, const EngineFigures& figures) {
+  Heartbeat& heartbeat = machine.heartbeat;
+  const bool stalls = figures.running_sequences > 0 && heartbeat.figures.running_sequences > 0 &&
+                      figures.steps == heartbeat.figures.steps;
+  heartbeat.figures = figures;
+  if (!stalls) heartbeat.stalled_since.reset();
+  else if (!heartbeat.stalled_since.has_value()) heartbeat.stalled_since = clock_.Elapsed();
+  if (figures.notice.has_value() && figures.notice->stops) {
+    OnNotice(machine, figures.notice->left, /*heard=*/true,
+             absl::StrCat(figures.notice->source, ": ", figures.notice->reason));
+  } else {
+    OnNoNotice(machine);
+  }
+  if (stalls && clock_.Elapsed() - *heartbeat.stalled_since >= kLongestStep) {
+    Lose(machine, MachineLife::End::kHang,
+         absl::StrCat("its engine has taken no step for ", absl::FormatDuration(kLongestStep)));
   }
 }
 

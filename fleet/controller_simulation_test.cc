@@ -99,6 +99,11 @@ class World : public Provider, public Probe {
     });
   }
 
+  void Interrupt(const Endpoint&, absl::Duration, absl::Duration,
+                 absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
+    done(0);
+  }
+
   // An engine has counted its own seconds.
   void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {

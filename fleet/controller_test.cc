@@ -7,93 +7,14 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "engine/base/fake_clock.h"
-#include "fleet/providers/fake_provider.h"
-#include "fleet/store/memory_store.h"
+#include "fleet/controller_fixture.h"
 #include "gtest/gtest.h"
 
 namespace spotinference::fleet {
 namespace {
 
 using Reason = AcquireError::Reason;
-
-class ControllerTest : public testing::Test {
- protected:
-  ControllerTest() {
-    options_.models = {
-        {.name = "m", .weights = "/w", .model_hash = "abc", .idle_timeout = absl::Seconds(90)}};
-    options_.on_wake = [this](absl::string_view model, absl::string_view stage,
-                              absl::Duration took) {
-      wakes_.push_back(absl::StrCat(model, " ", stage, " ", absl::FormatDuration(took)));
-    };
-    Begin();
-  }
-
-  // A new life of the controller on the same store.
-  void Begin() {
-    fleet_.reset();
-    auto fleet = Controller::Create(options_, clock_, store_, provider_, probe_);
-    ASSERT_TRUE(fleet.ok()) << fleet.status();
-    fleet_ = *std::move(fleet);
-    fleet_->Run();
-  }
-
-  struct Client {
-    std::optional<Lease> lease;
-    std::optional<AcquireError> error;
-    int answers = 0;
-    Fleet::WaitId id = 0;
-  };
-
-  std::unique_ptr<Client> Acquire(size_t bytes = 1, const std::string& model = "m") {
-    auto client = std::make_unique<Client>();
-    client->id = fleet_->Acquire(model, {.bytes = bytes}, [client = client.get()](AcquireResult result) {
-      ++client->answers;
-      if (auto* lease = std::get_if<Lease>(&result)) client->lease.emplace(std::move(*lease));
-      if (auto* error = std::get_if<AcquireError>(&result)) client->error = std::move(*error);
-    });
-    fleet_->Run();
-    return client;
-  }
-
-  void Advance(absl::Duration d) {
-    clock_.Advance(d);
-    fleet_->Run();
-  }
-
-  void Ready(const std::string& id) {
-    provider_.TellStarted(id);
-    provider_.TellReady(id);
-    fleet_->Run();
-  }
-
-  void Gone(const std::string& id, absl::Status status = absl::OkStatus()) {
-    provider_.TellGone(id, std::move(status));
-    fleet_->Run();
-  }
-
-  // To the oldest question for figures.
-  void AnswerFigures(const absl::StatusOr<EngineFigures>& figures) {
-    ASSERT_FALSE(probe_.figures_asked().empty());
-    probe_.AnswerFigures(figures);
-    fleet_->Run();
-  }
-
-  std::string States() const {
-    std::string text;
-    for (const MachineView& machine : fleet_->Machines())
-      absl::StrAppend(&text, machine.id, " ", machine.state, ";");
-    return text;
-  }
-
-  Controller::Options options_;
-  FakeClock clock_;
-  MemoryStore store_;
-  FakeProvider provider_;
-  FakeProbe probe_;
-  std::vector<std::string> wakes_;
-  std::unique_ptr<Controller> fleet_;
-};
+using End = MachineLife::End;
 
 TEST_F(ControllerTest, WhoIsParkedHearsOfTheWakeBeforeItIsPlanned) {
   fleet_->Acquire("m", {.bytes = 1}, [](AcquireResult) {});
@@ -161,8 +82,8 @@ TEST_F(ControllerTest, SecondsAreCountedByUse) {
   Gone("m-1");
   Advance(absl::Seconds(1000));
   std::string text;
-  for (const auto& used : fleet_->UsedTimes()) {
-    absl::StrAppend(&text, used.model, " ", used.market, " ", UseName(used.use), " ",
+  for (const auto& used : fleet_->LedgerLines()) {
+    absl::StrAppend(&text, used.model, " ", used.market, " ", used.use, " ",
                     absl::FormatDuration(used.time), " $", used.dollars, ";");
   }
   EXPECT_EQ(text, "m spot busy 10s $10;m spot idle 1m32s $92;m spot waking 3s $3;");
@@ -194,34 +115,25 @@ TEST_F(ControllerTest, AnUnknownModelAndAFullQueueAreRefused) {
 TEST_F(ControllerTest, WhoResumesOutwaitsAFullQueueAndEveryRefusal) {
   options_.models[0].park_requests = 0;
   Begin();
-  Client client;
-  fleet_->Acquire("m", {.bytes = size_t{1} << 40, .resumes = true}, [&](AcquireResult result) {
-    ++client.answers;
-    if (auto* lease = std::get_if<Lease>(&result)) client.lease.emplace(std::move(*lease));
-    if (auto* error = std::get_if<AcquireError>(&result)) client.error = std::move(*error);
-  });
-  fleet_->Run();
+  auto client = Acquire(Claim{.bytes = size_t{1} << 40, .cuts = {CutOf(End::kLost)}});
   Gone("m-1", absl::ResourceExhaustedError("dry"));
   Advance(absl::Seconds(5));
   Gone("m-2", absl::FailedPreconditionError("bad"));
   Advance(absl::Seconds(5));
   EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2, launch m-3");
-  EXPECT_EQ(client.answers, 0);
+  EXPECT_EQ(client->answers, 0);
   EXPECT_EQ(Acquire()->error->reason, Reason::kQueueFull);
   Ready("m-3");
-  EXPECT_TRUE(client.lease.has_value());
+  EXPECT_TRUE(client->lease.has_value());
 }
 
 TEST_F(ControllerTest, WhoResumesIsToldWhenItsTimeIsUp) {
-  std::optional<AcquireError> error;
-  fleet_->Acquire("m", {.bytes = 1, .resumes = true},
-                  [&](AcquireResult result) { error = std::get<AcquireError>(std::move(result)); });
-  fleet_->Run();
+  auto client = Acquire(Claim{.cuts = {CutOf(End::kLost)}});
   Advance(absl::Seconds(584));
-  EXPECT_FALSE(error.has_value());
+  EXPECT_EQ(client->answers, 0);
   Advance(absl::Seconds(1));
-  ASSERT_TRUE(error.has_value());
-  EXPECT_EQ(error->reason, Reason::kWakeTimeout);
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
 }
 
 TEST_F(ControllerTest, ACancelledRequestIsNeverAnsweredEvenWhenItsAnswerIsDecided) {

@@ -11,6 +11,7 @@
 #include "gateway/filters/access_log_filter.h"
 #include "gateway/filters/api_key_filter.h"
 #include "gateway/filters/reply.h"
+#include "gateway/handlers/admin_handlers.h"
 #include "gateway/handlers/generate_handler.h"
 #include "gateway/handlers/plain_handlers.h"
 #include "gateway/http/router.h"
@@ -65,6 +66,18 @@ std::vector<Metrics::Sample> FleetSamples(const fleet::Fleet& fleet) {
   for (const auto& [key, count] : machines) {
     samples.push_back({"machines", {{"provider", key[0]}, {"market", key[1]}, {"state", key[2]}}, double(count)});
   }
+  for (const fleet::LedgerLine& line : fleet.LedgerLines()) {
+    const std::vector<std::pair<std::string, std::string>> labels{
+        {"model", line.model}, {"market", line.market}, {"use", line.use}};
+    samples.push_back({"gpu_seconds_total", labels, absl::ToDoubleSeconds(line.time), true});
+    samples.push_back({"gpu_cost_dollars_total", labels, line.dollars, true});
+  }
+  for (const fleet::InterruptionCount& count : fleet.Interruptions()) {
+    samples.push_back({"interruptions_total",
+                       {{"provider", count.provider}, {"noticed", count.noticed ? "true" : "false"}},
+                       static_cast<double>(count.count),
+                       true});
+  }
   return samples;
 }
 
@@ -83,6 +96,11 @@ class Gateway::Impl {
     Add("GET", "/ready", ReadyHandler([this] { return !stopping.load(); }, clock));
     Add("GET", "/metrics", MetricsHandler(metrics));
     Add("GET", "/admin/v1/machines", MachinesHandler(fleet, clock));
+    Add("GET", "/admin/v1/ledger", LedgerHandler(fleet, clock));
+    Add("POST", "/admin/v1/machines/{id}:interrupt", InterruptHandler(fleet, clock));
+    Add("POST", "/admin/v1/machines/{id}:kill", KillHandler(fleet, clock));
+    Add("POST", "/admin/v1/machines/{id}:hibernate", HibernateHandler(fleet, clock));
+    Add("POST", "/admin/v1/models/{name}:wake", WakeHandler(fleet, clock));
     metrics.AddSource([&fleet] { return FleetSamples(fleet); });
   }
 

@@ -119,17 +119,6 @@ fleet::LocalProviderOptions LocalOptions(const config::Config& config, const std
   return options;
 }
 
-std::vector<Metrics::Sample> LedgerSamples(const fleet::Controller& controller) {
-  std::vector<Metrics::Sample> samples;
-  for (const fleet::Controller::UsedTime& used : controller.UsedTimes()) {
-    const std::vector<std::pair<std::string, std::string>> labels{
-        {"model", used.model}, {"market", used.market}, {"use", std::string(fleet::UseName(used.use))}};
-    samples.push_back({"gpu_seconds_total", labels, absl::ToDoubleSeconds(used.time), true});
-    samples.push_back({"gpu_cost_dollars_total", labels, used.dollars, true});
-  }
-  return samples;
-}
-
 // For a person to paste. The key is shown when it is made and never again.
 void PrintWelcome(const config::Config& config, int port, const std::string& minted) {
   const std::string host = config.listen().substr(0, config.listen().rfind(':'));
@@ -176,7 +165,6 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe();
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Controller> controller,
                    fleet::Controller::Create(std::move(fleet_options), RealClock(), *store, *provider, *probe));
-  metrics.AddSource([&] { return LedgerSamples(*controller); });
   ASSIGN_OR_RETURN(const std::unique_ptr<Gateway> gateway,
                    Gateway::Start(config, std::move(served), keys, *controller, metrics, RealClock()));
   controller->Start();  // after what may fail: nothing is bought for a gateway that does not come up

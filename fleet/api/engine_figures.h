@@ -45,6 +45,7 @@ struct EngineNotice {
 
 struct EngineFigures {
   EngineTotals totals;
+  int64_t steps = 0;  // of the engine's loop
   // As they are now.
   int64_t running_sequences = 0;  // the rows of its batch
   int64_t waiting_sequences = 0;
@@ -58,6 +59,7 @@ struct EngineFigures {
 
   EngineFigures& operator+=(const EngineFigures& other) {
     totals += other.totals;
+    steps += other.steps;
     running_sequences += other.running_sequences;
     waiting_sequences += other.waiting_sequences;
     kv_blocks_total += other.kv_blocks_total;

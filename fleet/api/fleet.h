@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "fleet/api/engine_figures.h"
+#include "fleet/api/machine_life.h"
 
 namespace spotinference::fleet {
 
@@ -35,17 +36,27 @@ struct Endpoint {
 // Use of an endpoint. Destroying it gives the endpoint back; any thread.
 class Lease {
  public:
-  Lease(Endpoint endpoint, absl::AnyInvocable<void()> release)
-      : endpoint_(std::move(endpoint)), release_(std::move(release)) {}
-  Lease(Lease&& other) : endpoint_(std::move(other.endpoint_)), release_(std::exchange(other.release_, nullptr)) {}
+  Lease(Endpoint endpoint, std::shared_ptr<MachineLife> life, bool alone, absl::AnyInvocable<void()> release)
+      : endpoint_(std::move(endpoint)), life_(std::move(life)), alone_(alone), release_(std::move(release)) {}
+  Lease(Lease&& other)
+      : endpoint_(std::move(other.endpoint_)),
+        life_(std::move(other.life_)),
+        alone_(other.alone_),
+        release_(std::exchange(other.release_, nullptr)) {}
   Lease& operator=(Lease&&) = delete;
   ~Lease() {
     if (release_) release_();
   }
   const Endpoint& endpoint() const { return endpoint_; }
+  // May be kept for longer than the lease.
+  const std::shared_ptr<MachineLife>& life() const { return life_; }
+  // No other lease of the machine lives beside it.
+  bool alone() const { return alone_; }
 
  private:
   Endpoint endpoint_;
+  std::shared_ptr<MachineLife> life_;
+  bool alone_;
   absl::AnyInvocable<void()> release_;
 };
 
@@ -58,6 +69,7 @@ struct AcquireError {
     kNoCapacity,    // 503, retry_after: no provider has a machine
     kBackOff,       // 503, retry_after: the model failed to start; cause in `message`
     kShutdown,      // 503: the fleet is stopping
+    kPoison,        // 500: it has ended engines, the last one while it was alone there
   };
   Reason reason;
   std::string message;
@@ -68,8 +80,18 @@ using AcquireResult = std::variant<Lease, AcquireError>;
 
 // What a request asks for when it asks for a lease.
 struct Claim {
-  size_t bytes = 0;      // what the request occupies while it is parked
-  bool resumes = false;  // it had a lease, and was cut: no full queue turns it away
+  size_t bytes = 0;  // what the request occupies while it is parked
+
+  // Leases that it had and lost. One that had any is turned away by no full queue and no refusal. Where two of them ended
+  // with a crash of the engine, it may be the request's doing: it gets the next machine alone, and where that one crashes
+  // too it is refused. Deaths of whole machines count for nothing.
+  struct Cut {
+    std::shared_ptr<const MachineLife> life;
+    bool alone = false;
+  };
+  std::vector<Cut> cuts;
+
+  bool resumes() const { return !cuts.empty(); }
 };
 
 // How far a wake is, for the waiting client.
@@ -83,6 +105,7 @@ struct MachineView {
   std::string id, model, state, provider, market, zone, backend, numerics_id, reason;
   absl::Time since;
   double price_per_hour = 0;
+  int active = 0;  // answers on it
 };
 
 // A line of the metrics that the fleet owns, by model.
@@ -95,6 +118,21 @@ struct ModelView {
   EngineFigures engines;
 };
 
+// A row of GET /admin/v1/ledger: what machines of a model were used for since the fleet's process began.
+struct LedgerLine {
+  std::string model, market;
+  std::string use;  // busy, idle, waking, lost
+  absl::Duration time;
+  double dollars = 0;
+};
+
+// Machines that were taken away, or died, since the fleet's process began.
+struct InterruptionCount {
+  std::string provider;
+  bool noticed = false;
+  int64_t count = 0;
+};
+
 // Thread-safe.
 class Fleet {
  public:
@@ -102,8 +140,8 @@ class Fleet {
 
   using WaitId = uint64_t;
 
-  // Finds an endpoint of `model`, or parks until a wake has one. `done` runs exactly once, on a thread of the fleet's or
-  // before Acquire returns, unless Cancel comes first; it must not block.
+  // Finds an endpoint of `model`, or parks until a wake has one. `done` runs exactly once, on a thread of the fleet's
+  // or before Acquire returns, unless Cancel comes first; it must not block.
   virtual WaitId Acquire(absl::string_view model, const Claim& claim,
                          absl::AnyInvocable<void(AcquireResult)> done) = 0;
 
@@ -118,6 +156,20 @@ class Fleet {
 
   virtual std::vector<MachineView> Machines() const = 0;
   virtual std::vector<ModelView> Models() const = 0;
+  virtual std::vector<LedgerLine> LedgerLines() const = 0;
+  virtual std::vector<InterruptionCount> Interruptions() const = 0;
+
+  // An admin's orders. They return once the order is taken; Machines shows what becomes of it. NOT_FOUND: no such machine
+  // or model; FAILED_PRECONDITION: its state does not allow it.
+
+  // The machine is taken away when `notice` has run out, as a cloud would: its engine is told, and another one is sought.
+  virtual absl::Status Interrupt(absl::string_view machine_id, absl::Duration notice) = 0;
+  // It is gone at once and without a word.
+  virtual absl::Status Kill(absl::string_view machine_id) = 0;
+  // Its answers go on elsewhere, its volume stays.
+  virtual absl::Status Hibernate(absl::string_view machine_id) = 0;
+  // As if a request came for `model`, once.
+  virtual absl::Status WakeModel(absl::string_view model) = 0;
 };
 
 }  // namespace spotinference::fleet

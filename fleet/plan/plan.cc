@@ -25,12 +25,11 @@ class Pass {
     plan_.wake = wake;
     bool in_use = demand.waiting > 0;
     for (const Observation& machine : machines) {
-      if (machine.state == MachineState::kServing) {
-        ++serving_;
+      serving_ += machine.state == MachineState::kServing;
+      if (machine.state == MachineState::kServing || machine.taken_at.has_value())
         in_use |= machine.leases > 0;
-      }
       coming_ += IsWaking(machine.state);
-      occupied_ += machine.state != MachineState::kHibernated;
+      occupied_ += machine.state != MachineState::kHibernated && !machine.taken_at.has_value();
     }
     want_ = std::min(desired.max_machines, std::max(desired.min_machines, in_use ? 1 : 0));
   }
@@ -62,8 +61,11 @@ class Pass {
   void FinishDrains() {
     for (const Observation& machine : machines_) {
       if (machine.state == MachineState::kLost) Do(Action::Kind::kTerminate, machine, "lost");
-      if (machine.state == MachineState::kDraining &&
-          (machine.leases == 0 || Due(machine.since + desired_.drain_limit))) {
+      if (machine.state != MachineState::kDraining) continue;
+      if (machine.taken_at.has_value() && desired_.max_machines > 0) {
+        // Without leases it still has KV to save.
+        if (Due(*machine.taken_at)) Do(Action::Kind::kTerminate, machine, "its notice has run out");
+      } else if (machine.leases == 0 || Due(machine.since + desired_.drain_limit)) {
         Do(Action::Kind::kStop, machine,
            machine.leases == 0 ? "drained" : "its drain took too long");
       }

@@ -41,6 +41,7 @@ struct Observation {
   absl::Duration since = absl::ZeroDuration();
   int leases = 0;
   absl::Duration idle_since = absl::ZeroDuration();  // when its last lease ended
+  std::optional<absl::Duration> taken_at = std::nullopt;  // when its notice runs out
 };
 
 enum class Refusal { kWakeTimeout, kNoCapacity, kBackOff };
@@ -82,7 +83,7 @@ struct Action {
     kRestore,    // a hibernated one
     kDrain,      // serving → draining
     kStop,       // → hibernating
-    kTerminate,  // → terminating; to be sure that a lost machine is gone
+    kTerminate,  // → terminating; a notice has run out, or to be sure that a lost machine is gone
     kRefuse,     // every waiter that does not resume, with `refusal` and `why`
   };
   Kind kind = Kind::kLaunch;
@@ -98,7 +99,8 @@ struct Plan {
 };
 
 // Machines are those of the one model. Keeps at most max_machines that are not hibernated, lost
-// ones included, since they may still bill.
+// ones included, since they may still bill; but not those with a notice, whose end is known and
+// which are replaced at once.
 Plan PlanModel(const Desired& desired, const Demand& demand,
                const std::vector<Observation>& machines, const Wake& wake, absl::Duration now);
 

@@ -140,6 +140,7 @@ class FiguresQuestion : public Question {
                    .drafted_tokens = static_cast<int64_t>(stats.drafted_tokens()),
                    .accepted_tokens = static_cast<int64_t>(stats.accepted_tokens()),
                    .busy = absl::Microseconds(stats.busy_microseconds())},
+        .steps = static_cast<int64_t>(health_.reply.steps()),
         .running_sequences = stats.running_sequences(),
         .waiting_sequences = stats.waiting_sequences(),
         .kv_blocks_total = stats.kv_blocks_total(),
@@ -152,6 +153,27 @@ class FiguresQuestion : public Question {
   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done_;
   Call<engine::v1::StatsReply> stats_;
   Call<HealthReply> health_;
+};
+
+class InterruptOrder : public Question {
+ public:
+  InterruptOrder(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
+                 grpc::CompletionQueue& queue,
+                 absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done)
+      : Question(endpoint, deadline, 1), done_(std::move(done)) {
+    engine::v1::InterruptRequest request;
+    request.set_notice_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(notice)));
+    Begin(interrupt_, &Engine::Stub::AsyncInterrupt, request, queue);
+  }
+
+ private:
+  void Finish() override {
+    if (!interrupt_.status.ok()) return done_(FromGrpc(interrupt_.status));
+    done_(interrupt_.reply.handed_over());
+  }
+
+  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done_;
+  Call<engine::v1::InterruptReply> interrupt_;
 };
 
 // A queue and thread of its own, not gRPC's callbacks: in this version the last channel must not
@@ -171,6 +193,11 @@ class GrpcProbe : public Probe {
   void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
     new FiguresQuestion(endpoint, deadline, queue_, std::move(done));
+  }
+
+  void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
+                 absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
+    new InterruptOrder(endpoint, notice, deadline, queue_, std::move(done));
   }
 
  private:

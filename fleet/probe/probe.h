@@ -1,4 +1,4 @@
-// Asks an engine who it is, whether it serves, and what it has done.
+// Asks an engine who it is, whether it serves, and what it has done; tells it that its machine goes.
 #ifndef FLEET_PROBE_PROBE_H_
 #define FLEET_PROBE_PROBE_H_
 
@@ -32,6 +32,10 @@ class Probe {
   // The same for what the engine says of its work, whether it drains or not.
   virtual void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                           absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) = 0;
+
+  // Its machine goes in `notice`. `done` has how many sequences the engine has handed over.
+  virtual void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
+                         absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) = 0;
 };
 
 }  // namespace spotinference::fleet

@@ -46,8 +46,8 @@ class FakeProvider : public Provider {
           .handle = absl::StrCat("handle of ", id),
           .endpoint = {.machine_id = id, .address = address, .token = "t"}});
   }
-  void TellGone(const std::string& id, absl::Status status = absl::OkStatus()) {
-    Tell({.kind = MachineEvent::Kind::kGone, .machine_id = id, .status = std::move(status)});
+  void TellGone(const std::string& id, absl::Status status = absl::OkStatus(), bool crashed = false) {
+    Tell({.kind = MachineEvent::Kind::kGone, .machine_id = id, .crashed = crashed, .status = std::move(status)});
   }
 
   const Caps& caps() const override { return caps_; }
@@ -95,6 +95,9 @@ class FakeProbe : public Probe {
     done(answer);
   }
 
+  // What engines were told since the last call, such as "m-1 30s".
+  std::string Interrupted() { return absl::StrJoin(std::exchange(interrupted_, {}), ", "); }
+
   // Questions of the other kind.
   int open_questions() const { return static_cast<int>(open_.size()); }
 
@@ -111,8 +114,14 @@ class FakeProbe : public Probe {
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
     open_figures_.emplace_back(endpoint.machine_id, std::move(done));
   }
+  void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration,
+                 absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
+    interrupted_.push_back(absl::StrCat(endpoint.machine_id, " ", absl::FormatDuration(notice)));
+    done(1);
+  }
 
  private:
+  std::vector<std::string> interrupted_;
   std::vector<absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)>> open_;
   std::deque<std::pair<std::string, absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)>>>
       open_figures_;

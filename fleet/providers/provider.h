@@ -38,6 +38,8 @@ struct MachineEvent {
   std::string machine_id;
   std::string handle;  // the provider's own words for the machine, to keep and to give to Adopt
   Endpoint endpoint;
+  // Of kGone, of a machine that served: its engine died by itself, and the machine lives.
+  bool crashed = false;
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
   // names the cause.

@@ -1,6 +1,5 @@
 #include "gateway/handlers/plain_handlers.h"
 
-#include <boost/json.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,27 +61,6 @@ std::unique_ptr<http::Handler> ReadyHandler(std::function<bool()> ready, const C
 std::unique_ptr<http::Handler> MetricsHandler(const Metrics& metrics) {
   return std::make_unique<PlainHandler>([&](const http::Request&) {
     return http::Response{200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics.Text()};
-  });
-}
-
-std::unique_ptr<http::Handler> MachinesHandler(const fleet::Fleet& fleet, const Clock& clock) {
-  return std::make_unique<PlainHandler>([&](const http::Request& request) {
-    boost::json::array machines;
-    for (const fleet::MachineView& m : fleet.Machines()) {
-      machines.push_back({{"id", m.id},
-                          {"model", m.model},
-                          {"state", m.state},
-                          {"provider", m.provider},
-                          {"market", m.market},
-                          {"zone", m.zone},
-                          {"backend", m.backend},
-                          {"numerics_id", m.numerics_id},
-                          {"since", absl::FormatTime(absl::RFC3339_sec, m.since, absl::UTCTimeZone())},
-                          {"price_per_hour", m.price_per_hour},
-                          {"reason", m.reason}});
-    }
-    return JsonReply(200, boost::json::serialize(boost::json::object{{"machines", std::move(machines)}}),
-                     clock.Now() - request.received);
   });
 }
 

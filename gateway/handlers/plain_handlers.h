@@ -1,4 +1,4 @@
-// The handlers that answer at once: models, health, metrics, and the admin's view of the machines.
+// The handlers that answer at once: models, health, metrics.
 #ifndef GATEWAY_HANDLERS_PLAIN_HANDLERS_H_
 #define GATEWAY_HANDLERS_PLAIN_HANDLERS_H_
 
@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "engine/base/clock.h"
-#include "fleet/api/fleet.h"
 #include "gateway/handlers/served_model.h"
 #include "gateway/http/handler.h"
 #include "gateway/metrics/metrics.h"
@@ -20,7 +19,6 @@ std::unique_ptr<http::Handler> HealthHandler(const Clock& clock);               
 // GET /ready: 200 while `ready` says so, else 503.
 std::unique_ptr<http::Handler> ReadyHandler(std::function<bool()> ready, const Clock& clock);
 std::unique_ptr<http::Handler> MetricsHandler(const Metrics& metrics);                            // GET /metrics
-std::unique_ptr<http::Handler> MachinesHandler(const fleet::Fleet& fleet, const Clock& clock);    // GET /admin/v1/machines
 
 }  // namespace spotinference
 

@@ -42,6 +42,7 @@ constexpr Row kRows[] = {
      "queue_full"},
     {Reason::kInternal, absl::StatusCode::kInternal, 500, "server_error", ""},
     {Reason::kEngineLost, absl::StatusCode::kAborted, 500, "server_error", "engine_lost"},
+    {Reason::kPoison, absl::StatusCode::kAborted, 500, "server_error", "engine_crashed", false},
     {Reason::kNoCapacity, absl::StatusCode::kUnavailable, 503, "server_error", "no_capacity"},
     {Reason::kModelBackoff, absl::StatusCode::kUnavailable, 503, "server_error",
      "model_unavailable"},

@@ -33,6 +33,7 @@ enum class Reason {
   kQueueFull,         // 429: too many requests are parked already
   kInternal,          // 500
   kEngineLost,        // 500: the engine died under the request
+  kPoison,            // 500: every engine died under the request, which is not to be tried again
   kNoCapacity,        // 503: no machine to be had anywhere
   kModelBackoff,      // 503: the model cannot start; tried again later
   kShuttingDown,      // 503

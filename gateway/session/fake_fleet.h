@@ -2,12 +2,14 @@
 #ifndef GATEWAY_SESSION_FAKE_FLEET_H_
 #define GATEWAY_SESSION_FAKE_FLEET_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "fleet/api/fleet.h"
 
@@ -62,6 +64,31 @@ class FakeFleet : public Fleet {
   }
   std::vector<MachineView> Machines() const override { return {}; }
   std::vector<ModelView> Models() const override { return {}; }
+  std::vector<LedgerLine> LedgerLines() const override {
+    return {{"m", "spot", "busy", absl::Milliseconds(2500), 0.25}};
+  }
+  std::vector<InterruptionCount> Interruptions() const override { return {}; }
+  absl::Status Interrupt(absl::string_view machine, absl::Duration notice) override {
+    return Order(absl::StrCat("interrupt ", machine, " ", absl::FormatDuration(notice)));
+  }
+  absl::Status Kill(absl::string_view machine) override { return Order(absl::StrCat("kill ", machine)); }
+  absl::Status Hibernate(absl::string_view machine) override { return Order(absl::StrCat("hibernate ", machine)); }
+  absl::Status WakeModel(absl::string_view model) override { return Order(absl::StrCat("wake ", model)); }
+
+  // An admin's orders so far, and what they are answered from now on.
+  std::vector<std::string> orders() const {
+    absl::MutexLock lock(&mutex_);
+    return orders_;
+  }
+  void AnswerOrders(absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    order_answer_ = std::move(status);
+  }
+  // Of the last lease's machine.
+  std::shared_ptr<MachineLife> last_life() const {
+    absl::MutexLock lock(&mutex_);
+    return last_life_;
+  }
 
   int acquired() const { return Get(acquired_); }
   Claim last_claim() const {
@@ -89,7 +116,8 @@ class FakeFleet : public Fleet {
   Lease NewLease(Endpoint endpoint) {
     absl::MutexLock lock(&mutex_);
     ++leases_;
-    return Lease(std::move(endpoint), [this] {
+    last_life_ = std::make_shared<MachineLife>();
+    return Lease(std::move(endpoint), last_life_, /*alone=*/false, [this] {
       absl::MutexLock lock(&mutex_);
       --leases_;
     });
@@ -101,6 +129,11 @@ class FakeFleet : public Fleet {
     auto done = std::move(parked_.begin()->second);
     parked_.clear();
     return done;
+  }
+  absl::Status Order(std::string order) {
+    absl::MutexLock lock(&mutex_);
+    orders_.push_back(std::move(order));
+    return order_answer_;
   }
   int Get(const int& value) const {
     absl::MutexLock lock(&mutex_);
@@ -118,6 +151,9 @@ class FakeFleet : public Fleet {
   absl::flat_hash_map<WaitId, absl::AnyInvocable<void(AcquireResult)>> parked_;
   std::vector<std::string> broken_;
   Claim last_claim_;
+  std::shared_ptr<MachineLife> last_life_;
+  std::vector<std::string> orders_;
+  absl::Status order_answer_;
   int acquired_ = 0, leases_ = 0, cancelled_ = 0;
   mutable int progress_calls_ = 0;
 };

@@ -47,6 +47,8 @@ absl::Status ToStatus(const fleet::AcquireError& error) {
       return ReasonError(Reason::kModelBackoff, error.message, details);
     case fleet::AcquireError::Reason::kShutdown:
       return ReasonError(Reason::kShuttingDown, error.message, details);
+    case fleet::AcquireError::Reason::kPoison:
+      return ReasonError(Reason::kPoison, error.message);
   }
   return absl::InternalError("an unknown reason from the fleet");
 }
@@ -87,7 +89,12 @@ class Session::CallHandler : public EngineCallHandler {
 };
 
 Session::Session(const SessionContext& context, SessionRequest request, std::unique_ptr<AnswerSink> sink)
-    : context_(context), request_(std::move(request)), sink_(std::move(sink)), last_said_(context.clock.Elapsed()), began_(last_said_) {
+    : context_(context),
+      request_(std::move(request)),
+      sink_(std::move(sink)),
+      last_said_(context.clock.Elapsed()),
+      last_heard_(last_said_),
+      began_(last_said_) {
   const StopStrings stops(request_.stop);
   for (size_t i = 0; i < request_.sequences.size(); ++i) {
     Sequence& sequence = sequences_.emplace_back();
@@ -100,12 +107,17 @@ Session::Session(const SessionContext& context, SessionRequest request, std::uni
 void Session::Start() {
   Acquire(1);
   absl::MutexLock lock(&mutex_);
-  if (!ended_) ScheduleTick(std::min(request_.first_silence, request_.silence));
+  if (!ended_) ScheduleTick(std::min({request_.first_silence, request_.silence, kEngineSilence}));
 }
 
 void Session::Acquire(uint64_t attempt) {
+  fleet::Claim claim{.bytes = request_.parked_bytes};
+  {
+    absl::MutexLock lock(&mutex_);
+    claim.cuts = cuts_;
+  }
   const fleet::Fleet::WaitId id = context_.fleet.Acquire(
-      request_.model, {.bytes = request_.parked_bytes, .resumes = attempt > 1},
+      request_.model, claim,
       [self = shared_from_this()](fleet::AcquireResult result) { self->OnLease(std::move(result)); });
   bool cancel;
   {
@@ -127,7 +139,13 @@ void Session::OnLease(fleet::AcquireResult result) {
     lease_.emplace(std::get<fleet::Lease>(std::move(result)));
     endpoint = lease_->endpoint();
     attempt = attempt_;
-    if (attempt > 1) sink_->OnResume(cut_reason_, numerics_id_.empty() || numerics_id_ == endpoint.numerics_id);
+    last_heard_ = context_.clock.Elapsed();
+    asked_after_ = false;
+    if (attempt > 1) {
+      const absl::string_view reason = fleet::EndName(cuts_.back().life->end());
+      const bool exact = numerics_id_.empty() || numerics_id_ == endpoint.numerics_id;
+      sink_->OnResume({reason.data(), reason.size()}, exact);
+    }
   }
   BeginAttempt(attempt, endpoint);
 }
@@ -170,7 +188,9 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
     sink_->OnStart(lease_->endpoint());
   }
   numerics_id_ = lease_->endpoint().numerics_id;
-  last_said_ = context_.clock.Elapsed();
+  last_said_ = last_heard_ = context_.clock.Elapsed();
+  asked_after_ = false;
+  lease_->life()->NoteServed();
   const bool more = TakeId(sequence, index, event);
   if (ended_) return;
   if (!more) paused_ = true;
@@ -237,14 +257,16 @@ void Session::OnCallEnd(uint64_t attempt, int index, const absl::Status& status)
   {
     absl::MutexLock lock(&mutex_);
     if (ended_ || attempt != attempt_ || sequences_[index].ended) return;
-    LOG(WARNING) << "engine " << lease_->endpoint().machine_id << " ended a call early: " << status;
+    LOG(WARNING) << "engine " << lease_->endpoint().machine_id << " ended a call early: "
+                 << absl::StatusCodeToString(status.code()) << ", " << status.message();
     if (!AnotherMayGoOn(status)) return EndWith(ToStatus(status, started_));
+    if (NoticeOf(status).has_value()) lease_->life()->EndBy(fleet::MachineLife::End::kNotice);
   }
   const absl::string_view why = status.message();
-  Move(attempt, NoticeOf(status).has_value() ? "notice" : "lost", {why.data(), why.size()});
+  Move(attempt, {why.data(), why.size()});
 }
 
-void Session::Move(uint64_t attempt, std::string_view reason, std::string_view why) {
+void Session::Move(uint64_t attempt, std::string_view why) {
   std::string machine;
   bool go_on;
   {
@@ -255,8 +277,8 @@ void Session::Move(uint64_t attempt, std::string_view reason, std::string_view w
     if (go_on) {
       LetCallsGo();
       context_.engines.Forget(lease_->endpoint());
+      cuts_.push_back({lease_->life(), lease_->alone()});
       GiveBack();
-      cut_reason_ = std::string(reason);
       ++attempt_;
     } else {
       EndWith(EngineLost());
@@ -270,6 +292,7 @@ void Session::Continue() {
   absl::MutexLock lock(&mutex_);
   if (ended_ || !paused_) return;
   paused_ = false;
+  last_heard_ = context_.clock.Elapsed();
   for (Sequence& sequence : sequences_) {
     if (sequence.next_wanted && !sequence.ended && sequence.call != nullptr) sequence.call->Next();
     sequence.next_wanted = false;
@@ -317,7 +340,6 @@ void Session::GiveBack() {
 }
 
 void Session::ScheduleTick(absl::Duration delay) {
-  if (delay == absl::InfiniteDuration()) return;  // nobody listens
   context_.timers.After(delay, [weak = weak_from_this()] {
     if (const std::shared_ptr<Session> self = weak.lock()) self->OnTick();
   });
@@ -325,17 +347,38 @@ void Session::ScheduleTick(absl::Duration delay) {
 
 void Session::OnTick() {
   const std::optional<fleet::WakeProgress> waking = context_.fleet.Progress(request_.model);
-  absl::MutexLock lock(&mutex_);
-  if (ended_) return;
-  const absl::Duration now = context_.clock.Elapsed();
+  std::string silent;
+  bool gone = false;
+  uint64_t attempt;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended_) return;
+    const absl::Duration now = context_.clock.Elapsed();
+    ScheduleTick(std::min(Speak(now, waking), Watch(now, silent)));
+    gone = !silent.empty() && lease_->life()->end() != fleet::MachineLife::End::kNone;
+    attempt = attempt_;
+  }
+  if (gone) Move(attempt, "it says nothing, and its machine is no longer there");
+  else if (!silent.empty()) context_.fleet.ReportBroken(silent, "an answer waits for its next token");
+}
+
+absl::Duration Session::Speak(absl::Duration now, const std::optional<fleet::WakeProgress>& waking) {
   absl::Duration wait = request_.silence - (now - last_said_);
   if (!started_) wait = std::min(request_.silence, request_.first_silence - (now - began_));
-  if (wait <= absl::ZeroDuration()) {
-    sink_->OnSilence(lease_.has_value() ? std::nullopt : waking);
-    last_said_ = now;
-    wait = request_.silence;
-  }
-  ScheduleTick(wait);
+  if (wait > absl::ZeroDuration()) return wait;
+  sink_->OnSilence(lease_.has_value() ? std::nullopt : waking);
+  last_said_ = now;
+  return request_.silence;
+}
+
+absl::Duration Session::Watch(absl::Duration now, std::string& silent) {
+  if (!lease_.has_value() || paused_) return kEngineSilence;
+  const absl::Duration wait = (asked_after_ ? kHealthKnown : kEngineSilence) - (now - last_heard_);
+  if (wait > absl::ZeroDuration()) return wait;
+  silent = lease_->endpoint().machine_id;
+  last_heard_ = now;
+  asked_after_ = true;
+  return kHealthKnown;
 }
 
 }  // namespace spotinference

@@ -54,8 +54,8 @@ class AnswerSink {
  public:
   virtual ~AnswerSink() = default;
 
-  // The answer goes on at another engine, for `reason` ("lost", "notice"). `exact`: one with the numerics_id of the engine
-  // that said the last id, so that the text is the one of an answer that was never cut.
+  // The answer goes on at another engine; `reason` is one of fleet::EndName. `exact`: the other one has the numerics_id
+  // of the engine that said the last id, so that the text is the one of an answer that was never cut.
   virtual void OnResume(std::string_view reason, bool exact) = 0;
 
   // An engine has produced the first id. Before this, or OnSilence, nothing has been said.
@@ -100,6 +100,11 @@ struct SessionRequest {
 // a few. It ends an answer whose engines never get anywhere.
 constexpr uint64_t kMostResumes = 32;
 
+// An engine that says nothing for so long is asked whether it is well; a prompt of 8,000 tokens may well take as long.
+constexpr absl::Duration kEngineSilence = absl::Seconds(5);
+// Then its health is known: the question's deadline is 1 s.
+constexpr absl::Duration kHealthKnown = absl::Seconds(2);
+
 // Thread-safe. What it waits for, a lease or an engine's call, keeps it alive; nobody else has to.
 class Session : public std::enable_shared_from_this<Session> {
  public:
@@ -130,7 +135,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void OnCallEnd(uint64_t attempt, int index, const absl::Status& status);
   void OnTick();
   // Goes on at another engine, unless this is no longer the attempt.
-  void Move(uint64_t attempt, std::string_view reason, std::string_view why) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Move(uint64_t attempt, std::string_view why) ABSL_LOCKS_EXCLUDED(mutex_);
+  // When to look again. Sets `silent` to the machine to ask about, where there is one.
+  absl::Duration Watch(absl::Duration now, std::string& silent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration Speak(absl::Duration now, const std::optional<fleet::WakeProgress>& waking)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   bool TakeId(Sequence& sequence, int index, const engine::v1::GenerateEvent& event)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -152,12 +161,14 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<fleet::Fleet::WaitId> wait_ ABSL_GUARDED_BY(mutex_);
   std::optional<fleet::Lease> lease_ ABSL_GUARDED_BY(mutex_);
   uint64_t attempt_ ABSL_GUARDED_BY(mutex_) = 1;  // events of an earlier one are dropped
-  std::string cut_reason_ ABSL_GUARDED_BY(mutex_);   // of the last attempt's end
+  std::vector<fleet::Claim::Cut> cuts_ ABSL_GUARDED_BY(mutex_);  // the machines of earlier attempts
   std::string numerics_id_ ABSL_GUARDED_BY(mutex_);  // of the engine that said the last id
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration last_said_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration last_heard_ ABSL_GUARDED_BY(mutex_);  // from the engine, or it was asked for
+  bool asked_after_ ABSL_GUARDED_BY(mutex_) = false;   // its health, since then
   const absl::Duration began_;
   AnswerUsage usage_ ABSL_GUARDED_BY(mutex_);
 };

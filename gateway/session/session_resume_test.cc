@@ -27,7 +27,7 @@ class SessionResumeTest : public SessionTest {
   // Machine m2, m3, … for the attempt after `cuts` cuts; the call of `choice` there.
   std::shared_ptr<FakeEngine::Call> Resumed(int cuts = 1, uint32_t choice = 0) {
     fleet_.AwaitAcquired(cuts + 1);
-    EXPECT_TRUE(fleet_.last_claim().resumes);
+    EXPECT_EQ(fleet_.last_claim().cuts.size(), cuts);
     fleet_.Resolve(Endpoint(absl::StrCat("m", cuts + 1)));
     return engine_.AwaitCall(choice, cuts + 1);
   }
@@ -332,6 +332,40 @@ TEST_F(SessionResumeTest, SilenceDuringAResumeGetsAWord) {
   Resumed()->Send(Event(1, kLo, api::FINISH_REASON_LENGTH));
   AwaitEnd();
   EXPECT_EQ(answer_.choices[0].text, "Hello");
+}
+
+TEST_F(SessionResumeTest, AnEngineThatSaysNothingIsAskedAfterAndLeftWhenItHangs) {
+  request_.silence = absl::Milliseconds(1);  // ticks; the fake clock decides
+  StartOnM1();
+  engine_.AwaitCall()->Send(Event(0, kHel));
+  answer_.AwaitPieces(0, 1);
+  const auto life = fleet_.last_life();
+  EXPECT_TRUE(life->served());
+  clock_.Advance(kEngineSilence);
+  fleet_.AwaitBroken(1);
+  EXPECT_EQ(fleet_.acquired(), 1);  // it is well, as far as anybody knows
+  life->EndBy(fleet::MachineLife::End::kHang);
+  clock_.Advance(kHealthKnown);
+  const auto second = Resumed();
+  engine_.AwaitCall()->AwaitCancelled();
+  second->Send(Event(1, kLo, api::FINISH_REASON_LENGTH));
+  AwaitEnd();
+  EXPECT_EQ(answer_.choices[0].text, "Hello");
+  EXPECT_EQ(answer_.resumes[0].reason, "hang");
+}
+
+// A client that does not read is no sign of a sick engine.
+TEST_F(SessionResumeTest, APausedAnswerAsksAfterNobody) {
+  answer_.pause = true;
+  request_.silence = absl::Milliseconds(1);
+  StartOnM1();
+  engine_.AwaitCall()->Send(Event(0, kHel));
+  answer_.AwaitPieces(0, 1);
+  clock_.Advance(kEngineSilence);
+  fleet_.AwaitProgress(5);
+  EXPECT_TRUE(fleet_.broken().empty());
+  session_->Cancel();
+  AwaitEnd();
 }
 
 TEST_F(SessionResumeTest, AClientThatLeavesDuringAResumeFreesEverything) {

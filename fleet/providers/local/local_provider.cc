@@ -57,6 +57,7 @@ struct Machine {
   asio::posix::stream_descriptor ready;  // the pipe's read end
   std::string ready_bytes;
   std::string token;
+  int64_t oom_kills = OomKills();  // of this computer when it began
   bool serves = false;
   bool stopping = false;
   absl::Status fault;  // why it was ended, where that was our decision
@@ -118,9 +119,9 @@ class LocalProvider : public Provider {
     if (listener_) listener_(std::move(event));
   }
 
-  void TellGone(const std::string& id, absl::Status status) {
+  void TellGone(const std::string& id, absl::Status status, bool crashed = false) {
     machines_.erase(id);
-    Tell({.kind = MachineEvent::Kind::kGone, .machine_id = id, .status = std::move(status)});
+    Tell({.kind = MachineEvent::Kind::kGone, .machine_id = id, .crashed = crashed, .status = std::move(status)});
   }
 
   void Start(const MachineSpec& spec, absl::Duration delay) {
@@ -254,7 +255,21 @@ class LocalProvider : public Provider {
     machine->timer.cancel();
     error_code ignored;
     machine->ready.close(ignored);
-    TellGone(machine->spec.id, machine->stopping ? absl::OkStatus() : WhyItEnded(*machine, exit));
+    const bool crashed = machine->serves && exit.has_value() && IsCrash(*machine, *exit);
+    TellGone(machine->spec.id, machine->stopping ? absl::OkStatus() : WhyItEnded(*machine, exit), crashed);
+  }
+
+  // The signals of people and of a shutdown are somebody's doing, as if the machine had been taken away; SIGKILL is the
+  // kernel's too where it ran out of memory. An engine that was told to stop may do so with any status.
+  static bool IsCrash(const Machine& machine, const Exit& exit) {
+    switch (exit.signal) {
+      case 0: return !machine.stopping && exit.status != 0;
+      case SIGTERM:
+      case SIGINT:
+      case SIGHUP: return false;
+      case SIGKILL: return OomKills() != machine.oom_kills;
+      default: return true;
+    }
   }
 
   static absl::Status WhyItEnded(const Machine& machine, const std::optional<Exit>& exit) {

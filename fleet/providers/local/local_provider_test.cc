@@ -207,6 +207,22 @@ TEST_F(LocalProviderTest, SeesACrash) {
   EXPECT_TRUE(absl::StrContains(gone.status.message(), "killed by signal 9")) << gone.status;
 }
 
+// A request may be blamed for the first kind of end only.
+TEST_F(LocalProviderTest, TellsAnEngineThatDiedByItselfFromOneThatSomebodyEnded) {
+  Begin();
+  for (const auto& [signal, crashed] : {std::pair(SIGSEGV, true), {SIGABRT, true}, {SIGKILL, false}, {SIGTERM, false}}) {
+    provider_->Launch(Spec("m-1", "serve"));
+    EXPECT_EQ(Next().kind, Kind::kStarted);
+    ASSERT_EQ(Next().kind, Kind::kReady);
+    const int64_t oom_kills = OomKills();
+    Signal(Engines("v-m-1")[0], signal);
+    const MachineEvent gone = Next();
+    EXPECT_EQ(gone.kind, Kind::kGone);
+    if (signal == SIGKILL && OomKills() != oom_kills) continue;  // this computer is out of memory, whoever it is
+    EXPECT_EQ(gone.crashed, crashed) << signal;
+  }
+}
+
 TEST_F(LocalProviderTest, AVolumeHasOneMachineAndTheStockIsFinite) {
   options_.stock = 2;
   Begin();

@@ -184,6 +184,14 @@ void Signal(const Process& process, int signal) {
   syscall(SYS_pidfd_send_signal, process.pidfd.get(), signal, nullptr, 0);
 }
 
+int64_t OomKills() {
+  for (absl::string_view line : absl::StrSplit(ReadProc("/proc/vmstat"), '\n')) {
+    int64_t count;
+    if (absl::ConsumePrefix(&line, "oom_kill ") && absl::SimpleAtoi(line, &count)) return count;
+  }
+  return 0;
+}
+
 bool AwaitEnd(const Process& process, absl::Duration timeout) {
   pollfd poll_fd = {process.pidfd.get(), POLLIN, 0};
   return poll(&poll_fd, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) > 0;

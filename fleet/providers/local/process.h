@@ -83,6 +83,9 @@ std::optional<Exit> Reap(const Process& process);
 
 void Signal(const Process& process, int signal);
 
+// Processes that this computer's kernel has killed for want of memory since it started; 0 where it does not say.
+int64_t OomKills();
+
 // True when it has ended, at once or within `timeout`. Blocks until then.
 bool AwaitEnd(const Process& process, absl::Duration timeout);
 

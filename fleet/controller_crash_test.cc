@@ -1,0 +1,250 @@
+// The gateway dies at every single step of a launch, a hibernation, a wake and an interruption, before or after the step
+// was done, and begins again on the same store: no machine is leaked, none runs twice, and every second that a machine
+// billed is in the ledger once.
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/fake_clock.h"
+#include "fleet/controller.h"
+#include "fleet/providers/fake_provider.h"
+#include "fleet/store/memory_store.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+// Where the process dies: at the `step`-th thing that it does to the world.
+struct Death {
+  int step = 0;         // from 1; 0: never
+  bool done = false;    // that step still takes effect
+  int steps_so_far = 0;
+
+  bool dead() const { return step > 0 && steps_so_far >= step; }
+  // Whether the next step takes effect.
+  bool Step() {
+    if (dead()) return false;
+    ++steps_so_far;
+    return !dead() || done;
+  }
+};
+
+// Machines that do at once what they are told, when Settle is called. It outlives the controllers.
+class World : public Provider {
+ public:
+  World(const FakeClock& clock, Death& death) : clock_(clock), death_(death) {}
+
+  const Caps& caps() const override { return caps_; }
+  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override { listener_ = std::move(listener); }
+  void Launch(const MachineSpec& spec) override { Start(spec); }
+  void Restore(const MachineSpec& spec) override { Start(spec); }
+  void Adopt(const MachineSpec& spec, absl::string_view, absl::string_view address) override {
+    if (!death_.Step()) return;
+    adoptions_.emplace_back(spec.id, address);
+  }
+  void Hibernate(absl::string_view id) override { Stop(id); }
+  void Terminate(absl::string_view id) override { Stop(id); }
+
+  // What was told since then happens, and is heard.
+  bool Settle() {
+    bool any = false;
+    for (const auto& [id, address] : std::exchange(adoptions_, {})) {
+      any = true;
+      if (!alive_.contains(id)) Tell({.machine_id = id, .status = absl::UnavailableError("gone")});
+      else Tell({.kind = MachineEvent::Kind::kAdopted, .machine_id = id, .handle = "h", .endpoint = At(id, address)});
+    }
+    for (const std::string& id : std::exchange(starting_, {})) {
+      any = true;
+      Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = id, .handle = "h"});
+      Tell({.kind = MachineEvent::Kind::kReady, .machine_id = id, .endpoint = At(id, id + ":1")});
+    }
+    for (const std::string& id : std::exchange(stopping_, {})) {
+      any = true;
+      if (const auto found = alive_.find(id); found != alive_.end()) {
+        billed_ += clock_.Elapsed() - found->second.since;
+        alive_.erase(found);
+      }
+      Tell({.machine_id = id});
+    }
+    return any;
+  }
+
+  // Its controller is dead: what it was told happens unheard.
+  void Orphan() {
+    listener_ = nullptr;
+    adoptions_.clear();
+    Settle();
+    starting_.clear();
+  }
+
+  size_t alive() const { return alive_.size(); }
+  absl::Duration billed() const { return billed_; }
+
+ private:
+  struct Alive {
+    std::string volume;
+    absl::Duration since;
+  };
+
+  static Endpoint At(const std::string& id, const std::string& address) {
+    return {.machine_id = id, .address = address, .token = "t", .model_hash = "abc", .numerics_id = "n"};
+  }
+  void Tell(MachineEvent event) {
+    if (listener_) listener_(std::move(event));
+  }
+  void Start(const MachineSpec& spec) {
+    if (!death_.Step()) return;
+    EXPECT_FALSE(alive_.contains(spec.id)) << spec.id << " was started twice";
+    for (const auto& [id, machine] : alive_) EXPECT_NE(machine.volume, spec.volume) << id << " and " << spec.id;
+    alive_[spec.id] = {spec.volume, clock_.Elapsed()};
+    starting_.insert(spec.id);
+  }
+  void Stop(absl::string_view id) {
+    if (death_.Step()) stopping_.insert(std::string(id));
+  }
+
+  const FakeClock& clock_;
+  Death& death_;
+  const Caps caps_ = {.name = "world", .market = "spot", .zone = "z", .price_per_hour = 1, .hibernates = true};
+  absl::AnyInvocable<void(MachineEvent)> listener_;
+  std::map<std::string, Alive> alive_;  // and billing
+  std::set<std::string> starting_, stopping_;
+  std::vector<std::pair<std::string, std::string>> adoptions_;
+  absl::Duration billed_;
+};
+
+// A store that a dead process cannot write to.
+class MortalStore : public Store {
+ public:
+  explicit MortalStore(Death& death) : death_(death) {}
+  absl::StatusOr<Contents> Load() override { return store_.Load(); }
+  absl::Status Put(const MachineRecord& machine, Sync sync) override {
+    return death_.Step() ? store_.Put(machine, sync) : absl::OkStatus();
+  }
+  absl::Status Remove(int64_t serial) override { return death_.Step() ? store_.Remove(serial) : absl::OkStatus(); }
+  absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
+    return death_.Step() ? store_.PutWake(model, measured) : absl::OkStatus();
+  }
+
+ private:
+  Death& death_;
+  MemoryStore store_;
+};
+
+class CrashTest {
+ public:
+  explicit CrashTest(Death death) : death_(death), world_(clock_, death_), store_(death_) { Begin(); }
+
+  // Launch, hibernation, wake, interruption with its replacement, hibernation; then whatever the death has left open.
+  void Run() {
+    Ask();
+    Idle();
+    Ask();
+    if (client_.has_value()) fleet_->Interrupt(client_->endpoint().machine_id, absl::Seconds(2)).IgnoreError();
+    Settle();
+    client_.reset();
+    Ask();
+    Advance(absl::Seconds(2));
+    Idle();
+    Ask();
+    if (!client_.has_value()) Ask();  // the death took the first one along
+    EXPECT_TRUE(client_.has_value()) << "it cannot be woken any more";
+    Idle();
+    EXPECT_EQ(world_.alive(), 0) << "a machine is leaked";
+    EXPECT_EQ(Billed(), world_.billed());
+  }
+
+  bool died() const { return died_; }
+  int steps() const { return death_.steps_so_far; }
+
+ private:
+  void Begin() {
+    Controller::Options options;
+    options.models = {{.name = "m", .model_hash = "abc", .idle_timeout = absl::Seconds(90)}};
+    auto fleet = Controller::Create(std::move(options), clock_, store_, world_, probe_);
+    ASSERT_TRUE(fleet.ok()) << fleet.status();
+    fleet_ = *std::move(fleet);
+    Settle();
+  }
+
+  // Until nothing happens any more. A dead process does nothing; another one begins in its place.
+  void Settle() {
+    do {
+      fleet_->Run();
+      if (death_.dead()) return Rise();
+      if (probe_.open_questions() > 0) probe_.Answer(EngineIdentity{"abc", "n"});
+      while (!probe_.figures_asked().empty()) probe_.AnswerFigures(EngineFigures{});
+    } while (world_.Settle());
+    fleet_->Run();
+    if (death_.dead()) Rise();
+  }
+
+  void Rise() {
+    died_ = true;
+    billed_before_ += BilledNow();
+    client_.reset();
+    fleet_.reset();
+    world_.Orphan();
+    death_ = {};
+    Begin();
+  }
+
+  void Ask() {
+    fleet_->Acquire("m", {.bytes = 1}, [this](AcquireResult result) {
+      if (auto* lease = std::get_if<Lease>(&result)) client_.emplace(std::move(*lease));
+    });
+    Settle();
+    Advance(absl::Seconds(7));  // it works
+  }
+
+  void Idle() {
+    client_.reset();
+    Settle();
+    for (int i = 0; i < 3; ++i) Advance(absl::Seconds(90));
+  }
+
+  void Advance(absl::Duration time) {
+    clock_.Advance(time);
+    Settle();
+  }
+
+  absl::Duration BilledNow() const {
+    absl::Duration sum;
+    for (const LedgerLine& line : fleet_->LedgerLines()) sum += line.time;
+    return sum;
+  }
+  absl::Duration Billed() const { return billed_before_ + BilledNow(); }
+
+  FakeClock clock_;
+  Death death_;
+  World world_;
+  MortalStore store_;
+  FakeProbe probe_;
+  std::unique_ptr<Controller> fleet_;
+  std::optional<Lease> client_;
+  absl::Duration billed_before_;
+  bool died_ = false;
+};
+
+TEST(ControllerCrash, AtEveryStepOfEveryLife) {
+  CrashTest undisturbed{Death{}};
+  undisturbed.Run();
+  const int steps = undisturbed.steps();
+  EXPECT_GT(steps, 20);
+  for (int step = 1; step <= steps; ++step) {
+    for (const bool done : {false, true}) {
+      SCOPED_TRACE(absl::StrCat("dies ", done ? "after" : "before", " step ", step, " of ", steps));
+      CrashTest test{Death{step, done}};
+      test.Run();
+      EXPECT_TRUE(test.died());
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

@@ -1,0 +1,169 @@
+// Machines that are taken away, with a notice or without a word, and an admin's orders to the same effect. An
+// interruption's log lines, from the first word to the machine that serves in its place, all begin with its id.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "fleet/controller.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = MachineState;
+
+constexpr absl::Duration kOrderDeadline = absl::Seconds(1);  // for an engine to take a word
+
+}  // namespace
+
+absl::StatusOr<Controller::Machine*> Controller::FindAnswering(absl::string_view machine_id) {
+  const auto found = machines_.find(machine_id);
+  if (found == machines_.end())
+    return absl::NotFoundError(absl::StrCat("there is no machine '", machine_id, "'"));
+  if (!IsAnswering(found->second.record.state)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(machine_id, " is ", MachineStateName(found->second.record.state),
+                     "; it would have to be serving or draining"));
+  }
+  return &found->second;
+}
+
+absl::Status Controller::Interrupt(absl::string_view machine_id, absl::Duration notice) {
+  absl::MutexLock lock(&mutex_);
+  ASSIGN_OR_RETURN(Machine* const machine, FindAnswering(machine_id));
+  OnNotice(*machine, notice, /*heard=*/false, "an admin's order");
+  effects_.push_back([this, endpoint = machine->endpoint, id = machine->interruption->id, notice] {
+    probe_.Interrupt(endpoint, notice, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {
+      if (moved.ok()) LOG(INFO) << id << ": its engine handed " << *moved << " sequences over";
+      else LOG(WARNING) << id << ": its engine was not told: " << moved.status();
+    });
+  });
+  inbox_->Post([] {});
+  return absl::OkStatus();
+}
+
+absl::Status Controller::Kill(absl::string_view machine_id) {
+  absl::MutexLock lock(&mutex_);
+  ASSIGN_OR_RETURN(Machine* const machine, FindAnswering(machine_id));
+  if (!machine->interruption.has_value()) BeginInterruption(*machine, MachineLife::End::kKilled, "an admin's order");
+  Stop(*machine, State::kTerminating, "killed by an admin's order");
+  inbox_->Post([] {});
+  return absl::OkStatus();
+}
+
+absl::Status Controller::Hibernate(absl::string_view machine_id) {
+  absl::MutexLock lock(&mutex_);
+  ASSIGN_OR_RETURN(Machine* const machine, FindAnswering(machine_id));
+  if (machine->interruption.has_value())
+    return absl::FailedPreconditionError(absl::StrCat(machine_id, " is being taken away"));
+  Stop(*machine, State::kHibernating, "an admin's order");
+  inbox_->Post([] {});
+  return absl::OkStatus();
+}
+
+absl::Status Controller::WakeModel(absl::string_view model_name) {
+  absl::MutexLock lock(&mutex_);
+  Model* const model = FindModel(model_name);
+  if (model == nullptr) return absl::NotFoundError(absl::StrCat("there is no model '", model_name, "'"));
+  if (FindServing(model_name) == nullptr) model->ordered_until = clock_.Elapsed() + model->spec.wake_cap;
+  inbox_->Post([] {});
+  return absl::OkStatus();
+}
+
+std::vector<InterruptionCount> Controller::Interruptions() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<InterruptionCount> counts;
+  for (const auto& [noticed, count] : interruptions_) counts.push_back({provider_.caps().name, noticed, count});
+  return counts;
+}
+
+Controller::Interruption& Controller::BeginInterruption(Machine& machine, MachineLife::End end,
+                                                        absl::string_view why) {
+  const bool noticed = end == MachineLife::End::kNotice;
+  if (end != MachineLife::End::kNone) machine.fate->EndBy(end);
+  ++interruptions_[noticed];
+  // A life is interrupted once, and ids of machines are never given twice.
+  Interruption& interruption = machine.interruption.emplace();
+  interruption.id = absl::StrCat("interruption ", machine.record.id, "/", machine.life);
+  interruption.began = clock_.Elapsed();
+  LOG(WARNING) << interruption.id << ": " << (noticed ? "a notice" : "no notice") << ", " << machine.leases
+               << " answers on it: " << why;
+  if (Model* const model = FindModel(machine.record.model); model != nullptr) model->unreplaced = interruption;
+  return interruption;
+}
+
+// Also a later word about the same end: the sooner one counts.
+void Controller::OnNotice(Machine& machine, absl::Duration left, bool heard, absl::string_view why) {
+  if (!machine.interruption.has_value()) {
+    BeginInterruption(machine, MachineLife::End::kNotice, absl::StrCat(why, ", in ", absl::FormatDuration(left)));
+    if (machine.record.state == State::kServing) {
+      if (Model* const model = FindModel(machine.record.model); model != nullptr)
+        RecordServed(clock_.Elapsed() - machine.since, model->wake);
+      SetState(machine, State::kDraining, absl::StrCat("it will be taken away: ", why));
+      Write(machine);
+    }
+  }
+  Interruption& interruption = *machine.interruption;
+  interruption.heard |= heard;
+  interruption.taken_at = std::min(interruption.taken_at.value_or(absl::InfiniteDuration()), clock_.Elapsed() + left);
+}
+
+// The engine, which told of a notice, tells of none any more.
+void Controller::OnNoNotice(Machine& machine) {
+  if (!machine.interruption.has_value() || !machine.interruption->heard) return;
+  LOG(WARNING) << machine.interruption->id << ": withdrawn";
+  machine.interruption.reset();
+  machine.fate = std::make_shared<MachineLife>();
+  machine.idle_since = clock_.Elapsed();
+  SetState(machine, State::kServing, "its notice was withdrawn");
+  Write(machine);
+  if (Model* const model = FindModel(machine.record.model); model != nullptr) {
+    model->unreplaced.reset();
+    GrantParked(*model);
+  }
+}
+
+// It does not answer, or does nothing: nobody is sent there again, and it is ended to be sure.
+void Controller::Lose(Machine& machine, MachineLife::End end, absl::string_view why) {
+  machine.fate->Doubt(true);
+  if (end == MachineLife::End::kHang) machine.fate->EndBy(end);  // else its provider will know how it ended
+  NoteDeath(machine, why);
+  SetState(machine, State::kLost, why);
+  Write(machine);
+}
+
+// Of a machine that answered, without anybody's order.
+void Controller::NoteDeath(Machine& machine, absl::string_view why) {
+  if (machine.interruption.has_value()) return;  // it was foretold
+  BeginInterruption(machine, MachineLife::End::kNone, why);
+  Model* const model = FindModel(machine.record.model);
+  if (model == nullptr || machine.record.state != State::kServing) return;
+  const absl::Duration now = clock_.Elapsed();
+  // What has served an answer is no failed start, however soon it dies.
+  if (machine.fate->served()) RecordServed(absl::InfiniteDuration(), model->wake);
+  else RecordCrash(now - machine.since, std::string(why), now, model->wake);
+}
+
+void Controller::BeginReplacement(Machine& machine) {
+  Model* const model = FindModel(machine.record.model);
+  if (model == nullptr) return;
+  machine.replaces = std::exchange(model->unreplaced, std::nullopt);
+  if (!machine.replaces.has_value()) return;
+  if (clock_.Elapsed() - machine.replaces->began > model->spec.wake_cap) {  // nobody missed it
+    machine.replaces.reset();
+    return;
+  }
+  LOG(INFO) << machine.replaces->id << ": " << machine.record.id << " is to take its place";
+}
+
+void Controller::NoteReplacement(Machine& machine) {
+  if (!machine.replaces.has_value()) return;
+  LOG(INFO) << machine.replaces->id << ": " << machine.record.id << " serves in its place, "
+            << absl::FormatDuration(clock_.Elapsed() - machine.replaces->began) << " after the first word";
+  machine.replaces.reset();
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,240 @@
+// Notices, hangs, deaths and an admin's orders.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/api/status.h"
+#include "fleet/controller_fixture.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using End = MachineLife::End;
+
+class ControllerInterruptionsTest : public ControllerTest {
+ protected:
+  // Serves one client on m-1.
+  void Serve() {
+    client_ = Acquire();
+    Ready("m-1");
+    provider_.Asked();
+    life_ = client_->lease->life();
+  }
+  // Its engine breaks off: the lease is given back, and the next one is asked for.
+  void Move() {
+    client_->lease.reset();
+    client_ = Acquire(Claim{.cuts = {CutOf(End::kLost)}});
+  }
+  EngineFigures Noticed(absl::Duration left) {
+    return {.notice = EngineNotice{.source = "aws", .stops = true, .left = left, .reason = "terminate"}};
+  }
+  std::string Count() const {
+    std::string text;
+    for (const InterruptionCount& count : fleet_->Interruptions())
+      absl::StrAppend(&text, count.noticed ? "noticed " : "unnoticed ", count.count, ";");
+    return text;
+  }
+
+  std::unique_ptr<Client> client_;
+  std::shared_ptr<MachineLife> life_;
+};
+
+TEST_F(ControllerInterruptionsTest, AnInterruptedMachineIsReplacedAtOnceAndTakenWhenItsNoticeRunsOut) {
+  Serve();
+  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(30)).ok());
+  fleet_->Run();
+  EXPECT_EQ(probe_.Interrupted(), "m-1 30s");
+  EXPECT_EQ(life_->end(), End::kNotice);
+  EXPECT_EQ(provider_.Asked(), "launch m-2");  // beyond max_machines: m-1 is sure to go
+  EXPECT_EQ(provider_.last_spec().volume, "m.2");
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+  Move();
+  EXPECT_EQ(client_->answers, 0);
+  Ready("m-2");
+  ASSERT_TRUE(client_->lease.has_value());
+  EXPECT_EQ(client_->lease->endpoint().machine_id, "m-2");
+  Advance(absl::Seconds(29));
+  EXPECT_EQ(provider_.Asked(), "");  // it has KV to save
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  Gone("m-1");
+  EXPECT_EQ(States(), "m-2 serving;");
+  EXPECT_EQ(Count(), "noticed 1;");
+}
+
+TEST_F(ControllerInterruptionsTest, AnIdleMachineThatIsTakenIsNotReplaced) {
+  Serve();
+  client_->lease.reset();
+  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(2)).ok());
+  fleet_->Run();
+  Advance(absl::Seconds(2));
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+}
+
+TEST_F(ControllerInterruptionsTest, ASecondWordAboutTheSameEndIsNoSecondInterruption) {
+  Serve();
+  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(30)).ok());
+  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(5)).ok());
+  AnswerFigures(Noticed(absl::Seconds(29)));
+  EXPECT_EQ(Count(), "noticed 1;");
+  provider_.Asked();
+  Advance(absl::Seconds(5));  // the sooner one counts
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  EXPECT_EQ(fleet_->Interrupt("m-1", absl::Seconds(5)).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(fleet_->Interrupt("m-9", absl::Seconds(5)).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ControllerInterruptionsTest, ANoticeThatTheEngineHeardIsSeenByTheHeartbeat) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(119)));
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+  Gone("m-1", absl::UnavailableError("taken"));
+  EXPECT_EQ(Count(), "noticed 1;");
+  Ready("m-2");
+  EXPECT_EQ(States(), "m-2 serving;");
+}
+
+// A stream that the engine handed over is reported before the next heartbeat.
+TEST_F(ControllerInterruptionsTest, AnEngineThatDrainsByANoticeIsNotLost) {
+  Serve();
+  fleet_->ReportBroken("m-1", "the engine drains");
+  Move();
+  engine::v1::Notice notice;
+  notice.set_kind(engine::v1::Notice::KIND_STOP);
+  notice.set_left_ms(30000);
+  probe_.Answer(NoticedError(notice));
+  fleet_->Run();
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+}
+
+TEST_F(ControllerInterruptionsTest, AWithdrawnNoticeMeansServingGoesOn) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(30)));
+  Move();
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{});
+  ASSERT_TRUE(client_->lease.has_value());
+  EXPECT_EQ(client_->lease->endpoint().machine_id, "m-1");
+  EXPECT_EQ(client_->lease->life()->end(), End::kNone);
+  EXPECT_EQ(life_->end(), End::kNotice);
+  provider_.Asked();
+  Advance(absl::Seconds(30));
+  EXPECT_EQ(provider_.Asked(), "");
+}
+
+// One that the engine does not know of is not withdrawn by its silence.
+TEST_F(ControllerInterruptionsTest, AnOrderThatTheEngineMissedStands) {
+  Serve();
+  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(3)).ok());
+  AnswerFigures(EngineFigures{});
+  provider_.Asked();
+  Advance(absl::Seconds(3));
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+}
+
+TEST_F(ControllerInterruptionsTest, AKilledMachineIsGoneWithoutAWord) {
+  Serve();
+  ASSERT_TRUE(fleet_->Kill("m-1").ok());
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  EXPECT_EQ(life_->end(), End::kKilled);
+  Move();
+  Gone("m-1");
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  EXPECT_EQ(Count(), "unnoticed 1;");
+}
+
+TEST_F(ControllerInterruptionsTest, AHibernatedMachineComesBackWhenSomebodyAsks) {
+  Serve();
+  ASSERT_TRUE(fleet_->Hibernate("m-1").ok());
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  EXPECT_EQ(life_->end(), End::kHibernated);
+  Move();
+  Gone("m-1");
+  EXPECT_EQ(provider_.Asked(), "restore m-1");
+  EXPECT_EQ(Count(), "");
+  EXPECT_EQ(fleet_->Hibernate("m-1").code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ControllerInterruptionsTest, AnOrderedWakeNeedsNoRequest) {
+  EXPECT_EQ(fleet_->WakeModel("x").code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(fleet_->WakeModel("m").ok());
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  Ready("m-1");
+  ASSERT_TRUE(fleet_->WakeModel("m").ok());  // it is awake
+  fleet_->Run();
+  Advance(absl::Seconds(89));
+  EXPECT_EQ(provider_.Asked(), "");
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");  // as after any last request
+}
+
+TEST_F(ControllerInterruptionsTest, AnOrderedWakeEndsAtItsCap) {
+  ASSERT_TRUE(fleet_->WakeModel("m").ok());
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  Advance(absl::Minutes(10));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  Gone("m-1");
+  Advance(absl::Hours(1));
+  EXPECT_EQ(provider_.Asked(), "");
+}
+
+TEST_F(ControllerInterruptionsTest, AnEngineThatTakesNoStepHangs) {
+  Serve();
+  const auto beat = [this](int64_t steps, int64_t running) {
+    AnswerFigures(EngineFigures{.steps = steps, .running_sequences = running});
+    Advance(absl::Seconds(5));
+  };
+  for (int i = 0; i < 30; ++i) beat(7 + i, 1);  // a long prefill takes steps
+  for (int i = 0; i < 30; ++i) beat(36, 0);     // nobody reads, or nobody is there
+  beat(36, 1);
+  for (int i = 0; i < 12; ++i) beat(36, 1);
+  EXPECT_EQ(States(), "m-1 serving;");
+  AnswerFigures(EngineFigures{.steps = 36, .running_sequences = 1});
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  EXPECT_EQ(life_->end(), End::kHang);
+}
+
+TEST_F(ControllerInterruptionsTest, AnEngineThatDoesNotAnswerHangsAndOneThatRefusesIsLost) {
+  Serve();
+  fleet_->ReportBroken("m-1", "an answer waits");
+  fleet_->Run();
+  probe_.Answer(absl::DeadlineExceededError("no answer"));
+  fleet_->Run();
+  EXPECT_EQ(life_->end(), End::kHang);
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+  Gone("m-1");
+  Move();
+  Ready("m-2");
+  life_ = client_->lease->life();
+  fleet_->ReportBroken("m-2", "reset");
+  fleet_->Run();
+  probe_.Answer(absl::UnavailableError("connection refused"));
+  fleet_->Run();
+  EXPECT_EQ(life_->end(), End::kNone);  // until its provider says how it ended
+  EXPECT_TRUE(life_->doubted());
+  Gone("m-2");
+  EXPECT_EQ(life_->end(), End::kLost);
+  EXPECT_EQ(Count(), "unnoticed 2;");
+}
+
+// Ten quick kills in a row: what has served is no failed start.
+TEST_F(ControllerInterruptionsTest, TheDeathOfWhatServedPutsNoModelIntoBackOff) {
+  client_ = Acquire();
+  for (int i = 1; i <= 10; ++i) {
+    Ready(absl::StrCat("m-", i));
+    ASSERT_TRUE(client_->lease.has_value()) << i;
+    client_->lease->life()->NoteServed();
+    Gone(absl::StrCat("m-", i), absl::UnavailableError("signal 9"));
+    Move();
+  }
+  EXPECT_EQ(Count(), "unnoticed 10;");
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

@@ -1,0 +1,98 @@
+// Requests that may end engines. A request is blamed only for crashes: deaths of an engine while its machine lived.
+// Those that shared two crashes run one at a time, each alone on a machine, and only one that crashes an engine there is
+// refused.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/controller.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr int kSharedCrashes = 2;
+
+enum class Blame {
+  kNone,
+  kUnknown,  // an engine's end decides that is not understood yet
+  kSuspect,  // has to run alone
+  kGuilty,
+};
+
+Blame BlameOf(const Claim& claim) {
+  int crashes = 0, doubts = 0;
+  for (const Claim::Cut& cut : claim.cuts) {
+    const bool crashed = cut.life->end() == MachineLife::End::kCrashed;
+    if (crashed && cut.alone) return Blame::kGuilty;
+    crashes += crashed;
+    doubts += cut.life->doubted();
+  }
+  if (crashes + doubts < kSharedCrashes) return Blame::kNone;
+  return doubts > 0 ? Blame::kUnknown : Blame::kSuspect;
+}
+
+}  // namespace
+
+Controller::Machine* Controller::FindFor(const Claim& claim, absl::string_view model) {
+  return BlameOf(claim) == Blame::kNone ? FindServing(model) : nullptr;  // GrantParked sees to the others
+}
+
+// What can be had now, first come, first served; suspects only when it is their turn.
+void Controller::GrantParked(Model& model) {
+  const bool suspects = std::any_of(model.parked.begin(), model.parked.end(), [](const auto& waiter) {
+    return BlameOf(waiter.second.claim) == Blame::kSuspect;
+  });
+  for (auto& [id, machine] : machines_) {
+    if (!suspects && machine.record.model == model.spec.name) machine.reserved = false;
+  }
+  bool reserves = false;  // for one suspect at a time
+  for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
+    std::optional<AcquireResult> result;
+    switch (BlameOf(waiter->second.claim)) {
+      case Blame::kNone:
+        if (Machine* const machine = FindServing(model.spec.name); machine != nullptr) result.emplace(Grant(*machine));
+        break;
+      case Blame::kUnknown: break;
+      case Blame::kSuspect:
+        if (std::exchange(reserves, true)) break;
+        if (Machine* const machine = Reserve(model); machine != nullptr && machine->leases == 0) {
+          LOG(WARNING) << "a request under which engines crashed runs alone on " << machine->record.id;
+          machine->reserved = false;
+          result.emplace(Grant(*machine, /*alone=*/true));
+        }
+        break;
+      case Blame::kGuilty:
+        LOG(ERROR) << "a request of " << model.spec.name << " crashes engines and is refused";
+        result.emplace(AcquireError{AcquireError::Reason::kPoison,
+                                    "every engine that worked on this request crashed, the last one while it worked on "
+                                    "nothing else"});
+        break;
+    }
+    if (!result.has_value()) {
+      ++waiter;
+      continue;
+    }
+    AnswerWith(waiter->first, std::move(waiter->second.done), *std::move(result));
+    model.parked_bytes -= waiter->second.claim.bytes;
+    waiter = model.parked.erase(waiter);
+  }
+}
+
+// The machine that one suspect will have alone, once the leases that it has are over; nobody else is sent there. Null
+// while none serves, or another suspect runs.
+Controller::Machine* Controller::Reserve(const Model& model) {
+  Machine* best = nullptr;
+  for (auto& [id, machine] : machines_) {
+    if (machine.record.model != model.spec.name || machine.record.state != MachineState::kServing) continue;
+    if (machine.alone) return nullptr;
+    if (machine.suspect) continue;
+    if (machine.reserved) return &machine;
+    if (best == nullptr || machine.leases < best->leases) best = &machine;
+  }
+  if (best != nullptr) best->reserved = true;
+  return best;
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,73 @@
+// What a wake costs at most, in billed seconds.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "fleet/controller_fixture.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using Reason = AcquireError::Reason;
+
+class ControllerWakeTest : public ControllerTest {
+ protected:
+  absl::Duration Billed(absl::string_view use) const {
+    for (const LedgerLine& line : fleet_->LedgerLines()) {
+      if (line.use == use) return line.time;
+    }
+    return absl::ZeroDuration();
+  }
+};
+
+// The machine is stopped at the provider when the cap is reached, and bills until it is gone and no longer.
+TEST_F(ControllerWakeTest, AWakeBillsUpToItsCapAndNoMore) {
+  auto client = Acquire();
+  provider_.TellStarted("m-1");
+  Advance(absl::Minutes(10));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1");
+  EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
+  Advance(absl::Seconds(3));
+  Gone("m-1");
+  Advance(absl::Hours(5));
+  EXPECT_EQ(Billed("waking"), absl::Minutes(10));
+  EXPECT_EQ(Billed("idle"), absl::Seconds(3));
+  EXPECT_EQ(Billed("busy"), absl::ZeroDuration());
+}
+
+// Three hours of one request a second against a machine that boots for ever: no wake outlives its cap for them.
+TEST_F(ControllerWakeTest, ArrivalsThatNeverStopKeepNoWakeAlive) {
+  std::vector<std::unique_ptr<Client>> clients;
+  absl::Duration began, waking;
+  int wakes = 0;
+  bool up = false;
+  for (int second = 0; second < 3 * 3600; ++second) {
+    clients.push_back(Acquire());
+    for (std::string asked = provider_.Asked(); !asked.empty(); asked = provider_.Asked()) {
+      if (absl::StrContains(asked, "hibernate")) {
+        EXPECT_EQ(clock_.Elapsed() - began, absl::Minutes(10));
+        waking += clock_.Elapsed() - began;
+        up = false;
+        Gone("m-1");
+      }
+      if (absl::StrContains(asked, "launch") || absl::StrContains(asked, "restore")) {
+        EXPECT_FALSE(up);
+        began = clock_.Elapsed();
+        up = true;
+        ++wakes;
+      }
+    }
+    Advance(absl::Seconds(1));
+  }
+  EXPECT_GT(wakes, 5);
+  EXPECT_LT(wakes, 18);  // with a growing back-off between them
+  EXPECT_EQ(Billed("waking"), waking + (up ? clock_.Elapsed() - began : absl::ZeroDuration()));
+  // The last 585 s may still wait; everybody else was told, and the first of all that its wake was over.
+  for (size_t i = 0; i + 585 < clients.size(); ++i) ASSERT_EQ(clients[i]->answers, 1) << i;
+  EXPECT_EQ(clients[0]->error->reason, Reason::kWakeTimeout);
+}
+
+}  // namespace
+}  // namespace spotinference::fleet
