@@ -84,6 +84,12 @@ TEST_P(EveryServiceTest, AnErrorIsNoAnswer) {
   }
 }
 
+TEST_P(EveryServiceTest, ASlowAnswerIsAnAnswer) {
+  Stop();
+  Say("fault slow 3");
+  EXPECT_EQ(Standing(), Stopped());
+}
+
 TEST_P(EveryServiceTest, AServiceThatHangsIsGivenUp) {
   if (GetParam() == "azure") {
     EXPECT_EQ(Standing(), "none");  // the first call may take minutes

@@ -157,6 +157,7 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEn
     SaveKv(engine, interruptions);
   }
   notices.metadata.clear();
+  LOG(INFO) << "the engine ends";
 }
 
 absl::Status Serve(const StopSignal& signals) {

@@ -258,6 +258,18 @@ TEST_F(ServiceTest, AnInterruptionEndsStreamsAndShowsInHealth) {
   EXPECT_FALSE(health.has_notice());
 }
 
+TEST_F(ServiceTest, InterruptIsRefusedWhereItIsNoSource) {
+  const std::unique_ptr<grpc::Service> service =
+      CreateEngineService(engine_, interruptions_, clock_, {.takes_interrupt = false});
+  grpc::ServerBuilder builder;
+  builder.RegisterService(service.get());
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const auto stub = api::Engine::NewStub(server->InProcessChannel({}));
+  api::InterruptReply reply;
+  EXPECT_EQ(stub->Interrupt(&context_, {}, &reply).error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_TRUE(engine_.handed_over().ok());
+}
+
 class ServiceWithTokenTest : public ServiceTest {
  protected:
   ServiceWithTokenTest() : ServiceTest("secret") {}

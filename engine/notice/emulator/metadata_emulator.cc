@@ -77,7 +77,9 @@ FakeHttpReply MetadataEmulator::Answer(const FakeHttpRequest& request) {
 
 void MetadataEmulator::Spoil(FakeHttpReply& reply) {
   --faults_;
-  if (fault_ == "half") {
+  if (fault_ == "slow") {
+    mutex_.AwaitWithTimeout(absl::Condition(&stop_), absl::Milliseconds(200));
+  } else if (fault_ == "half") {
     reply.body.resize(reply.body.size() / 2);
   } else if (fault_ == "garbage") {
     reply.body = "<html>\xff";

@@ -37,8 +37,8 @@ class MetadataEmulator {
   //   name MACHINE                  of this machine, for Azure; at first "machine_0"
   //   skew SECONDS                  its clock, against the machine's
   //   no_date                       answers have no Date
-  //   fault KIND COUNT              the next COUNT requests: a status such as 503, or half (of a document), garbage,
-  //                                 cut (in the middle of the body), hang
+  //   fault KIND COUNT              the next COUNT requests: a status such as 503, or slow (by 0.2 s), half (of a
+  //                                 document), garbage, cut (in the middle of the body), hang
   absl::Status Command(absl::string_view line);
 
   // The EventIds that were acknowledged.
