@@ -103,8 +103,8 @@ int ExitStatus(const absl::Status& status) {
   }
 }
 
-// What is left to do at the end: answers on their way to callers go out, connections close. 32 calls end within 12 ms on
-// two busy cores (//tests/e2e:notice_test); a network and 64 calls get eighty times that.
+// What is left to do at the end: answers on their way to callers go out, connections close. 32 calls end within 40 ms on
+// two busy cores (//tests/e2e:notice_test); a network and 64 calls get twenty-five times that.
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 
 // What the volume lacks goes there, as far as the time that is left allows.
