@@ -9,29 +9,10 @@
 #include "absl/types/span.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/packed.h"
+#include "engine/base/pages.h"
 #include "engine/device/device.h"
 
 namespace spotinference::cpu {
-
-// Zeroed anonymous pages, given back at the end. What has not been written takes no memory.
-class Pages {
- public:
-  // Huge ones, where the system allows, are for what is read from end to end. A KV cache is filled here and there: its
-  // first 16 tokens would take 2 MiB a layer.
-  enum class Size { kSmall, kHuge };
-
-  // data() is null when there is no memory.
-  Pages(size_t bytes, Size size);
-  ~Pages();
-  Pages(const Pages&) = delete;
-  Pages& operator=(const Pages&) = delete;
-  std::byte* data() const { return data_; }
-  size_t size() const { return bytes_; }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t bytes_ = 0;
-};
 
 class WeightBuffer : public Buffer {
  public:

@@ -64,10 +64,22 @@ class RealWritableFile : public WritableFile {
 
 class RealMappedBytes : public MappedBytes {
  public:
-  RealMappedBytes(absl::Span<const std::byte> bytes, std::string path) : bytes_(bytes), path_(std::move(path)) {}
+  RealMappedBytes(absl::Span<const std::byte> bytes, Fd fd, std::string path)
+      : bytes_(bytes), fd_(std::move(fd)), path_(std::move(path)) {}
   ~RealMappedBytes() override { munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
 
   absl::Span<const std::byte> bytes() const override { return bytes_; }
+
+  absl::Status Read(uint64_t offset, absl::Span<std::byte> to) const override {
+    while (!to.empty()) {
+      const ssize_t n = pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return absl::DataLossError(absl::StrCat("'", path_, "' cannot be read at ", offset));
+      to.remove_prefix(n);
+      offset += n;
+    }
+    return absl::OkStatus();
+  }
 
   void Prefetch(uint64_t offset, uint64_t size) const override { Advise(offset, size, MADV_WILLNEED); }
 
@@ -85,6 +97,7 @@ class RealMappedBytes : public MappedBytes {
   }
 
   const absl::Span<const std::byte> bytes_;
+  const Fd fd_;
   const std::string path_;
 };
 
@@ -111,7 +124,7 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::StatusOr<std::unique_ptr<MappedBytes>> Map(const std::string& path) override {
-    const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (fd.get() < 0) return SystemError("open", path);
     struct stat status;
     if (fstat(fd.get(), &status) != 0) return SystemError("stat", path);
@@ -120,7 +133,8 @@ class PosixFileSystem : public FileSystem {
     if (size == 0) return absl::DataLossError(absl::StrCat("'", path, "' is empty"));
     void* const map = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
     if (map == MAP_FAILED) return SystemError("map", path);
-    return std::make_unique<RealMappedBytes>(absl::MakeConstSpan(static_cast<const std::byte*>(map), size), path);
+    const auto bytes = absl::MakeConstSpan(static_cast<const std::byte*>(map), size);
+    return std::make_unique<RealMappedBytes>(bytes, std::move(fd), path);
   }
 
   absl::Status Rename(const std::string& from, const std::string& to) override {

@@ -30,6 +30,8 @@ class MappedBytes {
  public:
   virtual ~MappedBytes() = default;
   virtual absl::Span<const std::byte> bytes() const = 0;
+  // Copies a part of the file without touching the mapping. DATA_LOSS: it cannot be read.
+  virtual absl::Status Read(uint64_t offset, absl::Span<std::byte> to) const = 0;
   // Begins to read a part from the disk, without waiting.
   virtual void Prefetch(uint64_t offset, uint64_t size) const = 0;
   // Waits until a part is in memory. DATA_LOSS: the medium cannot be read, and touching those bytes would kill the

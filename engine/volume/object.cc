@@ -144,19 +144,26 @@ absl::StatusOr<std::unique_ptr<Object>> Object::Open(FileSystem& files, const st
   return object;
 }
 
-absl::Status Object::VerifyChunk(uint64_t chunk) const {
-  if (verified_[chunk].load(std::memory_order_acquire)) return absl::OkStatus();
-  const uint64_t begin = chunk * kObjectChunkBytes;
-  const uint64_t size = std::min<uint64_t>(kObjectChunkBytes, payload_.size() - begin);
-  RETURN_IF_ERROR(map_->Populate(kObjectHeaderBytes + begin, size));
+absl::Status Object::CheckHash(uint64_t chunk, absl::Span<const std::byte> bytes) const {
   uint64_t expected;
   std::memcpy(&expected, table_ + chunk * sizeof(expected), sizeof(expected));
-  if (XXH3_64bits(payload_.data() + begin, size) != expected) {
-    return absl::DataLossError(
-        absl::StrCat("object '", path_, "': damaged within ", size, " bytes from ", begin, " on"));
-  }
+  if (XXH3_64bits(bytes.data(), bytes.size()) == expected) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("object '", path_, "': damaged within ", bytes.size(), " bytes from ", begin(chunk), " on"));
+}
+
+absl::Status Object::VerifyChunk(uint64_t chunk) const {
+  if (verified_[chunk].load(std::memory_order_acquire)) return absl::OkStatus();
+  RETURN_IF_ERROR(map_->Populate(kObjectHeaderBytes + begin(chunk), size(chunk)));
+  RETURN_IF_ERROR(CheckHash(chunk, payload_.subspan(begin(chunk), size(chunk))));
   verified_[chunk].store(true, std::memory_order_release);
   return absl::OkStatus();
+}
+
+absl::Status Object::ReadChunk(uint64_t chunk, absl::Span<std::byte> to) const {
+  to = to.subspan(begin(chunk), size(chunk));
+  RETURN_IF_ERROR(map_->Read(kObjectHeaderBytes + begin(chunk), to));
+  return CheckHash(chunk, to);  // of what lies in the processor's cache now
 }
 
 absl::Status Object::Verify(uint64_t offset, uint64_t size) const {
@@ -171,21 +178,29 @@ absl::Status Object::Verify(uint64_t offset, uint64_t size) const {
   return absl::OkStatus();
 }
 
-absl::Status Object::VerifyAll(int threads) const {
+absl::Status Object::ForAllChunks(int threads, absl::FunctionRef<absl::Status(uint64_t)> work) const {
   absl::Mutex mutex;
   absl::Status first;
   ThreadPool pool(threads);
   pool.ParallelFor(static_cast<int64_t>(chunks()), kGroupChunks, [&](int64_t begin, int64_t end) {
     map_->Prefetch(kObjectHeaderBytes + begin * kObjectChunkBytes, (end - begin) * kObjectChunkBytes);
     for (int64_t chunk = begin; chunk < end; ++chunk) {
-      const absl::Status verified = VerifyChunk(chunk);
-      if (verified.ok()) continue;
+      const absl::Status done = work(chunk);
+      if (done.ok()) continue;
       absl::MutexLock lock(&mutex);
-      first.Update(verified);
+      first.Update(done);
       return;
     }
   });
   return first;
+}
+
+absl::Status Object::VerifyAll(int threads) const {
+  return ForAllChunks(threads, [this](uint64_t chunk) { return VerifyChunk(chunk); });
+}
+
+absl::Status Object::ReadAll(absl::Span<std::byte> to, int threads) const {
+  return ForAllChunks(threads, [&](uint64_t chunk) { return ReadChunk(chunk, to); });
 }
 
 }  // namespace spotinference

@@ -12,6 +12,7 @@
 #ifndef ENGINE_VOLUME_OBJECT_H_
 #define ENGINE_VOLUME_OBJECT_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -85,9 +87,18 @@ class Object {
   // All of it, from the disk in one pass, on `threads` threads: some 10 GB/s each where it lies in memory already.
   absl::Status VerifyAll(int threads) const;
 
+  // The same, into `to`, as long as the payload: what is in it then is proved.
+  absl::Status ReadAll(absl::Span<std::byte> to, int threads) const;
+
  private:
   Object(std::string path, std::unique_ptr<MappedBytes> map, absl::Span<const std::byte> payload);
   absl::Status VerifyChunk(uint64_t chunk) const;
+  absl::Status ReadChunk(uint64_t chunk, absl::Span<std::byte> to) const;  // `to`: of the whole payload
+  absl::Status CheckHash(uint64_t chunk, absl::Span<const std::byte> bytes) const;
+  absl::Status ForAllChunks(int threads, absl::FunctionRef<absl::Status(uint64_t)> work) const;
+  // Where a chunk lies in the payload.
+  uint64_t begin(uint64_t chunk) const { return chunk * kObjectChunkBytes; }
+  uint64_t size(uint64_t chunk) const { return std::min<uint64_t>(kObjectChunkBytes, payload_.size() - begin(chunk)); }
   uint64_t chunks() const { return (payload_.size() + kObjectChunkBytes - 1) / kObjectChunkBytes; }
 
   const std::string path_;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "engine/volume/simulated_file_system.h"
 #include "gtest/gtest.h"
@@ -44,7 +45,11 @@ class ObjectTest : public testing::Test {
       EXPECT_EQ(object.ok() ? (*object)->VerifyAll(1).code() : object.status().code(), absl::StatusCode::kDataLoss);
       return "damaged";
     }
+    std::string read((*object)->payload().size(), '\0');
+    const auto to = absl::MakeSpan(reinterpret_cast<std::byte*>(read.data()), read.size());
+    EXPECT_TRUE((*object)->ReadAll(to, threads).ok());
     const auto payload = (*object)->payload();
+    EXPECT_TRUE(read == absl::string_view(reinterpret_cast<const char*>(payload.data()), payload.size()));
     return std::string(reinterpret_cast<const char*>(payload.data()), payload.size());
   }
 
@@ -95,6 +100,8 @@ TEST_F(ObjectTest, AFlippedBitIsFoundByWhoReadsThatChunkAndByNobodyElse) {
     EXPECT_EQ((*object)->Verify(at, 1).code(), absl::StatusCode::kDataLoss);
     EXPECT_EQ((*object)->Verify(at, 1).code(), absl::StatusCode::kDataLoss) << "also when it is asked again";
     EXPECT_EQ((*object)->VerifyAll(2).code(), absl::StatusCode::kDataLoss);
+    std::vector<std::byte> read(payload.size());
+    EXPECT_EQ((*object)->ReadAll(absl::MakeSpan(read), 2).code(), absl::StatusCode::kDataLoss);
     for (size_t other = 0; other < 4; ++other) {
       EXPECT_EQ((*object)->Verify(other * kObjectChunkBytes, 100).ok(), other != chunk);
     }

@@ -23,6 +23,10 @@ class SimulatedMap : public MappedBytes {
   absl::Span<const std::byte> bytes() const override {
     return {reinterpret_cast<const std::byte*>(bytes_.data()), bytes_.size()};
   }
+  absl::Status Read(uint64_t offset, absl::Span<std::byte> to) const override {
+    std::memcpy(to.data(), bytes_.data() + offset, to.size());
+    return absl::OkStatus();
+  }
   void Prefetch(uint64_t, uint64_t) const override {}
   absl::Status Populate(uint64_t, uint64_t) const override { return absl::OkStatus(); }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/clock.h"
+#include "engine/base/pages.h"
 #include "engine/base/status.h"
 
 namespace spotinference {
@@ -58,22 +59,24 @@ absl::StatusOr<std::vector<CachePart>> ReadCacheParts(absl::Span<const std::byte
 VolumeCache::VolumeCache(Volume& volume, absl::string_view key, int threads)
     : volume_(volume), folder_(absl::StrCat("cache/", key)) {
   volume_.Keep(folder_);
-  absl::StatusOr<std::unique_ptr<Object>> found = volume_.Find(folder_, kName, kKind);
-  if (!found.ok()) return;
-  const std::shared_ptr<const Object> object = *std::move(found);
+  const absl::StatusOr<std::unique_ptr<Object>> object = volume_.Find(folder_, kName, kKind);
+  if (!object.ok()) return;
   const absl::Duration start = RealClock().Elapsed();
-  const absl::Status verified = object->VerifyAll(threads);
+  const size_t size = (*object)->payload().size();
+  const auto pages = std::make_shared<Pages>(size, Pages::Size::kHuge);
+  if (pages->data() == nullptr) return;
+  const absl::Status read = (*object)->ReadAll({pages->data(), size}, threads);
+  const absl::Span<const std::byte> bytes(pages->data(), size);
   const absl::StatusOr<std::vector<CachePart>> parts =
-      verified.ok() ? ReadCacheParts(object->payload()) : absl::StatusOr<std::vector<CachePart>>(verified);
+      read.ok() ? ReadCacheParts(bytes) : absl::StatusOr<std::vector<CachePart>>(read);
   if (!parts.ok()) {
     LOG(WARNING) << "volume: " << parts.status().message() << "; removed";
     volume_.Remove(folder_, kName);
     return;
   }
   volume_.MarkUsed(folder_, kName);
-  for (const CachePart& part : *parts) parts_[part.name] = {object->payload().subspan(part.offset, part.size), object};
-  LOG(INFO) << "compile cache: " << object->payload().size() / 1000000 << " MB proved in "
-            << RealClock().Elapsed() - start;
+  for (const CachePart& part : *parts) parts_[part.name] = {bytes.subspan(part.offset, part.size), pages};
+  LOG(INFO) << "compile cache: " << size / 1000000 << " MB read and proved in " << RealClock().Elapsed() - start;
 }
 
 VolumeCache::~VolumeCache() {

@@ -1,5 +1,9 @@
 // The CompileCache of one device, driver, build and model on a volume: one object, written after the boot that had to
-// prepare something, mapped by the boots after it.
+// prepare something, read by the boots after it.
+//
+// It is read into huge pages of memory and not left mapped: streaming 97 MB through the 4 KiB pages of a mapped file
+// takes 8.3 ms on one core of an EPYC (Zen 3, a virtual machine), from huge pages 6.1 ms, at every decoded token.
+// Reading costs 15 ms of processor time more than mapping, at a boot.
 //
 //   u32 count; for each part u32 length of its name, the name, u64 offset in the payload, u64 size; then the parts,
 //   each at a multiple of 4096
@@ -30,8 +34,8 @@ absl::StatusOr<std::vector<CachePart>> ReadCacheParts(absl::Span<const std::byte
 
 class VolumeCache : public CompileCache {
  public:
-  // `key` is the folder's name under cache/. Proves all that is kept there, in one pass over the disk on `threads`
-  // threads, so that a Find costs nothing. The volume outlives the cache.
+  // `key` is the folder's name under cache/. Reads and proves all that is kept there, in one pass on `threads` threads,
+  // so that a Find costs nothing. The volume outlives the cache.
   VolumeCache(Volume& volume, absl::string_view key, int threads);
   ~VolumeCache() override;  // waits for Write
 

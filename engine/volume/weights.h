@@ -2,7 +2,7 @@
 //
 //   weights/<SHA-256>/FILE          whole and proved: it gets its name only then; with FILE.hashes, by which later
 //                                   boots prove it (file_proof.h)
-//   weights/<SHA-256>/FILE.part     being downloaded, with FILE.pieces: an object that says which pieces were synced, so
+//   weights/<SHA-256>/FILE.part     coming, with FILE.pieces: an object that says which pieces were synced, so
 //                                   that the next try asks for the others alone. Both go when another model comes
 //   weights/sources/<SHA-256 of the source's text>
 //                                   an object: which file a source of the hub was, so that a later boot asks nobody
