@@ -113,7 +113,7 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
     } else if (model == nullptr) {
       result.emplace(AcquireError{Reason::kUnknownModel,
                                   absl::StrCat("there is no model '", model_name, "'")});
-    } else if (Machine* const machine = FindFor(claim, model_name); machine != nullptr) {
+    } else if (NoteArrival(*model); Machine* const machine = FindFor(claim, model_name)) {
       result.emplace(Grant(*machine));
     } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
       result.emplace(AcquireError{
@@ -293,7 +293,7 @@ void Controller::PlanAndAct(Model& model) {
       .min_machines = model.spec.min_machines,
       .max_machines = model.spec.max_machines,
       .wake_cap = model.spec.wake_cap,
-      .idle_timeout = model.spec.idle_timeout.value_or(BreakEvenIdleTimeout(ExpectedWake(model)))};
+      .idle_timeout = model.spec.idle_timeout.value_or(model.idle.Choose(ExpectedWake(model)))};
   if (shutdown_drain_limit_.has_value()) {
     desired.min_machines = desired.max_machines = 0;
     desired.drain_limit = *shutdown_drain_limit_;
@@ -469,6 +469,12 @@ Lease Controller::Grant(Machine& machine, bool alone) {
                [this, inbox = inbox_, id = machine.record.id, life = machine.life] {
                  inbox->Post([this, id, life] { OnReleased(id, life); });
                });
+}
+
+void Controller::NoteArrival(Model& model) {
+  if (!model.parked.empty() || Leases(model.spec.name) > 0) return;
+  if (model.asked) model.idle.AddGap(clock_.Elapsed() - model.idle_since);
+  model.asked = true;
 }
 
 void Controller::NoteDemand(Model& model) {

@@ -28,6 +28,7 @@
 #include "fleet/api/fleet.h"
 #include "fleet/inbox.h"
 #include "fleet/ledger/ledger.h"
+#include "fleet/plan/idle_timeout.h"
 #include "fleet/plan/plan.h"
 #include "fleet/probe/probe.h"
 #include "fleet/providers/provider.h"
@@ -44,7 +45,7 @@ struct ModelSpec {
   uint32_t context_tokens = 0;  // 0: the model's own
   int min_machines = 0;
   int max_machines = 1;
-  std::optional<absl::Duration> idle_timeout;  // nullopt: BreakEvenIdleTimeout
+  std::optional<absl::Duration> idle_timeout;  // nullopt: IdleTimeout
   absl::Duration wake_cap = absl::Minutes(10);
   size_t park_requests = 256;
   size_t park_bytes = 64 << 20;
@@ -126,6 +127,8 @@ class Controller : public Fleet {
     std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
     size_t parked_bytes = 0;
     absl::Duration idle_since;  // when its last waiter or lease left
+    bool asked = false;         // in this process's life
+    IdleTimeout idle;
     EngineTotals ended;         // counted by engines that are gone
   };
 
@@ -225,6 +228,7 @@ class Controller : public Fleet {
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine& machine, bool alone = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteArrival(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // before it is parked or granted
   void NoteDemand(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int Leases(absl::string_view model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration ExpectedWake(const Model& model) const;

@@ -70,6 +70,43 @@ TEST_F(ControllerTest, TheFirstRequestWakesAndIdleGoesBackToZero) {
   EXPECT_TRUE(fourth->lease.has_value());
 }
 
+TEST_F(ControllerTest, AnAutomaticIdleTimeoutLearnsFromTheGaps) {
+  options_.models[0].idle_timeout.reset();
+  Begin();
+  for (int gap = 0; gap < 40; ++gap) {  // each of 70 s: a machine that went after the minute would be missed
+    auto request = Acquire();
+    Advance(absl::Seconds(4));  // a wake, the first time; it breaks even at 80 s
+    if (gap == 0) Ready("m-1");
+    ASSERT_TRUE(request->lease.has_value()) << gap;
+    request->lease.reset();
+    fleet_->Run();
+    Advance(absl::Seconds(70));
+    ASSERT_EQ(States(), "m-1 serving;") << gap;
+  }
+  Advance(absl::Seconds(10));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1");
+  Gone("m-1");
+  for (int gap = 0; gap < 100; ++gap) {  // an hour each, until the short ones are forgotten
+    auto request = Acquire();
+    Advance(absl::Seconds(4));
+    Ready("m-1");
+    ASSERT_TRUE(request->lease.has_value()) << gap;
+    request->lease.reset();
+    fleet_->Run();
+    Advance(absl::Hours(1));
+    Gone("m-1");
+  }
+  auto request = Acquire();
+  Advance(absl::Seconds(4));
+  Ready("m-1");
+  request->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(59));
+  EXPECT_EQ(States(), "m-1 serving;");
+  Advance(absl::Seconds(1));
+  EXPECT_NE(States(), "m-1 serving;");
+}
+
 TEST_F(ControllerTest, SecondsAreCountedByUse) {
   auto client = Acquire();
   Advance(absl::Seconds(3));

@@ -186,8 +186,4 @@ Plan PlanModel(const Desired& desired, const Demand& demand,
   return Pass(desired, demand, machines, wake, now).Run();
 }
 
-absl::Duration BreakEvenIdleTimeout(absl::Duration measured_wake) {
-  return std::clamp(20 * measured_wake, absl::Minutes(1), absl::Minutes(15));
-}
-
 }  // namespace spotinference::fleet

@@ -104,12 +104,6 @@ struct Plan {
 Plan PlanModel(const Desired& desired, const Demand& demand,
                const std::vector<Observation>& machines, const Wake& wake, absl::Duration now);
 
-// `idle_timeout: auto`, the break-even rule: a machine is kept idle as long as that costs less than
-// a wake would. A wake of w seconds bills w seconds and makes a client wait as long; a client's
-// second is taken to be worth 19 of the machine's. So idling breaks even at 20 w whatever the price
-// is (none included). Held within [1 min, 15 min], since one measured wake says little.
-absl::Duration BreakEvenIdleTimeout(absl::Duration measured_wake);
-
 }  // namespace spotinference::fleet
 
 #endif  // FLEET_PLAN_PLAN_H_

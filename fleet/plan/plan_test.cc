@@ -209,12 +209,6 @@ TEST(RecordCrash, FourQuickOnesInARowBackOffAndALateOneIsForgiven) {
   EXPECT_GT(wake.blocked_until, kNow);
 }
 
-TEST(BreakEvenIdleTimeout, IsTwentyWakesWithinItsBounds) {
-  EXPECT_EQ(BreakEvenIdleTimeout(absl::Milliseconds(300)), absl::Minutes(1));
-  EXPECT_EQ(BreakEvenIdleTimeout(absl::Seconds(10)), absl::Seconds(200));
-  EXPECT_EQ(BreakEvenIdleTimeout(absl::Minutes(5)), absl::Minutes(15));
-}
-
 TEST(MachineState, NamesAreReadBack) {
   for (int i = 0; i <= static_cast<int>(State::kLost); ++i) {
     const State state = static_cast<State>(i);
