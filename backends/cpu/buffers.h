@@ -16,15 +16,17 @@ namespace spotinference::cpu {
 
 class WeightBuffer : public Buffer {
  public:
-  explicit WeightBuffer(const TensorView& view) : packing(PackingOf(view.type)), rows(view.rows), columns(view.columns) {}
+  explicit WeightBuffer(const TensorView& view)
+      : type(view.type), packing(PackingOf(view.type)), rows(view.rows), columns(view.columns) {}
   size_t size_bytes() const override { return tiles.size() + vector.size() * sizeof(float); }
 
+  DType type;
   Packing packing;            // of the tiles
   int64_t rows, columns;
   absl::Span<const std::byte> tiles;  // packed.h; empty unless used by a matmul
   std::shared_ptr<const void> tiles_owner;
   std::vector<float> vector;  // a norm's weight
-  TensorView rows_view;       // in the file, for kEmbed; else without data
+  TensorView rows_view;       // in the file, for a kEmbed without tiles; else without data
 };
 
 class KvBuffer : public Buffer {

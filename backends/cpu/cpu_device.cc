@@ -43,7 +43,7 @@ class CpuDevice : public Device {
       weight->vector.resize(view.columns);
       DequantizeRow(view, 0, absl::MakeSpan(weight->vector));
     }
-    if (use.embed) weight->rows_view = view;
+    if (use.embed && !use.matmul) weight->rows_view = view;
     return weight;
   }
 

@@ -134,6 +134,22 @@ TEST_P(KernelsTest, MatmulHasThePortableBits) {
   }
 }
 
+TEST(PackedTest, ARowComesBackAsItWas) {
+  for (const DTypeLayout& layout : DTypes()) {
+    const int rows = 21, columns = 512;
+    const Weight w = RandomWeight(layout.type, rows, columns, 11);
+    const Packing packing = PackingOf(layout.type);
+    std::vector<std::byte> tiles(TileCount(rows) * TileBytes(packing, columns));
+    PackTiles(w.view, 0, TileCount(rows), tiles.data());
+    for (int r = 0; r < rows; ++r) {
+      std::vector<float> row(columns);
+      UnpackRow(layout.type, tiles.data(), r, absl::MakeSpan(row));
+      EXPECT_TRUE(SameBits(row, {w.values.begin() + r * columns, w.values.begin() + (r + 1) * columns}))
+          << layout.name << " row " << r;
+    }
+  }
+}
+
 // The largest magnitudes that the formats allow: no integer sum may saturate. Without minima, so that the terms of a sum
 // are at most four times the sum.
 TEST_P(KernelsTest, ExtremesDoNotSaturate) {

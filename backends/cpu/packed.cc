@@ -111,6 +111,43 @@ void PackQuanta(Quanta quanta, const uint8_t* q, int o, uint8_t* to) {
   }
 }
 
+void UnpackFields(const uint8_t* from, int at, int count, int operands, uint8_t* q) {
+  const int mask = (1 << count) - 1;
+  for (int i = 0; i < 4; ++i) {
+    for (int f = 0; f < operands; ++f) q[4 * f + i] |= (from[i] >> (count * f) & mask) << at;
+  }
+}
+
+void UnpackQuanta(Quanta quanta, const uint8_t* from, int o, uint8_t* q) {
+  constexpr int kGroup = 4 * kOutputs;
+  from += 4 * o;
+  std::memset(q, 0, 32);
+  switch (quanta) {
+    case Quanta::kEight:
+      for (int f = 0; f < 8; ++f) std::memcpy(q + 4 * f, from + kGroup * f, 4);
+      return;
+    case Quanta::kTwo:
+    case Quanta::kThree:
+      for (int h = 0; h < 2; ++h) UnpackFields(from + kGroup * h, 0, 2, 4, q + 16 * h);
+      if (quanta == Quanta::kThree) UnpackFields(from + 2 * kGroup, 2, 1, 8, q);
+      return;
+    case Quanta::kFour:
+    case Quanta::kCodebook:
+    case Quanta::kFive:
+    case Quanta::kSix:
+      for (int i = 0; i < 16; ++i) {
+        const uint8_t both = from[kGroup * (i / 4) + i % 4];
+        q[i] = both & 15;
+        q[i + 16] = both >> 4;
+      }
+      if (quanta == Quanta::kFive) UnpackFields(from + 4 * kGroup, 4, 1, 8, q);
+      if (quanta == Quanta::kSix) {
+        for (int h = 0; h < 2; ++h) UnpackFields(from + kGroup * (4 + h), 4, 2, 4, q + 16 * h);
+      }
+      return;
+  }
+}
+
 // The small scales of output `o`.
 void PackScales(const Form& form, const Block& block, BlockShape shape, int o, uint8_t* to) {
   const int of_32 = 32 / shape.sub_elements;  // 1 or 2
@@ -123,6 +160,20 @@ void PackScales(const Form& form, const Block& block, BlockShape shape, int o, u
     uint8_t* const at = to + form.small_bytes * (kOutputs * j + o);
     std::memcpy(at, &block.scale[of_32 * j], of_32);
     if (shape.has_minimum) at[1] = block.minimum[j];
+  }
+}
+
+void UnpackScales(const Form& form, BlockShape shape, const uint8_t* from, int o, Block& block) {
+  const int of_32 = 32 / shape.sub_elements;  // 1 or 2
+  for (int j = 0; j < 8; ++j) {
+    if (form.quanta == Quanta::kTwo) {
+      std::memcpy(&block.scale[2 * j], from + 2 * (kOutputs * j + o), 2);
+      std::memcpy(&block.minimum[2 * j], from + 2 * (kOutputs * (8 + j) + o), 2);
+      continue;
+    }
+    const uint8_t* const at = from + form.small_bytes * (kOutputs * j + o);
+    std::memcpy(&block.scale[of_32 * j], at, of_32);
+    if (shape.has_minimum) block.minimum[j] = at[1];
   }
 }
 
@@ -183,6 +234,28 @@ void PackBlocks(const TensorView& view, const Form& form, int64_t row, int o, ui
   }
 }
 
+// Output `o` of the block of a tile at `from`.
+void UnpackBlock(DType type, const Form& form, BlockShape shape, const uint8_t* from, int o, Block& block) {
+  std::memcpy(&block.d, from + 2 * o, 2);
+  if (shape.has_minimum) {
+    std::memcpy(&block.m, from + 2 * (kOutputs + o), 2);
+    if (form.elements == 256) block.m ^= 0x8000;
+  }
+  from += 2 * kOutputs * form.halves;
+  if (form.elements == 256) {
+    UnpackScales(form, shape, from, o, block);
+    from += 8 * form.small_bytes * kOutputs;
+  }
+  const int zero = Zero(type);
+  for (int j = 0; j < form.elements / 32; ++j, from += kOutputs * QuantaBytes(form.quanta)) {
+    uint8_t q[32];
+    UnpackQuanta(form.quanta, from, o, q);
+    for (int i = 0; i < 32; ++i) {
+      block.q[32 * j + i] = form.quanta == Quanta::kCodebook ? kCodebook4[q[i]] : static_cast<int8_t>(q[i] - zero);
+    }
+  }
+}
+
 void PackFloats(const TensorView& view, int64_t row, int o, std::byte* to) {
   const int bytes = Layout(view.type).block_bytes;
   const std::byte* const from = view.data.data() + row * RowBytes(view.type, view.columns);
@@ -238,6 +311,30 @@ void PackTiles(const TensorView& view, int64_t begin, int64_t end, std::byte* ti
         PackFloats(view, t * kOutputs + o, o, tile);
       }
     }
+  }
+}
+
+void UnpackRow(DType type, const std::byte* tiles, int64_t row, absl::Span<float> out) {
+  const Packing packing = PackingOf(type);
+  const int64_t columns = static_cast<int64_t>(out.size());
+  const std::byte* const tile = tiles + row / kOutputs * TileBytes(packing, columns);
+  const int o = static_cast<int>(row % kOutputs);
+  if (!IsQuantized(packing)) {
+    const int bytes = Layout(type).block_bytes;
+    std::byte plain[4];
+    for (int64_t i = 0; i < columns; ++i) {
+      std::memcpy(plain, tile + (i * kOutputs + o) * bytes, bytes);
+      DequantizeRow({"", type, 1, 1, {plain, static_cast<size_t>(bytes)}}, 0, out.subspan(i, 1));
+    }
+    return;
+  }
+  const Form form = FormOf(packing);
+  const BlockShape shape = ShapeOf(type);
+  const uint8_t* from = reinterpret_cast<const uint8_t*>(tile);
+  Block block;
+  for (int64_t i = 0; i < columns; i += form.elements, from += kOutputs * BlockBytes(form)) {
+    UnpackBlock(type, form, shape, from, o, block);
+    BlockValues(block, shape, &out[i]);
   }
 }
 

@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/types/span.h"
 #include "backends/cpu/kernels.h"
 #include "engine/device/tensor.h"
 
@@ -32,6 +33,9 @@ inline int64_t TileCount(int64_t rows) { return (rows + 15) / 16; }
 
 // Writes tiles begin … end of `view` to `tiles`, the place of tile 0. Different tiles may be packed at once.
 void PackTiles(const TensorView& view, int64_t begin, int64_t end, std::byte* tiles);
+
+// Row `row` of a weight that was of `type` before it was packed, as DequantizeRow has it, to the bit.
+void UnpackRow(DType type, const std::byte* tiles, int64_t row, absl::Span<float> out);
 
 }  // namespace spotinference::cpu
 

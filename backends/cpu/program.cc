@@ -32,6 +32,7 @@ struct Stage {
   std::vector<const Op*> ops;     // kMatmul: with one input; kAttention: one
   bool quantized = false;         // kMatmul: the input has been rounded
   int64_t tiles = 0;              // kMatmul: of all ops
+  int first_op = 0;
 };
 
 const WeightBuffer& Weight(const Op& op) { return *static_cast<const WeightBuffer*>(op.weight); }
@@ -55,6 +56,8 @@ class CpuProgram : public Program {
   absl::Status CheckOp(const Op& op) const;
   void AddRowStep(RowStep step, Rows domain, bool alone);
   void AddMatmul(const Op& op);
+  struct Place;
+  bool MayShare(const Place& a, const Place& b) const;
   void PlaceTensors();
   absl::Status CheckInput(const StepInput& input, absl::Span<float> out) const;
   void FindRuns(const StepInput& input);
@@ -75,9 +78,10 @@ class CpuProgram : public Program {
   const Kernels& kernels_;
   ThreadPool& pool_;
   std::vector<Stage> stages_;
+  std::vector<int> stage_of_;  // by operation
 
   // Memory, sized by the graph's largest step.
-  std::vector<std::unique_ptr<Pages>> memory_;
+  std::unique_ptr<Pages> memory_;
   std::vector<float*> base_;  // by tensor
   std::vector<int8_t> q_;     // the one rounded input that is alive at a time
   std::vector<float> q_scale_;
@@ -100,7 +104,7 @@ absl::Status CpuProgram::CheckOp(const Op& op) const {
   }
   switch (op.kind) {
     case OpKind::kEmbed:
-      if (Weight(op).rows_view.data.empty()) return bad("an embedding was not loaded for it");
+      if (Weight(op).rows_view.data.empty() && Weight(op).tiles.empty()) return bad("an embedding was not loaded for it");
       if (Weight(op).columns != Width(op.out)) return bad("an embedding's width is not its output's");
       return absl::OkStatus();
     case OpKind::kMatmul:
@@ -154,47 +158,69 @@ void CpuProgram::AddMatmul(const Op& op) {
   stages_.back().tiles += TileCount(Weight(op).rows);
 }
 
-// Tensors of one width and one kind of rows share memory when their lives do not meet. Tensors of different widths never
-// do: the threads of one stage are at different rows, and only with one width does a row keep its place.
+// Where a tensor lies in memory, and from when to when: twice the index of an operation, + 1 where it writes what it has read.
+struct CpuProgram::Place {
+  TensorId id;
+  int begin = 0, end = -1;  // of its life
+  int first_stage = 0, last_stage = -1;
+  size_t at = 0, bytes = 0;
+};
+
+// Within a stage the threads are at different rows, so that only tensors of one width, where a row keeps its place, may
+// follow each other in the same memory; past its end any may.
+bool CpuProgram::MayShare(const Place& a, const Place& b) const {
+  if (a.begin <= b.end && b.begin <= a.end) return false;
+  if (a.last_stage < b.first_stage || b.last_stage < a.first_stage) return true;
+  const TensorSpec &x = graph_.tensors[a.id], &y = graph_.tensors[b.id];
+  return a.at == b.at && x.width == y.width && x.rows == y.rows;
+}
+
+// The largest first, each as low as those before it allow.
 void CpuProgram::PlaceTensors() {
-  const int count = static_cast<int>(graph_.tensors.size());
-  std::vector<int> last(count, -1);
+  std::vector<Place> lives(graph_.tensors.size());
   for (int i = 0; i < static_cast<int>(graph_.ops.size()); ++i) {
     const Op& op = graph_.ops[i];
-    for (const TensorId id : {op.out, op.a, op.b}) {
-      if (id != kNoTensor) last[id] = i;
+    const bool in_place = op.kind == OpKind::kRmsNorm || op.kind == OpKind::kGate || op.kind == OpKind::kAdd;
+    const auto lives_at = [&](TensorId id, int when, int stage) {
+      if (id == kNoTensor) return;
+      Place& place = lives[id];
+      if (place.bytes == 0) {
+        const TensorSpec& spec = graph_.tensors[id];
+        const size_t rows = spec.rows == Rows::kTokens ? graph_.max_tokens : graph_.max_outputs;
+        const bool is_input = std::count(graph_.inputs.begin(), graph_.inputs.end(), id) > 0;
+        place = {.id = id, .begin = is_input ? -1 : when, .first_stage = is_input ? -1 : stage};
+        place.bytes = (rows * spec.width * sizeof(float) + 63) / 64 * 64;
+      }
+      place.end = std::max(place.end, when);
+      place.last_stage = std::max(place.last_stage, stage);
+    };
+    if (op.kind == OpKind::kMatmul && IsQuantized(Weight(op).packing)) {  // it has been rounded in the stage before
+      lives_at(op.a, 2 * stages_[stage_of_[i]].first_op - 1, stage_of_[i] - 1);
+    } else {
+      for (const TensorId id : {op.a, op.b}) lives_at(id, 2 * i, stage_of_[i]);
     }
+    lives_at(op.out, 2 * i + (in_place ? 1 : 0), stage_of_[i]);
   }
-  struct Free {
-    TensorSpec spec;
-    float* at;
-  };
-  std::vector<Free> free;
-  base_.assign(count, nullptr);
-  const auto place = [&](TensorId id) {
-    if (id == kNoTensor || base_[id] != nullptr || id == graph_.output) return;
-    const TensorSpec& spec = graph_.tensors[id];
-    for (size_t i = 0; i < free.size(); ++i) {
-      if (free[i].spec.width == spec.width && free[i].spec.rows == spec.rows) {
-        base_[id] = free[i].at;
-        free.erase(free.begin() + i);
-        return;
+  std::erase_if(lives, [&](const Place& place) { return place.bytes == 0 || place.id == graph_.output; });
+  std::stable_sort(lives.begin(), lives.end(), [](const Place& a, const Place& b) { return a.bytes > b.bytes; });
+  size_t total = 0;
+  for (size_t i = 0; i < lives.size(); ++i) {
+    for (size_t before = 0; before < i;) {
+      const Place& other = lives[before];
+      const bool meets = lives[i].at < other.at + other.bytes && other.at < lives[i].at + lives[i].bytes;
+      if (!meets || MayShare(lives[i], other)) {
+        ++before;
+      } else {
+        lives[i].at = other.at + other.bytes;
+        before = 0;
       }
     }
-    const int64_t rows = spec.rows == Rows::kTokens ? graph_.max_tokens : graph_.max_outputs;
-    memory_.push_back(std::make_unique<Pages>(rows * spec.width * sizeof(float), Pages::Size::kHuge));
-    base_[id] = reinterpret_cast<float*>(memory_.back()->data());
-  };
-  for (const TensorId id : graph_.inputs) place(id);
-  for (int i = 0; i < static_cast<int>(graph_.ops.size()); ++i) {
-    const Op& op = graph_.ops[i];
-    place(op.out);
-    for (const TensorId id : {op.out, op.a, op.b}) {
-      if (id == kNoTensor || last[id] != i || id == graph_.output) continue;
-      free.push_back({graph_.tensors[id], base_[id]});
-      last[id] = -1;  // once, where an operation names it twice
-    }
+    total = std::max(total, lives[i].at + lives[i].bytes);
   }
+  memory_ = std::make_unique<Pages>(total, Pages::Size::kSmall);
+  base_.assign(graph_.tensors.size(), nullptr);
+  if (memory_->data() == nullptr) return;
+  for (const Place& place : lives) base_[place.id] = reinterpret_cast<float*>(memory_->data() + place.at);
 }
 
 absl::Status CpuProgram::Build() {
@@ -206,23 +232,25 @@ absl::Status CpuProgram::Build() {
       case OpKind::kMatmul:
         AddMatmul(op);
         widest = std::max(widest, Width(op.a));
-        continue;
+        break;
       case OpKind::kAttention:
         stages_.push_back({StageKind::kAttention, Rows::kTokens});
         stages_.back().ops.push_back(&op);
-        continue;
+        break;
       case OpKind::kStoreKv:
         AddRowStep(step, Rows::kTokens, false);
-        continue;
+        break;
       default:
         // Gathering reads other rows than its own: it waits for them all.
         AddRowStep(step, graph_.tensors[op.out].rows, op.kind == OpKind::kGatherRows);
     }
+    stage_of_.push_back(static_cast<int>(stages_.size()) - 1);
+    if (stage_of_.size() == 1 || stage_of_.end()[-2] != stage_of_.back()) {
+      stages_.back().first_op = static_cast<int>(stage_of_.size()) - 1;
+    }
   }
   PlaceTensors();
-  for (const auto& pages : memory_) {
-    if (pages->data() == nullptr) return absl::ResourceExhaustedError("no memory for activations");
-  }
+  if (memory_->size() > 0 && memory_->data() == nullptr) return absl::ResourceExhaustedError("no memory for activations");
   const int64_t rows = std::max(graph_.max_tokens, graph_.max_outputs);
   q_.resize(rows * widest);
   q_scale_.resize(rows * widest / kQuantBlock);
@@ -402,7 +430,11 @@ void CpuProgram::RunRowStep(const StepInput& input, const RowStep& step, int row
   switch (op.kind) {
     case OpKind::kEmbed: {
       const auto out = absl::MakeSpan(Row(op.out, row), Width(op.out));
-      DequantizeRow(Weight(op).rows_view, input.token_ids[row], out);
+      if (Weight(op).tiles.empty()) {
+        DequantizeRow(Weight(op).rows_view, input.token_ids[row], out);
+      } else {
+        UnpackRow(Weight(op).type, Weight(op).tiles.data(), input.token_ids[row], out);
+      }
       for (float& x : out) x *= op.embedding_scale;
       return;
     }

@@ -33,6 +33,9 @@ BlockShape ShapeOf(DType type);
 // `type` is none of the float types; `from` has its block_bytes, of any alignment. What the type lacks stays as it is.
 void OpenBlock(DType type, const std::byte* from, Block* to);
 
+// Its elements as DequantizeRow has them, to the bit; see the table in tensor.h.
+void BlockValues(const Block& block, BlockShape shape, float* to);
+
 }  // namespace spotinference
 
 #endif  // ENGINE_DEVICE_BLOCK_H_

@@ -15,8 +15,9 @@ void Halves(const std::byte* from, float* to, int64_t n, float (*value)(uint16_t
   }
 }
 
-// The operations and their order are those of the table in tensor.h.
-void Values(const Block& block, BlockShape shape, float* to) {
+}  // namespace
+
+void BlockValues(const Block& block, BlockShape shape, float* to) {
   const float d = HalfToFloat(block.d), m = shape.has_minimum ? HalfToFloat(block.m) : 0;
   for (int s = 0; s < shape.elements / shape.sub_elements; ++s) {
     const int8_t* const q = &block.q[s * shape.sub_elements];
@@ -28,8 +29,6 @@ void Values(const Block& block, BlockShape shape, float* to) {
     for (int j = 0; j < shape.sub_elements; ++j) out[j] += add;
   }
 }
-
-}  // namespace
 
 void DequantizeRow(const TensorView& view, int64_t row, absl::Span<float> out) {
   const DTypeLayout& layout = Layout(view.type);
@@ -49,7 +48,7 @@ void DequantizeRow(const TensorView& view, int64_t row, absl::Span<float> out) {
   Block block;
   for (int64_t i = 0; i < view.columns; i += layout.block_elements, from += layout.block_bytes) {
     OpenBlock(view.type, from, &block);
-    Values(block, ShapeOf(view.type), &out[i]);
+    BlockValues(block, ShapeOf(view.type), &out[i]);
   }
 }
 

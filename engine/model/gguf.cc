@@ -55,6 +55,7 @@ absl::StatusOr<std::unique_ptr<GgufFile>> GgufFile::Open(const std::string& path
   if (absl::Status read = file->ReadAll(); !read.ok()) {
     return absl::Status(read.code(), absl::StrCat("model file '", path, "': ", read.message()));
   }
+  file->mapped_->ReleasePages(file->bytes_);  // a vocabulary that was gone through to find what lies behind it
   return file;
 }
 

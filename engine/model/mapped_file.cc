@@ -50,8 +50,8 @@ void MappedFile::ReleasePages(absl::Span<const std::byte> data) const {
   const uintptr_t first = address(data.data()), last = first + data.size();
   if (first < address(bytes_.data()) || last > address(bytes_.data() + bytes_.size())) return;
   const uintptr_t page = sysconf(_SC_PAGESIZE);
-  const uintptr_t begin = (first + page - 1) / page * page, end = last / page * page;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const uintptr_t begin = first / page * page;
+  madvise(reinterpret_cast<void*>(begin), last - begin, MADV_DONTNEED);
 }
 
 }  // namespace spotinference

@@ -28,9 +28,9 @@ class MappedFile {
 
   absl::Span<const std::byte> bytes() const { return bytes_; }
 
-  // Tells the system that `data`, a part of bytes(), was copied elsewhere: its whole pages leave this process's
-  // resident memory and come back from the file when they are read again. Does nothing for data that is not a part of
-  // bytes().
+  // Tells the system that `data`, a part of bytes(), was copied elsewhere: the pages it lies in, with what else is in
+  // them, leave this process's resident memory and come back from the file when they are read again. Does nothing for
+  // data that is not a part of bytes().
   void ReleasePages(absl::Span<const std::byte> data) const;
 
  private:

@@ -132,6 +132,8 @@ absl::Status Model::LoadWeights(const Checkpoint& checkpoint, CompileCache* cach
     RETURN_IF_ERROR(
         loader.Matrix("output.weight", c.vocabulary, 0, c.vocabulary, c.width, {.matmul = true}, output_));
   }
+  // Reading one tensor brought pages of its neighbours back.
+  for (const TensorView& view : checkpoint.tensors()) checkpoint.ReleasePages(view.data);
   weight_bytes_ = loader.loaded_bytes();
   for (const auto name : {kRopeDivisors, kLongRopeDivisors, kShortRopeDivisors}) loader.Take(name);  // in config_
 

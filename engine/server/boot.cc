@@ -1,6 +1,7 @@
 #include "engine/server/boot.h"
 
 #include <glog/logging.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -239,6 +240,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   booted.constraints = std::make_unique<Constraints>(
       [path = weights.path, size = info.vocabulary_size] { return ReadTokens(path, size); });
   booted.engine = std::make_unique<ModelEngine>(std::move(engine), *booted.program, *booted.constraints, RealClock());
+  malloc_trim(0);  // what reading the model's file took
   return booted;
 }
 

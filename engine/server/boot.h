@@ -22,9 +22,9 @@
 namespace spotinference {
 
 // A step's tokens share one read of the weights; past some 128 rows a matmul is bound by arithmetic on every machine we
-// know (2 cores: 512 tokens in steps of 512, 256 or 128 take the same time), and a longer step only makes the streams
-// beside it wait longer and takes more memory for activations.
-inline constexpr int kStepTokens = 256;
+// know (2 cores: 512 tokens in steps of 128 take no longer than in steps of 256), and a longer step only makes the
+// streams beside it wait longer and takes more memory for activations.
+inline constexpr int kStepTokens = 128;
 inline constexpr int kMaxSequences = 64;
 inline constexpr int kDraftTokens = 3;  // with the id they follow, the four rows that share one pass over a weight
 inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;

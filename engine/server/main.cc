@@ -46,7 +46,7 @@ ABSL_FLAG(int, ready_fd, -1, "descriptor to write 'ready ADDRESS NUMERICS_ID MOD
 ABSL_FLAG(int, context_tokens, 0, "longest sequence; 0: the model's");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 ABSL_FLAG(int, max_sequences, 0, "computed in one step; 0: 64");
-ABSL_FLAG(int, step_tokens, 0, "computed in one step; 0: 256");
+ABSL_FLAG(int, step_tokens, 0, "computed in one step; 0: 128");
 ABSL_FLAG(int, draft_tokens, spotinference::kDraftTokens,
           "guesses at a lone sequence's next tokens that a step verifies; 0: none. Changes speed, no token");
 ABSL_FLAG(int64_t, kv_memory_mib, 0, "of the KV cache; 0: a quarter of the memory, at most 1024");

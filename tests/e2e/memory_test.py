@@ -23,7 +23,7 @@ class EngineProcess(unittest.TestCase):
             resident = rss_bytes(pid)
             report(f'the engine: {resident / 1e6:.0f} MB resident, {weights / 1e6:.0f} MB the file, {kv / 1e6:.0f} MB '
                    f'KV in use: (resident - KV) / file = {(resident - kv) / weights:.2f}')
-            self.assertLess(resident, 1.5 * weights + kv)
+            self.assertLess(resident, 1.2 * weights + kv)
 
 
 class GatewayProcess(unittest.TestCase):
