@@ -166,11 +166,13 @@ struct CpuProgram::Place {
   size_t at = 0, bytes = 0;
 };
 
-// Within a stage the threads are at different rows, so that only tensors of one width, where a row keeps its place, may
-// follow each other in the same memory; past its end any may.
+// Within a stage of rows the threads are at different ones, so that only tensors of one width, where a row keeps its place,
+// may follow each other in the same memory; past its end any may.
 bool CpuProgram::MayShare(const Place& a, const Place& b) const {
   if (a.begin <= b.end && b.begin <= a.end) return false;
   if (a.last_stage < b.first_stage || b.last_stage < a.first_stage) return true;
+  const int both = a.end < b.begin ? a.last_stage : b.last_stage;
+  if (both >= 0 && stages_[both].kind != StageKind::kRows) return false;  // a matmul's threads write each other's rows
   const TensorSpec &x = graph_.tensors[a.id], &y = graph_.tensors[b.id];
   return a.at == b.at && x.width == y.width && x.rows == y.rows;
 }

@@ -84,7 +84,9 @@ absl::StatusOr<std::unique_ptr<Volume>> OpenVolume(const std::string& root) {
 absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* volume) {
   ASSIGN_OR_RETURN(const WeightsSource source, ParseWeightsSource(options.model));
   if (source.kind != WeightsSource::Kind::kFile && volume == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("weights '", options.model, "': a volume is needed to keep them on"));
+    // What follows a question mark may be secret.
+    const absl::string_view plain = absl::string_view(options.model).substr(0, options.model.find('?'));
+    return absl::InvalidArgumentError(absl::StrCat("weights '", plain, "': a volume is needed to keep them on"));
   }
   FetchOptions fetch{.hub_url = options.hub_url, .hub_token = options.hub_token};
   fetch.on_progress = [logged = absl::Duration(), start = RealClock().Elapsed()](uint64_t done, uint64_t total) mutable {
@@ -97,12 +99,11 @@ absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* v
   return FetchWeights(RealFileSystem(), options.volume, source, fetch);
 }
 
-// Proves what this boot is going to read of a file on the volume: all but the tensors that lie packed in the cache,
-// where rows of the embedding are read in the file itself.
+// Proves what this boot is going to read of a file on the volume: all but the tensors that lie packed in the cache.
 absl::Status Prove(const FileProof& proof, const GgufFile& file, const VolumeCache& cache, int threads) {
   std::vector<FileProof::Part> parts, unread;
   for (const TensorView& tensor : file.tensors()) {
-    if (tensor.name == "token_embd.weight" || !cache.HasTensor(tensor.name)) continue;
+    if (!cache.HasTensor(tensor.name)) continue;
     unread.push_back({static_cast<uint64_t>(tensor.data.data() - file.bytes().data()), tensor.data.size()});
   }
   std::sort(unread.begin(), unread.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
@@ -123,6 +124,9 @@ absl::Status OpenFetched(const FetchedWeights& weights, const Backend& backend, 
     if (absl::IsNotFound(proof.status())) {
       ASSIGN_OR_RETURN(const std::string sha256, ModelHash(weights.path));
       if (sha256 != weights.sha256) return absl::DataLossError(absl::StrCat("'", weights.path, "': its SHA-256 is ", sha256));
+      // It was cut off, or had no room, when the file came.
+      const absl::Status hashed = WriteFileProof(RealFileSystem(), weights.path);
+      LOG_IF(WARNING, !hashed.ok()) << "the next boot computes the SHA-256 too: " << hashed.message();
     } else {
       RETURN_IF_ERROR(proof.status());
     }
@@ -234,7 +238,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   engine.programs_compiled = booted.cache != nullptr && booted.cache->complete() ? 0 : 1;
   engine.sampling_threads = threads;
   engine.on_fatal = options.on_fatal;
-  LOG(INFO) << options.model << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
+  LOG(INFO) << weights.path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000
             << " MB of weights, " << blocks << " KV blocks, context " << info.context_tokens << ", numerics "
             << info.numerics_id << ", booted in " << RealClock().Elapsed() - start;
   booted.constraints = std::make_unique<Constraints>(

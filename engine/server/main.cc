@@ -84,8 +84,7 @@ absl::Status EraseVolumeKv() {
   const std::string root = UserPath(absl::GetFlag(FLAGS_volume));
   if (root.empty()) return absl::InvalidArgumentError("--erase_kv: of which --volume?");
   ASSIGN_OR_RETURN(const std::unique_ptr<Volume> volume, Volume::Open(RealFileSystem(), {root}, RealClock()));
-  EraseKv(*volume);
-  return absl::OkStatus();
+  return EraseKv(*volume);
 }
 
 // A model or an option that can never work is not worth a second start.
@@ -192,7 +191,16 @@ absl::Status Serve(const StopSignal& signals) {
                    ParseNoticeOptions(absl::GetFlag(FLAGS_notice), absl::GetFlag(FLAGS_metadata_url),
                                       absl::GetFlag(FLAGS_machine_name), RealClock()));
   const std::vector<Backend> backends = AllBackends();
-  ASSIGN_OR_RETURN(const BootedEngine booted, Boot(options, backends));
+  absl::StatusOr<BootedEngine> boot = [&] {
+    // Nothing is served yet, and what lies half written on the volume is made for that.
+    const std::unique_ptr<NoticeSource> early = NewSignalSource(signals, absl::ZeroDuration(), RealClock());
+    early->Watch([](const std::optional<Notice>&) {
+      google::FlushLogFiles(google::INFO);
+      _exit(0);
+    });
+    return Boot(options, backends);
+  }();
+  ASSIGN_OR_RETURN(const BootedEngine booted, std::move(boot));
 
   Interruptions interruptions(*booted.engine, RealClock());
   const std::unique_ptr<grpc::Service> service =

@@ -56,9 +56,22 @@ KvStore::KvStore(Volume& volume, Options options, const Clock& clock)
       clock_(clock),
       folder_(absl::StrCat("kv/", options_.model_hash, "-", options_.numerics_id)) {
   volume_.Keep(folder_);
+  for (const Volume::Entry& entry : volume_.List("")) {  // of other models and builds
+    if (absl::StartsWith(entry.folder, "kv/") && entry.folder != folder_ &&
+        entry.used + options_.time_to_live < clock_.Now()) {
+      volume_.Remove(entry.folder, entry.name);
+    }
+  }
   for (const Volume::Entry& entry : volume_.List(folder_)) Open(entry.name);
   if (const size_t found = blocks(); found > 0) LOG(INFO) << "kv: " << found << " blocks on the volume";
+  volume_.OnRemoved([this](const std::string& folder, const std::string& name) {
+    if (folder != folder_) return;
+    absl::MutexLock lock(&mutex_);
+    absl::erase_if(index_, [&](const auto& place) { return place.second.segment->name == name; });
+  });
 }
+
+KvStore::~KvStore() { volume_.OnRemoved(nullptr); }
 
 void KvStore::Open(const std::string& name) {
   uint64_t number;
@@ -71,7 +84,8 @@ void KvStore::Open(const std::string& name) {
   absl::Status whole = (*object)->Verify(0, std::min<uint64_t>(payload.size(), kObjectChunkBytes));
   absl::StatusOr<KvSegmentHead> head = whole.ok() ? ReadKvSegmentHead(payload) : whole;
   if (head.ok()) whole = (*object)->Verify(0, head->blocks_at);
-  const bool outlived = head.ok() && head->written + options_.time_to_live < clock_.Now();
+  const bool outlived = head.ok() && (head->written + options_.time_to_live < clock_.Now() ||
+                                      head->written > clock_.Now() + absl::Hours(1));  // by a clock that was wrong
   if (!head.ok() || !whole.ok() || head->block_bytes != options_.block_bytes || outlived) {
     LOG_IF(WARNING, !outlived) << "kv: " << name << ": " << (head.ok() ? whole : head.status()) << "; removed";
     volume_.Remove(folder_, name);
@@ -116,8 +130,6 @@ absl::Status KvStore::Read(const BlockHash& hash, absl::Span<std::byte> to) {
 
 void KvStore::Drop(const Segment& segment) {
   volume_.Remove(folder_, segment.name);
-  absl::MutexLock lock(&mutex_);
-  absl::erase_if(index_, [&](const auto& entry) { return entry.second.segment.get() == &segment; });
 }
 
 size_t KvStore::Save(absl::Span<const BlockHash> blocks, absl::Duration budget,
@@ -129,11 +141,14 @@ size_t KvStore::Save(absl::Span<const BlockHash> blocks, absl::Duration budget,
   }
   const size_t per_segment = std::max<uint64_t>(1, (kSegmentBytes + options_.block_bytes - 1) / options_.block_bytes);
   size_t written = 0;
+  uint64_t saved_bytes = 0;
   absl::Duration longest;
   while (written < missing.size()) {
     const absl::Duration began = clock_.Elapsed();
     if (began - start + longest >= budget) break;
     const auto some = absl::MakeConstSpan(missing).subspan(written, per_segment);
+    saved_bytes += kObjectHeaderBytes + BlocksAt(some.size()) + some.size() * options_.block_bytes;
+    if (saved_bytes > options_.max_bytes) break;  // what is worth less does not replace what was just saved
     std::vector<BlockHash> hashes;
     for (const size_t i : some) hashes.push_back(blocks[i]);
     const absl::Status status =
@@ -185,15 +200,15 @@ void KvStore::MakeRoom(uint64_t bytes) {
     if (used <= options_.max_bytes) return;
     used -= entry.size_bytes;
     volume_.Remove(folder_, entry.name);
-    absl::MutexLock lock(&mutex_);
-    absl::erase_if(index_, [&](const auto& place) { return place.second.segment->name == entry.name; });
   }
 }
 
-void EraseKv(Volume& volume) {
+absl::Status EraseKv(Volume& volume) {
+  absl::Status first;
   for (const Volume::Entry& entry : volume.List("")) {
-    if (absl::StartsWith(entry.folder, "kv/")) volume.Remove(entry.folder, entry.name);
+    if (absl::StartsWith(entry.folder, "kv/")) first.Update(volume.RemoveDurably(entry.folder, entry.name));
   }
+  return first;
 }
 
 }  // namespace spotinference

@@ -58,6 +58,7 @@ class KvStore {
   // Reads the heads of what is there and removes what has outlived its time. The volume and the clock outlive the
   // store.
   KvStore(Volume& volume, Options options, const Clock& clock);
+  ~KvStore();
 
   size_t blocks() const;
   bool Contains(const BlockHash& hash) const;
@@ -99,7 +100,7 @@ class KvStore {
 };
 
 // Removes all KV of all models.
-void EraseKv(Volume& volume);
+absl::Status EraseKv(Volume& volume);
 
 }  // namespace spotinference
 

@@ -148,11 +148,30 @@ TEST_F(KvStoreTest, TheLongestUnusedMakesRoom) {
   EXPECT_LE(volume_->used_bytes(), 3'000'000);
 }
 
+TEST_F(KvStoreTest, WhatTheVolumeRemovesIsClosedAndNotFound) {
+  Save(0, 3);
+  for (const Volume::Entry& entry : volume_->List("")) volume_->Remove(entry.folder, entry.name);
+  EXPECT_EQ(store_->blocks(), 0);
+  Save(0, 3);
+  EXPECT_EQ(Found(0, 3).size(), 3);
+}
+
+TEST_F(KvStoreTest, WhatAnotherBuildLeftGoesWithItsTime) {
+  Save(0, 3);
+  EXPECT_EQ(Found(0, 3).size(), 3);  // marks them as used now
+  clock_.Advance(KvStore::kTimeToLive / 2);
+  Reopen("cpu-2");
+  EXPECT_FALSE(volume_->List("").empty());
+  clock_.Advance(KvStore::kTimeToLive);
+  Reopen("cpu-2");
+  EXPECT_TRUE(volume_->List("").empty());
+}
+
 TEST_F(KvStoreTest, IsErased) {
   Save(0, 3);
   Reopen("cpu-2");
   Save(0, 3);
-  EraseKv(*volume_);
+  EXPECT_TRUE(EraseKv(*volume_).ok());
   EXPECT_TRUE(files_.Paths().empty());
 }
 

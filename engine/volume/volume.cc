@@ -25,6 +25,9 @@ Volume::Volume(FileSystem& files, Options options, const Clock& clock, std::uniq
 
 absl::StatusOr<std::unique_ptr<Volume>> Volume::Open(FileSystem& files, Options options, const Clock& clock) {
   RETURN_IF_ERROR(files.CreateFolder(options.root));
+  if (const size_t slash = options.root.rfind('/'); slash != std::string::npos && slash > 0) {
+    files.SyncFolder(options.root.substr(0, slash)).IgnoreError();  // as far as it may be opened
+  }
   // Not the file "lock", by which a provider keeps one machine a volume.
   absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(options.root + "/engine.lock");
   if (absl::IsUnavailable(lock.status())) {
@@ -78,8 +81,10 @@ absl::StatusOr<std::unique_ptr<Object>> Volume::Find(const std::string& folder, 
   const std::string path = Path(folder, name);
   absl::StatusOr<std::unique_ptr<Object>> object = Object::Open(files_, path, kind);
   if (object.ok() || absl::IsNotFound(object.status())) return object;
-  LOG(WARNING) << "volume: " << object.status().message() << "; removed";
-  Remove(folder, name);
+  // Of what could not be opened for lack of descriptors or memory, nothing is known.
+  const bool damaged = absl::IsDataLoss(object.status()) || absl::IsInvalidArgument(object.status());
+  LOG(WARNING) << "volume: " << object.status().message() << (damaged ? "; removed" : "");
+  if (damaged) Remove(folder, name);
   return absl::NotFoundError(object.status().message());
 }
 
@@ -139,7 +144,9 @@ absl::Status Volume::MakeRoom(const std::string& path, uint64_t size_bytes) {
     uint64_t used = 0;
     for (const Entry& entry : entries_) used += entry.size_bytes;
     const absl::StatusOr<uint64_t> free = files_.FreeBytes(options_.root);
-    const bool on_disk = !free.ok() || *free >= size_bytes + kFreeBytes;
+    // Where not even all that is here would make room, nothing goes for it; the disk says for itself what it takes.
+    const bool in_vain = free.ok() && *free + used < size_bytes + kFreeBytes;
+    const bool on_disk = !free.ok() || *free >= size_bytes + kFreeBytes || in_vain;
     if (on_disk && used + size_bytes <= options_.max_bytes) return absl::OkStatus();
     const auto least = LeastValuable(path);
     if (least == entries_.end()) {
@@ -178,8 +185,9 @@ std::vector<Volume::Entry>::iterator Volume::LeastValuable(const std::string& pa
 }
 
 void Volume::RemoveEntry(std::vector<Entry>::iterator entry) {
-  const std::string folder = entry->folder;
-  const absl::Status removed = files_.Remove(Path(folder, entry->name));
+  const std::string folder = entry->folder, name = entry->name;
+  const absl::Status removed = files_.Remove(Path(folder, name));
+  if (on_removed_) on_removed_(folder, name);
   if (!removed.ok() && !absl::IsNotFound(removed)) LOG(WARNING) << "volume: " << removed.message();
   entries_.erase(entry);
   const bool last = std::none_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.folder == folder; });
@@ -195,6 +203,19 @@ void Volume::Remove(const std::string& folder, const std::string& name) {
   const auto entry = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& e) { return e.folder == folder && e.name == name; });
   if (entry != entries_.end()) RemoveEntry(entry);
+}
+
+void Volume::OnRemoved(std::function<void(const std::string& folder, const std::string& name)> listener) {
+  absl::MutexLock lock(&mutex_);
+  on_removed_ = std::move(listener);
+}
+
+absl::Status Volume::RemoveDurably(const std::string& folder, const std::string& name) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(files_.Remove(Path(folder, name)));
+  RETURN_IF_ERROR(files_.SyncFolder(absl::StrCat(options_.root, "/", folder)));
+  Forget(folder, name);
+  return absl::OkStatus();
 }
 
 void Volume::RemoveFolder(const std::string& folder) {

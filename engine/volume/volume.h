@@ -12,6 +12,7 @@
 #define ENGINE_VOLUME_VOLUME_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +60,11 @@ class Volume {
   void MakeRoomOnDisk(uint64_t size_bytes);
 
   void Remove(const std::string& folder, const std::string& name);
+  // It is gone, and stays gone when the power fails.
+  absl::Status RemoveDurably(const std::string& folder, const std::string& name);
+  // Told, under the volume's lock, of each object that goes, so that it closes what it has open of it: the disk frees nothing
+  // before. It must not call back. nullptr: nobody is.
+  void OnRemoved(std::function<void(const std::string& folder, const std::string& name)> listener);
   void RemoveFolder(const std::string& folder);
 
   struct Entry {
@@ -89,6 +95,7 @@ class Volume {
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> kept_ ABSL_GUARDED_BY(mutex_);
   bool full_ ABSL_GUARDED_BY(mutex_) = false;
+  std::function<void(const std::string&, const std::string&)> on_removed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace spotinference

@@ -119,7 +119,10 @@ class Download {
     const std::string known = absl::StrCat(weights_, "/sources/", Sha256(Bytes(text_)));
     const bool is_hub = source_.kind == WeightsSource::Kind::kHub;
     remote_.sha256 = is_hub ? ReadObject(files_, known, kSourceKind) : source_.sha256;
-    if (IsSha256(remote_.sha256) && IsThere()) return Fetched();
+    if (IsSha256(remote_.sha256) && IsThere()) {
+      files_.Remove(PiecesPath()).IgnoreError();  // the end of its download may have been cut
+      return Fetched();
+    }
 
     HttpClient client;
     RETURN_IF_ERROR(is_hub ? AskHub(client) : AskWeb(client));
@@ -226,6 +229,9 @@ class Download {
 
   absl::Status Get() {
     if (remote_.size == 0) return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': empty"));
+    if (remote_.size > uint64_t{1} << 44) {  // 16 TiB: no model, and no count of pieces to allocate
+      return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': ", remote_.size, " bytes, says the server"));
+    }
     const uint64_t piece_bytes = remote_.ranges ? options_.piece_bytes : remote_.size;
     done_.assign((remote_.size + piece_bytes - 1) / piece_bytes, '0');
     const std::string kept = ReadObject(files_, PiecesPath(), kPiecesKind), head = PiecesHead();
@@ -236,9 +242,12 @@ class Download {
     if (file.ok()) {
       done_ = kept.substr(head.size());
     } else {
-      RETURN_IF_ERROR(MakeRoom());
-      file = files_.Create(PartPath());
+      files_.Remove(PiecesPath()).IgnoreError();  // it speaks of bytes that are gone
+      RETURN_IF_ERROR(files_.SyncFolder(Folder()));
     }
+    const uint64_t here = std::min<uint64_t>(std::count(done_.begin(), done_.end(), '1') * piece_bytes, remote_.size);
+    RETURN_IF_ERROR(MakeRoom(remote_.size - here));
+    if (!file.ok()) file = files_.Create(PartPath());
     RETURN_IF_ERROR(file.status());
     file_ = *std::move(file);
     bytes_done_ = std::count(done_.begin(), done_.end(), '1') * piece_bytes;
@@ -250,7 +259,7 @@ class Download {
   }
 
   // What downloads of others left goes; then, the oldest first, the weights of others, as far as room is needed.
-  absl::Status MakeRoom() const {
+  absl::Status MakeRoom(uint64_t bytes) const {
     struct Other {
       absl::Time modified;
       std::string path;
@@ -269,20 +278,20 @@ class Download {
     }
     std::sort(others.begin(), others.end(), [](const Other& a, const Other& b) { return a.modified < b.modified; });
     for (const Other& other : others) {
-      if (other.modified > absl::InfinitePast() && HasRoom().ok()) break;
+      if (other.modified > absl::InfinitePast() && HasRoom(bytes).ok()) break;
       LOG(INFO) << "weights " << text_ << ": " << other.path << " makes room";
       RETURN_IF_ERROR(files_.Remove(other.path));
       files_.Remove(other.path.substr(0, other.path.rfind('/'))).IgnoreError();  // unless something else is in it
     }
-    if (options_.make_room && !HasRoom().ok()) options_.make_room(remote_.size);
-    return HasRoom();
+    if (options_.make_room && !HasRoom(bytes).ok()) options_.make_room(bytes);
+    return HasRoom(bytes);
   }
 
-  absl::Status HasRoom() const {
+  absl::Status HasRoom(uint64_t bytes) const {
     const absl::StatusOr<uint64_t> free = files_.FreeBytes(root_);
-    if (!free.ok() || *free >= remote_.size) return absl::OkStatus();
+    if (!free.ok() || *free >= bytes) return absl::OkStatus();
     return absl::ResourceExhaustedError(
-        absl::StrCat("weights '", text_, "': ", remote_.size, " bytes, and ", *free, " are free on the volume"));
+        absl::StrCat("weights '", text_, "': ", bytes, " bytes, and ", *free, " are free on the volume"));
   }
 
   absl::Status GetPieces(uint64_t piece_bytes) {

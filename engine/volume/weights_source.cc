@@ -16,6 +16,7 @@ namespace spotinference {
 namespace {
 
 absl::Status Wrong(absl::string_view text, absl::string_view why) {
+  text = text.substr(0, text.find('?'));  // what follows may be secret
   return absl::InvalidArgumentError(absl::StrCat("weights '", absl::CHexEscape(text.substr(0, 256)), "': ", why));
 }
 
@@ -45,7 +46,7 @@ absl::StatusOr<WeightsSource> ParseWeb(absl::string_view text) {
   for (const char c : source.url) {
     if (!absl::ascii_isgraph(c)) return Wrong(text, "has a character that no address has");
   }
-  if (absl::StrContains(source.url, '@')) return Wrong(text, "must not hold a user or password");
+  if (absl::StrContains(source.url, '@')) return Wrong("https://...", "must not hold a user or password");
   if (!IsName(source.file_name())) return Wrong(text, "must name a file at its end");
   return source;
 }
