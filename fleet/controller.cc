@@ -113,7 +113,7 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
     } else if (model == nullptr) {
       result.emplace(AcquireError{Reason::kUnknownModel,
                                   absl::StrCat("there is no model '", model_name, "'")});
-    } else if (NoteArrival(*model); Machine* const machine = FindFor(claim, model_name)) {
+    } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(claim, model_name)) {
       result.emplace(Grant(*machine));
     } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
       result.emplace(AcquireError{
@@ -319,7 +319,10 @@ void Controller::PlanAndAct(Model& model) {
 Demand Controller::DemandFor(Model& model) {
   Demand demand = {.waiting = static_cast<int>(model.parked.size()), .idle_since = model.idle_since};
   for (const auto& [id, waiter] : model.parked) demand.resuming += waiter.claim.resumes();
-  if (model.ordered_until.has_value() && clock_.Elapsed() >= *model.ordered_until) model.ordered_until.reset();
+  if (model.ordered_until.has_value() &&
+      (clock_.Elapsed() >= *model.ordered_until || FindServing(model.spec.name) != nullptr)) {
+    model.ordered_until.reset();
+  }
   if (model.ordered_until.has_value()) {  // an order waits as one who resumes does: nobody is there to be refused
     ++demand.waiting;
     ++demand.resuming;
@@ -471,8 +474,8 @@ Lease Controller::Grant(Machine& machine, bool alone) {
                });
 }
 
-void Controller::NoteArrival(Model& model) {
-  if (!model.parked.empty() || Leases(model.spec.name) > 0) return;
+void Controller::NoteArrival(Model& model, const Claim& claim) {
+  if (claim.resumes() || !model.parked.empty() || Leases(model.spec.name) > 0) return;
   if (model.asked) model.idle.AddGap(clock_.Elapsed() - model.idle_since);
   model.asked = true;
 }

@@ -228,7 +228,7 @@ class Controller : public Fleet {
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine& machine, bool alone = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void NoteArrival(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // before it is parked or granted
+  void NoteArrival(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // before it is parked or granted
   void NoteDemand(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int Leases(absl::string_view model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration ExpectedWake(const Model& model) const;

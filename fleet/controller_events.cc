@@ -134,6 +134,8 @@ void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Sta
   Model* const model = FindModel(machine.record.model);
   if (health.ok()) {
     machine.fate->Doubt(false);
+    // A session heard of a notice that no longer stands; what comes to this machine later has a fate of its own.
+    if (machine.fate->end() != MachineLife::End::kNone) machine.fate = std::make_shared<MachineLife>();
   } else if (const auto notice = NoticeOf(health); notice.has_value()) {
     OnNotice(machine, absl::Milliseconds(notice->left_ms()), /*heard=*/true,
              absl::StrCat(notice->source(), ": ", notice->reason()));
@@ -155,6 +157,7 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
     NoteDeath(machine, status.message());
   }
   LOG_IF(INFO, machine.interruption.has_value()) << machine.interruption->id << ": " << id << " is gone";
+  const bool in_use = machine.leases > 0;
   machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
   const bool never_left = state == State::kRestoring && absl::IsResourceExhausted(status);
   if (never_left || (state == State::kHibernating && provider_.caps().hibernates)) {
@@ -164,6 +167,7 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
     Write(machine);
   } else {
     Forget(machine);
+    if (in_use && model != nullptr) NoteDemand(*model);  // its leases end unheard
   }
 }
 

@@ -34,16 +34,18 @@ double IdleTimeout::Cost(absl::Duration timeout, absl::Duration break_even) cons
 absl::Duration IdleTimeout::Choose(absl::Duration wake) {
   const absl::Duration break_even = BreakEvenIdleTimeout(wake);
   if (gaps_.size() < kGapsNeeded) return break_even;
+  const absl::Duration lowest = std::max(kFloor, break_even / 2), highest = 2 * break_even;
   if (chosen_for_ != break_even) {
-    chosen_ = chosen_for_ = break_even;
+    chosen_ = chosen_ == chosen_for_ ? break_even : std::clamp(chosen_, lowest, highest);
+    chosen_for_ = break_even;
     changed_ = true;
   }
   if (!changed_) return chosen_;
   changed_ = false;
-  absl::Duration best = kFloor;
-  double least = Cost(kFloor, break_even);
+  absl::Duration best = lowest;
+  double least = Cost(lowest, break_even);
   for (const absl::Duration gap : gaps_) {  // between two gaps a longer time-out only costs
-    if (gap <= kFloor || gap > 2 * break_even) continue;
+    if (gap <= lowest || gap > highest) continue;
     if (const double cost = Cost(gap, break_even); cost < least) {
       least = cost;
       best = gap;

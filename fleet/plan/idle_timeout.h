@@ -6,8 +6,9 @@
 // machine's, so that the break-even point is 20 · w whatever the price is, none included.
 //
 // Where enough idle gaps are known, the time-out that would have cost least over them is better (Irani, Shukla and Gupta,
-// "Online strategies for dynamic power management", 2003, section 4); never more than twice the break-even point, so that a
-// wrong guess costs at most three times the optimum.
+// "Online strategies for dynamic power management", 2003, section 4); within half and twice the break-even point B. A gap that
+// ends just past a time-out t costs t + B where min(t, B) would have done, so that a wrong guess costs at most three times the
+// optimum.
 //
 // Times of wakes and gaps only; no clock, no thread of its own.
 #ifndef FLEET_PLAN_IDLE_TIMEOUT_H_

@@ -157,13 +157,13 @@ void Session::BeginAttempt(uint64_t attempt, const fleet::Endpoint& endpoint) {
     {
       absl::MutexLock lock(&mutex_);
       if (ended_ || attempt != attempt_) return;
-      if (sequences_[i].ended) continue;
+      if (sequences_[i].ended || sequences_[i].call != nullptr) continue;
       request.mutable_generated_ids()->Add(sequences_[i].ids.begin(), sequences_[i].ids.end());
     }
     auto handler = std::make_shared<CallHandler>(shared_from_this(), attempt, i);
     std::shared_ptr<EngineCall> call = context_.engines.Generate(endpoint, std::move(request), std::move(handler));
     absl::MutexLock lock(&mutex_);
-    if (ended_ || attempt != attempt_) {
+    if (ended_ || attempt != attempt_ || sequences_[i].call != nullptr) {
       call->Cancel();
       return;
     }
@@ -259,6 +259,14 @@ void Session::OnCallEnd(uint64_t attempt, int index, const absl::Status& status)
     if (ended_ || attempt != attempt_ || sequences_[index].ended) return;
     LOG(WARNING) << "engine " << lease_->endpoint().machine_id << " ended a call early: "
                  << absl::StatusCodeToString(status.code()) << ", " << status.message();
+    if (absl::IsResourceExhausted(status) && (started_ || attempt > 1)) {
+      // Full for the moment, of others that came from where this one did. No client asks again in mid-stream, so we do.
+      sequences_[index].call = nullptr;
+      context_.timers.After(kFullEngine, [self = shared_from_this(), attempt, endpoint = lease_->endpoint()] {
+        self->BeginAttempt(attempt, endpoint);
+      });
+      return;
+    }
     if (!AnotherMayGoOn(status)) return EndWith(ToStatus(status, started_));
     if (NoticeOf(status).has_value()) lease_->life()->EndBy(fleet::MachineLife::End::kNotice);
   }

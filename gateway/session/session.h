@@ -104,6 +104,8 @@ constexpr uint64_t kMostResumes = 32;
 constexpr absl::Duration kEngineSilence = absl::Seconds(5);
 // Then its health is known: the question's deadline is 1 s.
 constexpr absl::Duration kHealthKnown = absl::Seconds(2);
+// An engine that was full of others when a cut answer came is asked again: some of some thousand sequences end each second.
+constexpr absl::Duration kFullEngine = absl::Milliseconds(500);
 
 // Thread-safe. What it waits for, a lease or an engine's call, keeps it alive; nobody else has to.
 class Session : public std::enable_shared_from_this<Session> {

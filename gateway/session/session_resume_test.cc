@@ -278,6 +278,23 @@ TEST_F(SessionResumeTest, LateEventsOfAnOldAttemptAreDropped) {
   }
 }
 
+TEST_F(SessionResumeTest, AnEngineThatIsFullIsAskedAgain) {
+  StartOnM1();
+  const auto first = engine_.AwaitCall();
+  Send(*first, {kHel}, 0, 1, api::FINISH_REASON_NONE);
+  answer_.AwaitPieces(0, 1);
+  first->End(kGone);
+  const auto full = Resumed();
+  full->End({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many sequences wait"});
+  const auto again = engine_.AwaitCall(0, 3);
+  EXPECT_EQ(Generated(*again), Ids({kHel}));
+  EXPECT_EQ(fleet_.broken(), std::vector<std::string>{"m1"});
+  Send(*again, {kHel, kLo, kEnd}, 1, 3, api::FINISH_REASON_STOP);
+  AwaitEnd();
+  EXPECT_EQ(answer_.choices[0].text, "Hello");
+  EXPECT_EQ(answer_.resumes.size(), 1);
+}
+
 TEST_F(SessionResumeTest, PastTheBoundItEndsWithAnErrorAndNeverCleanly) {
   StartOnM1();
   engine_.AwaitCall()->Send(Event(0, kHel));
