@@ -27,7 +27,7 @@ SUBJECTS = ['a lighthouse', 'the sea', 'a bicycle', 'tax law', 'the number seven
 PREAMBLE = 'You are a patient teacher who answers in short sentences and never repeats a word of the question. ' * 6
 SCHEMA = {'type': 'object', 'properties': {'name': {'type': 'string'}, 'size': {'type': 'integer'}},
           'required': ['name', 'size'], 'additionalProperties': False}
-# A tenth more processor time a token is what caches shared with other processes do to it from one minute to the next.
+# Minutes differ by a third, by their mix of prompts and by who shares the caches; medians of twenty of them by far less.
 SPEED_DRIFT = 1.15
 # Of resident bytes, after the cache has filled: an allocator's arenas still settle.
 GROWTH = 1.03
