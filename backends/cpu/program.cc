@@ -32,7 +32,7 @@ struct Stage {
   std::vector<const Op*> ops;     // kMatmul: with one input; kAttention: one
   bool quantized = false;         // kMatmul: the input has been rounded
   int64_t tiles = 0;              // kMatmul: of all ops
-  int first_op = 0;
+  int first_op = 0;               // its index in the graph
 };
 
 const WeightBuffer& Weight(const Op& op) { return *static_cast<const WeightBuffer*>(op.weight); }
