@@ -95,7 +95,10 @@ absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* v
     logged = elapsed;
     LOG(INFO) << "weights: " << done / 1000000 << " of " << total / 1000000 << " MB, " << done * 100 / total << " %";
   };
-  fetch.make_room = [volume](uint64_t bytes) { volume->MakeRoomOnDisk(bytes); };
+  if (volume != nullptr) {
+    fetch.make_room = [volume](uint64_t bytes) { volume->MakeRoomOnDisk(bytes); };
+    fetch.evictable_bytes = volume->used_bytes();
+  }
   return FetchWeights(RealFileSystem(), options.volume, source, fetch);
 }
 

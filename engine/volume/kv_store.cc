@@ -62,6 +62,7 @@ KvStore::KvStore(Volume& volume, Options options, const Clock& clock)
       volume_.Remove(entry.folder, entry.name);
     }
   }
+  MakeRoom(0, 0);
   for (const Volume::Entry& entry : volume_.List(folder_)) Open(entry.name);
   if (const size_t found = blocks(); found > 0) LOG(INFO) << "kv: " << found << " blocks on the volume";
   volume_.OnRemoved([this](const std::string& folder, const std::string& name) {
@@ -140,7 +141,7 @@ size_t KvStore::Save(absl::Span<const BlockHash> blocks, absl::Duration budget,
     if (!Contains(blocks[i])) missing.push_back(i);
   }
   const size_t per_segment = std::max<uint64_t>(1, (kSegmentBytes + options_.block_bytes - 1) / options_.block_bytes);
-  size_t written = 0;
+  size_t written = 0, segments = 0;
   uint64_t saved_bytes = 0;
   absl::Duration longest;
   while (written < missing.size()) {
@@ -148,7 +149,8 @@ size_t KvStore::Save(absl::Span<const BlockHash> blocks, absl::Duration budget,
     if (began - start + longest >= budget) break;
     const auto some = absl::MakeConstSpan(missing).subspan(written, per_segment);
     saved_bytes += kObjectHeaderBytes + BlocksAt(some.size()) + some.size() * options_.block_bytes;
-    if (saved_bytes > options_.max_bytes) break;  // what is worth less does not replace what was just saved
+    // What is worth less does not replace what was just saved.
+    if (saved_bytes > options_.max_bytes || ++segments > options_.max_segments) break;
     std::vector<BlockHash> hashes;
     for (const size_t i : some) hashes.push_back(blocks[i]);
     const absl::Status status =
@@ -174,7 +176,7 @@ absl::Status KvStore::WriteSegment(absl::Span<const BlockHash> blocks,
     std::memcpy(bytes.data() + sizeof(head) + i * kHashBytes, blocks[i].bytes.data(), kHashBytes);
   }
   const uint64_t total = bytes.size() + blocks.size() * options_.block_bytes;
-  MakeRoom(total);
+  MakeRoom(total, 1);
   const absl::Status written =
       volume_.Write(folder_, name, kKind, total, [&](ObjectWriter& writer) -> absl::Status {
         RETURN_IF_ERROR(writer.Append(bytes));
@@ -190,15 +192,17 @@ absl::Status KvStore::WriteSegment(absl::Span<const BlockHash> blocks,
   return absl::OkStatus();
 }
 
-// Removes this model's segments that were not used for the longest time.
-void KvStore::MakeRoom(uint64_t bytes) {
+// Removes this model's segments that were not used for the longest time, until so many more would be within the bounds.
+void KvStore::MakeRoom(uint64_t bytes, size_t segments) {
   std::vector<Volume::Entry> entries = volume_.List(folder_);
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
   uint64_t used = bytes;
   for (const Volume::Entry& entry : entries) used += entry.size_bytes;
+  segments += entries.size();
   for (const Volume::Entry& entry : entries) {
-    if (used <= options_.max_bytes) return;
+    if (used <= options_.max_bytes && segments <= options_.max_segments) return;
     used -= entry.size_bytes;
+    --segments;
     volume_.Remove(folder_, entry.name);
   }
 }

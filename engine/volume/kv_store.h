@@ -46,12 +46,15 @@ class KvStore {
  public:
   static constexpr uint64_t kSegmentBytes = uint64_t{16} << 20;
   static constexpr uint64_t kMaxBytes = uint64_t{4} << 30;
+  // As many full ones as kMaxBytes holds; each is mapped and has a descriptor, of which a process often has 1,024.
+  static constexpr size_t kMaxSegments = kMaxBytes / kSegmentBytes;
   static constexpr absl::Duration kTimeToLive = absl::Hours(24);
 
   struct Options {
     std::string model_hash, numerics_id;
     uint64_t block_bytes = 0;
     uint64_t max_bytes = kMaxBytes;  // of this model's segments; the volume's own bound holds too
+    size_t max_segments = kMaxSegments;
     absl::Duration time_to_live = kTimeToLive;
   };
 
@@ -85,7 +88,7 @@ class KvStore {
 
   void Open(const std::string& name);
   void Drop(const Segment& segment);
-  void MakeRoom(uint64_t bytes);
+  void MakeRoom(uint64_t bytes, size_t segments);
   absl::Status WriteSegment(absl::Span<const BlockHash> blocks,
                             absl::FunctionRef<absl::Status(size_t, absl::Span<std::byte>)> read);
 

@@ -32,11 +32,11 @@ class KvStoreTest : public testing::Test {
   KvStoreTest() { Reopen(); }
 
   void Reopen(const std::string& numerics_id = "cpu-1", uint64_t block_bytes = kBlockBytes,
-              uint64_t max_bytes = KvStore::kMaxBytes) {
+              uint64_t max_bytes = KvStore::kMaxBytes, size_t max_segments = KvStore::kMaxSegments) {
     store_.reset();
     volume_.reset();
     volume_ = *Volume::Open(files_, {"/v"}, clock_);
-    const KvStore::Options options{"model", numerics_id, block_bytes, max_bytes};
+    const KvStore::Options options{"model", numerics_id, block_bytes, max_bytes, max_segments};
     store_ = std::make_unique<KvStore>(*volume_, options, clock_);
   }
   size_t Save(uint32_t first, uint32_t count, absl::Duration budget = absl::Hours(1), absl::Duration each = {}) {
@@ -146,6 +146,20 @@ TEST_F(KvStoreTest, TheLongestUnusedMakesRoom) {
   Save(30, 3);
   EXPECT_EQ(Found(0, 40), std::vector<uint32_t>({0, 1, 2, 20, 21, 22, 30, 31, 32}));
   EXPECT_LE(volume_->used_bytes(), 3'000'000);
+}
+
+// Small ones, as short drains leave them, would use up the descriptors first.
+TEST_F(KvStoreTest, SegmentsAreBounded) {
+  for (const uint32_t first : {0, 10, 20, 30, 40}) {
+    Save(first, 1);
+    clock_.Advance(absl::Minutes(1));
+  }
+  Reopen("cpu-1", kBlockBytes, KvStore::kMaxBytes, /*max_segments=*/3);
+  EXPECT_EQ(files_.Paths().size(), 3);
+  Save(50, 1);
+  EXPECT_EQ(files_.Paths().size(), 3);
+  EXPECT_EQ(Found(0, 60), std::vector<uint32_t>({30, 40, 50}));
+  EXPECT_EQ(Save(100, 250), 3 * 56) << "what was just saved does not make room for the rest";
 }
 
 TEST_F(KvStoreTest, WhatTheVolumeRemovesIsClosedAndNotFound) {

@@ -258,12 +258,14 @@ class Download {
     return Prove();
   }
 
-  // What downloads of others left goes; then, the oldest first, the weights of others, as far as room is needed.
-  absl::Status MakeRoom(uint64_t bytes) const {
-    struct Other {
-      absl::Time modified;
-      std::string path;
-    };
+  struct Other {
+    absl::Time modified;  // InfinitePast: what a download left
+    std::string path;
+    uint64_t size_bytes;
+  };
+
+  // Files of other models, the oldest first.
+  absl::StatusOr<std::vector<Other>> Others() const {
     std::vector<Other> others;
     ASSIGN_OR_RETURN(const std::vector<FolderEntry> folders, files_.List(weights_));
     for (const FolderEntry& folder : folders) {
@@ -273,17 +275,28 @@ class Download {
       for (const FolderEntry& entry : entries) {
         const bool half = absl::EndsWith(entry.name, ".part") || absl::EndsWith(entry.name, ".pieces") ||
                           absl::EndsWith(entry.name, ObjectWriter::kTemporaryEnding);
-        others.push_back({half ? absl::InfinitePast() : entry.modified, absl::StrCat(path, "/", entry.name)});
+        others.push_back(
+            {half ? absl::InfinitePast() : entry.modified, absl::StrCat(path, "/", entry.name), entry.size_bytes});
       }
     }
     std::sort(others.begin(), others.end(), [](const Other& a, const Other& b) { return a.modified < b.modified; });
+    return others;
+  }
+
+  // What downloads of others left goes; then, the oldest first, the weights of others, as far as room is needed; but
+  // none of these where even all that can go would not be enough.
+  absl::Status MakeRoom(uint64_t bytes) const {
+    ASSIGN_OR_RETURN(const std::vector<Other> others, Others());
+    uint64_t can_go = options_.evictable_bytes;
+    for (const Other& other : others) can_go += other.size_bytes;
+    const bool in_vain = !HasRoom(bytes - std::min(bytes, can_go)).ok();
     for (const Other& other : others) {
-      if (other.modified > absl::InfinitePast() && HasRoom(bytes).ok()) break;
+      if (other.modified > absl::InfinitePast() && (in_vain || HasRoom(bytes).ok())) break;
       LOG(INFO) << "weights " << text_ << ": " << other.path << " makes room";
       RETURN_IF_ERROR(files_.Remove(other.path));
       files_.Remove(other.path.substr(0, other.path.rfind('/'))).IgnoreError();  // unless something else is in it
     }
-    if (options_.make_room && !HasRoom(bytes).ok()) options_.make_room(bytes);
+    if (options_.make_room && !in_vain && !HasRoom(bytes).ok()) options_.make_room(bytes);
     return HasRoom(bytes);
   }
 

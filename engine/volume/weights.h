@@ -37,6 +37,7 @@ struct FetchOptions {
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // by one thread at a time
   // Called once weights of other models have gone and there still is no room for so many bytes; then looked again.
   std::function<void(uint64_t bytes)> make_room;
+  uint64_t evictable_bytes = 0;  // how much that can bring at most
 };
 
 struct FetchedWeights {

@@ -105,8 +105,8 @@ absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text) {
 }
 
 std::string HubUrl(absl::string_view hub_url, const WeightsSource& source) {
-  return absl::StrCat(hub_url, "/", source.repository, "/resolve/", PercentEncoded(source.revision, false), "/",
-                      PercentEncoded(source.file, true));
+  return absl::StrCat(hub_url, "/", PercentEncoded(source.repository, true), "/resolve/",
+                      PercentEncoded(source.revision, false), "/", PercentEncoded(source.file, true));
 }
 
 }  // namespace spotinference

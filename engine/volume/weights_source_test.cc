@@ -41,6 +41,8 @@ TEST(WeightsSourceTest, Hub) {
   EXPECT_EQ(HubUrl("https://huggingface.co", *source),
             "https://huggingface.co/org/repo-GGUF/resolve/refs%2Fpr%2F1/sub%20dir/model%20Q4.gguf");
   EXPECT_EQ(ParseWeightsSource("hf://org/repo/a.gguf")->revision, "main");
+  EXPECT_EQ(HubUrl("https://hub", *ParseWeightsSource("hf://org/re po/a.gguf")),
+            "https://hub/org/re%20po/resolve/main/a.gguf");
 }
 
 TEST(WeightsSourceTest, SaysWhatIsWrong) {

@@ -149,6 +149,19 @@ class WeightsTest : public testing::Test {
     EXPECT_TRUE(files_.Contents(fetched->path) == hub_.content);
   }
 
+  // 120,000 bytes of two other models, and what a download left.
+  void WriteOthers() {
+    for (const auto& [path, size] : std::map<std::string, size_t>{
+             {"/v/weights/old/a.gguf", 60000}, {"/v/weights/new/a.gguf", 60000}, {"/v/weights/new/b.gguf.part", 10}}) {
+      for (const std::string& folder : {std::string("/v/weights"), path.substr(0, path.rfind('/'))}) {
+        ASSERT_TRUE(files_.CreateFolder(folder).ok());
+      }
+      const std::string bytes(size, 'x');
+      ASSERT_TRUE((*files_.Create(path))->Write(0, {reinterpret_cast<const std::byte*>(bytes.data()), size}).ok());
+      ASSERT_TRUE(files_.SetModified(path, absl::FromUnixSeconds(absl::StrContains(path, "old") ? 1 : 2)).ok());
+    }
+  }
+
   void ExpectStatus(absl::StatusCode code, absl::string_view message,
                     const std::string& text = "hf://org/repo/model.gguf") {
     const absl::Status status = Fetch(text).status();
@@ -269,21 +282,26 @@ TEST_F(WeightsTest, AFullVolumeIsSaidBeforehand) {
 }
 
 TEST_F(WeightsTest, WeightsOfOthersMakeRoom) {
-  for (const auto& [path, size] : std::map<std::string, size_t>{
-           {"/v/weights/old/a.gguf", 60000}, {"/v/weights/new/a.gguf", 60000}, {"/v/weights/new/b.gguf.part", 10}}) {
-    for (const std::string& folder : {std::string("/v/weights"), path.substr(0, path.rfind('/'))}) {
-      ASSERT_TRUE(files_.CreateFolder(folder).ok());
-    }
-    const std::string bytes(size, 'x');
-    ASSERT_TRUE((*files_.Create(path))->Write(0, {reinterpret_cast<const std::byte*>(bytes.data()), size}).ok());
-    ASSERT_TRUE(files_.SetModified(path, absl::FromUnixSeconds(absl::StrContains(path, "old") ? 1 : 2)).ok());
-  }
+  WriteOthers();
   files_.set_free_bytes(50000);
   ExpectWhole(Fetch());
   const std::vector<std::string> paths = files_.Paths();
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/old/a.gguf"), 0);
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/a.gguf"), 1) << "there was room enough";
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/b.gguf.part"), 0);
+}
+
+// What is too large for the volume must not cost another model its weights.
+TEST_F(WeightsTest, NothingOfOthersGoesInVain) {
+  WriteOthers();
+  files_.set_free_bytes(1000);
+  hub_.content = RandomBytes(130000);
+  hub_.tag = Sha256(hub_.content);
+  ExpectStatus(absl::StatusCode::kResourceExhausted, "130000 bytes, and 1010 are free");
+  const std::vector<std::string> paths = files_.Paths();
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/old/a.gguf"), 1);
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/a.gguf"), 1);
+  EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/b.gguf.part"), 0) << "that is of no use to anybody";
 }
 
 TEST_F(WeightsTest, AnyWebServer) {
