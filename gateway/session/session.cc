@@ -92,9 +92,8 @@ Session::Session(const SessionContext& context, SessionRequest request, std::uni
     : context_(context),
       request_(std::move(request)),
       sink_(std::move(sink)),
-      last_said_(context.clock.Elapsed()),
-      last_heard_(last_said_),
-      began_(last_said_) {
+      word_due_(context.clock.Elapsed() + request_.first_silence),
+      last_heard_(context.clock.Elapsed()) {
   const StopStrings stops(request_.stop);
   for (size_t i = 0; i < request_.sequences.size(); ++i) {
     Sequence& sequence = sequences_.emplace_back();
@@ -188,7 +187,8 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
     sink_->OnStart(lease_->endpoint());
   }
   numerics_id_ = lease_->endpoint().numerics_id;
-  last_said_ = last_heard_ = context_.clock.Elapsed();
+  last_heard_ = context_.clock.Elapsed();
+  word_due_ = last_heard_ + request_.silence;
   asked_after_ = false;
   lease_->life()->NoteServed();
   const bool more = TakeId(sequence, index, event);
@@ -356,7 +356,7 @@ void Session::ScheduleTick(absl::Duration delay) {
 void Session::OnTick() {
   const std::optional<fleet::WakeProgress> waking = context_.fleet.Progress(request_.model);
   std::string silent;
-  bool gone = false;
+  bool gone = false, ask = false;
   uint64_t attempt;
   {
     absl::MutexLock lock(&mutex_);
@@ -364,29 +364,29 @@ void Session::OnTick() {
     const absl::Duration now = context_.clock.Elapsed();
     ScheduleTick(std::min(Speak(now, waking), Watch(now, silent)));
     gone = !silent.empty() && lease_->life()->end() != fleet::MachineLife::End::kNone;
+    ask = !silent.empty() && asked_after_;
     attempt = attempt_;
   }
   if (gone) Move(attempt, "it says nothing, and its machine is no longer there");
-  else if (!silent.empty()) context_.fleet.ReportBroken(silent, "an answer waits for its next token");
+  else if (ask) context_.fleet.ReportBroken(silent, "an answer waits for its next token");
 }
 
 absl::Duration Session::Speak(absl::Duration now, const std::optional<fleet::WakeProgress>& waking) {
-  absl::Duration wait = request_.silence - (now - last_said_);
-  if (!started_) wait = std::min(request_.silence, request_.first_silence - (now - began_));
-  if (wait > absl::ZeroDuration()) return wait;
+  if (now < word_due_) return std::min(request_.silence, word_due_ - now);
   sink_->OnSilence(lease_.has_value() ? std::nullopt : waking);
-  last_said_ = now;
+  word_due_ = now + request_.silence;
   return request_.silence;
 }
 
+// In turns: a silence, a question after its health, and what has become of that.
 absl::Duration Session::Watch(absl::Duration now, std::string& silent) {
   if (!lease_.has_value() || paused_) return kEngineSilence;
   const absl::Duration wait = (asked_after_ ? kHealthKnown : kEngineSilence) - (now - last_heard_);
   if (wait > absl::ZeroDuration()) return wait;
   silent = lease_->endpoint().machine_id;
   last_heard_ = now;
-  asked_after_ = true;
-  return kHealthKnown;
+  asked_after_ = !asked_after_;
+  return asked_after_ ? kHealthKnown : kEngineSilence;
 }
 
 }  // namespace spotinference

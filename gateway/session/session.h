@@ -91,7 +91,7 @@ struct SessionRequest {
   int sequences_per_prompt = 1;
   std::vector<std::string> stop;
   size_t parked_bytes = 0;  // what the request occupies while it waits
-  // OnSilence comes when nothing was said for so long, before the first id only after `first_silence`.
+  // OnSilence comes when nothing was said for `first_silence`, and after that, or an id, for `silence`.
   absl::Duration first_silence = absl::Seconds(15);
   absl::Duration silence = absl::Seconds(5);
 };
@@ -138,7 +138,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void OnTick();
   // Goes on at another engine, unless this is no longer the attempt.
   void Move(uint64_t attempt, std::string_view why) ABSL_LOCKS_EXCLUDED(mutex_);
-  // When to look again. Sets `silent` to the machine to ask about, where there is one.
+  // When to look again. Sets `silent` to the machine that has said nothing for too long, where there is one.
   absl::Duration Watch(absl::Duration now, std::string& silent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration Speak(absl::Duration now, const std::optional<fleet::WakeProgress>& waking)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -168,10 +168,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Duration last_said_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration word_due_ ABSL_GUARDED_BY(mutex_);    // when OnSilence comes, unless something else is said before
   absl::Duration last_heard_ ABSL_GUARDED_BY(mutex_);  // from the engine, or it was asked for
-  bool asked_after_ ABSL_GUARDED_BY(mutex_) = false;   // its health, since then
-  const absl::Duration began_;
+  bool asked_after_ ABSL_GUARDED_BY(mutex_) = false;   // its health, at last_heard_
   AnswerUsage usage_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -371,6 +371,25 @@ TEST_F(SessionResumeTest, AnEngineThatSaysNothingIsAskedAfterAndLeftWhenItHangs)
   EXPECT_EQ(answer_.resumes[0].reason, "hang");
 }
 
+// A long prefill: while its health is asked after, nobody else is sent to an engine.
+TEST_F(SessionResumeTest, AnEngineThatIsWellIsAskedAgainOnlyAfterAnotherSilence) {
+  request_.silence = absl::Milliseconds(1);  // ticks; the fake clock decides
+  StartOnM1();
+  engine_.AwaitCall();
+  for (size_t questions = 1; questions <= 3; ++questions) {
+    clock_.Advance(kEngineSilence);
+    fleet_.AwaitBroken(questions);
+    clock_.Advance(kHealthKnown);
+    fleet_.AwaitProgress(4);
+    clock_.Advance(kEngineSilence - absl::Milliseconds(1));
+    fleet_.AwaitProgress(4);
+    EXPECT_EQ(fleet_.broken().size(), questions);
+  }
+  EXPECT_EQ(fleet_.acquired(), 1);
+  session_->Cancel();
+  AwaitEnd();
+}
+
 // A client that does not read is no sign of a sick engine.
 TEST_F(SessionResumeTest, APausedAnswerAsksAfterNobody) {
   answer_.pause = true;

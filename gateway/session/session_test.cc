@@ -271,7 +271,11 @@ TEST_F(SessionTest, SpeaksUpWhenThereIsSilence) {
   request_.silence = absl::Milliseconds(1);
   fleet_.SetProgress(fleet::WakeProgress{"booting", absl::Seconds(3)});
   Start();
-  answer_.AwaitSilences(2);  // before the first id it speaks at each tick
+  answer_.AwaitSilences(1);
+  fleet_.AwaitProgress(4);  // past the first silence it speaks as often as later
+  clock_.Advance(absl::Milliseconds(1));
+  answer_.AwaitSilences(2);
+  fleet_.AwaitProgress(4);
   fleet_.Resolve(Endpoint("m1"));
   engine_.AwaitCall()->Send(Event(0, kHel));
   answer_.AwaitPieces(0, 1);
@@ -279,6 +283,7 @@ TEST_F(SessionTest, SpeaksUpWhenThereIsSilence) {
   {
     absl::MutexLock lock(&answer_.mutex);
     silences = answer_.silences.size();
+    EXPECT_EQ(silences, 2);
     EXPECT_EQ(answer_.silences[0], "booting");
   }
   fleet_.AwaitProgress(4);  // ticks that find that something has just been said
