@@ -476,8 +476,12 @@ Lease Controller::Grant(Machine& machine, bool alone) {
 
 void Controller::NoteArrival(Model& model, const Claim& claim) {
   if (claim.resumes() || !model.parked.empty() || Leases(model.spec.name) > 0) return;
-  if (model.asked) model.idle.AddGap(clock_.Elapsed() - model.idle_since);
-  model.asked = true;
+  if (!std::exchange(model.asked, true)) return;  // how long a former life of the fleet is ago, nobody knows
+  model.idle.AddGap(clock_.Elapsed() - model.idle_since);
+  effects_.push_back([this, name = model.spec.name, gaps = model.idle.gaps()] {
+    if (absl::Status status = store_.PutGaps(name, gaps); !status.ok()) LOG(ERROR) << status;
+  });
+  inbox_->Post([] {});
 }
 
 void Controller::NoteDemand(Model& model) {
@@ -519,10 +523,11 @@ void Controller::Account(const Machine& machine) {
   ledger_.Set(machine.record.id, machine.record.model, use, clock_.Elapsed());
 }
 
-void Controller::Write(const Machine& machine) {
-  effects_.push_back([this, record = machine.record] {
-    if (absl::Status status = store_.Put(record, Store::Sync::kOrdered); !status.ok())
-      LOG(ERROR) << status;
+void Controller::Write(const Machine& machine, OrderDone written) {
+  effects_.push_back([this, record = machine.record, written = std::move(written)]() mutable {
+    const absl::Status status = store_.Put(record, Store::Sync::kOrdered);
+    LOG_IF(ERROR, !status.ok()) << status;
+    if (written) written(status);
   });
 }
 

@@ -20,6 +20,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
@@ -97,9 +98,9 @@ class Controller : public Fleet {
 
   std::vector<LedgerLine> LedgerLines() const override;
   std::vector<InterruptionCount> Interruptions() const override;
-  absl::Status Interrupt(absl::string_view machine_id, absl::Duration notice) override;
-  absl::Status Kill(absl::string_view machine_id) override;
-  absl::Status Hibernate(absl::string_view machine_id) override;
+  void Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) override;
+  void Kill(absl::string_view machine_id, OrderDone done) override;
+  void Hibernate(absl::string_view machine_id, OrderDone done) override;
   absl::Status WakeModel(absl::string_view model) override;
 
  private:
@@ -115,7 +116,7 @@ class Controller : public Fleet {
     std::string id;
     absl::Duration began;
     std::optional<absl::Duration> taken_at;  // with a notice
-    bool heard = false;  // the engine itself has told of it, and may tell that it was withdrawn
+    std::optional<absl::Duration> heard_at;  // the engine itself told of it; a later answer without it withdraws it
   };
 
   struct Model {
@@ -135,7 +136,7 @@ class Controller : public Fleet {
   struct Heartbeat {
     EngineFigures figures;  // as last heard in this life
     absl::Duration due;     // the next question
-    bool asked = false;     // and not yet answered
+    std::optional<absl::Duration> asked_at;  // and not yet answered
     int failures = 0;       // in a row
     std::optional<absl::Duration> stalled_since;  // it has sequences and takes no step
   };
@@ -183,7 +184,7 @@ class Controller : public Fleet {
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Compare(Machine& machine, const EngineFigures& figures)
+  void Compare(Machine& machine, const EngineFigures& figures, absl::Duration asked_at)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndHeartbeat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   EngineFigures FiguresOf(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -193,7 +194,7 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNotice(Machine& machine, absl::Duration left, bool heard, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnNoNotice(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnNoNotice(Machine& machine, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Lose(Machine& machine, MachineLife::End end, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteDeath(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -201,6 +202,8 @@ class Controller : public Fleet {
   void NoteReplacement(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Machine*> FindAnswering(absl::string_view machine_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Order(absl::string_view machine_id, OrderDone done,
+             absl::FunctionRef<absl::Status(Machine&)> carry_out) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // controller_suspects.cc
   void GrantParked(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -237,7 +240,8 @@ class Controller : public Fleet {
   void SetState(Machine& machine, MachineState state, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Write(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Write(const Machine& machine, OrderDone written = nullptr)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWake(const std::string& model, absl::string_view stage, absl::Duration took)

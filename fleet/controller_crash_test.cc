@@ -129,6 +129,9 @@ class MortalStore : public Store {
   absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
     return death_.Step() ? store_.PutWake(model, measured) : absl::OkStatus();
   }
+  absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) override {
+    return death_.Step() ? store_.PutGaps(model, gaps) : absl::OkStatus();
+  }
 
  private:
   Death& death_;
@@ -144,7 +147,7 @@ class CrashTest {
     Ask();
     Idle();
     Ask();
-    if (client_.has_value()) fleet_->Interrupt(client_->endpoint().machine_id, absl::Seconds(2)).IgnoreError();
+    if (client_.has_value()) Interrupt(client_->endpoint().machine_id);
     Settle();
     client_.reset();
     Ask();
@@ -191,6 +194,10 @@ class CrashTest {
     world_.Orphan();
     death_ = {};
     Begin();
+    for (const MachineView& machine : fleet_->Machines()) {
+      if (machine.id != interrupted_) continue;
+      EXPECT_NE(machine.state, "serving") << "an order that was answered is forgotten";
+    }
   }
 
   void Ask() {
@@ -199,6 +206,12 @@ class CrashTest {
     });
     Settle();
     Advance(absl::Seconds(7));  // it works
+  }
+
+  void Interrupt(const std::string& machine) {
+    fleet_->Interrupt(machine, absl::Seconds(2), [this, machine](const absl::Status& status) {
+      if (status.ok() && !death_.dead()) interrupted_ = machine;
+    });
   }
 
   void Idle() {
@@ -226,6 +239,7 @@ class CrashTest {
   FakeProbe probe_;
   std::unique_ptr<Controller> fleet_;
   std::optional<Lease> client_;
+  std::string interrupted_;  // the machine, once the order was answered
   absl::Duration billed_before_;
   bool died_ = false;
 };

@@ -31,6 +31,8 @@ void Controller::Restore(const Store::Contents& contents) {
   for (auto& [name, model] : models_) {
     if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end())
       model.measured_wake = wake->second;
+    if (const auto gaps = contents.gaps.find(name); gaps != contents.gaps.end())
+      model.idle = IdleTimeout(gaps->second);
   }
   for (const MachineRecord& record : contents.machines) {
     Machine& machine = machines_[record.id];
@@ -131,7 +133,6 @@ void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Sta
   Machine& machine = found->second;
   machine.suspect = false;
   if (!IsAnswering(machine.record.state)) return;
-  Model* const model = FindModel(machine.record.model);
   if (health.ok()) {
     machine.fate->Doubt(false);
     // A session heard of a notice that no longer stands; what comes to this machine later has a fate of its own.
@@ -152,7 +153,8 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   LOG_IF(WARNING, !status.ok()) << id << " is gone while " << MachineStateName(state) << ": "
                                 << status.message();
   if (IsWaking(state) && !machine.adopting) {
-    RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed(), model->wake);
+    RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed() - machine.asked_for,
+                  clock_.Elapsed(), model->wake);
   } else if (IsAnswering(state)) {
     NoteDeath(machine, status.message());
   }

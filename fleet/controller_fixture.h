@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/fake_clock.h"
 #include "fleet/controller.h"
@@ -73,6 +74,26 @@ class ControllerTest : public testing::Test {
   void Gone(const std::string& id, absl::Status status = absl::OkStatus()) {
     provider_.TellGone(id, std::move(status));
     fleet_->Run();
+  }
+
+  // The answers to an admin's orders, and what follows from them.
+  absl::Status Interrupt(const std::string& id, absl::Duration notice) {
+    return Answered([&](Fleet::OrderDone done) { fleet_->Interrupt(id, notice, std::move(done)); });
+  }
+  absl::Status Kill(const std::string& id) {
+    return Answered([&](Fleet::OrderDone done) { fleet_->Kill(id, std::move(done)); });
+  }
+  absl::Status Hibernate(const std::string& id) {
+    return Answered([&](Fleet::OrderDone done) { fleet_->Hibernate(id, std::move(done)); });
+  }
+  absl::Status Answered(absl::FunctionRef<void(Fleet::OrderDone)> order) {
+    std::optional<absl::Status> answer;
+    order([&answer](absl::Status status) {
+      EXPECT_FALSE(answer.has_value());
+      answer = std::move(status);
+    });
+    fleet_->Run();
+    return answer.value_or(absl::UnknownError("never answered"));
   }
 
   static Claim::Cut CutOf(MachineLife::End end, bool alone = false) {

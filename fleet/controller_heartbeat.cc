@@ -21,13 +21,13 @@ constexpr absl::Duration kLongestStep = absl::Seconds(60);
 
 void Controller::Beat(Machine& machine) {
   Heartbeat& heartbeat = machine.heartbeat;
-  if (!IsAnswering(machine.record.state) || machine.suspect || heartbeat.asked) return;
+  if (!IsAnswering(machine.record.state) || machine.suspect || heartbeat.asked_at.has_value()) return;
   const absl::Duration now = clock_.Elapsed();
   if (now < heartbeat.due) {
     next_ = std::min(next_, heartbeat.due);
     return;
   }
-  heartbeat.asked = true;
+  heartbeat.asked_at = now;
   heartbeat.due = now + kHeartbeat;
   effects_.push_back([this, endpoint = machine.endpoint, life = machine.life] {
     probe_.AskFigures(
@@ -47,10 +47,10 @@ void Controller::OnFigures(const std::string& id, uint64_t life,
   Machine& machine = found->second;
   Heartbeat& heartbeat = machine.heartbeat;
   if (!IsAnswering(machine.record.state)) return;  // its totals are summed up already
-  heartbeat.asked = false;
+  const absl::Duration asked_at = *std::exchange(heartbeat.asked_at, std::nullopt);
   if (figures.ok()) {
     heartbeat.failures = 0;
-    Compare(machine, *figures);
+    Compare(machine, *figures, asked_at);
   } else if (++heartbeat.failures == kFailures) {
     heartbeat.failures = 0;
     CheckHealth(machine, absl::StrCat(kFailures, " questions for its figures failed, the last: ",
@@ -59,7 +59,7 @@ void Controller::OnFigures(const std::string& id, uint64_t life,
 }
 
 // An engine whose loop stands still while sequences have a seat hangs; a long prefill takes steps all the while.
-void Controller::Compare(Machine& machine, const EngineFigures& figures) {
+void Controller::Compare(Machine& machine, const EngineFigures& figures, absl::Duration asked_at) {
   Heartbeat& heartbeat = machine.heartbeat;
   const bool stalls = figures.running_sequences > 0 && heartbeat.figures.running_sequences > 0 &&
                       figures.steps == heartbeat.figures.steps;
@@ -70,10 +70,10 @@ void Controller::Compare(Machine& machine, const EngineFigures& figures) {
     OnNotice(machine, figures.notice->left, /*heard=*/true,
              absl::StrCat(figures.notice->source, ": ", figures.notice->reason));
   } else {
-    OnNoNotice(machine);
+    OnNoNotice(machine, asked_at);
   }
   if (stalls && clock_.Elapsed() - *heartbeat.stalled_since >= kLongestStep) {
-    Lose(machine, MachineLife::End::kHang,
+    Lose(machine, MachineLife::End::kStalled,
          absl::StrCat("its engine has taken no step for ", absl::FormatDuration(kLongestStep)));
   }
 }

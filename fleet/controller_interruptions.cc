@@ -31,37 +31,50 @@ absl::StatusOr<Controller::Machine*> Controller::FindAnswering(absl::string_view
   return &found->second;
 }
 
-absl::Status Controller::Interrupt(absl::string_view machine_id, absl::Duration notice) {
-  absl::MutexLock lock(&mutex_);
-  ASSIGN_OR_RETURN(Machine* const machine, FindAnswering(machine_id));
-  OnNotice(*machine, notice, /*heard=*/false, "an admin's order");
-  effects_.push_back([this, endpoint = machine->endpoint, id = machine->interruption->id, notice] {
-    probe_.Interrupt(endpoint, notice, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {
-      if (moved.ok()) LOG(INFO) << id << ": its engine handed " << *moved << " sequences over";
-      else LOG(WARNING) << id << ": its engine was not told: " << moved.status();
+// What an order changes is written down before the last write, which answers it.
+void Controller::Order(absl::string_view machine_id, OrderDone done,
+                       absl::FunctionRef<absl::Status(Machine&)> carry_out) {
+  absl::Status refused;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::StatusOr<Machine*> machine = FindAnswering(machine_id);
+    refused = machine.ok() ? carry_out(**machine) : machine.status();
+    if (refused.ok()) {
+      Write(**machine, std::move(done));
+      inbox_->Post([] {});
+    }
+  }
+  if (!refused.ok()) done(refused);
+}
+
+void Controller::Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) {
+  Order(machine_id, std::move(done), [&](Machine& machine) {
+    OnNotice(machine, notice, /*heard=*/false, "an admin's order");
+    effects_.push_back([this, endpoint = machine.endpoint, id = machine.interruption->id, notice] {
+      probe_.Interrupt(endpoint, notice, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {
+        if (moved.ok()) LOG(INFO) << id << ": its engine handed " << *moved << " sequences over";
+        else LOG(WARNING) << id << ": its engine was not told: " << moved.status();
+      });
     });
+    return absl::OkStatus();
   });
-  inbox_->Post([] {});
-  return absl::OkStatus();
 }
 
-absl::Status Controller::Kill(absl::string_view machine_id) {
-  absl::MutexLock lock(&mutex_);
-  ASSIGN_OR_RETURN(Machine* const machine, FindAnswering(machine_id));
-  if (!machine->interruption.has_value()) BeginInterruption(*machine, MachineLife::End::kKilled, "an admin's order");
-  Stop(*machine, State::kTerminating, "killed by an admin's order");
-  inbox_->Post([] {});
-  return absl::OkStatus();
+void Controller::Kill(absl::string_view machine_id, OrderDone done) {
+  Order(machine_id, std::move(done), [&](Machine& machine) {
+    if (!machine.interruption.has_value()) BeginInterruption(machine, MachineLife::End::kKilled, "an admin's order");
+    Stop(machine, State::kTerminating, "killed by an admin's order");
+    return absl::OkStatus();
+  });
 }
 
-absl::Status Controller::Hibernate(absl::string_view machine_id) {
-  absl::MutexLock lock(&mutex_);
-  ASSIGN_OR_RETURN(Machine* const machine, FindAnswering(machine_id));
-  if (machine->interruption.has_value())
-    return absl::FailedPreconditionError(absl::StrCat(machine_id, " is being taken away"));
-  Stop(*machine, State::kHibernating, "an admin's order");
-  inbox_->Post([] {});
-  return absl::OkStatus();
+void Controller::Hibernate(absl::string_view machine_id, OrderDone done) {
+  Order(machine_id, std::move(done), [&](Machine& machine) {
+    if (machine.interruption.has_value())
+      return absl::FailedPreconditionError(absl::StrCat(machine_id, " is being taken away"));
+    Stop(machine, State::kHibernating, "an admin's order");
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Controller::WakeModel(absl::string_view model_name) {
@@ -107,13 +120,14 @@ void Controller::OnNotice(Machine& machine, absl::Duration left, bool heard, abs
     }
   }
   Interruption& interruption = *machine.interruption;
-  interruption.heard |= heard;
+  if (heard) interruption.heard_at = clock_.Elapsed();
   interruption.taken_at = std::min(interruption.taken_at.value_or(absl::InfiniteDuration()), clock_.Elapsed() + left);
 }
 
-// The engine, which told of a notice, tells of none any more.
-void Controller::OnNoNotice(Machine& machine) {
-  if (!machine.interruption.has_value() || !machine.interruption->heard) return;
+// The engine, which told of a notice, was asked after that and tells of none any more.
+void Controller::OnNoNotice(Machine& machine, absl::Duration asked_at) {
+  if (!machine.interruption.has_value() || !machine.interruption->heard_at.has_value()) return;
+  if (asked_at <= *machine.interruption->heard_at) return;
   LOG(WARNING) << machine.interruption->id << ": withdrawn";
   machine.interruption.reset();
   machine.fate = std::make_shared<MachineLife>();
@@ -129,7 +143,7 @@ void Controller::OnNoNotice(Machine& machine) {
 // It does not answer, or does nothing: nobody is sent there again, and it is ended to be sure.
 void Controller::Lose(Machine& machine, MachineLife::End end, absl::string_view why) {
   machine.fate->Doubt(true);
-  if (end == MachineLife::End::kHang) machine.fate->EndBy(end);  // else its provider will know how it ended
+  if (end != MachineLife::End::kLost) machine.fate->EndBy(end);  // else its provider will know how it ended
   NoteDeath(machine, why);
   SetState(machine, State::kLost, why);
   Write(machine);

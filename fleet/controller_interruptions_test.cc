@@ -42,8 +42,7 @@ class ControllerInterruptionsTest : public ControllerTest {
 
 TEST_F(ControllerInterruptionsTest, AnInterruptedMachineIsReplacedAtOnceAndTakenWhenItsNoticeRunsOut) {
   Serve();
-  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(30)).ok());
-  fleet_->Run();
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(30)).ok());
   EXPECT_EQ(probe_.Interrupted(), "m-1 30s");
   EXPECT_EQ(life_->end(), End::kNotice);
   EXPECT_EQ(provider_.Asked(), "launch m-2");  // beyond max_machines: m-1 is sure to go
@@ -66,23 +65,22 @@ TEST_F(ControllerInterruptionsTest, AnInterruptedMachineIsReplacedAtOnceAndTaken
 TEST_F(ControllerInterruptionsTest, AnIdleMachineThatIsTakenIsNotReplaced) {
   Serve();
   client_->lease.reset();
-  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(2)).ok());
-  fleet_->Run();
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(2)).ok());
   Advance(absl::Seconds(2));
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
 }
 
 TEST_F(ControllerInterruptionsTest, ASecondWordAboutTheSameEndIsNoSecondInterruption) {
   Serve();
-  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(30)).ok());
-  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(5)).ok());
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(30)).ok());
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(5)).ok());
   AnswerFigures(Noticed(absl::Seconds(29)));
   EXPECT_EQ(Count(), "noticed 1;");
   provider_.Asked();
   Advance(absl::Seconds(5));  // the sooner one counts
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
-  EXPECT_EQ(fleet_->Interrupt("m-1", absl::Seconds(5)).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(fleet_->Interrupt("m-9", absl::Seconds(5)).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Interrupt("m-1", absl::Seconds(5)).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Interrupt("m-9", absl::Seconds(5)).code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(ControllerInterruptionsTest, ANoticeThatTheEngineHeardIsSeenByTheHeartbeat) {
@@ -124,20 +122,44 @@ TEST_F(ControllerInterruptionsTest, AWithdrawnNoticeMeansServingGoesOn) {
   EXPECT_EQ(provider_.Asked(), "");
 }
 
+// Its figures were asked for before the notice came, and its health after that.
+TEST_F(ControllerInterruptionsTest, ALateAnswerWithdrawsNoNewerNotice) {
+  Serve();
+  fleet_->ReportBroken("m-1", "the engine drains");
+  Advance(absl::Seconds(1));
+  engine::v1::Notice notice;
+  notice.set_kind(engine::v1::Notice::KIND_STOP);
+  notice.set_left_ms(30000);
+  probe_.Answer(NoticedError(notice));
+  fleet_->Run();
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+  Advance(absl::Seconds(1));
+  AnswerFigures(EngineFigures{});
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{});  // this one was asked for later
+  EXPECT_EQ(States(), "m-1 serving;m-2 hibernating;");
+}
+
 // One that the engine does not know of is not withdrawn by its silence.
 TEST_F(ControllerInterruptionsTest, AnOrderThatTheEngineMissedStands) {
   Serve();
-  ASSERT_TRUE(fleet_->Interrupt("m-1", absl::Seconds(3)).ok());
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(3)).ok());
   AnswerFigures(EngineFigures{});
   provider_.Asked();
   Advance(absl::Seconds(3));
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
 }
 
+TEST_F(ControllerInterruptionsTest, AnOrderThatCannotBeWrittenDownIsNotSaidToBe) {
+  Serve();
+  store_.FailWith(absl::ResourceExhaustedError("no space left"));
+  EXPECT_TRUE(absl::IsResourceExhausted(Interrupt("m-1", absl::Seconds(3))));
+}
+
 TEST_F(ControllerInterruptionsTest, AKilledMachineIsGoneWithoutAWord) {
   Serve();
-  ASSERT_TRUE(fleet_->Kill("m-1").ok());
-  fleet_->Run();
+  ASSERT_TRUE(Kill("m-1").ok());
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
   EXPECT_EQ(life_->end(), End::kKilled);
   Move();
@@ -148,15 +170,14 @@ TEST_F(ControllerInterruptionsTest, AKilledMachineIsGoneWithoutAWord) {
 
 TEST_F(ControllerInterruptionsTest, AHibernatedMachineComesBackWhenSomebodyAsks) {
   Serve();
-  ASSERT_TRUE(fleet_->Hibernate("m-1").ok());
-  fleet_->Run();
+  ASSERT_TRUE(Hibernate("m-1").ok());
   EXPECT_EQ(provider_.Asked(), "hibernate m-1");
   EXPECT_EQ(life_->end(), End::kHibernated);
   Move();
   Gone("m-1");
   EXPECT_EQ(provider_.Asked(), "restore m-1");
   EXPECT_EQ(Count(), "");
-  EXPECT_EQ(fleet_->Hibernate("m-1").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Hibernate("m-1").code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ControllerInterruptionsTest, AnOrderedWakeNeedsNoRequest) {
@@ -197,7 +218,8 @@ TEST_F(ControllerInterruptionsTest, AnEngineThatTakesNoStepHangs) {
   EXPECT_EQ(States(), "m-1 serving;");
   AnswerFigures(EngineFigures{.steps = 36, .running_sequences = 1});
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
-  EXPECT_EQ(life_->end(), End::kHang);
+  EXPECT_EQ(life_->end(), End::kStalled);
+  EXPECT_EQ(EndName(life_->end()), "hang");
 }
 
 TEST_F(ControllerInterruptionsTest, AnEngineThatDoesNotAnswerHangsAndOneThatRefusesIsLost) {

@@ -1,6 +1,6 @@
-// Requests that may end engines. A request is blamed only for crashes: deaths of an engine while its machine lived.
-// Those that shared two crashes run one at a time, each alone on a machine, and only one that crashes an engine there is
-// refused.
+// Requests that may end engines. A request is blamed only for crashes: an engine that died, or whose loop stood still,
+// while its machine lived. Those that shared two crashes run one at a time, each alone on a machine, and only one that
+// crashes an engine there is refused.
 #include <glog/logging.h>
 
 #include <algorithm>
@@ -14,6 +14,10 @@ namespace {
 
 constexpr int kSharedCrashes = 2;
 
+bool IsCrash(MachineLife::End end) {
+  return end == MachineLife::End::kCrashed || end == MachineLife::End::kStalled;
+}
+
 enum class Blame {
   kNone,
   kUnknown,  // an engine's end decides that is not understood yet
@@ -24,7 +28,7 @@ enum class Blame {
 Blame BlameOf(const Claim& claim) {
   int crashes = 0, doubts = 0;
   for (const Claim::Cut& cut : claim.cuts) {
-    const bool crashed = cut.life->end() == MachineLife::End::kCrashed;
+    const bool crashed = IsCrash(cut.life->end());
     if (crashed && cut.alone) return Blame::kGuilty;
     crashes += crashed;
     doubts += cut.life->doubted();
@@ -66,8 +70,8 @@ void Controller::GrantParked(Model& model) {
       case Blame::kGuilty:
         LOG(ERROR) << "a request of " << model.spec.name << " crashes engines and is refused";
         result.emplace(AcquireError{AcquireError::Reason::kPoison,
-                                    "every engine that worked on this request crashed, the last one while it worked on "
-                                    "nothing else"});
+                                    "every engine that worked on this request crashed or stood still, the last one "
+                                    "while it worked on nothing else"});
         break;
     }
     if (!result.has_value()) {

@@ -26,6 +26,13 @@ class ControllerSuspectsTest : public ControllerTest {
     suspect.client->lease.reset();
     suspect.client = Acquire(Claim{.cuts = suspect.cuts});
   }
+  // The only engine answers the heartbeat for 70 s, and takes no step.
+  void Stall() {
+    for (int beat = 0; beat < 14; ++beat) {
+      if (!probe_.figures_asked().empty()) AnswerFigures(EngineFigures{.steps = 9, .running_sequences = 1});
+      Advance(absl::Seconds(5));
+    }
+  }
   bool Runs(const Suspect& suspect) { return suspect.client->lease.has_value(); }
 };
 
@@ -60,6 +67,39 @@ TEST_F(ControllerSuspectsTest, WhatSharedTwoCrashesRunsOneAtATimeAndOnlyTheGuilt
   EXPECT_FALSE(bystander->lease->alone());
 }
 
+// An engine that answers and takes no step is what a request that never ends looks like.
+TEST_F(ControllerSuspectsTest, WhatStallsEnginesIsRefused) {
+  Suspect request;
+  request.client = Acquire();
+  for (const char* machine : {"m-1", "m-2", "m-3"}) {
+    Ready(machine);
+    ASSERT_TRUE(Runs(request)) << machine;
+    EXPECT_EQ(request.client->lease->alone(), machine == std::string("m-3"));
+    Stall();
+    Cut(request);
+    Gone(machine);
+  }
+  ASSERT_TRUE(request.client->error.has_value());
+  EXPECT_EQ(request.client->error->reason, AcquireError::Reason::kPoison);
+}
+
+// One that does not answer at all may be stopped, or cut off: that is its machine's doing.
+TEST_F(ControllerSuspectsTest, EnginesThatDoNotAnswerBlameNobody) {
+  Suspect request;
+  request.client = Acquire();
+  for (int i = 1; i <= 6; ++i) {
+    const std::string machine = absl::StrCat("m-", i);
+    Ready(machine);
+    ASSERT_TRUE(Runs(request));
+    EXPECT_FALSE(request.client->lease->alone());
+    request.client->lease->life()->NoteServed();
+    Cut(request);
+    probe_.Answer(absl::DeadlineExceededError("no answer"));
+    fleet_->Run();
+    Gone(machine);
+  }
+}
+
 TEST_F(ControllerSuspectsTest, DeathsOfMachinesBlameNobody) {
   Suspect request;
   request.client = Acquire();
@@ -78,11 +118,11 @@ TEST_F(ControllerSuspectsTest, ADeathThatWasOrderedOrForetoldBlamesNobody) {
   Suspect request;
   request.client = Acquire();
   Ready("m-1");
-  ASSERT_TRUE(fleet_->Kill("m-1").ok());
+  ASSERT_TRUE(Kill("m-1").ok());
   Cut(request);
   Crash("m-1");
   Ready("m-2");
-  ASSERT_TRUE(fleet_->Interrupt("m-2", absl::Seconds(9)).ok());
+  ASSERT_TRUE(Interrupt("m-2", absl::Seconds(9)).ok());
   Cut(request);
   Crash("m-2");
   Ready("m-3");

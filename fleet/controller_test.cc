@@ -107,6 +107,24 @@ TEST_F(ControllerTest, AnAutomaticIdleTimeoutLearnsFromTheGaps) {
   EXPECT_NE(States(), "m-1 serving;");
 }
 
+TEST_F(ControllerTest, WhatWasLearntFromTheGapsOutlivesTheFleet) {
+  options_.models[0].idle_timeout.reset();
+  Begin();
+  for (int gap = 0; gap < 25; ++gap) {
+    if (gap == 24) Begin();  // would begin at the break-even point again, 80 s
+    auto request = Acquire();
+    Advance(absl::Seconds(4));
+    Ready("m-1");
+    ASSERT_TRUE(request->lease.has_value()) << gap;
+    request->lease.reset();
+    fleet_->Run();
+    Advance(absl::Minutes(1));
+    EXPECT_TRUE(gap < 24 || States() == "m-1 hibernating;") << States();
+    Advance(absl::Hours(1));
+    Gone("m-1");
+  }
+}
+
 TEST_F(ControllerTest, SecondsAreCountedByUse) {
   auto client = Acquire();
   Advance(absl::Seconds(3));

@@ -41,6 +41,8 @@ ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the 
 namespace spotinference {
 namespace {
 
+constexpr absl::Duration kDrainAtEnd = absl::Seconds(5);  // streams had their time before
+
 // A file that the build put beside this program (Bazel's runfiles).
 std::string Runfile(const std::string& path) {
   std::error_code error;
@@ -116,6 +118,7 @@ fleet::LocalProviderOptions LocalOptions(const config::Config& config, const std
   options.restore_delay = config::ToDuration(local.restore_delay());
   options.stock = static_cast<int>(local.stock());
   options.price_per_hour = local.price_per_hour();
+  options.stop_grace = config::ToDuration(local.stop_grace());
   return options;
 }
 
@@ -172,8 +175,9 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
 
   LOG(INFO) << stop.Wait() << ": streams may end";
   gateway->Stop(config::ToDuration(config.limits().shutdown_grace()));
-  controller->BeginShutdown(absl::Seconds(5));
-  if (!controller->AwaitStopped(absl::Seconds(20))) LOG(ERROR) << "an engine still runs; the next start will find it";
+  controller->BeginShutdown(kDrainAtEnd);
+  const absl::Duration engines_end = config::ToDuration(config.providers(0).local().stop_grace()) + 2 * kDrainAtEnd;
+  if (!controller->AwaitStopped(engines_end)) LOG(ERROR) << "an engine still runs; the next start will find it";
   return absl::OkStatus();
 }
 

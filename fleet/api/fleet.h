@@ -159,16 +159,18 @@ class Fleet {
   virtual std::vector<LedgerLine> LedgerLines() const = 0;
   virtual std::vector<InterruptionCount> Interruptions() const = 0;
 
-  // An admin's orders. They return once the order is taken; Machines shows what becomes of it. NOT_FOUND: no such machine
-  // or model; FAILED_PRECONDITION: its state does not allow it.
+  // An admin's orders; Machines shows what becomes of them. NOT_FOUND: no such machine or model; FAILED_PRECONDITION:
+  // its state does not allow it. `done` runs exactly once, on a thread of the fleet's or before the call returns, OK
+  // when the order is written down, so that it outlives this process; it must not block.
+  using OrderDone = absl::AnyInvocable<void(absl::Status)>;
 
   // The machine is taken away when `notice` has run out, as a cloud would: its engine is told, and another one is sought.
-  virtual absl::Status Interrupt(absl::string_view machine_id, absl::Duration notice) = 0;
+  virtual void Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) = 0;
   // It is gone at once and without a word.
-  virtual absl::Status Kill(absl::string_view machine_id) = 0;
+  virtual void Kill(absl::string_view machine_id, OrderDone done) = 0;
   // Its answers go on elsewhere, its volume stays.
-  virtual absl::Status Hibernate(absl::string_view machine_id) = 0;
-  // As if a request came for `model`, once.
+  virtual void Hibernate(absl::string_view machine_id, OrderDone done) = 0;
+  // As if a request came for `model`, once; as such it is not written down.
   virtual absl::Status WakeModel(absl::string_view model) = 0;
 };
 

@@ -15,7 +15,8 @@ class MachineLife {
   enum class End {
     kNone,        // it goes on, as far as the fleet knows
     kNotice,      // it will be taken away
-    kHang,        // its engine does nothing any more
+    kHang,        // its engine does not even answer a question about its health
+    kStalled,     // its engine answers, but takes no step any more: what it works on may be why
     kKilled,      // an admin's order
     kHibernated,  // the same, or nobody needed it
     kLost,        // gone without a word
@@ -47,7 +48,8 @@ class MachineLife {
 inline absl::string_view EndName(MachineLife::End end) {
   switch (end) {
     case MachineLife::End::kNotice: return "notice";
-    case MachineLife::End::kHang: return "hang";
+    case MachineLife::End::kHang:
+    case MachineLife::End::kStalled: return "hang";
     case MachineLife::End::kKilled: return "killed";
     case MachineLife::End::kHibernated: return "hibernated";
     case MachineLife::End::kNone:  // it is not known yet

@@ -16,6 +16,10 @@ constexpr double kWorthAChange = 0.9;
 
 absl::Duration BreakEvenIdleTimeout(absl::Duration wake) { return std::clamp(20 * wake, kFloor, kCeiling); }
 
+IdleTimeout::IdleTimeout(absl::Span<const absl::Duration> gaps) {
+  for (const absl::Duration gap : gaps) AddGap(gap);
+}
+
 void IdleTimeout::AddGap(absl::Duration gap) {
   gaps_.push_back(gap);
   if (gaps_.size() > kGapsKept) gaps_.pop_front();

@@ -15,8 +15,10 @@
 #define FLEET_PLAN_IDLE_TIMEOUT_H_
 
 #include <deque>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 
 namespace spotinference::fleet {
 
@@ -25,8 +27,15 @@ absl::Duration BreakEvenIdleTimeout(absl::Duration wake);
 
 class IdleTimeout {
  public:
+  IdleTimeout() = default;
+  // As if each of them had been added.
+  explicit IdleTimeout(absl::Span<const absl::Duration> gaps);
+
   // A model was without request for `gap`, whether or not a machine was kept for it.
   void AddGap(absl::Duration gap);
+
+  // All that is known, for a later life: the latest, the oldest of them first.
+  std::vector<absl::Duration> gaps() const { return {gaps_.begin(), gaps_.end()}; }
 
   // `wake`: as it is expected. Stays where it was unless another time-out would have cost a tenth less over the gaps known: a
   // machine that goes and comes with every guess helps nobody.

@@ -56,6 +56,14 @@ TEST(IdleTimeout, ForgetsWhatIsLongAgo) {
   EXPECT_EQ(idle.Choose(kWake), absl::Seconds(300));
 }
 
+TEST(IdleTimeout, BeginsWithWhatAFormerLifeKnew) {
+  IdleTimeout former = After(150, absl::Hours(1));
+  former.AddGap(absl::Seconds(7));
+  EXPECT_EQ(former.gaps().size(), 100);
+  EXPECT_EQ(former.gaps().back(), absl::Seconds(7));
+  EXPECT_EQ(IdleTimeout(former.gaps()).Choose(kWake), absl::Seconds(200));
+}
+
 TEST(IdleTimeout, FollowsAWakeThatTakesLonger) {
   IdleTimeout idle = After(20, absl::Seconds(390));
   EXPECT_EQ(idle.Choose(kWake), absl::Seconds(400));

@@ -13,6 +13,7 @@ namespace {
 constexpr int kStrikesToBackOff = 4;
 constexpr absl::Duration kFirstBackOff = absl::Seconds(5);
 constexpr absl::Duration kLongestBackOff = absl::Minutes(10);
+constexpr int kLongestShare = 6;  // of what the failure took
 constexpr absl::Duration kCapacityRetry = absl::Seconds(5);
 constexpr absl::Duration kSound = absl::Seconds(10);
 
@@ -116,7 +117,7 @@ class Pass {
       Refuse(Refusal::kWakeTimeout, wake.cause.empty() || wake.cause == capped
                                         ? capped
                                         : absl::StrCat(capped, "; last failure: ", wake.cause));
-      RecordFailure(Failure::kCapped, std::move(capped), now_, wake);
+      RecordFailure(Failure::kCapped, std::move(capped), desired_.wake_cap, now_, wake);
       return;
     }
     if (coming_ > 0 && serving_ + coming_ > desired_.max_machines) {
@@ -155,7 +156,8 @@ class Pass {
 
 }  // namespace
 
-void RecordFailure(Failure failure, std::string cause, absl::Duration now, Wake& wake) {
+void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl::Duration now,
+                   Wake& wake) {
   wake.cause = std::move(cause);
   if (failure == Failure::kNoCapacity) {
     wake.blocked_until = now + kCapacityRetry;
@@ -166,7 +168,8 @@ void RecordFailure(Failure failure, std::string cause, absl::Duration now, Wake&
   if (failure == Failure::kPermanent) wake.strikes = std::max(wake.strikes, kStrikesToBackOff);
   if (wake.strikes < kStrikesToBackOff) return;
   const int doublings = std::min((wake.strikes - kStrikesToBackOff) / 2, 16);
-  wake.blocked_until = now + std::min(kFirstBackOff * (1 << doublings), kLongestBackOff);
+  const absl::Duration longest = std::max(kLongestBackOff, kLongestShare * took);
+  wake.blocked_until = now + std::min(std::max(kFirstBackOff, took) * (1 << doublings), longest);
   wake.blocked_by = Refusal::kBackOff;
 }
 
@@ -178,7 +181,7 @@ void RecordServed(absl::Duration served, Wake& wake) {
 
 void RecordCrash(absl::Duration served, std::string cause, absl::Duration now, Wake& wake) {
   RecordServed(served, wake);
-  if (served < kSound) RecordFailure(Failure::kCrash, std::move(cause), now, wake);
+  if (served < kSound) RecordFailure(Failure::kCrash, std::move(cause), served, now, wake);
 }
 
 Plan PlanModel(const Desired& desired, const Demand& demand,

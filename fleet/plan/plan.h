@@ -66,9 +66,12 @@ enum class Failure {
 
 // A start that fails is tried again at once; the second failure in a row, the second capped wake in
 // a row, the fourth quick crash in a row or one permanent failure begins a back-off of 5 s, which
-// doubles with each further failure up to 10 min. No capacity blocks for 5 s and is no fault of the
-// model.
-void RecordFailure(Failure failure, std::string cause, absl::Duration now, Wake& wake);
+// doubles with each further failure up to 10 min. Where the failure took longer (`took`: of the
+// machine's start, or of the capped wake), that is the first back-off, and six times as long the
+// longest: a broken model is paid for a seventh of the time at most. No capacity blocks for 5 s and
+// is no fault of the model.
+void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl::Duration now,
+                   Wake& wake);
 
 // A machine that served for `served` was stopped as asked. From 10 s on the model counts as sound.
 void RecordServed(absl::Duration served, Wake& wake);

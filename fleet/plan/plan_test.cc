@@ -163,39 +163,50 @@ TEST(PlanModel, OfTwoMachinesTheIdleOneGoesAndABusyOneStays) {
 
 TEST(RecordFailure, TheSecondFailedStartBacksOffAndEachFurtherOneDoubles) {
   Wake wake;
-  RecordFailure(Failure::kStart, "x", kNow, wake);
+  RecordFailure(Failure::kStart, "x", absl::Seconds(1), kNow, wake);
   EXPECT_LT(wake.blocked_until, kNow);
   for (const int seconds : {5, 10, 20, 40, 80, 160, 320, 600, 600}) {
-    RecordFailure(Failure::kStart, "x", kNow, wake);
+    RecordFailure(Failure::kStart, "x", absl::Seconds(1), kNow, wake);
     EXPECT_EQ(wake.blocked_until, kNow + absl::Seconds(seconds));
   }
-  for (int i = 0; i < 100; ++i) RecordFailure(Failure::kStart, "x", kNow, wake);
+  for (int i = 0; i < 100; ++i) RecordFailure(Failure::kStart, "x", absl::Seconds(1), kNow, wake);
   EXPECT_EQ(wake.blocked_until, kNow + absl::Minutes(10));
   RecordServed(absl::Seconds(11), wake);
-  RecordFailure(Failure::kStart, "x", kNow + absl::Hours(1), wake);
+  RecordFailure(Failure::kStart, "x", absl::Seconds(1), kNow + absl::Hours(1), wake);
   EXPECT_LT(wake.blocked_until, kNow + absl::Hours(1));
 }
 
 TEST(RecordFailure, APermanentOneBacksOffAtOnceAndNamesItsCause) {
   Wake wake;
-  RecordFailure(Failure::kPermanent, "wrong hash", kNow, wake);
+  RecordFailure(Failure::kPermanent, "wrong hash", absl::Seconds(1), kNow, wake);
   EXPECT_EQ(wake.blocked_until, kNow + absl::Seconds(5));
   const Plan plan = PlanModel(Desired(), {.waiting = 1}, {}, wake, kNow);
   ASSERT_EQ(Text(plan), "refuse back_off");
   EXPECT_EQ(plan.actions[0].why, "wrong hash");
 }
 
+// As long as a wake was paid for, and twice as long after each further one, up to six times.
 TEST(RecordFailure, TwoCappedWakesInARowBackOff) {
   Wake wake;
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_LE(wake.blocked_until, kNow);
+  for (const int minutes : {0, 10, 20, 40, 60, 60}) {
+    wake.blocked_until = kNow;
     wake.began = kNow - absl::Minutes(10);
     const Plan plan =
         PlanModel(Desired(), {.waiting = 1}, {Machine(State::kBooting, 600)}, wake, kNow);
     EXPECT_EQ(plan.actions[1].why, "the wake passed its cap of 10m");
     wake = plan.wake;
+    EXPECT_EQ(wake.blocked_until, kNow + absl::Minutes(minutes));
   }
-  EXPECT_GT(wake.blocked_until, kNow);
+}
+
+TEST(RecordFailure, AStartThatTookLongBacksOffAsLong) {
+  Wake wake;
+  RecordFailure(Failure::kStart, "x", absl::Seconds(90), kNow, wake);
+  EXPECT_LT(wake.blocked_until, kNow);
+  for (const int seconds : {90, 180, 360, 600, 600}) {
+    RecordFailure(Failure::kStart, "x", absl::Seconds(90), kNow, wake);
+    EXPECT_EQ(wake.blocked_until, kNow + absl::Seconds(seconds));
+  }
 }
 
 TEST(RecordCrash, FourQuickOnesInARowBackOffAndALateOneIsForgiven) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "fleet/store/store.h"
 
@@ -22,6 +23,7 @@ class MemoryStore : public Store {
     for (const auto& [serial, machine] : machines_) contents.machines.push_back(machine);
     contents.next_serial = next_serial_;
     contents.wakes = wakes_;
+    contents.gaps = gaps_;
     return contents;
   }
   absl::Status Put(const MachineRecord& machine, Sync) override {
@@ -39,11 +41,16 @@ class MemoryStore : public Store {
     if (failure_.ok()) wakes_[std::string(model)] = measured;
     return failure_;
   }
+  absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) override {
+    if (failure_.ok()) gaps_[std::string(model)].assign(gaps.begin(), gaps.end());
+    return failure_;
+  }
 
  private:
   absl::Status failure_;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, absl::Duration> wakes_;
+  std::map<std::string, std::vector<absl::Duration>> gaps_;
   int64_t next_serial_ = 1;
 };
 

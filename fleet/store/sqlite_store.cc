@@ -7,14 +7,17 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/status.h"
 
 namespace spotinference::fleet {
 namespace {
 
 constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
 // AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
@@ -36,7 +39,13 @@ constexpr char kSchema[] = R"(
   PRAGMA application_id = 1397772116;
   PRAGMA user_version = 1;
   COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 1, "kSchema spells both out");
+// From version 1. The microseconds of each gap, with spaces between them.
+constexpr char kGapsSchema[] = R"(
+  BEGIN IMMEDIATE;
+  CREATE TABLE gaps (model TEXT PRIMARY KEY, gaps_us TEXT NOT NULL) STRICT;
+  PRAGMA user_version = 2;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 2, "the schemas spell both out");
 
 using Value = std::variant<int64_t, absl::string_view>;
 
@@ -100,9 +109,9 @@ class SqliteStore : public Store {
       return absl::FailedPreconditionError(absl::StrCat(
           path_, " is another program's SQLite file; move it away or choose another data_dir"));
     }
-    if (!fresh && version != kSchemaVersion) {
+    if (!fresh && (version < 1 || version > kSchemaVersion)) {
       return absl::FailedPreconditionError(
-          absl::StrCat(path_, " has schema version ", version, "; this build reads version ",
+          absl::StrCat(path_, " has schema version ", version, "; this build reads versions up to ",
                        kSchemaVersion, ": use the build that wrote it"));
     }
     ASSIGN_OR_RETURN(const std::string check, ReadText("PRAGMA quick_check(1)"));
@@ -110,6 +119,7 @@ class SqliteStore : public Store {
     RETURN_IF_ERROR(Execute("PRAGMA journal_mode = WAL"));
     RETURN_IF_ERROR(Execute("PRAGMA synchronous = FULL"));
     if (fresh) RETURN_IF_ERROR(Execute(kSchema));
+    if (version < kSchemaVersion) RETURN_IF_ERROR(Execute(kGapsSchema));
     return Prepare();
   }
 
@@ -139,6 +149,7 @@ class SqliteStore : public Store {
     while ((code = wakes.Step()) == SQLITE_ROW)
       contents.wakes[wakes.Text(0)] = absl::Microseconds(wakes.Number(1));
     if (code != SQLITE_DONE) return Error(code);
+    RETURN_IF_ERROR(LoadGaps(contents));
     ASSIGN_OR_RETURN(
         const int64_t last,
         ReadNumber("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'machines'"));
@@ -159,8 +170,31 @@ class SqliteStore : public Store {
     return Write(kPutWake, Sync::kOrdered, {model, absl::ToInt64Microseconds(measured)});
   }
 
+  absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) override {
+    const std::string text = absl::StrJoin(gaps, " ", [](std::string* out, absl::Duration gap) {
+      absl::StrAppend(out, absl::ToInt64Microseconds(gap));
+    });
+    return Write(kPutGaps, Sync::kOrdered, {model, absl::string_view(text)});
+  }
+
  private:
-  enum Id { kPut, kRemove, kPutWake };
+  enum Id { kPut, kRemove, kPutWake, kPutGaps };
+
+  absl::Status LoadGaps(Contents& contents) {
+    ASSIGN_OR_RETURN(Statement gaps, Compile("SELECT model, gaps_us FROM gaps"));
+    int code;
+    while ((code = gaps.Step()) == SQLITE_ROW) {
+      std::vector<absl::Duration>& of_model = contents.gaps[gaps.Text(0)];
+      const std::string text = gaps.Text(1);
+      for (const absl::string_view number : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+        int64_t microseconds;
+        if (!absl::SimpleAtoi(number, &microseconds) || microseconds < 0)
+          return Damaged(absl::StrCat("model ", gaps.Text(0), " was idle for '", number, "' us"));
+        of_model.push_back(absl::Microseconds(microseconds));
+      }
+    }
+    return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
 
   absl::Status Prepare() {
     for (const char* sql :
@@ -170,7 +204,9 @@ class SqliteStore : public Store {
           "excluded.since_us",
           "DELETE FROM machines WHERE serial = ?",
           "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
-          "measured_us = excluded.measured_us"}) {
+          "measured_us = excluded.measured_us",
+          "INSERT INTO gaps VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
+          "gaps_us = excluded.gaps_us"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

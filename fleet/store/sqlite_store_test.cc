@@ -67,6 +67,8 @@ TEST_F(SqliteStoreTest, KeepsMachinesAndWakesAndNeverGivesASerialTwice) {
     ASSERT_TRUE(store->Remove(2).ok());
     ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(250)).ok());
     ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(300)).ok());
+    ASSERT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
+    ASSERT_TRUE(store->PutGaps("m", {absl::Seconds(2), absl::Microseconds(7), absl::Hours(90)}).ok());
   }
   auto store = Open();
   const auto contents = store->Load();
@@ -84,6 +86,8 @@ TEST_F(SqliteStoreTest, KeepsMachinesAndWakesAndNeverGivesASerialTwice) {
   EXPECT_EQ(machine.since, Record(1).since);
   EXPECT_EQ(contents->next_serial, 3);
   EXPECT_EQ(contents->wakes.at("m"), absl::Milliseconds(300));
+  EXPECT_EQ(contents->gaps.at("m"),
+            std::vector<absl::Duration>({absl::Seconds(2), absl::Microseconds(7), absl::Hours(90)}));
 }
 
 TEST_F(SqliteStoreTest, ASecondOwnerIsTold) {
@@ -131,12 +135,27 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 2", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 3", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 2"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 3"));
+}
+
+// As the build before this one wrote it.
+TEST_F(SqliteStoreTest, AnOlderVersionIsReadAndMadeNew) {
+  { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE gaps; PRAGMA user_version = 1", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  for (int life = 0; life < 2; ++life) {
+    auto store = Open();
+    EXPECT_EQ(store->Load()->machines.size(), 1);
+    EXPECT_EQ(store->Load()->gaps.size(), life);
+    EXPECT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
+  }
 }
 
 TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsTold) {

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "fleet/plan/machine_state.h"
 
 namespace spotinference::fleet {
@@ -37,6 +38,7 @@ class Store {
     std::vector<MachineRecord> machines;  // by serial
     int64_t next_serial = 1;
     std::map<std::string, absl::Duration> wakes;  // measured, by model
+    std::map<std::string, std::vector<absl::Duration>> gaps;  // as in PutGaps, by model
   };
 
   // kDurable survives a crash of the computer: for a write that precedes a side effect which would
@@ -51,6 +53,8 @@ class Store {
                            Sync sync) = 0;          // new, or in place of the same serial
   virtual absl::Status Remove(int64_t serial) = 0;  // kOrdered
   virtual absl::Status PutWake(absl::string_view model, absl::Duration measured) = 0;  // kOrdered
+  // The latest times for which a model was idle, in place of what was kept of it. kOrdered.
+  virtual absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) = 0;
 };
 
 }  // namespace spotinference::fleet

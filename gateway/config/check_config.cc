@@ -154,6 +154,9 @@ absl::Status CheckProviders(const Config& config, const Source& source) {
   if (provider.local().price_per_hour() < 0) {
     return source.Error("providers[0].local.price_per_hour", "is negative; expected 0 or more");
   }
+  if (provider.local().stop_grace().seconds() < 2) {  // the engine's last second is for goodbyes
+    return source.Error("providers[0].local.stop_grace", "is too short; expected 2s or more");
+  }
   return absl::OkStatus();
 }
 

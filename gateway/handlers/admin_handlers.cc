@@ -5,55 +5,60 @@
 #include <string>
 #include <utility>
 
-#include "engine/base/status.h"
 #include "gateway/filters/reply.h"
 #include "gateway/handlers/interrupt_request.h"
+#include "gateway/openai/api_error.h"
 
 namespace spotinference {
 namespace {
 
 namespace json = boost::json;
 
-http::Response AdminErrorReply(const absl::Status& status, absl::Duration took) {
-  const std::string message(status.message());
-  switch (status.code()) {
-    case absl::StatusCode::kNotFound: return HttpErrorReply(404, message);
-    case absl::StatusCode::kFailedPrecondition: return HttpErrorReply(409, message);
-    default: return ErrorReply(status, took);
-  }
-}
+using openai::Reason;
 
-// Answers at once with what `answer` makes of the request.
-class AdminHandler : public http::Handler {
+// Answers at once with what `answer` makes of the fleet.
+class ViewHandler : public http::Handler {
  public:
-  using Answer = std::function<absl::StatusOr<json::object>(const http::Request&)>;
-  AdminHandler(int status, const Clock& clock, Answer answer)
-      : status_(status), clock_(clock), answer_(std::move(answer)) {}
+  ViewHandler(const Clock& clock, std::function<json::object()> answer) : clock_(clock), answer_(std::move(answer)) {}
 
   void Handle(std::shared_ptr<http::Exchange> exchange) override {
-    const absl::StatusOr<json::object> answer = answer_(exchange->request());
-    const absl::Duration took = clock_.Now() - exchange->request().received;
-    exchange->Reply(answer.ok() ? JsonReply(status_, json::serialize(*answer), took)
-                                : AdminErrorReply(answer.status(), took));
+    exchange->Reply(JsonReply(200, json::serialize(answer_()), clock_.Now() - exchange->request().received));
   }
 
  private:
-  const int status_;
   const Clock& clock_;
-  const Answer answer_;
+  const std::function<json::object()> answer_;
 };
 
-std::unique_ptr<http::Handler> Show(const Clock& clock, AdminHandler::Answer answer) {
-  return std::make_unique<AdminHandler>(200, clock, std::move(answer));
-}
+// Answers when the fleet has the order.
+class OrderHandler : public http::Handler {
+ public:
+  using Order = std::function<void(const http::Request&, fleet::Fleet::OrderDone)>;
+  // `unknown`: what there is none of when the fleet does not find it.
+  OrderHandler(const Clock& clock, Reason unknown, Order order)
+      : clock_(clock), unknown_(unknown), order_(std::move(order)) {}
 
-std::unique_ptr<http::Handler> Order(const Clock& clock, std::function<absl::Status(const http::Request&)> order) {
-  return std::make_unique<AdminHandler>(
-      202, clock, [order = std::move(order)](const http::Request& request) -> absl::StatusOr<json::object> {
-        RETURN_IF_ERROR(order(request));
-        return json::object();
-      });
-}
+  void Handle(std::shared_ptr<http::Exchange> exchange) override {
+    order_(exchange->request(), [this, exchange](const absl::Status& status) {
+      const absl::Duration took = clock_.Now() - exchange->request().received;
+      exchange->Reply(status.ok() ? JsonReply(202, "{}", took) : ErrorReply(Told(status), took));
+    });
+  }
+
+ private:
+  absl::Status Told(const absl::Status& status) const {
+    switch (status.code()) {
+      case absl::StatusCode::kNotFound: return openai::ReasonError(unknown_, status.message());
+      case absl::StatusCode::kFailedPrecondition: return openai::ReasonError(Reason::kWrongState, status.message());
+      case absl::StatusCode::kInvalidArgument: return status;
+      default: return openai::ReasonError(Reason::kInternal, status.message());
+    }
+  }
+
+  const Clock& clock_;
+  const Reason unknown_;
+  const Order order_;
+};
 
 absl::string_view CaptureOf(const http::Request& request, std::string_view name) {
   const std::string_view capture = request.Capture(name);
@@ -78,7 +83,7 @@ json::object MachineObject(const fleet::MachineView& machine) {
 }  // namespace
 
 std::unique_ptr<http::Handler> MachinesHandler(const fleet::Fleet& fleet, const Clock& clock) {
-  return Show(clock, [&fleet](const http::Request&) {
+  return std::make_unique<ViewHandler>(clock, [&fleet] {
     json::array machines;
     for (const fleet::MachineView& machine : fleet.Machines()) machines.push_back(MachineObject(machine));
     return json::object{{"machines", std::move(machines)}};
@@ -86,7 +91,7 @@ std::unique_ptr<http::Handler> MachinesHandler(const fleet::Fleet& fleet, const 
 }
 
 std::unique_ptr<http::Handler> LedgerHandler(const fleet::Fleet& fleet, const Clock& clock) {
-  return Show(clock, [&fleet](const http::Request&) {
+  return std::make_unique<ViewHandler>(clock, [&fleet] {
     json::array lines;
     for (const fleet::LedgerLine& line : fleet.LedgerLines()) {
       lines.push_back({{"model", line.model},
@@ -100,22 +105,33 @@ std::unique_ptr<http::Handler> LedgerHandler(const fleet::Fleet& fleet, const Cl
 }
 
 std::unique_ptr<http::Handler> InterruptHandler(fleet::Fleet& fleet, const Clock& clock) {
-  return Order(clock, [&fleet](const http::Request& request) -> absl::Status {
-    ASSIGN_OR_RETURN(const InterruptRequest interrupt, ParseInterruptRequest(request.body));
-    return fleet.Interrupt(CaptureOf(request, "id"), interrupt.notice);
-  });
+  return std::make_unique<OrderHandler>(
+      clock, Reason::kMachineNotFound, [&fleet](const http::Request& request, fleet::Fleet::OrderDone done) {
+        const absl::StatusOr<InterruptRequest> interrupt = ParseInterruptRequest(request.body);
+        if (!interrupt.ok()) return done(interrupt.status());
+        fleet.Interrupt(CaptureOf(request, "id"), interrupt->notice, std::move(done));
+      });
 }
 
 std::unique_ptr<http::Handler> KillHandler(fleet::Fleet& fleet, const Clock& clock) {
-  return Order(clock, [&fleet](const http::Request& request) { return fleet.Kill(CaptureOf(request, "id")); });
+  return std::make_unique<OrderHandler>(clock, Reason::kMachineNotFound,
+                                        [&fleet](const http::Request& request, fleet::Fleet::OrderDone done) {
+                                          fleet.Kill(CaptureOf(request, "id"), std::move(done));
+                                        });
 }
 
 std::unique_ptr<http::Handler> HibernateHandler(fleet::Fleet& fleet, const Clock& clock) {
-  return Order(clock, [&fleet](const http::Request& request) { return fleet.Hibernate(CaptureOf(request, "id")); });
+  return std::make_unique<OrderHandler>(clock, Reason::kMachineNotFound,
+                                        [&fleet](const http::Request& request, fleet::Fleet::OrderDone done) {
+                                          fleet.Hibernate(CaptureOf(request, "id"), std::move(done));
+                                        });
 }
 
 std::unique_ptr<http::Handler> WakeHandler(fleet::Fleet& fleet, const Clock& clock) {
-  return Order(clock, [&fleet](const http::Request& request) { return fleet.WakeModel(CaptureOf(request, "name")); });
+  return std::make_unique<OrderHandler>(clock, Reason::kModelNotFound,
+                                        [&fleet](const http::Request& request, fleet::Fleet::OrderDone done) {
+                                          done(fleet.WakeModel(CaptureOf(request, "name")));
+                                        });
 }
 
 }  // namespace spotinference

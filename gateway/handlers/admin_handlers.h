@@ -1,7 +1,7 @@
 // What an admin sees of the fleet and orders it to do. The filters let nobody else through.
 //
-// An order is answered 202 with {} once the fleet has taken it; GET /admin/v1/machines shows what becomes of it. 404: no
-// such machine or model; 409: its state does not allow the order.
+// An order is answered 202 with {} once the fleet has written it down; GET /admin/v1/machines shows what becomes of it.
+// 404 machine_not_found, model_not_found: there is none; 409 wrong_state: its state does not allow the order.
 #ifndef GATEWAY_HANDLERS_ADMIN_HANDLERS_H_
 #define GATEWAY_HANDLERS_ADMIN_HANDLERS_H_
 

@@ -70,8 +70,12 @@ TEST_F(AdminHandlersTest, WhatTheFleetCannotDoIsSaid) {
   const http::Exchange::Output output = Ask("POST", "/admin/v1/machines/m:kill");
   EXPECT_EQ(output.status, 404);
   EXPECT_NE(output.bytes.find("there is no machine 'm'"), std::string::npos);
+  EXPECT_NE(output.bytes.find(R"("code":"machine_not_found")"), std::string::npos) << output.bytes;
+  EXPECT_NE(Ask("POST", "/admin/v1/models/m:wake").bytes.find(R"("code":"model_not_found")"), std::string::npos);
   fleet_.AnswerOrders(absl::FailedPreconditionError("m is hibernated"));
-  EXPECT_EQ(Ask("POST", "/admin/v1/machines/m:kill").status, 409);
+  const http::Exchange::Output refused = Ask("POST", "/admin/v1/machines/m:kill");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_NE(refused.bytes.find(R"("code":"wrong_state")"), std::string::npos) << refused.bytes;
   EXPECT_EQ(Ask("GET", "/admin/v1/machines/m:kill").status, 405);
 }
 

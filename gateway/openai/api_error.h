@@ -26,8 +26,10 @@ enum class Reason {
   kForbidden,         // 403
   kModelNotFound,     // 404
   kUnknownUrl,        // 404
+  kMachineNotFound,   // 404, for admins
   kMethodNotAllowed,  // 405
   kSlowClient,        // 408
+  kWrongState,        // 409, for admins: the machine is in no state for the order
   kTooLarge,          // 413
   kRateLimit,         // 429
   kQueueFull,         // 429: too many requests are parked already

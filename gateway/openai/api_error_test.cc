@@ -16,6 +16,7 @@ TEST(ApiErrorTest, EveryReasonHasItsStatus) {
       {Reason::kInvalidApiKey, 401},    {Reason::kForbidden, 403},
       {Reason::kModelNotFound, 404},    {Reason::kUnknownUrl, 404},
       {Reason::kMethodNotAllowed, 405}, {Reason::kSlowClient, 408},
+      {Reason::kMachineNotFound, 404},  {Reason::kWrongState, 409},
       {Reason::kTooLarge, 413},         {Reason::kRateLimit, 429},
       {Reason::kQueueFull, 429},        {Reason::kInternal, 500},
       {Reason::kEngineLost, 500},       {Reason::kNoCapacity, 503},

@@ -68,11 +68,13 @@ class FakeFleet : public Fleet {
     return {{"m", "spot", "busy", absl::Milliseconds(2500), 0.25}};
   }
   std::vector<InterruptionCount> Interruptions() const override { return {}; }
-  absl::Status Interrupt(absl::string_view machine, absl::Duration notice) override {
-    return Order(absl::StrCat("interrupt ", machine, " ", absl::FormatDuration(notice)));
+  void Interrupt(absl::string_view machine, absl::Duration notice, OrderDone done) override {
+    done(Order(absl::StrCat("interrupt ", machine, " ", absl::FormatDuration(notice))));
   }
-  absl::Status Kill(absl::string_view machine) override { return Order(absl::StrCat("kill ", machine)); }
-  absl::Status Hibernate(absl::string_view machine) override { return Order(absl::StrCat("hibernate ", machine)); }
+  void Kill(absl::string_view machine, OrderDone done) override { done(Order(absl::StrCat("kill ", machine))); }
+  void Hibernate(absl::string_view machine, OrderDone done) override {
+    done(Order(absl::StrCat("hibernate ", machine)));
+  }
   absl::Status WakeModel(absl::string_view model) override { return Order(absl::StrCat("wake ", model)); }
 
   // An admin's orders so far, and what they are answered from now on.

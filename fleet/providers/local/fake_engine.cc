@@ -33,6 +33,7 @@ ABSL_FLAG(int, ready_fd, -1, "");
 ABSL_FLAG(std::string, token_file, "", "");
 ABSL_FLAG(std::string, model_hash, "", "");
 ABSL_FLAG(int, context_tokens, 0, "");
+ABSL_FLAG(std::string, grace, "", "");
 
 namespace {
 

@@ -176,6 +176,7 @@ class LocalProvider : public Provider {
                                           absl::StrCat("--volume=", machine.folder.volume()),
                                           absl::StrCat("--ready_fd=", kReadyFd),
                                           TokenArgument(machine),
+                                          absl::StrCat("--grace=", absl::FormatDuration(options_.stop_grace)),
                                           absl::StrCat("--model_hash=", spec.model_hash)};
     if (spec.context_tokens > 0)
       arguments.push_back(absl::StrCat("--context_tokens=", spec.context_tokens));

@@ -6,7 +6,7 @@
 //   on
 //
 // Started as: ENGINE --model=FILE --backend=B --listen=127.0.0.1:0 --volume=DIR --ready_fd=N
-// --token_file=FILE
+// --token_file=FILE --grace=TIME
 // --model_hash=HEX [--context_tokens=N]. The engine writes its ready line (ready_line.h) to N once
 // it serves; the end of N without one means that it failed. Exit status 2: it would fail again.
 // SIGTERM: stop in good order.
@@ -31,7 +31,7 @@ struct LocalProviderOptions {
   absl::Duration restore_delay = absl::ZeroDuration();
   int stock = 4;  // machines at a time
   double price_per_hour = 0;
-  absl::Duration stop_grace = absl::Seconds(10);  // from SIGTERM to SIGKILL
+  absl::Duration stop_grace = absl::Seconds(10);  // from SIGTERM to SIGKILL, of which engines are told
 };
 
 std::unique_ptr<Provider> NewLocalProvider(LocalProviderOptions options);

@@ -116,6 +116,7 @@ class LocalProviderTest : public testing::Test {
 };
 
 TEST_F(LocalProviderTest, LaunchesServesHibernatesAndRestores) {
+  options_.stop_grace = absl::Milliseconds(20123);
   Begin();
   const MachineSpec spec = Spec("m-1", "serve");
   for (const bool restore : {false, true}) {
@@ -131,6 +132,7 @@ TEST_F(LocalProviderTest, LaunchesServesHibernatesAndRestores) {
     EXPECT_EQ(ready.endpoint.numerics_id, "fake-1");
     EXPECT_EQ(ready.endpoint.token.size(), 64);
     EXPECT_EQ(Engines("v-m-1").size(), 1);
+    EXPECT_EQ(FindProcessesByArgument("--grace=20.123s").size(), 1) << "it is told how long it has";
 
     struct stat token;
     ASSERT_EQ(stat(absl::StrCat(data_dir_, "/machines/v-m-1/token").c_str(), &token), 0);
