@@ -23,7 +23,7 @@ debian_packages = repository_rule(
         "lock": attr.label(mandatory = True, doc = "Lines of: package version sha256"),
         "build_file": attr.label(mandatory = True),
         "merge": attr.string_list(doc = "Archive families (libabsl) to merge into one archive, so that link order stops mattering"),
-        "relocate": attr.bool(doc = "Give the ELF files an $ORIGIN rpath (needs patchelf in the lock)"),
+        "relocate": attr.bool(doc = "Give the ELF files an $ORIGIN rpath and Vulkan manifests relative paths (needs patchelf in the lock)"),
         "_fetch": attr.label(default = "//third_party/debian:fetch.sh"),
     },
     environ = ["STRICT_PINS"],

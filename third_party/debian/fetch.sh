@@ -57,4 +57,8 @@ if [ "$relocate" = yes ]; then
     [ -f "$f" ] && [ ! -L "$f" ] && [ "$f" != usr/bin/patchelf ] && [ "$(head -c 4 "$f" | tail -c 3)" = ELF ] || continue
     usr/bin/patchelf --set-rpath '$ORIGIN/../lib/x86_64-linux-gnu' "$f" 2>/dev/null || true  # static ones refuse
   done
+  # Vulkan manifests: a relative path is taken from the manifest's own folder.
+  for f in usr/share/vulkan/*/*.json; do
+    [ ! -f "$f" ] || sed -i 's|"library_path": "\([^"]*/\)\{0,1\}\([^"/]*\)"|"library_path": "../../../lib/x86_64-linux-gnu/\2"|' "$f"
+  done
 fi

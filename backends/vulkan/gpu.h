@@ -1,0 +1,77 @@
+// A logical device with its queue and memory.
+#ifndef BACKENDS_VULKAN_GPU_H_
+#define BACKENDS_VULKAN_GPU_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "backends/vulkan/instance.h"
+#include "backends/vulkan/memory.h"
+
+namespace spotinference::vulkan {
+
+class Gpu {
+ public:
+  // `instance` is the Gpu's from here on. `staged`: see Memory.
+  static absl::StatusOr<std::unique_ptr<Gpu>> Create(std::unique_ptr<Instance> instance, const PhysicalDevice& physical,
+                                                     bool staged);
+  ~Gpu();
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  const Api& api() const { return instance_->api(); }
+  VkDevice device() const { return device_; }
+  const PhysicalDevice& physical() const { return physical_; }
+  Memory& memory() { return *memory_; }
+
+  // A command buffer that `record` fills, to be submitted any number of times; ended and freed by the Gpu, or by
+  // FreeCommands. The engine's thread.
+  absl::StatusOr<VkCommandBuffer> Record(const std::function<void(VkCommandBuffer)>& record);
+  void FreeCommands(VkCommandBuffer commands);
+
+  // Runs it and waits for its end. From any thread, one at a time. UNAVAILABLE: the device is lost.
+  absl::Status Run(VkCommandBuffer commands);
+
+  // Fills a kDevice region piece by piece: calls fill(first, pieces) for consecutive pieces of `piece_bytes`, through the
+  // mapping or, where there is none, through two halves of a staging buffer, one being filled while the other is copied.
+  absl::Status Upload(Region& to, size_t piece_bytes, size_t pieces,
+                      const std::function<void(size_t first, size_t count, std::byte* to)>& fill);
+
+  // Copies bytes of a kDevice region to or from the host. From any thread.
+  absl::Status Read(const Region& from, size_t offset, absl::Span<std::byte> to);
+  absl::Status Write(Region& to, size_t offset, absl::Span<const std::byte> from);
+
+ private:
+  Gpu(std::unique_ptr<Instance> instance, const PhysicalDevice& physical)
+      : instance_(std::move(instance)), physical_(physical) {}
+
+  absl::Status CreateDevice(bool staged);
+  absl::StatusOr<uint64_t> Submit(VkCommandBuffer commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(queue_mutex_);
+  absl::Status Wait(uint64_t value);
+  // Copies through a staging buffer of its own.
+  absl::Status CopyStaged(const Region& region, size_t offset, size_t bytes, bool to_device, std::byte* host);
+
+  const std::unique_ptr<Instance> instance_;
+  const PhysicalDevice physical_;
+  VkDevice device_ = VK_NULL_HANDLE;
+  VkQueue queue_ = VK_NULL_HANDLE;
+  VkCommandPool pool_ = VK_NULL_HANDLE;
+  std::unique_ptr<Memory> memory_;
+  absl::Mutex queue_mutex_;
+  VkSemaphore timeline_ = VK_NULL_HANDLE;
+  uint64_t submitted_ ABSL_GUARDED_BY(queue_mutex_) = 0;  // the timeline's value when all submitted work is done
+  absl::Mutex staging_mutex_;  // held while the staging buffer, its command pool and its commands are in use
+  std::unique_ptr<Region> staging_[2] ABSL_GUARDED_BY(staging_mutex_);
+  VkCommandPool staging_pool_ ABSL_GUARDED_BY(staging_mutex_) = VK_NULL_HANDLE;
+};
+
+}  // namespace spotinference::vulkan
+
+#endif  // BACKENDS_VULKAN_GPU_H_

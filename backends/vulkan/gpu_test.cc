@@ -1,0 +1,196 @@
+// A device on the pinned lavapipe: memory, copies, one shader. With --validated under the validation layer.
+#include "backends/vulkan/gpu.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "backends/vulkan/pipelines.h"
+
+namespace spotinference::vulkan {
+namespace {
+
+bool validated = false;
+
+std::unique_ptr<Gpu> NewGpu(bool staged) {
+  auto instance = Instance::Create(validated);
+  if (!instance.ok()) ADD_FAILURE() << instance.status();
+  if (!instance.ok()) return nullptr;
+  const auto best = (*instance)->BestDevice();
+  if (!best.ok()) ADD_FAILURE() << best.status();
+  if (!best.ok()) return nullptr;
+  auto gpu = Gpu::Create(*std::move(instance), *best, staged);
+  if (!gpu.ok()) ADD_FAILURE() << gpu.status();
+  return gpu.ok() ? *std::move(gpu) : nullptr;
+}
+
+class GpuTest : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    gpu_ = NewGpu(GetParam());
+    ASSERT_NE(gpu_, nullptr);
+  }
+
+  std::unique_ptr<Region> NewRegion(size_t bytes, MemoryUse use = MemoryUse::kDevice) {
+    auto region = gpu_->memory().Allocate(bytes, use);
+    if (!region.ok()) ADD_FAILURE() << region.status();
+    return region.ok() ? *std::move(region) : nullptr;
+  }
+
+  std::unique_ptr<Gpu> gpu_;
+};
+
+TEST_P(GpuTest, DeviceMemoryIsMappedUnlessStaged) {
+  EXPECT_EQ(NewRegion(100)->mapped() == nullptr, GetParam());
+  EXPECT_NE(NewRegion(100, MemoryUse::kUpload)->mapped(), nullptr);
+  EXPECT_NE(NewRegion(100, MemoryUse::kReadback)->mapped(), nullptr);
+}
+
+TEST_P(GpuTest, UploadsPiecesAndReadsThemBack) {
+  // Pieces of a few bytes, and ones that are longer than half the staging buffer.
+  for (const auto& [piece, pieces] : std::vector<std::pair<size_t, size_t>>{{12, 1}, {4096, 5000}, {9 << 20, 3}}) {
+    const auto region = NewRegion(piece * pieces);
+    ASSERT_NE(region, nullptr);
+    const auto byte_at = [](size_t i) { return static_cast<std::byte>(i * 2654435761u >> 13); };
+    size_t next = 0;
+    ASSERT_TRUE(gpu_->Upload(*region, piece, pieces, [&](size_t first, size_t count, std::byte* to) {
+                      EXPECT_EQ(first, next);
+                      next = first + count;
+                      for (size_t i = 0; i < count * piece; ++i) to[i] = byte_at(first * piece + i);
+                    }).ok());
+    EXPECT_EQ(next, pieces);
+    std::vector<std::byte> back(piece * pieces);
+    ASSERT_TRUE(gpu_->Read(*region, 0, absl::MakeSpan(back)).ok());
+    for (size_t i = 0; i < back.size(); ++i) ASSERT_EQ(back[i], byte_at(i)) << i;
+  }
+}
+
+TEST_P(GpuTest, WritesInTheMiddle) {
+  const auto region = NewRegion(1000);
+  const std::vector<std::byte> zeros(1000), some(10, std::byte{7});
+  ASSERT_TRUE(gpu_->Write(*region, 0, zeros).ok());
+  ASSERT_TRUE(gpu_->Write(*region, 500, some).ok());
+  std::vector<std::byte> back(1000);
+  ASSERT_TRUE(gpu_->Read(*region, 0, absl::MakeSpan(back)).ok());
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(back[i], i >= 500 && i < 510 ? std::byte{7} : std::byte{0});
+}
+
+TEST_P(GpuTest, SaysWhatDoesNotFit) {
+  const auto huge = gpu_->memory().Allocate(size_t{1} << 50, MemoryUse::kDevice);
+  EXPECT_TRUE(absl::IsResourceExhausted(huge.status())) << huge.status();
+  EXPECT_NE(huge.status().message().find("1125899906842624 bytes asked for"), std::string::npos) << huge.status();
+  EXPECT_NE(NewRegion(1 << 20), nullptr);  // and goes on
+}
+
+TEST_P(GpuTest, RegionsDoNotOverlapAndMemoryIsUsedAgain) {
+  const auto first = NewRegion(300);
+  const VkDeviceAddress second = NewRegion(300)->address();
+  EXPECT_GE(second, first->address() + 300);
+  EXPECT_EQ(NewRegion(300)->address(), second);
+  EXPECT_EQ(first->address() % 256, 0u);
+}
+
+// add.comp on three rows of 40, of which the step has two.
+TEST_P(GpuTest, RunsAShader) {
+  auto pipelines = Pipelines::Create(*gpu_);
+  ASSERT_TRUE(pipelines.ok()) << pipelines.status();
+  const auto pipeline = (*pipelines)->Get(Shader::kAdd, {});
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  EXPECT_EQ(*(*pipelines)->Get(Shader::kAdd, {}), *pipeline);
+
+  constexpr uint32_t kWidth = 40;
+  std::vector<float> a(3 * kWidth), b(3 * kWidth), out(3 * kWidth, -1);
+  std::iota(a.begin(), a.end(), 0.0f);
+  std::iota(b.begin(), b.end(), 0.5f);
+  std::vector<std::unique_ptr<Region>> regions;
+  for (const auto* values : {&a, &b, &out}) {
+    regions.push_back(NewRegion(values->size() * sizeof(float)));
+    ASSERT_TRUE(gpu_->Write(*regions.back(), 0, absl::MakeSpan(reinterpret_cast<const std::byte*>(values->data()),
+                                                               values->size() * sizeof(float))).ok());
+  }
+  const auto step = NewRegion(64, MemoryUse::kUpload);
+  const uint32_t rows[2] = {2, 0};
+  std::memcpy(step->mapped(), rows, sizeof(rows));
+  const struct {
+    VkDeviceAddress step, a, b, out;
+    uint32_t domain, width;
+  } push{step->address(), regions[0]->address(), regions[1]->address(), regions[2]->address(), 0, kWidth};
+  const auto commands = gpu_->Record([&](VkCommandBuffer buffer) {
+    gpu_->api().CmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, *pipeline);
+    gpu_->api().CmdPushConstants(buffer, (*pipelines)->layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(push), &push);
+    gpu_->api().CmdDispatch(buffer, 2, 3, 1);
+    VkMemoryBarrier barrier{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
+    barrier.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT;
+    barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+    gpu_->api().CmdPipelineBarrier(buffer, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                                   VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, nullptr,
+                                   0, nullptr);
+  });
+  ASSERT_TRUE(commands.ok()) << commands.status();
+  for (int run = 0; run < 2; ++run) ASSERT_TRUE(gpu_->Run(*commands).ok());
+  gpu_->FreeCommands(*commands);
+  ASSERT_TRUE(gpu_->Read(*regions[2], 0, absl::MakeSpan(reinterpret_cast<std::byte*>(out.data()),
+                                                        out.size() * sizeof(float))).ok());
+  for (uint32_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], i < 2 * kWidth ? 2.0f * i + 0.5f : -1) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Memory, GpuTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Staged" : "Mapped"; });
+
+TEST(InstanceTest, FindsTheSoftwareDevice) {
+  const auto instance = Instance::Create(validated);
+  ASSERT_TRUE(instance.ok()) << instance.status();
+  const auto best = (*instance)->BestDevice();
+  ASSERT_TRUE(best.ok()) << best.status();
+  EXPECT_TRUE(best->is_software());
+  EXPECT_NE(std::string(best->properties.deviceName).find("llvmpipe"), std::string::npos);
+}
+
+// What would not be there on another machine.
+TEST(InstanceTest, NothingButTheCLibraryComesFromTheHost) {
+  const auto gpu = NewGpu(false);
+  std::ifstream maps("/proc/self/maps");
+  bool driver = false;
+  for (std::string line; std::getline(maps, line);) {
+    driver |= line.find("/lavapipe/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so") != std::string::npos;
+    const size_t path = line.find(" /usr/lib");
+    if (path == std::string::npos || line.find(".so") == std::string::npos) continue;
+    const std::string name = line.substr(line.rfind('/') + 1);
+    bool known = false;
+    for (const char* base : {"ld-linux", "libasan.so", "libc.so", "libdl.so", "libgcc_s.so", "libm.so", "libpthread.so",
+                             "librt.so", "libstdc++.so", "libubsan.so"}) {
+      known |= name.starts_with(base);
+    }
+    EXPECT_TRUE(known) << line;
+  }
+  EXPECT_TRUE(driver);
+}
+
+TEST(ValidationDeathTest, AMessageEndsTheProcess) {
+  if (!validated) GTEST_SKIP() << "without --validated";
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto gpu = NewGpu(false);
+  ASSERT_NE(gpu, nullptr);
+  EXPECT_DEATH(
+      {
+        VkBufferCreateInfo empty{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
+        empty.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
+        VkBuffer buffer = VK_NULL_HANDLE;
+        gpu->api().CreateBuffer(gpu->device(), &empty, nullptr, &buffer);
+      },
+      "validation: ");
+}
+
+}  // namespace
+}  // namespace spotinference::vulkan
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  for (int i = 1; i < argc; ++i) spotinference::vulkan::validated |= std::string(argv[i]) == "--validated";
+  return RUN_ALL_TESTS();
+}

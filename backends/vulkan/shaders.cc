@@ -1,0 +1,60 @@
+#include "backends/vulkan/shaders.h"
+
+namespace spotinference::vulkan {
+namespace {
+
+constexpr uint32_t kAdd[] = {
+#include "backends/vulkan/shaders/add.spv.inc"
+};
+constexpr uint32_t kAttention[] = {
+#include "backends/vulkan/shaders/attention.spv.inc"
+};
+constexpr uint32_t kEmbed[] = {
+#include "backends/vulkan/shaders/embed.spv.inc"
+};
+constexpr uint32_t kGate[] = {
+#include "backends/vulkan/shaders/gate.spv.inc"
+};
+constexpr uint32_t kGatherRows[] = {
+#include "backends/vulkan/shaders/gather_rows.spv.inc"
+};
+constexpr uint32_t kMatmul[] = {
+#include "backends/vulkan/shaders/matmul.spv.inc"
+};
+constexpr uint32_t kRmsNorm[] = {
+#include "backends/vulkan/shaders/rms_norm.spv.inc"
+};
+constexpr uint32_t kRope[] = {
+#include "backends/vulkan/shaders/rope.spv.inc"
+};
+constexpr uint32_t kStoreKv[] = {
+#include "backends/vulkan/shaders/store_kv.spv.inc"
+};
+
+}  // namespace
+
+absl::Span<const uint32_t> SpirV(Shader shader) {
+  switch (shader) {
+    case Shader::kAdd:
+      return kAdd;
+    case Shader::kAttention:
+      return kAttention;
+    case Shader::kEmbed:
+      return kEmbed;
+    case Shader::kGate:
+      return kGate;
+    case Shader::kGatherRows:
+      return kGatherRows;
+    case Shader::kMatmul:
+      return kMatmul;
+    case Shader::kRmsNorm:
+      return kRmsNorm;
+    case Shader::kRope:
+      return kRope;
+    case Shader::kStoreKv:
+      return kStoreKv;
+  }
+  return {};
+}
+
+}  // namespace spotinference::vulkan

@@ -1,0 +1,28 @@
+// The shaders of shaders/, as SPIR-V.
+#ifndef BACKENDS_VULKAN_SHADERS_H_
+#define BACKENDS_VULKAN_SHADERS_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+namespace spotinference::vulkan {
+
+enum class Shader : uint8_t {
+  kAdd,
+  kAttention,
+  kEmbed,
+  kGate,
+  kGatherRows,
+  kMatmul,
+  kRmsNorm,
+  kRope,
+  kStoreKv,
+};
+inline constexpr int kShaders = 9;
+
+absl::Span<const uint32_t> SpirV(Shader shader);
+
+}  // namespace spotinference::vulkan
+
+#endif  // BACKENDS_VULKAN_SHADERS_H_

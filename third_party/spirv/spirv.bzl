@@ -1,0 +1,35 @@
+"""SPIR-V of GLSL, by the pinned glslc, validated."""
+
+def spirv_library(name, srcs, hdrs = [], target_env = "vulkan1.2", visibility = None):
+    """cc_library `name`: for each <stem>.comp a file <package>/<stem>.spv.inc, its words as a list for an array.
+
+    Args:
+      name: the library
+      srcs: the shaders
+      hdrs: what they include, by names relative to this package's folder
+      target_env: as glslc has it
+      visibility: as everywhere
+    """
+    stems = [src[:-len(".comp")] for src in srcs]
+    for stem in stems:
+        native.genrule(
+            name = stem + "_spv",
+            srcs = [stem + ".comp"] + hdrs,
+            outs = [stem + ".spv", stem + ".spv.inc"],
+            cmd = """
+                $(location @vulkan//:glslc) --target-env={env} -Werror -O -o $(location {stem}.spv) $(location {stem}.comp)
+                $(location @vulkan//:spirv-val) --target-env {env} $(location {stem}.spv)
+                $(location @vulkan//:glslc) --target-env={env} -O -mfmt=num -o $(location {stem}.spv.inc) $(location {stem}.comp)
+            """.format(env = target_env, stem = stem),
+            tools = [
+                "@vulkan//:glslc",
+                "@vulkan//:libshaderc",
+                "@vulkan//:spirv-val",
+            ],
+            visibility = ["//visibility:private"],
+        )
+    native.cc_library(
+        name = name,
+        textual_hdrs = [stem + ".spv.inc" for stem in stems],
+        visibility = visibility,
+    )
