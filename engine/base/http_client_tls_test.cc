@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -23,6 +24,7 @@ namespace {
 class TlsServer {
  public:
   TlsServer() {
+    signal(SIGPIPE, SIG_IGN);  // the client may be gone before the last word of TLS
     key_ = EVP_EC_gen("P-256");
     certificate_ = X509_new();
     X509_gmtime_adj(X509_getm_notBefore(certificate_), -3600);
