@@ -1,11 +1,15 @@
 #include "engine/base/pages.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cstdint>
+
+// Of the linker: where the program is mapped, and where its code ends.
+extern "C" const char __executable_start, etext;
 
 namespace spotinference {
 namespace {
@@ -37,6 +41,12 @@ Pages::Pages(size_t bytes, Size size) : bytes_(bytes) {
 
 Pages::~Pages() {
   if (data_ != nullptr) munmap(data_, bytes_);
+}
+
+void ReleaseBootMemory() {
+  malloc_trim(0);
+  const auto start = reinterpret_cast<uintptr_t>(&__executable_start);
+  madvise(reinterpret_cast<void*>(start), reinterpret_cast<uintptr_t>(&etext) - start, MADV_DONTNEED);
 }
 
 }  // namespace spotinference

@@ -26,6 +26,10 @@ class Pages {
   size_t bytes_ = 0;
 };
 
+// Gives back what booting took and serving does not need: free heap, and pages of the program that were read once. Those
+// still needed come back from the system's page cache, 16 at a time (and without a debugger's break points).
+void ReleaseBootMemory();
+
 }  // namespace spotinference
 
 #endif  // ENGINE_BASE_PAGES_H_

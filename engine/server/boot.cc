@@ -1,7 +1,6 @@
 #include "engine/server/boot.h"
 
 #include <glog/logging.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/processors.h"
 #include "engine/base/model_files.h"
+#include "engine/base/pages.h"
 #include "engine/base/status.h"
 #include "engine/model/gguf.h"
 #include "engine/model/open_checkpoint.h"
@@ -247,7 +247,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   booted.constraints = std::make_unique<Constraints>(
       [path = weights.path, size = info.vocabulary_size] { return ReadTokens(path, size); });
   booted.engine = std::make_unique<ModelEngine>(std::move(engine), *booted.program, *booted.constraints, RealClock());
-  malloc_trim(0);  // what reading the model's file took
+  ReleaseBootMemory();
   return booted;
 }
 
