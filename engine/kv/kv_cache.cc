@@ -14,14 +14,15 @@ KvCache::KvCache(Options options) : options_(std::move(options)) {
   CHECK_GT(options_.blocks, 0);
   CHECK_GT(options_.block_tokens, 0);
   blocks_.resize(options_.blocks);
-  index_.reserve(options_.blocks);
+  index_.reserve(options_.blocks + options_.blocks / 4);  // at this load it reuses erased places and never grows
   free_.reserve(options_.blocks);
   for (int32_t block = options_.blocks - 1; block >= 0; --block) free_.push_back(block);
 }
 
-KvSequence KvCache::Open(absl::string_view cache_salt) const {
-  return KvSequence(
-      RootHash(options_.model_hash, options_.numerics_id, options_.block_tokens, cache_salt));
+KvSequence KvCache::Open(absl::string_view cache_salt, int32_t tokens) const {
+  KvSequence sequence(RootHash(options_.model_hash, options_.numerics_id, options_.block_tokens, cache_salt));
+  sequence.blocks_.reserve((tokens + block_tokens() - 1) / block_tokens());
+  return sequence;
 }
 
 int32_t KvCache::Extend(KvSequence& sequence, absl::Span<const uint32_t> ids) {

@@ -64,8 +64,8 @@ class KvCache {
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;
 
-  // A sequence that holds nothing yet.
-  KvSequence Open(absl::string_view cache_salt) const;
+  // A sequence that holds nothing yet. Up to `tokens` it grows without allocating.
+  KvSequence Open(absl::string_view cache_salt, int32_t tokens = 0) const;
 
   // Takes the cached or shared blocks that continue what `sequence` holds, at most as many as `ids`
   // fills, where `ids` are all ids of the sequence that may come from the cache. Takes nothing when

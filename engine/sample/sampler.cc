@@ -76,6 +76,14 @@ int64_t SumWeights(absl::Span<const float> z) {
 
 }  // namespace
 
+Sampler::Sampler(size_t vocabulary) {
+  const size_t padded = (vocabulary + Noise::kBlock - 1) / Noise::kBlock * Noise::kBlock;
+  adjusted_.reserve(vocabulary);
+  z_.reserve(padded);
+  top_.reserve(padded);
+  top_logprobs_.reserve(kMaxTopLogprobs);
+}
+
 absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits,
                                         const SamplingParams& params, const TokenCounts& counts,
                                         uint32_t position,

@@ -44,10 +44,12 @@ struct Sampled {
   absl::Span<const TokenLogprob> top_logprobs;
 };
 
-// Scratch memory for any number of sequences; allocates while it meets larger rows only. One thread
-// at a time.
+// Scratch memory for any number of sequences; allocates only where it meets a row larger than all before. One thread at
+// a time.
 class Sampler {
  public:
+  explicit Sampler(size_t vocabulary = 0);  // rows up to this size find their memory ready
+
   // `params` have passed Validate. `counts` are looked at where params.needs_counts(). `position`:
   // index in the answer of the id to pick, from 0. `allowed`: the mask, bit id % 32 of word id / 32;
   // empty: all ids. INTERNAL: no logit is finite. ABORTED: none of those in the mask is.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
 #include "engine/schedule/draft.h"
 
 namespace spotinference {
@@ -45,13 +46,14 @@ Scheduler::Scheduler(const Options& options, KvCache& kv) : options_(options), k
   seated_.reserve(options_.max_sequences);
   planned_.reserve(options_.max_sequences);
   finished_.reserve(options_.max_sequences);
+  order_.reserve(options_.max_live);
 }
 
 Scheduler::~Scheduler() {
   for (const auto& sequence : order_) kv_.Release(sequence->kv);
 }
 
-absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
+absl::Status Scheduler::Fits(const SequenceSpec& spec) const {
   if (spec.prompt_ids.empty()) {
     return absl::InvalidArgumentError("prompt_ids is empty; it must hold at least one id");
   }
@@ -69,12 +71,18 @@ absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
         " make ", total, ", more than the ", std::min(context, pool), " tokens of ",
         context <= pool ? "the model's context" : "this engine's KV memory"));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
+  RETURN_IF_ERROR(Fits(spec));
   if (order_.size() >= options_.max_live) {
     return absl::ResourceExhaustedError(
         absl::StrCat(order_.size(), " sequences run or wait already"));
   }
   const SequenceId id{added_++};
   const int32_t prompt_tokens = static_cast<int32_t>(spec.prompt_ids.size());
+  const size_t total = spec.prompt_ids.size() + spec.max_tokens;
   std::vector<uint32_t> ids = std::move(spec.prompt_ids);
   ids.reserve(total);
   ids.insert(ids.end(), spec.generated_ids.begin(), spec.generated_ids.end());
@@ -82,7 +90,7 @@ absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
                                                        .ids = std::move(ids),
                                                        .prompt_tokens = prompt_tokens,
                                                        .end = static_cast<int32_t>(total),
-                                                       .kv = kv_.Open(spec.cache_salt)}));
+                                                       .kv = kv_.Open(spec.cache_salt, static_cast<int32_t>(total))}));
   by_id_[id] = order_.back().get();
   return id;
 }

@@ -110,8 +110,10 @@ class Scheduler {
   Scheduler(const Options& options, KvCache& kv);
   ~Scheduler();
 
-  // INVALID_ARGUMENT: can never run; the message says why. RESOURCE_EXHAUSTED: max_live sequences
-  // live already.
+  // INVALID_ARGUMENT: can never run; the message says why. From any thread.
+  absl::Status Fits(const SequenceSpec& spec) const;
+
+  // INVALID_ARGUMENT: does not fit. RESOURCE_EXHAUSTED: max_live sequences live already. Ids count up from 0.
   absl::StatusOr<SequenceId> Add(SequenceSpec spec);
 
   // Ends a sequence without a word. While its step runs, its blocks stay until Complete; its

@@ -7,9 +7,13 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "engine/base/status.h"
 
 namespace spotinference {
+
+// A restored block is worth less than its sequence's place behind a step of such length.
+constexpr absl::Duration kRestorePatience = absl::Seconds(5);
 
 ModelEngine::ModelEngine(Options options, Program& program, Constraints& constraints, const Clock& clock)
     : options_(std::move(options)),
@@ -19,20 +23,36 @@ ModelEngine::ModelEngine(Options options, Program& program, Constraints& constra
       kv_(options_.kv),
       scheduler_(options_.scheduler, kv_),
       pool_(options_.sampling_threads),
-      samplers_(pool_.size()),
       logits_(new float[size_t{options_.info.vocabulary_size} * options_.scheduler.max_sequences]) {
+  for (int i = 0; i < pool_.size(); ++i) samplers_.emplace_back(options_.info.vocabulary_size);
+  for (std::vector<int32_t>* per_token : {&token_ids_, &positions_, &sequences_, &output_rows_}) {
+    per_token->reserve(options_.scheduler.step_tokens);
+  }
+  const size_t widest = std::min<size_t>(kv_.total(), options_.scheduler.context_tokens / kv_.block_tokens() + 1);
+  block_tables_.reserve(widest * options_.scheduler.max_sequences);
+  PublishStats();
   thread_ = std::thread([this] { Loop(); });
 }
 
 ModelEngine::~ModelEngine() {
   {
     absl::MutexLock lock(&mutex_);
-    stop_ = true;
-    changed_.SignalAll();
+    draining_ = true;
   }
+  inbox_.Put([this] { stop_ = true; });
   thread_.join();
   const uint32_t cut = EndAll(absl::CancelledError("the engine stops"));
+  TakeMessages();
   for (DrainWaiter& drain : drains_) drain.done(cut);
+}
+
+absl::Status ModelEngine::Refusal() const {
+  RETURN_IF_ERROR(refusal_);
+  if (draining_) return absl::UnavailableError("the engine is draining");
+  if (live_.size() >= options_.scheduler.max_live) {
+    return absl::ResourceExhaustedError(absl::StrCat(live_.size(), " sequences run or wait already"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) {
@@ -45,6 +65,7 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
       }
     }
   }
+  RETURN_IF_ERROR(scheduler_.Fits(request.sequence));
   auto live = std::make_shared<Live>();
   if (request.sampling.needs_counts()) {
     live->counts = TokenCounts(request.sequence.prompt_ids, request.sequence.generated_ids);
@@ -57,25 +78,61 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
   live->sink = std::move(sink);
   live->next_index = static_cast<uint32_t>(request.sequence.generated_ids.size());
   live->max_tokens = request.sequence.max_tokens;
-  std::optional<KvSequence> restored = RestoreKv(request.sequence);
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(Refusal());
+  }
+  std::optional<Restored> restored = RestoreKv(request.sequence);
 
   absl::MutexLock lock(&mutex_);
-  // Where the sequence is admitted, it takes these blocks at its first step.
-  const absl::Cleanup release = [&] {
-    mutex_.AssertHeld();
-    if (restored.has_value()) kv_.Release(*restored);
-  };
-  RETURN_IF_ERROR(refusal_);
-  if (draining_ || stop_) return absl::UnavailableError("the engine is draining");
-  ASSIGN_OR_RETURN(const SequenceId id, scheduler_.Add(std::move(request.sequence)));
-  live_.emplace(id, std::move(live));
-  changed_.Signal();
+  if (const absl::Status refusal = Refusal(); !refusal.ok()) {
+    if (restored.has_value()) inbox_.Put([this, r = std::move(*restored)]() mutable { kv_.Release(r.sequence); });
+    return refusal;
+  }
+  const SequenceId id{submitted_++};
+  live_.emplace(id, live);
+  // Under the lock, so that the loop, and with it the scheduler, meets ids in their order.
+  inbox_.Put([this, id, live = std::move(live), spec = std::move(request.sequence),
+              restored = std::move(restored)]() mutable {
+    Begin(id, std::move(live), std::move(spec), std::move(restored));
+  });
   return id;
 }
 
-// Brings blocks that continue those in memory from the store, on the caller's thread: steps go on meanwhile. What it returns
-// holds them.
-std::optional<KvSequence> ModelEngine::RestoreKv(const SequenceSpec& spec) {
+void ModelEngine::Begin(SequenceId id, std::shared_ptr<Live> live, SequenceSpec spec, std::optional<Restored> restored) {
+  if (restored.has_value()) {
+    kv_.Publish(restored->sequence, restored->ids);
+    restored_blocks_ += restored->blocks;
+  }
+  const absl::StatusOr<SequenceId> added = scheduler_.Add(std::move(spec));
+  CHECK(added.ok() && *added == id) << "Submit let through what does not fit: " << added.status();
+  scheduled_.emplace(id, std::move(live));
+  if (restored.has_value()) kv_.Release(restored->sequence);  // cached now: the sequence takes them at its first step
+}
+
+// Runs fn between two steps, and waits for it. False: the step under way took longer than `patience`; fn will not run.
+bool ModelEngine::RunOnLoop(absl::Duration patience, absl::FunctionRef<void()> fn) {
+  if (std::this_thread::get_id() == thread_.get_id()) {  // a sink calls
+    fn();
+    return true;
+  }
+  struct Shared {
+    std::atomic<bool> taken{false};  // by the loop, or back by who asked
+    absl::Notification done;
+  };
+  const auto shared = std::make_shared<Shared>();
+  inbox_.Put([shared, fn] {
+    if (shared->taken.exchange(true)) return;
+    fn();
+    shared->done.Notify();
+  });
+  if (!shared->done.WaitForNotificationWithTimeout(patience) && !shared->taken.exchange(true)) return false;
+  shared->done.WaitForNotification();
+  return true;
+}
+
+// Brings blocks that continue those in memory from the store, on the caller's thread: steps go on meanwhile.
+std::optional<ModelEngine::Restored> ModelEngine::RestoreKv(const SequenceSpec& spec) {
   KvStore* const store = options_.kv_store;
   if (store == nullptr || store->blocks() == 0) return std::nullopt;
   const size_t block_tokens = options_.kv.block_tokens;
@@ -91,39 +148,38 @@ std::optional<KvSequence> ModelEngine::RestoreKv(const SequenceSpec& spec) {
   ids.resize(blocks * block_tokens);
 
   std::optional<KvSequence> sequence;
-  size_t held, end;  // blocks
-  {
-    absl::MutexLock lock(&mutex_);
+  size_t held = 0, end = 0;  // blocks
+  const bool opened = RunOnLoop(kRestorePatience, [&] {
     sequence = kv_.Open(spec.cache_salt);
     held = end = kv_.Extend(*sequence, ids) / block_tokens;
     while (end < blocks && store->Contains(hashes[end])) ++end;
     end = std::min<size_t>(end, kv_.Reserve(*sequence, static_cast<int32_t>(end * block_tokens)) / block_tokens);
-  }
+  });
+  if (!opened) return std::nullopt;
   std::vector<std::byte> bytes(options_.kv_block_bytes);
   size_t restored = held;
   while (restored < end && store->Read(hashes[restored], absl::MakeSpan(bytes)).ok() &&
          options_.write_kv(sequence->block_table()[restored], bytes).ok()) {
     ++restored;
   }
-  absl::MutexLock lock(&mutex_);
-  kv_.Publish(*sequence, absl::MakeConstSpan(ids).first(restored * block_tokens));
-  restored_blocks_ += restored - held;
-  return sequence;
+  ids.resize(restored * block_tokens);
+  return Restored{std::move(*sequence), std::move(ids), restored - held};
 }
 
 size_t ModelEngine::SaveKv(absl::Duration budget) {
   if (options_.kv_store == nullptr) return 0;
+  const absl::Duration until = clock_.Elapsed() + budget;
   std::vector<KvCache::Named> blocks;
-  {
-    absl::MutexLock lock(&mutex_);
-    blocks = kv_.PublishedBlocks();
-  }
+  if (!RunOnLoop(budget, [&] { blocks = kv_.PublishedBlocks(); })) return 0;
   std::vector<BlockHash> hashes;
   for (const KvCache::Named& named : blocks) hashes.push_back(named.hash);
-  return options_.kv_store->Save(hashes, budget, [&](size_t i, absl::Span<std::byte> to) {
-    absl::MutexLock lock(&mutex_);  // else a step could take the block and write to it
-    if (!kv_.Holds(blocks[i])) return absl::AbortedError("a block was evicted: the engine serves again");
-    return options_.read_kv(blocks[i].block, to);
+  return options_.kv_store->Save(hashes, until - clock_.Elapsed(), [&](size_t i, absl::Span<std::byte> to) {
+    absl::Status read = absl::DeadlineExceededError("the step under way takes longer than there is time");
+    RunOnLoop(until - clock_.Elapsed(), [&] {  // else a step could take the block and write to it
+      read = kv_.Holds(blocks[i]) ? options_.read_kv(blocks[i].block, to)
+                                  : absl::AbortedError("a block was evicted: the engine serves again");
+    });
+    return read;
   });
 }
 
@@ -134,24 +190,19 @@ void ModelEngine::Cancel(SequenceId id) {
   if (node.empty()) return;
   cancelled = std::move(node.mapped());
   cancelled->gone = true;
-  scheduler_.Cancel(id);
-  changed_.Signal();  // a drain may wait for it
+  inbox_.Put([this, id] { Forget(id); });
 }
 
 void ModelEngine::Resume(SequenceId id) {
-  absl::MutexLock lock(&mutex_);
-  const auto found = live_.find(id);
-  if (found == live_.end()) return;
-  found->second->resumed = true;
-  scheduler_.Resume(id);
-  changed_.Signal();
+  inbox_.Put([this, id] { scheduler_.Resume(id); });
 }
 
 void ModelEngine::Drain(absl::Duration deadline, absl::AnyInvocable<void(uint32_t)> done) {
   absl::MutexLock lock(&mutex_);
   draining_ = true;
-  drains_.push_back({clock_.Elapsed() + deadline, std::move(done)});
-  changed_.Signal();
+  inbox_.Put([this, at = clock_.Elapsed() + deadline, done = std::move(done)]() mutable {
+    drains_.push_back({at, std::move(done)});
+  });
 }
 
 uint32_t ModelEngine::HandOver(const absl::Status& why) {
@@ -168,7 +219,14 @@ void ModelEngine::Admit() {
 }
 
 EngineStats ModelEngine::Stats() const {
+  EngineStats stats = stats_.Get();
   absl::MutexLock lock(&mutex_);
+  stats.draining = draining_ || !refusal_.ok();
+  stats.active_sequences = static_cast<uint32_t>(live_.size());
+  return stats;
+}
+
+void ModelEngine::PublishStats() {
   EngineStats stats;
   stats.scheduler = scheduler_.stats();
   stats.kv_blocks_total = kv_.total();
@@ -179,77 +237,97 @@ EngineStats ModelEngine::Stats() const {
   stats.programs_compiled = options_.programs_compiled;
   stats.steps = steps_;
   stats.busy = busy_;
-  stats.draining = draining_ || !refusal_.ok();
-  stats.active_sequences = static_cast<uint32_t>(live_.size());
-  return stats;
+  stats_.Set(stats);
 }
 
 void ModelEngine::Loop() {
   for (;;) {
+    TakeMessages();
     FinishDrains();
-    mutex_.Lock();
-    if (stop_) break;
+    if (stop_) return;
     const absl::Duration start = clock_.Elapsed();
     const Plan& plan = scheduler_.Next();
     if (plan.chunks.empty()) {
-      WaitForEvent();
-      mutex_.Unlock();
+      PublishStats();
+      inbox_.Wait(UntilNextDrain());
       continue;
     }
-    sampling_count_ = 0;
-    size_t row = 0;
-    for (const Chunk& chunk : plan.chunks) {
-      if (chunk.logit_rows == 0) continue;
-      if (sampling_count_ == samplings_.size()) samplings_.emplace_back();
-      Sampling& sampling = samplings_[sampling_count_++];
-      sampling.id = chunk.sequence;
-      sampling.live = live_.at(chunk.sequence);
-      sampling.live->resumed = false;
-      sampling.cached_tokens = static_cast<uint32_t>(chunk.cached_tokens);
-      sampling.guesses = chunk.ids.last(chunk.logit_rows - 1);
-      sampling.first_row = row;
-      row += chunk.logit_rows;
-    }
-    mutex_.Unlock();
-    RunStep(plan, start);
+    ListSamplings(plan);
+    RunStep(plan);
+    ++steps_;
+    busy_ += clock_.Elapsed() - start;
+    PublishStats();
+    End();
   }
-  mutex_.Unlock();
 }
 
-void ModelEngine::RunStep(const Plan& plan, absl::Duration start) {
+void ModelEngine::TakeMessages() {
+  inbox_.TakeAll([](absl::AnyInvocable<void()> message) { message(); });
+}
+
+void ModelEngine::Forget(SequenceId id) {
+  scheduler_.Cancel(id);
+  scheduled_.erase(id);
+}
+
+void ModelEngine::ListSamplings(const Plan& plan) {
+  sampling_count_ = 0;
+  size_t row = 0;
+  for (const Chunk& chunk : plan.chunks) {
+    if (chunk.logit_rows == 0) continue;
+    if (sampling_count_ == samplings_.size()) samplings_.emplace_back();
+    Sampling& sampling = samplings_[sampling_count_++];
+    sampling.id = chunk.sequence;
+    sampling.live = scheduled_.at(chunk.sequence);
+    sampling.cached_tokens = static_cast<uint32_t>(chunk.cached_tokens);
+    sampling.guesses = chunk.ids.last(chunk.logit_rows - 1);
+    sampling.first_row = row;
+    row += chunk.logit_rows;
+  }
+}
+
+void ModelEngine::RunStep(const Plan& plan) {
   BuildStep(plan);
   const StepInput input{token_ids_, positions_, sequences_, block_tables_, blocks_per_sequence_, output_rows_, {}};
   const size_t vocabulary = options_.info.vocabulary_size;
   const absl::Status ran = program_.Run(input, absl::MakeSpan(logits_.get(), output_rows_.size() * vocabulary));
   if (!ran.ok()) LoseDevice(ran);
   SampleAll();
-  const absl::Span<Sampling> samplings = absl::MakeSpan(samplings_).first(sampling_count_);
+  for (size_t i = 0; i < sampling_count_; ++i) Deliver(samplings_[i]);
+  Complete();
+}
+
+// What the step means for the scheduler.
+void ModelEngine::Complete() {
   outcomes_.clear();
-  for (Sampling& sampling : samplings) {
-    Deliver(sampling);
+  for (size_t i = 0; i < sampling_count_; ++i) {
+    Sampling& sampling = samplings_[i];
     outcomes_.push_back({sampling.id, sampling.ids, sampling.stop});
+    if (sampling.status.ok() && !sampling.ids.empty()) continue;
+    scheduler_.Cancel(sampling.id);  // before its outcome counts
+    if (!sampling.status.ok()) ends_.emplace_back(sampling.id, sampling.status);
   }
-  std::vector<std::pair<std::shared_ptr<Live>, absl::Status>> ended;
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto end = [&](SequenceId id, const absl::Status& status) {
-      auto node = live_.extract(id);
-      if (!node.empty()) ended.emplace_back(std::move(node.mapped()), status);
-    };
-    for (const Sampling& sampling : samplings) {
-      if (sampling.status.ok()) continue;
-      scheduler_.Cancel(sampling.id);  // before its outcome counts
-      end(sampling.id, sampling.status);
-    }
-    for (const Finished& finished : scheduler_.Complete(outcomes_)) end(finished.sequence, absl::OkStatus());
-    for (const Sampling& sampling : samplings) {
-      if (sampling.pause && !sampling.live->resumed) scheduler_.Pause(sampling.id);
-    }
-    ++steps_;
-    busy_ += clock_.Elapsed() - start;
+  for (const Finished& finished : scheduler_.Complete(outcomes_)) {
+    ends_.emplace_back(finished.sequence, absl::OkStatus());
   }
-  for (auto& [live, status] : ended) live->sink->OnEnd(status);
-  for (Sampling& sampling : samplings) sampling.live = nullptr;
+  for (size_t i = 0; i < sampling_count_; ++i) {
+    if (samplings_[i].pause) scheduler_.Pause(samplings_[i].id);  // a Resume since then is a message yet to be taken
+    samplings_[i].live = nullptr;
+  }
+}
+
+// Tells those that the step ended.
+void ModelEngine::End() {
+  for (auto& [id, status] : ends_) {
+    scheduled_.erase(id);
+    decltype(live_)::node_type node;
+    {
+      absl::MutexLock lock(&mutex_);
+      node = live_.extract(id);
+    }
+    if (!node.empty()) node.mapped()->sink->OnEnd(status);
+  }
+  ends_.clear();
 }
 
 void ModelEngine::LoseDevice(const absl::Status& why) {
@@ -263,23 +341,18 @@ void ModelEngine::LoseDevice(const absl::Status& why) {
   if (options_.on_fatal) options_.on_fatal(lost);
 }
 
-void ModelEngine::WaitForEvent() {
+absl::Duration ModelEngine::UntilNextDrain() const {
   absl::Duration first = absl::InfiniteDuration();
   for (const DrainWaiter& drain : drains_) first = std::min(first, drain.at - clock_.Elapsed());
-  if (!drains_.empty() && live_.empty()) return;
-  changed_.WaitWithTimeout(&mutex_, std::max(first, absl::ZeroDuration()));
+  return std::max(first, absl::ZeroDuration());
 }
 
 void ModelEngine::FinishDrains() {
-  std::vector<DrainWaiter> due;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (drains_.empty()) return;
-    const absl::Duration now = clock_.Elapsed();
-    const bool late = std::any_of(drains_.begin(), drains_.end(), [&](const DrainWaiter& d) { return d.at <= now; });
-    if (!live_.empty() && !late) return;
-    due.swap(drains_);
-  }
+  if (drains_.empty()) return;
+  const absl::Duration now = clock_.Elapsed();
+  const bool late = std::any_of(drains_.begin(), drains_.end(), [&](const DrainWaiter& d) { return d.at <= now; });
+  if (!scheduled_.empty() && !late) return;
+  std::vector<DrainWaiter> due = std::exchange(drains_, {});
   const uint32_t cut = EndAll(absl::UnavailableError("the engine stops before the sequence is done"));
   for (DrainWaiter& drain : due) drain.done(cut);
 }
@@ -291,17 +364,13 @@ uint32_t ModelEngine::EndAll(const absl::Status& status) {
     live.swap(live_);
     for (const auto& [id, sequence] : live) {
       sequence->gone = true;
-      scheduler_.Cancel(id);
+      inbox_.Put([this, id = id] { Forget(id); });
     }
-    changed_.Signal();  // a drain may wait for them
   }
   uint32_t ended = 0;
   for (const auto& [_, sequence] : live) {
-    bool finished;
-    {
-      absl::MutexLock lock(&sequence->delivering);
-      finished = sequence->finished;
-    }
+    while (sequence->delivering) std::this_thread::yield();  // for what OnToken takes
+    const bool finished = sequence->finished;
     sequence->sink->OnEnd(finished ? absl::OkStatus() : status);
     if (!finished) ++ended;
   }
@@ -380,7 +449,8 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
 void ModelEngine::Deliver(Sampling& sampling) {
   Live& live = *sampling.live;
   for (size_t i = 0; i < sampling.ids.size(); ++i) {
-    absl::MutexLock lock(&live.delivering);
+    live.delivering = true;
+    const absl::Cleanup delivered = [&] { live.delivering = false; };
     if (live.gone) return;  // the scheduler ignores its outcome
     const uint32_t index = live.next_index++;
     const bool last = i + 1 == sampling.ids.size();

@@ -8,13 +8,18 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/clock.h"
+#include "engine/base/inbox.h"
+#include "engine/base/snapshot.h"
 #include "engine/base/thread_pool.h"
 #include "engine/device/device.h"
 #include "engine/kv/kv_cache.h"
@@ -28,7 +33,9 @@
 
 namespace spotinference {
 
-// One thread of its own runs everything that touches scheduler, program and sampler; the public calls leave it a message.
+// One thread of its own, the loop, runs everything that touches scheduler, blocks of KV, program and sampler. The public
+// calls leave it messages, which it takes between two steps. A step in which no sequence begins or ends waits for no lock
+// and allocates nothing, up to the sinks; a penalty's counts and a constraint's states grow with the answer.
 class ModelEngine : public Engine {
  public:
   struct Options {
@@ -68,6 +75,7 @@ class ModelEngine : public Engine {
 
  private:
   struct Live {
+    // The loop's.
     SamplingParams sampling;
     std::vector<uint32_t> stop_ids;
     std::shared_ptr<TokenSink> sink;
@@ -76,10 +84,11 @@ class ModelEngine : public Engine {
     std::vector<uint32_t> allowed;  // the mask of the row being sampled; empty without a matcher
     uint32_t next_index = 0;  // in the answer
     uint32_t max_tokens = 0;
-    bool resumed = false;     // since its last step began; guarded by the engine's mutex
-    std::atomic<bool> gone{false};  // cancelled, or ended by EndAll: its sink hears no more
-    absl::Mutex delivering;         // held while its sink hears an event, so that an end comes after it
-    bool finished ABSL_GUARDED_BY(delivering) = false;  // the sink has had the last event
+    // Who ends a sequence from another thread sets `gone` and waits while its sink hears an event; the loop, which sets
+    // `delivering` before it looks at `gone`, never waits.
+    std::atomic<bool> gone{false};
+    std::atomic<bool> delivering{false};
+    bool finished = false;  // the sink has had the last event; after `delivering`, whoever ends the sequence reads it
   };
   struct Picked {
     float logprob;
@@ -103,39 +112,62 @@ class ModelEngine : public Engine {
     absl::AnyInvocable<void(uint32_t)> done;
   };
 
-  std::optional<KvSequence> RestoreKv(const SequenceSpec& spec);
+  // Blocks that continue a sequence, brought from the store but not yet published.
+  struct Restored {
+    KvSequence sequence;
+    std::vector<uint32_t> ids;  // whose KV it holds
+    size_t blocks;              // read from the store
+  };
+
+  std::optional<Restored> RestoreKv(const SequenceSpec& spec);
+  bool RunOnLoop(absl::Duration patience, absl::FunctionRef<void()> fn);
+  absl::Status Refusal() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint32_t EndAll(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);  // any thread; how many
+
+  // The loop's.
   void Loop();
-  void WaitForEvent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeMessages();
+  void Begin(SequenceId id, std::shared_ptr<Live> live, SequenceSpec spec, std::optional<Restored> restored);
+  void Forget(SequenceId id);
+  absl::Duration UntilNextDrain() const;
   void FinishDrains();
-  void RunStep(const Plan& plan, absl::Duration start);
+  void ListSamplings(const Plan& plan);
+  void RunStep(const Plan& plan);
+  void Complete();
+  void End();
   void LoseDevice(const absl::Status& why);
   void BuildStep(const Plan& plan);
   void SampleAll();
   void Sample(Sampling& sampling, Sampler& sampler);
   void Deliver(Sampling& sampling);
   absl::Status FillAllowed(Live& live) const;
-  uint32_t EndAll(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);  // any thread; how many
+  void PublishStats();
 
   const Options options_;
   Program& program_;
   Constraints& constraints_;
   const Clock& clock_;
 
+  Inbox<absl::AnyInvocable<void()>> inbox_;
+  Snapshot<EngineStats> stats_;
+
+  // Of the callers, and of the loop where sequences end.
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
-  // Callers reach the scheduler directly, also while a step runs, which the scheduler allows.
-  KvCache kv_ ABSL_GUARDED_BY(mutex_);
-  Scheduler scheduler_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> live_ ABSL_GUARDED_BY(mutex_);
-  std::vector<DrainWaiter> drains_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> live_ ABSL_GUARDED_BY(mutex_);  // who takes one out ends it
+  uint64_t submitted_ ABSL_GUARDED_BY(mutex_) = 0;  // the next SequenceId
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // of HandOver; OK: sequences are admitted
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Duration busy_ ABSL_GUARDED_BY(mutex_);
-  uint64_t steps_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t restored_blocks_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  // The engine's thread only; kept so that a step allocates nothing.
+  // The loop's.
+  KvCache kv_;
+  Scheduler scheduler_;  // but for its Fits
+  absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> scheduled_;
+  std::vector<DrainWaiter> drains_;
+  bool stop_ = false;
+  absl::Duration busy_;
+  uint64_t steps_ = 0;
+  uint64_t restored_blocks_ = 0;
+  std::vector<std::pair<SequenceId, absl::Status>> ends_;  // of the step under way
   ThreadPool pool_;
   std::vector<Sampler> samplers_;  // by thread of the pool
   std::vector<int32_t> token_ids_, positions_, sequences_, block_tables_, output_rows_;
