@@ -1,8 +1,10 @@
 """Writes a GGUF model of random weights, for measuring speed at sizes and types for which no file is at hand.
 
   ./bazelw run //tests/benchmarks:random_model -- --type Q4_K_M --out /tmp/random-q4_k_m.gguf
+  ./bazelw run //tests/benchmarks:random_model -- --type Q8_0 --width 128 --layers 2 --out /tmp/tiny.gguf
 
-The shape is a llama of 0.32 billion parameters; tokenizer and vocabulary are those of the bundled model. Quantised blocks
+The shape is a llama, of 0.32 billion parameters unless it is said; tokenizer and vocabulary are those of the bundled
+model. Quantised blocks
 are random bytes under scales that keep weights near a trained model's, so that speed and numbers are of the usual kind.
 """
 import argparse
@@ -11,7 +13,7 @@ import os
 import gguf
 import numpy as np
 
-WIDTH, LAYERS, FEED_FORWARD, HEADS, KV_HEADS, HEAD = 1024, 24, 2816, 16, 4, 64
+HEAD = 64
 SPREAD = 0.02  # of a weight, about
 
 # Where a block's halves lie, and about how large an element is in units of d and of the minimum's half.
@@ -32,12 +34,13 @@ def random_blocks(kind, rows, columns, random):
     return blocks.reshape(rows, -1)
 
 
-def type_of(name, layer, mixture):
+def type_of(name, layer, layers, mixture):
     """A "Q4_K_M" file has Q6_K for the output and, in half of the layers, for attn_v and ffn_down."""
     kinds = gguf.GGMLQuantizationType
     if mixture == "Q8_0":
         return kinds.Q8_0
-    more = name in ("attn_v", "ffn_down") and (layer < LAYERS // 8 or layer >= 7 * LAYERS // 8 or (layer - LAYERS // 8) % 3 == 2)
+    more = name in ("attn_v", "ffn_down") and (
+        layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2)
     return kinds.Q6_K if more or name == "token_embd" else kinds.Q4_K
 
 
@@ -45,17 +48,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--type", choices=("Q8_0", "Q4_K_M"), default="Q4_K_M")
+    parser.add_argument("--width", type=int, default=1024, help="a multiple of 128, for Q4_K_M of 256")
+    parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
+    width, layers = arguments.width, arguments.layers
+    feed_forward, heads, kv_heads = width * 11 // 4, width // HEAD, max(1, width // HEAD // 4)
     out = os.path.join(os.environ.get("BUILD_WORKING_DIRECTORY", ""), arguments.out)
     base = gguf.GGUFReader(os.path.realpath(arguments.base))
     writer = gguf.GGUFWriter(out, "llama")
     writer.add_context_length(8192)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(feed_forward)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(HEAD)
     writer.add_rope_freq_base(10000.0)
@@ -67,20 +74,20 @@ def main():
     random = np.random.default_rng(1)
 
     def add(name, rows, columns, layer=0):
-        kind = type_of(name, layer, arguments.type)
+        kind = type_of(name, layer, layers, arguments.type)
         full = f"blk.{layer}.{name}.weight" if name != "token_embd" else "token_embd.weight"
         writer.add_tensor(full, random_blocks(kind, rows, columns, random), raw_dtype=kind)
 
-    add("token_embd", vocabulary, WIDTH)
-    for layer in range(LAYERS):
-        writer.add_tensor(f"blk.{layer}.attn_norm.weight", np.ones(WIDTH, np.float32))
-        writer.add_tensor(f"blk.{layer}.ffn_norm.weight", np.ones(WIDTH, np.float32))
-        for name, rows, columns in (("attn_q", HEADS * HEAD, WIDTH), ("attn_k", KV_HEADS * HEAD, WIDTH),
-                                    ("attn_v", KV_HEADS * HEAD, WIDTH), ("attn_output", WIDTH, HEADS * HEAD),
-                                    ("ffn_gate", FEED_FORWARD, WIDTH), ("ffn_up", FEED_FORWARD, WIDTH),
-                                    ("ffn_down", WIDTH, FEED_FORWARD)):
+    add("token_embd", vocabulary, width)
+    for layer in range(layers):
+        writer.add_tensor(f"blk.{layer}.attn_norm.weight", np.ones(width, np.float32))
+        writer.add_tensor(f"blk.{layer}.ffn_norm.weight", np.ones(width, np.float32))
+        for name, rows, columns in (("attn_q", heads * HEAD, width), ("attn_k", kv_heads * HEAD, width),
+                                    ("attn_v", kv_heads * HEAD, width), ("attn_output", width, heads * HEAD),
+                                    ("ffn_gate", feed_forward, width), ("ffn_up", feed_forward, width),
+                                    ("ffn_down", width, feed_forward)):
             add(name, rows, columns, layer)
-    writer.add_tensor("output_norm.weight", np.ones(WIDTH, np.float32))
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
