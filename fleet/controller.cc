@@ -559,6 +559,7 @@ MachineSpec Controller::SpecOf(const Machine& machine) const {
   if (const auto model = models_.find(machine.record.model); model != models_.end()) {
     spec.weights = model->second.spec.weights;
     spec.model_hash = model->second.spec.model_hash;
+    spec.head_hash = model->second.spec.head_hash;
     spec.backend = model->second.spec.backend;
     spec.context_tokens = model->second.spec.context_tokens;
   }

@@ -39,9 +39,10 @@ namespace spotinference::fleet {
 
 struct ModelSpec {
   std::string name;
-  std::string weights;     // path of the file
+  std::string weights;     // as in MachineSpec
   std::string model_hash;  // SHA-256 of the file, hex; "": any, and an engine of a former life is
                            // never adopted
+  std::string head_hash;   // as in MachineSpec
   std::string backend = "auto";
   uint32_t context_tokens = 0;  // 0: the model's own
   int min_machines = 0;

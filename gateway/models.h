@@ -1,4 +1,5 @@
-// The models of a configuration, loaded as far as the gateway needs them: text and identity, no weights.
+// The models of a configuration, loaded as far as the gateway needs them: text and identity, no weights. Of a model that
+// engines download, only the head of its file comes here, once (engine/volume/model_head.h).
 #ifndef GATEWAY_MODELS_H_
 #define GATEWAY_MODELS_H_
 
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/volume/remote_file.h"
 #include "gateway/config/config.pb.h"
 #include "gateway/handlers/served_model.h"
 
@@ -13,13 +15,20 @@ namespace spotinference {
 
 struct LoadedModel {
   ServedModel served;
-  std::string weights_path;
+  std::string weights;     // for an engine's --model
   std::string model_hash;  // engine/base/model_files.h
+  std::string head_hash;   // of what engines download
 };
 
-// `bundled`: path of the weights that "bundled" means. Works on all models at once, and hashes a file while its tokenizer
-// loads, since the gateway has 0.3 s to start. An error names the model.
-absl::StatusOr<std::vector<LoadedModel>> LoadModels(const config::Config& config, const std::string& bundled);
+struct LoadOptions {
+  std::string bundled;       // path of the weights that "bundled" means
+  std::string heads_folder;  // exists
+  RemoteOptions remote;
+};
+
+// Works on all models at once, and hashes a file while its tokenizer loads, since the gateway has 0.3 s to start. An error
+// names the model.
+absl::StatusOr<std::vector<LoadedModel>> LoadModels(const config::Config& config, const LoadOptions& options);
 
 }  // namespace spotinference
 

@@ -56,7 +56,7 @@ absl::Status Validate(const HttpRequest& request) {
     if (!IsToken(name)) return absl::InvalidArgumentError("a header has a name that is none");
     if (HasControl(value)) return absl::InvalidArgumentError(absl::StrCat("header ", name, ": a control character"));
   }
-  if (const std::optional<ByteRange>& range = request.range;
+  if (const std::optional<HttpRange>& range = request.range;
       range.has_value() && (range->first < 0 || range->last.value_or(range->first) < range->first)) {
     return absl::InvalidArgumentError(absl::StrCat("byte range ", range->first, "-", range->last.value_or(-1)));
   }

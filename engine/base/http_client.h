@@ -29,7 +29,7 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;  // in ord
 // The first value of a header, by name in any case; nullopt where there is none.
 std::optional<absl::string_view> FindHeader(const HttpHeaders& headers, absl::string_view name);
 
-struct ByteRange {
+struct HttpRange {
   int64_t first = 0;
   std::optional<int64_t> last;  // inclusive; without it: to the end
 };
@@ -46,7 +46,7 @@ struct HttpRequest {
   std::string url;             // absolute, http or https
   HttpHeaders headers;         // they go along on a redirect; to another host, all but Authorization and Cookie
   std::string body;            // of PUT and POST
-  std::optional<ByteRange> range;
+  std::optional<HttpRange> range;
 
   absl::Duration connect_timeout = absl::Seconds(10);
   absl::Duration timeout = absl::Seconds(60);        // of everything; a long download wants InfiniteDuration

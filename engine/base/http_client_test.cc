@@ -94,9 +94,9 @@ TEST_F(HttpClientTest, EveryMethod) {
 
 TEST_F(HttpClientTest, ARangeIsAsked) {
   Answer("/", {.status = 206});
-  ASSERT_TRUE(client_.Do({.url = Url("/"), .range = ByteRange{5, 9}}).ok());
+  ASSERT_TRUE(client_.Do({.url = Url("/"), .range = HttpRange{5, 9}}).ok());
   EXPECT_EQ(FindHeader(Seen().headers, "range"), "bytes=5-9");
-  ASSERT_TRUE(client_.Do({.url = Url("/"), .range = ByteRange{int64_t{5} << 40}}).ok());
+  ASSERT_TRUE(client_.Do({.url = Url("/"), .range = HttpRange{int64_t{5} << 40}}).ok());
   EXPECT_EQ(FindHeader(Seen().headers, "range"), "bytes=5497558138880-");
   ASSERT_TRUE(Get("/").ok());
   EXPECT_EQ(FindHeader(Seen().headers, "range"), std::nullopt);
@@ -246,8 +246,8 @@ TEST_F(HttpClientTest, RefusesWhatIsNoRequest) {
       {.url = Url("/"), .headers = {{"", "x"}}},
       {.url = Url("/"), .headers = {{"a b", "x"}}},
       {.url = Url("/"), .headers = {{"a", "x\r\nhost: elsewhere"}}},
-      {.url = Url("/"), .range = ByteRange{-1}},
-      {.url = Url("/"), .range = ByteRange{5, 4}},
+      {.url = Url("/"), .range = HttpRange{-1}},
+      {.url = Url("/"), .range = HttpRange{5, 4}},
   };
   for (size_t i = 0; i < wrong.size(); ++i) {
     const absl::Status status = client_.Do(wrong[i]).status();

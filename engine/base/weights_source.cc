@@ -1,4 +1,4 @@
-#include "engine/volume/weights_source.h"
+#include "engine/base/weights_source.h"
 
 #include <algorithm>
 #include <vector>
@@ -84,6 +84,15 @@ std::string WeightsSource::file_name() const {
   absl::string_view all = kind == Kind::kFile ? path : kind == Kind::kHub ? file : url;
   if (kind == Kind::kWeb) all = all.substr(0, all.find('?'));
   return std::string(all.substr(all.rfind('/') + 1));
+}
+
+std::string WeightsSource::name() const {
+  switch (kind) {
+    case Kind::kFile: return path;
+    case Kind::kHub: return absl::StrCat("hf://", repository, "/", file, "@", revision);
+    case Kind::kWeb: return url.substr(0, url.find('?'));
+  }
+  return "";
 }
 
 absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text) {

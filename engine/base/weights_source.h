@@ -3,8 +3,8 @@
 //   file:///path                               a file or folder of this machine; also a plain path
 //   https://host/file.gguf#sha256=HEX          any web server; plain http only from loopback
 //   hf://org/repo/file@revision                Hugging Face's hub; revision: branch, tag or commit; main where left out
-#ifndef ENGINE_VOLUME_WEIGHTS_SOURCE_H_
-#define ENGINE_VOLUME_WEIGHTS_SOURCE_H_
+#ifndef ENGINE_BASE_WEIGHTS_SOURCE_H_
+#define ENGINE_BASE_WEIGHTS_SOURCE_H_
 
 #include <string>
 
@@ -23,6 +23,8 @@ struct WeightsSource {
 
   // What the file is called on the volume: the last part of its path.
   std::string file_name() const;
+  // As it was written, without what may be secret: for logs.
+  std::string name() const;
 };
 
 // INVALID_ARGUMENT: none of these; the message says what is missing.
@@ -33,4 +35,4 @@ std::string HubUrl(absl::string_view hub_url, const WeightsSource& source);
 
 }  // namespace spotinference
 
-#endif  // ENGINE_VOLUME_WEIGHTS_SOURCE_H_
+#endif  // ENGINE_BASE_WEIGHTS_SOURCE_H_

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "absl/strings/match.h"
-#include "engine/volume/weights_source.h"
+#include "engine/base/weights_source.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace spotinference;

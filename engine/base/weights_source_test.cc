@@ -1,4 +1,4 @@
-#include "engine/volume/weights_source.h"
+#include "engine/base/weights_source.h"
 
 #include <string>
 

@@ -135,6 +135,7 @@ absl::Status GgufFile::ReadTensors(GgufCursor& cursor, uint64_t count) {
     tensors_.push_back(std::move(view));
   }
 
+  head_bytes_ = cursor.offset();
   uint64_t alignment = kDefaultAlignment;
   if (Has("general.alignment")) {
     ASSIGN_OR_RETURN(alignment, Integer("general.alignment", 8, kMaxAlignment));

@@ -39,6 +39,7 @@ class GgufFile : public Checkpoint {
 
   absl::Span<const std::byte> bytes() const { return bytes_; }  // the whole file
   size_t size_bytes() const { return bytes_.size(); }
+  size_t head_bytes() const { return head_bytes_; }  // all that comes before the data of the tensors
 
   // In the order of the file.
   absl::Span<const absl::string_view> keys() const { return keys_; }
@@ -82,6 +83,7 @@ class GgufFile : public Checkpoint {
 
   std::unique_ptr<MappedFile> mapped_;  // null for bytes that are not ours
   const absl::Span<const std::byte> bytes_;
+  size_t head_bytes_ = 0;
   uint32_t count_bytes_ = sizeof(uint64_t);  // of a count or a length in the file
   std::vector<absl::string_view> keys_;
   absl::flat_hash_map<absl::string_view, Value> values_;

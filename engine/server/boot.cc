@@ -12,6 +12,7 @@
 #include "engine/base/build_id.h"
 #include "engine/base/clock.h"
 #include "engine/base/processors.h"
+#include "engine/base/sha256.h"
 #include "engine/base/model_files.h"
 #include "engine/base/pages.h"
 #include "engine/base/status.h"
@@ -21,7 +22,7 @@
 #include "engine/volume/file_proof.h"
 #include "engine/volume/file_system.h"
 #include "engine/volume/weights.h"
-#include "engine/volume/weights_source.h"
+#include "engine/base/weights_source.h"
 
 namespace spotinference {
 namespace {
@@ -88,7 +89,7 @@ absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* v
     const absl::string_view plain = absl::string_view(options.model).substr(0, options.model.find('?'));
     return absl::InvalidArgumentError(absl::StrCat("weights '", plain, "': a volume is needed to keep them on"));
   }
-  FetchOptions fetch{.hub_url = options.hub_url, .hub_token = options.hub_token};
+  FetchOptions fetch{.remote = {.hub_url = options.hub_url, .hub_token = options.hub_token}};
   fetch.on_progress = [logged = absl::Duration(), start = RealClock().Elapsed()](uint64_t done, uint64_t total) mutable {
     const absl::Duration elapsed = RealClock().Elapsed() - start;
     if (elapsed - logged < absl::Seconds(5)) return;
@@ -119,9 +120,18 @@ absl::Status Prove(const FileProof& proof, const GgufFile& file, const VolumeCac
   return proof.Verify(parts, threads);
 }
 
+// The gateway has read vocabulary and chat template of the same file.
+absl::Status CheckHead(const GgufFile& file, const std::string& wanted) {
+  if (wanted.empty()) return absl::OkStatus();
+  const std::string hash = Sha256Hex({reinterpret_cast<const char*>(file.bytes().data()), file.head_bytes()});
+  if (hash == wanted) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the head of the weights has SHA-256 ", hash, ", not ", wanted));
+}
+
 // Opens a file that was fetched to the volume. What of it is used is proved, by the hashes beside it or, without those,
 // by its name; a damaged file goes, so that the next boot fetches it again.
-absl::Status OpenFetched(const FetchedWeights& weights, const Backend& backend, int threads, BootedEngine& booted) {
+absl::Status OpenFetched(const FetchedWeights& weights, const std::string& head_hash, const Backend& backend,
+                         int threads, BootedEngine& booted) {
   const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), weights.path);
   const auto open = [&]() -> absl::Status {
     if (absl::IsNotFound(proof.status())) {
@@ -141,6 +151,7 @@ absl::Status OpenFetched(const FetchedWeights& weights, const Backend& backend, 
     }
     OpenCache(backend, weights.sha256, threads, booted);
     if (proof.ok()) RETURN_IF_ERROR(Prove(*proof, **file, *booted.cache, threads));
+    RETURN_IF_ERROR(CheckHead(**file, head_hash));
     booted.checkpoint = *std::move(file);
     return absl::OkStatus();
   };
@@ -178,7 +189,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   const int threads = options.threads > 0 ? options.threads : UsableThreads();
   std::string model_hash = weights.sha256;
   if (!model_hash.empty()) {
-    RETURN_IF_ERROR(OpenFetched(weights, *backend, threads, booted));
+    RETURN_IF_ERROR(OpenFetched(weights, options.head_hash, *backend, threads, booted));
   } else {
     ASSIGN_OR_RETURN(booted.checkpoint, OpenCheckpoint(weights.path));
     model_hash = options.model_hash;

@@ -30,8 +30,9 @@ inline constexpr int kDraftTokens = 3;  // with the id they follow, the four row
 inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
 
 struct BootOptions {
-  std::string model;             // a path, or another source that engine/volume/weights_source.h takes, to a volume
+  std::string model;             // a path, or another source that engine/base/weights_source.h takes, to a volume
   std::string model_hash;        // ModelHash, known already; "": it is computed, some 0.1 s a 100 MB
+  std::string head_hash;         // SHA-256 of a GGUF file's head, as who renders prompts has read it; "": any
   std::string volume;            // folder that outlives the machine (engine/volume); "": nothing is kept
   std::string hub_url = "https://huggingface.co";
   std::string hub_token;         // goes to the hub alone
@@ -63,7 +64,7 @@ struct BootedEngine {
 // and why. INVALID_ARGUMENT: there is none of that name.
 absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name);
 
-// INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED: the model or an option can never work. UNAVAILABLE: another engine has
+// INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, FAILED_PRECONDITION: the model or an option can never work. UNAVAILABLE: another engine has
 // the volume. Other errors may pass.
 absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const Backend> backends);
 

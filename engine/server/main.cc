@@ -38,6 +38,8 @@ ABSL_FLAG(std::string, model, "",
           "GGUF file, the first of several, or a folder with config.json and safetensors; or, kept on --volume, "
           "https://…#sha256=… or hf://org/repo/file@revision (token: HF_TOKEN; another hub: HF_ENDPOINT)");
 ABSL_FLAG(std::string, model_hash, "", "the model's SHA-256 in hex, where it is known; else it is computed");
+ABSL_FLAG(std::string, head_hash, "",
+          "SHA-256 in hex of all that comes before the tensors of the downloaded GGUF file; another one is refused");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(std::string, listen, "127.0.0.1:9000", "HOST:PORT; port 0 takes a free one");
 ABSL_FLAG(std::string, volume, "", "folder that outlives this machine; made if it is not there");
@@ -173,6 +175,7 @@ absl::Status Serve(const StopSignal& signals) {
   if (const char* const hub = std::getenv("HF_ENDPOINT")) options.hub_url = hub;
   if (const char* const token = std::getenv("HF_TOKEN")) options.hub_token = token;
   options.model_hash = absl::GetFlag(FLAGS_model_hash);
+  options.head_hash = absl::GetFlag(FLAGS_head_hash);
   options.volume = UserPath(absl::GetFlag(FLAGS_volume));
   options.kv_time_to_live = absl::GetFlag(FLAGS_kv_ttl);
   options.backend = absl::GetFlag(FLAGS_backend);

@@ -203,4 +203,16 @@ absl::Status Object::ReadAll(absl::Span<std::byte> to, int threads) const {
   return ForAllChunks(threads, [&](uint64_t chunk) { return ReadChunk(chunk, to); });
 }
 
+absl::Status WriteObject(FileSystem& files, const std::string& path, ObjectKind kind, absl::string_view payload) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ObjectWriter> writer, ObjectWriter::Create(files, path, kind));
+  RETURN_IF_ERROR(writer->Append({reinterpret_cast<const std::byte*>(payload.data()), payload.size()}));
+  return writer->Commit();
+}
+
+std::string ReadObject(FileSystem& files, const std::string& path, ObjectKind kind) {
+  const absl::StatusOr<std::unique_ptr<Object>> object = Object::Open(files, path, kind);
+  if (!object.ok() || !(*object)->VerifyAll(1).ok()) return "";
+  return std::string(reinterpret_cast<const char*>((*object)->payload().data()), (*object)->payload().size());
+}
+
 }  // namespace spotinference

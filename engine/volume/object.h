@@ -70,6 +70,11 @@ class ObjectWriter {
   bool committed_ = false;
 };
 
+// A small one at once.
+absl::Status WriteObject(FileSystem& files, const std::string& path, ObjectKind kind, absl::string_view payload);
+// "" where there is none, or none that is whole.
+std::string ReadObject(FileSystem& files, const std::string& path, ObjectKind kind);
+
 // Immutable and mapped; any thread.
 class Object {
  public:

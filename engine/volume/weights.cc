@@ -1,11 +1,9 @@
 #include "engine/volume/weights.h"
 
 #include <glog/logging.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -13,15 +11,11 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "engine/base/http_client.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status.h"
 #include "engine/volume/file_proof.h"
 #include "engine/volume/object.h"
@@ -30,8 +24,6 @@ namespace spotinference {
 namespace {
 
 constexpr ObjectKind kPiecesKind{"pieces", 1}, kSourceKind{"weights source", 1};
-constexpr int kMaxRedirects = 5;
-constexpr absl::Duration kLongestWait = absl::Minutes(5);
 
 absl::Span<const std::byte> Bytes(absl::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
@@ -41,91 +33,30 @@ bool IsSha256(absl::string_view text) {
   return text.size() == 64 && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
 }
 
-std::string Sha256(absl::Span<const std::byte> bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
-}
-
-absl::Status WriteObject(FileSystem& files, const std::string& path, ObjectKind kind, absl::string_view payload) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<ObjectWriter> writer, ObjectWriter::Create(files, path, kind));
-  RETURN_IF_ERROR(writer->Append(Bytes(payload)));
-  return writer->Commit();
-}
-
-// "" where there is none, or none that is whole.
-std::string ReadObject(FileSystem& files, const std::string& path, ObjectKind kind) {
-  const absl::StatusOr<std::unique_ptr<Object>> object = Object::Open(files, path, kind);
-  if (!object.ok() || !(*object)->VerifyAll(1).ok()) return "";
-  return std::string(reinterpret_cast<const char*>((*object)->payload().data()), (*object)->payload().size());
-}
-
-// What an answer says, as the hub puts it in a header; outside bytes, made fit to print.
-std::string Reason(const HttpResponse& response) {
-  const std::string text(FindHeader(response.headers, "x-error-message").value_or(""));
-  return absl::StrCat("HTTP ", response.status, text.empty() ? "" : ": ", absl::CHexEscape(text.substr(0, 200)));
-}
-
-bool MayPass(int status) { return status == 429 || status == 408 || status >= 500; }
-
-absl::Status StatusOf(const std::string& what, const HttpResponse& response) {
-  const std::string message = absl::StrCat("weights '", what, "': ", Reason(response));
-  switch (response.status) {
-    case 401: return absl::UnauthenticatedError(message);
-    case 403: return absl::PermissionDeniedError(message);
-    case 404:
-    case 410: return absl::NotFoundError(message);
-    default: return MayPass(response.status) ? absl::UnavailableError(message) : absl::FailedPreconditionError(message);
-  }
-}
-
-// In seconds, as servers of files send it; a date counts as none.
-absl::Duration RetryAfter(const HttpResponse& response) {
-  int64_t seconds;
-  const auto header = FindHeader(response.headers, "retry-after");
-  if (!header.has_value() || !absl::SimpleAtoi(*header, &seconds) || seconds < 0) return absl::ZeroDuration();
-  return std::min(absl::Seconds(seconds), kLongestWait);
-}
-
-// The total of "bytes 0-9/100".
-std::optional<uint64_t> RangeTotal(const HttpResponse& response) {
-  const std::vector<std::string> parts =
-      absl::StrSplit(FindHeader(response.headers, "content-range").value_or(""), '/');
-  uint64_t total;
-  if (parts.size() != 2 || !absl::SimpleAtoi(parts[1], &total)) return std::nullopt;
-  return total;
-}
-
-// What is to be had, and where.
-struct Remote {
-  std::string url, sha256;
-  uint64_t size = 0;
-  bool ranges = true;
-};
-
 class Download {
  public:
   Download(FileSystem& files, const std::string& root, const WeightsSource& source, const FetchOptions& options)
-      : files_(files), options_(options), source_(source), weights_(absl::StrCat(root, "/weights")), root_(root) {
-    text_ = source.kind == WeightsSource::Kind::kHub
-                ? absl::StrCat("hf://", source.repository, "/", source.file, "@", source.revision)
-                : source.url.substr(0, source.url.find('?'));
-  }
+      : files_(files),
+        options_(options),
+        source_(source),
+        weights_(absl::StrCat(root, "/weights")),
+        root_(root),
+        text_(source.name()) {}
 
   absl::StatusOr<FetchedWeights> Fetch() {
     RETURN_IF_ERROR(files_.CreateFolder(weights_));
     RETURN_IF_ERROR(files_.SyncFolder(root_));
-    const std::string known = absl::StrCat(weights_, "/sources/", Sha256(Bytes(text_)));
+    const std::string known = absl::StrCat(weights_, "/sources/", Sha256Hex(text_));
     const bool is_hub = source_.kind == WeightsSource::Kind::kHub;
-    remote_.sha256 = is_hub ? ReadObject(files_, known, kSourceKind) : source_.sha256;
-    if (IsSha256(remote_.sha256) && IsThere()) {
+    sha256_ = is_hub ? ReadObject(files_, known, kSourceKind) : source_.sha256;
+    if (IsSha256(sha256_) && IsThere()) {
       files_.Remove(PiecesPath()).IgnoreError();  // the end of its download may have been cut
       return Fetched();
     }
 
     HttpClient client;
-    RETURN_IF_ERROR(is_hub ? AskHub(client) : AskWeb(client));
+    ASSIGN_OR_RETURN(remote_, RemoteFile::Find(client, source_, options_.remote));
+    sha256_ = remote_->sha256();
     if (!IsThere()) {
       RETURN_IF_ERROR(files_.CreateFolder(Folder()));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
@@ -134,17 +65,17 @@ class Download {
     if (is_hub) {
       RETURN_IF_ERROR(files_.CreateFolder(absl::StrCat(weights_, "/sources")));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
-      RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, remote_.sha256));
+      RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, sha256_));
     }
     return Fetched();
   }
 
  private:
-  std::string Folder() const { return absl::StrCat(weights_, "/", remote_.sha256); }
+  std::string Folder() const { return absl::StrCat(weights_, "/", sha256_); }
   std::string Path() const { return absl::StrCat(Folder(), "/", source_.file_name()); }
   std::string PartPath() const { return Path() + ".part"; }
   std::string PiecesPath() const { return Path() + ".pieces"; }
-  FetchedWeights Fetched() const { return {Path(), remote_.sha256}; }
+  FetchedWeights Fetched() const { return {Path(), sha256_}; }
 
   bool IsThere() const {
     const absl::StatusOr<std::vector<FolderEntry>> entries = files_.List(Folder());
@@ -153,90 +84,15 @@ class Download {
            });
   }
 
-  void Wait(absl::Duration d) const { options_.wait ? options_.wait(d) : absl::SleepFor(d); }
-
-  // Until there is an answer that does not pass by itself.
-  absl::StatusOr<HttpResponse> Ask(HttpClient& client, const HttpRequest& request) const {
-    for (int attempt = 0;; ++attempt) {
-      const absl::StatusOr<HttpResponse> response = client.Do(request);
-      if (response.ok() && !MayPass(response->status)) return response;
-      if (!response.ok() && !absl::IsUnavailable(response.status()) && !absl::IsDeadlineExceeded(response.status())) {
-        return response;
-      }
-      if (attempt + 1 >= options_.attempts) return response.ok() ? StatusOf(text_, *response) : response;
-      Wait(std::max(absl::Seconds(int64_t{1} << std::min(attempt, 6)),
-                    response.ok() ? RetryAfter(*response) : absl::ZeroDuration()));
-    }
-  }
-
-  HttpHeaders Authorization() const {
-    if (source_.kind != WeightsSource::Kind::kHub || options_.hub_token.empty()) return {};
-    return {{"authorization", absl::StrCat("Bearer ", options_.hub_token)}};
-  }
-
-  absl::Status AskHub(HttpClient& client) {
-    remote_.url = HubUrl(options_.hub_url, source_);
-    HttpRequest request{.method = "HEAD", .headers = Authorization()};
-    for (int redirects = 0;; ++redirects) {
-      request.url = remote_.url;
-      ASSIGN_OR_RETURN(const HttpResponse response, Ask(client, request));
-      const auto location = FindHeader(response.headers, "location");
-      const bool renamed = response.status >= 300 && response.status < 400 && location.has_value() &&
-                           absl::StartsWith(*location, "/") && !absl::StartsWith(*location, "//");
-      if (renamed && redirects < kMaxRedirects) {  // of a repository, on the hub itself
-        remote_.url = absl::StrCat(options_.hub_url, *location);
-        continue;
-      }
-      if (response.status >= 400 || renamed) return StatusOf(text_, response);
-      const std::string tag(absl::StripSuffix(
-          absl::StripPrefix(FindHeader(response.headers, "x-linked-etag").value_or(""), "\""), "\""));
-      if (!IsSha256(tag) ||
-          !absl::SimpleAtoi(FindHeader(response.headers, "x-linked-size").value_or(""), &remote_.size)) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("weights '", text_, "': the hub names no SHA-256 for it, as it does for files in LFS"));
-      }
-      remote_.sha256 = absl::AsciiStrToLower(tag);
-      return absl::OkStatus();
-    }
-  }
-
-  absl::Status AskWeb(HttpClient& client) {
-    remote_.url = source_.url;
-    bool whole = false;
-    HttpRequest request{.url = source_.url, .range = ByteRange{0, 0}, .max_redirects = kMaxRedirects};
-    request.on_head = [&](const HttpResponse& head) {
-      whole = head.status == 200 &&
-              absl::SimpleAtoi(FindHeader(head.headers, "content-length").value_or(""), &remote_.size);
-      return whole ? absl::CancelledError("the head is all that was wanted") : absl::OkStatus();
-    };
-    const absl::StatusOr<HttpResponse> response = Ask(client, request);
-    if (whole) {
-      remote_.ranges = false;
-      return absl::OkStatus();
-    }
-    RETURN_IF_ERROR(response.status());
-    if (response->status != 206) return StatusOf(text_, *response);
-    const std::optional<uint64_t> total = RangeTotal(*response);
-    if (!total.has_value()) {
-      return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': of no known size"));
-    }
-    remote_.size = *total;
-    return absl::OkStatus();
-  }
-
   // Which file, and which of its pieces are on the disk: one byte each after the two sizes.
-  std::string PiecesHead() const { return absl::StrCat(remote_.size, " ", options_.piece_bytes, "\n"); }
+  std::string PiecesHead() const { return absl::StrCat(remote_->size_bytes(), " ", options_.piece_bytes, "\n"); }
 
   absl::Status Get() {
-    if (remote_.size == 0) return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': empty"));
-    if (remote_.size > uint64_t{1} << 44) {  // 16 TiB: no model, and no count of pieces to allocate
-      return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': ", remote_.size, " bytes, says the server"));
-    }
-    const uint64_t piece_bytes = remote_.ranges ? options_.piece_bytes : remote_.size;
-    done_.assign((remote_.size + piece_bytes - 1) / piece_bytes, '0');
+    const uint64_t piece_bytes = remote_->ranges() ? options_.piece_bytes : remote_->size_bytes();
+    done_.assign((remote_->size_bytes() + piece_bytes - 1) / piece_bytes, '0');
     const std::string kept = ReadObject(files_, PiecesPath(), kPiecesKind), head = PiecesHead();
     absl::StatusOr<std::unique_ptr<WritableFile>> file = absl::NotFoundError("");
-    if (remote_.ranges && absl::StartsWith(kept, head) && kept.size() == head.size() + done_.size()) {
+    if (remote_->ranges() && absl::StartsWith(kept, head) && kept.size() == head.size() + done_.size()) {
       file = files_.Reopen(PartPath());
     }
     if (file.ok()) {
@@ -245,13 +101,13 @@ class Download {
       files_.Remove(PiecesPath()).IgnoreError();  // it speaks of bytes that are gone
       RETURN_IF_ERROR(files_.SyncFolder(Folder()));
     }
-    const uint64_t here = std::min<uint64_t>(std::count(done_.begin(), done_.end(), '1') * piece_bytes, remote_.size);
-    RETURN_IF_ERROR(MakeRoom(remote_.size - here));
+    const uint64_t size = remote_->size_bytes();
+    RETURN_IF_ERROR(MakeRoom(size - std::min<uint64_t>(std::count(done_.begin(), done_.end(), '1') * piece_bytes, size)));
     if (!file.ok()) file = files_.Create(PartPath());
     RETURN_IF_ERROR(file.status());
     file_ = *std::move(file);
     bytes_done_ = std::count(done_.begin(), done_.end(), '1') * piece_bytes;
-    LOG(INFO) << "weights " << text_ << ": " << remote_.size / 1000000 << " MB, " << bytes_done_ / 1000000
+    LOG(INFO) << "weights " << text_ << ": " << remote_->size_bytes() / 1000000 << " MB, " << bytes_done_ / 1000000
               << " MB of them here";
     RETURN_IF_ERROR(GetPieces(piece_bytes));
     file_.reset();
@@ -269,7 +125,7 @@ class Download {
     std::vector<Other> others;
     ASSIGN_OR_RETURN(const std::vector<FolderEntry> folders, files_.List(weights_));
     for (const FolderEntry& folder : folders) {
-      if (!folder.is_folder || folder.name == remote_.sha256 || folder.name == "sources") continue;
+      if (!folder.is_folder || folder.name == sha256_ || folder.name == "sources") continue;
       const std::string path = absl::StrCat(weights_, "/", folder.name);
       ASSIGN_OR_RETURN(const std::vector<FolderEntry> entries, files_.List(path));
       for (const FolderEntry& entry : entries) {
@@ -332,70 +188,32 @@ class Download {
   }
 
   absl::Status GetPiece(HttpClient& client, uint64_t piece, uint64_t piece_bytes) {
-    uint64_t at = piece * piece_bytes;
-    const uint64_t end = std::min(at + piece_bytes, remote_.size);
-    for (int attempt = 0; at < end;) {
-      const uint64_t before = at;
-      absl::Duration wait;
-      const absl::Status got = GetRange(client, at, end, wait);
-      if (at == end) break;
-      if (!remote_.ranges) at = 0;
-      if (!absl::IsUnavailable(got) && !absl::IsDeadlineExceeded(got)) return got;
-      attempt = at > before ? 0 : attempt + 1;
-      if (attempt >= options_.attempts) return got;
-      Wait(std::max(wait, absl::Seconds(int64_t{1} << std::min(attempt, 6))));
-    }
+    const uint64_t begin = piece * piece_bytes, end = std::min(begin + piece_bytes, remote_->size_bytes());
+    RETURN_IF_ERROR(remote_->Read(client, begin, end, [&](uint64_t at, absl::string_view bytes) -> absl::Status {
+      RETURN_IF_ERROR(file_->Write(at, Bytes(bytes)));
+      absl::MutexLock lock(&mutex_);
+      bytes_done_ += bytes.size();
+      if (options_.on_progress) {
+        options_.on_progress(std::min(bytes_done_, remote_->size_bytes()), remote_->size_bytes());
+      }
+      return absl::OkStatus();
+    }));
     RETURN_IF_ERROR(file_->Sync());
     absl::MutexLock lock(&mutex_);
     done_[piece] = '1';
-    return remote_.ranges ? WriteObject(files_, PiecesPath(), kPiecesKind, PiecesHead() + done_) : absl::OkStatus();
-  }
-
-  // Bytes at … end, as far as they come; `at` moves along. UNAVAILABLE: they may come another time, after `wait` at the
-  // earliest.
-  absl::Status GetRange(HttpClient& client, uint64_t& at, uint64_t end, absl::Duration& wait) {
-    HttpRequest request{.url = remote_.url, .headers = Authorization(), .max_redirects = kMaxRedirects};
-    if (remote_.ranges) request.range = ByteRange{static_cast<int64_t>(at), static_cast<int64_t>(end - 1)};
-    request.timeout = absl::InfiniteDuration();
-    request.max_body_bytes = static_cast<int64_t>(end - at);
-    request.on_head = [&, first = at](const HttpResponse& head) -> absl::Status {
-      wait = RetryAfter(head);
-      // A signature of a CDN has run out: the hub gives another.
-      if (head.status == 403 && source_.kind == WeightsSource::Kind::kHub) return absl::UnavailableError(Reason(head));
-      if (head.status != (remote_.ranges ? 206 : 200)) return StatusOf(text_, head);
-      const auto range = FindHeader(head.headers, "content-range").value_or("");
-      if (remote_.ranges && range != absl::StrCat("bytes ", first, "-", end - 1, "/", remote_.size)) {
-        return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': another range than was asked for: ",
-                                                          absl::CHexEscape(range.substr(0, 99))));
-      }
-      return absl::OkStatus();
-    };
-    request.on_body = [&](absl::string_view piece) -> absl::Status {
-      if (piece.size() > end - at) {
-        return absl::FailedPreconditionError(absl::StrCat("weights '", text_, "': too many bytes"));
-      }
-      RETURN_IF_ERROR(file_->Write(at, Bytes(piece)));
-      at += piece.size();
-      absl::MutexLock lock(&mutex_);
-      bytes_done_ += piece.size();
-      if (options_.on_progress) options_.on_progress(std::min(bytes_done_, remote_.size), remote_.size);
-      return absl::OkStatus();
-    };
-    const absl::StatusOr<HttpResponse> response = client.Do(request);
-    if (response.ok() && at < end) return absl::UnavailableError(absl::StrCat("weights '", text_, "': cut short"));
-    return response.status();
+    return remote_->ranges() ? WriteObject(files_, PiecesPath(), kPiecesKind, PiecesHead() + done_) : absl::OkStatus();
   }
 
   absl::Status Prove() const {
     ASSIGN_OR_RETURN(const std::unique_ptr<MappedBytes> map, files_.Map(PartPath()));
-    map->Prefetch(0, remote_.size);
-    RETURN_IF_ERROR(map->Populate(0, remote_.size));
-    const std::string sha256 = Sha256(map->bytes());
-    if (sha256 != remote_.sha256) {
+    map->Prefetch(0, remote_->size_bytes());
+    RETURN_IF_ERROR(map->Populate(0, remote_->size_bytes()));
+    const std::string sha256 = Sha256Hex({reinterpret_cast<const char*>(map->bytes().data()), map->bytes().size()});
+    if (sha256 != sha256_) {
       files_.Remove(PiecesPath()).IgnoreError();
       files_.Remove(PartPath()).IgnoreError();
       return absl::FailedPreconditionError(
-          absl::StrCat("weights '", text_, "': SHA-256 ", sha256, ", not ", remote_.sha256));
+          absl::StrCat("weights '", text_, "': SHA-256 ", sha256, ", not ", sha256_));
     }
     RETURN_IF_ERROR(files_.Rename(PartPath(), Path()));
     files_.Remove(PiecesPath()).IgnoreError();
@@ -411,7 +229,8 @@ class Download {
   const WeightsSource& source_;
   const std::string weights_, root_;
   std::string text_;  // of the source, without what may be secret
-  Remote remote_;
+  std::string sha256_;               // what it is, once that is known
+  std::optional<RemoteFile> remote_;  // once it was asked
   std::unique_ptr<WritableFile> file_;
   absl::Mutex mutex_;
   std::string done_ ABSL_GUARDED_BY(mutex_);  // '1' for each piece that was synced

@@ -7,10 +7,7 @@
 //   weights/sources/<SHA-256 of the source's text>
 //                                   an object: which file a source of the hub was, so that a later boot asks nobody
 //
-// Hugging Face's hub answers HEAD …/resolve/… with a redirect to where the bytes lie and, for files in LFS, with their
-// SHA-256 in X-Linked-Etag and size in X-Linked-Size
-// (huggingface.co/docs/huggingface_hub/package_reference/file_download). The redirect is signed for some minutes only,
-// so each piece is asked for at the hub. The token goes to no other host.
+// Where they come from: remote_file.h.
 #ifndef ENGINE_VOLUME_WEIGHTS_H_
 #define ENGINE_VOLUME_WEIGHTS_H_
 
@@ -20,20 +17,18 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/base/weights_source.h"
 #include "engine/volume/file_system.h"
-#include "engine/volume/weights_source.h"
+#include "engine/volume/remote_file.h"
 
 namespace spotinference {
 
 struct FetchOptions {
-  std::string hub_url = "https://huggingface.co";
-  std::string hub_token;  // "": none
+  RemoteOptions remote;
   // Servers limit a connection, not a client; four fill 1 Gbit/s at the 30 to 60 MB/s that CDNs give each.
   int connections = 4;
   // What a killed download loses at most, for each connection; a question to the hub for each.
   uint64_t piece_bytes = uint64_t{64} << 20;
-  int attempts = 6;  // of a piece without a byte of progress, 1, 2, 4 … s apart, or as the server says (Retry-After)
-  std::function<void(absl::Duration)> wait;            // sleeps, unless a test says otherwise
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // by one thread at a time
   // Called once weights of other models have gone and there still is no room for so many bytes; then looked again.
   std::function<void(uint64_t bytes)> make_room;

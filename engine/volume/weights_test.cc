@@ -1,22 +1,17 @@
 #include "engine/volume/weights.h"
 
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <random>
 #include <string>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/fake_http_server.h"
+#include "engine/volume/fake_hub.h"
 #include "engine/volume/simulated_file_system.h"
 #include "gtest/gtest.h"
 
@@ -24,100 +19,7 @@ namespace spotinference {
 namespace {
 
 constexpr uint64_t kPieceBytes = 10000;
-constexpr char kToken[] = "hf_secret";
-
-std::string Sha256(absl::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
-}
-
-std::string RandomBytes(size_t size) {
-  std::mt19937 random(1);
-  std::string bytes(size, '\0');
-  for (char& c : bytes) c = static_cast<char>(random());
-  return bytes;
-}
-
-// Answers a GET of `content` as a server of files does that knows ranges.
-FakeHttpReply Ranged(const FakeHttpRequest& request, const std::string& content) {
-  absl::string_view range = FindHeader(request.headers, "range").value_or("");
-  std::vector<std::string> ends;
-  if (absl::ConsumePrefix(&range, "bytes=")) ends = absl::StrSplit(range, '-');
-  size_t first = 0, last = content.size() - 1;
-  if (ends.size() != 2 || !absl::SimpleAtoi(ends[0], &first)) return {.body = content};
-  if (absl::SimpleAtoi(ends[1], &last)) last = std::min(last, content.size() - 1);
-  return {.status = 206,
-          .headers = {{"content-range", absl::StrCat("bytes ", first, "-", last, "/", content.size())}},
-          .body = content.substr(first, last - first + 1)};
-}
-
-// The hub and the CDN behind it, and what they were asked.
-class FakeHub {
- public:
-  FakeHub()
-      : cdn_([this](const FakeHttpRequest& request) { return Cdn(request); }),
-        hub_([this](const FakeHttpRequest& request) { return Hub(request); }) {}
-
-  std::string url() const { return hub_.url(); }
-  std::string cdn_url() const { return cdn_.url(); }
-
-  std::string content = RandomBytes(95000);
-  std::string tag = Sha256(content);  // as the hub names it
-  std::function<std::optional<FakeHttpReply>(int)> hub_fault, cdn_fault;  // by the number of the request
-
-  int hub_requests() const {
-    absl::MutexLock lock(&mutex_);
-    return hub_requests_;
-  }
-  std::vector<std::string> cdn_ranges() const {
-    absl::MutexLock lock(&mutex_);
-    return cdn_ranges_;
-  }
-
- private:
-  FakeHttpReply Hub(const FakeHttpRequest& request) {
-    absl::MutexLock lock(&mutex_);
-    const int number = hub_requests_++;
-    EXPECT_EQ(FindHeader(request.headers, "authorization").value_or(""), absl::StrCat("Bearer ", kToken));
-    if (hub_fault) {
-      if (const auto fault = hub_fault(number)) return *fault;
-    }
-    if (request.target == "/old/repo/resolve/main/model.gguf") {
-      return {.status = 307, .headers = {{"location", "/org/repo/resolve/main/model.gguf"}}};
-    }
-    if (request.target != "/org/repo/resolve/main/model.gguf") {
-      return {.status = 404, .headers = {{"x-error-code", "EntryNotFound"}, {"x-error-message", "Entry not found"}}};
-    }
-    FakeHttpReply reply{.status = 302, .headers = {{"location", absl::StrCat(cdn_.url(), "/blob?signature=", number)}}};
-    if (!tag.empty()) {
-      reply.headers.push_back({"x-linked-etag", absl::StrCat("\"", tag, "\"")});
-      reply.headers.push_back({"x-linked-size", absl::StrCat(content.size())});
-    }
-    return reply;
-  }
-
-  FakeHttpReply Cdn(const FakeHttpRequest& request) {
-    absl::MutexLock lock(&mutex_);
-    const int number = static_cast<int>(cdn_ranges_.size());
-    cdn_ranges_.push_back(std::string(FindHeader(request.headers, "range").value_or("")));
-    EXPECT_FALSE(FindHeader(request.headers, "authorization").has_value()) << "the token is the hub's alone";
-    FakeHttpReply reply = Ranged(request, content);
-    if (cdn_fault) {
-      if (auto fault = cdn_fault(number)) {
-        if (fault->status != 206) return *fault;
-        reply.cut_after = fault->cut_after;
-      }
-    }
-    return reply;
-  }
-
-  mutable absl::Mutex mutex_;
-  int hub_requests_ = 0;
-  std::vector<std::string> cdn_ranges_;
-  FakeHttpServer cdn_, hub_;
-};
+const std::string kToken = FakeHub::kToken;
 
 class WeightsTest : public testing::Test {
  protected:
@@ -129,9 +31,10 @@ class WeightsTest : public testing::Test {
   absl::StatusOr<FetchedWeights> Fetch(const std::string& text = "hf://org/repo/model.gguf@main", int connections = 3) {
     const absl::StatusOr<WeightsSource> source = ParseWeightsSource(text);
     if (!source.ok()) return source.status();
-    FetchOptions options{
-        .hub_url = hub_.url(), .hub_token = kToken, .connections = connections, .piece_bytes = kPieceBytes};
-    options.wait = [this](absl::Duration d) {
+    FetchOptions options{.remote = {.hub_url = hub_.url(), .hub_token = kToken},
+                         .connections = connections,
+                         .piece_bytes = kPieceBytes};
+    options.remote.wait = [this](absl::Duration d) {
       absl::MutexLock lock(&mutex_);
       waits_.push_back(d);
     };
@@ -295,8 +198,8 @@ TEST_F(WeightsTest, WeightsOfOthersMakeRoom) {
 TEST_F(WeightsTest, NothingOfOthersGoesInVain) {
   WriteOthers();
   files_.set_free_bytes(1000);
-  hub_.content = RandomBytes(130000);
-  hub_.tag = Sha256(hub_.content);
+  hub_.content = FakeHub::RandomBytes(130000);
+  hub_.tag = FakeHub::Sha256(hub_.content);
   ExpectStatus(absl::StatusCode::kResourceExhausted, "130000 bytes, and 1010 are free");
   const std::vector<std::string> paths = files_.Paths();
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/old/a.gguf"), 1);
@@ -311,7 +214,7 @@ TEST_F(WeightsTest, AnyWebServer) {
       if (request.target == "/moved/model.gguf?key=secret") {
         return {.status = 302, .headers = {{"location", "/model.gguf"}}};
       }
-      return knows_ranges ? Ranged(request, hub_.content) : FakeHttpReply{.body = hub_.content};
+      return knows_ranges ? FakeHub::Ranged(request, hub_.content) : FakeHttpReply{.body = hub_.content};
     });
     ExpectWhole(Fetch(absl::StrCat(server.url(), "/moved/model.gguf?key=secret#sha256=", hub_.tag)));
     ASSERT_TRUE(files_.Remove(absl::StrCat("/v/weights/", hub_.tag, "/model.gguf")).ok());

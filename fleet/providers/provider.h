@@ -20,8 +20,9 @@ namespace spotinference::fleet {
 struct MachineSpec {
   std::string id;          // the unique name
   std::string volume;      // outlives the machine; one machine at a time has it
-  std::string weights;     // path of the model's file
+  std::string weights;     // path of the model's file, or the source that the engine downloads it from
   std::string model_hash;  // SHA-256 of the file, hex; "": any
+  std::string head_hash;   // of the head of a downloaded file; "": any
   std::string backend;
   uint32_t context_tokens = 0;  // 0: the model's own
 };

@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/base/weights_source.h"
 
 namespace spotinference::config {
 namespace {
@@ -79,16 +80,14 @@ absl::Status CheckKeys(const Config& config, const Source& source) {
 absl::Status CheckWeights(absl::string_view weights, const std::string& path,
                           const Source& source) {
   if (weights == "bundled") return absl::OkStatus();
-  if (absl::StartsWith(weights, "file:///") && weights.size() > 8) return absl::OkStatus();
-  for (const absl::string_view planned : {"https:", "hf:"}) {
-    if (absl::StartsWith(weights, planned)) {
-      return source.Error(path, absl::StrCat(planned,
-                                             "// is not there yet; this build takes "
-                                             "bundled and file:///…"));
-    }
+  if (!absl::StrContains(weights, "://") || weights == "file://" ||
+      (absl::StartsWith(weights, "file://") && !absl::StartsWith(weights, "file:///"))) {
+    return source.Error(path, absl::StrCat("is '", weights.substr(0, 128),
+                                           "'; expected bundled, file:///…, https://…#sha256=… or "
+                                           "hf://org/repo/file@revision"));
   }
-  return source.Error(
-      path, absl::StrCat("is '", weights.substr(0, 128), "'; expected bundled or file:///…"));
+  const absl::Status status = ParseWeightsSource(weights).status();
+  return status.ok() ? status : source.Error(path, status.message());
 }
 
 absl::Status CheckBackend(absl::string_view backend, const std::string& path,

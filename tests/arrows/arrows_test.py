@@ -17,7 +17,7 @@ ALLOWED = {
     "engine/text": ["engine/base", "engine/device", "engine/model"],
     "backends": ["engine/base", "engine/device"],
     "fleet": ["engine/api", "engine/base"],
-    "gateway": ["engine/api", "engine/base", "engine/text", "fleet/api"],
+    "gateway": ["engine/api", "engine/base", "engine/model", "engine/text", "engine/volume", "fleet/api"],
     "gateway/config": ["engine/base"],
     "gateway/http": ["engine/base"],
     "gateway/openai": ["engine/base", "engine/sample/grammar"],

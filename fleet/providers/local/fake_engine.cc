@@ -34,6 +34,7 @@ ABSL_FLAG(std::string, token_file, "", "");
 ABSL_FLAG(std::string, model_hash, "", "");
 ABSL_FLAG(int, context_tokens, 0, "");
 ABSL_FLAG(std::string, grace, "", "");
+ABSL_FLAG(std::string, head_hash, "", "");
 
 namespace {
 

@@ -178,6 +178,7 @@ class LocalProvider : public Provider {
                                           TokenArgument(machine),
                                           absl::StrCat("--grace=", absl::FormatDuration(options_.stop_grace)),
                                           absl::StrCat("--model_hash=", spec.model_hash)};
+    if (!spec.head_hash.empty()) arguments.push_back(absl::StrCat("--head_hash=", spec.head_hash));
     if (spec.context_tokens > 0)
       arguments.push_back(absl::StrCat("--context_tokens=", spec.context_tokens));
     ASSIGN_OR_RETURN(machine.process, Spawn({.arguments = std::move(arguments),

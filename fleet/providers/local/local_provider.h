@@ -7,7 +7,7 @@
 //
 // Started as: ENGINE --model=FILE --backend=B --listen=127.0.0.1:0 --volume=DIR --ready_fd=N
 // --token_file=FILE --grace=TIME
-// --model_hash=HEX [--context_tokens=N]. The engine writes its ready line (ready_line.h) to N once
+// --model_hash=HEX [--head_hash=HEX] [--context_tokens=N]. The engine writes its ready line (ready_line.h) to N once
 // it serves; the end of N without one means that it failed. Exit status 2: it would fail again.
 // SIGTERM: stop in good order.
 //

@@ -1,0 +1,115 @@
+#include "engine/volume/model_head.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/volume/fake_hub.h"
+#include "engine/volume/simulated_file_system.h"
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+constexpr uint64_t kSize = 20'000'000;
+constexpr char kSource[] = "hf://org/repo/model.gguf@main";
+
+class ModelHeadTest : public testing::Test {
+ protected:
+  ModelHeadTest() {
+    Serve(kSize);
+    EXPECT_TRUE(files_.CreateFolder("/d").ok());
+    files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+  }
+
+  void Serve(uint64_t size_bytes) {
+    hub_.content = FakeHub::RandomBytes(size_bytes);
+    hub_.tag = FakeHub::Sha256(hub_.content);
+  }
+
+  // Of a file whose head is told by `head_` bytes and has so many.
+  absl::StatusOr<ModelHead> Fetch(const std::string& text = kSource) {
+    const absl::StatusOr<WeightsSource> source = ParseWeightsSource(text);
+    const RemoteOptions options{.hub_url = hub_.url(), .hub_token = FakeHub::kToken, .wait = [](absl::Duration) {}};
+    return FetchModelHead(files_, "/d", *source, options,
+                          [this](const std::string& path, uint64_t bytes) -> absl::StatusOr<uint64_t> {
+                            EXPECT_EQ(files_.Contents(path).size(), hub_.content.size());
+                            if (bytes < head_) return absl::InvalidArgumentError(absl::StrCat("cut at ", bytes));
+                            return head_;
+                          });
+  }
+  void ExpectWhole(const absl::StatusOr<ModelHead>& head) {
+    ASSERT_TRUE(head.ok()) << head.status();
+    EXPECT_EQ(head->sha256, hub_.tag);
+    EXPECT_EQ(head->head_sha256, FakeHub::Sha256(hub_.content.substr(0, head_)));
+    EXPECT_EQ(files_.Contents(head->path).size(), hub_.content.size());
+    EXPECT_TRUE(files_.Contents(head->path).substr(0, head_) == hub_.content.substr(0, head_));
+  }
+
+  FakeHub hub_;
+  SimulatedFileSystem files_;
+  uint64_t head_ = 1000;
+};
+
+TEST_F(ModelHeadTest, IsReadOnceAndNothingElseOfTheFile) {
+  const absl::StatusOr<ModelHead> first = Fetch();
+  ExpectWhole(first);
+  EXPECT_EQ(first->commit, FakeHub::kCommit);
+  EXPECT_EQ(hub_.cdn_ranges(), std::vector<std::string>{"bytes=0-8388607"});
+  const int asked = hub_.hub_requests();
+  files_.Restart(SimulatedFileSystem::Cut::kPower, 1);
+  const absl::StatusOr<ModelHead> second = Fetch();
+  ExpectWhole(second);
+  EXPECT_EQ(second->path, first->path);
+  EXPECT_EQ(second->commit, first->commit);
+  EXPECT_EQ(hub_.hub_requests(), asked);
+}
+
+TEST_F(ModelHeadTest, ALongOneIsReadOn) {
+  head_ = 9'000'000;
+  ExpectWhole(Fetch());
+  EXPECT_EQ(hub_.cdn_ranges(), (std::vector<std::string>{"bytes=0-8388607", "bytes=8388608-16777215"}));
+}
+
+TEST_F(ModelHeadTest, WhatHasNoHeadIsSaidAndNotKept) {
+  head_ = kSize + 1;
+  EXPECT_EQ(Fetch().status(), absl::InvalidArgumentError("cut at 20000000"));
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
+TEST_F(ModelHeadTest, ADamagedOneIsReadAgain) {
+  for (const char* ending : {"", ".head"}) {
+    const absl::StatusOr<ModelHead> head = Fetch();
+    ASSERT_TRUE(head.ok()) << head.status();
+    files_.Contents(head->path + ending)[500] ^= 4;
+    const int asked = hub_.hub_requests();
+    ExpectWhole(Fetch());
+    EXPECT_GT(hub_.hub_requests(), asked) << ending;
+  }
+}
+
+TEST_F(ModelHeadTest, IsWholeAfterAnyCut) {
+  Serve(95000);
+  bool whole = false;
+  for (uint32_t changes = 1; !whole; ++changes) {
+    SCOPED_TRACE(changes);
+    files_.CutAfter(changes, changes);
+    whole = Fetch().ok();
+    files_.Restart(SimulatedFileSystem::Cut::kPower, changes);
+    ExpectWhole(Fetch());
+    for (const std::string& path : files_.Paths()) ASSERT_TRUE(files_.Remove(path).ok());
+    files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+    ASSERT_LT(changes, 100);
+  }
+}
+
+TEST_F(ModelHeadTest, AServerWithoutRangesIsLeftInTheMiddle) {
+  const FakeHttpServer server([this](const FakeHttpRequest&) { return FakeHttpReply{.body = hub_.content}; });
+  const absl::StatusOr<ModelHead> head = Fetch(absl::StrCat(server.url(), "/model.gguf#sha256=", hub_.tag));
+  ExpectWhole(head);
+  EXPECT_EQ(head->commit, "");
+  EXPECT_TRUE(files_.Contents(head->path).substr(8 << 20) == std::string(kSize - (8 << 20), '\0'));
+}
+
+}  // namespace
+}  // namespace spotinference

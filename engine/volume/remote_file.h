@@ -1,0 +1,74 @@
+// A file where it comes from, any web server or Hugging Face's hub: what it is, and ranges of it.
+//
+// The hub answers HEAD …/resolve/… with a redirect to where the bytes lie and, for files in LFS, with their SHA-256 in
+// X-Linked-Etag, their size in X-Linked-Size and the commit in X-Repo-Commit
+// (huggingface.co/docs/huggingface_hub/package_reference/file_download). The redirect is signed for some minutes only,
+// so each range is asked for at the hub. The token goes to no other host.
+#ifndef ENGINE_VOLUME_REMOTE_FILE_H_
+#define ENGINE_VOLUME_REMOTE_FILE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "engine/base/http_client.h"
+#include "engine/base/weights_source.h"
+
+namespace spotinference {
+
+struct RemoteOptions {
+  std::string hub_url = "https://huggingface.co";
+  std::string hub_token;  // "": none
+  int attempts = 6;  // without a byte of progress, 1, 2, 4 … s apart, or as the server says (Retry-After)
+  std::function<void(absl::Duration)> wait;  // sleeps, unless a test says otherwise
+};
+
+// Errors: NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED: so says the server. UNAVAILABLE: it cannot be reached, or fails;
+// a later try may do better. FAILED_PRECONDITION: its answer is of no use.
+//
+// Immutable once found: any thread, each with a client of its own.
+class RemoteFile {
+ public:
+  // Asks the source, which is not of this machine. FAILED_PRECONDITION: the hub names no SHA-256. `options` outlives the
+  // result.
+  static absl::StatusOr<RemoteFile> Find(HttpClient& client, const WeightsSource& source,
+                                         const RemoteOptions& options);
+
+  const std::string& sha256() const { return sha256_; }  // 64 lower-case hex digits
+  const std::string& commit() const { return commit_; }  // of the hub, where it names one
+  uint64_t size_bytes() const { return size_; }
+  bool ranges() const { return ranges_; }  // else it comes from its first byte on, whole
+
+  // Reads begin … end, piece by piece, and again from where it was cut. Without ranges `begin` is 0, and what was taken
+  // is taken again after a cut. Ends with the error of `take` too.
+  absl::Status Read(HttpClient& client, uint64_t begin, uint64_t end,
+                    absl::FunctionRef<absl::Status(uint64_t at, absl::string_view piece)> take) const;
+
+ private:
+  RemoteFile(const WeightsSource& source, const RemoteOptions& options) : source_(source), options_(&options) {}
+
+  absl::Status AskHub(HttpClient& client);
+  absl::Status AskWeb(HttpClient& client);
+  absl::StatusOr<HttpResponse> Ask(HttpClient& client, const HttpRequest& request) const;
+  absl::Status ReadOnce(HttpClient& client, uint64_t& at, uint64_t end, absl::Duration& wait,
+                        absl::FunctionRef<absl::Status(uint64_t at, absl::string_view piece)> take) const;
+  HttpHeaders Authorization() const;
+  void Wait(absl::Duration d) const;
+  absl::Status StatusOf(const HttpResponse& response) const;
+  std::string Named(absl::string_view what) const;
+
+  WeightsSource source_;
+  const RemoteOptions* options_;
+  std::string url_, sha256_, commit_;
+  uint64_t size_ = 0;
+  bool ranges_ = true;
+};
+
+}  // namespace spotinference
+
+#endif  // ENGINE_VOLUME_REMOTE_FILE_H_
