@@ -53,6 +53,7 @@ std::vector<Metrics::Sample> FleetSamples(const fleet::Fleet& fleet) {
     add("preemptions_total", engines.totals.preemptions, true);
     add("drafted_tokens_total", engines.totals.drafted_tokens, true);
     add("accepted_tokens_total", engines.totals.accepted_tokens, true);
+    add("kv_blocks_restored_total", engines.totals.kv_blocks_restored, true);
     add("batch_rows", engines.running_sequences);
     add("weights_bytes", engines.weights_bytes);
     for (const auto& [state, blocks] : {std::pair("used", engines.kv_blocks_used),

@@ -119,6 +119,8 @@ fleet::LocalProviderOptions LocalOptions(const config::Config& config, const std
   options.restore_delay = config::ToDuration(local.restore_delay());
   options.stock = static_cast<int>(local.stock());
   options.price_per_hour = local.price_per_hour();
+  options.zone = local.zone();
+  options.start_failures = local.start_failures();
   options.stop_grace = config::ToDuration(local.stop_grace());
   return options;
 }

@@ -321,6 +321,7 @@ class Service : public api::Engine::CallbackService {
       reply->set_kv_blocks_total(stats.kv_blocks_total);
       reply->set_kv_blocks_used(stats.kv_blocks_used);
       reply->set_kv_blocks_cached(stats.kv_blocks_cached);
+      reply->set_kv_blocks_restored(stats.kv_blocks_restored);
       reply->set_weights_bytes(stats.weight_bytes);
       reply->set_programs_compiled(stats.programs_compiled);
       reply->set_busy_microseconds(absl::ToInt64Microseconds(stats.busy));

@@ -20,6 +20,7 @@ struct EngineTotals {
   int64_t preemptions = 0;
   int64_t drafted_tokens = 0;   // guesses verified beside the next token
   int64_t accepted_tokens = 0;  // of those, the ones that held
+  int64_t kv_blocks_restored = 0;  // read from the volume
   absl::Duration busy;  // at least one sequence ran
 
   EngineTotals& operator+=(const EngineTotals& other) {
@@ -30,6 +31,7 @@ struct EngineTotals {
     preemptions += other.preemptions;
     drafted_tokens += other.drafted_tokens;
     accepted_tokens += other.accepted_tokens;
+    kv_blocks_restored += other.kv_blocks_restored;
     busy += other.busy;
     return *this;
   }

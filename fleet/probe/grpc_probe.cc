@@ -139,6 +139,7 @@ class FiguresQuestion : public Question {
                    .preemptions = static_cast<int64_t>(stats.preemptions()),
                    .drafted_tokens = static_cast<int64_t>(stats.drafted_tokens()),
                    .accepted_tokens = static_cast<int64_t>(stats.accepted_tokens()),
+                   .kv_blocks_restored = static_cast<int64_t>(stats.kv_blocks_restored()),
                    .busy = absl::Microseconds(stats.busy_microseconds())},
         .steps = static_cast<int64_t>(health_.reply.steps()),
         .running_sequences = stats.running_sequences(),

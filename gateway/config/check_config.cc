@@ -153,6 +153,15 @@ absl::Status CheckProviders(const Config& config, const Source& source) {
   if (provider.local().price_per_hour() < 0) {
     return source.Error("providers[0].local.price_per_hour", "is negative; expected 0 or more");
   }
+  if (const double share = provider.local().start_failures(); !(share >= 0 && share <= 1)) {
+    return source.Error("providers[0].local.start_failures",
+                        absl::StrCat("is ", share, "; expected a share, 0 to 1"));
+  }
+  if (!IsName(provider.local().zone(), "._-")) {
+    return source.Error("providers[0].local.zone",
+                        absl::StrCat("is '", provider.local().zone().substr(0, 128),
+                                     "'; expected letters, digits, '.', '_' and '-', 128 at most"));
+  }
   if (provider.local().stop_grace().seconds() < 2) {  // the engine's last second is for goodbyes
     return source.Error("providers[0].local.stop_grace", "is too short; expected 2s or more");
   }

@@ -42,6 +42,8 @@ Provider DefaultLocal() {
   local.mutable_restore_delay();
   local.set_stock(4);
   local.set_price_per_hour(0);
+  local.set_zone("local");
+  local.set_start_failures(0);
   local.mutable_stop_grace()->set_seconds(10);
   return provider;
 }

@@ -95,6 +95,8 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_EQ(local.stock(), 2);
   EXPECT_EQ(local.price_per_hour(), 0.25);
   EXPECT_EQ(ToDuration(local.stop_grace()), absl::Seconds(20));
+  EXPECT_EQ(local.zone(), "z-1");
+  EXPECT_EQ(local.start_failures(), 0.5);
   EXPECT_EQ(config->spend().max_dollars_per_day(), 12.5);
   EXPECT_EQ(config->limits().header_bytes(), 32 << 10);
   EXPECT_EQ(config->limits().body_bytes(), 1 << 20);
@@ -199,6 +201,10 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
       {"providers: [local: {}, local: {}]", "g.yaml:1: providers[1]: is one too many"},
       {"providers: [{}]", "g.yaml:1: providers[0]: expected one of: local"},
       {"providers: [local: {stock: 0}]", "g.yaml:1: providers[0].local.stock: is 0; expected 1"},
+      {"providers: [local: {start_failures: 1.5}]",
+       "g.yaml:1: providers[0].local.start_failures: is 1.5; expected a share, 0 to 1"},
+      {"providers: [local: {zone: 'a b'}]",
+       "g.yaml:1: providers[0].local.zone: is 'a b'; expected letters"},
       {"providers: [local: {stop_grace: 1s}]",
        "g.yaml:1: providers[0].local.stop_grace: is too short; expected 2s or more"},
       {"spend: {max_dollars_per_day: -1}", "g.yaml:1: spend.max_dollars_per_day: is negative"},

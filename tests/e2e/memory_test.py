@@ -1,9 +1,10 @@
 """What engine and gateway keep in memory."""
 
+import json
 import os
 import unittest
 
-from tests.e2e.harness import DEADLINE_S, TALKATIVE, Gateway, chat, in_parallel, report, rss_bytes, wait_for
+from tests.e2e.harness import DEADLINE_S, MODEL, TALKATIVE, Gateway, chat, in_parallel, report, rss_bytes, wait_for
 
 # SmolLM2-135M: 30 layers, keys and values of 3 heads of 64 elements, 2 bytes each.
 KV_BYTES_PER_TOKEN = 30 * 2 * 3 * 64 * 2
@@ -53,6 +54,32 @@ class GatewayProcess(unittest.TestCase):
             report(f'a stalled stream costs the gateway {each / 1024:.1f} KiB')
             self.assertLess(each, 64 << 10)
             self.assertTrue(gateway.ask(max_tokens=2), 'one more is served beside them')
+
+    def test_a_parked_request(self):
+        count = 1000
+        config = f"""
+models: [{{name: {MODEL}, weights: bundled, park: {{requests: {count + 16}}}}}]
+providers: [{{local: {{launch_delay: 1h}}}}]
+"""
+        with Gateway(config) as gateway:
+            streams = []
+            self.addCleanup(lambda: [stream.close() for stream in streams])
+
+            def park(upto):
+                while len(streams) < upto:
+                    # Half of them have begun as streams, and are told how far the wake is.
+                    progress = 'now' if len(streams) % 2 else 'never'
+                    streams.append(gateway.stream(chat(f'Number {len(streams)}'), headers={'x-wake-progress': progress}))
+                gateway.wait_for_metric('parked_requests', upto)
+
+            park(16)  # threads and buffers that the first ones need
+            before = rss_bytes(gateway.pid)
+            park(count)
+            for stream in streams[1::2]:
+                stream.read_head()
+            each = (rss_bytes(gateway.pid) - before) / (count - 16)
+            report(f'a parked request costs the gateway {each / 1024:.1f} KiB')
+            self.assertLess(each, (16 << 10) + len(json.dumps(chat('Number 1234'))))
 
 
 if __name__ == '__main__':

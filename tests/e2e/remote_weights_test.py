@@ -8,7 +8,7 @@ import sys
 import unittest
 
 from tests.e2e.fake_hub import COMMIT, FakeHub
-from tests.e2e.harness import MODEL, Gateway, chat
+from tests.e2e.harness import MODEL, Gateway, chat, wait_for
 
 
 def config(weights):
@@ -43,6 +43,7 @@ class RemoteWeightsTest(unittest.TestCase):
                     gateway.start()
                     self.assertEqual(self.answer(gateway), expected)
                     self.assertEqual((len(hub.ranges), hub.refused), (asked, 0), 'a second life asks nobody')
+                    wait_for(lambda: gateway.metric('kv_blocks_restored_total') > 0, 'KV came back from the volume')
 
     def test_what_is_wrong_is_said(self):
         with FakeHub(GGUF) as hub:

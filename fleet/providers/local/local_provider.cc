@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -70,7 +71,7 @@ class LocalProvider : public Provider {
       : options_(std::move(options)),
         caps_{.name = "local",
               .market = "on_demand",
-              .zone = "local",
+              .zone = options_.zone,
               .price_per_hour = options_.price_per_hour,
               .hibernates = true,
               .outlives_host = false},
@@ -130,6 +131,9 @@ class LocalProvider : public Provider {
       return TellGone(spec.id, absl::ResourceExhaustedError(absl::StrCat(
                                    "all ", options_.stock,
                                    " machines of the local provider's stock are in use")));
+    }
+    if (std::bernoulli_distribution(options_.start_failures)(random_)) {
+      return TellGone(spec.id, absl::UnavailableError("it was to fail, by start_failures"));
     }
     const MachinePtr machine = std::make_shared<Machine>(io_, spec, options_.data_dir);
     machines_[spec.id] = machine;
@@ -337,6 +341,7 @@ class LocalProvider : public Provider {
   const Caps caps_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
+  std::mt19937 random_;
   std::map<std::string, MachinePtr> machines_;  // by id; all that are not gone
   absl::Mutex listener_mutex_;
   absl::AnyInvocable<void(MachineEvent)> listener_ ABSL_GUARDED_BY(listener_mutex_);

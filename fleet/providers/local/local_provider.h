@@ -31,6 +31,8 @@ struct LocalProviderOptions {
   absl::Duration restore_delay = absl::ZeroDuration();
   int stock = 4;  // machines at a time
   double price_per_hour = 0;
+  std::string zone = "local";
+  double start_failures = 0;  // the share of launches and restores that fail, drawn from a fixed seed
   absl::Duration stop_grace = absl::Seconds(10);  // from SIGTERM to SIGKILL, of which engines are told
 };
 

@@ -248,6 +248,29 @@ TEST_F(LocalProviderTest, AVolumeHasOneMachineAndTheStockIsFinite) {
   }
 }
 
+TEST_F(LocalProviderTest, StartsFailAsOftenAsAClouds) {
+  options_.start_failures = 0.5;
+  options_.zone = "z-1";
+  Begin();
+  EXPECT_EQ(provider_->caps().zone, "z-1");
+  int failed = 0;
+  for (int i = 0; i < 40; ++i) {
+    const MachineSpec spec = Spec("m-1", "hang");
+    i % 2 == 0 ? provider_->Launch(spec) : provider_->Restore(spec);
+    const MachineEvent event = Next();
+    if (event.kind == Kind::kGone) {
+      EXPECT_TRUE(absl::IsUnavailable(event.status)) << event.status;
+      EXPECT_TRUE(Engines(spec.volume).empty());
+      ++failed;
+      continue;
+    }
+    provider_->Terminate("m-1");
+    EXPECT_EQ(Next().kind, Kind::kGone);
+  }
+  EXPECT_GT(failed, 10);
+  EXPECT_LT(failed, 30);
+}
+
 TEST_F(LocalProviderTest, ADelayedStartCanBeCalledOff) {
   options_.launch_delay = absl::Hours(1);
   options_.restore_delay = absl::Milliseconds(1);
