@@ -10,6 +10,7 @@
 #include "backends/cpu/buffers.h"
 #include "backends/cpu/packed.h"
 #include "engine/base/status.h"
+#include "engine/device/check_step.h"
 
 namespace spotinference::cpu {
 namespace {
@@ -59,7 +60,6 @@ class CpuProgram : public Program {
   struct Place;
   bool MayShare(const Place& a, const Place& b) const;
   void PlaceTensors();
-  absl::Status CheckInput(const StepInput& input, absl::Span<float> out) const;
   void FindRuns(const StepInput& input);
 
   void PlanPieces();
@@ -79,6 +79,7 @@ class CpuProgram : public Program {
   ThreadPool& pool_;
   std::vector<Stage> stages_;
   std::vector<int> stage_of_;  // by operation
+  int kv_blocks_ = 0;          // of the caches; 0: none
 
   // Memory, sized by the graph's largest step.
   std::unique_ptr<Pages> memory_;
@@ -238,6 +239,7 @@ absl::Status CpuProgram::Build() {
       case OpKind::kAttention:
         stages_.push_back({StageKind::kAttention, Rows::kTokens});
         stages_.back().ops.push_back(&op);
+        kv_blocks_ = Kv(op).blocks;
         break;
       case OpKind::kStoreKv:
         AddRowStep(step, Rows::kTokens, false);
@@ -275,49 +277,6 @@ absl::Status CpuProgram::Build() {
   return absl::OkStatus();
 }
 
-absl::Status CpuProgram::CheckInput(const StepInput& in, absl::Span<float> out) const {
-  const size_t tokens = in.positions.size();
-  const auto bad = [](auto... what) { return absl::InvalidArgumentError(absl::StrCat("step: ", what...)); };
-  if (tokens > static_cast<size_t>(graph_.max_tokens)) return bad(tokens, " tokens, more than ", graph_.max_tokens);
-  if (in.output_rows.size() > static_cast<size_t>(graph_.max_outputs)) {
-    return bad(in.output_rows.size(), " output rows, more than ", graph_.max_outputs);
-  }
-  if (in.sequences.size() != tokens) return bad("positions and sequences differ in length");
-  if (graph_.vocabulary > 0 && in.token_ids.size() != tokens) return bad("positions and token ids differ in length");
-  for (const int32_t id : in.token_ids) {
-    if (id < 0 || id >= graph_.vocabulary) return bad("token id ", id, " is not below ", graph_.vocabulary);
-  }
-  int blocks = 0;
-  for (const Op& op : graph_.ops) {
-    if (op.kind == OpKind::kAttention) blocks = Kv(op).blocks;
-  }
-  for (size_t t = 0; t < tokens && blocks > 0; ++t) {
-    const int64_t table = static_cast<int64_t>(in.sequences[t]) * in.blocks_per_sequence;
-    const int32_t used = in.positions[t] / kBlockTokens + 1;
-    if (in.positions[t] < 0 || in.sequences[t] < 0 || used > in.blocks_per_sequence ||
-        table + used > static_cast<int64_t>(in.block_tables.size())) {
-      return bad("token ", t, " has no entry in the block tables");
-    }
-    // Of consecutive tokens only the last one's table is new.
-    if (t + 1 < tokens && in.sequences[t + 1] == in.sequences[t] && in.positions[t + 1] > in.positions[t]) continue;
-    for (int32_t i = 0; i < used; ++i) {
-      const int32_t block = in.block_tables[table + i];
-      if (block < 0 || block >= blocks) return bad("block ", block, " is not below ", blocks);
-    }
-  }
-  for (const int32_t row : in.output_rows) {
-    if (row < 0 || row >= static_cast<int32_t>(tokens)) return bad("output row ", row, " is not below ", tokens);
-  }
-  if (in.inputs.size() != graph_.inputs.size()) return bad("the number of inputs is not the graph's");
-  for (size_t i = 0; i < in.inputs.size(); ++i) {
-    if (in.inputs[i].size() != tokens * Width(graph_.inputs[i])) return bad("an input's size is wrong");
-  }
-  const bool by_token = graph_.tensors[graph_.output].rows == Rows::kTokens;
-  const size_t rows = by_token ? tokens : in.output_rows.size();
-  if (out.size() != rows * Width(graph_.output)) return bad("the output's size is wrong");
-  return absl::OkStatus();
-}
-
 void CpuProgram::FindRuns(const StepInput& in) {
   runs_.clear();
   for (int t = 0; t < tokens_; ++t) {
@@ -332,7 +291,7 @@ void CpuProgram::FindRuns(const StepInput& in) {
 }
 
 absl::Status CpuProgram::Run(const StepInput& input, absl::Span<float> out) {
-  RETURN_IF_ERROR(CheckInput(input, out));
+  RETURN_IF_ERROR(CheckStep(graph_, input, kv_blocks_, out.size()));
   tokens_ = static_cast<int>(input.positions.size());
   outputs_ = static_cast<int>(input.output_rows.size());
   base_[graph_.output] = out.data();

@@ -1,4 +1,5 @@
-// Vulkan's functions, from a loader that is opened at run time: a program with this backend starts on a machine without.
+// Vulkan's functions, from a loader that is opened at run time: a program with this backend starts on a machine
+// without.
 #ifndef BACKENDS_VULKAN_API_H_
 #define BACKENDS_VULKAN_API_H_
 

@@ -9,7 +9,8 @@
 namespace spotinference::vulkan {
 namespace {
 
-constexpr size_t kStagingBytes = 8 << 20;  // of each half: a millisecond of a PCIe link, so that starting copies costs little
+// Of each half: a millisecond of a PCIe link, so that starting copies costs little.
+constexpr size_t kStagingBytes = 8 << 20;
 
 }  // namespace
 
@@ -90,7 +91,8 @@ void EndCopies(const Api& api, VkCommandBuffer commands) {
   barrier.srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT;
   barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
   api.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                         VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                         VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
+                             VK_PIPELINE_STAGE_TRANSFER_BIT,
                          0, 1, &barrier, 0, nullptr, 0, nullptr);
 }
 
@@ -186,8 +188,8 @@ absl::Status Gpu::CopyStaged(const Region& region, size_t offset, size_t bytes, 
     ASSIGN_OR_RETURN(VkCommandBuffer commands, RecordIn(api(), device_, staging_pool_, [&](VkCommandBuffer buffer) {
       VkBufferCopy copy{region.offset() + offset + at, half.offset(), count};
       if (to_device) std::swap(copy.srcOffset, copy.dstOffset);
-      api().CmdCopyBuffer(buffer, to_device ? half.buffer() : region.buffer(), to_device ? region.buffer() : half.buffer(),
-                          1, &copy);
+      api().CmdCopyBuffer(buffer, to_device ? half.buffer() : region.buffer(),
+                          to_device ? region.buffer() : half.buffer(), 1, &copy);
       EndCopies(api(), buffer);
     }));
     RETURN_IF_ERROR(Run(commands));

@@ -39,8 +39,9 @@ class Gpu {
   // Runs it and waits for its end. From any thread, one at a time. UNAVAILABLE: the device is lost.
   absl::Status Run(VkCommandBuffer commands);
 
-  // Fills a kDevice region piece by piece: calls fill(first, pieces) for consecutive pieces of `piece_bytes`, through the
-  // mapping or, where there is none, through two halves of a staging buffer, one being filled while the other is copied.
+  // Fills a kDevice region piece by piece: calls fill(first, pieces) for consecutive pieces of `piece_bytes`, through
+  // the mapping or, where there is none, through two halves of a staging buffer, one being filled while the other is
+  // copied.
   absl::Status Upload(Region& to, size_t piece_bytes, size_t pieces,
                       const std::function<void(size_t first, size_t count, std::byte* to)>& fill);
 

@@ -128,8 +128,8 @@ TEST_P(GpuTest, RunsAShader) {
     barrier.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT;
     barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
     gpu_->api().CmdPipelineBarrier(buffer, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                                   VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, nullptr,
-                                   0, nullptr);
+                                   VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0,
+                                   nullptr, 0, nullptr);
   });
   ASSERT_TRUE(commands.ok()) << commands.status();
   for (int run = 0; run < 2; ++run) ASSERT_TRUE(gpu_->Run(*commands).ok());

@@ -71,8 +71,9 @@ int Rank(const PhysicalDevice& device) {
 }
 
 constexpr absl::string_view kNoDriver =
-    "the Vulkan loader found no driver: no manifest (*_icd.json) under /usr/share/vulkan/icd.d, /etc/vulkan/icd.d or in "
-    "VK_DRIVER_FILES. In a container: the host's has to be let in (NVIDIA: NVIDIA_DRIVER_CAPABILITIES=graphics,compute)";
+    "the Vulkan loader found no driver: no manifest (*_icd.json) under /usr/share/vulkan/icd.d, /etc/vulkan/icd.d or "
+    "in VK_DRIVER_FILES. In a container: the host's has to be let in (NVIDIA: "
+    "NVIDIA_DRIVER_CAPABILITIES=graphics,compute)";
 
 }  // namespace
 
@@ -110,7 +111,9 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(bool validated) {
   }
   const VkResult created = api.CreateInstance(&info, nullptr, &instance->instance_);
   if (created == VK_ERROR_INCOMPATIBLE_DRIVER) return absl::NotFoundError(kNoDriver);
-  if (created == VK_ERROR_LAYER_NOT_PRESENT) return absl::NotFoundError(absl::StrCat("no ", layer, "; see VK_LAYER_PATH"));
+  if (created == VK_ERROR_LAYER_NOT_PRESENT) {
+    return absl::NotFoundError(absl::StrCat("no ", layer, "; see VK_LAYER_PATH"));
+  }
   RETURN_IF_ERROR(ToStatus(created, "vkCreateInstance"));
   RETURN_IF_ERROR(instance->api_.Load(instance->instance_));
   if (validated) {
@@ -164,7 +167,9 @@ absl::StatusOr<PhysicalDevice> Instance::BestDevice() const {
   if (devices[0].usable.ok()) return devices[0];
   return absl::NotFoundError(absl::StrCat(
       "no Vulkan device can be used: ",
-      absl::StrJoin(devices, "; ", [](std::string* to, const PhysicalDevice& d) { to->append(d.usable.message().begin(), d.usable.message().end()); })));
+      absl::StrJoin(devices, "; ", [](std::string* to, const PhysicalDevice& device) {
+        absl::StrAppend(to, device.usable.message());
+      })));
 }
 
 }  // namespace spotinference::vulkan

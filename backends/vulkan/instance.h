@@ -24,9 +24,8 @@ struct PhysicalDevice {
 
 class Instance {
  public:
-  // `validated`: with the Khronos validation layer, its synchronisation checks included; the first of its messages ends the
-  // process. For tests.
-  // NOT_FOUND: no loader, no driver or no validation layer, and what to do about it.
+  // `validated`: with the Khronos validation layer, its synchronisation checks included; the first of its messages ends
+  // the process. For tests. NOT_FOUND: no loader, no driver or no validation layer, and what to do about it.
   static absl::StatusOr<std::unique_ptr<Instance>> Create(bool validated);
   ~Instance();
   Instance(const Instance&) = delete;

@@ -9,9 +9,9 @@ namespace spotinference::vulkan {
 namespace {
 
 constexpr VkDeviceSize kAlignment = 256;
-// Small enough to waste little, large enough that a model of tens of gigabytes takes some hundred allocations of the 4096
-// that drivers allow.
-constexpr VkDeviceSize kAllocationBytes = 64 << 20;
+// What is larger than a quarter of this gets an allocation of its own. So little is wasted, and a model of tens of
+// gigabytes takes some hundred allocations of the 4096 that drivers allow.
+constexpr VkDeviceSize kAllocationBytes = 16 << 20;
 
 constexpr VkMemoryPropertyFlags kHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 
@@ -44,7 +44,8 @@ int Memory::TypeFor(MemoryUse use, uint32_t allowed) const {
   constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
   const auto find = [&](VkMemoryPropertyFlags wanted) {
     for (uint32_t i = 0; i < properties_.memoryTypeCount; ++i) {
-      if ((allowed >> i & 1) && (properties_.memoryTypes[i].propertyFlags & wanted) == wanted) return static_cast<int>(i);
+      const VkMemoryPropertyFlags flags = properties_.memoryTypes[i].propertyFlags;
+      if ((allowed >> i & 1) && (flags & wanted) == wanted) return static_cast<int>(i);
     }
     return -1;
   };
@@ -101,7 +102,8 @@ absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, Me
     info.memoryTypeIndex = type;
     RETURN_IF_ERROR(ToStatus(api_.AllocateMemory(device_, &info, nullptr, &allocation->memory), "vkAllocateMemory"));
     allocated_[allocation->heap] += bytes;
-    RETURN_IF_ERROR(ToStatus(api_.BindBufferMemory(device_, allocation->buffer, allocation->memory, 0), "vkBindBufferMemory"));
+    RETURN_IF_ERROR(
+        ToStatus(api_.BindBufferMemory(device_, allocation->buffer, allocation->memory, 0), "vkBindBufferMemory"));
     VkBufferDeviceAddressInfo address{VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO};
     address.buffer = allocation->buffer;
     allocation->address = api_.GetBufferDeviceAddress(device_, &address);
@@ -133,8 +135,9 @@ absl::StatusOr<std::unique_ptr<Region>> Memory::Allocate(size_t bytes, MemoryUse
     break;
   }
   if (found == nullptr) {
-    absl::StatusOr<Region::Allocation*> made = NewAllocation(std::max(size, kAllocationBytes), use);
-    if (absl::IsResourceExhausted(made.status()) && size < kAllocationBytes) made = NewAllocation(size, use);
+    const bool alone = size > kAllocationBytes / 4;
+    absl::StatusOr<Region::Allocation*> made = NewAllocation(alone ? size : kAllocationBytes, use);
+    if (absl::IsResourceExhausted(made.status()) && !alone) made = NewAllocation(size, use);
     RETURN_IF_ERROR(made.status());
     found = *made;
     offset = found->free.Take(size);

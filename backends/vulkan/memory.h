@@ -1,7 +1,7 @@
 // The device's memory, cut from large allocations, since a driver allows few and takes long for each.
 //
-// Everything is reached by address (buffer device addresses): no descriptor, and no limit on the size of a tensor but the
-// device's memory. Used by the engine's thread alone.
+// Everything is reached by address (buffer device addresses): no descriptor, and no limit on the size of a tensor but
+// the device's memory. Used by the engine's thread alone.
 #ifndef BACKENDS_VULKAN_MEMORY_H_
 #define BACKENDS_VULKAN_MEMORY_H_
 

@@ -1,9 +1,9 @@
 // How a weight lies on the device: GGUF's own bits, in another order.
 //
-// A row is the 32-bit words of its blocks, one block after the other. Of a type whose blocks are no whole number of words
-// the half d of each block lies behind all others instead, two a word. 32 rows are a tile, whose words lie interleaved:
-// word w of row r at w · 32 + r, so that invocations with neighbouring outputs read neighbouring words. Missing rows of the
-// last tile are zero.
+// A row is the 32-bit words of its blocks, one block after the other. Of a type whose blocks are no whole number of
+// words the half d of each block lies behind all others instead, two a word. 32 rows are a tile, whose words lie
+// interleaved: word w of row r at w · 32 + r, so that invocations with neighbouring outputs read neighbouring words.
+// Missing rows of the last tile are zero.
 #ifndef BACKENDS_VULKAN_TILES_H_
 #define BACKENDS_VULKAN_TILES_H_
 

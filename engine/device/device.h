@@ -83,6 +83,8 @@ struct Backend {
   std::function<absl::Status()> probe;
   // `threads` 0: as many as the process may use.
   std::function<absl::StatusOr<std::unique_ptr<Device>>(int threads)> create;
+  // Why --backend=auto passes it over although it may be usable, or OK; null: it never does.
+  std::function<absl::Status()> passed_over = nullptr;
 };
 
 }  // namespace spotinference

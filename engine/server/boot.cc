@@ -166,8 +166,13 @@ absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends,
   std::vector<std::string> reasons;
   for (const Backend& backend : backends) {
     if (name != "auto" && name != backend.name) continue;
-    const absl::Status usable = backend.probe();
-    if (usable.ok()) return &backend;
+    absl::Status usable = name == "auto" && backend.passed_over != nullptr ? backend.passed_over() : absl::OkStatus();
+    if (usable.ok()) usable = backend.probe();
+    if (usable.ok()) {
+      LOG(INFO) << "backend " << backend.name << ", as --backend=" << name << " has it"
+                << (reasons.empty() ? "" : "; not ") << absl::StrJoin(reasons, "; not ");
+      return &backend;
+    }
     reasons.push_back(absl::StrCat(backend.name, ": ", usable.message()));
   }
   if (!reasons.empty()) {

@@ -60,8 +60,8 @@ struct BootedEngine {
   std::unique_ptr<ModelEngine> engine;
 };
 
-// The backend that `name` asks for, or the first usable one for "auto". FAILED_PRECONDITION: it cannot be used here,
-// and why. INVALID_ARGUMENT: there is none of that name.
+// The backend that `name` asks for, or for "auto" the first that is usable and not to be passed over; logs which, and why
+// not another. FAILED_PRECONDITION: it cannot be used here, and why. INVALID_ARGUMENT: there is none of that name.
 absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name);
 
 // INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, FAILED_PRECONDITION: the model or an option can never work. UNAVAILABLE: another engine has

@@ -47,6 +47,19 @@ TEST(ChooseBackendTest, TakesTheFirstUsableOrSaysWhyNot) {
   EXPECT_EQ(unknown.message(), "backend 'gpu' is not in this build; it has: auto, broken, reference");
 }
 
+TEST(ChooseBackendTest, PassesOverWhatOnlyItsNameMayChoose) {
+  std::vector<Backend> backends = Backends();
+  Backend slow = backends[1];
+  slow.name = "slow";
+  slow.passed_over = [] { return absl::FailedPreconditionError("it is slow"); };
+  backends.insert(backends.begin(), slow);
+  EXPECT_EQ((*ChooseBackend(backends, "auto"))->name, "reference");
+  EXPECT_EQ((*ChooseBackend(backends, "slow"))->name, "slow");
+  EXPECT_EQ(ChooseBackend({&backends[0], 1}, "auto").status().message(), "no usable backend: slow: it is slow");
+  backends[0].passed_over = [] { return absl::OkStatus(); };
+  EXPECT_EQ((*ChooseBackend(backends, "auto"))->name, "slow");
+}
+
 TEST(BootTest, SaysWhatIsServed) {
   BootOptions options = Options();
   options.context_tokens = 100;

@@ -1,12 +1,14 @@
-// engine:devices — every backend and device: usable, or why not.
+// engine:devices — every backend and device: usable, or why not; and what --backend=auto makes of them.
 #include <cstdio>
 
 #include "engine/base/flags.h"
 #include "engine/server/backends.h"
+#include "engine/server/boot.h"
 
 int main(int argc, char** argv) {
   spotinference::ParseFlags(argc, argv, "Lists every backend of this build: its device, or why it cannot be used.");
-  for (const spotinference::Backend& backend : spotinference::AllBackends()) {
+  const std::vector<spotinference::Backend> backends = spotinference::AllBackends();
+  for (const spotinference::Backend& backend : backends) {
     absl::Status status = backend.probe();
     if (status.ok()) {
       const auto device = backend.create(0);
@@ -18,5 +20,12 @@ int main(int argc, char** argv) {
       }
     }
     std::printf("%-10s not usable: %s\n", backend.name.c_str(), std::string(status.message()).c_str());
+  }
+  const auto chosen = spotinference::ChooseBackend(backends, "auto");
+  std::printf("%-10s %s\n", "auto",
+              chosen.ok() ? (*chosen)->name.c_str() : std::string(chosen.status().message()).c_str());
+  for (const spotinference::Backend& backend : backends) {
+    const absl::Status why = backend.passed_over != nullptr ? backend.passed_over() : absl::OkStatus();
+    if (!why.ok()) std::printf("%-10s not %s: %s\n", "", backend.name.c_str(), std::string(why.message()).c_str());
   }
 }

@@ -92,11 +92,11 @@ absl::Status CheckWeights(absl::string_view weights, const std::string& path,
 
 absl::Status CheckBackend(absl::string_view backend, const std::string& path,
                           const Source& source) {
-  if (backend == "auto" || backend == "cpu") return absl::OkStatus();
-  const bool planned = backend == "vulkan" || backend == "cuda";
+  if (backend == "auto" || backend == "cpu" || backend == "vulkan") return absl::OkStatus();
+  const bool planned = backend == "cuda";
   return source.Error(
       path, absl::StrCat("is '", backend.substr(0, 128), "'",
-                         planned ? ", which is not there yet" : "", "; expected auto or cpu"));
+                         planned ? ", which is not there yet" : "", "; expected auto, cpu or vulkan"));
 }
 
 absl::Status CheckModel(const Model& model, const std::string& path, const Source& source) {

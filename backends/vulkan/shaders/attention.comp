@@ -1,23 +1,27 @@
 // out = softmax(scale · a · Kᵀ) · V over the positions that the token sees
 //
-// A group has one head of one token. It takes the positions in pieces of 32 that begin at multiples of 32, so that a row
-// does not depend on how its tokens came: a lane has a position's score, then HEAD_WORDS / 32 pairs of elements of the sum
-// over the piece's values, in ascending order. Pieces are joined by the running maximum.
+// A group has GROUP heads of one token, which share a key head and so each load of the cache. It takes the positions in
+// pieces of 64 that begin at multiples of 64, so that a row does not depend on how its tokens came. First a lane has
+// two positions of a piece, 32 apart, and their scores; then, of the sum over the piece's values in ascending order,
+// words lane, lane + 32, …. Pieces are joined by the running maximum; a lane keeps the total weight of its own
+// positions, and the totals are added up at the end in ascending order.
 //
-// Group: 32. Groups: [heads, tokens].
+// Group: 32. Groups: [heads / GROUP, tokens].
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "exp.glsl"
 #include "step.glsl"
 
 layout(constant_id = 0) const uint HEAD_WORDS = 32;  // head_dim / 2
+layout(constant_id = 1) const uint GROUP = 1;
 layout(local_size_x = 32) in;
 
 layout(push_constant) uniform Push {
   Step step;
   Pairs a;      // [tokens, heads, HEAD_WORDS]
   Floats out_;  // the same in floats
-  Words kv;     // kv.h
+  Words kv;     // buffers.h
+  uint heads;
   uint kv_heads;
   uint window;  // 0: none
   float scale;
@@ -25,66 +29,100 @@ layout(push_constant) uniform Push {
 
 const uint LANES = 32;
 const uint PER_LANE = (HEAD_WORDS + LANES - 1) / LANES;
+const int PIECE = 64;
 
-shared float scores[LANES];
-shared float weights[LANES];
+shared float lane_values[GROUP * LANES];
+shared float weights[GROUP * PIECE];
 
 void main() {
-  const uint head = gl_WorkGroupID.x, t = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
+  const uint first_head = gl_WorkGroupID.x * GROUP, t = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
   if (t >= step.rows[0]) return;
-  const uint kv_head = head / (gl_NumWorkGroups.x / kv_heads);
+  const uint kv_head = first_head / (heads / kv_heads);
   const uint page_words = kv_heads * HEAD_WORDS * 32, in_page = kv_head * HEAD_WORDS * 16;
-  const uint query = (t * gl_NumWorkGroups.x + head) * HEAD_WORDS;
+  const uint query = (t * heads + first_head) * HEAD_WORDS;
   const int last = step.positions.v[t];
   const int first = window > 0 ? max(0, last + 1 - int(window)) : 0;
+  Ints tables = step.block_tables;
+  const uint table = uint(step.sequences.v[t]) * step.blocks_per_sequence;
 
   const float none = uintBitsToFloat(0xff800000u);
-  precise float largest = none, total = 0;
-  precise vec2 sums[PER_LANE];
-  [[unroll]] for (uint i = 0; i < PER_LANE; ++i) sums[i] = vec2(0);
+  precise float largest[GROUP], total[GROUP];
+  precise vec2 sums[GROUP * PER_LANE];
+  [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+    largest[g] = none;
+    total[g] = 0;
+    [[unroll]] for (uint i = 0; i < PER_LANE; ++i) sums[g * PER_LANE + i] = vec2(0);
+  }
 
-  for (int begin = first / 32 * 32; begin <= last; begin += 32) {
-    const int position = begin + int(lane);
-    const bool seen = position >= first && position <= last;
-    precise float score = none;
-    if (seen) {
-      const uint keys = uint(BlockOf(step, t, position)) * page_words + in_page + uint(position) % 16;
-      precise float sum = 0;
-      for (uint w = 0; w < HEAD_WORDS; ++w) {
-        const vec2 q = a.v[query + w], k = unpackHalf2x16(kv.v[keys + w * 16]);
-        sum = fma(q.x, k.x, sum);
-        sum = fma(q.y, k.y, sum);
-      }
-      score = sum * scale;
+  for (int begin = first / PIECE * PIECE; begin <= last; begin += PIECE) {
+    bool seen[2];
+    uint keys[2];
+    precise float scores[2 * GROUP];
+    [[unroll]] for (uint i = 0; i < 2; ++i) {
+      const int position = begin + int(i * LANES + lane);
+      seen[i] = position >= first && position <= last;
+      const uint p = uint(clamp(position, first, last));  // the score of one that is not seen is of no use, but is one
+      keys[i] = uint(tables.v[table + p / 16]) * page_words + in_page + p % 16;
+      [[unroll]] for (uint g = 0; g < GROUP; ++g) scores[i * GROUP + g] = 0;
     }
-    scores[lane] = score;
+    for (uint w = 0; w < HEAD_WORDS; ++w) {
+      const vec2 k0 = unpackHalf2x16(kv.v[keys[0] + w * 16]), k1 = unpackHalf2x16(kv.v[keys[1] + w * 16]);
+      [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+        const vec2 q = a.v[query + g * HEAD_WORDS + w];
+        scores[g] = fma(q.x, k0.x, scores[g]);
+        scores[GROUP + g] = fma(q.x, k1.x, scores[GROUP + g]);
+        scores[g] = fma(q.y, k0.y, scores[g]);
+        scores[GROUP + g] = fma(q.y, k1.y, scores[GROUP + g]);
+      }
+    }
+    [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+      [[unroll]] for (uint i = 0; i < 2; ++i) scores[i * GROUP + g] = seen[i] ? scores[i * GROUP + g] * scale : none;
+      lane_values[g * LANES + lane] = max(scores[g], scores[GROUP + g]);
+    }
     barrier();
-    float piece_largest = largest;
-    for (uint i = 0; i < LANES; ++i) piece_largest = max(piece_largest, scores[i]);
-    weights[lane] = seen ? Exp(score - piece_largest) : 0;
-    const float shrink = largest == none ? 0 : Exp(largest - piece_largest);
+    [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+      float piece_largest = largest[g];
+      for (uint i = 0; i < LANES; ++i) piece_largest = max(piece_largest, lane_values[g * LANES + i]);
+      const float shrink = largest[g] == none ? 0 : Exp(largest[g] - piece_largest);
+      largest[g] = piece_largest;
+      total[g] *= shrink;
+      [[unroll]] for (uint i = 0; i < 2; ++i) {
+        const float weight = seen[i] ? Exp(scores[i * GROUP + g] - piece_largest) : 0;
+        weights[g * PIECE + i * LANES + lane] = weight;
+        total[g] += weight;
+      }
+      [[unroll]] for (uint i = 0; i < PER_LANE; ++i) sums[g * PER_LANE + i] *= shrink;
+    }
     barrier();
-    total *= shrink;
-    for (uint i = 0; i < LANES; ++i) total += weights[i];
-    largest = piece_largest;
-    [[unroll]] for (uint i = 0; i < PER_LANE; ++i) sums[i] *= shrink;
-    const int from = max(first, begin), to = min(last, begin + 31);
-    for (int p = from; p <= to; ++p) {
-      const float weight = weights[p - begin];
-      const uint values = uint(BlockOf(step, t, p)) * page_words + page_words / 2 + in_page + uint(p) % 16 * HEAD_WORDS;
-      [[unroll]] for (uint i = 0; i < PER_LANE; ++i) {
-        const uint w = lane + i * LANES;
-        if (w >= HEAD_WORDS) continue;
-        const vec2 v = unpackHalf2x16(kv.v[values + w]);
-        sums[i].x = fma(weight, v.x, sums[i].x);
-        sums[i].y = fma(weight, v.y, sums[i].y);
+    const int end = min(last + 1, begin + PIECE);
+    for (int from = max(first, begin); from < end;) {
+      const uint page = uint(tables.v[table + uint(from) / 16]) * page_words + page_words / 2 + in_page;
+      const int to = min(end, (from / 16 + 1) * 16);
+      for (; from < to; ++from) {
+        const uint values = page + uint(from) % 16 * HEAD_WORDS;
+        [[unroll]] for (uint i = 0; i < PER_LANE; ++i) {
+          // Past the head the last word is read once more, and not written.
+          const vec2 v = unpackHalf2x16(kv.v[values + min(lane + i * LANES, HEAD_WORDS - 1)]);
+          [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+            const float weight = weights[g * PIECE + from - begin];
+            sums[g * PER_LANE + i].x = fma(weight, v.x, sums[g * PER_LANE + i].x);
+            sums[g * PER_LANE + i].y = fma(weight, v.y, sums[g * PER_LANE + i].y);
+          }
+        }
       }
     }
   }
-  [[unroll]] for (uint i = 0; i < PER_LANE; ++i) {
-    const uint w = lane + i * LANES;
-    if (w >= HEAD_WORDS) continue;
-    out_.v[(query + w) * 2] = sums[i].x / total;
-    out_.v[(query + w) * 2 + 1] = sums[i].y / total;
+  [[unroll]] for (uint g = 0; g < GROUP; ++g) lane_values[g * LANES + lane] = total[g];
+  barrier();
+  [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+    precise float all = 0;
+    for (uint i = 0; i < LANES; ++i) all += lane_values[g * LANES + i];
+    [[unroll]] for (uint i = 0; i < PER_LANE; ++i) {
+      const uint w = lane + i * LANES;
+      if (w >= HEAD_WORDS) continue;
+      const uint at = (query + g * HEAD_WORDS + w) * 2;
+      out_.v[at] = sums[g * PER_LANE + i].x / all;
+      out_.v[at + 1] = sums[g * PER_LANE + i].y / all;
+    }
   }
 }

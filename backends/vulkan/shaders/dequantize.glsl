@@ -1,15 +1,15 @@
 // Elements of a weight, four at a time, out of the words that tiles.h lays out: GGUF's own bits.
 //
-// A row is read in chunks of 32 elements. Element i of a chunk is q[i] · scale + offset, one rounding each, where scale
-// and offset belong to its half of the chunk; for types whose values are (q - z) · d the offset is -z · d, exact but for
-// its sign, so that the result is rounded as DequantizeRow (engine/device/dequantize.cc) rounds it.
+// A row is read in chunks of 32 elements. Element i of a chunk is q[i] · scale + offset, rounded once, where scale and
+// offset belong to its half of the chunk; for types whose values are (q - z) · d the offset is -z · d, exact but
+// for its sign, so that the result is rounded as DequantizeRow (engine/device/dequantize.cc) rounds it.
 #include "step.glsl"
 
 layout(constant_id = 0) const uint TYPE = 0;
 
 // DType (engine/device/tensor.h), in its order.
-const uint F32 = 0, F16 = 1, BF16 = 2, Q4_0 = 3, Q4_1 = 4, Q5_0 = 5, Q5_1 = 6, Q8_0 = 7, IQ4_NL = 8, Q2_K = 9, Q3_K = 10,
-           Q4_K = 11, Q5_K = 12, Q6_K = 13, IQ4_XS = 14;
+const uint F32 = 0, F16 = 1, BF16 = 2, Q4_0 = 3, Q4_1 = 4, Q5_0 = 5, Q5_1 = 6, Q8_0 = 7, IQ4_NL = 8, Q2_K = 9,
+           Q3_K = 10, Q4_K = 11, Q5_K = 12, Q6_K = 13, IQ4_XS = 14;
 
 const bool FLOATS = TYPE <= BF16;
 const bool LARGE = TYPE >= Q2_K;  // 256 elements in a block

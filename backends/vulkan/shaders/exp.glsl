@@ -1,5 +1,5 @@
-// e^x within 3e-7 relatively, the same bits on every device: no device's own exp is good enough for the tolerances of the
-// conformance suite on all of them. NaN stays NaN, below -87 it is 1.6e-38, above 88 infinity.
+// e^x within 3e-7 relatively, the same bits on every device: no device's own exp is good enough for the tolerances of
+// the conformance suite on all of them. NaN stays NaN, below -87 it is 1.6e-38, above 88 infinity.
 //
 // x = n ln2 + r with |r| <= ln2 / 2, ln2 in two parts (Cody and Waite); e^r by its Taylor series to r^7.
 float Exp(float x) {
@@ -17,6 +17,7 @@ float Exp(float x) {
   p = fma(p, r, 1.0);
   const int exponent = int(n);
   const int half_exponent = exponent / 2;  // in two steps, as 2^128 is no float
-  p = p * uintBitsToFloat(uint(half_exponent + 127) << 23) * uintBitsToFloat(uint(exponent - half_exponent + 127) << 23);
+  p *= uintBitsToFloat(uint(half_exponent + 127) << 23);
+  p *= uintBitsToFloat(uint(exponent - half_exponent + 127) << 23);
   return isnan(x) ? x : p;
 }

@@ -1,9 +1,9 @@
 // out[t][o] = Σ_i x[t][i] · weight[o][i] + bias[o]
 //
-// An invocation has OUTPUTS outputs, 32 apart, of ROWS rows: a weight is dequantised once for all rows, an element of x is
-// loaded once for all outputs. Invocations side by side read words side by side (tiles.h); x is uniform over them.
-// Each sum runs over ascending elements within one of SPLITS ranges of chunks, then over ascending ranges: it depends on
-// SPLITS alone, which is one for all tensors of a device, and not on ROWS.
+// An invocation has OUTPUTS outputs, 32 apart, of ROWS rows: a weight is dequantised once for all rows, an element of x
+// is loaded once for all outputs. Invocations side by side read words side by side (tiles.h); x is uniform over them.
+// Each sum runs over ascending fours of elements within one of SPLITS ranges of chunks, then over ascending ranges: it
+// depends on SPLITS alone, which is one for all tensors of a device, and not on ROWS.
 //
 // Group: [32 outputs, SPLITS]. Groups: [outputs / (32 · OUTPUTS), rows / ROWS].
 #version 460
@@ -56,9 +56,11 @@ void main() {
       [[unroll]] for (uint r = 0; r < ROWS; ++r) {
         const vec4 v = x.v[(first_row + r) * (columns / 4) + c * 8 + j];
         [[unroll]] for (uint k = 0; k < OUTPUTS; ++k) {
-          [[unroll]] for (uint i = 0; i < 4; ++i) {
-            sums[r * OUTPUTS + k] = fma(w[k][i], v[i], sums[r * OUTPUTS + k]);
-          }
+          precise float four = w[k].x * v.x;
+          four = fma(w[k].y, v.y, four);
+          four = fma(w[k].z, v.z, four);
+          four = fma(w[k].w, v.w, four);
+          sums[r * OUTPUTS + k] += four;
         }
       }
     }

@@ -1,5 +1,5 @@
-// What every shader sees of a step; written by the host (step_buffer.h), read through pointers, so that a recorded command
-// buffer holds nothing that changes from step to step.
+// What every shader sees of a step; written by the host (step_buffer.h), read through pointers, so that a recorded
+// command buffer holds nothing that changes from step to step.
 #ifndef STEP_GLSL
 #define STEP_GLSL
 #extension GL_EXT_buffer_reference : require

@@ -1,4 +1,4 @@
-// Writes keys and values to the token's slot of the cache, as halves; kv.h has the layout of a page.
+// Writes keys and values to the token's slot of the cache, as halves; buffers.h has the layout of a page.
 //
 // An invocation has a word, two elements, of both. Group: 32. Groups: [kv_heads · head_dim / 64, tokens].
 #version 460

@@ -1,0 +1,26 @@
+#include <string_view>
+
+#include "backends/conformance/conformance.h"
+#include "backends/reference/reference_device.h"
+#include "backends/vulkan/vulkan_device.h"
+
+// Beside the suite's own arguments: --validated, --card (see VulkanOptions).
+int main(int argc, char** argv) {
+  spotinference::VulkanOptions options;
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--validated") {
+      options.validated = true;
+    } else if (argument == "--card") {
+      options.staged = true;
+      options.splits = 8;
+    } else {
+      argv[kept++] = argv[i];
+    }
+  }
+  return spotinference::conformance::RunConformance({.backend = spotinference::VulkanBackend(options),
+                                                     .oracle = spotinference::ReferenceBackend(),
+                                                     .kv_rounding = 0x1p-11},
+                                                    kept, argv);
+}

@@ -1,0 +1,27 @@
+// A graph as the Vulkan backend runs it: command buffers, one a bucket of row counts, recorded at the first step that
+// needs it and submitted again by every later one.
+#ifndef BACKENDS_VULKAN_PROGRAM_H_
+#define BACKENDS_VULKAN_PROGRAM_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "backends/vulkan/gpu.h"
+#include "backends/vulkan/pipelines.h"
+#include "engine/device/device.h"
+
+namespace spotinference::vulkan {
+
+// What the arithmetic and the speed of a device's programs depend on.
+struct Tuning {
+  uint32_t splits = 1;  // ranges of a matmul's sums (shaders/matmul.comp)
+};
+
+// `gpu` and `pipelines` outlive the program. All pipelines it will use are made here.
+absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, const Tuning& tuning, Gpu& gpu,
+                                                        Pipelines& pipelines);
+
+}  // namespace spotinference::vulkan
+
+#endif  // BACKENDS_VULKAN_PROGRAM_H_

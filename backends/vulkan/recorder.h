@@ -1,0 +1,51 @@
+// Records dispatches into a command buffer, with a barrier only where one needs what another before it wrote, or writes
+// what another reads.
+#ifndef BACKENDS_VULKAN_RECORDER_H_
+#define BACKENDS_VULKAN_RECORDER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "backends/vulkan/api.h"
+#include "backends/vulkan/memory.h"
+
+namespace spotinference::vulkan {
+
+class Recorder {
+ public:
+  Recorder(const Api& api, VkCommandBuffer commands, VkPipelineLayout layout)
+      : api_(api), commands_(commands), layout_(layout) {}
+
+  // What the dispatches and copies that follow name as read or written. Two different regions never overlap.
+  using Regions = absl::Span<const Region* const>;
+
+  // Push: a struct laid out as the shader's push constants.
+  template <typename Push>
+  void Dispatch(VkPipeline pipeline, const Push& push, uint32_t groups_x, uint32_t groups_y, Regions reads,
+                Regions writes) {
+    DispatchBytes(pipeline, &push, sizeof(push), groups_x, groups_y, reads, writes);
+  }
+  void Copy(const Region& from, const Region& to, size_t bytes);
+
+  // Makes all writes visible to the host and to what is submitted later.
+  void End();
+
+  int barriers() const { return barriers_; }
+
+ private:
+  void DispatchBytes(VkPipeline pipeline, const void* push, uint32_t push_bytes, uint32_t groups_x, uint32_t groups_y,
+                     Regions reads, Regions writes);
+  void Order(Regions reads, Regions writes);
+
+  const Api& api_;
+  const VkCommandBuffer commands_;
+  const VkPipelineLayout layout_;
+  VkPipeline bound_ = VK_NULL_HANDLE;
+  std::vector<const Region*> read_, written_;  // since the last barrier
+  int barriers_ = 0;
+};
+
+}  // namespace spotinference::vulkan
+
+#endif  // BACKENDS_VULKAN_RECORDER_H_

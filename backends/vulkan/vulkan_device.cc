@@ -1,0 +1,160 @@
+#include "backends/vulkan/vulkan_device.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "backends/vulkan/buffers.h"
+#include "backends/vulkan/gpu.h"
+#include "backends/vulkan/pipelines.h"
+#include "backends/vulkan/program.h"
+#include "backends/vulkan/tiles.h"
+#include "engine/base/status.h"
+
+namespace spotinference {
+namespace vulkan {
+namespace {
+
+// Ranges of a matmul's sums: a card wants more invocations than a layer has outputs; on a processor they would only cost.
+constexpr uint32_t kCardSplits = 8;
+
+class VulkanDevice : public Device {
+ public:
+  VulkanDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Pipelines> pipelines, uint32_t splits)
+      : gpu_(std::move(gpu)), pipelines_(std::move(pipelines)), tuning_{splits} {
+    const VkPhysicalDeviceProperties& p = gpu_->physical().properties;
+    info_.backend = "vulkan";
+    info_.name = absl::StrFormat("%s, Vulkan %d.%d, %d MB", p.deviceName, VK_API_VERSION_MAJOR(p.apiVersion),
+                                 VK_API_VERSION_MINOR(p.apiVersion), gpu_->physical().local_bytes / 1000000);
+    info_.driver = absl::StrFormat("%x-%x-%x-", p.vendorID, p.deviceID, p.driverVersion);
+    for (const uint8_t byte : p.pipelineCacheUUID) absl::StrAppendFormat(&info_.driver, "%02x", byte);
+    // Division, roots and the compiler are the driver's.
+    info_.arithmetic = absl::StrCat("f32-splits", splits, "-kv16-pieces32-", info_.driver);
+  }
+
+  const DeviceInfo& info() const override { return info_; }
+
+  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use, CompileCache*) override {
+    if (static_cast<int64_t>(view.data.size()) < view.rows * RowBytes(view.type, view.columns)) {
+      return absl::InvalidArgumentError(absl::StrCat("tensor ", view.name, ": fewer bytes than its shape takes"));
+    }
+    auto weight = std::make_unique<WeightBuffer>();
+    weight->type = view.type;
+    weight->rows = view.rows;
+    weight->columns = view.columns;
+    if (use.matmul || use.embed) RETURN_IF_ERROR(Named(view, LoadTiles(view, *weight)));
+    if (use.vector) RETURN_IF_ERROR(Named(view, LoadVector(view, *weight)));
+    return weight;
+  }
+
+  absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) override {
+    if (shape.head_dim % 2 != 0) {
+      return absl::UnimplementedError(absl::StrCat("the Vulkan backend wants an even head size, not ", shape.head_dim));
+    }
+    auto kv = std::make_unique<KvBuffer>();
+    kv->kv_heads = shape.kv_heads;
+    kv->head_dim = shape.head_dim;
+    kv->blocks = blocks;
+    kv->page_bytes = size_t{2} * kBlockTokens * shape.kv_heads * shape.head_dim * sizeof(uint16_t);
+    ASSIGN_OR_RETURN(kv->pages, gpu_->memory().Allocate(kv->size_bytes(), MemoryUse::kDevice));
+    return kv;
+  }
+
+  absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const override {
+    return gpu_->Read(*static_cast<const KvBuffer&>(kv).pages, block * to.size(), to);
+  }
+
+  absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) override {
+    return gpu_->Write(*static_cast<KvBuffer&>(kv).pages, block * from.size(), from);
+  }
+
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) override {
+    return CompileProgram(graph, tuning_, *gpu_, *pipelines_);
+  }
+
+ private:
+  static absl::Status Named(const TensorView& view, const absl::Status& status) {
+    if (status.ok()) return status;
+    return absl::Status(status.code(), absl::StrCat("tensor ", view.name, ": ", status.message()));
+  }
+
+  absl::Status LoadTiles(const TensorView& view, WeightBuffer& weight) {
+    if (view.columns % 32 != 0) {
+      return absl::UnimplementedError(
+          absl::StrCat("the Vulkan backend wants a multiple of 32 columns, not ", view.columns));
+    }
+    weight.layout = LayoutOf(view.type, view.columns);
+    const size_t tiles = TileCount(view.rows);
+    ASSIGN_OR_RETURN(weight.tiles, gpu_->memory().Allocate(tiles * weight.layout.tile_bytes(), MemoryUse::kDevice));
+    return gpu_->Upload(*weight.tiles, weight.layout.tile_bytes(), tiles,
+                        [&](size_t first, size_t count, std::byte* to) { PackTiles(view, first, count, to); });
+  }
+
+  absl::Status LoadVector(const TensorView& view, WeightBuffer& weight) {
+    std::vector<float> values(view.columns);
+    DequantizeRow(view, 0, absl::MakeSpan(values));
+    const absl::Span<const std::byte> bytes(reinterpret_cast<const std::byte*>(values.data()),
+                                            values.size() * sizeof(float));
+    ASSIGN_OR_RETURN(weight.vector, gpu_->memory().Allocate(bytes.size(), MemoryUse::kDevice));
+    return gpu_->Write(*weight.vector, 0, bytes);
+  }
+
+  const std::unique_ptr<Gpu> gpu_;
+  const std::unique_ptr<Pipelines> pipelines_;
+  const Tuning tuning_;
+  DeviceInfo info_;
+};
+
+// 2 + 0.5 on the device: a driver that lists a device need not be able to run anything on it.
+absl::Status Smoke(Device& device) {
+  const float two = 2, half = 0.5f;
+  const Graph graph{.tensors = {{1}, {1}, {1}},
+                    .ops = {{.kind = OpKind::kAdd, .out = 2, .a = 0, .b = 1}},
+                    .inputs = {0, 1},
+                    .output = 2,
+                    .max_tokens = 1,
+                    .max_outputs = 1};
+  ASSIGN_OR_RETURN(const std::unique_ptr<Program> program, device.Compile(graph));
+  const int32_t zero = 0;
+  const absl::Span<const float> inputs[] = {{&two, 1}, {&half, 1}};
+  float out = 0;
+  RETURN_IF_ERROR(program->Run({.positions = {&zero, 1}, .sequences = {&zero, 1}, .inputs = inputs}, {&out, 1}));
+  if (out == 2.5f) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("'", device.info().name, "' says that 2 + 0.5 is ", out));
+}
+
+}  // namespace
+}  // namespace vulkan
+
+absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Instance> instance, vulkan::Instance::Create(options.validated));
+  ASSIGN_OR_RETURN(const vulkan::PhysicalDevice physical, instance->BestDevice());
+  ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Gpu> gpu,
+                   vulkan::Gpu::Create(std::move(instance), physical, options.staged));
+  ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Pipelines> pipelines, vulkan::Pipelines::Create(*gpu));
+  const uint32_t splits = options.splits > 0 ? options.splits : physical.is_software() ? 1 : vulkan::kCardSplits;
+  return std::make_unique<vulkan::VulkanDevice>(std::move(gpu), std::move(pipelines), splits);
+}
+
+Backend VulkanBackend(const VulkanOptions& options) {
+  return {"vulkan",
+          [options]() -> absl::Status {
+            ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, CreateVulkanDevice(options));
+            return vulkan::Smoke(*device);
+          },
+          [options](int) { return CreateVulkanDevice(options); },
+          [options]() -> absl::Status {
+            ASSIGN_OR_RETURN(const std::unique_ptr<vulkan::Instance> instance,
+                             vulkan::Instance::Create(options.validated));
+            ASSIGN_OR_RETURN(const vulkan::PhysicalDevice device, instance->BestDevice());
+            if (!device.is_software()) return absl::OkStatus();
+            return absl::FailedPreconditionError(absl::StrCat(
+                "'", device.properties.deviceName,
+                "' is this machine's processor, which the cpu backend makes better use of; only its name chooses it"));
+          }};
+}
+
+}  // namespace spotinference

@@ -1,0 +1,31 @@
+// The Vulkan backend: any vendor's graphics card, and Mesa's lavapipe where there is none.
+//
+// Weights lie as GGUF's own bits and are dequantised in the shaders; all arithmetic is float32, in an order that
+// depends on a tensor's shape alone; keys and values are kept as halves.
+#ifndef BACKENDS_VULKAN_VULKAN_DEVICE_H_
+#define BACKENDS_VULKAN_VULKAN_DEVICE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "engine/device/device.h"
+
+namespace spotinference {
+
+// Where a test wants what another device would have.
+struct VulkanOptions {
+  bool validated = false;  // under the validation layer; a message ends the process
+  bool staged = false;     // the device's memory is out of the host's reach, as a card's is
+  uint32_t splits = 0;     // ranges of a matmul's sums; 0: 1 on software, 8 on hardware
+};
+
+absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& options);
+
+// Its probe runs a shader and looks at the result. `threads` is of no use to it: a driver on the processor takes all
+// there are.
+Backend VulkanBackend(const VulkanOptions& options = {});
+
+}  // namespace spotinference
+
+#endif  // BACKENDS_VULKAN_VULKAN_DEVICE_H_
