@@ -61,7 +61,7 @@ def main():
     wrong = sorted(f"{a} -> {b}" for a, b in edges if not MAINS.match(a) and not allowed(a, b))
     concrete = sorted(f"{a} -> {b}" for a, b in edges
                       if re.match(r"//(backends/|fleet/providers/\w+:)", b)
-                      and not MAINS.match(a) and folder(a) != folder(b))
+                      and not MAINS.match(a) and not within(folder(b), folder(a)))
     for edge in wrong:
         print("not allowed:", edge)
     for edge in concrete:
