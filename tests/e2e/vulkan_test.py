@@ -1,0 +1,54 @@
+"""The gateway with `backend: vulkan`, on the pinned lavapipe: an answer, and the same answer across the engine's death.
+
+Short, since every token costs a processor a fifth of a second here.
+"""
+
+import os
+import signal
+import unittest
+
+from tests.e2e.harness import MODEL, Gateway, text_of, wait_for_exit
+
+# Where the floats of the vulkan and the cpu backend, whose inputs are rounded to int8, agree on every token.
+QUESTION = {'messages': [{'role': 'user', 'content': 'Why is the sky blue?'}], 'temperature': 0, 'max_tokens': 8}
+CONFIG = f"""
+models:
+  - {{name: {MODEL}, weights: bundled, backend: vulkan, context_tokens: 512}}
+  - {{name: on-cpu, weights: bundled, backend: cpu, context_tokens: 512}}
+"""
+
+
+def absolute(value):
+    """The engine runs in a folder of its own."""
+    return os.path.abspath(value) if value.startswith('external/') else value
+
+
+class VulkanTest(unittest.TestCase):
+    def test_an_answer_and_a_resumed_one(self):
+        env = {name: absolute(value) for name, value in os.environ.items()}
+        with Gateway(CONFIG, env=env) as gateway:
+            def ask(model):
+                status, _, body = gateway.post('/v1/chat/completions', {**QUESTION, 'model': model})
+                self.assertEqual(status, 200, body)
+                return body
+
+            answer = ask(MODEL)
+            self.assertIn('vulkan', answer['system_fingerprint'])
+            self.assertEqual(answer['usage']['completion_tokens'], 8)
+            text = answer['choices'][0]['message']['content']
+
+            engine = gateway.engine_pid()
+            with gateway.stream({**QUESTION, 'model': MODEL}) as stream:
+                stream.read_text(3)
+                os.kill(engine, signal.SIGKILL)
+                wait_for_exit(engine, 'it was killed')
+                stream.read_all()
+                self.assertEqual(text_of(stream.events()), text)
+
+            on_cpu = ask('on-cpu')
+            self.assertNotEqual(on_cpu['system_fingerprint'], answer['system_fingerprint'])
+            self.assertEqual(on_cpu['choices'][0]['message']['content'], text)
+
+
+if __name__ == '__main__':
+    unittest.main()
