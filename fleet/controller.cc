@@ -215,6 +215,12 @@ std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) c
     if (machine.record.state == State::kBooting) progress.stage = "booting";
     progress.eta =
         std::max(absl::ZeroDuration(), progress.eta - (clock_.Elapsed() - machine.asked_for));
+    if (const auto& download = machine.download; download.has_value() && !download->done()) {
+      progress.stage = "downloading";
+      const uint64_t came = download->done_bytes - download->before_bytes;
+      const double left = came == 0 ? 0 : static_cast<double>(download->total_bytes - download->done_bytes) / came;
+      progress.eta += left * download->took;
+    }
     break;
   }
   return progress;
@@ -251,6 +257,11 @@ std::vector<ModelView> Controller::Models() const {
                      .parked = static_cast<int>(model.parked.size()),
                      .active = Leases(name),
                      .engines = FiguresOf(model)});
+    for (const auto& [id, machine] : machines_) {
+      if (machine.record.model != name || !machine.download.has_value() || machine.download->done()) continue;
+      views.back().download_done_bytes += machine.download->done_bytes;
+      views.back().download_total_bytes += machine.download->total_bytes;
+    }
   }
   return views;
 }
@@ -379,6 +390,7 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.suspect = machine.reserved = machine.alone = false;
   machine.fate = std::make_shared<MachineLife>();
   machine.interruption.reset();
+  machine.download.reset();
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);

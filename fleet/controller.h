@@ -59,7 +59,7 @@ class Controller : public Fleet {
  public:
   struct Options {
     std::vector<ModelSpec> models;
-    // Each finished wake: how long `stage` ("launching", "booting", "total") took. On the fleet's
+    // Each finished wake: how long `stage` ("launching", "downloading", "booting", "total") took. On the fleet's
     // thread.
     std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)>
         on_wake;
@@ -142,6 +142,16 @@ class Controller : public Fleet {
     std::optional<absl::Duration> stalled_since;  // it has sequences and takes no step
   };
 
+  // Of an engine's weights, within one start.
+  struct Download {
+    absl::Duration began;
+    uint64_t before_bytes = 0;  // were there when it began
+    uint64_t done_bytes = 0, total_bytes = 0;
+    absl::Duration took;  // up to now
+
+    bool done() const { return done_bytes == total_bytes; }
+  };
+
   struct Machine {
     MachineRecord record;
     uint64_t life = 0;          // a restored machine is not the one that it was
@@ -158,6 +168,7 @@ class Controller : public Fleet {
     std::optional<Interruption> interruption;
     std::optional<Interruption> replaces;
     Heartbeat heartbeat;
+    std::optional<Download> download;
   };
 
   struct Answer {
@@ -171,6 +182,7 @@ class Controller : public Fleet {
   void Restore(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnEvent(MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnStarted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnDownload(Machine& machine, uint64_t done, uint64_t total) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnReady(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnGone(Machine& machine, const absl::Status& status, bool crashed)

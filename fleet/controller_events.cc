@@ -60,6 +60,7 @@ void Controller::OnEvent(MachineEvent event) {
   Machine& machine = found->second;
   switch (event.kind) {
     case MachineEvent::Kind::kStarted: return OnStarted(machine, std::move(event));
+    case MachineEvent::Kind::kDownload: return OnDownload(machine, event.done_bytes, event.total_bytes);
     case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
     case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
     case MachineEvent::Kind::kGone: return OnGone(machine, event.status, event.crashed);
@@ -75,17 +76,30 @@ void Controller::OnStarted(Machine& machine, MachineEvent event) {
   Write(machine);
 }
 
+void Controller::OnDownload(Machine& machine, uint64_t done, uint64_t total) {
+  if (!machine.download.has_value()) {
+    machine.download = Download{.began = clock_.Elapsed(), .before_bytes = done};
+    LOG(INFO) << machine.record.id << " downloads its weights, " << (total - done) / 1000000 << " MB";
+  }
+  machine.download->done_bytes = std::max(done, machine.download->before_bytes);
+  machine.download->total_bytes = total;
+  machine.download->took = clock_.Elapsed() - machine.download->began;
+}
+
 void Controller::OnReady(Machine& machine, Endpoint endpoint) {
   if (!IsWaking(machine.record.state)) return;  // it is being stopped
   const absl::Duration booted = clock_.Elapsed() - machine.since;
   const absl::Duration took = clock_.Elapsed() - machine.asked_for;
+  const absl::Duration downloading = machine.download.has_value() ? machine.download->took : absl::ZeroDuration();
   BeginServing(machine, std::move(endpoint));
-  NoteWake(machine.record.model, "booting", booted);
+  if (machine.download.has_value()) NoteWake(machine.record.model, "downloading", downloading);
+  NoteWake(machine.record.model, "booting", booted - downloading);
   NoteWake(machine.record.model, "total", took);
   Model* const model = FindModel(machine.record.model);
   if (model == nullptr) return;
-  const absl::Duration before = model->measured_wake.value_or(took);
-  model->measured_wake = before + kNewestWakeShare * (took - before);
+  const absl::Duration usual = took - downloading;  // weights come once
+  const absl::Duration before = model->measured_wake.value_or(usual);
+  model->measured_wake = before + kNewestWakeShare * (usual - before);
   effects_.push_back([this, name = model->spec.name, measured = *model->measured_wake] {
     if (absl::Status status = store_.PutWake(name, measured); !status.ok()) LOG(ERROR) << status;
   });

@@ -55,6 +55,8 @@ std::vector<Metrics::Sample> FleetSamples(const fleet::Fleet& fleet) {
     add("accepted_tokens_total", engines.totals.accepted_tokens, true);
     add("kv_blocks_restored_total", engines.totals.kv_blocks_restored, true);
     add("batch_rows", engines.running_sequences);
+    add("download_done_bytes", static_cast<int64_t>(model.download_done_bytes));
+    add("download_total_bytes", static_cast<int64_t>(model.download_total_bytes));
     add("weights_bytes", engines.weights_bytes);
     for (const auto& [state, blocks] : {std::pair("used", engines.kv_blocks_used),
                                         {"cached", engines.kv_blocks_cached},

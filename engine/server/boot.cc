@@ -90,11 +90,17 @@ absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* v
     return absl::InvalidArgumentError(absl::StrCat("weights '", plain, "': a volume is needed to keep them on"));
   }
   FetchOptions fetch{.remote = {.hub_url = options.hub_url, .hub_token = options.hub_token}};
-  fetch.on_progress = [logged = absl::Duration(), start = RealClock().Elapsed()](uint64_t done, uint64_t total) mutable {
-    const absl::Duration elapsed = RealClock().Elapsed() - start;
-    if (elapsed - logged < absl::Seconds(5)) return;
-    logged = elapsed;
-    LOG(INFO) << "weights: " << done / 1000000 << " of " << total / 1000000 << " MB, " << done * 100 / total << " %";
+  fetch.on_progress = [logged = RealClock().Elapsed(), told = -absl::InfiniteDuration(), &options](
+                          uint64_t done, uint64_t total) mutable {
+    const absl::Duration now = RealClock().Elapsed();
+    if (now - logged >= absl::Seconds(5)) {
+      logged = now;
+      LOG(INFO) << "weights: " << done / 1000000 << " of " << total / 1000000 << " MB, " << done * 100 / total << " %";
+    }
+    if (options.on_download && (now - told >= absl::Seconds(1) || done == total)) {
+      told = now;
+      options.on_download(done, total);
+    }
   };
   if (volume != nullptr) {
     fetch.make_room = [volume](uint64_t bytes) { volume->MakeRoomOnDisk(bytes); };

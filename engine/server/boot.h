@@ -2,6 +2,7 @@
 #ifndef ENGINE_SERVER_BOOT_H_
 #define ENGINE_SERVER_BOOT_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -45,6 +46,7 @@ struct BootOptions {
   int draft_tokens = kDraftTokens;  // guesses verified in a step; 0: none. They change speed, and no id.
   int64_t kv_memory_bytes = 0;   // 0: a quarter of the memory, at most kKvMemoryBytes, at least one full context
   std::function<void(const absl::Status&)> on_fatal;
+  std::function<void(uint64_t done, uint64_t total)> on_download;  // of bytes, now and then, and once all are there
 };
 
 // Everything of a model being served, in the order of dependence.

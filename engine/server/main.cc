@@ -44,7 +44,8 @@ ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices list
 ABSL_FLAG(std::string, listen, "127.0.0.1:9000", "HOST:PORT; port 0 takes a free one");
 ABSL_FLAG(std::string, volume, "", "folder that outlives this machine; made if it is not there");
 ABSL_FLAG(std::string, token_file, "", "file with the token that every call must show; needed off loopback");
-ABSL_FLAG(int, ready_fd, -1, "descriptor to write 'ready ADDRESS NUMERICS_ID MODEL_HASH' to");
+ABSL_FLAG(int, ready_fd, -1,
+          "descriptor to write 'ready ADDRESS NUMERICS_ID MODEL_HASH' to; before that 'download BYTES OF_BYTES', if so");
 ABSL_FLAG(int, context_tokens, 0, "longest sequence; 0: the model's");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 ABSL_FLAG(int, max_sequences, 0, "computed in one step; 0: 64");
@@ -161,6 +162,12 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEn
   LOG(INFO) << "the engine ends";
 }
 
+absl::Status WriteReadyFd(const std::string& line) {
+  const int fd = absl::GetFlag(FLAGS_ready_fd);
+  if (fd < 0 || write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size())) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--ready_fd ", fd, ": cannot be written"));
+}
+
 absl::Status Serve(const StopSignal& signals) {
   const std::string listen = absl::GetFlag(FLAGS_listen);
   ASSIGN_OR_RETURN(const std::string token, ReadToken());
@@ -189,6 +196,9 @@ absl::Status Serve(const StopSignal& signals) {
   options.on_fatal = [](const absl::Status&) {
     google::FlushLogFiles(google::INFO);
     _exit(1);
+  };
+  options.on_download = [](uint64_t done, uint64_t total) {
+    WriteReadyFd(absl::StrCat("download ", done, " ", total, "\n")).IgnoreError();  // the last line will tell
   };
   ASSIGN_OR_RETURN(NoticeOptions notices,
                    ParseNoticeOptions(absl::GetFlag(FLAGS_notice), absl::GetFlag(FLAGS_metadata_url),
@@ -221,14 +231,9 @@ absl::Status Serve(const StopSignal& signals) {
   }
   const std::string address = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
   LOG(INFO) << "serving on " << address;
-  if (const int fd = absl::GetFlag(FLAGS_ready_fd); fd >= 0) {
-    const EngineInfo& info = booted.engine->info();
-    const std::string line = absl::StrCat("ready ", address, " ", info.numerics_id, " ", info.model_hash, "\n");
-    if (write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
-      return absl::InvalidArgumentError(absl::StrCat("--ready_fd ", fd, ": cannot be written"));
-    }
-    close(fd);
-  }
+  const EngineInfo& info = booted.engine->info();
+  RETURN_IF_ERROR(WriteReadyFd(absl::StrCat("ready ", address, " ", info.numerics_id, " ", info.model_hash, "\n")));
+  if (const int fd = absl::GetFlag(FLAGS_ready_fd); fd >= 0) close(fd);
 
   ServeUntilTheEnd(signals, notices, *booted.engine, interruptions);
   server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(kGoodbye));

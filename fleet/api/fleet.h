@@ -96,7 +96,7 @@ struct Claim {
 
 // How far a wake is, for the waiting client.
 struct WakeProgress {
-  std::string stage;   // "launching", "booting"
+  std::string stage;   // "launching", "downloading", "booting"
   absl::Duration eta;  // from measured wakes
 };
 
@@ -116,6 +116,7 @@ struct ModelView {
   // Of the engines that run, as last heard, some seconds ago. Totals include engines that are gone and never step back
   // while the fleet lives.
   EngineFigures engines;
+  uint64_t download_done_bytes = 0, download_total_bytes = 0;  // of weights that are on their way to engines
 };
 
 // A row of GET /admin/v1/ledger: what machines of a model were used for since the fleet's process began.

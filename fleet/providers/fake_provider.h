@@ -31,6 +31,9 @@ class FakeProvider : public Provider {
           .machine_id = id,
           .handle = absl::StrCat("handle of ", id)});
   }
+  void TellDownload(const std::string& id, uint64_t done, uint64_t total) {
+    Tell({.kind = MachineEvent::Kind::kDownload, .machine_id = id, .done_bytes = done, .total_bytes = total});
+  }
   void TellReady(const std::string& id) {
     Tell({.kind = MachineEvent::Kind::kReady,
           .machine_id = id,

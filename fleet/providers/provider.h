@@ -31,6 +31,7 @@ struct MachineEvent {
   enum class Kind {
     kStarted,  // exists and boots; `handle`
     kReady,    // serves; `endpoint`
+    kDownload,  // boots, and its weights come: `done_bytes` of `total_bytes`
     kAdopted,  // still runs, nobody asked it whether it serves; `handle`, `endpoint` (address as it
                // was passed)
     kGone,     // does not exist any more, or never came to be; `status`
@@ -39,6 +40,7 @@ struct MachineEvent {
   std::string machine_id;
   std::string handle;  // the provider's own words for the machine, to keep and to give to Adopt
   Endpoint endpoint;
+  uint64_t done_bytes = 0, total_bytes = 0;
   // Of kGone, of a machine that served: its engine died by itself, and the machine lives.
   bool crashed = false;
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would

@@ -18,6 +18,8 @@ class FakeHub:
         with open(path, 'rb') as file:
             self.sha256 = hashlib.sha256(file.read()).hexdigest()
         self.ranges, self.refused = [], 0
+        self.gate = threading.Event()  # while it is not set, only what begins at 0 is answered
+        self.gate.set()
 
     def __enter__(self):
         hub = self
@@ -42,6 +44,7 @@ class FakeHub:
         return self
 
     def __exit__(self, *_):
+        self.gate.set()
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
@@ -60,6 +63,8 @@ class FakeHub:
             return self.head(handler)
         first, last = map(int, re.fullmatch(r'bytes=(\d+)-(\d+)', handler.headers['range']).groups())
         self.ranges.append((first, last))
+        if first > 0:
+            self.gate.wait()
         with open(self.path, 'rb') as file:
             file.seek(first)
             body = file.read(last - first + 1)

@@ -45,6 +45,20 @@ class RemoteWeightsTest(unittest.TestCase):
                     self.assertEqual((len(hub.ranges), hub.refused), (asked, 0), 'a second life asks nobody')
                     wait_for(lambda: gateway.metric('kv_blocks_restored_total') > 0, 'KV came back from the volume')
 
+    def test_who_waits_is_told_how_far_it_is(self):
+        with FakeHub(GGUF) as hub:
+            hub.gate.clear()
+            environment = {'HF_ENDPOINT': hub.url, 'HF_TOKEN': hub.token}
+            with Gateway(config('hf://org/repo/model.gguf'), env=environment) as gateway:
+                with gateway.stream(chat(max_tokens=2), headers={'x-wake-progress': 'now'}) as stream:
+                    stream.read_until(b'stage=downloading eta_s=')
+                    self.assertEqual(gateway.metric('download_total_bytes'), hub.size)
+                    self.assertLess(gateway.metric('download_done_bytes'), hub.size)
+                    hub.gate.set()
+                    self.assertTrue(stream.read_all().endswith(b'data: [DONE]\n\n'))
+                self.assertEqual(gateway.metric('download_total_bytes'), 0)
+                self.assertEqual(gateway.metric('wake_seconds_count', stage='downloading'), 1)
+
     def test_what_is_wrong_is_said(self):
         with FakeHub(GGUF) as hub:
             for weights, why in ((f'{hub.url}/none#sha256={hub.sha256}', '404'),

@@ -2,6 +2,7 @@
 // does stands in the file that --model names:
 //   serve        writes the ready line, answers all but Generate and Drain, ends with status 0 on
 //                SIGTERM
+//   download     the same, after two lines that say how its weights come
 //   deaf         the same, but ignores SIGTERM
 //   exit N TEXT  writes TEXT to stderr and ends with status N
 //   hang         never says a word
@@ -134,7 +135,8 @@ int main(int argc, char** argv) {
   absl::ParseCommandLine(argc, argv);
   const std::string mode(absl::StripAsciiWhitespace(ReadFile(absl::GetFlag(FLAGS_model))));
   absl::string_view rest = mode;
-  if (mode == "serve" || mode == "deaf") return Serve(mode == "deaf");
+  if (mode == "download") WriteReadyFd("download 10 100\ndownload 100 100\n");
+  if (mode == "serve" || mode == "deaf" || mode == "download") return Serve(mode == "deaf");
   if (absl::ConsumePrefix(&rest, "exit ")) {
     std::fprintf(stderr, "%s\n", std::string(rest.substr(1)).c_str());
     return rest[0] - '0';

@@ -20,6 +20,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -151,9 +152,13 @@ class LocalProvider : public Provider {
           .machine_id = machine->spec.id,
           .handle = machine->process->name.ToString()});
     AwaitExit(machine);
+    AwaitLine(machine);
+  }
+
+  void AwaitLine(const MachinePtr& machine) {
     asio::async_read_until(
         machine->ready, asio::dynamic_buffer(machine->ready_bytes, kMaxReadyLineBytes), '\n',
-        [this, machine](error_code error, size_t bytes) { OnReady(machine, error, bytes); });
+        [this, machine](error_code error, size_t bytes) { OnLine(machine, error, bytes); });
   }
 
   absl::Status Run(Machine& machine) {
@@ -227,33 +232,43 @@ class LocalProvider : public Provider {
                              });
   }
 
-  void OnReady(const MachinePtr& machine, error_code error, size_t bytes) {
-    error_code ignored;
-    machine->ready.close(ignored);
+  void OnLine(const MachinePtr& machine, error_code error, size_t bytes) {
     if (machine->stopping) return;
     if (error == asio::error::eof || error == asio::error::operation_aborted) {
       // It ended, or it will never say more. A process that is ending keeps its exit status.
       machine->fault = absl::UnavailableError("the engine closed its ready_fd without a word");
       return Signal(*machine->process, SIGKILL);
     }
-    const auto line = ParseReadyLine(
-        absl::string_view(machine->ready_bytes).substr(0, error ? bytes : bytes - 1));
+    const absl::string_view text = machine->ready_bytes;
+    const auto line = ParseReadyLine(text.substr(0, error ? bytes : bytes - 1));
     machine->fault =
         error ? absl::FailedPreconditionError("the engine's ready line has no end") : line.status();
+    if (machine->fault.ok() && std::holds_alternative<DownloadLine>(*line)) {
+      const auto& [done, total] = std::get<DownloadLine>(*line);
+      Tell({.kind = MachineEvent::Kind::kDownload,
+            .machine_id = machine->spec.id,
+            .done_bytes = done,
+            .total_bytes = total});
+      machine->ready_bytes.erase(0, bytes);
+      return AwaitLine(machine);
+    }
+    const ReadyLine ready = machine->fault.ok() ? std::get<ReadyLine>(*line) : ReadyLine();
     const std::string& wanted = machine->spec.model_hash;
-    if (machine->fault.ok() && !wanted.empty() && line->model_hash != wanted) {
+    if (machine->fault.ok() && !wanted.empty() && ready.model_hash != wanted) {
       machine->fault = absl::FailedPreconditionError(
-          absl::StrCat("the engine serves a model with hash ", line->model_hash, ", not ", wanted));
+          absl::StrCat("the engine serves a model with hash ", ready.model_hash, ", not ", wanted));
     }
     if (!machine->fault.ok()) return Signal(*machine->process, SIGKILL);
+    error_code ignored;
+    machine->ready.close(ignored);
     machine->serves = true;
     Tell({.kind = MachineEvent::Kind::kReady,
           .machine_id = machine->spec.id,
           .endpoint = {.machine_id = machine->spec.id,
-                       .address = line->address,
+                       .address = ready.address,
                        .token = machine->token,
-                       .model_hash = line->model_hash,
-                       .numerics_id = line->numerics_id}});
+                       .model_hash = ready.model_hash,
+                       .numerics_id = ready.numerics_id}});
   }
 
   void OnExit(const MachinePtr& machine) {

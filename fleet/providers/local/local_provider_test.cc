@@ -154,6 +154,22 @@ TEST_F(LocalProviderTest, LaunchesServesHibernatesAndRestores) {
   }
 }
 
+TEST_F(LocalProviderTest, SaysHowTheWeightsCome) {
+  Begin();
+  provider_->Launch(Spec("m-1", "download"));
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  for (const uint64_t done : {10, 100}) {
+    const MachineEvent event = Next();
+    EXPECT_EQ(event.kind, Kind::kDownload);
+    EXPECT_EQ(event.done_bytes, done);
+    EXPECT_EQ(event.total_bytes, 100);
+  }
+  EXPECT_EQ(Next().kind, Kind::kReady);
+  provider_->Terminate("m-1");
+  EXPECT_EQ(Next().kind, Kind::kGone);
+  EXPECT_TRUE(absl::IsInvalidArgument(HowItFails("m-2", "say download 2 1")));
+}
+
 TEST_F(LocalProviderTest, SaysWhyAStartFailed) {
   Begin();
   const absl::Status broken = HowItFails("m-1", "exit 1 the disk is made of cheese");

@@ -3,13 +3,20 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
 namespace spotinference::fleet {
 
-absl::StatusOr<ReadyLine> ParseReadyLine(absl::string_view line) {
+absl::StatusOr<std::variant<ReadyLine, DownloadLine>> ParseReadyLine(absl::string_view line) {
   const std::vector<std::string> words = absl::StrSplit(line, ' ');
+  if (DownloadLine download; words.size() == 3 && words[0] == "download" &&
+                             absl::SimpleAtoi(words[1], &download.done_bytes) &&
+                             absl::SimpleAtoi(words[2], &download.total_bytes) &&
+                             download.done_bytes <= download.total_bytes && download.total_bytes > 0) {
+    return download;
+  }
   bool good = words.size() == 4 && words[0] == "ready";
   for (const std::string& word : words) {
     good &= !word.empty();
