@@ -166,6 +166,27 @@ absl::Status OpenFetched(const FetchedWeights& weights, const std::string& head_
   return opened;
 }
 
+// A file of this machine whose hash was told: what this boot reads of it is proved by the hashes that the first boot
+// left on the volume. `then`: what the first boot has to do for that, once it has time.
+absl::Status ProveLocal(const BootOptions& options, const std::string& path, int threads, const BootedEngine& booted,
+                        std::function<void()>& then) {
+  const auto* const file = dynamic_cast<const GgufFile*>(booted.checkpoint.get());
+  if (file == nullptr || options.model_hash.empty()) return absl::OkStatus();  // several files, or just hashed
+  const std::string weights = absl::StrCat(options.volume, "/weights");
+  const std::string folder = absl::StrCat(weights, "/", options.model_hash);
+  const std::string hashes = absl::StrCat(folder, "/", path.substr(path.rfind('/') + 1), kProofEnding);
+  const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), path, hashes);
+  if (proof.ok()) return Prove(*proof, *file, *booted.cache, threads);
+  if (!absl::IsNotFound(proof.status())) return proof.status();
+  then = [=] {
+    absl::Status written = RealFileSystem().CreateFolder(weights);
+    written.Update(RealFileSystem().CreateFolder(folder));
+    if (written.ok()) written = WriteFileProof(RealFileSystem(), path, hashes);
+    LOG_IF(WARNING, !written.ok()) << "the next boot proves nothing of the weights: " << written.message();
+  };
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends, const std::string& name) {
@@ -199,6 +220,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
   const int threads = options.threads > 0 ? options.threads : UsableThreads();
   std::string model_hash = weights.sha256;
+  std::function<void()> prove_later;
   if (!model_hash.empty()) {
     RETURN_IF_ERROR(OpenFetched(weights, options.head_hash, *backend, threads, booted));
   } else {
@@ -207,11 +229,14 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
     if (model_hash.empty()) {
       ASSIGN_OR_RETURN(model_hash, ModelHash(weights.path));
     }
-    if (booted.volume != nullptr) OpenCache(*backend, model_hash, threads, booted);
+    if (booted.volume != nullptr) {
+      OpenCache(*backend, model_hash, threads, booted);
+      RETURN_IF_ERROR(ProveLocal(options, weights.path, threads, booted, prove_later));
+    }
   }
   ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens,
                                              booted.cache.get()));
-  if (booted.cache != nullptr) booted.cache->Write();
+  if (booted.cache != nullptr) booted.cache->Write(std::move(prove_later));
   const ModelConfig& config = booted.model->config();
   if (options.context_tokens > config.context_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("a context of ", options.context_tokens,

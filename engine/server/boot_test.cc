@@ -13,6 +13,8 @@
 #include "backends/reference/reference_device.h"
 #include "engine/base/fake_http_server.h"
 #include "engine/base/model_files.h"
+#include "engine/base/sha256.h"
+#include "engine/model/gguf.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
@@ -104,6 +106,11 @@ TEST(BootTest, ServesWeightsOfAWebServer) {
   }
   EXPECT_EQ(requests, 2) << "a look at the size and the download, once";
 
+  options.head_hash = std::string(64, 'a');
+  EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kFailedPrecondition) << "another head than the gateway's";
+  options.head_hash = Sha256Hex(absl::string_view(bytes).substr(0, (*GgufFile::Open(model_path))->head_bytes()));
+  EXPECT_TRUE(BootStatus(options).ok());
+
   const std::string path = options.volume + "/weights/" + hash + "/model.gguf";
   for (const bool has_hashes : {true, false}) {
     for (const size_t at : {size_t{1}, size_t{1000}, bytes.size() / 2, bytes.size() - 1}) {
@@ -113,6 +120,31 @@ TEST(BootTest, ServesWeightsOfAWebServer) {
       const absl::Status again = BootStatus(options);
       EXPECT_TRUE(again.ok()) << "fetched again: " << again;
     }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(BootTest, AFileOfThisMachineIsProvedFromTheSecondBootOn) {
+  std::string folder = testing::TempDir() + "/volume-XXXXXX";
+  BootOptions options = Options();
+  options.volume = mkdtemp(folder.data());
+  options.model = folder + "/model.gguf";
+  std::filesystem::copy_file(model_path, options.model);
+  options.model_hash = *ModelHash(model_path);
+  ASSERT_TRUE(BootStatus(options).ok());
+  EXPECT_TRUE(std::filesystem::exists(folder + "/weights/" + options.model_hash + "/model.gguf.hashes"));
+  ASSERT_TRUE(BootStatus(options).ok());
+  const auto flip = [&](size_t at) {
+    std::fstream file(options.model, std::ios::in | std::ios::out | std::ios::binary);
+    const int byte = file.seekg(at).get();
+    file.seekp(at).put(static_cast<char>(byte ^ 1));
+  };
+  const size_t head = (*GgufFile::Open(model_path))->head_bytes(), size = std::filesystem::file_size(options.model);
+  for (const size_t at : {head, (head + size) / 2, size - 1}) {  // what a parser does not see
+    flip(at);
+    EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kDataLoss) << at;
+    flip(at);
+    EXPECT_TRUE(BootStatus(options).ok()) << "it is the user's, and stays";
   }
   std::filesystem::remove_all(folder);
 }

@@ -23,24 +23,32 @@ uint64_t HashChunk(absl::Span<const std::byte> bytes, uint64_t chunk) {
   return XXH3_64bits(part.data(), part.size());
 }
 
+std::string PathOf(const std::string& path, const std::string& hashes_path) {
+  return hashes_path.empty() ? absl::StrCat(path, kProofEnding) : hashes_path;
+}
+
 }  // namespace
 
-absl::Status WriteFileProof(FileSystem& files, const std::string& path) {
+absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path) {
   ASSIGN_OR_RETURN(const std::unique_ptr<MappedBytes> map, files.Map(path));
   const uint64_t size = map->bytes().size();
-  RETURN_IF_ERROR(map->Populate(0, size));
   std::vector<uint64_t> hashes = {size};  // before those of the chunks
-  for (uint64_t chunk = 0; chunk < ChunksOf(size); ++chunk) hashes.push_back(HashChunk(map->bytes(), chunk));
+  std::vector<std::byte> chunk;           // what is mapped and touched would be resident, as large as it is
+  for (uint64_t at = 0; at < size; at += chunk.size()) {
+    chunk.resize(std::min(kObjectChunkBytes, size - at));
+    RETURN_IF_ERROR(map->Read(at, absl::MakeSpan(chunk)));
+    hashes.push_back(XXH3_64bits(chunk.data(), chunk.size()));
+  }
   ASSIGN_OR_RETURN(const std::unique_ptr<ObjectWriter> writer,
-                   ObjectWriter::Create(files, absl::StrCat(path, kProofEnding), kKind));
+                   ObjectWriter::Create(files, PathOf(path, hashes_path), kKind));
   const size_t size_bytes = hashes.size() * sizeof(uint64_t);
   const auto bytes = absl::MakeConstSpan(reinterpret_cast<const std::byte*>(hashes.data()), size_bytes);
   RETURN_IF_ERROR(writer->Append(bytes));
   return writer->Commit();
 }
 
-absl::StatusOr<FileProof> FileProof::Open(FileSystem& files, const std::string& path) {
-  const absl::StatusOr<std::unique_ptr<Object>> object = Object::Open(files, absl::StrCat(path, kProofEnding), kKind);
+absl::StatusOr<FileProof> FileProof::Open(FileSystem& files, const std::string& path, const std::string& hashes_path) {
+  const absl::StatusOr<std::unique_ptr<Object>> object = Object::Open(files, PathOf(path, hashes_path), kKind);
   if (!object.ok() || !(*object)->VerifyAll(1).ok()) {
     return absl::NotFoundError(absl::StrCat("'", path, "' has no hashes"));
   }

@@ -1,6 +1,6 @@
-// XXH3 of each 256 KiB of a file that is read as it lies, such as weights: an object beside it, FILE.hashes, written
-// when the file was proved by its SHA-256. So a later boot proves what it is going to read, and no more, at the speed
-// of memory.
+// XXH3 of each 256 KiB of a file that is read as it lies, such as weights: an object, FILE.hashes, beside it or where
+// who asks for it says, written when the file was known to be whole. So a later boot proves what it is going to read,
+// and no more, at the speed of memory.
 #ifndef ENGINE_VOLUME_FILE_PROOF_H_
 #define ENGINE_VOLUME_FILE_PROOF_H_
 
@@ -19,13 +19,14 @@ namespace spotinference {
 
 inline constexpr absl::string_view kProofEnding = ".hashes";
 
-// Reads the file and writes its hashes.
-absl::Status WriteFileProof(FileSystem& files, const std::string& path);
+// Reads the file and writes its hashes to `hashes_path`; "": beside it.
+absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path = "");
 
 class FileProof {
  public:
   // NOT_FOUND: the file has no hashes, or they are damaged. DATA_LOSS: the file has another length than they say.
-  static absl::StatusOr<FileProof> Open(FileSystem& files, const std::string& path);
+  static absl::StatusOr<FileProof> Open(FileSystem& files, const std::string& path,
+                                        const std::string& hashes_path = "");
 
   // Proves the chunks that hold these parts, on `threads` threads. DATA_LOSS: damaged. INVALID_ARGUMENT: past the end.
   struct Part {

@@ -100,17 +100,22 @@ void VolumeCache::Keep(absl::string_view name, CachedBytes bytes) {
   parts_[std::string(name)] = std::move(bytes);
 }
 
-void VolumeCache::Write() {
-  if (kept_ == 0 || writer_.joinable()) return;
-  writer_ = std::thread([this] {
-    const absl::Duration start = RealClock().Elapsed();
-    if (const absl::Status written = WriteParts(); written.ok()) {
-      LOG(INFO) << "compile cache: written in " << RealClock().Elapsed() - start;
-    } else {
-      LOG(WARNING) << "compile cache: not written: " << written.message();
-    }
-    parts_.clear();  // else what was packed would live as long as this
+void VolumeCache::Write(std::function<void()> then) {
+  if ((kept_ == 0 && !then) || writer_.joinable()) return;
+  writer_ = std::thread([this, then = std::move(then)] {
+    if (kept_ > 0) WriteAll();
+    if (then) then();
   });
+}
+
+void VolumeCache::WriteAll() {
+  const absl::Duration start = RealClock().Elapsed();
+  if (const absl::Status written = WriteParts(); written.ok()) {
+    LOG(INFO) << "compile cache: written in " << RealClock().Elapsed() - start;
+  } else {
+    LOG(WARNING) << "compile cache: not written: " << written.message();
+  }
+  parts_.clear();  // else what was packed would live as long as this
 }
 
 absl::Status VolumeCache::WriteParts() const {

@@ -11,6 +11,7 @@
 #define ENGINE_VOLUME_VOLUME_CACHE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -48,10 +49,12 @@ class VolumeCache : public CompileCache {
   // All that was asked for was there.
   bool complete() const { return found_ > 0 && kept_ == 0; }
 
-  // If anything was kept: writes it, with what was found, on a thread of its own. Once, after the last Keep.
-  void Write();
+  // If anything was kept: writes it, with what was found, on a thread of its own; then calls `then` there, where one is
+  // given. Once, after the last Keep.
+  void Write(std::function<void()> then = nullptr);
 
  private:
+  void WriteAll();
   absl::Status WriteParts() const;
 
   Volume& volume_;
