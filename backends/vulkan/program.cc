@@ -66,7 +66,7 @@ class VulkanProgram : public Program {
   };
 
   absl::Status CheckOp(const Op& op) const;
-  absl::Status MakePipelines();
+  absl::Status Warm();
   absl::StatusOr<VkPipeline> PipelineOf(const Op& op, int bucket);
   absl::StatusOr<VkCommandBuffer> CommandsFor(const BucketRows& rows);
   absl::Status RecordOp(const Op& op, const BucketRows& rows, Recorder& recorder);
@@ -159,12 +159,15 @@ absl::Status VulkanProgram::Build() {
   }
   ASSIGN_OR_RETURN(readback_, gpu_.memory().Allocate(bytes(graph_.output), MemoryUse::kReadback));
   ASSIGN_OR_RETURN(step_, StepBuffer::Create(graph_, gpu_.memory()));
-  return MakePipelines();
+  return Warm();
 }
 
-absl::Status VulkanProgram::MakePipelines() {
-  for (const Op& op : graph_.ops) {
-    for (const int bucket : {1, 4, 8}) RETURN_IF_ERROR(PipelineOf(op, bucket).status());
+absl::Status VulkanProgram::Warm() {
+  RETURN_IF_ERROR(step_->Write({}));
+  for (const int bucket : {1, 4, 8}) {
+    const BucketRows rows{Bucket(std::min(bucket, graph_.max_tokens)), Bucket(std::min(bucket, graph_.max_outputs))};
+    ASSIGN_OR_RETURN(const VkCommandBuffer commands, CommandsFor(rows));
+    RETURN_IF_ERROR(gpu_.Run(commands));
   }
   return absl::OkStatus();
 }

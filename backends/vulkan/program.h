@@ -18,7 +18,8 @@ struct Tuning {
   uint32_t splits = 1;  // ranges of a matmul's sums (shaders/matmul.comp)
 };
 
-// `gpu` and `pipelines` outlive the program. All pipelines it will use are made here.
+// `gpu` and `pipelines` outlive the program. All pipelines it will use are made here, and dispatched once on no rows: many
+// drivers compile only then.
 absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, const Tuning& tuning, Gpu& gpu,
                                                         Pipelines& pipelines);
 

@@ -30,6 +30,7 @@
 #include "engine/server/interruptions.h"
 #include "engine/server/notice_sources.h"
 #include "engine/server/service.h"
+#include "engine/volume/driver_cache.h"
 #include "engine/volume/file_system.h"
 #include "engine/volume/kv_store.h"
 #include "engine/volume/volume.h"
@@ -252,6 +253,9 @@ int main(int argc, char** argv) {
   if (!erase_kv && absl::GetFlag(FLAGS_model).empty()) {
     std::fprintf(stderr, "engine: --model FILE is needed; see --help\n");
     return 2;
+  }
+  if (const std::string volume = spotinference::UserPath(absl::GetFlag(FLAGS_volume)); !erase_kv && !volume.empty()) {
+    spotinference::UseDriverCache(volume);
   }
   const absl::Status status = erase_kv ? spotinference::EraseVolumeKv() : spotinference::Serve(stop);
   if (!status.ok()) {
