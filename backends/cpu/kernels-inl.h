@@ -195,10 +195,14 @@ void PageValues(const float* weights, int first, int t0, int t1, const uint16_t*
   if (to > from) PageValues<1>(weights, i, from, to, values, head_dim, acc);
 }
 
-// fn(Int<n>, i) for every four of `count`, which share what they load, and for what is left of them.
+// fn(Int<n>, i) for every four of `count`, which share what they load (every eight, where there are 32 registers), and for
+// what is left of them.
 template <typename Fn>
-inline __attribute__((always_inline)) void InFours(int count, Fn fn) {
+inline __attribute__((always_inline)) void InGroups(int count, Fn fn) {
   int i = 0;
+  if constexpr (kLanes == 16) {
+    for (; i + 8 <= count; i += 8) fn(Int<8>{}, i);
+  }
   for (; i + 4 <= count; i += 4) fn(Int<4>{}, i);
   switch (count - i) {
     case 3: return fn(Int<3>{}, i);
@@ -217,7 +221,7 @@ void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queri
   for (int at = seen; at < end; at += 16) {
     const uint16_t* keys = pages.data + work.block_table[at / 16] * pages.page_elements() + head_at;
     float* page_scores = scores + (at - begin);
-    InFours(queries.count, [&](auto n, int i) { PageScores<n.value>(queries, i, keys, d, work.scale, page_scores); });
+    InGroups(queries.count, [&](auto n, int i) { PageScores<n.value>(queries, i, keys, d, work.scale, page_scores); });
   }
   for (int i = 0; i < queries.count; ++i) {
     const int first = queries.first[i] > begin ? queries.first[i] - begin : 0;
@@ -230,7 +234,7 @@ void SplitAttention(const KvPages& pages, const AttentionWork& work, const Queri
         pages.data + work.block_table[at / 16] * pages.page_elements() + values_at + head_at;
     const float* weights = scores + (at - begin);
     // A token that a query does not see is never multiplied in: its slot may hold anything, NaN too.
-    InFours(queries.count, [&](auto n, int i) {
+    InGroups(queries.count, [&](auto n, int i) {
       const int after = i + n.value;
       if (queries.first[after - 1] > at) {  // a window begins past the page's beginning
         for (int j = i; j < after; ++j) WindowEdgeValues(queries, weights, j, at, values, d, acc);

@@ -49,27 +49,27 @@ template <typename PackedQuanta>
 struct BlockOf32s {
   using Quanta = PackedQuanta;
   static constexpr bool kMinimum = true;
-  static constexpr bool kOpens = true;
+  // With 16 lanes a mask and a shift run beside the products, and opening 16 rows' blocks cost a sixth of their time.
+  static constexpr bool kOpens = Quanta::kOpens || kLanes < 16;
   static constexpr int kSubBlocks = 8;
   static constexpr int kHeader = 64 + 8 * 32;
   template <int N>
   struct Scales {
-    I scale[N];
-    F minimum[N];
-    void Load(const uint8_t* block, int j, const F* /*d*/, const F* m) {
-      for (int p = 0; p < N; ++p) {
+    F scale[N], minimum[N];
+    void Load(const uint8_t* block, int j, const F* d, const F* m) {
+      for (int p = 0; p < N; ++p) {  // exact: 11 + 6 bits
         const I pair = Simd::BytePairs(block + 64 + 32 * j + 2 * kLanes * p);
-        scale[p] = Simd::PairLow(pair);
-        minimum[p] = Simd::Mul(m[p], Simd::ToFloat(Simd::UpperHalf(pair)));  // exact: 11 + 6 bits
+        scale[p] = Simd::Mul(d[p], Simd::ToFloat(Simd::LowerHalf(pair)));
+        minimum[p] = Simd::Mul(m[p], Simd::ToFloat(Simd::UpperHalf(pair)));
       }
     }
   };
   template <typename Q, int R, int N>
-  static void Add(const Scales<N>& scales, const uint8_t* w, const F* d, const F* /*m*/, const Rows<R>& rows,
+  static void Add(const Scales<N>& scales, const uint8_t* w, const F* /*d*/, const F* /*m*/, const Rows<R>& rows,
                   F (*total)[R]) {
     I dot[N][R];
-    Products<Q, R, N, 0, 8>(w, rows.q, kNoStart, [&](int p, I sum) { return Simd::Scaled(sum, scales.scale[p]); }, dot);
-    AddScaled<R, N>(rows, dot, d, total);
+    Products<Q, R, N, 0, 8>(w, rows.q, kNoStart, [](int, I sum) { return Simd::Widen(sum); }, dot);
+    AddScaled<R, N>(rows, dot, scales.scale, total);
     AddMinimum<R, N>(rows, scales.minimum, total);
   }
 };
@@ -206,18 +206,31 @@ struct Halves {
   }
 };
 
-// A weight comes from memory for the first rows of a step. 10 GB/s a core · 100 ns are 1 KB under way, which the
-// processor's own prefetcher keeps up except where it stops: at the end of each 4 KiB page. One page ahead has the next one's
-// beginning there in time. Past the last tile it reads nothing and cannot fault.
-constexpr int kPrefetchAhead = 4096;
+// A weight comes from memory once a step, for the first rows that use it.
+//
+// Where these are all rows, 10 GB/s a core · 100 ns are 1 KB under way, which the processor's own prefetcher keeps up except
+// where it stops: at the end of each 4 KiB page. One page ahead has the next one's beginning there in time.
+//
+// Where a tile is gone through several times, the first pass would wait for memory and the others leave it idle. So each
+// asks for its share of the next tile: those sub-blocks whose number leaves `pass` when divided by `passes`.
+//
+// Past the last tile it reads nothing and cannot fault.
+struct Ahead {
+  int pass, passes;  // passes = 0: the weight is in the cache already
+  size_t distance;
 
-inline void PrefetchAhead(const uint8_t* p, int bytes) {
-  for (int line = 0; line < bytes; line += 64) __builtin_prefetch(p + kPrefetchAhead + line);
-}
+  static Ahead Of(int pass, int passes, size_t tile_bytes) {
+    return {pass, passes, passes == 1 ? size_t{4096} : tile_bytes};
+  }
+  void Prefetch(const uint8_t* p, int bytes, int sub_block) const {
+    if (passes == 0 || (passes > 1 && sub_block % passes != pass)) return;
+    for (int line = 0; line < bytes; line += 64) __builtin_prefetch(p + distance + line);
+  }
+};
 
 // R rows from `row` of one tile, whose weights are unpacked as they are used.
 template <typename Block, int R>
-void PackedTile(const MatmulInput& in, const uint8_t* tile, int row, float (*out)[kTileOutputs]) {
+void PackedTile(const MatmulInput& in, const uint8_t* tile, int row, Ahead ahead, float (*out)[kTileOutputs]) {
   using Quanta = typename Block::Quanta;
   constexpr int kSubBytes = kBlockBytes<Block> / Block::kSubBlocks;
   Rows<R> rows(in, row, 0);
@@ -225,10 +238,10 @@ void PackedTile(const MatmulInput& in, const uint8_t* tile, int row, float (*out
   for (int p = 0; p < kParts; ++p) {
     for (int r = 0; r < R; ++r) total[p][r] = Simd::Zero();
   }
-  for (int b = in.columns / kBlockColumns<Block>; b > 0; --b, tile += kBlockBytes<Block>) {
+  for (int b = 0; b < in.columns / kBlockColumns<Block>; ++b, tile += kBlockBytes<Block>) {
     const Halves<Block> halves(tile);
     for (int j = 0; j < Block::kSubBlocks; ++j, rows.Next()) {
-      if (row == 0) PrefetchAhead(tile + j * kSubBytes, kSubBytes);
+      ahead.Prefetch(tile + j * kSubBytes, kSubBytes, b * Block::kSubBlocks + j);
       typename Block::template Scales<kParts> scales;
       scales.Load(tile, j, halves.d, halves.m);
       Block::template Add<Quanta, R, kParts>(scales, tile + Block::kHeader + j * Quanta::kBytes, halves.d, halves.m, rows,
@@ -251,10 +264,9 @@ struct OpenedBlocks {
   alignas(64) uint8_t quanta[kOpenedColumns / kQuantBlock][512];
   typename Block::template Scales<kParts> scales[kOpenedColumns / kQuantBlock];
 
-  void Open(const uint8_t* tile, int blocks, bool from_memory) {
+  void Open(const uint8_t* tile, int blocks) {
     using Quanta = typename Block::Quanta;
     for (int at = 0; at < blocks * Block::kSubBlocks; tile += kBlockBytes<Block>) {
-      if (from_memory) PrefetchAhead(tile, kBlockBytes<Block>);
       const Halves<Block> halves(tile);
       for (int j = 0; j < Block::kSubBlocks; ++j, ++at) {
         scales[at].Load(tile, j, halves.d, halves.m);
@@ -271,7 +283,8 @@ struct OpenedBlocks {
 // Adds `blocks` blocks, which begin at `tile` and at `column`, to out[R].
 template <typename Block, int R>
 void AddOpened(const MatmulInput& in, const uint8_t* tile, const OpenedBlocks<Block>& opened, int column, int blocks,
-               int row, float (*out)[kTileOutputs]) {
+               int row, Ahead ahead, float (*out)[kTileOutputs]) {
+  constexpr int kSubBytes = kBlockBytes<Block> / Block::kSubBlocks;
   Rows<R> rows(in, row, column);
   F total[kParts][R];
   for (int p = 0; p < kParts; ++p) {
@@ -281,6 +294,7 @@ void AddOpened(const MatmulInput& in, const uint8_t* tile, const OpenedBlocks<Bl
   for (int at = 0; at < blocks * Block::kSubBlocks; tile += kBlockBytes<Block>) {
     const Halves<Block> halves(tile);
     for (int j = 0; j < Block::kSubBlocks; ++j, ++at, rows.Next()) {
+      ahead.Prefetch(tile + j * kSubBytes, kSubBytes, column / kQuantBlock + at);
       Block::template Add<Opened<typename Block::Quanta>, R, kParts>(opened.scales[at], opened.quanta[at], halves.d,
                                                                      halves.m, rows, total);
     }
@@ -292,16 +306,20 @@ void AddOpened(const MatmulInput& in, const uint8_t* tile, const OpenedBlocks<Bl
 
 // Rows `row` … row + rows, whole fours.
 template <typename Block>
-void OpenedTile(const MatmulInput& in, const uint8_t* tile, int row, int rows, float (*out)[kTileOutputs]) {
+void OpenedTile(const MatmulInput& in, const uint8_t* tile, size_t tile_bytes, int row, int rows,
+                float (*out)[kTileOutputs]) {
   OpenedBlocks<Block> opened;
+  const int wide = Simd::kTileRows > 0 ? rows / 16 : 0;
+  const int passes = row > 0 ? 0 : wide + (rows - 16 * wide) / 4;
   for (int column = 0; column < in.columns; column += kOpenedColumns) {
     const int blocks = Smaller(kOpenedColumns, in.columns - column) / kBlockColumns<Block>;
-    opened.Open(tile, blocks, row == 0);
-    int r = 0;
+    opened.Open(tile, blocks);
+    int r = 0, pass = 0;
+    const auto ahead = [&] { return Ahead::Of(pass++, passes, tile_bytes); };
     if constexpr (Simd::kTileRows > 0) {
-      for (; r + 16 <= rows; r += 16) AddOpened<Block, 16>(in, tile, opened, column, blocks, row + r, out + r);
+      for (; r + 16 <= rows; r += 16) AddOpened<Block, 16>(in, tile, opened, column, blocks, row + r, ahead(), out + r);
     }
-    for (; r < rows; r += 4) AddOpened<Block, 4>(in, tile, opened, column, blocks, row + r, out + r);
+    for (; r < rows; r += 4) AddOpened<Block, 4>(in, tile, opened, column, blocks, row + r, ahead(), out + r);
     tile += blocks * kBlockBytes<Block>;
   }
 }
@@ -310,7 +328,9 @@ void StoreTile(const float (*tile)[kTileOutputs], int rows, int row, int t, cons
   const int outputs = Smaller(kTileOutputs, work.outputs - t * kTileOutputs);
   for (int r = 0; r < rows; ++r) {
     float* const out = work.out + (row + r) * work.stride + t * kTileOutputs;
-    if (work.bias == nullptr) {
+    if (work.bias == nullptr && outputs == kTileOutputs) {
+      memcpy(out, tile[r], sizeof tile[r]);  // without a call
+    } else if (work.bias == nullptr) {
       memcpy(out, tile[r], outputs * sizeof(float));
     } else {
       for (int o = 0; o < outputs; ++o) out[o] = tile[r][o] + work.bias[t * kTileOutputs + o];
@@ -334,24 +354,26 @@ void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
       if constexpr (Block::kOpens || kTiles) {
         while (in.rows - row >= 8) {
           const int rows = Smaller(kOpenedRows, (in.rows - row) / 4 * 4);
-          OpenedTile<Block>(in, tile, row, rows, out);
+          OpenedTile<Block>(in, tile, work.tile_bytes, row, rows, out);
           StoreTile(out, rows, row, t, work);
           row += rows;
         }
       }
-      for (; row + 4 <= in.rows; row += 4) {
-        PackedTile<Block, 4>(in, tile, row, out);
-        StoreTile(out, 4, row, t, work);
-      }
-      for (; row + 2 <= in.rows; row += 2) {
-        PackedTile<Block, 2>(in, tile, row, out);
-        StoreTile(out, 2, row, t, work);
-      }
     }
-    for (; row < in.rows; ++row) {
-      PackedTile<Block, 1>(in, tile, row, out);
-      StoreTile(out, 1, row, t, work);
+    int pass = 0;
+    const int left = in.rows - row;
+    const int passes = row > 0 ? 0 : Simd::kManyRows ? left / 4 + left % 4 / 2 + left % 2 : left;
+    const auto add = [&](auto rows) {
+      constexpr int kRows = decltype(rows)::value;
+      PackedTile<Block, kRows>(in, tile, row, Ahead::Of(pass++, passes, work.tile_bytes), out);
+      StoreTile(out, kRows, row, t, work);
+      row += kRows;
+    };
+    if constexpr (Simd::kManyRows) {
+      while (in.rows - row >= 4) add(Int<4>{});
+      if (in.rows - row >= 2) add(Int<2>{});
     }
+    while (row < in.rows) add(Int<1>{});
   }
   if constexpr (kTiles) {
     if (in.rows >= 16) TilesEnd<Block>();

@@ -101,6 +101,7 @@ struct Simd {
   static I PairHigh(I a) {
     return _mm256_or_si256(_mm256_srli_epi32(a, 16), _mm256_andnot_si256(_mm256_set1_epi32(0xffff), a));
   }
+  static I LowerHalf(I a) { return _mm256_and_si256(a, _mm256_set1_epi32(0xffff)); }
   static I UpperHalf(I a) { return _mm256_srli_epi32(a, 16); }
   static I MulAddPairs(I a, I b) { return _mm256_madd_epi16(a, b); }
   static F LoadInt8(const uint8_t* p) {

@@ -28,16 +28,14 @@ struct Simd {
   static F Load(const float* p) { return _mm512_loadu_ps(p); }
   static void Store(float* p, F a) { _mm512_storeu_ps(p, a); }
   static F LoadHalf(const uint16_t* p) {
-    return Join(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
-                _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8))));
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
   static F LoadBfloat(const uint16_t* p) {
     const I wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
   }
   static void StoreHalf(uint16_t* p, F a) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(Low(a), 0));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(High(a), 0));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(a, 0));
   }
   static F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F Add(F a, F b) { return _mm512_add_ps(a, b); }
@@ -101,6 +99,7 @@ struct Simd {
   }
   static I PairLow(I a) { return MulAddPairs(a, _mm512_set1_epi32(1)); }
   static I PairHigh(I a) { return MulAddPairs(a, _mm512_set1_epi32(1 << 16)); }
+  static I LowerHalf(I a) { return _mm512_and_si512(a, _mm512_set1_epi32(0xffff)); }
   static I UpperHalf(I a) { return _mm512_srli_epi32(a, 16); }
   static I MulAddPairs(I a, I b) { return _mm512_madd_epi16(a, b); }
   static F LoadInt8(const uint8_t* p) {
@@ -117,10 +116,6 @@ struct Simd {
   static __m256 Low(F a) { return _mm512_castps512_ps256(a); }
   static __m256 High(F a) {
     return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
-  }
-  static F Join(__m256 low, __m256 high) {
-    return _mm512_castpd_ps(
-        _mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(low)), _mm256_castps_pd(high), 1));
   }
 };
 

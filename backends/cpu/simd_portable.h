@@ -144,7 +144,9 @@ struct Simd {
   static I PairHigh(I a) {
     return Words([&](int i) { return a.v[i] >> 16; });
   }
-  static I UpperHalf(I a) { return PairHigh(a); }  // as a number, which is not negative
+  // As a number, which is not negative.
+  static I LowerHalf(I a) { return PairLow(a); }
+  static I UpperHalf(I a) { return PairHigh(a); }
   // low · low + high · high
   static I MulAddPairs(I a, I b) {
     return Words([&](int i) {

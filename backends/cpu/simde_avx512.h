@@ -56,8 +56,32 @@ inline __m512i Emulated_cvtepi8_epi32(__m128i a) {
   return _mm512_loadu_si512(out);
 }
 
+inline __m512 Emulated_cvtph_ps(__m256i a) {
+  uint16_t in[16];
+  float out[16];
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(in), a);
+  for (int i = 0; i < 16; i += 8) {
+    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i))));
+  }
+  return _mm512_loadu_ps(out);
+}
+
+inline __m256i Emulated_cvtps_ph(__m512 a, int /*rounding: to nearest*/) {
+  float in[16];
+  uint16_t out[16];
+  _mm512_storeu_ps(in, a);
+  for (int i = 0; i < 16; i += 8) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), 0));
+  }
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(out));
+}
+
 #undef _mm512_madd_epi16  // a macro of another function's arguments
 #define _mm512_madd_epi16 Emulated_madd_epi16
+#undef _mm512_cvtph_ps
+#undef _mm512_cvtps_ph
+#define _mm512_cvtph_ps Emulated_cvtph_ps
+#define _mm512_cvtps_ph Emulated_cvtps_ph
 #define _mm512_cvtepi32_ps Emulated_cvtepi32_ps
 #define _mm512_cvtps_epi32 Emulated_cvtps_epi32
 #define _mm512_cvtepu8_epi16 Emulated_cvtepu8_epi16
