@@ -40,13 +40,9 @@ inline __attribute__((always_inline)) void For(Fn fn) {
 // --- Activations
 
 float Largest(const float* x, int n) {  // max |x|; order does not matter
-  float v[kLanes];
   F best = Simd::Zero();
   for (int i = 0; i < n; i += kLanes) best = Simd::Max(Simd::Abs(Simd::Load(x + i)), best);
-  Simd::Store(v, best);
-  float m = 0;
-  for (int i = 0; i < kLanes; ++i) m = v[i] > m ? v[i] : m;
-  return m;
+  return Simd::LargestLane(best);
 }
 
 void Quantize(const float* x, int columns, const QuantizedRow& to) {
@@ -60,13 +56,9 @@ void Quantize(const float* x, int columns, const QuantizedRow& to) {
       const F y = Simd::Div(Simd::Load(x + i), divisor);
       Simd::StoreInt8(q + i, Simd::Max(Simd::Min(y, limit), low));
     }
-    int sum = 0;
-    for (int half = 0; half < 2; ++half) {
-      int pairs[2] = {};
-      for (int i = 0; i < 16; ++i) pairs[i / 2 % 2] += q[16 * half + i];
-      for (int p = 0; p < 2; ++p) to.pair_sum[4 * b + 2 * half + p] = static_cast<int16_t>(pairs[p]);
-      sum += pairs[0] + pairs[1];
-    }
+    int16_t* const sums = to.pair_sum + 4 * b;
+    for (int half = 0; half < 2; ++half) Simd::StorePairSums(sums + 2 * half, q + 16 * half);
+    const int sum = sums[0] + sums[1] + sums[2] + sums[3];
     to.scaled_sum[b] = d * static_cast<float>(sum);
   }
 }

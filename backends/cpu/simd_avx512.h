@@ -105,6 +105,20 @@ struct Simd {
   static F LoadInt8(const uint8_t* p) {
     return ToFloat(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
+  static void StorePairSums(int16_t* to, const int8_t* q) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q));
+    __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), bytes);
+    pairs = _mm_add_epi16(pairs, _mm_shuffle_epi32(pairs, 0x4e));
+    pairs = _mm_add_epi16(pairs, _mm_shuffle_epi32(pairs, 0xb1));
+    const int32_t both = _mm_cvtsi128_si32(pairs);
+    __builtin_memcpy(to, &both, sizeof both);
+  }
+  static float LargestLane(F a) {
+    const __m256 eight = _mm256_max_ps(Low(a), High(a));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
   static float Sum16(const F* part) {
     const __m256 eight = _mm256_add_ps(Low(part[0]), High(part[0]));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

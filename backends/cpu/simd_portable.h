@@ -156,6 +156,18 @@ struct Simd {
   static F LoadInt8(const uint8_t* p) {
     return Each([&](int i) { return static_cast<float>(static_cast<int8_t>(p[i])); });
   }
+  // Σ q over the even and over the odd pairs of sixteen.
+  static void StorePairSums(int16_t* to, const int8_t* q) {
+    int sums[2] = {};
+    for (int i = 0; i < 16; ++i) sums[i / 2 % 2] += q[i];
+    for (int p = 0; p < 2; ++p) to[p] = static_cast<int16_t>(sums[p]);
+  }
+  // Of lanes that are numbers and not negative.
+  static float LargestLane(F a) {
+    float m = 0;
+    for (const float lane : a.v) m = lane > m ? lane : m;
+    return m;
+  }
   // Folds 16 lanes, held in 16 / kLanes parts: i with i + 8, then + 4, + 2, + 1.
   static float Sum16(const F* part) {
     float v[16];
