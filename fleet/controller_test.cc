@@ -125,36 +125,6 @@ TEST_F(ControllerTest, WhatWasLearntFromTheGapsOutlivesTheFleet) {
   }
 }
 
-TEST_F(ControllerTest, ADownloadIsToldAndIsNoPartOfTheUsualWake) {
-  auto client = Acquire();
-  provider_.TellStarted("m-1");
-  fleet_->Run();
-  EXPECT_EQ(fleet_->Progress("m")->stage, "booting");
-  const auto come = [this](uint64_t done) {
-    provider_.TellDownload("m-1", done, 1000);
-    fleet_->Run();
-  };
-  Advance(absl::Seconds(5));  // the wake was expected to be over
-  come(200);
-  EXPECT_EQ(fleet_->Progress("m")->stage, "downloading");
-  EXPECT_EQ(fleet_->Progress("m")->eta, absl::ZeroDuration());  // nobody knows yet how fast they come
-  Advance(absl::Seconds(10));
-  come(400);
-  EXPECT_EQ(fleet_->Progress("m")->stage, "downloading");
-  EXPECT_EQ(fleet_->Progress("m")->eta, absl::Seconds(30));  // 600 to come, 20 a second
-  EXPECT_EQ(fleet_->Models()[0].download_done_bytes, 400);
-  EXPECT_EQ(fleet_->Models()[0].download_total_bytes, 1000);
-  Advance(absl::Seconds(30));
-  come(1000);
-  EXPECT_EQ(fleet_->Progress("m")->stage, "booting");
-  EXPECT_EQ(fleet_->Models()[0].download_total_bytes, 0);
-  Advance(absl::Seconds(2));
-  provider_.TellReady("m-1");
-  fleet_->Run();
-  EXPECT_EQ(wakes_, (std::vector<std::string>{"m launching 0", "m downloading 40s", "m booting 7s", "m total 47s"}));
-  EXPECT_EQ(store_.Load()->wakes.at("m"), absl::Seconds(7));
-}
-
 TEST_F(ControllerTest, SecondsAreCountedByUse) {
   auto client = Acquire();
   Advance(absl::Seconds(3));
