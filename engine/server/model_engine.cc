@@ -253,6 +253,7 @@ void ModelEngine::Loop() {
       continue;
     }
     ListSamplings(plan);
+    PublishStats();  // who runs is known while they run: a step that never ends is found out by that
     RunStep(plan);
     ++steps_;
     busy_ += clock_.Elapsed() - start;

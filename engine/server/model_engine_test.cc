@@ -249,6 +249,21 @@ TEST_F(ModelEngineTest, RefusesWhatCannotWork) {
   RunAnother();
 }
 
+TEST_F(ModelEngineTest, AStepThatHangsShowsWhoRuns) {
+  Start();
+  RunAnother();
+  const uint64_t steps = engine_->Stats().steps;
+  program_->Hold();
+  const auto sink = std::make_shared<FakeSink>();
+  Submit(Request({1, 2}, 5), sink);
+  program_->AwaitHeld();
+  EXPECT_EQ(engine_->Stats().scheduler.running_sequences, 1);
+  EXPECT_EQ(engine_->Stats().steps, steps);
+  program_->Release();
+  EXPECT_TRUE(sink->AwaitEnd().ok());
+  EXPECT_EQ(engine_->Stats().scheduler.running_sequences, 0);
+}
+
 TEST_F(ModelEngineTest, RefusesMoreThanMayLive) {
   Start();
   std::vector<std::shared_ptr<FakeSink>> sinks;

@@ -46,6 +46,7 @@ class CountingProgram : public Program {
   CountingProgram() { between_.reserve(10000); }
 
   absl::Status Run(const StepInput& input, absl::Span<float> out) override {
+    all_submitted.WaitForNotification();
     between_.push_back({input.output_rows.size(), allocations - before_});
     for (size_t row = 0; row < input.output_rows.size(); ++row) {
       const uint32_t next = (input.token_ids[input.output_rows[row]] + 1) % 7;
@@ -55,6 +56,7 @@ class CountingProgram : public Program {
     return absl::OkStatus();
   }
 
+  absl::Notification all_submitted;
   const std::vector<Between>& between() const { return between_; }
 
  private:
@@ -104,6 +106,7 @@ TEST_P(StepPathTest, AStepAllocatesNothing) {
     sinks.push_back(std::make_shared<QuietSink>());
     ASSERT_TRUE(engine.Submit(std::move(request), sinks.back()).ok());
   }
+  program.all_submitted.Notify();
   for (const auto& sink : sinks) sink->ended.WaitForNotification();
 
   // The first steps meet what is kept for the later ones; in the last, sequences end one after another.
