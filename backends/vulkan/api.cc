@@ -51,6 +51,10 @@ absl::Status ToStatus(VkResult result, absl::string_view call) {
     case VK_ERROR_OUT_OF_HOST_MEMORY:
       return absl::ResourceExhaustedError(absl::StrCat(call, ": out of the machine's memory"));
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+    case VK_ERROR_TOO_MANY_OBJECTS:
+    case VK_ERROR_MEMORY_MAP_FAILED:
+    case VK_ERROR_FRAGMENTATION:
+    case VK_ERROR_OUT_OF_POOL_MEMORY:
       return absl::ResourceExhaustedError(absl::StrCat(call, ": out of the device's memory"));
     case VK_ERROR_DEVICE_LOST:
       return absl::UnavailableError(absl::StrCat(call, ": the device is lost"));

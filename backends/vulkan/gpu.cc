@@ -89,7 +89,8 @@ absl::StatusOr<VkCommandBuffer> RecordIn(const Api& api, VkDevice device, VkComm
 void EndCopies(const Api& api, VkCommandBuffer commands) {
   VkMemoryBarrier barrier{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
   barrier.srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT;
-  barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+  barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                          VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
   api.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
                          VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
                              VK_PIPELINE_STAGE_TRANSFER_BIT,
@@ -192,8 +193,9 @@ absl::Status Gpu::CopyStaged(const Region& region, size_t offset, size_t bytes, 
                           to_device ? region.buffer() : half.buffer(), 1, &copy);
       EndCopies(api(), buffer);
     }));
-    RETURN_IF_ERROR(Run(commands));
+    const absl::Status ran = Run(commands);
     api().FreeCommandBuffers(device_, staging_pool_, 1, &commands);
+    RETURN_IF_ERROR(ran);
     if (!to_device) std::memcpy(host + at, half.mapped(), count);
   }
   return absl::OkStatus();

@@ -212,8 +212,11 @@ absl::StatusOr<VkCommandBuffer> VulkanProgram::CommandsFor(const BucketRows& row
                   sizeof(float) * RowsOf(graph_.output, rows) * Width(graph_.output));
     recorder.End();
   }));
-  commands_[rows] = commands;
-  return status.ok() ? absl::StatusOr<VkCommandBuffer>(commands) : status;
+  if (!status.ok()) {
+    gpu_.FreeCommands(commands);
+    return status;
+  }
+  return commands_[rows] = commands;
 }
 
 void VulkanProgram::RecordMatmul(const Op& op, int rows, VkPipeline pipeline, Recorder& recorder) {

@@ -169,7 +169,7 @@ absl::Status OpenFetched(const FetchedWeights& weights, const std::string& head_
 // A file of this machine whose hash was told: what this boot reads of it is proved by the hashes that the first boot
 // left on the volume. `then`: what the first boot has to do for that, once it has time.
 absl::Status ProveLocal(const BootOptions& options, const std::string& path, int threads, const BootedEngine& booted,
-                        std::function<void()>& then) {
+                        std::function<void(const std::atomic<bool>&)>& then) {
   const auto* const file = dynamic_cast<const GgufFile*>(booted.checkpoint.get());
   if (file == nullptr || options.model_hash.empty()) return absl::OkStatus();  // several files, or just hashed
   const std::string weights = absl::StrCat(options.volume, "/weights");
@@ -178,10 +178,10 @@ absl::Status ProveLocal(const BootOptions& options, const std::string& path, int
   const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), path, hashes);
   if (proof.ok()) return Prove(*proof, *file, *booted.cache, threads);
   if (!absl::IsNotFound(proof.status())) return proof.status();
-  then = [=] {
+  then = [=](const std::atomic<bool>& stop) {
     absl::Status written = RealFileSystem().CreateFolder(weights);
     written.Update(RealFileSystem().CreateFolder(folder));
-    if (written.ok()) written = WriteFileProof(RealFileSystem(), path, hashes);
+    if (written.ok()) written = WriteFileProof(RealFileSystem(), path, hashes, &stop);
     LOG_IF(WARNING, !written.ok()) << "the next boot proves nothing of the weights: " << written.message();
   };
   return absl::OkStatus();
@@ -220,7 +220,7 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
   const int threads = options.threads > 0 ? options.threads : UsableThreads();
   std::string model_hash = weights.sha256;
-  std::function<void()> prove_later;
+  std::function<void(const std::atomic<bool>&)> prove_later;
   if (!model_hash.empty()) {
     RETURN_IF_ERROR(OpenFetched(weights, options.head_hash, *backend, threads, booted));
   } else {

@@ -29,12 +29,14 @@ std::string PathOf(const std::string& path, const std::string& hashes_path) {
 
 }  // namespace
 
-absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path) {
+absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path,
+                            const std::atomic<bool>* stop) {
   ASSIGN_OR_RETURN(const std::unique_ptr<MappedBytes> map, files.Map(path));
   const uint64_t size = map->bytes().size();
   std::vector<uint64_t> hashes = {size};  // before those of the chunks
   std::vector<std::byte> chunk;           // what is mapped and touched would be resident, as large as it is
   for (uint64_t at = 0; at < size; at += chunk.size()) {
+    if (stop != nullptr && *stop) return absl::CancelledError("stopped");
     chunk.resize(std::min(kObjectChunkBytes, size - at));
     RETURN_IF_ERROR(map->Read(at, absl::MakeSpan(chunk)));
     hashes.push_back(XXH3_64bits(chunk.data(), chunk.size()));

@@ -4,6 +4,7 @@
 #ifndef ENGINE_VOLUME_FILE_PROOF_H_
 #define ENGINE_VOLUME_FILE_PROOF_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,8 +20,10 @@ namespace spotinference {
 
 inline constexpr absl::string_view kProofEnding = ".hashes";
 
-// Reads the file and writes its hashes to `hashes_path`; "": beside it.
-absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path = "");
+// Reads the file and writes its hashes to `hashes_path`; "": beside it. CANCELLED, and nothing is written: `stop`, where
+// given, became true.
+absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path = "",
+                            const std::atomic<bool>* stop = nullptr);
 
 class FileProof {
  public:

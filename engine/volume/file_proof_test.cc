@@ -1,5 +1,6 @@
 #include "engine/volume/file_proof.h"
 
+#include <atomic>
 #include <random>
 #include <string>
 
@@ -32,6 +33,13 @@ class FileProofTest : public testing::Test {
 
   SimulatedFileSystem files_;
 };
+
+TEST_F(FileProofTest, WhoStopsLeavesNothing) {
+  EXPECT_TRUE(files_.Remove(std::string(kPath) + std::string(kProofEnding)).ok());
+  const std::atomic<bool> stop = true;
+  EXPECT_EQ(WriteFileProof(files_, kPath, "", &stop).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(FileProof::Open(files_, kPath).status().code(), absl::StatusCode::kNotFound);
+}
 
 TEST_F(FileProofTest, AWholeFileIsProved) {
   EXPECT_TRUE(Verify(0, kSize).ok());

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "engine/base/http_client.h"
 #include "engine/base/sha256.h"
@@ -57,12 +60,39 @@ absl::StatusOr<uint64_t> ReadHead(FileSystem& files, HttpClient& client, const R
   return end;
 }
 
+// Two models may have one source, and are fetched side by side: who comes second waits, and then finds it here.
+class OnlyOne {
+ public:
+  explicit OnlyOne(const std::string& folder) : folder_(folder) {
+    const auto is_free = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !Busy().contains(folder_); };
+    absl::MutexLock lock(&Lock(), absl::Condition(&is_free));
+    Busy().insert(folder_);
+  }
+  ~OnlyOne() {
+    absl::MutexLock lock(&Lock());
+    Busy().erase(folder_);
+  }
+
+ private:
+  static absl::Mutex& Lock() {
+    static absl::Mutex& lock = *new absl::Mutex;
+    return lock;
+  }
+  static std::set<std::string>& Busy() {
+    static std::set<std::string>& busy = *new std::set<std::string>;
+    return busy;
+  }
+
+  const std::string folder_;
+};
+
 }  // namespace
 
 absl::StatusOr<ModelHead> FetchModelHead(FileSystem& files, const std::string& root, const WeightsSource& source,
                                          const RemoteOptions& options, EndOfHead end_of_head) {
   const std::string folder = absl::StrCat(root, "/", Sha256Hex(absl::StrCat(source.name(), "#", source.sha256)));
   const std::string path = absl::StrCat(folder, "/", source.file_name()), coming = path + ".part";
+  const OnlyOne only_one(folder);
   if (ModelHead here = FindHere(files, path); !here.path.empty()) return here;
   RETURN_IF_ERROR(files.CreateFolder(folder));
   RETURN_IF_ERROR(files.SyncFolder(root));
@@ -77,6 +107,7 @@ absl::StatusOr<ModelHead> FetchModelHead(FileSystem& files, const std::string& r
                  .sha256 = remote.sha256(),
                  .head_sha256 = HashOf(files, coming, *bytes),
                  .commit = remote.commit()};
+  if (head.head_sha256.empty()) return absl::UnavailableError(absl::StrCat("'", coming, "' cannot be read again"));
   RETURN_IF_ERROR(files.Rename(coming, path));
   RETURN_IF_ERROR(files.SyncFolder(folder));
   RETURN_IF_ERROR(WriteObject(files, path + ".head", kKind,

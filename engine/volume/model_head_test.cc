@@ -1,6 +1,7 @@
 #include "engine/volume/model_head.h"
 
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -63,6 +64,13 @@ TEST_F(ModelHeadTest, IsReadOnceAndNothingElseOfTheFile) {
   EXPECT_EQ(second->path, first->path);
   EXPECT_EQ(second->commit, first->commit);
   EXPECT_EQ(hub_.hub_requests(), asked);
+}
+
+TEST_F(ModelHeadTest, TwoModelsOfOneSourceReadItOnce) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([this] { ExpectWhole(Fetch()); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(hub_.cdn_ranges(), std::vector<std::string>{"bytes=0-8388607"});
 }
 
 TEST_F(ModelHeadTest, ALongOneIsReadOn) {

@@ -10,6 +10,7 @@
 #ifndef ENGINE_VOLUME_VOLUME_CACHE_H_
 #define ENGINE_VOLUME_VOLUME_CACHE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -38,7 +39,7 @@ class VolumeCache : public CompileCache {
   // `key` is the folder's name under cache/. Reads and proves all that is kept there, in one pass on `threads` threads,
   // so that a Find costs nothing. The volume outlives the cache.
   VolumeCache(Volume& volume, absl::string_view key, int threads);
-  ~VolumeCache() override;  // waits for Write
+  ~VolumeCache() override;  // waits for Write; what it calls then is told to stop
 
   CachedBytes Find(absl::string_view name) override;
   void Keep(absl::string_view name, CachedBytes bytes) override;
@@ -50,8 +51,8 @@ class VolumeCache : public CompileCache {
   bool complete() const { return found_ > 0 && kept_ == 0; }
 
   // If anything was kept: writes it, with what was found, on a thread of its own; then calls `then` there, where one is
-  // given. Once, after the last Keep.
-  void Write(std::function<void()> then = nullptr);
+  // given, which ends soon after `stop` is true. Once, after the last Keep.
+  void Write(std::function<void(const std::atomic<bool>& stop)> then = nullptr);
 
  private:
   void WriteAll();
@@ -61,6 +62,7 @@ class VolumeCache : public CompileCache {
   const std::string folder_;
   std::map<std::string, CachedBytes, std::less<>> parts_;
   int found_ = 0, kept_ = 0;
+  std::atomic<bool> stop_{false};
   std::thread writer_;
 };
 
