@@ -85,6 +85,8 @@ struct Backend {
   std::function<absl::StatusOr<std::unique_ptr<Device>>(int threads)> create;
   // Why --backend=auto passes it over although it may be usable, or OK; null: it never does.
   std::function<absl::Status()> passed_over = nullptr;
+  // It has memory of its own: where a model does not fit, or has what it cannot do, --backend=auto goes on to the next.
+  bool own_memory = false;
 };
 
 }  // namespace spotinference

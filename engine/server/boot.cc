@@ -211,10 +211,11 @@ absl::StatusOr<const Backend*> ChooseBackend(absl::Span<const Backend> backends,
       absl::StrCat("backend '", name, "' is not in this build; it has: auto, ", absl::StrJoin(names, ", ")));
 }
 
-absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const Backend> backends) {
+namespace {
+
+absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& options) {
   const absl::Duration start = RealClock().Elapsed();
   BootedEngine booted;
-  ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
   ASSIGN_OR_RETURN(booted.volume, OpenVolume(options.volume));
   ASSIGN_OR_RETURN(const FetchedWeights weights, FindWeights(options, booted.volume.get()));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
@@ -296,6 +297,21 @@ absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const B
   booted.engine = std::make_unique<ModelEngine>(std::move(engine), *booted.program, *booted.constraints, RealClock());
   ReleaseBootMemory();
   return booted;
+}
+
+}  // namespace
+
+absl::StatusOr<BootedEngine> Boot(const BootOptions& options, absl::Span<const Backend> backends) {
+  for (;;) {
+    ASSIGN_OR_RETURN(const Backend* backend, ChooseBackend(backends, options.backend));
+    absl::StatusOr<BootedEngine> booted = BootOn(backend, options);
+    const bool unfit = absl::IsResourceExhausted(booted.status()) || absl::IsUnimplemented(booted.status());
+    const bool last = backend == &backends.back();
+    if (!unfit || !backend->own_memory || options.backend != "auto" || last) return booted;
+    LOG(WARNING) << "backend " << backend->name << " cannot serve this model (" << booted.status().message()
+                 << "); --backend=auto goes on";
+    backends.remove_prefix(backend - backends.data() + 1);
+  }
 }
 
 }  // namespace spotinference

@@ -62,6 +62,22 @@ TEST(ChooseBackendTest, PassesOverWhatOnlyItsNameMayChoose) {
   EXPECT_EQ((*ChooseBackend(backends, "auto"))->name, "slow");
 }
 
+TEST(BootTest, AutoGoesOnWhereAModelDoesNotFitACard) {
+  std::vector<Backend> backends = Backends();
+  backends[0] = {"card", [] { return absl::OkStatus(); },
+                 [](int) { return absl::ResourceExhaustedError("8 GB of 9"); }, nullptr, /*own_memory=*/true};
+  BootOptions options = Options();
+  const absl::StatusOr<BootedEngine> booted = Boot(options, backends);
+  ASSERT_TRUE(booted.ok()) << booted.status();
+  EXPECT_EQ(booted->engine->info().backend, "reference");
+  options.backend = "card";
+  EXPECT_EQ(Boot(options, backends).status(), absl::ResourceExhaustedError("8 GB of 9"));
+  options.backend = "auto";
+  EXPECT_EQ(Boot(options, {backends.data(), 1}).status(), absl::ResourceExhaustedError("8 GB of 9"));
+  backends[0].own_memory = false;
+  EXPECT_EQ(Boot(options, backends).status(), absl::ResourceExhaustedError("8 GB of 9"));
+}
+
 TEST(BootTest, SaysWhatIsServed) {
   BootOptions options = Options();
   options.context_tokens = 100;
