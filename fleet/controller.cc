@@ -258,7 +258,8 @@ std::vector<ModelView> Controller::Models() const {
                      .active = Leases(name),
                      .engines = FiguresOf(model)});
     for (const auto& [id, machine] : machines_) {
-      if (machine.record.model != name || !machine.download.has_value() || machine.download->done()) continue;
+      if (machine.record.model != name || !IsWaking(machine.record.state)) continue;
+      if (!machine.download.has_value() || machine.download->done()) continue;
       views.back().download_done_bytes += machine.download->done_bytes;
       views.back().download_total_bytes += machine.download->total_bytes;
     }

@@ -163,7 +163,12 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   ASSIGN_OR_RETURN(const std::string data_dir, MakeDataDir(config.data_dir()));
   ASSIGN_OR_RETURN(const GatewayKeys keys, OpenKeys(config));
   ASSIGN_OR_RETURN(const LoadOptions load, LoadOptionsOf(data_dir));
-  ASSIGN_OR_RETURN(std::vector<LoadedModel> loaded, LoadModels(config, load));
+  absl::StatusOr<std::vector<LoadedModel>> loading;
+  {
+    const StopSignal::Ends ends(stop);  // a hub may let it wait for minutes
+    loading = LoadModels(config, load);
+  }
+  ASSIGN_OR_RETURN(std::vector<LoadedModel> loaded, std::move(loading));
 
   Metrics metrics;
   fleet::Controller::Options fleet_options;

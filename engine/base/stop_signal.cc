@@ -18,4 +18,7 @@ std::string StopSignal::Wait() const {
   return strsignal(number);
 }
 
+StopSignal::Ends::Ends(const StopSignal& stop) : stop_(stop) { pthread_sigmask(SIG_UNBLOCK, &stop.signals_, nullptr); }
+StopSignal::Ends::~Ends() { pthread_sigmask(SIG_BLOCK, &stop_.signals_, nullptr); }
+
 }  // namespace spotinference

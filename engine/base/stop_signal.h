@@ -17,6 +17,19 @@ class StopSignal {
   // Returns when one has come, with its name.
   std::string Wait() const;
 
+  // While it lives, they end the process as they do by default: for a start that may wait long and has nothing to save. On
+  // the thread that made the StopSignal.
+  class Ends {
+   public:
+    explicit Ends(const StopSignal& stop);
+    ~Ends();
+    Ends(const Ends&) = delete;
+    Ends& operator=(const Ends&) = delete;
+
+   private:
+    const StopSignal& stop_;
+  };
+
   // For signalfd; either that or Wait.
   const sigset_t& set() const { return signals_; }
 

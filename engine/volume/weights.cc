@@ -192,7 +192,7 @@ class Download {
     RETURN_IF_ERROR(remote_->Read(client, begin, end, [&](uint64_t at, absl::string_view bytes) -> absl::Status {
       RETURN_IF_ERROR(file_->Write(at, Bytes(bytes)));
       absl::MutexLock lock(&mutex_);
-      bytes_done_ += bytes.size();
+      bytes_done_ = remote_->ranges() ? bytes_done_ + bytes.size() : at + bytes.size();
       if (options_.on_progress) {
         options_.on_progress(std::min(bytes_done_, remote_->size_bytes()), remote_->size_bytes());
       }

@@ -41,6 +41,7 @@ class WeightsTest : public testing::Test {
     options.on_progress = [this](uint64_t done, uint64_t total) {
       EXPECT_LE(done, total);
       progress_ = done;
+      if (done == total) ++completions_;
     };
     return FetchWeights(files_, "/v", *source, options);
   }
@@ -78,6 +79,7 @@ class WeightsTest : public testing::Test {
   absl::Mutex mutex_;
   std::vector<absl::Duration> waits_;
   uint64_t progress_ = 0;
+  int completions_ = 0;
 };
 
 TEST_F(WeightsTest, AreDownloadedOnce) {
@@ -223,6 +225,18 @@ TEST_F(WeightsTest, AnyWebServer) {
     ExpectStatus(absl::StatusCode::kFailedPrecondition, absl::StrCat("SHA-256 ", hub_.tag, ", not ", other),
                  absl::StrCat(server.url(), "/model.gguf#sha256=", other));
   }
+}
+
+// Without ranges all of it comes again.
+TEST_F(WeightsTest, ProgressGoesBackWithACutThatCannotBeResumed) {
+  int requests = 0;
+  const FakeHttpServer server([&](const FakeHttpRequest& request) {
+    FakeHttpReply reply{.body = hub_.content};
+    if (request.method == "GET" && requests++ < 2) reply.cut_after = hub_.content.size() - 100;
+    return reply;
+  });
+  ExpectWhole(Fetch(absl::StrCat(server.url(), "/model.gguf#sha256=", hub_.tag)));
+  EXPECT_EQ(completions_, 1);
 }
 
 TEST_F(WeightsTest, AFileOfThisMachineStaysWhereItIs) {

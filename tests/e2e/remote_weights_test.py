@@ -4,11 +4,14 @@ remote_weights_test.py MODEL.gguf
 """
 
 import os
+import signal
+import socket
+import subprocess
 import sys
 import unittest
 
 from tests.e2e.fake_hub import COMMIT, FakeHub
-from tests.e2e.harness import MODEL, Gateway, chat, wait_for
+from tests.e2e.harness import DEADLINE_S, MODEL, Gateway, chat, wait_for
 
 
 def config(weights):
@@ -58,6 +61,20 @@ class RemoteWeightsTest(unittest.TestCase):
                     self.assertTrue(stream.read_all().endswith(b'data: [DONE]\n\n'))
                 self.assertEqual(gateway.metric('download_total_bytes'), 0)
                 self.assertEqual(gateway.metric('wake_seconds_count', stage='downloading'), 1)
+
+    def test_a_start_that_waits_for_the_hub_can_be_ended(self):
+        with socket.create_server(('127.0.0.1', 0)) as silent:
+            environment = {**os.environ, 'HF_ENDPOINT': f'http://127.0.0.1:{silent.getsockname()[1]}'}
+            gateway = Gateway(config('hf://org/repo/model.gguf'))
+            with open(gateway.log_path, 'ab') as log:
+                process = subprocess.Popen(gateway.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           env=environment)
+            try:
+                silent.accept()[0].recv(1)  # it asks
+                process.terminate()
+                self.assertEqual(process.wait(DEADLINE_S), -signal.SIGTERM)
+            finally:
+                process.kill()
 
     def test_what_is_wrong_is_said(self):
         with FakeHub(GGUF) as hub:
