@@ -36,7 +36,7 @@ class Snapshot {
       std::atomic_thread_fence(std::memory_order_acquire);
       if (before % 2 != 0 || version_.load(std::memory_order_relaxed) != before) continue;
       T value;
-      std::memcpy(&value, words.data(), sizeof value);
+      std::memcpy(static_cast<void*>(&value), words.data(), sizeof value);  // it need not be trivial to make
       return value;
     }
   }
