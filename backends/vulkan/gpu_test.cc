@@ -172,7 +172,7 @@ TEST(InstanceTest, NothingButTheCLibraryComesFromTheHost) {
 }
 
 TEST(ValidationDeathTest, AMessageEndsTheProcess) {
-  if (!validated) GTEST_SKIP() << "without --validated";
+  if (!validated) GTEST_SKIP() << "gpu_validated_test runs it: there is no layer to hear from without --validated";
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   const auto gpu = NewGpu(false);
   ASSERT_NE(gpu, nullptr);

@@ -146,13 +146,15 @@ std::optional<ModelEngine::Restored> ModelEngine::RestoreKv(const SequenceSpec& 
     hashes.push_back(hash);
   }
   ids.resize(blocks * block_tokens);
+  std::vector<bool> stored;  // asked for here: the store has a lock of its own
+  for (const BlockHash& block : hashes) stored.push_back(store->Contains(block));
 
   std::optional<KvSequence> sequence;
   size_t held = 0, end = 0;  // blocks
   const bool opened = RunOnLoop(kRestorePatience, [&] {
     sequence = kv_.Open(spec.cache_salt);
     held = end = kv_.Extend(*sequence, ids) / block_tokens;
-    while (end < blocks && store->Contains(hashes[end])) ++end;
+    while (end < blocks && stored[end]) ++end;
     end = std::min<size_t>(end, kv_.Reserve(*sequence, static_cast<int32_t>(end * block_tokens)) / block_tokens);
   });
   if (!opened) return std::nullopt;
