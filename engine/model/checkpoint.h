@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -42,6 +43,14 @@ class Checkpoint {
   // Q and K have their rows in the order that the family's GGUF files have (Family::interleaved_rope); else as they
   // were trained, for RoPE over the two halves of a head.
   virtual bool gguf_row_order() const = 0;
+
+  // The files that hold tensors, whole, as they are mapped. What was computed lies in none of them.
+  struct File {
+    std::string path;  // "" for bytes in memory
+    absl::Span<const std::byte> bytes;
+    size_t head_bytes;  // all that comes before the data of the tensors
+  };
+  virtual std::vector<File> files() const = 0;
 
   // `data`, of a tensor, was copied elsewhere and need not stay in memory.
   virtual void ReleasePages(absl::Span<const std::byte> data) const = 0;

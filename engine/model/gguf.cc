@@ -52,6 +52,7 @@ absl::StatusOr<std::unique_ptr<GgufFile>> GgufFile::Open(const std::string& path
   ASSIGN_OR_RETURN(std::unique_ptr<MappedFile> mapped, MappedFile::Open(path));
   std::unique_ptr<GgufFile> file(new GgufFile(mapped->bytes()));
   file->mapped_ = std::move(mapped);
+  file->path_ = path;
   if (absl::Status read = file->ReadAll(); !read.ok()) {
     return absl::Status(read.code(), absl::StrCat("model file '", path, "': ", read.message()));
   }

@@ -37,8 +37,6 @@ class GgufFile : public Checkpoint {
   // The same over bytes in memory, which must outlive the result.
   static absl::StatusOr<std::unique_ptr<GgufFile>> Parse(absl::Span<const std::byte> bytes);
 
-  absl::Span<const std::byte> bytes() const { return bytes_; }  // the whole file
-  size_t size_bytes() const { return bytes_.size(); }
   size_t head_bytes() const { return head_bytes_; }  // all that comes before the data of the tensors
 
   // In the order of the file.
@@ -61,6 +59,7 @@ class GgufFile : public Checkpoint {
   const TensorView* FindTensor(absl::string_view name) const override;
   std::string TensorName(absl::string_view name) const override { return std::string(name); }
   bool gguf_row_order() const override { return true; }
+  std::vector<File> files() const override { return {{path_, bytes_, head_bytes_}}; }
   void ReleasePages(absl::Span<const std::byte> data) const override;
 
  private:
@@ -82,6 +81,7 @@ class GgufFile : public Checkpoint {
   GgufCursor CursorAt(absl::string_view key, const Value& value) const;
 
   std::unique_ptr<MappedFile> mapped_;  // null for bytes that are not ours
+  std::string path_;
   const absl::Span<const std::byte> bytes_;
   size_t head_bytes_ = 0;
   uint32_t count_bytes_ = sizeof(uint64_t);  // of a count or a length in the file

@@ -103,6 +103,12 @@ const TensorView* GgufShards::FindTensor(absl::string_view name) const {
   return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
 }
 
+std::vector<Checkpoint::File> GgufShards::files() const {
+  std::vector<File> files;
+  for (const std::unique_ptr<GgufFile>& shard : shards_) files.push_back(shard->files()[0]);
+  return files;
+}
+
 void GgufShards::ReleasePages(absl::Span<const std::byte> data) const {
   for (const std::unique_ptr<GgufFile>& shard : shards_) shard->ReleasePages(data);
 }

@@ -44,6 +44,7 @@ class GgufShards : public Checkpoint {
   const TensorView* FindTensor(absl::string_view name) const override;
   std::string TensorName(absl::string_view name) const override { return shards_[0]->TensorName(name); }
   bool gguf_row_order() const override { return true; }
+  std::vector<File> files() const override;
   void ReleasePages(absl::Span<const std::byte> data) const override;
 
  private:

@@ -55,6 +55,10 @@ TEST(GgufShards, AreOneModel) {
   ASSERT_NE((*model)->FindTensor("b"), nullptr);
   EXPECT_EQ((*model)->FindTensor("b")->data.size(), 16);
   EXPECT_EQ((*model)->FindTensor("c"), nullptr);
+  ASSERT_EQ((*model)->files().size(), 3);
+  const Checkpoint::File third = (*model)->files()[2];
+  EXPECT_THAT(third.path, HasSubstr("m-00003-of-00003.gguf"));
+  EXPECT_EQ(third.bytes.data() + third.head_bytes, (*model)->FindTensor("b")->data.data());
   (*model)->ReleasePages((*model)->FindTensor("a")->data);
 }
 

@@ -242,7 +242,9 @@ TEST(Gguf, OpensFilesAndSaysWhyNot) {
       << std::string(Bytes().Header(0, 1).Key<uint32_t>("k", kUint32, 1));
   const auto file = GgufFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_EQ((*file)->size_bytes(), 24 + 9 + 8);
+  ASSERT_EQ((*file)->files().size(), 1);
+  EXPECT_EQ((*file)->files()[0].path, path);
+  EXPECT_EQ((*file)->files()[0].bytes.size(), 24 + 9 + 8);
 
   EXPECT_EQ(GgufFile::Open(path + ".none").status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(GgufFile::Open(testing::TempDir()).status().message()),

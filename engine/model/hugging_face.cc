@@ -234,6 +234,12 @@ const TensorView* HuggingFaceCheckpoint::FindTensor(absl::string_view name) cons
   return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
 }
 
+std::vector<Checkpoint::File> HuggingFaceCheckpoint::files() const {
+  std::vector<File> files;
+  for (const auto& file : files_) files.push_back({file->path(), file->bytes(), file->head_bytes()});
+  return files;
+}
+
 void HuggingFaceCheckpoint::ReleasePages(absl::Span<const std::byte> data) const {
   for (const auto& file : files_) file->ReleasePages(data);
 }

@@ -45,6 +45,7 @@ class HuggingFaceCheckpoint : public Checkpoint {
   const TensorView* FindTensor(absl::string_view name) const override;
   std::string TensorName(absl::string_view name) const override { return HuggingFaceTensorName(*config_.type, name); }
   bool gguf_row_order() const override { return false; }
+  std::vector<File> files() const override;
   void ReleasePages(absl::Span<const std::byte> data) const override;
 
  private:

@@ -100,6 +100,7 @@ absl::StatusOr<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std
   ASSIGN_OR_RETURN(std::unique_ptr<MappedFile> mapped, MappedFile::Open(path));
   std::unique_ptr<SafetensorsFile> file(new SafetensorsFile(mapped->bytes()));
   file->mapped_ = std::move(mapped);
+  file->path_ = path;
   if (absl::Status read = file->ReadHeader(); !read.ok()) {
     return absl::Status(read.code(), absl::StrCat("model file '", path, "': ", read.message()));
   }
@@ -133,6 +134,7 @@ absl::Status SafetensorsFile::ReadHeader() {
   if (error) return absl::InvalidArgumentError(absl::StrCat("the header is not JSON: ", error.message()));
   const json::object* const entries = header.if_object();
   if (entries == nullptr) return absl::InvalidArgumentError("the header is not a JSON object");
+  head_bytes_ = sizeof(header_bytes) + header_bytes;
   const absl::Span<const std::byte> data = rest.subspan(header_bytes);
   for (const auto& [name, entry] : *entries) {
     if (name == "__metadata__") continue;

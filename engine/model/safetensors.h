@@ -33,6 +33,10 @@ class SafetensorsFile {
   // The format does not align their data.
   absl::Span<const TensorView> tensors() const { return tensors_; }
 
+  const std::string& path() const { return path_; }  // "" for bytes in memory
+  absl::Span<const std::byte> bytes() const { return bytes_; }
+  size_t head_bytes() const { return head_bytes_; }  // all that comes before the data of the tensors
+
   void ReleasePages(absl::Span<const std::byte> data) const {
     if (mapped_ != nullptr) mapped_->ReleasePages(data);
   }
@@ -44,7 +48,9 @@ class SafetensorsFile {
   absl::Status CheckOrder(absl::Span<const std::byte> data);
 
   std::unique_ptr<MappedFile> mapped_;  // null for bytes that are not ours
+  std::string path_;
   const absl::Span<const std::byte> bytes_;
+  size_t head_bytes_ = 0;
   std::vector<TensorView> tensors_;
 };
 

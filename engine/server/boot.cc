@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -16,7 +17,6 @@
 #include "engine/base/model_files.h"
 #include "engine/base/pages.h"
 #include "engine/base/status.h"
-#include "engine/model/gguf.h"
 #include "engine/model/open_checkpoint.h"
 #include "engine/text/model_text.h"
 #include "engine/volume/file_proof.h"
@@ -109,12 +109,18 @@ absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* v
   return FetchWeights(RealFileSystem(), options.volume, source, fetch);
 }
 
-// Proves what this boot is going to read of a file on the volume: all but the tensors that lie packed in the cache.
-absl::Status Prove(const FileProof& proof, const GgufFile& file, const VolumeCache& cache, int threads) {
+// What this boot is going to read of a model's file: all but the tensors that lie packed in the cache.
+std::vector<FileProof::Part> PartsToRead(const Checkpoint& checkpoint, const FileProof& proof,
+                                         const VolumeCache& cache) {
   std::vector<FileProof::Part> parts, unread;
-  for (const TensorView& tensor : file.tensors()) {
-    if (!cache.HasTensor(tensor.name)) continue;
-    unread.push_back({static_cast<uint64_t>(tensor.data.data() - file.bytes().data()), tensor.data.size()});
+  for (const Checkpoint::File& file : checkpoint.files()) {
+    if (file.path != proof.path()) continue;
+    for (const TensorView& tensor : checkpoint.tensors()) {
+      const uint64_t offset =
+          reinterpret_cast<uintptr_t>(tensor.data.data()) - reinterpret_cast<uintptr_t>(file.bytes.data());
+      const bool is_here = offset < file.bytes.size() && !tensor.data.empty();
+      if (is_here && cache.HasTensor(tensor.name)) unread.push_back({offset, tensor.data.size()});
+    }
   }
   std::sort(unread.begin(), unread.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
   uint64_t at = 0;
@@ -122,67 +128,92 @@ absl::Status Prove(const FileProof& proof, const GgufFile& file, const VolumeCac
     parts.push_back({at, part.offset - at});
     at = part.offset + part.size;
   }
-  parts.push_back({at, file.size_bytes() - at});
-  return proof.Verify(parts, threads);
+  parts.push_back({at, proof.size_bytes() - at});
+  return parts;
 }
 
-// The gateway has read vocabulary and chat template of the same file.
-absl::Status CheckHead(const GgufFile& file, const std::string& wanted) {
+absl::Status Prove(const FileProof& proof, const BootedEngine& booted, int threads) {
+  return proof.Verify(PartsToRead(*booted.checkpoint, proof, *booted.cache), threads);
+}
+
+// The gateway has read vocabulary and chat template of the same file, of several the first.
+absl::Status CheckHead(const Checkpoint& checkpoint, const std::string& wanted) {
   if (wanted.empty()) return absl::OkStatus();
-  const std::string hash = Sha256Hex({reinterpret_cast<const char*>(file.bytes().data()), file.head_bytes()});
+  const Checkpoint::File first = checkpoint.files()[0];
+  const std::string hash = Sha256Hex({reinterpret_cast<const char*>(first.bytes.data()), first.head_bytes});
   if (hash == wanted) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("the head of the weights has SHA-256 ", hash, ", not ", wanted));
 }
 
-// Opens a file that was fetched to the volume. What of it is used is proved, by the hashes beside it or, without those,
-// by its name; a damaged file goes, so that the next boot fetches it again.
-absl::Status OpenFetched(const FetchedWeights& weights, const std::string& head_hash, const Backend& backend,
-                         int threads, BootedEngine& booted) {
-  const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), weights.path);
-  const auto open = [&]() -> absl::Status {
-    if (absl::IsNotFound(proof.status())) {
-      ASSIGN_OR_RETURN(const std::string sha256, ModelHash(weights.path));
-      if (sha256 != weights.sha256) return absl::DataLossError(absl::StrCat("'", weights.path, "': its SHA-256 is ", sha256));
-      // It was cut off, or had no room, when the file came.
-      const absl::Status hashed = WriteFileProof(RealFileSystem(), weights.path);
-      LOG_IF(WARNING, !hashed.ok()) << "the next boot computes the SHA-256 too: " << hashed.message();
-    } else {
-      RETURN_IF_ERROR(proof.status());
-    }
-    absl::StatusOr<std::unique_ptr<GgufFile>> file = GgufFile::Open(weights.path);
-    if (!file.ok()) {
-      const FileProof::Part all{0, proof.ok() ? proof->size_bytes() : 0};
-      if (proof.ok()) RETURN_IF_ERROR(proof->Verify({&all, 1}, threads));
-      return file.status();
-    }
-    OpenCache(backend, weights.sha256, threads, booted);
-    if (proof.ok()) RETURN_IF_ERROR(Prove(*proof, **file, *booted.cache, threads));
-    RETURN_IF_ERROR(CheckHead(**file, head_hash));
-    booted.checkpoint = *std::move(file);
-    return absl::OkStatus();
-  };
-  const absl::Status opened = open();
-  if (absl::IsDataLoss(opened)) RealFileSystem().Remove(weights.path).IgnoreError();
-  return opened;
+// The hashes beside a file that was fetched. Where there are none, it is proved by its SHA-256, whole, and nullopt.
+absl::StatusOr<std::optional<FileProof>> ProofOf(const FetchedWeights::File& file) {
+  absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), file.path);
+  if (proof.ok()) return *std::move(proof);
+  if (!absl::IsNotFound(proof.status())) return proof.status();
+  ASSIGN_OR_RETURN(const std::string sha256, ModelHash(file.path));
+  if (sha256 != file.sha256) return absl::DataLossError(absl::StrCat("'", file.path, "': its SHA-256 is ", sha256));
+  // It was cut off, or had no room, when the file came.
+  const absl::Status hashed = WriteFileProof(RealFileSystem(), file.path);
+  LOG_IF(WARNING, !hashed.ok()) << "the next boot computes the SHA-256 too: " << hashed.message();
+  return std::nullopt;
 }
 
-// A file of this machine whose hash was told: what this boot reads of it is proved by the hashes that the first boot
-// left on the volume. `then`: what the first boot has to do for that, once it has time.
+// Opens what was fetched to the volume. What of it is used is proved; a damaged file goes, so that the next boot fetches
+// it again.
+absl::Status OpenFetched(const FetchedWeights& weights, const std::string& head_hash, const Backend& backend,
+                         int threads, BootedEngine& booted) {
+  std::vector<FileProof> proofs;
+  const auto removing_damaged = [](const std::string& path, absl::Status proved) {
+    if (absl::IsDataLoss(proved)) RealFileSystem().Remove(path).IgnoreError();
+    return proved;
+  };
+  for (const FetchedWeights::File& file : weights.files) {
+    absl::StatusOr<std::optional<FileProof>> proof = ProofOf(file);
+    RETURN_IF_ERROR(removing_damaged(file.path, proof.status()));
+    if (proof->has_value()) proofs.push_back(**std::move(proof));
+  }
+  absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = OpenCheckpoint(weights.path);
+  if (!checkpoint.ok()) {  // the model's own fault, or damage
+    for (const FileProof& proof : proofs) {
+      RETURN_IF_ERROR(removing_damaged(proof.path(), proof.Verify({{0, proof.size_bytes()}}, threads)));
+    }
+    return checkpoint.status();
+  }
+  booted.checkpoint = *std::move(checkpoint);
+  OpenCache(backend, weights.sha256, threads, booted);
+  for (const FileProof& proof : proofs) {
+    RETURN_IF_ERROR(removing_damaged(proof.path(), Prove(proof, booted, threads)));
+  }
+  return CheckHead(*booted.checkpoint, head_hash);
+}
+
+// A model of this machine whose hash was told: what this boot reads of its files is proved by the hashes that the first
+// boot left on the volume. `then`: what the first boot has to do for that, once it has time.
 absl::Status ProveLocal(const BootOptions& options, const std::string& path, int threads, const BootedEngine& booted,
                         std::function<void(const std::atomic<bool>&)>& then) {
-  const auto* const file = dynamic_cast<const GgufFile*>(booted.checkpoint.get());
-  if (file == nullptr || options.model_hash.empty()) return absl::OkStatus();  // several files, or just hashed
+  if (options.model_hash.empty()) return absl::OkStatus();  // just hashed
   const std::string weights = absl::StrCat(options.volume, "/weights");
   const std::string folder = absl::StrCat(weights, "/", options.model_hash);
-  const std::string hashes = absl::StrCat(folder, "/", path.substr(path.rfind('/') + 1), kProofEnding);
-  const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), path, hashes);
-  if (proof.ok()) return Prove(*proof, *file, *booted.cache, threads);
-  if (!absl::IsNotFound(proof.status())) return proof.status();
+  ASSIGN_OR_RETURN(const std::vector<std::string> paths, ModelFiles(path));
+  std::vector<std::pair<std::string, std::string>> unproved;  // file, and where its hashes go
+  for (const std::string& file : paths) {
+    const std::string hashes = absl::StrCat(folder, "/", file.substr(file.rfind('/') + 1), kProofEnding);
+    const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), file, hashes);
+    if (absl::IsNotFound(proof.status())) {
+      unproved.push_back({file, hashes});
+      continue;
+    }
+    RETURN_IF_ERROR(proof.status());
+    RETURN_IF_ERROR(Prove(*proof, booted, threads));
+  }
+  if (unproved.empty()) return absl::OkStatus();
   then = [=](const std::atomic<bool>& stop) {
     absl::Status written = RealFileSystem().CreateFolder(weights);
     written.Update(RealFileSystem().CreateFolder(folder));
-    if (written.ok()) written = WriteFileProof(RealFileSystem(), path, hashes, &stop);
-    LOG_IF(WARNING, !written.ok()) << "the next boot proves nothing of the weights: " << written.message();
+    for (const auto& [file, hashes] : unproved) {
+      if (written.ok()) written = WriteFileProof(RealFileSystem(), file, hashes, &stop);
+    }
+    LOG_IF(WARNING, !written.ok()) << "the next boot does not prove all of the weights: " << written.message();
   };
   return absl::OkStatus();
 }

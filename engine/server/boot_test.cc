@@ -1,4 +1,4 @@
-// Arguments: a small GGUF file with a context of 512 tokens.
+// Arguments: a small GGUF file with a context of 512 tokens; the first of several; config.json of a Hugging Face folder.
 #include "engine/server/boot.h"
 
 #include <atomic>
@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backends/reference/reference_device.h"
@@ -15,12 +17,13 @@
 #include "engine/base/model_files.h"
 #include "engine/base/sha256.h"
 #include "engine/model/gguf.h"
+#include "engine/model/open_checkpoint.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
 namespace {
 
-std::string model_path;
+std::string model_path, shard_path, folder_path;
 
 std::vector<Backend> Backends() {
   Backend broken{"broken", [] { return absl::UnavailableError("no such card"); }, nullptr};
@@ -140,29 +143,50 @@ TEST(BootTest, ServesWeightsOfAWebServer) {
   std::filesystem::remove_all(folder);
 }
 
-TEST(BootTest, AFileOfThisMachineIsProvedFromTheSecondBootOn) {
-  std::string folder = testing::TempDir() + "/volume-XXXXXX";
-  BootOptions options = Options();
-  options.volume = mkdtemp(folder.data());
-  options.model = folder + "/model.gguf";
-  std::filesystem::copy_file(model_path, options.model);
-  options.model_hash = *ModelHash(model_path);
-  ASSERT_TRUE(BootStatus(options).ok());
-  EXPECT_TRUE(std::filesystem::exists(folder + "/weights/" + options.model_hash + "/model.gguf.hashes"));
-  ASSERT_TRUE(BootStatus(options).ok());
-  const auto flip = [&](size_t at) {
-    std::fstream file(options.model, std::ios::in | std::ios::out | std::ios::binary);
-    const int byte = file.seekg(at).get();
-    file.seekp(at).put(static_cast<char>(byte ^ 1));
-  };
-  const size_t head = (*GgufFile::Open(model_path))->head_bytes(), size = std::filesystem::file_size(options.model);
-  for (const size_t at : {head, (head + size) / 2, size - 1}) {  // what a parser does not see
-    flip(at);
-    EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kDataLoss) << at;
-    flip(at);
-    EXPECT_TRUE(BootStatus(options).ok()) << "it is the user's, and stays";
+void FlipBit(const std::string& path, size_t at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  const int byte = file.seekg(at).get();
+  file.seekp(at).put(static_cast<char>(byte ^ 1));
+}
+
+// One file, several files, and a folder.
+TEST(BootTest, AModelOfThisMachineIsProvedFromTheSecondBootOn) {
+  for (const std::string& model : {model_path, shard_path, folder_path}) {
+    SCOPED_TRACE(model);
+    std::string root = testing::TempDir() + "/volume-XXXXXX";
+    BootOptions options = Options();
+    options.volume = mkdtemp(root.data());
+    const std::string folder = root + "/model/";
+    std::filesystem::create_directory(folder);
+    std::vector<std::string> files = *ModelFiles(model);
+    for (std::string& file : files) {
+      const std::string from = std::exchange(file, folder + std::string(std::filesystem::path(file).filename()));
+      std::filesystem::copy_file(from, file);
+    }
+    options.model = model == folder_path ? folder.substr(0, folder.size() - 1) : files[0];
+    options.model_hash = *ModelHash(options.model);
+    ASSERT_TRUE(BootStatus(options).ok());
+    for (const std::string& file : files) {
+      const std::string name = std::filesystem::path(file).filename();
+      EXPECT_TRUE(std::filesystem::exists(root + "/weights/" + options.model_hash + "/" + name + ".hashes"));
+    }
+    ASSERT_TRUE(BootStatus(options).ok());
+    std::map<std::string, size_t> heads;
+    for (const Checkpoint::File& file : (*OpenCheckpoint(options.model))->files()) heads[file.path] = file.head_bytes;
+    for (const std::string& file : files) {
+      SCOPED_TRACE(file);
+      const size_t head = heads.contains(file) ? heads[file] : 20, size = std::filesystem::file_size(file);
+      for (const size_t at : {head, (head + size) / 2, size - 1}) {  // what a parser may not see
+        FlipBit(file, at);
+        const absl::StatusCode code = BootStatus(options).code();
+        EXPECT_TRUE(code == absl::StatusCode::kDataLoss || !heads.contains(file)) << at;
+        EXPECT_NE(code, absl::StatusCode::kOk) << at;
+        FlipBit(file, at);
+        EXPECT_TRUE(BootStatus(options).ok()) << "it is the user's, and stays";
+      }
+    }
+    std::filesystem::remove_all(root);
   }
-  std::filesystem::remove_all(folder);
 }
 
 TEST(BootTest, RefusesWhatCannotWork) {
@@ -197,10 +221,12 @@ TEST(BootTest, RefusesWhatCannotWork) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  if (argc != 2) {
-    std::fprintf(stderr, "one model is needed\n");
+  if (argc != 4) {
+    std::fprintf(stderr, "three models are needed\n");
     return 1;
   }
   spotinference::model_path = argv[1];
+  spotinference::shard_path = argv[2];
+  spotinference::folder_path = std::filesystem::path(argv[3]).parent_path();
   return RUN_ALL_TESTS();
 }

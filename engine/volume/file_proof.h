@@ -37,6 +37,7 @@ class FileProof {
   };
   absl::Status Verify(absl::Span<const Part> parts, int threads) const;
 
+  const std::string& path() const { return path_; }
   uint64_t size_bytes() const { return map_->bytes().size(); }
 
  private:

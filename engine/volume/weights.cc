@@ -75,7 +75,7 @@ class Download {
   std::string Path() const { return absl::StrCat(Folder(), "/", source_.file_name()); }
   std::string PartPath() const { return Path() + ".part"; }
   std::string PiecesPath() const { return Path() + ".pieces"; }
-  FetchedWeights Fetched() const { return {Path(), sha256_}; }
+  FetchedWeights Fetched() const { return {Path(), sha256_, {{Path(), sha256_}}}; }
 
   bool IsThere() const {
     const absl::StatusOr<std::vector<FolderEntry>> entries = files_.List(Folder());
@@ -241,7 +241,7 @@ class Download {
 
 absl::StatusOr<FetchedWeights> FetchWeights(FileSystem& files, const std::string& root, const WeightsSource& source,
                                             const FetchOptions& options) {
-  if (source.kind == WeightsSource::Kind::kFile) return FetchedWeights{source.path, ""};
+  if (source.kind == WeightsSource::Kind::kFile) return FetchedWeights{source.path, "", {}};
   return Download(files, root, source, options).Fetch();
 }
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -36,8 +37,12 @@ struct FetchOptions {
 };
 
 struct FetchedWeights {
-  std::string path;
-  std::string sha256;  // "" for a file of this machine
+  std::string path;    // what a checkpoint is opened by
+  std::string sha256;  // the model's (engine/base/model_files.h); "" where it lies on this machine
+  struct File {
+    std::string path, sha256;
+  };
+  std::vector<File> files;  // that were fetched
 };
 
 // `root` is the volume's, which the caller has locked. Blocks. NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED: so says

@@ -1,6 +1,7 @@
 """Writes small random llama models, one for each element type: make_tiny_models.py OUT.gguf...
 
-OUT names what is in it: tiny_<type>_<tied|separate>_<heads>x<kv_heads>.gguf. The same names give the same bytes.
+OUT names what is in it: tiny_<type>_<tied|separate>_<heads>x<kv_heads>.gguf. The same names give the same bytes. OUT may
+end as the first of three shards does, which all are written then: the same tensors, eight a file.
 """
 
 import os
@@ -10,10 +11,13 @@ import zlib
 import gguf
 import numpy as np
 
+SHARDS = "-00001-of-00003"
 WIDTH, HEAD_DIM, FEED_FORWARD, VOCABULARY, LAYERS, CONTEXT = 96, 32, 160, 131, 2, 512
 
 
 def write_model(path):
+    in_shards = SHARDS in path
+    path = path.replace(SHARDS, "")
     stem = os.path.splitext(os.path.basename(path))[0]
     _, type_name, output, heads_name = stem.replace("q8_0", "q80").replace("q4_1", "q41").split("_")
     heads, kv_heads = map(int, heads_name.split("x"))
@@ -25,7 +29,7 @@ def write_model(path):
         "q41": gguf.GGMLQuantizationType.Q4_1,
     }[type_name]
     random = np.random.default_rng(zlib.crc32(stem.encode()))
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, "llama", split_max_tensors=8 if in_shards else 0)
     writer.add_context_length(CONTEXT)
     writer.add_block_count(LAYERS)
     writer.add_embedding_length(WIDTH)
