@@ -64,6 +64,7 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
     case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
     case MachineEvent::Kind::kGone: return OnGone(machine, event.status, event.crashed);
+    case MachineEvent::Kind::kOffers: return;
   }
 }
 

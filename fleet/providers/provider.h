@@ -8,12 +8,15 @@
 #define FLEET_PROVIDERS_PROVIDER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "fleet/api/fleet.h"
+#include "fleet/api/offer.h"
 
 namespace spotinference::fleet {
 
@@ -25,6 +28,15 @@ struct MachineSpec {
   std::string head_hash;   // of the head of a downloaded file; "": any
   std::string backend;
   uint32_t context_tokens = 0;  // 0: the model's own
+  // What to buy. Without one, or of a machine to restore, the provider chooses: where the volume is, if there is stock,
+  // else the cheapest.
+  std::optional<Offer> offer;
+};
+
+// What can be bought at this moment.
+struct OfferNow {
+  Offer offer;
+  std::optional<int> stock;  // machines; nullopt: the provider does not say
 };
 
 struct MachineEvent {
@@ -35,6 +47,7 @@ struct MachineEvent {
     kAdopted,  // still runs, nobody asked it whether it serves; `handle`, `endpoint` (address as it
                // was passed)
     kGone,     // does not exist any more, or never came to be; `status`
+    kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before
   };
   Kind kind = Kind::kGone;
   std::string machine_id;
@@ -47,6 +60,7 @@ struct MachineEvent {
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
   // names the cause.
   absl::Status status;
+  std::vector<OfferNow> offers;
 };
 
 // Thread-safe. Each Launch, Restore and Adopt is followed by that machine's events in order, ending
@@ -55,9 +69,10 @@ struct MachineEvent {
 // more.
 class Provider {
  public:
+  // What does not change while the provider lives.
   struct Caps {
     std::string name;    // "local"
-    std::string market;  // "on_demand" or "spot"
+    std::string market;  // "on_demand" or "spot"; of a provider with one offer, as are the next two
     std::string zone;
     double price_per_hour = 0;
     bool hibernates = false;    // Restore works; else a stopped machine is absent

@@ -86,8 +86,11 @@ class LocalProvider : public Provider {
   const Caps& caps() const override { return caps_; }
 
   void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override {
-    absl::MutexLock lock(&listener_mutex_);
-    listener_ = std::move(listener);
+    {
+      absl::MutexLock lock(&listener_mutex_);
+      listener_ = std::move(listener);
+    }
+    asio::post(io_, [this] { TellOffers(); });
   }
 
   void Launch(const MachineSpec& spec) override {
@@ -119,6 +122,16 @@ class LocalProvider : public Provider {
   void Tell(MachineEvent event) {
     absl::MutexLock lock(&listener_mutex_);
     if (listener_) listener_(std::move(event));
+  }
+
+  // Its one offer does not change; how many of it are left is known when one is asked for.
+  void TellOffers() {
+    Tell({.kind = MachineEvent::Kind::kOffers,
+          .offers = {{.offer = {.provider = caps_.name,
+                                .region = options_.zone,
+                                .zone = options_.zone,
+                                .machine_type = "process",
+                                .price_per_hour = options_.price_per_hour}}}});
   }
 
   void TellGone(const std::string& id, absl::Status status, bool crashed = false) {

@@ -60,6 +60,12 @@ class LocalProviderTest : public testing::Test {
       absl::MutexLock lock(&mutex_);
       events_.push_back(std::move(event));
     });
+    const MachineEvent offers = Next();
+    ASSERT_EQ(offers.kind, Kind::kOffers);
+    ASSERT_EQ(offers.offers.size(), 1);
+    EXPECT_EQ(offers.offers[0].offer.provider, "local");
+    EXPECT_EQ(offers.offers[0].offer.zone, options_.zone);
+    EXPECT_EQ(offers.offers[0].offer.price_per_hour, options_.price_per_hour);
   }
 
   // A machine whose engine does as `mode` says, see fake_engine.cc.
