@@ -49,7 +49,7 @@ template <typename PackedQuanta>
 struct BlockOf32s {
   using Quanta = PackedQuanta;
   static constexpr bool kMinimum = true;
-  // With 16 lanes a mask and a shift run beside the products, and opening 16 rows' blocks cost a sixth of their time.
+  // With 16 lanes a mask and a shift run beside the products: opened, 16 rows took an eighth longer and 256 as long.
   static constexpr bool kOpens = Quanta::kOpens || kLanes < 16;
   static constexpr int kSubBlocks = 8;
   static constexpr int kHeader = 64 + 8 * 32;
@@ -208,30 +208,36 @@ struct Halves {
 
 // A weight comes from memory once a step, for the first rows that use it.
 //
-// Where these are all rows, 10 GB/s a core · 100 ns are 1 KB under way, which the processor's own prefetcher keeps up except
-// where it stops: at the end of each 4 KiB page. One page ahead has the next one's beginning there in time.
-//
-// Where a tile is gone through several times, the first pass would wait for memory and the others leave it idle. So each
-// asks for its share of the next tile: those sub-blocks whose number leaves `pass` when divided by `passes`.
+// Where these are all rows, the processor's own prefetcher keeps up with the one stream that it sees: to ask for lines beside
+// it cost a sixth. Where bytes are gone through several times, the first pass would wait for memory and the others leave it
+// idle. So each asks for its share of the next as many: those sub-blocks whose number leaves `pass` when divided by `passes`.
 //
 // Past the last tile it reads nothing and cannot fault.
 struct Ahead {
-  int pass, passes;  // passes = 0: the weight is in the cache already
-  size_t distance;
+  int pass = 0, passes = 0;  // fewer than two: nothing is asked for
+  size_t distance = 0;
 
-  static Ahead Of(int pass, int passes, size_t tile_bytes) {
-    return {pass, passes, passes == 1 ? size_t{4096} : tile_bytes};
-  }
-  void Prefetch(const uint8_t* p, int bytes, int sub_block) const {
-    if (passes == 0 || (passes > 1 && sub_block % passes != pass)) return;
+  // Always inline: GCC takes a function that only prefetches for one without effect, and drops calls of it.
+  [[gnu::always_inline]] void Prefetch(const uint8_t* p, int bytes, int sub_block) const {
+    if (passes < 2 || sub_block % passes != pass) return;
     for (int line = 0; line < bytes; line += 64) __builtin_prefetch(p + distance + line);
   }
 };
 
-// R rows from `row` of one tile, whose weights are unpacked as they are used.
+// Sub-block j of the block at `block`, unpacked as it is used.
+template <typename Block, int R>
+inline __attribute__((always_inline)) void AddPacked(const uint8_t* block, int j, const Halves<Block>& halves,
+                                                     const Rows<R>& rows, F (*total)[R]) {
+  using Quanta = typename Block::Quanta;
+  typename Block::template Scales<kParts> scales;
+  scales.Load(block, j, halves.d, halves.m);
+  Block::template Add<Quanta, R, kParts>(scales, block + Block::kHeader + j * Quanta::kBytes, halves.d, halves.m, rows,
+                                         total);
+}
+
+// R rows from `row` of one tile.
 template <typename Block, int R>
 void PackedTile(const MatmulInput& in, const uint8_t* tile, int row, Ahead ahead, float (*out)[kTileOutputs]) {
-  using Quanta = typename Block::Quanta;
   constexpr int kSubBytes = kBlockBytes<Block> / Block::kSubBlocks;
   Rows<R> rows(in, row, 0);
   F total[kParts][R];
@@ -242,10 +248,7 @@ void PackedTile(const MatmulInput& in, const uint8_t* tile, int row, Ahead ahead
     const Halves<Block> halves(tile);
     for (int j = 0; j < Block::kSubBlocks; ++j, rows.Next()) {
       ahead.Prefetch(tile + j * kSubBytes, kSubBytes, b * Block::kSubBlocks + j);
-      typename Block::template Scales<kParts> scales;
-      scales.Load(tile, j, halves.d, halves.m);
-      Block::template Add<Quanta, R, kParts>(scales, tile + Block::kHeader + j * Quanta::kBytes, halves.d, halves.m, rows,
-                                             total);
+      AddPacked<Block, R>(tile, j, halves, rows, total);
     }
   }
   for (int r = 0; r < R; ++r) {
@@ -253,16 +256,23 @@ void PackedTile(const MatmulInput& in, const uint8_t* tile, int row, Ahead ahead
   }
 }
 
-// Many rows go through a tile 256 inputs at a time, which are opened for all of them: quanta to 4 KiB of bytes, and scales as
-// Add() wants them. To unpack six bits takes eight instructions of some forty that four rows need. Totals wait in memory
-// meanwhile: 64 rows are 4 KiB more of L1, and opening costs them a sixteenth.
-constexpr int kOpenedColumns = 256;
-constexpr int kOpenedRows = 64;
+// Many rows go through a tile 256 inputs at a time, so that what they go through lies in L1. Where it takes more than a mask
+// to unpack them, they are opened for all rows: quanta to 4 KiB of bytes, and scales as Add() wants them. To unpack six bits
+// takes eight instructions of some forty that four rows need. Totals wait in memory meanwhile: 64 rows are 4 KiB more of L1,
+// and opening costs them a sixteenth.
+constexpr int kStripColumns = 256;
+constexpr int kStripRows = 64;
+
+template <typename Block>
+constexpr bool kOpened = Block::kOpens || Simd::kTileRows > 0;
+// Blocks of 32 inputs that are not opened: a pass is faster over a whole tile than over eight of them.
+template <typename Block>
+constexpr bool kInStrips = kOpened<Block> || Block::kSubBlocks > 1;
 
 template <typename Block>
 struct OpenedBlocks {
-  alignas(64) uint8_t quanta[kOpenedColumns / kQuantBlock][512];
-  typename Block::template Scales<kParts> scales[kOpenedColumns / kQuantBlock];
+  alignas(64) uint8_t quanta[kStripColumns / kQuantBlock][512];
+  typename Block::template Scales<kParts> scales[kStripColumns / kQuantBlock];
 
   void Open(const uint8_t* tile, int blocks) {
     using Quanta = typename Block::Quanta;
@@ -282,7 +292,7 @@ struct OpenedBlocks {
 
 // Adds `blocks` blocks, which begin at `tile` and at `column`, to out[R].
 template <typename Block, int R>
-void AddOpened(const MatmulInput& in, const uint8_t* tile, const OpenedBlocks<Block>& opened, int column, int blocks,
+void AddStrip(const MatmulInput& in, const uint8_t* tile, const OpenedBlocks<Block>& opened, int column, int blocks,
                int row, Ahead ahead, float (*out)[kTileOutputs]) {
   constexpr int kSubBytes = kBlockBytes<Block> / Block::kSubBlocks;
   Rows<R> rows(in, row, column);
@@ -290,13 +300,16 @@ void AddOpened(const MatmulInput& in, const uint8_t* tile, const OpenedBlocks<Bl
   for (int p = 0; p < kParts; ++p) {
     for (int r = 0; r < R; ++r) total[p][r] = column == 0 ? Simd::Zero() : Simd::Load(out[r] + kLanes * p);
   }
-  rows.PrefetchNext(in.columns, blocks * kBlockColumns<Block>);
   for (int at = 0; at < blocks * Block::kSubBlocks; tile += kBlockBytes<Block>) {
     const Halves<Block> halves(tile);
     for (int j = 0; j < Block::kSubBlocks; ++j, ++at, rows.Next()) {
-      ahead.Prefetch(tile + j * kSubBytes, kSubBytes, column / kQuantBlock + at);
-      Block::template Add<Opened<typename Block::Quanta>, R, kParts>(opened.scales[at], opened.quanta[at], halves.d,
-                                                                     halves.m, rows, total);
+      ahead.Prefetch(tile + j * kSubBytes, kSubBytes, at);
+      if constexpr (kOpened<Block>) {
+        Block::template Add<Opened<typename Block::Quanta>, R, kParts>(opened.scales[at], opened.quanta[at], halves.d,
+                                                                       halves.m, rows, total);
+      } else {
+        AddPacked<Block, R>(tile, j, halves, rows, total);
+      }
     }
   }
   for (int r = 0; r < R; ++r) {
@@ -306,21 +319,25 @@ void AddOpened(const MatmulInput& in, const uint8_t* tile, const OpenedBlocks<Bl
 
 // Rows `row` … row + rows, whole fours.
 template <typename Block>
-void OpenedTile(const MatmulInput& in, const uint8_t* tile, size_t tile_bytes, int row, int rows,
-                float (*out)[kTileOutputs]) {
+void TileInStrips(const MatmulInput& in, const uint8_t* tile, int row, int rows, float (*out)[kTileOutputs]) {
   OpenedBlocks<Block> opened;
   const int wide = Simd::kTileRows > 0 ? rows / 16 : 0;
   const int passes = row > 0 ? 0 : wide + (rows - 16 * wide) / 4;
-  for (int column = 0; column < in.columns; column += kOpenedColumns) {
-    const int blocks = Smaller(kOpenedColumns, in.columns - column) / kBlockColumns<Block>;
-    opened.Open(tile, blocks);
+  for (int column = 0; column < in.columns; column += kStripColumns) {
+    const int blocks = Smaller(kStripColumns, in.columns - column) / kBlockColumns<Block>;
+    const size_t bytes = blocks * kBlockBytes<Block>;
+    if constexpr (kOpened<Block>) opened.Open(tile, blocks);
     int r = 0, pass = 0;
-    const auto ahead = [&] { return Ahead::Of(pass++, passes, tile_bytes); };
+    const auto add = [&](auto count) {
+      constexpr int kRows = decltype(count)::value;
+      AddStrip<Block, kRows>(in, tile, opened, column, blocks, row + r, {pass++, passes, bytes}, out + r);
+      r += kRows;
+    };
     if constexpr (Simd::kTileRows > 0) {
-      for (; r + 16 <= rows; r += 16) AddOpened<Block, 16>(in, tile, opened, column, blocks, row + r, ahead(), out + r);
+      while (r + 16 <= rows) add(Int<16>{});
     }
-    for (; r < rows; r += 4) AddOpened<Block, 4>(in, tile, opened, column, blocks, row + r, ahead(), out + r);
-    tile += blocks * kBlockBytes<Block>;
+    while (r < rows) add(Int<4>{});
+    tile += bytes;
   }
 }
 
@@ -348,13 +365,13 @@ void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
   }
   for (int t = work.begin; t < work.end; ++t) {
     const uint8_t* tile = reinterpret_cast<const uint8_t*>(work.tiles) + t * work.tile_bytes;
-    float out[kOpenedRows][kTileOutputs];
+    float out[kStripRows][kTileOutputs];
     int row = 0;
     if constexpr (Simd::kManyRows) {
-      if constexpr (Block::kOpens || kTiles) {
+      if constexpr (kInStrips<Block>) {
         while (in.rows - row >= 8) {
-          const int rows = Smaller(kOpenedRows, (in.rows - row) / 4 * 4);
-          OpenedTile<Block>(in, tile, work.tile_bytes, row, rows, out);
+          const int rows = Smaller(kStripRows, (in.rows - row) / 4 * 4);
+          TileInStrips<Block>(in, tile, row, rows, out);
           StoreTile(out, rows, row, t, work);
           row += rows;
         }
@@ -365,7 +382,7 @@ void QuantizedMatmul(const MatmulInput& in, const MatmulWork& work) {
     const int passes = row > 0 ? 0 : Simd::kManyRows ? left / 4 + left % 4 / 2 + left % 2 : left;
     const auto add = [&](auto rows) {
       constexpr int kRows = decltype(rows)::value;
-      PackedTile<Block, kRows>(in, tile, row, Ahead::Of(pass++, passes, work.tile_bytes), out);
+      PackedTile<Block, kRows>(in, tile, row, {pass++, passes, work.tile_bytes}, out);
       StoreTile(out, kRows, row, t, work);
       row += kRows;
     };

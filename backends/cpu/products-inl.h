@@ -250,16 +250,6 @@ struct Rows {
       pair_sum[r] = in.pair_sum + 4 * at;
     }
   }
-  // The same columns of the R rows after these, whose few lines are no stream that the processor would see coming.
-  void PrefetchNext(int columns, int count) const {
-    const int64_t bytes = static_cast<int64_t>(R) * columns, blocks = bytes / kQuantBlock;
-    for (int r = 0; r < R; ++r) {
-      for (int line = 0; line < count; line += 64) __builtin_prefetch(q[r] + bytes + line);
-      __builtin_prefetch(scale[r] + blocks);
-      __builtin_prefetch(scaled_sum[r] + blocks);
-      __builtin_prefetch(pair_sum[r] + 4 * blocks);
-    }
-  }
   void Next() {
     for (int r = 0; r < R; ++r) {
       q[r] += kQuantBlock;
