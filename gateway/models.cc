@@ -38,9 +38,6 @@ absl::StatusOr<uint64_t> EndOfGgufHead(const std::string& path, uint64_t bytes) 
 // One that engines download: its text is all that comes here.
 absl::Status LoadRemote(WeightsSource source, const LoadOptions& options, LoadedModel& out, std::string& file,
                         std::unique_ptr<const ModelText>& text) {
-  if (GgufShardPaths(source.file_name()).size() > 1) {
-    return absl::UnimplementedError("several files of one model are not downloaded yet; name one GGUF file");
-  }
   ASSIGN_OR_RETURN(const ModelHead head, FetchModelHead(RealFileSystem(), options.heads_folder, source,
                                                         options.remote, EndOfGgufHead));
   file = head.path;

@@ -1,5 +1,5 @@
-// The models of a configuration, loaded as far as the gateway needs them: text and identity, no weights. Of a model that
-// engines download, only the head of its file comes here, once (engine/volume/model_head.h).
+// The models of a configuration, loaded as far as the gateway needs them: text and identity, no weights. Of one that
+// engines download, only what is text comes here, once (engine/volume/model_head.h).
 #ifndef GATEWAY_MODELS_H_
 #define GATEWAY_MODELS_H_
 

@@ -92,12 +92,17 @@ absl::StatusOr<std::string> ModelHash(const std::string& path) {
   const std::vector<absl::StatusOr<std::string>> hashes = FileHashes(paths);
   for (const absl::StatusOr<std::string>& hash : hashes) RETURN_IF_ERROR(hash.status());
   if (paths.size() == 1 && paths[0] == path) return hashes[0];
-  Sha256 all;
-  for (size_t i = 0; i < paths.size(); ++i) {
-    const std::string line = absl::StrCat(*hashes[i], "  ", paths[i].substr(paths[i].rfind('/') + 1), "\n");
-    all.Update(line.data(), line.size());
-  }
-  return all.Hex();
+  std::vector<FileSum> sums;
+  for (size_t i = 0; i < paths.size(); ++i) sums.push_back({paths[i].substr(paths[i].rfind('/') + 1), *hashes[i]});
+  return ModelHashOf(sums);
 }
+
+std::string PrintSums(absl::Span<const FileSum> files) {
+  std::string lines;
+  for (const FileSum& file : files) absl::StrAppend(&lines, file.sha256, "  ", file.name, "\n");
+  return lines;
+}
+
+std::string ModelHashOf(absl::Span<const FileSum> files) { return Sha256Hex(PrintSums(files)); }
 
 }  // namespace spotinference

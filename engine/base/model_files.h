@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 namespace spotinference {
 
@@ -17,10 +18,20 @@ std::vector<std::string> GgufShardPaths(const std::string& path);
 // .safetensors, .json and .jinja files. NOT_FOUND, PERMISSION_DENIED …: the system's own error.
 absl::StatusOr<std::vector<std::string>> ModelFiles(const std::string& path);
 
+struct FileSum {
+  std::string name;    // without folders
+  std::string sha256;  // 64 lower-case hex digits
+};
+// What `sha256sum` prints for these files.
+std::string PrintSums(absl::Span<const FileSum> files);
+
 // What a model is called wherever its identity counts, as a SHA-256 in hex. One file's is its own; that of several is
 // over what `sha256sum` prints for them in that order, names without folders. Reads every byte, on as many threads as
 // there are files, up to the processor's: some 0.1 s for 100 MB on one.
 absl::StatusOr<std::string> ModelHash(const std::string& path);
+
+// The same of several files, ascending by name, that are known.
+std::string ModelHashOf(absl::Span<const FileSum> files);
 
 }  // namespace spotinference
 

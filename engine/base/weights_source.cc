@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "engine/base/model_files.h"
 #include "engine/base/status.h"
 
 namespace spotinference {
@@ -48,6 +49,9 @@ absl::StatusOr<WeightsSource> ParseWeb(absl::string_view text) {
   }
   if (absl::StrContains(source.url, '@')) return Wrong("https://...", "must not hold a user or password");
   if (!IsName(source.file_name())) return Wrong(text, "must name a file at its end");
+  if (GgufShardPaths(source.file_name()).size() > 1) {
+    return Wrong(text, "is the first of several files; such models are taken from hf:// and file:// alone");
+  }
   return source;
 }
 
@@ -58,8 +62,12 @@ absl::StatusOr<WeightsSource> ParseHub(absl::string_view text, absl::string_view
   source.revision = at == rest.npos ? "main" : std::string(rest.substr(at + 1));
   const std::vector<std::string> parts = absl::StrSplit(rest.substr(0, at), '/');
   const std::vector<std::string> revision = absl::StrSplit(source.revision, '/');
-  if (parts.size() < 3 || !AreNames(parts) || !AreNames(revision)) {
-    return Wrong(text, "hf://org/repo/file@revision is expected");
+  if (parts.size() < 2 || !AreNames(parts) || !AreNames(revision)) {
+    return Wrong(text, "hf://org/repo/file.gguf@revision or hf://org/repo@revision is expected");
+  }
+  if (parts.size() == 2 && absl::EndsWith(parts[1], ".gguf")) return Wrong(text, "hf://org/repo/file.gguf is expected");
+  if (absl::EndsWith(parts.back(), ".safetensors")) {
+    return Wrong(text, "a model of safetensors goes by its repository; hf://org/repo@revision is expected");
   }
   source.repository = absl::StrCat(parts[0], "/", parts[1]);
   source.file = absl::StrJoin(parts.begin() + 2, parts.end(), "/");
@@ -89,7 +97,7 @@ std::string WeightsSource::file_name() const {
 std::string WeightsSource::name() const {
   switch (kind) {
     case Kind::kFile: return path;
-    case Kind::kHub: return absl::StrCat("hf://", repository, "/", file, "@", revision);
+    case Kind::kHub: return absl::StrCat("hf://", repository, file.empty() ? "" : "/", file, "@", revision);
     case Kind::kWeb: return url.substr(0, url.find('?'));
   }
   return "";
@@ -106,10 +114,20 @@ absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text) {
   absl::ConsumePrefix(&rest, "file://");
   if (rest.empty()) return Wrong(text, "a path is expected");
   if (absl::StrContains(rest, "://")) {
-    return Wrong(text, "file:///…, https://…#sha256=… or hf://org/repo/file@revision is expected");
+    return Wrong(text, "file:///…, https://…#sha256=…, hf://org/repo/file.gguf@revision or hf://org/repo@revision is "
+                       "expected");
   }
   WeightsSource source;
   source.path = std::string(rest);
+  return source;
+}
+
+absl::StatusOr<WeightsSource> FileOfRepository(WeightsSource source, absl::string_view file) {
+  if (!AreNames(absl::StrSplit(file, '/'))) {
+    return absl::InvalidArgumentError(absl::StrCat("weights '", source.name(), "': a file is called '",
+                                                   absl::CHexEscape(file.substr(0, 256)), "'"));
+  }
+  source.file = std::string(file);
   return source;
 }
 

@@ -2,7 +2,10 @@
 //
 //   file:///path                               a file or folder of this machine; also a plain path
 //   https://host/file.gguf#sha256=HEX          any web server; plain http only from loopback
-//   hf://org/repo/file@revision                Hugging Face's hub; revision: branch, tag or commit; main where left out
+//   hf://org/repo/file.gguf@revision           Hugging Face's hub; revision: branch, tag or commit; main where left out
+//   hf://org/repo@revision                     a repository there, with safetensors
+//
+// A GGUF model in several files goes by the first of them, but for a web server's, which #sha256= cannot name.
 #ifndef ENGINE_BASE_WEIGHTS_SOURCE_H_
 #define ENGINE_BASE_WEIGHTS_SOURCE_H_
 
@@ -19,9 +22,9 @@ struct WeightsSource {
   std::string path;    // kFile
   std::string url;     // kWeb, without the fragment
   std::string sha256;  // kWeb, 64 lower-case hex digits
-  std::string repository, file, revision;  // kHub: "org/repo", "folder/file.gguf"
+  std::string repository, file, revision;  // kHub: "org/repo", "folder/file.gguf" or ""
 
-  // What the file is called on the volume: the last part of its path.
+  // What the file is called on the volume: the last part of its path; "" for a repository.
   std::string file_name() const;
   // As it was written, without what may be secret: for logs.
   std::string name() const;
@@ -29,6 +32,9 @@ struct WeightsSource {
 
 // INVALID_ARGUMENT: none of these; the message says what is missing.
 absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text);
+
+// Another file of the same repository, at the same revision. INVALID_ARGUMENT: `file` is no name of one.
+absl::StatusOr<WeightsSource> FileOfRepository(WeightsSource source, absl::string_view file);
 
 // The address of a file of the hub at `hub_url`: HUB/org/repo/resolve/revision/file, percent-encoded.
 std::string HubUrl(absl::string_view hub_url, const WeightsSource& source);

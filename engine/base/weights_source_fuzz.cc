@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (source->kind == WeightsSource::Kind::kFile) return 0;
   // What becomes a path of the volume or a URL.
   const std::string name = source->file_name();
-  if (name.empty() || name == "." || name == ".." || absl::StrContains(name, "/")) __builtin_trap();
+  const bool is_repository = source->kind == WeightsSource::Kind::kHub && source->file.empty();
+  if (name.empty() != is_repository || name == "." || name == ".." || absl::StrContains(name, "/")) __builtin_trap();
   for (const char c : name) {
     if (static_cast<unsigned char>(c) < ' ') __builtin_trap();
   }

@@ -45,6 +45,17 @@ TEST(WeightsSourceTest, Hub) {
             "https://hub/org/re%20po/resolve/main/a.gguf");
 }
 
+TEST(WeightsSourceTest, Repository) {
+  const auto source = ParseWeightsSource("hf://org/repo@v1");
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->repository, "org/repo");
+  EXPECT_EQ(source->file, "");
+  EXPECT_EQ(source->name(), "hf://org/repo@v1");
+  EXPECT_EQ(ParseWeightsSource("hf://org/repo")->name(), "hf://org/repo@main");
+  EXPECT_EQ(FileOfRepository(*source, "config.json")->name(), "hf://org/repo/config.json@v1");
+  for (const char* none : {"", "..", "../a", "a//b", "a\n"}) EXPECT_FALSE(FileOfRepository(*source, none).ok()) << none;
+}
+
 TEST(WeightsSourceTest, SaysWhatIsWrong) {
   for (const auto& [text, why] : std::initializer_list<std::pair<std::string, std::string>>{
            {"", "a path is expected"},
@@ -58,10 +69,14 @@ TEST(WeightsSourceTest, SaysWhatIsWrong) {
            {"https://host/a\n#sha256=" + kHash, "a character"},
            {"http://host/a#sha256=" + kHash, "loopback only"},
            {"http://127.0.0.1.example.org/a#sha256=" + kHash, "loopback only"},
-           {"hf://org/a.gguf", "hf://org/repo/file@revision"},
-           {"hf://org/repo/../a.gguf", "hf://org/repo/file@revision"},
-           {"hf://org/repo/a.gguf@", "hf://org/repo/file@revision"},
-           {"hf://org/repo//a.gguf", "hf://org/repo/file@revision"}}) {
+           {"https://host/m-00001-of-00002.gguf#sha256=" + kHash, "the first of several files"},
+           {"hf://org/a.gguf", "hf://org/repo/file.gguf is expected"},
+           {"hf://org/repo/model.safetensors", "by its repository"},
+           {"hf://org", "hf://org/repo/file.gguf@revision or hf://org/repo@revision"},
+           {"hf://org/repo/../a.gguf", "hf://org/repo/file.gguf@revision"},
+           {"hf://org/repo/a.gguf@", "hf://org/repo/file.gguf@revision"},
+           {"hf://org/repo@", "hf://org/repo/file.gguf@revision"},
+           {"hf://org/repo//a.gguf", "hf://org/repo/file.gguf@revision"}}) {
     const absl::Status status = ParseWeightsSource(text).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_TRUE(absl::StrContains(status.message(), why)) << status;

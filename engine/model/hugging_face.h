@@ -5,7 +5,6 @@
 #ifndef ENGINE_MODEL_HUGGING_FACE_H_
 #define ENGINE_MODEL_HUGGING_FACE_H_
 
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,10 +18,6 @@
 #include "engine/model/safetensors.h"
 
 namespace spotinference {
-
-// model.safetensors.index.json: the file of each tensor. INVALID_ARGUMENT: not such an index, or a file's name that
-// leads out of the folder.
-absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsIndex(absl::string_view text);
 
 class HuggingFaceCheckpoint : public Checkpoint {
  public:

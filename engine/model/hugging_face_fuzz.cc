@@ -1,5 +1,4 @@
-// Any bytes at all as the JSON files of a Hugging Face folder: config.json, which then is read as a model's
-// configuration, and model.safetensors.index.json.
+// Any bytes at all as config.json of a Hugging Face folder, which then is read as a model's configuration.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,7 +27,6 @@ std::string Weights() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)spotinference::ParseSafetensorsIndex(text);
   absl::StatusOr<spotinference::HuggingFaceConfig> config = spotinference::ParseHuggingFaceConfig(text);
   if (!config.ok()) return 0;
   static const std::string weights = Weights();

@@ -37,7 +37,8 @@
 
 ABSL_FLAG(std::string, model, "",
           "GGUF file, the first of several, or a folder with config.json and safetensors; or, kept on --volume, "
-          "https://…#sha256=… or hf://org/repo/file@revision (token: HF_TOKEN; another hub: HF_ENDPOINT)");
+          "https://…#sha256=…, hf://org/repo/file.gguf@revision or, of safetensors, hf://org/repo@revision (token: "
+          "HF_TOKEN; another hub: HF_ENDPOINT)");
 ABSL_FLAG(std::string, model_hash, "", "the model's SHA-256 in hex, where it is known; else it is computed");
 ABSL_FLAG(std::string, head_hash, "",
           "SHA-256 in hex of all that comes before the tensors of the downloaded GGUF file; another one is refused");

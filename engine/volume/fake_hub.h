@@ -1,4 +1,4 @@
-// Hugging Face's hub with one file, model.gguf of org/repo, and the CDN behind it; broken where a test says so.
+// Hugging Face's hub with one repository, org/repo, and the CDN behind it; broken where a test says so.
 #ifndef ENGINE_VOLUME_FAKE_HUB_H_
 #define ENGINE_VOLUME_FAKE_HUB_H_
 
@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <optional>
 #include <random>
 #include <string>
@@ -28,11 +29,12 @@ class FakeHub {
   static constexpr char kToken[] = "hf_secret";
   static constexpr char kCommit[] = "0123456789abcdef0123456789abcdef01234567";
 
-  static std::string Sha256(absl::string_view text) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-    return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
+  static std::string Sha256(absl::string_view text) { return Digest(text, EVP_sha256()); }
+  // Git's name of a file.
+  static std::string BlobId(absl::string_view text) {
+    std::string blob = absl::StrCat("blob ", text.size());
+    blob.push_back('\0');
+    return Digest(absl::StrCat(blob, text), EVP_sha1());
   }
 
   static std::string RandomBytes(size_t size) {
@@ -62,8 +64,14 @@ class FakeHub {
   std::string url() const { return hub_.url(); }
   std::string cdn_url() const { return cdn_.url(); }
 
-  std::string content = RandomBytes(95000);
-  std::string tag = Sha256(content);  // as the hub names it
+  struct File {
+    std::string content;
+    std::string tag;  // as the hub names it: SHA-256 in LFS, or Git's hash; "": not at all
+  };
+  std::map<std::string, File> files = {{"model.gguf", {RandomBytes(95000), Sha256(RandomBytes(95000))}}};
+  std::string &content = files["model.gguf"].content, &tag = files["model.gguf"].tag;
+  void AddInLfs(const std::string& name, const std::string& bytes) { files[name] = {bytes, Sha256(bytes)}; }
+  void AddInGit(const std::string& name, const std::string& bytes) { files[name] = {bytes, BlobId(bytes)}; }
   std::function<std::optional<FakeHttpReply>(int)> hub_fault, cdn_fault;  // by the number of the request
 
   int hub_requests() const {
@@ -74,8 +82,20 @@ class FakeHub {
     absl::MutexLock lock(&mutex_);
     return cdn_ranges_;
   }
+  // The files that a range of which was asked for, once for each range.
+  std::vector<std::string> cdn_files() const {
+    absl::MutexLock lock(&mutex_);
+    return cdn_files_;
+  }
 
  private:
+  static std::string Digest(absl::string_view text, const EVP_MD* kind) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    EVP_Digest(text.data(), text.size(), digest, &size, kind, nullptr);
+    return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
+  }
+
   FakeHttpReply Hub(const FakeHttpRequest& request) {
     absl::MutexLock lock(&mutex_);
     const int number = hub_requests_++;
@@ -83,20 +103,34 @@ class FakeHub {
     if (hub_fault) {
       if (const auto fault = hub_fault(number)) return *fault;
     }
-    if (request.target == "/old/repo/resolve/main/model.gguf") {
-      return {.status = 307, .headers = {{"location", "/org/repo/resolve/main/model.gguf"}}};
+    absl::string_view name = request.target;
+    if (absl::ConsumePrefix(&name, "/old/repo/resolve/main/")) {
+      return {.status = 307, .headers = {{"location", absl::StrCat("/org/repo/resolve/main/", name)}}};
     }
-    if (request.target != "/org/repo/resolve/main/model.gguf" &&
-        request.target != absl::StrCat("/org/repo/resolve/", kCommit, "/model.gguf")) {
+    const bool pinned = absl::ConsumePrefix(&name, absl::StrCat("/api/resolve-cache/models/org/repo/", kCommit, "/"));
+    if (!pinned && !absl::ConsumePrefix(&name, "/org/repo/resolve/main/")) {
+      absl::ConsumePrefix(&name, absl::StrCat("/org/repo/resolve/", kCommit, "/"));
+    }
+    const auto file = files.find(std::string(name));
+    if (file == files.end()) {
       return {.status = 404, .headers = {{"x-error-code", "EntryNotFound"}, {"x-error-message", "Entry not found"}}};
     }
-    FakeHttpReply reply{.status = 302, .headers = {{"location", absl::StrCat(cdn_.url(), "/blob?signature=", number)}}};
-    if (!tag.empty()) {
-      reply.headers.push_back({"x-linked-etag", absl::StrCat("\"", tag, "\"")});
-      reply.headers.push_back({"x-linked-size", absl::StrCat(content.size())});
-      reply.headers.push_back({"x-repo-commit", kCommit});
+    const std::string quoted = absl::StrCat("\"", file->second.tag, "\"");
+    HttpHeaders headers = {{"x-repo-commit", kCommit}};
+    if (file->second.tag.size() == 40 && !pinned) {
+      headers.push_back({"location", absl::StrCat("/api/resolve-cache/models/org/repo/", kCommit, "/", name)});
+      return {.status = 307, .headers = headers};
     }
-    return reply;
+    if (file->second.tag.size() == 40) {
+      headers.push_back({"etag", quoted});
+      return {.status = 200, .headers = headers, .body = file->second.content};
+    }
+    headers.push_back({"location", absl::StrCat(cdn_.url(), "/", name, "?signature=", number)});
+    if (!file->second.tag.empty()) {
+      headers.push_back({"x-linked-etag", quoted});
+      headers.push_back({"x-linked-size", absl::StrCat(file->second.content.size())});
+    }
+    return {.status = 302, .headers = headers};
   }
 
   FakeHttpReply Cdn(const FakeHttpRequest& request) {
@@ -104,7 +138,9 @@ class FakeHub {
     const int number = static_cast<int>(cdn_ranges_.size());
     cdn_ranges_.push_back(std::string(FindHeader(request.headers, "range").value_or("")));
     EXPECT_FALSE(FindHeader(request.headers, "authorization").has_value()) << "the token is the hub's alone";
-    FakeHttpReply reply = Ranged(request, content);
+    const std::string name = request.target.substr(1, request.target.find('?') - 1);
+    cdn_files_.push_back(name);
+    FakeHttpReply reply = Ranged(request, files[name].content);
     if (cdn_fault) {
       if (auto fault = cdn_fault(number)) {
         if (fault->status != 206) return *fault;
@@ -116,7 +152,7 @@ class FakeHub {
 
   mutable absl::Mutex mutex_;
   int hub_requests_ = 0;
-  std::vector<std::string> cdn_ranges_;
+  std::vector<std::string> cdn_ranges_, cdn_files_;
   FakeHttpServer cdn_, hub_;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -16,11 +17,12 @@
 #include "engine/base/sha256.h"
 #include "engine/base/status.h"
 #include "engine/volume/object.h"
+#include "engine/volume/remote_model.h"
 
 namespace spotinference {
 namespace {
 
-constexpr ObjectKind kKind{"model head", 1};
+constexpr ObjectKind kKind{"model head", 2};  // 1 knew one file
 // Vocabularies of 50,000 to 260,000 tokens with their merges take 2 to 16 MB.
 constexpr uint64_t kFirstBytes = uint64_t{8} << 20, kMostBytes = uint64_t{64} << 20;
 
@@ -30,12 +32,36 @@ std::string HashOf(FileSystem& files, const std::string& path, uint64_t bytes) {
   return Sha256Hex({reinterpret_cast<const char*>((*map)->bytes().data()), bytes});
 }
 
-// What an earlier start has fetched; with an empty path where there is none, or it is damaged.
-ModelHead FindHere(FileSystem& files, const std::string& path) {
-  const std::vector<std::string> words = absl::StrSplit(ReadObject(files, path + ".head", kKind), ' ');
+// What is there of a model's file: its first bytes, or all of them.
+struct Part {
+  std::string name, sha256;
   uint64_t bytes;
-  if (words.size() != 4 || !absl::SimpleAtoi(words[2], &bytes) || HashOf(files, path, bytes) != words[1]) return {};
-  return {.path = path, .sha256 = words[0], .head_sha256 = words[1], .commit = words[3]};
+};
+
+std::string Print(const ModelHead& head, absl::Span<const Part> parts) {
+  std::string text = absl::StrCat(head.sha256, " ", head.commit, "\n");
+  for (const Part& part : parts) absl::StrAppend(&text, part.sha256, " ", part.bytes, " ", part.name, "\n");
+  return text;
+}
+
+// What an earlier start has fetched; with an empty path where there is none, or it is damaged.
+ModelHead FindHere(FileSystem& files, const std::string& folder, const std::string& name) {
+  std::vector<std::string> lines =
+      absl::StrSplit(ReadObject(files, absl::StrCat(folder, "/", name, ".head"), kKind), '\n', absl::SkipEmpty());
+  if (lines.size() < 2) return {};
+  const std::pair<std::string, std::string> model = absl::StrSplit(lines[0], ' ');
+  ModelHead head{.path = name.empty() ? folder : absl::StrCat(folder, "/", name),
+                 .sha256 = model.first,
+                 .head_sha256 = "",
+                 .commit = model.second};
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::vector<std::string> words = absl::StrSplit(lines[i], absl::MaxSplits(' ', 2));
+    uint64_t bytes;
+    if (words.size() != 3 || !absl::SimpleAtoi(words[1], &bytes)) return {};
+    if (HashOf(files, absl::StrCat(folder, "/", words[2]), bytes) != words[0]) return {};
+    if (!name.empty()) head.head_sha256 = words[0];
+  }
+  return head;
 }
 
 // Makes `path` as long as the remote file and reads of it what its head takes; returns how much that is.
@@ -58,6 +84,40 @@ absl::StatusOr<uint64_t> ReadHead(FileSystem& files, HttpClient& client, const R
   }
   if (end.ok()) RETURN_IF_ERROR(file->Sync());
   return end;
+}
+
+// The head of the model's first file, to `folder`.
+absl::StatusOr<Part> FetchHead(FileSystem& files, HttpClient& client, const RemoteModel& model,
+                               const std::string& folder, EndOfHead end_of_head) {
+  const RemoteModel::File& file = model.files[0];
+  const std::string path = absl::StrCat(folder, "/", file.sum.name), coming = path + ".part";
+  const absl::StatusOr<uint64_t> bytes = ReadHead(files, client, file.remote, coming, end_of_head);
+  if (!bytes.ok()) {
+    files.Remove(coming).IgnoreError();
+    return bytes.status();
+  }
+  Part part{file.sum.name, HashOf(files, coming, *bytes), *bytes};
+  if (part.sha256.empty()) return absl::UnavailableError(absl::StrCat("'", coming, "' cannot be read again"));
+  RETURN_IF_ERROR(files.Rename(coming, path));
+  return part;
+}
+
+// All files of a repository but the weights, to `folder`.
+absl::StatusOr<std::vector<Part>> FetchTexts(FileSystem& files, HttpClient& client, const RemoteModel& model,
+                                             const std::string& folder) {
+  std::vector<Part> parts;
+  for (const RemoteModel::File& file : model.files) {
+    if (absl::EndsWith(file.sum.name, ".safetensors")) continue;
+    std::string text = file.content;
+    if (text.empty()) {
+      ASSIGN_OR_RETURN(text, file.remote.ReadWhole(client));
+    }
+    ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> out, files.Create(absl::StrCat(folder, "/", file.sum.name)));
+    RETURN_IF_ERROR(out->Write(0, {reinterpret_cast<const std::byte*>(text.data()), text.size()}));
+    RETURN_IF_ERROR(out->Sync());
+    parts.push_back({file.sum.name, file.sum.sha256, text.size()});
+  }
+  return parts;
 }
 
 // Two models may have one source, and are fetched side by side: who comes second waits, and then finds it here.
@@ -91,27 +151,25 @@ class OnlyOne {
 absl::StatusOr<ModelHead> FetchModelHead(FileSystem& files, const std::string& root, const WeightsSource& source,
                                          const RemoteOptions& options, EndOfHead end_of_head) {
   const std::string folder = absl::StrCat(root, "/", Sha256Hex(absl::StrCat(source.name(), "#", source.sha256)));
-  const std::string path = absl::StrCat(folder, "/", source.file_name()), coming = path + ".part";
+  const std::string name = source.file_name();
   const OnlyOne only_one(folder);
-  if (ModelHead here = FindHere(files, path); !here.path.empty()) return here;
+  if (ModelHead here = FindHere(files, folder, name); !here.path.empty()) return here;
   RETURN_IF_ERROR(files.CreateFolder(folder));
   RETURN_IF_ERROR(files.SyncFolder(root));
   HttpClient client;
-  ASSIGN_OR_RETURN(const RemoteFile remote, RemoteFile::Find(client, source, options));
-  const absl::StatusOr<uint64_t> bytes = ReadHead(files, client, remote, coming, end_of_head);
-  if (!bytes.ok()) {
-    files.Remove(coming).IgnoreError();
-    return bytes.status();
+  ASSIGN_OR_RETURN(const RemoteModel model, FindRemoteModel(client, source, options));
+  ModelHead head{.path = folder, .sha256 = model.sha256, .head_sha256 = "", .commit = model.commit};
+  std::vector<Part> parts;
+  if (name.empty()) {
+    ASSIGN_OR_RETURN(parts, FetchTexts(files, client, model, folder));
+  } else {
+    ASSIGN_OR_RETURN(Part part, FetchHead(files, client, model, folder, end_of_head));
+    head.path = absl::StrCat(folder, "/", name);
+    head.head_sha256 = part.sha256;
+    parts.push_back(std::move(part));
   }
-  ModelHead head{.path = path,
-                 .sha256 = remote.sha256(),
-                 .head_sha256 = HashOf(files, coming, *bytes),
-                 .commit = remote.commit()};
-  if (head.head_sha256.empty()) return absl::UnavailableError(absl::StrCat("'", coming, "' cannot be read again"));
-  RETURN_IF_ERROR(files.Rename(coming, path));
   RETURN_IF_ERROR(files.SyncFolder(folder));
-  RETURN_IF_ERROR(WriteObject(files, path + ".head", kKind,
-                              absl::StrCat(head.sha256, " ", head.head_sha256, " ", *bytes, " ", head.commit)));
+  RETURN_IF_ERROR(WriteObject(files, absl::StrCat(folder, "/", name, ".head"), kKind, Print(head, parts)));
   return head;
 }
 

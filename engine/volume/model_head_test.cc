@@ -1,10 +1,12 @@
 #include "engine/volume/model_head.h"
 
+#include <algorithm>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/model_files.h"
 #include "engine/volume/fake_hub.h"
 #include "engine/volume/simulated_file_system.h"
 #include "gtest/gtest.h"
@@ -109,6 +111,56 @@ TEST_F(ModelHeadTest, IsWholeAfterAnyCut) {
     files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
     ASSERT_LT(changes, 100);
   }
+}
+
+TEST_F(ModelHeadTest, OfSeveralFilesTheFirstIsRead) {
+  std::vector<FileSum> sums;
+  for (const char* name : {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"}) {
+    hub_.AddInLfs(name, FakeHub::RandomBytes(20000 + sums.size()));
+    sums.push_back({name, hub_.files[name].tag});
+  }
+  hub_.content = hub_.files[sums[0].name].content;
+  const absl::StatusOr<ModelHead> head = Fetch("hf://org/repo/m-00001-of-00002.gguf");
+  ASSERT_TRUE(head.ok()) << head.status();
+  EXPECT_EQ(head->sha256, ModelHashOf(sums));
+  EXPECT_EQ(head->head_sha256, FakeHub::Sha256(hub_.content.substr(0, head_)));
+  EXPECT_EQ(hub_.cdn_files(), std::vector<std::string>{sums[0].name});
+}
+
+TEST_F(ModelHeadTest, OfARepositoryAllButTheWeights) {
+  hub_.AddInGit("config.json", "{}");
+  hub_.AddInLfs("tokenizer.json", std::string(1000, 't'));
+  hub_.AddInLfs("model.safetensors", FakeHub::RandomBytes(3000));
+  std::vector<FileSum> sums;
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    sums.push_back({name, FakeHub::Sha256(hub_.files[name].content)});
+  }
+  bool whole = false;
+  for (uint32_t changes = 1; !whole; ++changes) {
+    SCOPED_TRACE(changes);
+    files_.CutAfter(changes, changes);
+    whole = Fetch("hf://org/repo").ok();
+    files_.Restart(SimulatedFileSystem::Cut::kPower, changes);
+    for (const bool again : {false, true}) {
+      const int asked = hub_.hub_requests();
+      const absl::StatusOr<ModelHead> head = Fetch("hf://org/repo");
+      ASSERT_TRUE(head.ok()) << head.status();
+      EXPECT_EQ(head->sha256, ModelHashOf(sums));
+      EXPECT_EQ(head->head_sha256, "");
+      EXPECT_EQ(head->commit, FakeHub::kCommit);
+      EXPECT_EQ(files_.Contents(head->path + "/config.json"), "{}");
+      EXPECT_EQ(files_.Contents(head->path + "/tokenizer.json"), std::string(1000, 't'));
+      EXPECT_TRUE(!again || hub_.hub_requests() == asked) << "asks nobody again";
+    }
+    for (const std::string& path : files_.Paths()) ASSERT_TRUE(files_.Remove(path).ok());
+    files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+    ASSERT_LT(changes, 100);
+  }
+  const std::vector<std::string> asked = hub_.cdn_files();
+  EXPECT_EQ(std::count(asked.begin(), asked.end(), "model.safetensors"), 0);
+
+  hub_.files["config.json"].content = "[]";
+  EXPECT_EQ(Fetch("hf://org/repo").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ModelHeadTest, AServerWithoutRangesIsLeftInTheMiddle) {

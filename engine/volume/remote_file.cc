@@ -1,5 +1,7 @@
 #include "engine/volume/remote_file.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -13,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status.h"
 
 namespace spotinference {
@@ -53,6 +56,20 @@ std::optional<uint64_t> RangeTotal(const HttpResponse& response) {
 
 bool IsHex(absl::string_view text, size_t digits) {
   return text.size() == digits && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
+}
+
+// An entity tag without its quotes, and without what says that it is a weak one.
+std::string Tag(const HttpResponse& response, absl::string_view header) {
+  const absl::string_view tag = absl::StripPrefix(FindHeader(response.headers, header).value_or(""), "W/");
+  return absl::AsciiStrToLower(absl::StripSuffix(absl::StripPrefix(tag, "\""), "\""));
+}
+
+std::string GitBlobId(absl::string_view bytes) {
+  const std::string blob = absl::StrCat("blob ", bytes.size(), std::string(1, '\0'), bytes);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  EVP_Digest(blob.data(), blob.size(), digest, &size, EVP_sha1(), nullptr);
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
 }
 
 }  // namespace
@@ -117,12 +134,15 @@ absl::Status RemoteFile::AskHub(HttpClient& client) {
       continue;
     }
     if (response.status >= 400 || renamed) return StatusOf(response);
-    const std::string tag(
-        absl::StripSuffix(absl::StripPrefix(FindHeader(response.headers, "x-linked-etag").value_or(""), "\""), "\""));
-    if (!IsHex(tag, 64) || !absl::SimpleAtoi(FindHeader(response.headers, "x-linked-size").value_or(""), &size_)) {
-      return absl::FailedPreconditionError(Named("the hub names no SHA-256 for it, as it does for files in LFS"));
+    const bool is_linked = FindHeader(response.headers, "x-linked-etag").has_value();
+    const std::string tag = Tag(response, is_linked ? "x-linked-etag" : "etag");
+    const absl::string_view size =
+        FindHeader(response.headers, is_linked ? "x-linked-size" : "content-length").value_or("");
+    if (!absl::SimpleAtoi(size, &size_) || !(IsHex(tag, 64) || IsHex(tag, 40))) {
+      return absl::FailedPreconditionError(Named("the hub names no hash or size of it"));
     }
-    sha256_ = absl::AsciiStrToLower(tag);
+    (tag.size() == 64 ? sha256_ : blob_id_) = tag;
+    ranges_ = tag.size() == 64;
     const absl::string_view commit = FindHeader(response.headers, "x-repo-commit").value_or("");
     if (IsHex(commit, 40)) commit_ = std::string(commit);
     return absl::OkStatus();
@@ -150,6 +170,20 @@ absl::Status RemoteFile::AskWeb(HttpClient& client) {
   if (!total.has_value()) return absl::FailedPreconditionError(Named("of no known size"));
   size_ = *total;
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> RemoteFile::ReadWhole(HttpClient& client) const {
+  if (size_ > kMostWhole) return absl::FailedPreconditionError(Named(absl::StrCat(size_, " bytes of text")));
+  std::string bytes;
+  RETURN_IF_ERROR(Read(client, 0, size_, [&](uint64_t at, absl::string_view piece) {
+    bytes.resize(at);
+    bytes.append(piece.data(), piece.size());
+    return absl::OkStatus();
+  }));
+  const std::string hash = blob_id_.empty() ? Sha256Hex(bytes) : GitBlobId(bytes);
+  const std::string& wanted = blob_id_.empty() ? sha256_ : blob_id_;
+  if (hash == wanted) return bytes;
+  return absl::FailedPreconditionError(Named(absl::StrCat("its hash is ", hash, ", not ", wanted)));
 }
 
 absl::Status RemoteFile::Read(HttpClient& client, uint64_t begin, uint64_t end,

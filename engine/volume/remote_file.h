@@ -3,7 +3,8 @@
 // The hub answers HEAD …/resolve/… with a redirect to where the bytes lie and, for files in LFS, with their SHA-256 in
 // X-Linked-Etag, their size in X-Linked-Size and the commit in X-Repo-Commit
 // (huggingface.co/docs/huggingface_hub/package_reference/file_download). The redirect is signed for some minutes only,
-// so each range is asked for at the hub. The token goes to no other host.
+// so each range is asked for at the hub. The token goes to no other host. Small files lie in Git: the hub has the bytes
+// itself, and their ETag is Git's own hash, SHA-1 of "blob SIZE\0" and the bytes.
 #ifndef ENGINE_VOLUME_REMOTE_FILE_H_
 #define ENGINE_VOLUME_REMOTE_FILE_H_
 
@@ -34,20 +35,25 @@ struct RemoteOptions {
 // Immutable once found: any thread, each with a client of its own.
 class RemoteFile {
  public:
-  // Asks the source, which is not of this machine. FAILED_PRECONDITION: the hub names no SHA-256. `options` outlives the
+  // Asks the source, which is not of this machine. FAILED_PRECONDITION: the hub names no hash. `options` outlives the
   // result.
   static absl::StatusOr<RemoteFile> Find(HttpClient& client, const WeightsSource& source,
                                          const RemoteOptions& options);
 
-  const std::string& sha256() const { return sha256_; }  // 64 lower-case hex digits
+  const std::string& sha256() const { return sha256_; }  // 64 lower-case hex digits; "" for what lies in Git
   const std::string& commit() const { return commit_; }  // of the hub, where it names one
   uint64_t size_bytes() const { return size_; }
   bool ranges() const { return ranges_; }  // else it comes from its first byte on, whole
+  const WeightsSource& source() const { return source_; }
 
   // Reads begin … end, piece by piece, and again from where it was cut. Without ranges `begin` is 0, and what was taken
   // is taken again after a cut. Ends with the error of `take` too.
   absl::Status Read(HttpClient& client, uint64_t begin, uint64_t end,
                     absl::FunctionRef<absl::Status(uint64_t at, absl::string_view piece)> take) const;
+
+  // A small file's bytes, which are what its hash says. FAILED_PRECONDITION: they are others, or more than kMostWhole.
+  static constexpr uint64_t kMostWhole = uint64_t{128} << 20;
+  absl::StatusOr<std::string> ReadWhole(HttpClient& client) const;
 
  private:
   RemoteFile(const WeightsSource& source, const RemoteOptions& options) : source_(source), options_(&options) {}
@@ -64,7 +70,7 @@ class RemoteFile {
 
   WeightsSource source_;
   const RemoteOptions* options_;
-  std::string url_, sha256_, commit_;
+  std::string url_, sha256_, blob_id_, commit_;
   uint64_t size_ = 0;
   bool ranges_ = true;
 };

@@ -3,115 +3,141 @@
 #include <glog/logging.h>
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
-#include <optional>
-#include <thread>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/http_client.h"
+#include "engine/base/model_files.h"
 #include "engine/base/sha256.h"
 #include "engine/base/status.h"
-#include "engine/volume/file_proof.h"
+#include "engine/volume/download.h"
 #include "engine/volume/object.h"
+#include "engine/volume/remote_model.h"
 
 namespace spotinference {
 namespace {
 
-constexpr ObjectKind kPiecesKind{"pieces", 1}, kSourceKind{"weights source", 1};
-
-absl::Span<const std::byte> Bytes(absl::string_view text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
+constexpr ObjectKind kSourceKind{"weights source", 2};  // 1 named the SHA-256 of one file
 
 bool IsSha256(absl::string_view text) {
   return text.size() == 64 && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
 }
 
-class Download {
+// The files that PrintSums wrote; none where it is no such text.
+std::vector<FileSum> ParseSums(absl::string_view text) {
+  std::vector<FileSum> sums;
+  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> parts = absl::StrSplit(line, absl::MaxSplits("  ", 1));
+    if (!IsSha256(parts.first) || parts.second.empty() || absl::StrContains(parts.second, '/')) return {};
+    sums.push_back({parts.second, parts.first});
+  }
+  return sums;
+}
+
+class Fetch {
  public:
-  Download(FileSystem& files, const std::string& root, const WeightsSource& source, const FetchOptions& options)
+  Fetch(FileSystem& files, const std::string& root, const WeightsSource& source, const FetchOptions& options)
       : files_(files),
         options_(options),
         source_(source),
+        is_hub_(source.kind == WeightsSource::Kind::kHub),
         weights_(absl::StrCat(root, "/weights")),
         root_(root),
         text_(source.name()) {}
 
-  absl::StatusOr<FetchedWeights> Fetch() {
+  absl::StatusOr<FetchedWeights> Run() {
     RETURN_IF_ERROR(files_.CreateFolder(weights_));
     RETURN_IF_ERROR(files_.SyncFolder(root_));
     const std::string known = absl::StrCat(weights_, "/sources/", Sha256Hex(text_));
-    const bool is_hub = source_.kind == WeightsSource::Kind::kHub;
-    sha256_ = is_hub ? ReadObject(files_, known, kSourceKind) : source_.sha256;
-    if (IsSha256(sha256_) && IsThere()) {
-      files_.Remove(PiecesPath()).IgnoreError();  // the end of its download may have been cut
+    Expect(is_hub_ ? ParseSums(ReadObject(files_, known, kSourceKind))
+                   : std::vector<FileSum>{{source_.file_name(), source_.sha256}});
+    if (!sums_.empty() && Missing().empty()) {
+      for (const FileSum& sum : sums_) ClearDownload(files_, PathOf(sum));  // its end may have been cut
       return Fetched();
     }
 
     HttpClient client;
-    ASSIGN_OR_RETURN(remote_, RemoteFile::Find(client, source_, options_.remote));
-    sha256_ = remote_->sha256();
-    if (!IsThere()) {
+    ASSIGN_OR_RETURN(const RemoteModel model, FindRemoteModel(client, source_, options_.remote));
+    Expect(SumsOf(model));
+    if (!Missing().empty()) {
       RETURN_IF_ERROR(files_.CreateFolder(Folder()));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
-      RETURN_IF_ERROR(Get());
+      RETURN_IF_ERROR(GetMissing(model));
     }
-    if (is_hub) {
+    if (is_hub_) {
       RETURN_IF_ERROR(files_.CreateFolder(absl::StrCat(weights_, "/sources")));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
-      RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, sha256_));
+      RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, PrintSums(sums_)));
     }
     return Fetched();
   }
 
  private:
+  void Expect(std::vector<FileSum> sums) {
+    sums_ = std::move(sums);
+    sha256_ = sums_.size() == 1 ? sums_[0].sha256 : ModelHashOf(sums_);
+  }
   std::string Folder() const { return absl::StrCat(weights_, "/", sha256_); }
-  std::string Path() const { return absl::StrCat(Folder(), "/", source_.file_name()); }
-  std::string PartPath() const { return Path() + ".part"; }
-  std::string PiecesPath() const { return Path() + ".pieces"; }
-  FetchedWeights Fetched() const { return {Path(), sha256_, {{Path(), sha256_}}}; }
+  std::string PathOf(const FileSum& file) const { return absl::StrCat(Folder(), "/", file.name); }
 
-  bool IsThere() const {
-    const absl::StatusOr<std::vector<FolderEntry>> entries = files_.List(Folder());
-    return entries.ok() && std::any_of(entries->begin(), entries->end(), [&](const FolderEntry& entry) {
-             return !entry.is_folder && entry.name == source_.file_name();
-           });
+  FetchedWeights Fetched() const {
+    const std::string name = source_.file_name();
+    FetchedWeights fetched{name.empty() ? Folder() : absl::StrCat(Folder(), "/", name), sha256_, {}};
+    for (const FileSum& sum : sums_) fetched.files.push_back({PathOf(sum), sum.sha256});
+    return fetched;
   }
 
-  // Which file, and which of its pieces are on the disk: one byte each after the two sizes.
-  std::string PiecesHead() const { return absl::StrCat(remote_->size_bytes(), " ", options_.piece_bytes, "\n"); }
+  // The numbers of those that are not here.
+  std::vector<size_t> Missing() const {
+    const absl::StatusOr<std::vector<FolderEntry>> entries = files_.List(Folder());
+    std::vector<size_t> missing;
+    for (size_t i = 0; i < sums_.size(); ++i) {
+      const bool is_here = entries.ok() && std::any_of(entries->begin(), entries->end(), [&](const FolderEntry& entry) {
+                             return !entry.is_folder && entry.name == sums_[i].name;
+                           });
+      if (!is_here) missing.push_back(i);
+    }
+    return missing;
+  }
 
-  absl::Status Get() {
-    const uint64_t piece_bytes = remote_->ranges() ? options_.piece_bytes : remote_->size_bytes();
-    done_.assign((remote_->size_bytes() + piece_bytes - 1) / piece_bytes, '0');
-    const std::string kept = ReadObject(files_, PiecesPath(), kPiecesKind), head = PiecesHead();
-    absl::StatusOr<std::unique_ptr<WritableFile>> file = absl::NotFoundError("");
-    if (remote_->ranges() && absl::StartsWith(kept, head) && kept.size() == head.size() + done_.size()) {
-      file = files_.Reopen(PartPath());
+  absl::Status GetMissing(const RemoteModel& model) {
+    uint64_t total = 0;
+    for (const RemoteModel::File& file : model.files) total += file.remote.size_bytes();
+    std::vector<uint64_t> left(model.files.size(), 0);  // bytes of each that are yet to come
+    std::vector<std::unique_ptr<Download>> downloads(model.files.size());
+    const std::vector<size_t> missing = Missing();
+    for (const size_t i : missing) {
+      const RemoteModel::File& file = model.files[i];
+      left[i] = file.remote.size_bytes();
+      if (!file.content.empty()) continue;
+      downloads[i] = std::make_unique<Download>(files_, PathOf(file.sum), file.remote, options_.piece_bytes);
+      left[i] -= downloads[i]->bytes_here();
     }
-    if (file.ok()) {
-      done_ = kept.substr(head.size());
-    } else {
-      files_.Remove(PiecesPath()).IgnoreError();  // it speaks of bytes that are gone
-      RETURN_IF_ERROR(files_.SyncFolder(Folder()));
-    }
-    const uint64_t size = remote_->size_bytes();
-    RETURN_IF_ERROR(MakeRoom(size - std::min<uint64_t>(std::count(done_.begin(), done_.end(), '1') * piece_bytes, size)));
-    if (!file.ok()) file = files_.Create(PartPath());
-    RETURN_IF_ERROR(file.status());
-    file_ = *std::move(file);
-    bytes_done_ = std::count(done_.begin(), done_.end(), '1') * piece_bytes;
-    LOG(INFO) << "weights " << text_ << ": " << remote_->size_bytes() / 1000000 << " MB, " << bytes_done_ / 1000000
+    const auto left_in_all = [&] { return std::accumulate(left.begin(), left.end(), uint64_t{0}); };
+    RETURN_IF_ERROR(MakeRoom(left_in_all()));
+    LOG(INFO) << "weights " << text_ << ": " << total / 1000000 << " MB, " << (total - left_in_all()) / 1000000
               << " MB of them here";
-    RETURN_IF_ERROR(GetPieces(piece_bytes));
-    file_.reset();
-    return Prove();
+    for (const size_t i : missing) {
+      const RemoteModel::File& file = model.files[i];
+      const auto progress = [&](uint64_t here) {
+        left[i] = file.remote.size_bytes() - here;
+        if (options_.on_progress) options_.on_progress(total - left_in_all(), total);
+      };
+      if (downloads[i] != nullptr) {
+        RETURN_IF_ERROR(downloads[i]->Run(options_.connections, progress));
+        downloads[i].reset();
+      } else {
+        RETURN_IF_ERROR(WriteDownload(files_, PathOf(file.sum), file.content));
+        progress(file.remote.size_bytes());
+      }
+    }
+    return absl::OkStatus();
   }
 
   struct Other {
@@ -129,10 +155,8 @@ class Download {
       const std::string path = absl::StrCat(weights_, "/", folder.name);
       ASSIGN_OR_RETURN(const std::vector<FolderEntry> entries, files_.List(path));
       for (const FolderEntry& entry : entries) {
-        const bool half = absl::EndsWith(entry.name, ".part") || absl::EndsWith(entry.name, ".pieces") ||
-                          absl::EndsWith(entry.name, ObjectWriter::kTemporaryEnding);
-        others.push_back(
-            {half ? absl::InfinitePast() : entry.modified, absl::StrCat(path, "/", entry.name), entry.size_bytes});
+        const absl::Time modified = IsHalfDownload(entry.name) ? absl::InfinitePast() : entry.modified;
+        others.push_back({modified, absl::StrCat(path, "/", entry.name), entry.size_bytes});
       }
     }
     std::sort(others.begin(), others.end(), [](const Other& a, const Other& b) { return a.modified < b.modified; });
@@ -163,78 +187,14 @@ class Download {
         absl::StrCat("weights '", text_, "': ", bytes, " bytes, and ", *free, " are free on the volume"));
   }
 
-  absl::Status GetPieces(uint64_t piece_bytes) {
-    std::vector<uint64_t> missing;
-    for (uint64_t i = 0; i < done_.size(); ++i) {
-      if (done_[i] == '0') missing.push_back(i);
-    }
-    std::atomic<size_t> next = 0;
-    absl::Status failed;  // the first
-    const auto work = [&] {
-      HttpClient client;
-      for (size_t i; (i = next++) < missing.size();) {
-        const absl::Status got = GetPiece(client, missing[i], piece_bytes);
-        if (got.ok()) continue;
-        next = missing.size();
-        absl::MutexLock lock(&mutex_);
-        failed.Update(got);
-      }
-    };
-    std::vector<std::thread> others;
-    for (size_t t = 1; t < std::min<size_t>(options_.connections, missing.size()); ++t) others.emplace_back(work);
-    work();
-    for (std::thread& thread : others) thread.join();
-    return failed;
-  }
-
-  absl::Status GetPiece(HttpClient& client, uint64_t piece, uint64_t piece_bytes) {
-    const uint64_t begin = piece * piece_bytes, end = std::min(begin + piece_bytes, remote_->size_bytes());
-    RETURN_IF_ERROR(remote_->Read(client, begin, end, [&](uint64_t at, absl::string_view bytes) -> absl::Status {
-      RETURN_IF_ERROR(file_->Write(at, Bytes(bytes)));
-      absl::MutexLock lock(&mutex_);
-      bytes_done_ = remote_->ranges() ? bytes_done_ + bytes.size() : at + bytes.size();
-      if (options_.on_progress) {
-        options_.on_progress(std::min(bytes_done_, remote_->size_bytes()), remote_->size_bytes());
-      }
-      return absl::OkStatus();
-    }));
-    RETURN_IF_ERROR(file_->Sync());
-    absl::MutexLock lock(&mutex_);
-    done_[piece] = '1';
-    return remote_->ranges() ? WriteObject(files_, PiecesPath(), kPiecesKind, PiecesHead() + done_) : absl::OkStatus();
-  }
-
-  absl::Status Prove() const {
-    ASSIGN_OR_RETURN(const std::unique_ptr<MappedBytes> map, files_.Map(PartPath()));
-    map->Prefetch(0, remote_->size_bytes());
-    RETURN_IF_ERROR(map->Populate(0, remote_->size_bytes()));
-    const std::string sha256 = Sha256Hex({reinterpret_cast<const char*>(map->bytes().data()), map->bytes().size()});
-    if (sha256 != sha256_) {
-      files_.Remove(PiecesPath()).IgnoreError();
-      files_.Remove(PartPath()).IgnoreError();
-      return absl::FailedPreconditionError(
-          absl::StrCat("weights '", text_, "': SHA-256 ", sha256, ", not ", sha256_));
-    }
-    RETURN_IF_ERROR(files_.Rename(PartPath(), Path()));
-    files_.Remove(PiecesPath()).IgnoreError();
-    LOG(INFO) << "weights " << text_ << ": here and proved";
-    RETURN_IF_ERROR(files_.SyncFolder(Folder()));
-    const absl::Status hashed = WriteFileProof(files_, Path());
-    LOG_IF(WARNING, !hashed.ok()) << "weights " << text_ << ": each boot computes their SHA-256: " << hashed.message();
-    return absl::OkStatus();
-  }
-
   FileSystem& files_;
   const FetchOptions& options_;
   const WeightsSource& source_;
+  const bool is_hub_;
   const std::string weights_, root_;
-  std::string text_;  // of the source, without what may be secret
-  std::string sha256_;               // what it is, once that is known
-  std::optional<RemoteFile> remote_;  // once it was asked
-  std::unique_ptr<WritableFile> file_;
-  absl::Mutex mutex_;
-  std::string done_ ABSL_GUARDED_BY(mutex_);  // '1' for each piece that was synced
-  uint64_t bytes_done_ ABSL_GUARDED_BY(mutex_) = 0;
+  const std::string text_;     // of the source, without what may be secret
+  std::vector<FileSum> sums_;  // what it is made of, once that is known; ascending by name
+  std::string sha256_;         // the model's
 };
 
 }  // namespace
@@ -242,7 +202,7 @@ class Download {
 absl::StatusOr<FetchedWeights> FetchWeights(FileSystem& files, const std::string& root, const WeightsSource& source,
                                             const FetchOptions& options) {
   if (source.kind == WeightsSource::Kind::kFile) return FetchedWeights{source.path, "", {}};
-  return Download(files, root, source, options).Fetch();
+  return Fetch(files, root, source, options).Run();
 }
 
 }  // namespace spotinference

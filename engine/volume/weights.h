@@ -1,13 +1,12 @@
 // Brings a model's weights to the volume, once:
 //
-//   weights/<SHA-256>/FILE          whole and proved: it gets its name only then; with FILE.hashes, by which later
-//                                   boots prove it (file_proof.h)
-//   weights/<SHA-256>/FILE.part     coming, with FILE.pieces: an object that says which pieces were synced, so
-//                                   that the next try asks for the others alone. Both go when another model comes
+//   weights/<model hash>/FILE…      each whole and proved before it gets its name; with FILE.hashes, by which later
+//                                   boots prove it (file_proof.h). What is half here (download.h) goes when another
+//                                   model comes
 //   weights/sources/<SHA-256 of the source's text>
-//                                   an object: which file a source of the hub was, so that a later boot asks nobody
+//                                   an object: which files a source of the hub was, so that a later boot asks nobody
 //
-// Where they come from: remote_file.h.
+// Which they are, and where they come from: remote_model.h.
 #ifndef ENGINE_VOLUME_WEIGHTS_H_
 #define ENGINE_VOLUME_WEIGHTS_H_
 
@@ -30,7 +29,7 @@ struct FetchOptions {
   int connections = 4;
   // What a killed download loses at most, for each connection; a question to the hub for each.
   uint64_t piece_bytes = uint64_t{64} << 20;
-  std::function<void(uint64_t done, uint64_t total)> on_progress;  // by one thread at a time
+  std::function<void(uint64_t done, uint64_t total)> on_progress;  // of all files' bytes; by one thread at a time
   // Called once weights of other models have gone and there still is no room for so many bytes; then looked again.
   std::function<void(uint64_t bytes)> make_room;
   uint64_t evictable_bytes = 0;  // how much that can bring at most

@@ -1,6 +1,5 @@
 #include "engine/volume/weights.h"
 
-
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/fake_http_server.h"
+#include "engine/base/model_files.h"
 #include "engine/volume/fake_hub.h"
 #include "engine/volume/simulated_file_system.h"
 #include "gtest/gtest.h"
@@ -72,6 +72,39 @@ class WeightsTest : public testing::Test {
     EXPECT_EQ(status.code(), code) << status;
     EXPECT_TRUE(absl::StrContains(status.message(), message)) << status;
     EXPECT_FALSE(absl::StrContains(status.message(), kToken)) << status;
+  }
+
+  // A repository of safetensors in two files; of its text, only the tokenizer is in LFS.
+  void ServeRepository() {
+    hub_.AddInGit("config.json", "{}");
+    hub_.AddInLfs("tokenizer.json", "the tokenizer");
+    hub_.AddInGit("chat_template.jinja", "hello\n");
+    hub_.AddInGit("README.md", "not for us");
+    hub_.AddInGit("model.safetensors.index.json",
+                  R"({"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors","c":"model-1.safetensors"}})");
+    hub_.AddInLfs("model-1.safetensors", FakeHub::RandomBytes(30000));
+    hub_.AddInLfs("model-2.safetensors", FakeHub::RandomBytes(25000));
+  }
+  const std::vector<std::string> kRepository = {"chat_template.jinja", "config.json",
+                                                "model-1.safetensors", "model-2.safetensors",
+                                                "model.safetensors.index.json", "tokenizer.json"};
+
+  // All of them lie in the folder that their sums name, and nothing else.
+  void ExpectAll(const absl::StatusOr<FetchedWeights>& fetched, const std::vector<std::string>& names,
+                 const std::string& opened) {
+    ASSERT_TRUE(fetched.ok()) << fetched.status();
+    std::vector<FileSum> sums;
+    for (const std::string& name : names) sums.push_back({name, FakeHub::Sha256(hub_.files[name].content)});
+    EXPECT_EQ(fetched->sha256, ModelHashOf(sums));
+    const std::string folder = absl::StrCat("/v/weights/", fetched->sha256);
+    EXPECT_EQ(fetched->path, folder + opened);
+    ASSERT_EQ(fetched->files.size(), names.size());
+    for (size_t i = 0; i < names.size(); ++i) {
+      EXPECT_EQ(fetched->files[i].path, absl::StrCat(folder, "/", names[i]));
+      EXPECT_EQ(fetched->files[i].sha256, sums[i].sha256);
+      EXPECT_TRUE(files_.Contents(fetched->files[i].path) == hub_.files[names[i]].content) << names[i];
+    }
+    EXPECT_EQ(files_.Paths().size(), 2 * names.size() + 1) << "files, their hashes, and which source they are of";
   }
 
   FakeHub hub_;
@@ -177,7 +210,7 @@ TEST_F(WeightsTest, WrongBytesAreNotKept) {
 
 TEST_F(WeightsTest, AFileWithoutAHashIsRefused) {
   hub_.tag.clear();
-  ExpectStatus(absl::StatusCode::kFailedPrecondition, "names no SHA-256");
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "names no hash");
 }
 
 TEST_F(WeightsTest, AFullVolumeIsSaidBeforehand) {
@@ -207,6 +240,99 @@ TEST_F(WeightsTest, NothingOfOthersGoesInVain) {
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/old/a.gguf"), 1);
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/a.gguf"), 1);
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/b.gguf.part"), 0) << "that is of no use to anybody";
+}
+
+TEST_F(WeightsTest, AGgufModelInSeveralFiles) {
+  std::vector<std::string> names;
+  for (const char number : {'1', '2', '3'}) {
+    names.push_back(absl::StrCat("m-0000", std::string(1, number), "-of-00003.gguf"));
+    hub_.AddInLfs(absl::StrCat("Q4/", names.back()), FakeHub::RandomBytes(9000 + 1000 * (number - '0')));
+    hub_.files[names.back()] = hub_.files[absl::StrCat("Q4/", names.back())];
+  }
+  const std::string source = "hf://org/repo/Q4/m-00001-of-00003.gguf";
+  ExpectAll(Fetch(source), names, "/m-00001-of-00003.gguf");
+  EXPECT_EQ(progress_, 33000);
+  EXPECT_EQ(completions_, 1) << "progress is of all files";
+  const int requests = hub_.hub_requests();
+  files_.Restart(SimulatedFileSystem::Cut::kPower, 1);
+  ExpectAll(Fetch(source), names, "/m-00001-of-00003.gguf");
+  EXPECT_EQ(hub_.hub_requests(), requests) << "a second boot asks nobody";
+}
+
+TEST_F(WeightsTest, ARepositoryOfSafetensors) {
+  ServeRepository();
+  ExpectAll(Fetch("hf://org/repo@main"), kRepository, "");
+  const int requests = hub_.hub_requests();
+  files_.Restart(SimulatedFileSystem::Cut::kPower, 1);
+  ExpectAll(Fetch("hf://org/repo"), kRepository, "");
+  EXPECT_EQ(hub_.hub_requests(), requests);
+
+  // One that is gone comes back alone.
+  ASSERT_TRUE(files_.Remove(Fetch("hf://org/repo")->files[3].path).ok());
+  const size_t before = hub_.cdn_files().size();
+  ExpectAll(Fetch("hf://org/repo"), kRepository, "");
+  const std::vector<std::string> asked = hub_.cdn_files();
+  EXPECT_EQ(std::count(asked.begin() + before, asked.end(), "model-2.safetensors"), 3);
+  EXPECT_EQ(asked.size(), before + 3);
+}
+
+TEST_F(WeightsTest, ARepositoryWithOneFileOfWeights) {
+  ServeRepository();
+  hub_.AddInLfs("model.safetensors", FakeHub::RandomBytes(12000));
+  ExpectAll(Fetch("hf://org/repo"), {"chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"}, "");
+}
+
+TEST_F(WeightsTest, FilesInGitAreHeldAgainstGitsHash) {
+  EXPECT_EQ(FakeHub::BlobId("hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a") << "as git hash-object says";
+  ServeRepository();
+  hub_.files["config.json"].content = "[]";
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, absl::StrCat(", not ", FakeHub::BlobId("{}")), "hf://org/repo");
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
+TEST_F(WeightsTest, SaysWhatARepositoryLacks) {
+  ExpectStatus(absl::StatusCode::kNotFound, "a GGUF model is given by its file", "hf://org/repo");
+  ServeRepository();
+  hub_.files.erase("tokenizer.json");
+  ExpectStatus(absl::StatusCode::kNotFound, "tokenizer.json", "hf://org/repo");
+  ServeRepository();
+  hub_.files.erase("model-2.safetensors");
+  ExpectStatus(absl::StatusCode::kNotFound, "model-2.safetensors", "hf://org/repo");
+  for (const char* index : {"{", R"({"weight_map":{"a":"config.json"}})", R"({"weight_map":{"a":"../a.safetensors"}})",
+                            R"({"weight_map":{"a":"a\n.safetensors"}})"}) {
+    hub_.AddInGit("model.safetensors.index.json", index);
+    const absl::Status status = Fetch("hf://org/repo").status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status)) << index << status;
+  }
+  hub_.files.erase("model.safetensors.index.json");
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "neither model.safetensors nor", "hf://org/repo");
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
+TEST_F(WeightsTest, ARepositoryIsWholeAfterAnyCut) {
+  ServeRepository();
+  bool whole = false;
+  int resumed = 0;
+  for (uint32_t changes = 1; !whole; changes += 3) {
+    SCOPED_TRACE(changes);
+    files_.CutAfter(changes, changes);
+    whole = Fetch("hf://org/repo", 2).ok();
+    files_.Restart(changes % 2 == 0 ? SimulatedFileSystem::Cut::kKill : SimulatedFileSystem::Cut::kPower, changes);
+    const size_t before = hub_.cdn_files().size();
+    const absl::StatusOr<FetchedWeights> fetched = Fetch("hf://org/repo");
+    ASSERT_TRUE(fetched.ok()) << fetched.status();
+    for (const FetchedWeights::File& file : fetched->files) {
+      EXPECT_EQ(FakeHub::Sha256(files_.Contents(file.path)), file.sha256);
+    }
+    resumed += hub_.cdn_files().size() - before < 7;  // 1, 3 and 3 pieces
+    for (const std::string& path : files_.Paths()) {
+      EXPECT_FALSE(absl::EndsWith(path, ".part") || absl::EndsWith(path, ".pieces")) << path;
+      ASSERT_TRUE(files_.Remove(path).ok());
+    }
+    files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+    ASSERT_LT(changes, 300);
+  }
+  EXPECT_GT(resumed, 3);
 }
 
 TEST_F(WeightsTest, AnyWebServer) {

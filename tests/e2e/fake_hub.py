@@ -1,4 +1,4 @@
-"""Hugging Face's hub with one file in one repository, org/repo: what the engine and the gateway ask of the real one."""
+"""Hugging Face's hub with one repository, org/repo: what the engine and the gateway ask of the real one."""
 
 import hashlib
 import http.server
@@ -7,19 +7,27 @@ import re
 import threading
 
 COMMIT = '0123456789abcdef0123456789abcdef01234567'
+IN_LFS = ('.gguf', '.safetensors', 'tokenizer.json')
 
 
 class FakeHub:
-    """The file at `path` as `name`. `ranges`: what of it was asked for, as (first, last)."""
+    """`files`: paths by name. `ranges`: what of those in LFS was asked for, as (name, first, last)."""
 
-    def __init__(self, path, name='model.gguf', token='hf_secret'):
-        self.path, self.name, self.token = path, name, token
-        self.size = os.path.getsize(path)
-        with open(path, 'rb') as file:
-            self.sha256 = hashlib.sha256(file.read()).hexdigest()
+    def __init__(self, files, token='hf_secret'):
+        self.files, self.token = files, token
         self.ranges, self.refused = [], 0
         self.gate = threading.Event()  # while it is not set, only what begins at 0 is answered
         self.gate.set()
+
+    def size(self, name):
+        return os.path.getsize(self.files[name])
+
+    def sha256(self, name):
+        return hashlib.sha256(self.read(name)).hexdigest()
+
+    def read(self, name):
+        with open(self.files[name], 'rb') as file:
+            return file.read()
 
     def __enter__(self):
         hub = self
@@ -28,7 +36,7 @@ class FakeHub:
             protocol_version = 'HTTP/1.1'
 
             def do_HEAD(self):
-                hub.head(self)
+                hub.get(self)
 
             def do_GET(self):
                 hub.get(self)
@@ -50,25 +58,36 @@ class FakeHub:
         self.server.server_close()
 
     def head(self, handler):
-        if handler.path not in (f'/org/repo/resolve/{revision}/{self.name}' for revision in ('main', COMMIT)):
+        match = re.fullmatch(rf'/org/repo/resolve/(?:main|{COMMIT})/(.+)', handler.path)
+        if not match or match[1] not in self.files:
             return self.answer(handler, 404)
         if handler.headers['authorization'] != f'Bearer {self.token}':
             self.refused += 1
             return self.answer(handler, 401)
-        return self.answer(handler, 302, {'location': f'{self.url}/blob', 'x-linked-etag': f'"{self.sha256}"',
-                                          'x-linked-size': self.size, 'x-repo-commit': COMMIT})
+        if not match[1].endswith(IN_LFS):
+            return self.answer(handler, 307, {'location': f'/api/resolve-cache/models/org/repo/{COMMIT}/{match[1]}',
+                                              'x-repo-commit': COMMIT})
+        return self.answer(handler, 302, {'location': f'{self.url}/blob/{match[1]}', 'x-repo-commit': COMMIT,
+                                          'x-linked-etag': f'"{self.sha256(match[1])}"',
+                                          'x-linked-size': self.size(match[1])})
+
+    def git(self, handler, name):
+        body = self.read(name)
+        etag = hashlib.sha1(b'blob %d\0' % len(body) + body).hexdigest()
+        return self.answer(handler, 200, {'etag': f'"{etag}"', 'x-repo-commit': COMMIT}, body)
 
     def get(self, handler):
-        if handler.path != '/blob':
+        if handler.path.startswith('/api/resolve-cache/'):
+            return self.git(handler, handler.path.rsplit('/', 1)[1])
+        if not handler.path.startswith('/blob/'):
             return self.head(handler)
+        name = handler.path[len('/blob/'):]
         first, last = map(int, re.fullmatch(r'bytes=(\d+)-(\d+)', handler.headers['range']).groups())
-        self.ranges.append((first, last))
+        self.ranges.append((name, first, last))
         if first > 0:
             self.gate.wait()
-        with open(self.path, 'rb') as file:
-            file.seek(first)
-            body = file.read(last - first + 1)
-        return self.answer(handler, 206, {'content-range': f'bytes {first}-{last}/{self.size}'}, body)
+        body = self.read(name)
+        return self.answer(handler, 206, {'content-range': f'bytes {first}-{last}/{len(body)}'}, body[first:last + 1])
 
     @staticmethod
     def answer(handler, status, headers=None, body=b''):
@@ -76,4 +95,5 @@ class FakeHub:
         for name, value in {**(headers or {}), 'content-length': len(body)}.items():
             handler.send_header(name, str(value))
         handler.end_headers()
-        handler.wfile.write(body)
+        if handler.command != 'HEAD':
+            handler.wfile.write(body)

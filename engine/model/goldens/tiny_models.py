@@ -284,10 +284,11 @@ def _add_tokenizer(writer):
     writer.add_add_bos_token(False)
 
 
-def write_gguf(name, path):
+def write_gguf(name, path, files=1):
     c = config(name)
     architecture = ARCHITECTURES.get(c["model_type"], c["model_type"])
-    writer = gguf.GGUFWriter(path, architecture)
+    in_each = -(-len(weights(name)) // files) if files > 1 else 0
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=in_each)
     writer.add_context_length(c["max_position_embeddings"])
     writer.add_block_count(c["num_hidden_layers"])
     writer.add_embedding_length(c["hidden_size"])
