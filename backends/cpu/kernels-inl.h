@@ -148,19 +148,21 @@ void PageScores(const Queries& queries, int first, const uint16_t* keys, int hea
 // Turns the scores first … n into weights e^(s − max), zero beside them in their groups of 16; the sum of the weights is
 // a tree of 16 lanes.
 void SoftmaxWeights(float* s, int first, int n, float* maximum, float* sum) {
-  float m = s[first];
-  for (int i = first + 1; i < n; ++i) m = s[i] > m ? s[i] : m;
-  for (int i = first / 16 * 16; i < first; ++i) s[i] = -__builtin_inff();
+  const int begin = first / 16 * 16;
+  for (int i = begin; i < first; ++i) s[i] = -__builtin_inff();
+  for (int i = n; i % 16 != 0; ++i) s[i] = -__builtin_inff();
+  F largest = Simd::Load(s + begin);
+  for (int i = begin + kLanes; i < n; i += kLanes) largest = Simd::Max(Simd::Load(s + i), largest);
+  const float m = Simd::LargestLane(largest);
   const F top = Simd::Set(m);
   F total[kParts];
   for (int p = 0; p < kParts; ++p) total[p] = Simd::Zero();
-  for (int i = first / 16 * 16; i < n; i += 16) {
+  for (int i = begin; i < n; i += 16) {
     for (int p = 0; p < kParts; ++p) {
-      float* at = s + i + kLanes * p;
-      Simd::Store(at, Exp(Simd::Sub(Simd::Load(at), top)));
+      const F weights = Exp(Simd::Sub(Simd::Load(s + i + kLanes * p), top));
+      Simd::Store(s + i + kLanes * p, weights);
+      total[p] = Simd::Add(total[p], weights);
     }
-    for (int j = n - i; j < 16; ++j) s[i + j] = 0;
-    for (int p = 0; p < kParts; ++p) total[p] = Simd::Add(total[p], Simd::Load(s + i + kLanes * p));
   }
   *maximum = m;
   *sum = Simd::Sum16(total);

@@ -164,7 +164,7 @@ struct Simd {
   }
   // Of lanes that are numbers and not negative.
   static float LargestLane(F a) {
-    float m = 0;
+    float m = a.v[0];
     for (const float lane : a.v) m = lane > m ? lane : m;
     return m;
   }
