@@ -53,6 +53,7 @@ bool IsHalfDownload(absl::string_view name) {
 
 void ClearDownload(FileSystem& files, const std::string& path) {
   files.Remove(absl::StrCat(path, kPieces)).IgnoreError();
+  files.Remove(absl::StrCat(path, kPieces, ObjectWriter::kTemporaryEnding)).IgnoreError();
 }
 
 Download::Download(FileSystem& files, const std::string& path, const RemoteFile& remote, uint64_t piece_bytes)

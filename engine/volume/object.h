@@ -32,6 +32,12 @@ namespace spotinference {
 inline constexpr uint64_t kObjectHeaderBytes = 4096;
 inline constexpr uint64_t kObjectChunkBytes = uint64_t{256} << 10;
 
+// How long the file of an object is.
+constexpr uint64_t ObjectFileBytes(uint64_t payload_bytes) {
+  const uint64_t chunks = (payload_bytes + kObjectChunkBytes - 1) / kObjectChunkBytes;
+  return kObjectHeaderBytes + payload_bytes + chunks * sizeof(uint64_t);
+}
+
 // What lies in an object. A reader takes its own kind and version and no other.
 struct ObjectKind {
   absl::string_view name;  // at most 16 bytes

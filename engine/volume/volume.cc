@@ -114,13 +114,13 @@ absl::Status Volume::Write(const std::string& folder, const std::string& name, O
     ASSIGN_OR_RETURN(const std::unique_ptr<ObjectWriter> writer, ObjectWriter::Create(files_, path, kind));
     RETURN_IF_ERROR(fill(*writer));
     RETURN_IF_ERROR(writer->Commit());
-    written = writer->size() + kObjectHeaderBytes;
+    written = ObjectFileBytes(writer->size());
     return absl::OkStatus();
   };
   {
     absl::MutexLock lock(&mutex_);
     if (full_) return absl::ResourceExhaustedError(absl::StrCat("volume '", options_.root, "' is full"));
-    RETURN_IF_ERROR(MakeRoom(path, size_bytes));
+    RETURN_IF_ERROR(MakeRoom(path, ObjectFileBytes(size_bytes)));
   }
   const absl::Status status = write();
   absl::MutexLock lock(&mutex_);

@@ -1,26 +1,44 @@
 // The volume on the machine's own file system: processes that really die, and what only a real disk does.
+//
+//   bazel run //engine/volume:volume_kill_test -- --kills 1000
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/clock.h"
+#include "engine/base/model_files.h"
+#include "engine/volume/fake_hub.h"
 #include "engine/volume/file_system.h"
+#include "engine/volume/kv_store.h"
 #include "engine/volume/volume.h"
+#include "engine/volume/volume_cache.h"
+#include "engine/volume/weights.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
 namespace {
 
+constexpr uint64_t kMaxBytes = 3 << 20;  // of cache and KV, so that some of it always makes room
+constexpr uint64_t kBlockBytes = 30000;
+constexpr uint32_t kBlocks = 200;
+constexpr char kCacheKey[] = "cpu-x";
+const char* const kParts[] = {"one", "two", "three"};
 constexpr ObjectKind kKind{"test", 1};
+
+int kills = 40;
 
 // Whose payload says what it must be: a seed and as many bytes drawn from it as there are.
 std::string Payload(uint32_t seed) {
@@ -30,13 +48,34 @@ std::string Payload(uint32_t seed) {
   return bytes;
 }
 
+BlockHash Hash(uint32_t block) { return ChildHash(BlockHash{}, {&block, 1}); }
+
+std::string Block(uint32_t block) {
+  std::mt19937 random(block);
+  std::string bytes(kBlockBytes, '\0');
+  for (char& c : bytes) c = static_cast<char>(random());
+  return bytes;
+}
+
+KvStore::Options KvOptions() { return {.model_hash = "model", .numerics_id = "cpu-1", .block_bytes = kBlockBytes}; }
+
+absl::StatusOr<FetchedWeights> Fetch(FileSystem& files, const std::string& root, const std::string& hub_url,
+                                     const std::string& source) {
+  const FetchOptions options{.remote = {.hub_url = hub_url, .hub_token = FakeHub::kToken},
+                             .connections = 2,
+                             .piece_bytes = 10000};
+  return FetchWeights(files, root, *ParseWeightsSource(source), options);
+}
+
+const char* const kSources[] = {"hf://org/repo/model.gguf", "hf://org/repo"};
+
 // Passes on to the real one, and dies by SIGKILL before its n-th change.
 class DyingFileSystem : public FileSystem {
  public:
   explicit DyingFileSystem(int64_t changes) : left_(changes) {}
 
   void Change() {
-    if (left_-- == 0) kill(getpid(), SIGKILL);
+    if (left_-- == 0) kill(getpid(), SIGKILL);  // with all its threads
   }
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
@@ -93,7 +132,61 @@ class DyingFileSystem : public FileSystem {
   };
 
   FileSystem& real_ = RealFileSystem();
-  int64_t left_;
+  std::atomic<int64_t> left_;
+};
+
+// What engines write, over and over, until this process dies.
+class Life {
+ public:
+  Life(const std::string& root, int64_t changes, uint32_t seed, const std::string& hub_url)
+      : root_(root), hub_url_(hub_url), files_(changes), random_(seed) {}
+
+  // The exit status: something went wrong before it died.
+  int Run() {
+    const auto volume = Volume::Open(files_, {root_, kMaxBytes}, RealClock());
+    if (!volume.ok()) return 1;
+    for (uint32_t step = random_();; ++step) {
+      if (step % 3 == 0 && !Weights()) return 2;
+      if (step % 3 == 1) Cache(**volume);
+      if (step % 3 == 2) Kv(**volume);
+    }
+  }
+
+ private:
+  bool Weights() {
+    const absl::StatusOr<FetchedWeights> fetched = Fetch(files_, root_, hub_url_, kSources[random_() % 2]);
+    if (!fetched.ok()) {
+      std::fprintf(stderr, "%s\n", fetched.status().ToString().c_str());
+      return false;
+    }
+    for (const FetchedWeights::File& file : fetched->files) files_.Remove(file.path).IgnoreError();  // and again
+    return true;
+  }
+
+  void Cache(Volume& volume) {
+    VolumeCache cache(volume, kCacheKey, 1);
+    for (const char* name : kParts) {
+      auto bytes = std::make_shared<const std::string>(Payload(random_()));
+      cache.Keep(name, {{reinterpret_cast<const std::byte*>(bytes->data()), bytes->size()}, bytes});
+    }
+    cache.Write();
+  }
+
+  void Kv(Volume& volume) {
+    KvStore store(volume, KvOptions(), RealClock());
+    std::vector<uint32_t> blocks(20);
+    std::iota(blocks.begin(), blocks.end(), random_() % (kBlocks - blocks.size()));
+    std::vector<BlockHash> hashes;
+    for (const uint32_t block : blocks) hashes.push_back(Hash(block));
+    store.Save(hashes, absl::InfiniteDuration(), [&](size_t i, absl::Span<std::byte> to) {
+      std::memcpy(to.data(), Block(blocks[i]).data(), to.size());
+      return absl::OkStatus();
+    });
+  }
+
+  const std::string root_, hub_url_;
+  DyingFileSystem files_;
+  std::mt19937 random_;
 };
 
 class VolumeKillTest : public testing::Test {
@@ -101,58 +194,106 @@ class VolumeKillTest : public testing::Test {
   VolumeKillTest() {
     std::string pattern = absl::StrCat(testing::TempDir(), "/volume-XXXXXX");
     root_ = mkdtemp(pattern.data());
+    hub_.AddInGit("config.json", "{}");
+    hub_.AddInLfs("tokenizer.json", FakeHub::RandomBytes(5000));
+    hub_.AddInLfs("model.safetensors", FakeHub::RandomBytes(25000));
   }
   ~VolumeKillTest() override { std::filesystem::remove_all(root_); }
 
-  // Writes objects until it dies.
-  [[noreturn]] void Child(int64_t changes, uint32_t seed) const {
-    DyingFileSystem files(changes);
-    const auto volume = Volume::Open(files, {root_, 3 << 20}, RealClock());
-    if (!volume.ok()) _exit(1);
-    for (;; ++seed) {
-      const std::string payload = Payload(seed);
-      const absl::Status written = (*volume)->Write(
-          seed % 2 == 0 ? "cache/a" : "kv/a", absl::StrCat(seed % 5), kKind, payload.size(), [&](ObjectWriter& writer) {
-            return writer.Append({reinterpret_cast<const std::byte*>(payload.data()), payload.size()});
-          });
-      if (!written.ok()) _exit(1);
+  // A process of this program that dies before its n-th change.
+  void Die(int64_t changes, uint32_t seed) {
+    const std::string numbers[] = {absl::StrCat(changes), absl::StrCat(seed)}, url = hub_.url();
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      execl("/proc/self/exe", "life", "--life", root_.c_str(), numbers[0].c_str(), numbers[1].c_str(), url.c_str(),
+            nullptr);
+      _exit(3);
+    }
+    int status;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "the child ended by itself: " << status;
+  }
+
+  // What is found is what was committed, or nothing, and nothing half done is left of cache and KV.
+  void ExpectClean() {
+    const auto volume = Volume::Open(RealFileSystem(), {root_, kMaxBytes}, RealClock());
+    ASSERT_TRUE(volume.ok()) << volume.status();
+    EXPECT_LE((*volume)->used_bytes(), kMaxBytes);
+    for (const char* folder : {"/cache", "/kv"}) {
+      std::error_code none;
+      for (const auto& file : std::filesystem::recursive_directory_iterator(root_ + folder, none)) {
+        EXPECT_FALSE(absl::EndsWith(file.path().string(), ".tmp")) << file.path();
+      }
+    }
+    VolumeCache cache(**volume, kCacheKey, 1);
+    for (const char* name : kParts) {
+      const CachedBytes part = cache.Find(name);
+      if (part.owner == nullptr) continue;
+      ++parts_;
+      uint32_t seed;
+      ASSERT_GE(part.bytes.size(), sizeof(seed));
+      std::memcpy(&seed, part.bytes.data(), sizeof(seed));
+      ExpectBytes(part.bytes, Payload(seed), name);
+    }
+    KvStore store(**volume, KvOptions(), RealClock());
+    std::vector<std::byte> bytes(kBlockBytes);
+    for (uint32_t block = 0; block < kBlocks; ++block) {
+      if (!store.Contains(Hash(block))) continue;
+      ++blocks_;
+      ASSERT_TRUE(store.Read(Hash(block), absl::MakeSpan(bytes)).ok()) << block;
+      ExpectBytes(bytes, Block(block), "a block");
+    }
+    ExpectWeights();
+  }
+
+  // A file that has its name is whole.
+  void ExpectWeights() {
+    std::error_code none;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(root_ + "/weights", none)) {
+      const std::string name = file.path().filename();
+      if (!hub_.files.contains(name)) continue;
+      ++weights_;
+      EXPECT_EQ(*ModelHash(file.path()), FakeHub::Sha256(hub_.files[name].content)) << file.path();
     }
   }
 
+  // A download that goes on is whole, and of those before it nothing half done is left.
+  void FetchAll() {
+    for (const char* source : kSources) {
+      const absl::StatusOr<FetchedWeights> fetched = Fetch(RealFileSystem(), root_, hub_.url(), source);
+      ASSERT_TRUE(fetched.ok()) << fetched.status();
+      for (const FetchedWeights::File& file : fetched->files) EXPECT_EQ(*ModelHash(file.path), file.sha256);
+      const std::string folder = fetched->files[0].path.substr(0, fetched->files[0].path.rfind('/'));
+      for (const auto& file : std::filesystem::directory_iterator(folder)) {
+        EXPECT_FALSE(absl::StrContains(file.path().filename().string(), ".p")) << file.path();
+      }
+    }
+  }
+
+  static void ExpectBytes(absl::Span<const std::byte> bytes, const std::string& expected, const char* what) {
+    EXPECT_TRUE(absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == expected) << what;
+  }
+
+  FakeHub hub_;
   std::string root_;
+  int parts_ = 0, blocks_ = 0, weights_ = 0;  // that were found and checked
 };
 
 TEST_F(VolumeKillTest, OpensCleanAfterEachDeath) {
   std::mt19937 random(1);
-  int found = 0;
-  for (uint32_t life = 0; life < 60; ++life) {
-    const int64_t changes = random() % 60;
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) Child(changes, life * 1000);
-    int status;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFSIGNALED(status)) << "the child ended by itself: " << status;
-
-    const auto volume = Volume::Open(RealFileSystem(), {root_, 3 << 20}, RealClock());
-    ASSERT_TRUE(volume.ok()) << volume.status();
-    for (const auto& file : std::filesystem::recursive_directory_iterator(root_)) {
-      EXPECT_FALSE(absl::EndsWith(file.path().string(), ".tmp")) << file.path();
-    }
-    EXPECT_LE((*volume)->used_bytes(), 3 << 20);
-    for (const Volume::Entry& entry : (*volume)->List("")) {
-      const auto object = (*volume)->Find(entry.folder, entry.name, kKind);
-      ASSERT_TRUE(object.ok()) << object.status();
-      ASSERT_TRUE((*object)->VerifyAll(2).ok());
-      const auto bytes = (*object)->payload();
-      uint32_t seed;
-      std::memcpy(&seed, bytes.data(), sizeof(seed));
-      const std::string expected = Payload(seed);
-      ASSERT_TRUE(absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == expected);
-      ++found;
-    }
+  for (int life = 0; life < kills; ++life) {
+    SCOPED_TRACE(life);
+    Die(random() % 100, random());
+    ExpectClean();
+    if (life % 10 == 9) FetchAll();
+    if (HasFatalFailure()) return;
   }
-  EXPECT_GT(found, 60);
+  EXPECT_GT(parts_, kills);
+  EXPECT_GT(blocks_, kills);
+  EXPECT_GT(weights_, kills / 4);
+  std::printf("%d kills: %d parts of the cache, %d blocks of KV and %d files of weights were there, and right\n", kills,
+              parts_, blocks_, weights_);
 }
 
 TEST_F(VolumeKillTest, ADeadEnginesLockIsFree) {
@@ -177,7 +318,12 @@ TEST_F(VolumeKillTest, WhatIsNoObjectIsAMiss) {
 }  // namespace
 }  // namespace spotinference
 
+// "--kills N", or how a test starts a life: "--life ROOT CHANGES SEED HUB_URL".
 int main(int argc, char** argv) {
+  if (argc == 6 && std::string(argv[1]) == "--life") {
+    return spotinference::Life(argv[2], std::atoll(argv[3]), std::strtoul(argv[4], nullptr, 10), argv[5]).Run();
+  }
   testing::InitGoogleTest(&argc, argv);
+  if (argc == 3 && std::string(argv[1]) == "--kills") spotinference::kills = std::atoi(argv[2]);
   return RUN_ALL_TESTS();
 }
