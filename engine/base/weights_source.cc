@@ -122,6 +122,18 @@ absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text) {
   return source;
 }
 
+std::pair<std::string, std::string> SplitQuery(absl::string_view text) {
+  const size_t hash = std::min(text.find('#'), text.size()), mark = text.substr(0, hash).find('?');
+  const bool is_web = absl::StartsWith(text, "https://") || absl::StartsWith(text, "http://");
+  if (!is_web || mark == text.npos) return {std::string(text), ""};
+  return {absl::StrCat(text.substr(0, mark), text.substr(hash)), std::string(text.substr(mark + 1, hash - mark - 1))};
+}
+
+std::string WithQuery(absl::string_view text, absl::string_view query) {
+  const size_t hash = std::min(text.find('#'), text.size());
+  return absl::StrCat(text.substr(0, hash), query.empty() ? "" : "?", query, text.substr(hash));
+}
+
 absl::StatusOr<WeightsSource> FileOfRepository(WeightsSource source, absl::string_view file) {
   if (!AreNames(absl::StrSplit(file, '/'))) {
     return absl::InvalidArgumentError(absl::StrCat("weights '", source.name(), "': a file is called '",

@@ -10,6 +10,7 @@
 #define ENGINE_BASE_WEIGHTS_SOURCE_H_
 
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -32,6 +33,12 @@ struct WeightsSource {
 
 // INVALID_ARGUMENT: none of these; the message says what is missing.
 absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text);
+
+// A web server's address without its query, which may be secret, and that query; other sources as they are, and "".
+// What stands in a command line, everybody on the machine can read.
+std::pair<std::string, std::string> SplitQuery(absl::string_view text);
+// The inverse.
+std::string WithQuery(absl::string_view text, absl::string_view query);
 
 // Another file of the same repository, at the same revision. INVALID_ARGUMENT: `file` is no name of one.
 absl::StatusOr<WeightsSource> FileOfRepository(WeightsSource source, absl::string_view file);

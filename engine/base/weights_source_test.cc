@@ -1,6 +1,8 @@
 #include "engine/base/weights_source.h"
 
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -54,6 +56,19 @@ TEST(WeightsSourceTest, Repository) {
   EXPECT_EQ(ParseWeightsSource("hf://org/repo")->name(), "hf://org/repo@main");
   EXPECT_EQ(FileOfRepository(*source, "config.json")->name(), "hf://org/repo/config.json@v1");
   for (const char* none : {"", "..", "../a", "a//b", "a\n"}) EXPECT_FALSE(FileOfRepository(*source, none).ok()) << none;
+}
+
+TEST(WeightsSourceTest, AQueryIsTakenOutAndPutBack) {
+  for (const auto& [text, plain, query] : std::initializer_list<std::tuple<std::string, std::string, std::string>>{
+           {"https://h/a.gguf?key=1?2&b#sha256=" + kHash, "https://h/a.gguf#sha256=" + kHash, "key=1?2&b"},
+           {"http://127.0.0.1:1/a?k", "http://127.0.0.1:1/a", "k"},
+           {"https://h/a.gguf#sha256=" + kHash, "https://h/a.gguf#sha256=" + kHash, ""},
+           {"https://h/a#b?c", "https://h/a#b?c", ""},
+           {"file:///a?b.gguf", "file:///a?b.gguf", ""},
+           {"/a?b.gguf", "/a?b.gguf", ""}}) {
+    EXPECT_EQ(SplitQuery(text), std::make_pair(plain, query));
+    EXPECT_EQ(WithQuery(plain, query), text);
+  }
 }
 
 TEST(WeightsSourceTest, SaysWhatIsWrong) {

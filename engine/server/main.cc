@@ -23,6 +23,7 @@
 #include "engine/base/flags.h"
 #include "engine/base/status.h"
 #include "engine/base/stop_signal.h"
+#include "engine/base/weights_source.h"
 #include "engine/notice/notice_source.h"
 #include "engine/notice/signal_source.h"
 #include "engine/server/backends.h"
@@ -39,6 +40,8 @@ ABSL_FLAG(std::string, model, "",
           "GGUF file, the first of several, or a folder with config.json and safetensors; or, kept on --volume, "
           "https://…#sha256=…, hf://org/repo/file.gguf@revision or, of safetensors, hf://org/repo@revision (token: "
           "HF_TOKEN; another hub: HF_ENDPOINT)");
+ABSL_FLAG(std::string, model_query_file, "",
+          "file with the query of --model's address, where that is secret: command lines are everybody's to read");
 ABSL_FLAG(std::string, model_hash, "", "the model's SHA-256 in hex, where it is known; else it is computed");
 ABSL_FLAG(std::string, head_hash, "",
           "SHA-256 in hex of all that comes before the tensors of the downloaded GGUF file; another one is refused");
@@ -74,15 +77,16 @@ bool IsLoopback(const std::string& listen) {
          absl::StartsWith(listen, "[::1]:");
 }
 
-absl::StatusOr<std::string> ReadToken() {
-  const std::string path = UserPath(absl::GetFlag(FLAGS_token_file));
+// The first line of the file that --`flag` names, not empty; "" without one.
+absl::StatusOr<std::string> ReadSecret(absl::string_view flag, const std::string& name) {
+  const std::string path = UserPath(name);
   if (path.empty()) return std::string();
   std::ifstream file(path);
-  std::string token;
-  if (!std::getline(file, token) || (absl::StripAsciiWhitespace(&token), token.empty())) {
-    return absl::InvalidArgumentError(absl::StrCat("--token_file ", path, ": cannot be read, or holds no token"));
+  std::string secret;
+  if (!std::getline(file, secret) || (absl::StripAsciiWhitespace(&secret), secret.empty())) {
+    return absl::InvalidArgumentError(absl::StrCat("--", flag, " ", path, ": cannot be read, or holds nothing"));
   }
-  return token;
+  return secret;
 }
 
 absl::Status EraseVolumeKv() {
@@ -172,7 +176,7 @@ absl::Status WriteReadyFd(const std::string& line) {
 
 absl::Status Serve(const StopSignal& signals) {
   const std::string listen = absl::GetFlag(FLAGS_listen);
-  ASSIGN_OR_RETURN(const std::string token, ReadToken());
+  ASSIGN_OR_RETURN(const std::string token, ReadSecret("token_file", absl::GetFlag(FLAGS_token_file)));
   if (token.empty() && !IsLoopback(listen)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--listen ", listen, ": anyone could use this engine; give --token_file, or listen on 127.0.0.1"));
@@ -181,6 +185,8 @@ absl::Status Serve(const StopSignal& signals) {
   BootOptions options;
   options.model = absl::GetFlag(FLAGS_model);
   if (!absl::StrContains(options.model, "://")) options.model = UserPath(options.model);
+  ASSIGN_OR_RETURN(const std::string query, ReadSecret("model_query_file", absl::GetFlag(FLAGS_model_query_file)));
+  options.model = WithQuery(options.model, query);
   if (const char* const hub = std::getenv("HF_ENDPOINT")) options.hub_url = hub;
   if (const char* const token = std::getenv("HF_TOKEN")) options.hub_token = token;
   options.model_hash = absl::GetFlag(FLAGS_model_hash);

@@ -82,7 +82,7 @@ absl::Status CheckWeights(absl::string_view weights, const std::string& path,
   if (weights == "bundled") return absl::OkStatus();
   if (!absl::StrContains(weights, "://") || weights == "file://" ||
       (absl::StartsWith(weights, "file://") && !absl::StartsWith(weights, "file:///"))) {
-    return source.Error(path, absl::StrCat("is '", weights.substr(0, 128),
+    return source.Error(path, absl::StrCat("is '", weights.substr(0, std::min<size_t>(128, weights.find('?'))),
                                            "'; expected bundled, file:///…, https://…#sha256=… or "
                                            "hf://org/repo/file.gguf@revision"));
   }

@@ -11,11 +11,12 @@ IN_LFS = ('.gguf', '.safetensors', 'tokenizer.json')
 
 
 class FakeHub:
-    """`files`: paths by name. `ranges`: what of those in LFS was asked for, as (name, first, last)."""
+    """`files`: paths by name. `ranges`: what of those in LFS was asked for, as (name, first, last);
+    `queries`: with which queries."""
 
     def __init__(self, files, token='hf_secret'):
         self.files, self.token = files, token
-        self.ranges, self.refused = [], 0
+        self.ranges, self.queries, self.refused = [], set(), 0
         self.gate = threading.Event()  # while it is not set, only what begins at 0 is answered
         self.gate.set()
 
@@ -81,7 +82,8 @@ class FakeHub:
             return self.git(handler, handler.path.rsplit('/', 1)[1])
         if not handler.path.startswith('/blob/'):
             return self.head(handler)
-        name = handler.path[len('/blob/'):]
+        name, _, query = handler.path[len('/blob/'):].partition('?')
+        self.queries.add(query)
         first, last = map(int, re.fullmatch(r'bytes=(\d+)-(\d+)', handler.headers['range']).groups())
         self.ranges.append((name, first, last))
         if first > 0:

@@ -40,7 +40,7 @@ class RemoteWeightsTest(unittest.TestCase):
             with self.subTest(web=web), hub_of(GGUF) as hub:
                 size = hub.size('model.gguf')
                 environment = {'HF_ENDPOINT': hub.url, 'HF_TOKEN': hub.token}
-                weights = (f'{hub.url}/blob/model.gguf#sha256={hub.sha256("model.gguf")}' if web else
+                weights = (f'{hub.url}/blob/model.gguf?signature=SECRET#sha256={hub.sha256("model.gguf")}' if web else
                            'hf://org/repo/model.gguf@main')
                 with Gateway(config(weights), env=environment) as gateway:
                     head = hub.ranges[-1][2] + 1
@@ -49,9 +49,14 @@ class RemoteWeightsTest(unittest.TestCase):
                     pieces = [(first, last) for _, first, last in hub.ranges if last > 0]
                     self.assertEqual(sum(last - first + 1 for first, last in pieces), head + size,
                                      'each byte comes to the engine once')
-                    if not web:
-                        with open(f'/proc/{gateway.engine_pid()}/cmdline', encoding='utf-8') as file:
-                            self.assertIn(f'--model=hf://org/repo/model.gguf@{COMMIT}\0', file.read())
+                    with open(f'/proc/{gateway.engine_pid()}/cmdline', encoding='utf-8') as file:
+                        command = file.read()
+                    if web:
+                        self.assertEqual(hub.queries, {'signature=SECRET'})
+                        for path, text in {'the command line': command, **gateway.logs()}.items():
+                            self.assertNotIn('SECRET', text, path)
+                    else:
+                        self.assertIn(f'--model=hf://org/repo/model.gguf@{COMMIT}\0', command)
                     self.assertEqual(gateway.terminate(), 0)
                     asked, hub.token = len(hub.ranges), 'another'
                     gateway.start()

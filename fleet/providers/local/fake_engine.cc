@@ -36,6 +36,7 @@ ABSL_FLAG(std::string, model_hash, "", "");
 ABSL_FLAG(int, context_tokens, 0, "");
 ABSL_FLAG(std::string, grace, "", "");
 ABSL_FLAG(std::string, head_hash, "", "");
+ABSL_FLAG(std::string, model_query_file, "", "");
 
 namespace {
 
@@ -135,6 +136,10 @@ int main(int argc, char** argv) {
   absl::ParseCommandLine(argc, argv);
   const std::string mode(absl::StripAsciiWhitespace(ReadFile(absl::GetFlag(FLAGS_model))));
   absl::string_view rest = mode;
+  if (const std::string query = absl::GetFlag(FLAGS_model_query_file); !query.empty()) {
+    std::fprintf(stderr, "%s ? %s\n", absl::GetFlag(FLAGS_model).c_str(), ReadFile(query).c_str());
+    return 2;
+  }
   if (mode == "download") WriteReadyFd("download 10 100\ndownload 100 100\n");
   if (mode == "serve" || mode == "deaf" || mode == "download") return Serve(mode == "deaf");
   if (absl::ConsumePrefix(&rest, "exit ")) {

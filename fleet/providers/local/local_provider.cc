@@ -27,6 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
+#include "engine/base/weights_source.h"
 #include "fleet/providers/local/machine_folder.h"
 #include "fleet/providers/local/process.h"
 #include "fleet/providers/local/ready_line.h"
@@ -191,8 +192,10 @@ class LocalProvider : public Provider {
     }
 
     const MachineSpec& spec = machine.spec;
+    const auto [weights, query] = SplitQuery(spec.weights);
+    RETURN_IF_ERROR(machine.folder.WriteQuery(query));
     std::vector<std::string> arguments = {options_.engine,
-                                          absl::StrCat("--model=", spec.weights),
+                                          absl::StrCat("--model=", weights),
                                           absl::StrCat("--backend=", spec.backend),
                                           "--listen=127.0.0.1:0",
                                           absl::StrCat("--volume=", machine.folder.volume()),
@@ -200,6 +203,7 @@ class LocalProvider : public Provider {
                                           TokenArgument(machine),
                                           absl::StrCat("--grace=", absl::FormatDuration(options_.stop_grace)),
                                           absl::StrCat("--model_hash=", spec.model_hash)};
+    if (!query.empty()) arguments.push_back(absl::StrCat("--model_query_file=", machine.folder.query_file()));
     if (!spec.head_hash.empty()) arguments.push_back(absl::StrCat("--head_hash=", spec.head_hash));
     if (spec.context_tokens > 0)
       arguments.push_back(absl::StrCat("--context_tokens=", spec.context_tokens));

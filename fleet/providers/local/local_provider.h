@@ -1,15 +1,14 @@
 // This computer as a cloud: a machine is an engine process, its volume a folder.
 //
-//   data_dir/volumes/VOLUME/           --volume of the engine, kept; `lock` in it is held by the
-//   engine's process data_dir/machines/VOLUME/token     the secret of the machine that has the
-//   volume, mode 0600 data_dir/machines/VOLUME/log       its stdout and stderr, from its last start
-//   on
+//   data_dir/volumes/VOLUME/         --volume of the engine, kept; `lock` in it is held by the engine's process
+//   data_dir/machines/VOLUME/token   the secret of the machine that has the volume, mode 0600
+//   data_dir/machines/VOLUME/query   what follows the question mark in the weights' address, if so, mode 0600
+//   data_dir/machines/VOLUME/log     its stdout and stderr, from its last start on
 //
-// Started as: ENGINE --model=FILE --backend=B --listen=127.0.0.1:0 --volume=DIR --ready_fd=N
-// --token_file=FILE --grace=TIME
-// --model_hash=HEX [--head_hash=HEX] [--context_tokens=N]. The engine writes its ready line (ready_line.h) to N once
-// it serves; the end of N without one means that it failed. Exit status 2: it would fail again.
-// SIGTERM: stop in good order.
+// Started as: ENGINE --model=FILE --backend=B --listen=127.0.0.1:0 --volume=DIR --ready_fd=N --token_file=FILE
+// --grace=TIME --model_hash=HEX [--model_query_file=FILE] [--head_hash=HEX] [--context_tokens=N]. The engine writes its
+// ready line (ready_line.h) to N once it serves; the end of N without one means that it failed. Exit status 2: it would
+// fail again. SIGTERM: stop in good order.
 //
 // Machines outlive this object: whoever wants none left stops them first.
 #ifndef FLEET_PROVIDERS_LOCAL_LOCAL_PROVIDER_H_

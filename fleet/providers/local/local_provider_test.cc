@@ -196,6 +196,31 @@ TEST_F(LocalProviderTest, SaysWhyAStartFailed) {
   EXPECT_TRUE(absl::IsFailedPrecondition(endless)) << endless;
 }
 
+// Everybody on the computer can read a command line.
+TEST_F(LocalProviderTest, TheQueryOfAnAddressGoesByAFile) {
+  Begin();
+  MachineSpec spec = Spec("m-1", "");
+  spec.weights = "https://host/a.gguf?signature=secret#sha256=abc";
+  provider_->Launch(spec);
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  const MachineEvent gone = Next();
+  EXPECT_TRUE(absl::StrContains(gone.status.message(), "https://host/a.gguf#sha256=abc ? signature=secret"))
+      << gone.status;
+  const std::string query = data_dir_ + "/machines/v-m-1/query";
+  struct stat file;
+  ASSERT_EQ(stat(query.c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0600);
+
+  spec.weights = Spec("m-2", "serve").weights;
+  spec.id = "m-2";
+  provider_->Launch(spec);
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  EXPECT_EQ(Next().kind, Kind::kReady);
+  EXPECT_NE(stat(query.c_str(), &file), 0) << "it has served";
+  provider_->Terminate("m-2");
+  EXPECT_EQ(Next().kind, Kind::kGone);
+}
+
 TEST_F(LocalProviderTest, SaysThatThereIsNoEngine) {
   options_.engine = "/nowhere/engine";
   Begin();

@@ -47,6 +47,14 @@ absl::Status Error(absl::string_view what, const std::string& path) {
                                            : absl::InternalError(message);
 }
 
+absl::Status WriteSecret(const std::string& path, absl::string_view secret) {
+  const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file.ok() || fchmod(file.get(), 0600) != 0) return Error("open", path);
+  const auto size = static_cast<ssize_t>(secret.size());
+  if (write(file.get(), secret.data(), secret.size()) != size) return Error("write", path);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 MachineFolder::MachineFolder(absl::string_view data_dir, absl::string_view volume)
@@ -79,12 +87,14 @@ absl::StatusOr<std::string> MachineFolder::NewToken() const {
   char bytes[kTokenBytes];
   if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return Error("draw", "a token");
   const std::string token = absl::BytesToHexString(absl::string_view(bytes, sizeof bytes));
-  const std::string path = token_file();
-  const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file.ok() || fchmod(file.get(), 0600) != 0) return Error("open", path);
-  if (write(file.get(), token.data(), token.size()) != static_cast<ssize_t>(token.size()))
-    return Error("write", path);
+  RETURN_IF_ERROR(WriteSecret(token_file(), token));
   return token;
+}
+
+absl::Status MachineFolder::WriteQuery(absl::string_view query) const {
+  if (!query.empty()) return WriteSecret(query_file(), query);
+  if (unlink(query_file().c_str()) != 0 && errno != ENOENT) return Error("remove", query_file());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> MachineFolder::ReadToken() const {

@@ -1,4 +1,4 @@
-// The files of a local machine: its volume with the lock, its token, its log.
+// The files of a local machine: its volume with the lock, its token and another secret, its log.
 #ifndef FLEET_PROVIDERS_LOCAL_MACHINE_FOLDER_H_
 #define FLEET_PROVIDERS_LOCAL_MACHINE_FOLDER_H_
 
@@ -18,6 +18,7 @@ class MachineFolder {
 
   const std::string& volume() const { return volume_; }
   std::string token_file() const { return folder_ + "/token"; }
+  std::string query_file() const { return folder_ + "/query"; }
 
   absl::Status Create() const;
 
@@ -26,6 +27,8 @@ class MachineFolder {
   absl::StatusOr<Fd> LockVolume() const;
 
   absl::StatusOr<std::string> NewToken() const;
+  // Of the weights' address. Mode 0600, as the token; there is none where it is empty.
+  absl::Status WriteQuery(absl::string_view query) const;
   absl::StatusOr<std::string> ReadToken() const;
 
   absl::StatusOr<Fd> NewLog() const;
