@@ -86,6 +86,7 @@ absl::Duration Controller::Run() {
         ExpireWaiters(model);
         GrantParked(model);
         PlanAndAct(model);
+        RememberWake(model);
       }
       for (auto& [id, machine] : machines_) Beat(machine);
       next = next_;
@@ -331,14 +332,12 @@ void Controller::PlanAndAct(Model& model) {
 Demand Controller::DemandFor(Model& model) {
   Demand demand = {.waiting = static_cast<int>(model.parked.size()), .idle_since = model.idle_since};
   for (const auto& [id, waiter] : model.parked) demand.resuming += waiter.claim.resumes();
-  if (model.ordered_until.has_value() &&
-      (clock_.Elapsed() >= *model.ordered_until || FindServing(model.spec.name) != nullptr)) {
-    model.ordered_until.reset();
-  }
-  if (model.ordered_until.has_value()) {  // an order waits as one who resumes does: nobody is there to be refused
+  if (clock_.Elapsed() >= model.ordered_until || FindServing(model.spec.name) != nullptr) {
+    model.ordered_until = -absl::InfiniteDuration();
+  } else {  // an order waits as one who resumes does: nobody is there to be refused
     ++demand.waiting;
     ++demand.resuming;
-    next_ = std::min(next_, *model.ordered_until);
+    next_ = std::min(next_, model.ordered_until);
   }
   return demand;
 }
@@ -419,7 +418,7 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   SetState(machine, State::kServing, "");
   NoteReplacement(machine);
   if (Model* const model = FindModel(machine.record.model); model != nullptr) {
-    model->ordered_until.reset();
+    model->ordered_until = -absl::InfiniteDuration();
     GrantParked(*model);
   }
   Write(machine);  // after the answers, which need not wait for it
@@ -539,6 +538,24 @@ void Controller::Account(const Machine& machine) {
 void Controller::Write(const Machine& machine, OrderDone written) {
   effects_.push_back([this, record = machine.record, written = std::move(written)]() mutable {
     const absl::Status status = store_.Put(record, Store::Sync::kOrdered);
+    LOG_IF(ERROR, !status.ok()) << status;
+    if (written) written(status);
+  });
+}
+
+void Controller::RememberWake(Model& model, OrderDone written) {
+  const auto now = std::tie(model.ordered_until, model.wake.strikes, model.wake.blocked_until, model.wake.cause);
+  if (model.remembered == now && !written) return;
+  model.remembered = now;
+  const absl::Duration since_1970 = clock_.Now() - absl::UnixEpoch() - clock_.Elapsed();
+  WakeRecord record = {.ordered_until = absl::UnixEpoch() + (since_1970 + model.ordered_until),
+                       .strikes = model.wake.strikes,
+                       .blocked_until = absl::UnixEpoch() + (since_1970 + model.wake.blocked_until),
+                       .blocked_by = model.wake.blocked_by,
+                       .cause = model.wake.cause};
+  effects_.push_back([this, name = model.spec.name, record = std::move(record),
+                      written = std::move(written)]() mutable {
+    const absl::Status status = store_.PutWakeRecord(name, record);
     LOG_IF(ERROR, !status.ok()) << status;
     if (written) written(status);
   });

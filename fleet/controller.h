@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <thread>
 #include <vector>
 
@@ -102,7 +103,7 @@ class Controller : public Fleet {
   void Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) override;
   void Kill(absl::string_view machine_id, OrderDone done) override;
   void Hibernate(absl::string_view machine_id, OrderDone done) override;
-  absl::Status WakeModel(absl::string_view model) override;
+  void WakeModel(absl::string_view model, OrderDone done) override;
 
  private:
   struct Waiter {
@@ -123,7 +124,10 @@ class Controller : public Fleet {
   struct Model {
     ModelSpec spec;
     Wake wake;
-    std::optional<absl::Duration> ordered_until;  // an admin wants it awake
+    absl::Duration ordered_until = -absl::InfiniteDuration();  // an admin wants it awake
+    // What is written down of these two: the order, strikes, the end of the block and its cause.
+    std::tuple<absl::Duration, int, absl::Duration, std::string> remembered = {ordered_until, wake.strikes,
+                                                                               wake.blocked_until, wake.cause};
     std::optional<Interruption> unreplaced;       // the last, until a start makes up for it
     std::optional<absl::Duration> measured_wake;
     std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
@@ -255,6 +259,9 @@ class Controller : public Fleet {
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const Machine& machine, OrderDone written = nullptr)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // If something of it has changed; for an order always, which `written` answers.
+  void RememberWake(Model& model, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecallWake(const WakeRecord& record, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWake(const std::string& model, absl::string_view stage, absl::Duration took)

@@ -1,6 +1,6 @@
-// The gateway dies at every single step of a launch, a hibernation, a wake and an interruption, before or after the step
-// was done, and begins again on the same store: no machine is leaked, none runs twice, and every second that a machine
-// billed is in the ledger once.
+// The gateway dies at every single step of a launch, a hibernation, a wake, an interruption and an order, before or after
+// the step was done, and begins again on the same store: no machine is leaked, none runs twice, no order that was answered
+// is forgotten, and every second that a machine billed is in the ledger once.
 #include <map>
 #include <memory>
 #include <optional>
@@ -132,6 +132,9 @@ class MortalStore : public Store {
   absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) override {
     return death_.Step() ? store_.PutGaps(model, gaps) : absl::OkStatus();
   }
+  absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
+    return death_.Step() ? store_.PutWakeRecord(model, wake) : absl::OkStatus();
+  }
 
  private:
   Death& death_;
@@ -142,7 +145,8 @@ class CrashTest {
  public:
   explicit CrashTest(Death death) : death_(death), world_(clock_, death_), store_(death_) { Begin(); }
 
-  // Launch, hibernation, wake, interruption with its replacement, hibernation; then whatever the death has left open.
+  // Launch, hibernation, wake, interruption with its replacement, hibernation; whatever the death has left open; a wake by
+  // order.
   void Run() {
     Ask();
     Idle();
@@ -156,6 +160,8 @@ class CrashTest {
     Ask();
     if (!client_.has_value()) Ask();  // the death took the first one along
     EXPECT_TRUE(client_.has_value()) << "it cannot be woken any more";
+    Idle();
+    Order();
     Idle();
     EXPECT_EQ(world_.alive(), 0) << "a machine is leaked";
     EXPECT_EQ(Billed(), world_.billed());
@@ -212,6 +218,13 @@ class CrashTest {
     fleet_->Interrupt(machine, absl::Seconds(2), [this, machine](const absl::Status& status) {
       if (status.ok() && !death_.dead()) interrupted_ = machine;
     });
+  }
+
+  void Order() {
+    bool answered = false;
+    fleet_->WakeModel("m", [&](const absl::Status& status) { answered = status.ok() && !death_.dead(); });
+    Settle();
+    EXPECT_TRUE(!answered || world_.alive() == 1) << "an order that was answered is forgotten";
   }
 
   void Idle() {

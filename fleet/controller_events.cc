@@ -33,6 +33,8 @@ void Controller::Restore(const Store::Contents& contents) {
       model.measured_wake = wake->second;
     if (const auto gaps = contents.gaps.find(name); gaps != contents.gaps.end())
       model.idle = IdleTimeout(gaps->second);
+    if (const auto wake = contents.wake_records.find(name); wake != contents.wake_records.end())
+      RecallWake(wake->second, model);
   }
   for (const MachineRecord& record : contents.machines) {
     Machine& machine = machines_[record.id];
@@ -52,6 +54,21 @@ void Controller::Restore(const Store::Contents& contents) {
       provider_.Adopt(spec, record.handle, record.address);
     });
   }
+}
+
+// A wall clock that was set meanwhile makes nothing last longer than it could have at first.
+void Controller::RecallWake(const WakeRecord& record, Model& model) {
+  const absl::Duration now = clock_.Elapsed();
+  const auto recalled = [&](absl::Time until, absl::Duration longest) {
+    const absl::Duration left = until - clock_.Now();
+    return left > absl::ZeroDuration() ? now + std::min(left, longest) : -absl::InfiniteDuration();
+  };
+  model.ordered_until = recalled(record.ordered_until, model.spec.wake_cap);
+  model.wake.strikes = record.strikes;
+  model.wake.blocked_until = recalled(record.blocked_until, LongestBackOff(model.spec.wake_cap));
+  model.wake.blocked_by = record.blocked_by;
+  model.wake.cause = record.cause;
+  model.remembered = std::tie(model.ordered_until, model.wake.strikes, model.wake.blocked_until, model.wake.cause);
 }
 
 void Controller::OnEvent(MachineEvent event) {

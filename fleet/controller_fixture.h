@@ -86,6 +86,9 @@ class ControllerTest : public testing::Test {
   absl::Status Hibernate(const std::string& id) {
     return Answered([&](Fleet::OrderDone done) { fleet_->Hibernate(id, std::move(done)); });
   }
+  absl::Status WakeUp(const std::string& model) {
+    return Answered([&](Fleet::OrderDone done) { fleet_->WakeModel(model, std::move(done)); });
+  }
   absl::Status Answered(absl::FunctionRef<void(Fleet::OrderDone)> order) {
     std::optional<absl::Status> answer;
     order([&answer](absl::Status status) {

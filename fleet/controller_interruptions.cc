@@ -77,13 +77,21 @@ void Controller::Hibernate(absl::string_view machine_id, OrderDone done) {
   });
 }
 
-absl::Status Controller::WakeModel(absl::string_view model_name) {
-  absl::MutexLock lock(&mutex_);
-  Model* const model = FindModel(model_name);
-  if (model == nullptr) return absl::NotFoundError(absl::StrCat("there is no model '", model_name, "'"));
-  if (FindServing(model_name) == nullptr) model->ordered_until = clock_.Elapsed() + model->spec.wake_cap;
-  inbox_->Post([] {});
-  return absl::OkStatus();
+void Controller::WakeModel(absl::string_view model_name, OrderDone done) {
+  absl::Status at_once;
+  {
+    absl::MutexLock lock(&mutex_);
+    Model* const model = FindModel(model_name);
+    if (model == nullptr) {
+      at_once = absl::NotFoundError(absl::StrCat("there is no model '", model_name, "'"));
+    } else if (FindServing(model_name) == nullptr) {
+      model->ordered_until = clock_.Elapsed() + model->spec.wake_cap;
+      RememberWake(*model, std::move(done));
+      inbox_->Post([] {});
+      return;
+    }
+  }
+  done(at_once);
 }
 
 std::vector<InterruptionCount> Controller::Interruptions() const {

@@ -181,13 +181,11 @@ TEST_F(ControllerInterruptionsTest, AHibernatedMachineComesBackWhenSomebodyAsks)
 }
 
 TEST_F(ControllerInterruptionsTest, AnOrderedWakeNeedsNoRequest) {
-  EXPECT_EQ(fleet_->WakeModel("x").code(), absl::StatusCode::kNotFound);
-  ASSERT_TRUE(fleet_->WakeModel("m").ok());
-  fleet_->Run();
+  EXPECT_EQ(WakeUp("x").code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(WakeUp("m").ok());
   EXPECT_EQ(provider_.Asked(), "launch m-1");
   Ready("m-1");
-  ASSERT_TRUE(fleet_->WakeModel("m").ok());  // it is awake
-  fleet_->Run();
+  ASSERT_TRUE(WakeUp("m").ok());  // it is awake
   Advance(absl::Seconds(89));
   EXPECT_EQ(provider_.Asked(), "");
   Advance(absl::Seconds(1));
@@ -195,14 +193,36 @@ TEST_F(ControllerInterruptionsTest, AnOrderedWakeNeedsNoRequest) {
 }
 
 TEST_F(ControllerInterruptionsTest, AnOrderedWakeEndsAtItsCap) {
-  ASSERT_TRUE(fleet_->WakeModel("m").ok());
-  fleet_->Run();
+  ASSERT_TRUE(WakeUp("m").ok());
   EXPECT_EQ(provider_.Asked(), "launch m-1");
   Advance(absl::Minutes(10));
   EXPECT_EQ(provider_.Asked(), "hibernate m-1");
   Gone("m-1");
   Advance(absl::Hours(1));
   EXPECT_EQ(provider_.Asked(), "");
+}
+
+// The fleet died between the order and the launch.
+TEST_F(ControllerInterruptionsTest, AnOrderedWakeOutlivesTheFleet) {
+  ASSERT_TRUE(store_.PutWakeRecord("m", {.ordered_until = clock_.Now() - absl::Seconds(1)}).ok());
+  Begin();
+  EXPECT_EQ(provider_.Asked(), "") << "its time is up";
+  // The clock was set back.
+  ASSERT_TRUE(store_.PutWakeRecord("m", {.ordered_until = clock_.Now() + absl::Hours(9)}).ok());
+  Begin();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  Gone("m-1", absl::UnavailableError("no"));
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  Advance(absl::Minutes(10));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-2") << "no order lasts longer than a wake";
+  Gone("m-2");
+  Begin();
+  EXPECT_EQ(provider_.Asked(), "") << "what is over is forgotten";
+}
+
+TEST_F(ControllerInterruptionsTest, AnOrderedWakeThatCannotBeWrittenDownIsNotSaidToBe) {
+  store_.FailWith(absl::ResourceExhaustedError("full"));
+  EXPECT_EQ(WakeUp("m"), absl::ResourceExhaustedError("full"));
 }
 
 TEST_F(ControllerInterruptionsTest, AnEngineThatTakesNoStepHangs) {

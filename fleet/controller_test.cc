@@ -255,6 +255,26 @@ TEST_F(ControllerTest, AFailedStartIsTriedAgainAtOnceAndThenBacksOff) {
   EXPECT_TRUE(later->lease.has_value());
 }
 
+TEST_F(ControllerTest, ABackOffOutlivesTheFleet) {
+  auto client = Acquire();
+  for (const char* id : {"m-1", "m-2"}) Gone(id, absl::UnavailableError("it broke"));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2");
+  ASSERT_TRUE(client->error.has_value());
+  Advance(absl::Seconds(2));
+  Begin();
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "") << "a gateway that restarts pays for no more starts";
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_EQ(client->error->reason, Reason::kBackOff);
+  EXPECT_EQ(client->error->retry_after, absl::Seconds(3));
+  EXPECT_EQ(client->error->message, "m cannot be served: it broke");
+  Advance(absl::Seconds(3));
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-3");
+  Gone("m-3", absl::UnavailableError("it broke"));
+  EXPECT_EQ(client->error->retry_after, absl::Seconds(10)) << "the third failure in a row";
+}
+
 TEST_F(ControllerTest, WhatCannotSucceedFailsAtOnceAndNoCapacitySaysSo) {
   auto client = Acquire();
   Gone("m-1", absl::ResourceExhaustedError("the zone is dry"));

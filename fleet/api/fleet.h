@@ -171,8 +171,8 @@ class Fleet {
   virtual void Kill(absl::string_view machine_id, OrderDone done) = 0;
   // Its answers go on elsewhere, its volume stays.
   virtual void Hibernate(absl::string_view machine_id, OrderDone done) = 0;
-  // As if a request came for `model`, once; as such it is not written down.
-  virtual absl::Status WakeModel(absl::string_view model) = 0;
+  // As if a request came for `model`, once.
+  virtual void WakeModel(absl::string_view model, OrderDone done) = 0;
 };
 
 }  // namespace spotinference::fleet

@@ -156,6 +156,8 @@ class Pass {
 
 }  // namespace
 
+absl::Duration LongestBackOff(absl::Duration took) { return std::max(kLongestBackOff, kLongestShare * took); }
+
 void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl::Duration now,
                    Wake& wake) {
   wake.cause = std::move(cause);
@@ -168,8 +170,7 @@ void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl
   if (failure == Failure::kPermanent) wake.strikes = std::max(wake.strikes, kStrikesToBackOff);
   if (wake.strikes < kStrikesToBackOff) return;
   const int doublings = std::min((wake.strikes - kStrikesToBackOff) / 2, 16);
-  const absl::Duration longest = std::max(kLongestBackOff, kLongestShare * took);
-  wake.blocked_until = now + std::min(std::max(kFirstBackOff, took) * (1 << doublings), longest);
+  wake.blocked_until = now + std::min(std::max(kFirstBackOff, took) * (1 << doublings), LongestBackOff(took));
   wake.blocked_by = Refusal::kBackOff;
 }
 

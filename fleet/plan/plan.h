@@ -73,6 +73,9 @@ enum class Failure {
 void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl::Duration now,
                    Wake& wake);
 
+// The longest back-off after a failure that took so long.
+absl::Duration LongestBackOff(absl::Duration took);
+
 // A machine that served for `served` was stopped as asked. From 10 s on the model counts as sound.
 void RecordServed(absl::Duration served, Wake& wake);
 

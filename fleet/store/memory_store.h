@@ -24,6 +24,7 @@ class MemoryStore : public Store {
     contents.next_serial = next_serial_;
     contents.wakes = wakes_;
     contents.gaps = gaps_;
+    contents.wake_records = wake_records_;
     return contents;
   }
   absl::Status Put(const MachineRecord& machine, Sync) override {
@@ -45,12 +46,17 @@ class MemoryStore : public Store {
     if (failure_.ok()) gaps_[std::string(model)].assign(gaps.begin(), gaps.end());
     return failure_;
   }
+  absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
+    if (failure_.ok()) wake_records_[std::string(model)] = wake;
+    return failure_;
+  }
 
  private:
   absl::Status failure_;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, absl::Duration> wakes_;
   std::map<std::string, std::vector<absl::Duration>> gaps_;
+  std::map<std::string, WakeRecord> wake_records_;
   int64_t next_serial_ = 1;
 };
 

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -17,7 +18,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 2;
+constexpr int kSchemaVersion = 3;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
 // AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
@@ -45,7 +46,22 @@ constexpr char kGapsSchema[] = R"(
   CREATE TABLE gaps (model TEXT PRIMARY KEY, gaps_us TEXT NOT NULL) STRICT;
   PRAGMA user_version = 2;
   COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 2, "the schemas spell both out");
+// From version 2. Microseconds since 1970; 0: no such time. `blocked_by`: a Refusal's number.
+constexpr char kWakeRecordsSchema[] = R"(
+  BEGIN IMMEDIATE;
+  CREATE TABLE wake_records (
+    model TEXT PRIMARY KEY,
+    ordered_until_us INTEGER NOT NULL,
+    strikes INTEGER NOT NULL,
+    blocked_until_us INTEGER NOT NULL,
+    blocked_by INTEGER NOT NULL,
+    cause TEXT NOT NULL) STRICT;
+  PRAGMA user_version = 3;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 3, "the schemas spell both out");
+
+int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
+absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
 
 using Value = std::variant<int64_t, absl::string_view>;
 
@@ -119,7 +135,8 @@ class SqliteStore : public Store {
     RETURN_IF_ERROR(Execute("PRAGMA journal_mode = WAL"));
     RETURN_IF_ERROR(Execute("PRAGMA synchronous = FULL"));
     if (fresh) RETURN_IF_ERROR(Execute(kSchema));
-    if (version < kSchemaVersion) RETURN_IF_ERROR(Execute(kGapsSchema));
+    if (version < 2) RETURN_IF_ERROR(Execute(kGapsSchema));
+    if (version < 3) RETURN_IF_ERROR(Execute(kWakeRecordsSchema));
     return Prepare();
   }
 
@@ -150,6 +167,7 @@ class SqliteStore : public Store {
       contents.wakes[wakes.Text(0)] = absl::Microseconds(wakes.Number(1));
     if (code != SQLITE_DONE) return Error(code);
     RETURN_IF_ERROR(LoadGaps(contents));
+    RETURN_IF_ERROR(LoadWakeRecords(contents));
     ASSIGN_OR_RETURN(
         const int64_t last,
         ReadNumber("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'machines'"));
@@ -177,8 +195,31 @@ class SqliteStore : public Store {
     return Write(kPutGaps, Sync::kOrdered, {model, absl::string_view(text)});
   }
 
+  absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
+    return Write(kPutWakeRecord, Sync::kOrdered,
+                 {model, MicrosOf(wake.ordered_until), int64_t{wake.strikes}, MicrosOf(wake.blocked_until),
+                  static_cast<int64_t>(wake.blocked_by), absl::string_view(wake.cause)});
+  }
+
  private:
-  enum Id { kPut, kRemove, kPutWake, kPutGaps };
+  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord };
+
+  absl::Status LoadWakeRecords(Contents& contents) {
+    ASSIGN_OR_RETURN(Statement wakes, Compile("SELECT * FROM wake_records"));
+    int code;
+    while ((code = wakes.Step()) == SQLITE_ROW) {
+      const int64_t strikes = wakes.Number(2), blocked_by = wakes.Number(4);
+      if (strikes < 0 || strikes > std::numeric_limits<int>::max() || blocked_by < 0 ||
+          blocked_by > static_cast<int64_t>(Refusal::kBackOff))
+        return Damaged(absl::StrCat("model ", wakes.Text(0), " has ", strikes, " strikes, blocked by ", blocked_by));
+      contents.wake_records[wakes.Text(0)] = {.ordered_until = TimeOf(wakes.Number(1)),
+                                              .strikes = static_cast<int>(strikes),
+                                              .blocked_until = TimeOf(wakes.Number(3)),
+                                              .blocked_by = static_cast<Refusal>(blocked_by),
+                                              .cause = wakes.Text(5)};
+    }
+    return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
 
   absl::Status LoadGaps(Contents& contents) {
     ASSIGN_OR_RETURN(Statement gaps, Compile("SELECT model, gaps_us FROM gaps"));
@@ -206,7 +247,8 @@ class SqliteStore : public Store {
           "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "measured_us = excluded.measured_us",
           "INSERT INTO gaps VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
-          "gaps_us = excluded.gaps_us"}) {
+          "gaps_us = excluded.gaps_us",
+          "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

@@ -135,27 +135,52 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 3", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 4", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 3"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 4"));
 }
 
-// As the build before this one wrote it.
-TEST_F(SqliteStoreTest, AnOlderVersionIsReadAndMadeNew) {
-  { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE gaps; PRAGMA user_version = 1", nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(database);
-  for (int life = 0; life < 2; ++life) {
-    auto store = Open();
-    EXPECT_EQ(store->Load()->machines.size(), 1);
-    EXPECT_EQ(store->Load()->gaps.size(), life);
-    EXPECT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
+// As builds before this one wrote it.
+TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
+  for (const char* back : {"DROP TABLE wake_records; DROP TABLE gaps; PRAGMA user_version = 1",
+                           "DROP TABLE wake_records; DELETE FROM gaps; PRAGMA user_version = 2"}) {
+    { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(database, back, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(database);
+    for (int life = 0; life < 2; ++life) {
+      auto store = Open();
+      EXPECT_EQ(store->Load()->machines.size(), 1);
+      EXPECT_EQ(store->Load()->gaps.size(), life);
+      EXPECT_EQ(store->Load()->wake_records.size(), life);
+      EXPECT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
+      EXPECT_TRUE(store->PutWakeRecord("m", {}).ok());
+    }
   }
+}
+
+TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {
+  const absl::Time order = absl::FromUnixMicros(1'700'000'000'000'001), block = order + absl::Seconds(9);
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->PutWakeRecord("m", {.strikes = 1}).ok());
+    ASSERT_TRUE(store->PutWakeRecord("m", {order, 7, block, Refusal::kNoCapacity, "it's full"}).ok());
+    ASSERT_TRUE(store->PutWakeRecord("other", {}).ok());
+  }
+  auto contents = *Open()->Load();
+  ASSERT_EQ(contents.wake_records.size(), 2);
+  const WakeRecord& m = contents.wake_records["m"];
+  EXPECT_EQ(m.ordered_until, order);
+  EXPECT_EQ(m.strikes, 7);
+  EXPECT_EQ(m.blocked_until, block);
+  EXPECT_EQ(m.blocked_by, Refusal::kNoCapacity);
+  EXPECT_EQ(m.cause, "it's full");
+  EXPECT_EQ(contents.wake_records["other"].ordered_until, absl::InfinitePast());
+  EXPECT_EQ(contents.wake_records["other"].blocked_until, absl::InfinitePast());
 }
 
 TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsTold) {

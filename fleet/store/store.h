@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "fleet/plan/machine_state.h"
+#include "fleet/plan/plan.h"
 
 namespace spotinference::fleet {
 
@@ -31,6 +32,15 @@ struct MachineRecord {
   absl::Time since;    // in this state
 };
 
+// What is remembered of a model's wakes (plan.h), by the wall clock.
+struct WakeRecord {
+  absl::Time ordered_until = absl::InfinitePast();  // an admin wants it awake
+  int strikes = 0;
+  absl::Time blocked_until = absl::InfinitePast();
+  Refusal blocked_by = Refusal::kBackOff;
+  std::string cause;
+};
+
 // Called by one thread at a time. An error means that nothing was written.
 class Store {
  public:
@@ -39,6 +49,7 @@ class Store {
     int64_t next_serial = 1;
     std::map<std::string, absl::Duration> wakes;  // measured, by model
     std::map<std::string, std::vector<absl::Duration>> gaps;  // as in PutGaps, by model
+    std::map<std::string, WakeRecord> wake_records;           // by model
   };
 
   // kDurable survives a crash of the computer: for a write that precedes a side effect which would
@@ -55,6 +66,7 @@ class Store {
   virtual absl::Status PutWake(absl::string_view model, absl::Duration measured) = 0;  // kOrdered
   // The latest times for which a model was idle, in place of what was kept of it. kOrdered.
   virtual absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) = 0;
+  virtual absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) = 0;  // kOrdered
 };
 
 }  // namespace spotinference::fleet

@@ -130,7 +130,7 @@ std::unique_ptr<http::Handler> HibernateHandler(fleet::Fleet& fleet, const Clock
 std::unique_ptr<http::Handler> WakeHandler(fleet::Fleet& fleet, const Clock& clock) {
   return std::make_unique<OrderHandler>(clock, Reason::kModelNotFound,
                                         [&fleet](const http::Request& request, fleet::Fleet::OrderDone done) {
-                                          done(fleet.WakeModel(CaptureOf(request, "name")));
+                                          fleet.WakeModel(CaptureOf(request, "name"), std::move(done));
                                         });
 }
 

@@ -75,7 +75,7 @@ class FakeFleet : public Fleet {
   void Hibernate(absl::string_view machine, OrderDone done) override {
     done(Order(absl::StrCat("hibernate ", machine)));
   }
-  absl::Status WakeModel(absl::string_view model) override { return Order(absl::StrCat("wake ", model)); }
+  void WakeModel(absl::string_view model, OrderDone done) override { done(Order(absl::StrCat("wake ", model))); }
 
   // An admin's orders so far, and what they are answered from now on.
   std::vector<std::string> orders() const {
