@@ -182,6 +182,7 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   };
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Store> store,
                    fleet::OpenSqliteStore(absl::StrCat(data_dir, "/fleet.db")));
+  RemoveUnusedHeads(config, load.heads_folder);  // the store is ours, so the folder is
   const std::unique_ptr<fleet::Provider> provider = fleet::NewLocalProvider(LocalOptions(config, data_dir));
   const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe();
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Controller> controller,

@@ -1,9 +1,13 @@
 #include "gateway/models.h"
 
+#include <glog/logging.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <future>
 #include <memory>
+#include <set>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -96,6 +100,21 @@ absl::StatusOr<std::vector<LoadedModel>> LoadModels(const config::Config& config
   }
   RETURN_IF_ERROR(status);
   return out;
+}
+
+void RemoveUnusedHeads(const config::Config& config, const std::string& heads_folder) {
+  std::set<std::string> used;
+  for (const config::Model& model : config.models()) {
+    const absl::StatusOr<WeightsSource> source = ParseWeightsSource(model.weights());
+    if (source.ok()) used.insert(ModelHeadFolder(*source));
+  }
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(heads_folder, error)) {
+    if (used.contains(entry.path().filename())) continue;
+    LOG(INFO) << entry.path() << ", of a model that is not configured any more, is removed";
+    std::filesystem::remove_all(entry.path(), error);
+    LOG_IF(WARNING, error) << entry.path() << ": " << error.message();
+  }
 }
 
 }  // namespace spotinference

@@ -30,6 +30,9 @@ struct LoadOptions {
 // names the model.
 absl::StatusOr<std::vector<LoadedModel>> LoadModels(const config::Config& config, const LoadOptions& options);
 
+// Removes from the folder the heads of models that are not in the configuration any more. No other gateway uses it.
+void RemoveUnusedHeads(const config::Config& config, const std::string& heads_folder);
+
 }  // namespace spotinference
 
 #endif  // GATEWAY_MODELS_H_

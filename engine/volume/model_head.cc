@@ -148,9 +148,13 @@ class OnlyOne {
 
 }  // namespace
 
+std::string ModelHeadFolder(const WeightsSource& source) {
+  return Sha256Hex(absl::StrCat(source.name(), "#", source.sha256));
+}
+
 absl::StatusOr<ModelHead> FetchModelHead(FileSystem& files, const std::string& root, const WeightsSource& source,
                                          const RemoteOptions& options, EndOfHead end_of_head) {
-  const std::string folder = absl::StrCat(root, "/", Sha256Hex(absl::StrCat(source.name(), "#", source.sha256)));
+  const std::string folder = absl::StrCat(root, "/", ModelHeadFolder(source));
   const std::string name = source.file_name();
   const OnlyOne only_one(folder);
   if (ModelHead here = FindHere(files, folder, name); !here.path.empty()) return here;

@@ -32,6 +32,9 @@ struct ModelHead {
 // bytes may be the reason. Pure.
 using EndOfHead = absl::FunctionRef<absl::StatusOr<uint64_t>(const std::string& path, uint64_t bytes)>;
 
+// What the source's folder in ROOT is called.
+std::string ModelHeadFolder(const WeightsSource& source);
+
 // `source` is not of this machine; `root` exists. Blocks. Errors: those of remote_model.h, of `end_of_head` and of the
 // file system.
 absl::StatusOr<ModelHead> FetchModelHead(FileSystem& files, const std::string& root, const WeightsSource& source,

@@ -63,6 +63,12 @@ class RemoteWeightsTest(unittest.TestCase):
                     self.assertEqual(self.answer(gateway), expected)
                     self.assertEqual((len(hub.ranges), hub.refused), (asked, 0), 'a second life asks nobody')
                     wait_for(lambda: gateway.metric('kv_blocks_restored_total') > 0, 'KV came back from the volume')
+                    heads = os.path.join(gateway.data_dir, 'models')
+                    self.assertEqual(len(os.listdir(heads)), 1)
+                    self.assertEqual(gateway.terminate(), 0)
+                    gateway.config = ''
+                    gateway.start()
+                    self.assertEqual(os.listdir(heads), [], 'the head of a model that is no more')
 
     def test_several_files(self):
         with tempfile.TemporaryDirectory(dir=os.environ['TEST_TMPDIR']) as folder:
