@@ -1,6 +1,6 @@
-// The gateway dies at every single step of a launch, a hibernation, a wake, an interruption and an order, before or after
-// the step was done, and begins again on the same store: no machine is leaked, none runs twice, no order that was answered
-// is forgotten, and every second that a machine billed is in the ledger once.
+// The gateway dies at every single step of a launch, a hibernation, a wake, an interruption and an order, before or
+// after the step was done, and begins again on the same store: no machine is leaked, none runs twice, no order that was
+// answered is forgotten, and every second that a machine billed is in the ledger once.
 #include <map>
 #include <memory>
 #include <optional>
@@ -145,8 +145,8 @@ class CrashTest {
  public:
   explicit CrashTest(Death death) : death_(death), world_(clock_, death_), store_(death_) { Begin(); }
 
-  // Launch, hibernation, wake, interruption with its replacement, hibernation; whatever the death has left open; a wake by
-  // order.
+  // Launch, hibernation, wake, interruption with its replacement, hibernation; whatever the death has left open; a wake
+  // by order.
   void Run() {
     Ask();
     Idle();

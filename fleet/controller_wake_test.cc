@@ -37,6 +37,40 @@ TEST_F(ControllerWakeTest, AWakeBillsUpToItsCapAndNoMore) {
   EXPECT_EQ(Billed("busy"), absl::ZeroDuration());
 }
 
+// So is a restore that never comes up.
+TEST_F(ControllerWakeTest, ARestoreBillsUpToItsCapAndNoMore) {
+  auto client = Acquire();
+  Ready("m-1");
+  client.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Gone("m-1");
+  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1");
+  const absl::Duration before = Billed("waking");
+  client = Acquire();
+  Advance(absl::Minutes(10));
+  EXPECT_EQ(provider_.Asked(), "restore m-1, hibernate m-1");
+  EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
+  Gone("m-1");
+  Advance(absl::Hours(5));
+  EXPECT_EQ(Billed("waking") - before, absl::Minutes(10));
+}
+
+// A start that fails is tried again at once; that makes the wake no longer.
+TEST_F(ControllerWakeTest, TheCapIsOfAllAttemptsTogether) {
+  auto client = Acquire();
+  Advance(absl::Minutes(9));
+  Gone("m-1", absl::UnavailableError("it broke"));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2");
+  Advance(absl::Seconds(59));
+  EXPECT_EQ(provider_.Asked(), "");
+  client = Acquire();  // whoever waits
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-2");
+  EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
+  EXPECT_EQ(Billed("waking"), absl::Minutes(10));
+}
+
 // Three hours of one request a second against a machine that boots for ever: no wake outlives its cap for them.
 TEST_F(ControllerWakeTest, ArrivalsThatNeverStopKeepNoWakeAlive) {
   std::vector<std::unique_ptr<Client>> clients;
