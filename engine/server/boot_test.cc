@@ -19,6 +19,7 @@
 #include "engine/base/sha256.h"
 #include "engine/model/gguf.h"
 #include "engine/model/open_checkpoint.h"
+#include "engine/volume/fake_hub.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
@@ -105,9 +106,69 @@ TEST(BootTest, WeightsFromElsewhereNeedAVolume) {
   EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kInvalidArgument);
 }
 
+void FlipBit(const std::string& path, size_t at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  const int byte = file.seekg(at).get();
+  file.seekp(at).put(static_cast<char>(byte ^ 1));
+}
+
+std::string Read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(file)), {});
+}
+
+TEST(BootTest, ServesModelsOfTheHubInSeveralFiles) {
+  FakeHub hub;
+  for (const std::string& model : {shard_path, folder_path}) {
+    const std::vector<std::string> files = *ModelFiles(model);
+    for (const std::string& file : files) {
+      const std::string name = std::filesystem::path(file).filename();
+      name == "config.json" ? hub.AddInGit(name, Read(file)) : hub.AddInLfs(name, Read(file));
+    }
+  }
+  BootOptions options = Options();
+  options.hub_url = hub.url();
+  options.hub_token = FakeHub::kToken;
+  const std::string first = std::filesystem::path(shard_path).filename();
+  const std::pair<std::string, std::string> sources[] = {{"hf://org/repo/" + first, shard_path},
+                                                         {"hf://org/repo", folder_path}};
+  for (const auto& [source, model] : sources) {
+    SCOPED_TRACE(source);
+    std::string root = testing::TempDir() + "/volume-XXXXXX";
+    options.volume = mkdtemp(root.data());
+    options.model = source;
+    const std::string hash = *ModelHash(model);
+    int asked = 0;
+    for (const bool again : {false, true}) {
+      const absl::StatusOr<BootedEngine> booted = Boot(options, Backends());
+      ASSERT_TRUE(booted.ok()) << booted.status();
+      EXPECT_EQ(booted->engine->info().model_hash, hash);
+      EXPECT_TRUE(!again || hub.hub_requests() == asked);
+      asked = hub.hub_requests();
+    }
+    const std::vector<std::string> files = *ModelFiles(model);
+    for (const std::string& file : files) {
+      const std::string path =
+          root + "/weights/" + hash + "/" + std::string(std::filesystem::path(file).filename());
+      const size_t size = std::filesystem::file_size(path);
+      for (const bool has_hashes : {true, false}) {
+        for (const size_t at : {size_t{1}, size / 2, size - 1}) {
+          FlipBit(path, at);
+          if (!has_hashes) std::filesystem::remove(path + ".hashes");
+          EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kDataLoss) << path << " " << at;
+          const size_t before = hub.cdn_files().size();
+          const absl::Status once_more = BootStatus(options);
+          EXPECT_TRUE(once_more.ok()) << "fetched again: " << once_more;
+          EXPECT_LE(hub.cdn_files().size(), before + 1) << "and no other file";
+        }
+      }
+    }
+    std::filesystem::remove_all(root);
+  }
+}
+
 TEST(BootTest, ServesWeightsOfAWebServer) {
-  std::ifstream file(model_path, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  const std::string bytes = Read(model_path);
   std::atomic<int> requests = 0;
   const FakeHttpServer server([&](const FakeHttpRequest&) {
     ++requests;
@@ -142,12 +203,6 @@ TEST(BootTest, ServesWeightsOfAWebServer) {
     }
   }
   std::filesystem::remove_all(folder);
-}
-
-void FlipBit(const std::string& path, size_t at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  const int byte = file.seekg(at).get();
-  file.seekp(at).put(static_cast<char>(byte ^ 1));
 }
 
 // One file, several files, and a folder.

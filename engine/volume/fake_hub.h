@@ -122,8 +122,7 @@ class FakeHub {
       return {.status = 307, .headers = headers};
     }
     if (file->second.tag.size() == 40) {
-      headers.push_back({"etag", quoted});
-      return {.status = 200, .headers = headers, .body = file->second.content};
+      return {.status = 200, .headers = {{"etag", quoted}}, .body = file->second.content};
     }
     headers.push_back({"location", absl::StrCat(cdn_.url(), "/", name, "?signature=", number)});
     if (!file->second.tag.empty()) {

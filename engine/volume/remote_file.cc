@@ -126,6 +126,8 @@ absl::Status RemoteFile::AskHub(HttpClient& client) {
   for (int redirects = 0;; ++redirects) {
     request.url = url_;
     ASSIGN_OR_RETURN(const HttpResponse response, Ask(client, request));
+    const absl::string_view commit = FindHeader(response.headers, "x-repo-commit").value_or("");
+    if (IsHex(commit, 40)) commit_ = std::string(commit);
     const auto location = FindHeader(response.headers, "location");
     const bool renamed = response.status >= 300 && response.status < 400 && location.has_value() &&
                          absl::StartsWith(*location, "/") && !absl::StartsWith(*location, "//");
@@ -143,8 +145,6 @@ absl::Status RemoteFile::AskHub(HttpClient& client) {
     }
     (tag.size() == 64 ? sha256_ : blob_id_) = tag;
     ranges_ = tag.size() == 64;
-    const absl::string_view commit = FindHeader(response.headers, "x-repo-commit").value_or("");
-    if (IsHex(commit, 40)) commit_ = std::string(commit);
     return absl::OkStatus();
   }
 }

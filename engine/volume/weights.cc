@@ -17,6 +17,7 @@
 #include "engine/base/sha256.h"
 #include "engine/base/status.h"
 #include "engine/volume/download.h"
+#include "engine/volume/file_proof.h"
 #include "engine/volume/object.h"
 #include "engine/volume/remote_model.h"
 
@@ -38,6 +39,11 @@ std::vector<FileSum> ParseSums(absl::string_view text) {
     sums.push_back({parts.second, parts.first});
   }
   return sums;
+}
+
+// As remote_model.h has it.
+std::string HashOf(const std::vector<FileSum>& sums) {
+  return sums.size() == 1 ? sums[0].sha256 : ModelHashOf(sums);
 }
 
 class Fetch {
@@ -74,6 +80,7 @@ class Fetch {
       RETURN_IF_ERROR(files_.CreateFolder(absl::StrCat(weights_, "/sources")));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
       RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, PrintSums(sums_)));
+      ForgetGone();
     }
     return Fetched();
   }
@@ -81,7 +88,7 @@ class Fetch {
  private:
   void Expect(std::vector<FileSum> sums) {
     sums_ = std::move(sums);
-    sha256_ = sums_.size() == 1 ? sums_[0].sha256 : ModelHashOf(sums_);
+    sha256_ = HashOf(sums_);
   }
   std::string Folder() const { return absl::StrCat(weights_, "/", sha256_); }
   std::string PathOf(const FileSum& file) const { return absl::StrCat(Folder(), "/", file.name); }
@@ -91,6 +98,19 @@ class Fetch {
     FetchedWeights fetched{name.empty() ? Folder() : absl::StrCat(Folder(), "/", name), sha256_, {}};
     for (const FileSum& sum : sums_) fetched.files.push_back({PathOf(sum), sum.sha256});
     return fetched;
+  }
+
+  // Sources whose weights have made room since they came.
+  void ForgetGone() const {
+    const std::string sources = absl::StrCat(weights_, "/sources");
+    const absl::StatusOr<std::vector<FolderEntry>> entries = files_.List(sources);
+    if (!entries.ok()) return;
+    for (const FolderEntry& entry : *entries) {
+      const std::string path = absl::StrCat(sources, "/", entry.name);
+      const std::vector<FileSum> sums = ParseSums(ReadObject(files_, path, kSourceKind));
+      if (!sums.empty() && files_.List(absl::StrCat(weights_, "/", HashOf(sums))).ok()) continue;
+      files_.Remove(path).IgnoreError();
+    }
   }
 
   // The numbers of those that are not here.
@@ -173,7 +193,9 @@ class Fetch {
     for (const Other& other : others) {
       if (other.modified > absl::InfinitePast() && (in_vain || HasRoom(bytes).ok())) break;
       LOG(INFO) << "weights " << text_ << ": " << other.path << " makes room";
-      RETURN_IF_ERROR(files_.Remove(other.path));
+      const absl::Status removed = files_.Remove(other.path);
+      if (!absl::IsNotFound(removed)) RETURN_IF_ERROR(removed);  // as the hashes of a file before it
+      files_.Remove(absl::StrCat(other.path, kProofEnding)).IgnoreError();
       files_.Remove(other.path.substr(0, other.path.rfind('/'))).IgnoreError();  // unless something else is in it
     }
     if (options_.make_room && !in_vain && !HasRoom(bytes).ok()) options_.make_room(bytes);

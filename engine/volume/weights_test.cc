@@ -229,6 +229,13 @@ TEST_F(WeightsTest, WeightsOfOthersMakeRoom) {
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/b.gguf.part"), 0);
 }
 
+TEST_F(WeightsTest, OfWeightsThatMadeRoomNothingIsLeft) {
+  ExpectWhole(Fetch());
+  files_.set_free_bytes(50000);
+  ServeRepository();
+  ExpectAll(Fetch("hf://org/repo"), kRepository, "");
+}
+
 // What is too large for the volume must not cost another model its weights.
 TEST_F(WeightsTest, NothingOfOthersGoesInVain) {
   WriteOthers();
