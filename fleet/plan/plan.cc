@@ -96,6 +96,27 @@ class Pass {
     plan_.wake.began.reset();
   }
 
+  // True when the wake is over, in vain.
+  bool Capped() {
+    Wake& wake = plan_.wake;
+    if (!Due(*wake.began + desired_.wake_cap)) return false;
+    std::string capped = absl::StrCat("the wake passed its cap of ", absl::FormatDuration(desired_.wake_cap));
+    StopComing(capped);
+    Refuse(Refusal::kWakeTimeout, wake.cause.empty() || wake.cause == capped
+                                      ? capped
+                                      : absl::StrCat(capped, "; last failure: ", wake.cause));
+    RecordFailure(Failure::kCapped, std::move(capped), desired_.wake_cap, now_, wake);
+    return true;
+  }
+
+  // While another machine serves nobody waits for a start alone; one that never ends would bill for ever.
+  void StopHanging() {
+    for (const Observation& machine : machines_) {
+      if (!IsWaking(machine.state) || !Due(machine.since + desired_.wake_cap)) continue;
+      Do(Action::Kind::kStop, machine, absl::StrCat("its start takes over ", absl::FormatDuration(desired_.wake_cap)));
+    }
+  }
+
   void PlanWake() {
     Wake& wake = plan_.wake;
     if (coming_ == 0) {
@@ -109,23 +130,19 @@ class Pass {
         return;
       }
     }
-    if (!wake.began.has_value()) wake.began = now_;
-    if (Due(*wake.began + desired_.wake_cap)) {
-      std::string capped =
-          absl::StrCat("the wake passed its cap of ", absl::FormatDuration(desired_.wake_cap));
-      StopComing(capped);
-      Refuse(Refusal::kWakeTimeout, wake.cause.empty() || wake.cause == capped
-                                        ? capped
-                                        : absl::StrCat(capped, "; last failure: ", wake.cause));
-      RecordFailure(Failure::kCapped, std::move(capped), desired_.wake_cap, now_, wake);
-      return;
+    if (serving_ > 0) {
+      wake.began.reset();
+      StopHanging();
+    } else {
+      if (!wake.began.has_value()) wake.began = now_;
+      if (Capped()) return;
     }
     if (coming_ > 0 && serving_ + coming_ > desired_.max_machines) {
       StopComing("no longer wanted");
       return;
     }
     if (coming_ > 0 && serving_ + coming_ > want_ &&
-        Due(std::max(demand_.idle_since, *wake.began) + desired_.linger)) {
+        Due(std::max(demand_.idle_since, wake.began.value_or(-absl::InfiniteDuration())) + desired_.linger)) {
       StopComing("nobody waits for it any more");
       return;
     }

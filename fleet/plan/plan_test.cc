@@ -161,6 +161,20 @@ TEST(PlanModel, OfTwoMachinesTheIdleOneGoesAndABusyOneStays) {
   EXPECT_EQ(Text(PlanModel(desired, {}, machines, {}, kNow)), "drain idle");
 }
 
+TEST(PlanModel, MoreMachinesBesideOneThatServesAreNoWake) {
+  // It may take as long as it wants to find them; a start that never ends is stopped by itself.
+  const Desired desired = {.min_machines = 3, .max_machines = 3};
+  const Plan grows = PlanModel(desired, {}, {Machine(State::kServing, 5000, 1), Machine(State::kBooting, 20, 0, "b")},
+                               Began(5000), kNow);
+  EXPECT_EQ(Text(grows), "launch");
+  EXPECT_FALSE(grows.wake.began.has_value());
+  EXPECT_EQ(grows.next, kNow + absl::Seconds(580));
+  const Plan hangs = PlanModel(desired, {}, {Machine(State::kServing, 5000, 1), Machine(State::kBooting, 600, 0, "b")},
+                               {}, kNow);
+  EXPECT_EQ(Text(hangs), "stop b, launch");
+  EXPECT_EQ(hangs.wake.strikes, 0);
+}
+
 TEST(RecordFailure, TheSecondFailedStartBacksOffAndEachFurtherOneDoubles) {
   Wake wake;
   RecordFailure(Failure::kStart, "x", absl::Seconds(1), kNow, wake);

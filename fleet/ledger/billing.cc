@@ -1,0 +1,81 @@
+#include "fleet/ledger/billing.h"
+
+#include <algorithm>
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr absl::Duration kMonth = absl::Hours(730);  // as the clouds count one for storage
+
+//                                              starting running stopping stopped hibernating hibernated error
+constexpr std::array<bool, kBilledStates> kAws = {false, true, false, false, true, false, false};
+constexpr std::array<bool, kBilledStates> kGcp = {false, true, true, false, true, false, false};
+constexpr std::array<bool, kBilledStates> kAzure = {true, true, true, true, false, false, true};
+constexpr std::array<bool, kBilledStates> kHyperstack = {false, true, true, true, false, false, false};
+
+const BillingRules kRules[] = {
+    // "stopping" bills while it prepares to hibernate. EBS gp3; a public IPv4 address, in use or not.
+    {"aws", absl::Seconds(1), absl::Seconds(60), absl::Hours(1), kAws, 0.08, 0.005,
+     "docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html, "
+     ".../billing-for-interrupted-spot-instances.html; aws.amazon.com/ebs/pricing, /vpc/pricing"},
+    // STOPPING and SUSPENDING still run; TERMINATED and SUSPENDED keep disk and static address. Balanced disk.
+    {"gcp", absl::Seconds(1), absl::Seconds(60), absl::Seconds(60), kGcp, 0.10, 0.005,
+     "docs.cloud.google.com/compute/docs/instances/instance-lifecycle, .../spot; cloud.google.com/compute/disks-image-pricing"},
+    // Stopped without deallocation keeps the hardware; hibernated is deallocated. Standard SSD, a static public address.
+    {"azure", absl::Seconds(1), absl::ZeroDuration(), absl::ZeroDuration(), kAzure, 0.075, 0.005,
+     "learn.microsoft.com/en-us/azure/virtual-machines/states-billing; azure.microsoft.com/pricing/details/managed-disks"},
+    // SHUTOFF bills in full; HIBERNATING, HIBERNATED, RESTORING, ERROR bill storage and address only.
+    {"hyperstack", absl::Minutes(1), absl::ZeroDuration(), absl::ZeroDuration(), kHyperstack, 0.07, 0.00672,
+     "docs.hyperstack.cloud: virtual machine states and billing, pricebook"},
+};
+const BillingRules kUnknown = {"", absl::Seconds(1), absl::Seconds(60), absl::ZeroDuration(), kAws, 0.08, 0.005, ""};
+
+double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }
+
+// The prices' integral over [from, to).
+double Dollars(absl::Span<const PriceSpan> prices, absl::Duration from, absl::Duration to) {
+  double dollars = 0;
+  for (size_t i = 0; i < prices.size(); ++i) {
+    const absl::Duration begin = i == 0 ? from : std::max(from, prices[i].since);
+    const absl::Duration end = i + 1 == prices.size() ? to : std::min(to, prices[i + 1].since);
+    if (begin < end) dollars += prices[i].per_hour * Hours(end - begin);
+  }
+  return dollars;
+}
+
+}  // namespace
+
+const BillingRules& BillingRulesOf(absl::string_view provider) {
+  for (const BillingRules& rules : kRules) {
+    if (rules.provider == provider) return rules;
+  }
+  return kUnknown;
+}
+
+double BillOfRun(const BillingRules& rules, Market market, absl::Duration from, absl::Duration to, bool reclaimed,
+                 absl::Span<const PriceSpan> prices) {
+  if (from >= to) return 0;
+  if (reclaimed && market == Market::kSpot && to - from < rules.free_reclaim) return 0;
+  const absl::Duration charged = std::max(rules.minimum, absl::Ceil(to - from, rules.granularity));
+  return Dollars(prices, from, from + charged);
+}
+
+Bill BillOf(const BillingRules& rules, const MachineHistory& history) {
+  Bill bill;
+  const std::vector<StateSpan>& spans = history.spans;
+  for (size_t i = 0; i < spans.size();) {
+    if (!rules.charged[static_cast<int>(spans[i].state)]) {
+      ++i;
+      continue;
+    }
+    const absl::Duration from = spans[i].from;
+    absl::Duration to = spans[i].to;
+    for (++i; i < spans.size() && spans[i].from == to && rules.charged[static_cast<int>(spans[i].state)]; ++i) to = spans[i].to;
+    bill.machine += BillOfRun(rules, history.market, from, to, history.reclaimed && i == spans.size(), history.prices);
+  }
+  bill.volume = rules.volume_gb_month * history.volume_gb * absl::FDivDuration(history.volume_to - history.volume_from, kMonth);
+  if (history.address && !spans.empty()) bill.address = rules.address_hour * Hours(spans.back().to - spans.front().from);
+  return bill;
+}
+
+}  // namespace spotinference::fleet

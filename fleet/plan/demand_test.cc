@@ -1,0 +1,96 @@
+#include "fleet/plan/demand.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace spotinference::fleet {
+namespace {
+
+TEST(WaitLongerThan, IsErlangsC) {
+  // One server: ρ exp(−(1 − ρ) t / s). Two servers at one Erlang: C = 1/3 (Cooper's tables).
+  EXPECT_NEAR(WaitLongerThan(0.5, 1, absl::Seconds(10), absl::Seconds(20)), 0.5 * std::exp(-1.0), 1e-12);
+  EXPECT_NEAR(WaitLongerThan(1, 2, absl::Seconds(10), absl::ZeroDuration()), 1.0 / 3, 1e-12);
+  EXPECT_NEAR(WaitLongerThan(8, 10, absl::Seconds(1), absl::ZeroDuration()), 0.4092, 5e-5);
+  EXPECT_EQ(WaitLongerThan(2, 2, absl::Seconds(1), absl::Seconds(1)), 1);
+  EXPECT_EQ(WaitLongerThan(0, 1, absl::Seconds(1), absl::Seconds(1)), 0);
+}
+
+TEST(MachinesNeeded, AreTheFewestThatMeetTheTarget) {
+  const ServiceTarget target;
+  EXPECT_EQ(MachinesNeeded(0, absl::Seconds(9), 8, target), 0);
+  for (const double load : {0.1, 3.0, 8.0, 50.0, 160.0}) {
+    const int machines = MachinesNeeded(load, absl::Seconds(9), 8, target);
+    EXPECT_LE(WaitLongerThan(load, 8 * machines, absl::Seconds(9), target.wait), 0.00025);
+    if (machines > 1) {
+      EXPECT_GT(WaitLongerThan(load, 8 * (machines - 1), absl::Seconds(9), target.wait), 0.00025);
+    }
+  }
+}
+
+// `per_minute` requests of 6 s each, for `minutes` from `from` on.
+void Feed(LoadForecast& forecast, int from, int minutes, int per_minute) {
+  for (int minute = from; minute < from + minutes; ++minute) {
+    for (int i = 0; i < per_minute; ++i) {
+      const absl::Duration at = absl::Minutes(minute) + i * absl::Minutes(1) / per_minute;
+      forecast.Arrived(at);
+      forecast.Served(at, absl::Seconds(6));
+    }
+  }
+}
+
+TEST(LoadForecast, FollowsArrivalsUpAtOnceAndDownAfterAnHour) {
+  LoadForecast forecast(1, absl::Seconds(90), {});
+  EXPECT_EQ(forecast.Busy(absl::ZeroDuration()), 0);
+  Feed(forecast, 0, 30, 40);  // 40 a minute of 6 s: four at a time
+  EXPECT_NEAR(forecast.Busy(absl::Minutes(30)), 4, 0.01);
+  Feed(forecast, 30, 12, 80);
+  EXPECT_NEAR(forecast.Busy(absl::Minutes(42)), 8, 0.01);
+  Feed(forecast, 42, 30, 40);
+  EXPECT_NEAR(forecast.Busy(absl::Minutes(72)), 8, 0.01);
+  EXPECT_NEAR(forecast.BusyNow(absl::Minutes(72)), 4, 0.01);
+  Feed(forecast, 72, 40, 40);
+  EXPECT_NEAR(forecast.Busy(absl::Minutes(112)), 4, 0.01);
+  EXPECT_EQ(forecast.Busy(absl::Minutes(300)), 0);
+}
+
+TEST(LoadForecast, RateAndLengthOfTheSameMinutesMakeTheLoad) {
+  // Half as many of twice the length are the same load.
+  LoadForecast forecast(1, absl::Seconds(90), {});
+  Feed(forecast, 0, 20, 40);
+  for (int i = 0; i < 20 * 20; ++i) {
+    const absl::Duration at = absl::Minutes(20) + i * absl::Seconds(3);
+    forecast.Arrived(at);
+    forecast.Served(at, absl::Seconds(12));
+  }
+  EXPECT_NEAR(forecast.Busy(absl::Minutes(40)), 4, 0.2);
+}
+
+TEST(LoadForecast, ADeepQueueNeedsMore) {
+  LoadForecast forecast(1, absl::Seconds(90), {});
+  Feed(forecast, 0, 30, 40);
+  const int steady = forecast.Needed(absl::Minutes(30), 0, 6);
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 6), steady) << "six more seconds";
+  // Nothing serves: 30 wait, and 4 more Erlangs for 90 s; within a minute, beside the four.
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 30, 0), 4 + 3 + 6);
+}
+
+TEST(ErrorBudget, IsUsedByMissesAndRecovers) {
+  ErrorBudget budget({.missed = 0.01});
+  EXPECT_EQ(budget.Used(), 0);
+  // Two in a hundred missed over a day.
+  for (int i = 0; i <= 1000; ++i) budget.Answered(i * absl::Hours(24) / 1000, i > 20);
+  const double day = budget.Used();
+  EXPECT_NEAR(day, 2, 0.25) << "a day forgets a fifth of the oldest";
+  for (int i = 0; i < 1000; ++i) budget.Answered(absl::Hours(24 + 72), true);
+  EXPECT_NEAR(budget.Used(), day / 3, 0.35) << "half of it forgotten, and as many again came in time";
+}
+
+TEST(ErrorBudget, TheFirstMissesAreNotTheWholeDays) {
+  ErrorBudget budget({.missed = 0.01});
+  for (int i = 0; i < 60; ++i) budget.Answered(absl::Minutes(i), i > 0);
+  EXPECT_NEAR(budget.Used(), 1 / (60 * 24 * 0.01), 0.01);
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

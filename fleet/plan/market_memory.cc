@@ -1,0 +1,93 @@
+#include "fleet/plan/market_memory.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr double kYoung = 0.5;  // a, in hours
+constexpr double kPrior = 1;    // openings of shape 1 that the evidence begins with
+constexpr absl::Duration kHalfLife = absl::Hours(96);
+constexpr absl::Duration kTogether = absl::Minutes(10);
+constexpr absl::Duration kKnown = absl::Hours(1);  // a zone that we left so long ago may have closed meanwhile
+constexpr absl::Duration kFirstRetry = absl::Minutes(1), kLongestRetry = absl::Minutes(4);
+constexpr absl::Duration kWarningStep = absl::Seconds(30);
+
+double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }
+
+}  // namespace
+
+MarketMemory::Domain& MarketMemory::At(int domain) {
+  if (domain >= static_cast<int>(domains_.size())) domains_.resize(domain + 1);
+  return domains_[domain];
+}
+
+void MarketMemory::Count(Domain& domain, absl::Duration now) {
+  const double kept = std::exp2(-absl::FDivDuration(now - domain.counted, kHalfLife));
+  domain.losses *= kept;
+  domain.exposure *= kept;
+  if (domain.machines > 0) {
+    domain.exposure += std::log((kYoung + Hours(now - domain.opened)) / (kYoung + Hours(domain.counted - domain.opened)));
+  }
+  domain.counted = now;
+}
+
+void MarketMemory::Began(int id, absl::Duration now) {
+  Domain& domain = At(id);
+  Count(domain, now);
+  if (domain.machines++ == 0 && (!domain.open || now - domain.left > kKnown)) domain.opened = now;
+  domain.open = true;
+  domain.stock_outs = 0;
+  if (domain.came >= 0) domain.came = std::min(domain.came + 1, 1 << 20);
+  domain.closed_until = -absl::InfiniteDuration();
+}
+
+void MarketMemory::Ended(int id, absl::Duration now) {
+  Domain& domain = At(id);
+  Count(domain, now);
+  domain.machines = std::max(0, domain.machines - 1);
+  domain.left = now;
+}
+
+void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now) {
+  Domain& domain = At(id);
+  Count(domain, now);
+  domain.machines = std::max(0, domain.machines - 1);
+  const absl::Duration warned = serves_until - now;
+  warning_ = std::clamp(warning_ + (warned > warning_ ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), absl::Minutes(10));
+  if (warned > warning_ - kWarningStep && warned < warning_ + kWarningStep) warning_ = std::min(warning_, warned);
+  if (now - domain.last_loss > kTogether) domain.losses += 1;
+  domain.last_loss = domain.opened = domain.counted = now;
+  Close(domain, now);
+}
+
+void MarketMemory::StockOut(int id, absl::Duration now) {
+  Domain& domain = At(id);
+  Count(domain, now);
+  // With machines there it is full, not closed.
+  if (domain.machines == 0) domain.open = false;
+  ++domain.stock_outs;
+  Close(domain, now);
+}
+
+void MarketMemory::Close(Domain& domain, absl::Duration now) {
+  const absl::Duration retry = std::min(kFirstRetry * (1 << std::min(std::max(domain.stock_outs - 1, 0), 8)), kLongestRetry);
+  domain.closed_until = now + retry;
+  domain.came = 0;
+}
+
+Outlook MarketMemory::Of(int id, absl::Duration now) const {
+  Domain domain;
+  if (id < static_cast<int>(domains_.size())) domain = domains_[id];
+  Count(domain, now);
+  const double shape = (kPrior + domain.losses) / (kPrior + domain.exposure);
+  const bool known = domain.machines > 0 || (domain.open && now - domain.left <= kKnown);
+  const double age = known ? Hours(now - domain.opened) : 0;
+  return {.losses_per_hour = shape / (kYoung + age),
+          .warning = warning_,
+          .room = domain.came < 0 ? std::numeric_limits<int>::max() : 2 * domain.came,
+          .closed_until = domain.closed_until};
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,91 @@
+#include "fleet/plan/market_memory.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr absl::Duration kHour = absl::Hours(1);
+
+TEST(MarketMemory, AnOpenZoneGetsSaferWithItsAge) {
+  MarketMemory memory;
+  EXPECT_DOUBLE_EQ(memory.Of(3, absl::ZeroDuration()).losses_per_hour, 2) << "the prior: 1 / (0.5 h + 0)";
+  memory.Began(3, absl::ZeroDuration());
+  // α = (1 + 0) / (1 + ln((0.5 + 5.5) / 0.5)), over 0.5 h + 5.5 h.
+  EXPECT_NEAR(memory.Of(3, 5.5 * kHour).losses_per_hour, 1 / (1 + std::log(12)) / 6, 1e-9);
+  EXPECT_DOUBLE_EQ(memory.Of(0, 5.5 * kHour).losses_per_hour, 2) << "others have shown nothing";
+}
+
+TEST(MarketMemory, MachinesThatGoTogetherAreOneLoss) {
+  MarketMemory one, two, apart;
+  for (MarketMemory* memory : {&one, &two}) {
+    memory->Began(0, absl::ZeroDuration());
+    memory->Began(0, absl::ZeroDuration());
+    memory->Lost(0, kHour, kHour);
+  }
+  two.Lost(0, kHour, kHour);
+  EXPECT_DOUBLE_EQ(one.Of(0, kHour).losses_per_hour, two.Of(0, kHour).losses_per_hour);
+  for (int i = 0; i < 2; ++i) {
+    apart.Began(0, i * kHour);
+    apart.Lost(0, (i + 1) * kHour, (i + 1) * kHour);
+  }
+  // α = (1 + 2) / (1 + 2 ln 3), less what an hour forgets.
+  EXPECT_NEAR(apart.Of(0, 2 * kHour).losses_per_hour, 3 / (1 + 2 * std::log(3)) / 0.5, 0.02);
+}
+
+TEST(MarketMemory, EvidenceFades) {
+  MarketMemory memory;
+  for (int i = 0; i < 20; ++i) {
+    memory.Began(0, i * kHour);
+    memory.Lost(0, i * kHour + absl::Minutes(30), i * kHour + absl::Minutes(30));
+  }
+  const double fresh = memory.Of(0, 20 * kHour).losses_per_hour;
+  EXPECT_GT(fresh, 2);
+  EXPECT_NEAR(memory.Of(0, 2000 * kHour).losses_per_hour, 2, 0.01) << "back at the prior";
+}
+
+TEST(MarketMemory, AStockOutClosesForLongerEachTimeUntilSomethingComes) {
+  MarketMemory memory;
+  const absl::Duration waits[] = {absl::Minutes(1), absl::Minutes(2), absl::Minutes(4), absl::Minutes(4)};
+  EXPECT_EQ(memory.Of(0, kHour).room, std::numeric_limits<int>::max());
+  for (const absl::Duration wait : waits) {
+    memory.StockOut(0, kHour);
+    EXPECT_EQ(memory.Of(0, kHour).closed_until - kHour, wait);
+    EXPECT_EQ(memory.Of(0, kHour).room, 0);
+  }
+  memory.Began(0, kHour);
+  EXPECT_LT(memory.Of(0, kHour).closed_until, kHour);
+  EXPECT_EQ(memory.Of(0, kHour).room, 2);
+  memory.StockOut(0, 2 * kHour);
+  EXPECT_EQ(memory.Of(0, 2 * kHour).closed_until - 2 * kHour, absl::Minutes(1));
+}
+
+TEST(MarketMemory, WarningsAreLearnedSlowlyAndForgottenFast) {
+  MarketMemory memory;
+  absl::Duration now = kHour;
+  const auto lose = [&](absl::Duration warning) {
+    memory.Began(0, now);
+    now += kHour;
+    memory.Lost(0, now + warning, now);
+  };
+  EXPECT_EQ(memory.Of(0, now).warning, absl::ZeroDuration());
+  for (int i = 0; i < 60; ++i) lose(absl::Minutes(2));
+  EXPECT_GT(memory.Of(0, now).warning, absl::Seconds(90));
+  EXPECT_LE(memory.Of(0, now).warning, absl::Minutes(2));
+  for (int i = 0; i < 5; ++i) lose(absl::ZeroDuration());
+  EXPECT_LT(memory.Of(0, now).warning, absl::Seconds(15));
+}
+
+TEST(MarketMemory, AZoneThatWeLeftForAMomentIsStillKnown) {
+  MarketMemory memory;
+  memory.Began(0, absl::ZeroDuration());
+  memory.Ended(0, 10 * kHour);
+  const double known = memory.Of(0, 10.5 * kHour).losses_per_hour;
+  EXPECT_LT(known, 0.1);
+  EXPECT_GT(memory.Of(0, 12 * kHour).losses_per_hour, 0.3) << "it may have closed meanwhile";
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

@@ -1,0 +1,29 @@
+// Any bytes as a trace, a price list, requests, a log or a profile: read, or refused by name.
+#include <cstdint>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "fleet/sim/market.h"
+#include "fleet/sim/profile.h"
+#include "fleet/sim/requests.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace spotinference::fleet::sim;
+  const absl::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto check = [](const absl::Status& status) {
+    if (!status.ok() && !absl::StartsWith(status.message(), "f:")) std::abort();
+  };
+  const auto trace = ParseTrace(text, "f");
+  check(trace.status());
+  if (trace.ok() && (trace->step <= 0 || trace->machines.empty())) std::abort();
+  check(ParsePrices(text, "f").status());
+  check(ParseProfile(text, "f").status());
+  for (const auto& requests : {ParseRequests(text, "f"), ParseAccessLog(text, "f", 25)}) {
+    check(requests.status());
+    if (!requests.ok()) continue;
+    if (requests->empty() || requests->front().at != 0) std::abort();
+    Arrivals arrivals(*requests, 1.5, 1);
+    for (int i = 0; i < 10; ++i) arrivals.Pop();
+  }
+  return 0;
+}

@@ -1,0 +1,173 @@
+// Readers of traces, prices, requests and profiles, and the arrivals made of them.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "fleet/sim/files.h"
+#include "fleet/sim/market.h"
+#include "fleet/sim/profile.h"
+#include "fleet/sim/requests.h"
+
+namespace spotinference::fleet::sim {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(ParseTrace, ReadsStepsAndPrices) {
+  const auto trace = ParseTrace(R"({"metadata":{"gap_seconds":34},"data":[0,1,16],"prices":[1.5,2,0]})", "t");
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  EXPECT_EQ(trace->step, 34 * kSecond);
+  EXPECT_EQ(trace->machines, (std::vector<int>{0, 1, 16}));
+  EXPECT_EQ(trace->prices, (std::vector<double>{1.5, 2, 0}));
+}
+
+TEST(ParseTrace, NamesTheFileAndWhatIsWrong) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{\"metadata\":\n{\"gap_seconds\":34},\n\"data\":[0,}", "t:3: "},
+      {"[]", "t: not a JSON object"},
+      {R"({"data":[1]})", "t: 'metadata.gap_seconds' is missing"},
+      {R"({"metadata":{"gap_seconds":0},"data":[1]})", "t: 'metadata.gap_seconds' is 0; a whole number from 1"},
+      {R"({"metadata":{"gap_seconds":1},"data":[]})", "t: 'data' has no step"},
+      {R"({"metadata":{"gap_seconds":1},"data":[1,-1]})", "t: data[1] is -1; a number of machines from 0"},
+      {R"({"metadata":{"gap_seconds":1},"data":[1.5]})", "t: data[0] is 1.5E0"},
+      {R"({"metadata":{"gap_seconds":1},"data":[1],"prices":[]})", "t: 0 prices for 1 steps"},
+      {R"({"metadata":{"gap_seconds":1},"data":[1],"prices":["a"]})", "t: prices[0] is \"a\", no price"},
+      {R"({"metadata":{"gap_seconds":1},"data":[1]} x)", "t:1: "},
+  };
+  for (const auto& [text, message] : cases) {
+    const auto trace = ParseTrace(text, "t");
+    ASSERT_FALSE(trace.ok()) << text;
+    EXPECT_TRUE(absl::StartsWith(trace.status().message(), message)) << trace.status();
+  }
+}
+
+constexpr char kPriceHead[] = "provider,instance_type,accelerator,count,region,zone,on_demand_usd_per_hour,spot_usd_per_hour\n";
+
+TEST(ParsePrices, NamesTheLine) {
+  const auto rows = ParsePrices(std::string(kPriceHead) + "aws,p3,V100,1,us-west-2,usw2-az1,3.06,\n", "p");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_EQ((*rows)[0].on_demand, 3.06);
+  EXPECT_EQ((*rows)[0].spot, 0) << "empty: not offered";
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "p:1: empty"},
+      {"a,b\n", "p:1: 'a,b' is not the head"},
+      {std::string(kPriceHead) + "aws,p3,V100,1,us-west-2,usw2-az1,3.06\n", "p:2: 7 fields, not 8"},
+      {std::string(kPriceHead) + "\naws,p3,V100,0,us-west-2,usw2-az1,3.06,1\n", "p:3: '0' is no count"},
+      {std::string(kPriceHead) + "aws,p3,V100,1,us-west-2,usw2-az1,nan,1\n", "p:2: 'nan' is no price"},
+  };
+  for (const auto& [text, message] : cases) {
+    const auto wrong = ParsePrices(text, "p");
+    ASSERT_FALSE(wrong.ok()) << text;
+    EXPECT_TRUE(absl::StartsWith(wrong.status().message(), message)) << wrong.status();
+  }
+}
+
+TEST(ParseRequests, ReadsTimesWithAndWithoutZones) {
+  const auto requests = ParseRequests(
+      "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 23:59:59.5000000,374,44\r\n2023-11-17T01:00:00.25+01:00,1,2\n", "r");
+  ASSERT_TRUE(requests.ok()) << requests.status();
+  ASSERT_EQ(requests->size(), 2);
+  EXPECT_EQ((*requests)[0].at, 0);
+  EXPECT_EQ((*requests)[1].at, 750'000'000);
+  EXPECT_EQ((*requests)[0].prompt_tokens, 374);
+  EXPECT_EQ((*requests)[1].generated_tokens, 2);
+}
+
+TEST(ParseRequests, NamesTheLine) {
+  const std::string head = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
+  const std::pair<std::string, const char*> cases[] = {
+      {head, "r: no requests"},
+      {head + "2023-11-16 18:15:46,1,2\nnow,1,2\n", "r:3: 'now' is no time"},
+      {head + "2023-13-16 18:15:46,1,2\n", "r:2: '2023-13-16 18:15:46' is no time"},
+      {head + "2023-11-16 18:15:46,-1,2\n", "r:2: '-1' is no number of tokens"},
+  };
+  for (const auto& [text, message] : cases) {
+    const auto wrong = ParseRequests(text, "r");
+    ASSERT_FALSE(wrong.ok()) << text;
+    EXPECT_TRUE(absl::StartsWith(wrong.status().message(), message)) << wrong.status();
+  }
+}
+
+TEST(ParseAccessLog, AnAnswersTimeIsTakenForTokens) {
+  const auto requests = ParseAccessLog(
+      "I20261128 14:47:58.500000  1 gateway.cc:37] id=a method=POST path=/v1/chat/completions status=200 bytes=9 ms=2000 end=complete\n"
+      "I20261128 14:47:58.600000  1 gateway.cc:37] id=b method=POST path=/v1/chat/completions status=429 bytes=9 ms=1 end=complete\n"
+      "I20261128 14:47:59.500000  1 gateway.cc:37] id=c method=POST path=/v1/completions status=200 bytes=9 ms=500 end=complete\n",
+      "l", 10);
+  ASSERT_TRUE(requests.ok()) << requests.status();
+  ASSERT_EQ(requests->size(), 2);
+  EXPECT_EQ((*requests)[0].generated_tokens, 20);
+  EXPECT_EQ((*requests)[1].at, 2'500'000'000);
+  EXPECT_FALSE(ParseAccessLog("nothing of ours\n", "l", 10).ok());
+}
+
+TEST(ParseProfile, NamesLineAndRange) {
+  const auto profile = ParseProfile("streams: 4\n", "f");
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->streams(), 4);
+  EXPECT_EQ(profile->boot_seconds(), 30);
+  EXPECT_TRUE(absl::StartsWith(ParseProfile("streams: 4\nstream: 1\n", "f").status().message(), "f:2:"));
+  EXPECT_TRUE(absl::StrContains(ParseProfile("streams: 0\n", "f").status().message(), "streams is 0; 1 to 4096"));
+}
+
+TEST(Arrivals, TellTheRecordAgainAtItsRate) {
+  const std::vector<Request> recorded = {{0, 1, 1}, {kSecond, 2, 1}, {2 * kSecond, 3, 1}};
+  Arrivals once(recorded, 1, 7);
+  for (int i = 0; i < 9; ++i, once.Pop()) {
+    EXPECT_EQ(once.next().at, i * kSecond);
+    EXPECT_EQ(once.next().prompt_tokens, 1 + i % 3);
+  }
+  // Two and a half copies of each, in order.
+  Arrivals more(recorded, 2.5, 7);
+  int count = 0;
+  Nanos last = 0;
+  for (; more.next().at < 4000 * kSecond; more.Pop(), ++count) {
+    EXPECT_GE(more.next().at, last);
+    last = more.next().at;
+  }
+  // Binomial with 4000 halves: 100 is three standard deviations; the first minute is not yet full.
+  EXPECT_NEAR(count, 2.5 * (4000 - 30), 100);
+}
+
+class MarketsTest : public testing::Test {
+ protected:
+  MarketsTest() : dir_(fs::path(testing::TempDir()) / "markets") { fs::remove_all(dir_); }
+  void Add(const std::string& path, const std::string& data) {
+    fs::create_directories((dir_ / path).parent_path());
+    ASSERT_TRUE(WriteFile((dir_ / path).string(), R"({"metadata":{"gap_seconds":600},"data":)" + data + "}").ok());
+  }
+  const fs::path dir_;
+};
+
+TEST_F(MarketsTest, GroupsByFolderAndKindAndPairsPricesWithinARegion) {
+  Add("1-node/aws-1/us-west-2b_v100_1.json", "[1,0]");
+  Add("1-node/aws-1/us-west-2a_v100_1.json", "[0,1,1]");
+  Add("1-node/aws-1/us-west-2a_v100_8.json", "[1]");
+  Add("16-node/gcp-2/us-east1-b_c3-88.json", "[9,16]");
+  const std::vector<PriceRow> prices = {{"aws", "p3", "V100", "us-west-2", "usw2-az2", 1, 3, 0.5},
+                                        {"aws", "p3", "V100", "us-west-2", "usw2-az1", 1, 3, 0.4}};
+  const auto markets = ReadMarkets(dir_.string(), prices, {.zone_capacity = 4});
+  ASSERT_TRUE(markets.ok()) << markets.status();
+  ASSERT_EQ(markets->size(), 3);
+  const RecordedMarket& one = (*markets)[0];
+  EXPECT_EQ(one.name, "aws-1 v100_1 1-node");
+  EXPECT_EQ(one.horizon, 1800 * kSecond);
+  EXPECT_EQ(one.zones[0].name, "us-west-2a");
+  EXPECT_EQ(one.zones[0].spot_at(0), 0.4);
+  EXPECT_EQ(one.zones[0].capacity, (std::vector<int>{0, 4, 4}));
+  EXPECT_EQ(one.zones[1].spot_at(0), 0.5);
+  EXPECT_EQ((*markets)[1].zones[0].on_demand, 24) << "eight accelerators cost eight times as much";
+  EXPECT_EQ((*markets)[2].zones[0].region, "us-east1");
+  EXPECT_EQ((*markets)[2].zones[0].capacity, (std::vector<int>{9, 16})) << "sixteen nodes say how much";
+  EXPECT_EQ((*markets)[2].zones[0].on_demand, 1) << "no price is known";
+}
+
+TEST_F(MarketsTest, SaysWhatIsMissing) {
+  EXPECT_FALSE(ReadMarkets(dir_.string(), {}, {}).ok());
+  fs::create_directories(dir_);
+  EXPECT_TRUE(absl::StrContains(ReadMarkets(dir_.string(), {}, {}).status().message(), "holds no trace"));
+}
+
+}  // namespace
+}  // namespace spotinference::fleet::sim

@@ -1,0 +1,73 @@
+// What a policy's run came to.
+#ifndef FLEET_SIM_RESULT_H_
+#define FLEET_SIM_RESULT_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fleet/sim/market.h"
+
+namespace spotinference::fleet::sim {
+
+// Waiting times to the millisecond, up to an hour.
+class WaitHistogram {
+ public:
+  void Add(Nanos wait, int64_t count = 1);
+  void Add(const WaitHistogram& other);
+  int64_t count() const { return count_; }
+  int64_t Within(Nanos wait) const;
+  // 0 where there is none.
+  double Percentile(double share) const;  // seconds
+
+ private:
+  static constexpr int64_t kLongestMs = 3'600'000;
+  std::vector<int64_t> by_ms_ = std::vector<int64_t>(1);
+  int64_t count_ = 0;
+};
+
+struct GpuHours {
+  double busy = 0, idle = 0, waking = 0, lost = 0;
+  double sum() const { return busy + idle + waking + lost; }
+};
+
+struct Decision {
+  Nanos at;
+  std::string what;  // "launch spot us-west-2a", "end …"
+  std::string why;
+};
+
+struct Result {
+  std::string policy, market;
+  double machine_dollars = 0, volume_dollars = 0, on_demand_machine_dollars = 0;  // the last: on-demand machines' share
+  int64_t requests = 0;        // that arrived early enough to be answered before the end
+  int64_t within_target = 0;
+  int64_t refused = 0, timed_out = 0;
+  int64_t moved = 0;           // answers that lost their machine
+  int64_t interruptions = 0;   // machines taken
+  int64_t wakes = 0;           // machines that began to boot
+  int64_t launches = 0, stock_outs = 0, sleeps = 0;
+  GpuHours hours, spot_hours;
+  Nanos horizon = 0;
+  WaitHistogram waits;         // for first tokens
+  std::vector<std::string> offer_names;
+  std::vector<std::vector<float>> machines;  // by offer, mean over each of kBins equal times
+  std::vector<Decision> decisions;           // the first kDecisions
+
+  static constexpr int kBins = 400, kDecisions = 300;
+
+  double cost() const { return machine_dollars + volume_dollars; }
+  double served_within_target() const { return requests == 0 ? 1 : static_cast<double>(within_target) / requests; }
+};
+
+// Sums over markets: money, requests, hours; without series and decisions.
+Result SumOf(const std::vector<Result>& results);
+
+// The object of surface.md, and more. `on_demand_dollars`: of the same market, on demand only.
+std::string ToJson(const Result& total, double on_demand_dollars, const std::vector<Result>& markets,
+                   const std::vector<double>& on_demand_by_market);
+
+}  // namespace spotinference::fleet::sim
+
+#endif  // FLEET_SIM_RESULT_H_
