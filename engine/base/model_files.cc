@@ -26,18 +26,6 @@ namespace {
 
 absl::Status SystemError(absl::string_view path) { return absl::ErrnoToStatus(errno, path); }
 
-absl::StatusOr<std::string> FileHash(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return SystemError(path);
-  const absl::Cleanup close_fd = [fd] { close(fd); };
-  Sha256 hash;
-  std::vector<char> buffer(1 << 20);
-  ssize_t n;
-  while ((n = read(fd, buffer.data(), buffer.size())) > 0) hash.Update(buffer.data(), n);
-  if (n < 0) return SystemError(path);
-  return hash.Hex();
-}
-
 std::vector<absl::StatusOr<std::string>> FileHashes(const std::vector<std::string>& paths) {
   std::vector<absl::StatusOr<std::string>> hashes(paths.size());
   std::atomic<size_t> next = 0;
@@ -85,6 +73,18 @@ absl::StatusOr<std::vector<std::string>> ModelFiles(const std::string& path) {
   }
   std::sort(paths.begin(), paths.end());
   return paths;
+}
+
+absl::StatusOr<std::string> FileHash(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return SystemError(path);
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  Sha256 hash;
+  std::vector<char> buffer(1 << 20);
+  ssize_t n;
+  while ((n = read(fd, buffer.data(), buffer.size())) > 0) hash.Update(buffer.data(), n);
+  if (n < 0) return SystemError(path);
+  return hash.Hex();
 }
 
 absl::StatusOr<std::string> ModelHash(const std::string& path) {

@@ -25,6 +25,9 @@ struct FileSum {
 // What `sha256sum` prints for these files.
 std::string PrintSums(absl::Span<const FileSum> files);
 
+// The SHA-256, in hex, of one file, whatever else its name stands for. Errors: the system's own.
+absl::StatusOr<std::string> FileHash(const std::string& path);
+
 // What a model is called wherever its identity counts, as a SHA-256 in hex. One file's is its own; that of several is
 // over what `sha256sum` prints for them in that order, names without folders. Reads every byte, on as many threads as
 // there are files, up to the processor's: some 0.1 s for 100 MB on one.

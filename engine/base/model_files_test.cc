@@ -44,6 +44,8 @@ TEST(ModelHash, OfSeveralIsOverTheirSums) {
   for (const char* name : {"/s-00001-of-00002.gguf", "/s-00002-of-00002.gguf"}) std::ofstream(folder + name) << name;
   EXPECT_EQ(*ModelHash(folder + "/s-00001-of-00002.gguf"),
             "f6875f1c6e0090366b98e938d30f84cf318f8fc766996080c6d5f312ed60f474");
+  // printf /s-00001-of-00002.gguf | sha256sum
+  EXPECT_EQ(*FileHash(folder + "/s-00001-of-00002.gguf"), "f814d6c9adb31adc563e0eaeab296e1921eec0755a484bb6dd0ffede79e0e95b") << "that file alone";
 }
 
 TEST(ModelHash, SaysWhatIsMissing) {

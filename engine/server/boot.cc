@@ -150,7 +150,7 @@ absl::StatusOr<std::optional<FileProof>> ProofOf(const FetchedWeights::File& fil
   absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), file.path);
   if (proof.ok()) return *std::move(proof);
   if (!absl::IsNotFound(proof.status())) return proof.status();
-  ASSIGN_OR_RETURN(const std::string sha256, ModelHash(file.path));
+  ASSIGN_OR_RETURN(const std::string sha256, FileHash(file.path));
   if (sha256 != file.sha256) return absl::DataLossError(absl::StrCat("'", file.path, "': its SHA-256 is ", sha256));
   // It was cut off, or had no room, when the file came.
   const absl::Status hashed = WriteFileProof(RealFileSystem(), file.path);

@@ -249,6 +249,62 @@ TEST(BootTest, AModelOfThisMachineIsProvedFromTheSecondBootOn) {
   }
 }
 
+// Puts all of `model` on the hub; returns the source that names it there.
+std::string Serve(FakeHub& hub, const std::string& model) {
+  const std::vector<std::string> paths = *ModelFiles(model);
+  for (const std::string& path : paths) {
+    std::ifstream file(path, std::ios::binary);
+    hub.AddInLfs(std::filesystem::path(path).filename(), {std::istreambuf_iterator<char>(file), {}});
+  }
+  if (model != folder_path) return "hf://org/repo/" + std::string(std::filesystem::path(model).filename());
+  if (!hub.files.contains("tokenizer.json")) hub.AddInGit("tokenizer.json", "{}");
+  return "hf://org/repo";
+}
+
+TEST(BootTest, FetchedFilesAreProvedOneByOne) {
+  for (const std::string& model : {shard_path, folder_path}) {
+    SCOPED_TRACE(model);
+    FakeHub hub;
+    std::string root = testing::TempDir() + "/volume-XXXXXX";
+    BootOptions options = Options();
+    options.volume = mkdtemp(root.data());
+    options.model = Serve(hub, model);
+    options.hub_url = hub.url();
+    options.hub_token = FakeHub::kToken;
+    std::string folder;
+    {
+      const absl::StatusOr<BootedEngine> booted = Boot(options, Backends());
+      ASSERT_TRUE(booted.ok()) << booted.status();
+      folder = root + "/weights/" + booted->engine->info().model_hash;
+    }
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      if (entry.path().extension() != ".hashes") files.push_back(entry.path());
+    }
+    EXPECT_GE(files.size(), 3);
+    for (const bool has_hashes : {true, false}) {
+      // The machine may end between a file's coming and its hashes.
+      const auto forget = [&] {
+        for (const std::string& file : files) std::filesystem::remove(file + ".hashes");
+      };
+      if (!has_hashes) forget();
+      const int asked = hub.hub_requests();
+      const absl::Status whole = BootStatus(options);
+      ASSERT_TRUE(whole.ok()) << whole;
+      EXPECT_EQ(hub.hub_requests(), asked) << "what is here and right does not come again";
+      for (const std::string& file : files) {
+        SCOPED_TRACE(file);
+        if (!has_hashes) forget();
+        FlipBit(file, std::filesystem::file_size(file) / 2);
+        EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kDataLoss);
+        const absl::Status again = BootStatus(options);
+        EXPECT_TRUE(again.ok()) << "fetched again: " << again;
+      }
+    }
+    std::filesystem::remove_all(root);
+  }
+}
+
 TEST(BootTest, RefusesWhatCannotWork) {
   BootOptions options = Options();
   options.model = "/no/such/file.gguf";
