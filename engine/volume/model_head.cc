@@ -23,6 +23,7 @@ namespace spotinference {
 namespace {
 
 constexpr ObjectKind kKind{"model head", 2};  // 1 knew one file
+constexpr absl::string_view kHead = ".head";
 // Vocabularies of 50,000 to 260,000 tokens with their merges take 2 to 16 MB.
 constexpr uint64_t kFirstBytes = uint64_t{8} << 20, kMostBytes = uint64_t{64} << 20;
 
@@ -47,7 +48,7 @@ std::string Print(const ModelHead& head, absl::Span<const Part> parts) {
 // What an earlier start has fetched; with an empty path where there is none, or it is damaged.
 ModelHead FindHere(FileSystem& files, const std::string& folder, const std::string& name) {
   std::vector<std::string> lines =
-      absl::StrSplit(ReadObject(files, absl::StrCat(folder, "/", name, ".head"), kKind), '\n', absl::SkipEmpty());
+      absl::StrSplit(ReadObject(files, absl::StrCat(folder, "/", name, kHead), kKind), '\n', absl::SkipEmpty());
   if (lines.size() < 2) return {};
   const std::pair<std::string, std::string> model = absl::StrSplit(lines[0], ' ');
   ModelHead head{.path = name.empty() ? folder : absl::StrCat(folder, "/", name),
@@ -84,6 +85,15 @@ absl::StatusOr<uint64_t> ReadHead(FileSystem& files, HttpClient& client, const R
   }
   if (end.ok()) RETURN_IF_ERROR(file->Sync());
   return end;
+}
+
+// Removes what an earlier start has left, of another commit perhaps: whoever reads the folder would take it for this
+// one's. First goes what says that the rest is whole.
+absl::Status Clear(FileSystem& files, const std::string& folder, const std::string& head) {
+  ASSIGN_OR_RETURN(std::vector<FolderEntry> entries, files.List(folder));
+  std::stable_partition(entries.begin(), entries.end(), [&](const FolderEntry& entry) { return entry.name == head; });
+  for (const FolderEntry& entry : entries) RETURN_IF_ERROR(files.Remove(absl::StrCat(folder, "/", entry.name)));
+  return files.SyncFolder(folder);
 }
 
 // The head of the model's first file, to `folder`.
@@ -158,10 +168,11 @@ absl::StatusOr<ModelHead> FetchModelHead(FileSystem& files, const std::string& r
   const std::string name = source.file_name();
   const OnlyOne only_one(folder);
   if (ModelHead here = FindHere(files, folder, name); !here.path.empty()) return here;
-  RETURN_IF_ERROR(files.CreateFolder(folder));
-  RETURN_IF_ERROR(files.SyncFolder(root));
   HttpClient client;
   ASSIGN_OR_RETURN(const RemoteModel model, FindRemoteModel(client, source, options));
+  RETURN_IF_ERROR(files.CreateFolder(folder));
+  RETURN_IF_ERROR(files.SyncFolder(root));
+  RETURN_IF_ERROR(Clear(files, folder, absl::StrCat(name, kHead)));
   ModelHead head{.path = folder, .sha256 = model.sha256, .head_sha256 = "", .commit = model.commit};
   std::vector<Part> parts;
   if (name.empty()) {
@@ -173,7 +184,7 @@ absl::StatusOr<ModelHead> FetchModelHead(FileSystem& files, const std::string& r
     parts.push_back(std::move(part));
   }
   RETURN_IF_ERROR(files.SyncFolder(folder));
-  RETURN_IF_ERROR(WriteObject(files, absl::StrCat(folder, "/", name, ".head"), kKind, Print(head, parts)));
+  RETURN_IF_ERROR(WriteObject(files, absl::StrCat(folder, "/", name, kHead), kKind, Print(head, parts)));
   return head;
 }
 

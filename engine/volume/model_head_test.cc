@@ -163,6 +163,32 @@ TEST_F(ModelHeadTest, OfARepositoryAllButTheWeights) {
   EXPECT_EQ(Fetch("hf://org/repo").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+// A branch that moves between a start that was cut off and the next one.
+TEST_F(ModelHeadTest, NothingIsLeftOfAnotherCommit) {
+  bool whole = false;
+  int seconds = 0;
+  for (uint32_t changes = 1; !whole; ++changes) {
+    SCOPED_TRACE(changes);
+    for (const char* name : {"chat_template.jinja", "config.json", "tokenizer.json"}) hub_.AddInGit(name, "{}");
+    hub_.AddInLfs("model.safetensors", FakeHub::RandomBytes(3000));
+    files_.CutAfter(changes, changes);
+    whole = Fetch("hf://org/repo").ok();
+    files_.Restart(changes % 2 == 0 ? SimulatedFileSystem::Cut::kKill : SimulatedFileSystem::Cut::kPower, changes);
+    hub_.files.erase("chat_template.jinja");
+    hub_.AddInGit("config.json", "{\"of\": \"another commit\"}");
+    const absl::StatusOr<ModelHead> head = Fetch("hf://org/repo");
+    ASSERT_TRUE(head.ok()) << head.status();
+    const bool is_first = files_.Contents(head->path + "/config.json") == "{}";
+    EXPECT_TRUE(is_first || !whole) << "once it is here nobody is asked again";
+    seconds += !is_first;
+    EXPECT_EQ(files_.Paths().size(), is_first ? 4 : 3);
+    for (const std::string& path : files_.Paths()) ASSERT_TRUE(files_.Remove(path).ok());
+    files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+    ASSERT_LT(changes, 100);
+  }
+  EXPECT_GT(seconds, 3);
+}
+
 TEST_F(ModelHeadTest, AServerWithoutRangesIsLeftInTheMiddle) {
   const FakeHttpServer server([this](const FakeHttpRequest&) { return FakeHttpReply{.body = hub_.content}; });
   const absl::StatusOr<ModelHead> head = Fetch(absl::StrCat(server.url(), "/model.gguf#sha256=", hub_.tag));
