@@ -233,18 +233,20 @@ std::vector<MachineView> Controller::Machines() const {
   std::vector<MachineView> views;
   for (const auto& [id, machine] : machines_) {
     const MachineRecord& record = machine.record;
+    const Offer sold = record.offer.value_or(
+        Offer{.zone = caps.zone, .price_per_hour = caps.price_per_hour});
     const auto model = models_.find(record.model);
     views.push_back({.id = id,
                      .model = record.model,
                      .state = std::string(MachineStateName(record.state)),
                      .provider = record.provider,
-                     .market = caps.market,
-                     .zone = caps.zone,
+                     .market = record.offer.has_value() ? MarketName(sold.market) : caps.market,
+                     .zone = sold.zone,
                      .backend = model == models_.end() ? "" : model->second.spec.backend,
                      .numerics_id = record.numerics_id,
                      .reason = record.reason,
                      .since = record.since,
-                     .price_per_hour = caps.price_per_hour,
+                     .price_per_hour = sold.price_per_hour,
                      .active = machine.leases});
   }
   return views;
@@ -311,6 +313,8 @@ void Controller::PlanAndAct(Model& model) {
     desired.min_machines = desired.max_machines = 0;
     desired.drain_limit = *shutdown_drain_limit_;
   }
+  const absl::Duration offers_change = ChooseOffers(model, DemandFor(model), desired);
+  next_ = std::min(next_, offers_change);
   for (;;) {
     std::vector<Observation> observed;
     for (const auto& [id, machine] : machines_) {
@@ -344,9 +348,8 @@ Demand Controller::DemandFor(Model& model) {
 
 void Controller::Act(Model& model, const Action& action) {
   switch (action.kind) {
-    case Action::Kind::kLaunch: return Launch(model, action.why);
-    case Action::Kind::kRestore:
-      return BeginLife(machines_[action.machine_id], State::kRestoring, action.why);
+    case Action::Kind::kLaunch:
+    case Action::Kind::kRestore: return Buy(model, action.machine_id, action.why);
     case Action::Kind::kDrain: {
       Machine& machine = machines_[action.machine_id];
       RecordServed(clock_.Elapsed() - machine.since, model.wake);
@@ -366,21 +369,24 @@ void Controller::Act(Model& model, const Action& action) {
   }
 }
 
-void Controller::Launch(Model& model, absl::string_view why) {
+void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_view why) {
   const auto taken = [this](const std::string& volume) {
     return std::any_of(machines_.begin(), machines_.end(),
                        [&](const auto& machine) { return machine.second.record.volume == volume; });
   };
-  std::string volume = model.spec.name;
-  for (int n = 2; taken(volume); ++n) volume = absl::StrCat(model.spec.name, ".", n);
+  // A volume lives in one zone, and has one machine at a time.
+  const std::string name = offer.has_value() ? absl::StrCat(model.spec.name, ".", offer->zone) : model.spec.name;
+  std::string volume = name;
+  for (int n = 2; taken(volume); ++n) volume = absl::StrCat(name, ".", n);
   const int64_t serial = next_serial_++;
   const std::string id = absl::StrCat(model.spec.name, "-", serial);
   Machine& machine = machines_[id];
   machine.record = {.serial = serial,
                     .id = id,
                     .model = model.spec.name,
-                    .provider = provider_.caps().name,
-                    .volume = std::move(volume)};
+                    .provider = offer.has_value() ? offer->provider : provider_.caps().name,
+                    .volume = std::move(volume),
+                    .offer = std::move(offer)};
   BeginLife(machine, State::kLaunching, why);
 }
 
@@ -391,6 +397,7 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.fate = std::make_shared<MachineLife>();
   machine.interruption.reset();
   machine.download.reset();
+  machine.in_market = false;
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
@@ -586,6 +593,7 @@ void Controller::Deliver(WaitId id) {
 
 MachineSpec Controller::SpecOf(const Machine& machine) const {
   MachineSpec spec = {.id = machine.record.id, .volume = machine.record.volume};
+  spec.offer = machine.record.offer;
   if (const auto model = models_.find(machine.record.model); model != models_.end()) {
     spec.weights = model->second.spec.weights;
     spec.model_hash = model->second.spec.model_hash;

@@ -10,7 +10,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,6 +32,7 @@
 #include "fleet/api/fleet.h"
 #include "fleet/inbox.h"
 #include "fleet/ledger/ledger.h"
+#include "fleet/plan/buyer.h"
 #include "fleet/plan/idle_timeout.h"
 #include "fleet/plan/plan.h"
 #include "fleet/probe/probe.h"
@@ -48,6 +51,11 @@ struct ModelSpec {
   uint32_t context_tokens = 0;  // 0: the model's own
   int min_machines = 0;
   int max_machines = 1;
+  // Which machines may be bought, where there is a choice; see Wish.
+  int streams = 16;
+  double max_price = std::numeric_limits<double>::infinity();
+  std::vector<std::string> accelerators, regions;
+  std::vector<Market> markets;
   std::optional<absl::Duration> idle_timeout;  // nullopt: IdleTimeout
   absl::Duration wake_cap = absl::Minutes(10);
   size_t park_requests = 256;
@@ -136,6 +144,7 @@ class Controller : public Fleet {
     bool asked = false;         // in this process's life
     IdleTimeout idle;
     EngineTotals ended;         // counted by engines that are gone
+    std::deque<std::pair<Offer, std::string>> to_buy;  // by the latest plan: what, and why
   };
 
   struct Heartbeat {
@@ -173,6 +182,7 @@ class Controller : public Fleet {
     std::optional<Interruption> replaces;
     Heartbeat heartbeat;
     std::optional<Download> download;
+    bool in_market = false;  // its provider has said that it exists, and not yet that it goes
   };
 
   struct Answer {
@@ -228,11 +238,22 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* Reserve(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // controller_market.cc
+  void OnOffers(std::vector<OfferNow> offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Wish WishOf(const Model& model) const;
+  absl::Duration ChooseOffers(Model& model, const Demand& demand, Desired& desired)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Buy(Model& model, absl::string_view hibernated_id, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteBegan(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteLost(Machine& machine, absl::Duration serves_until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteEnded(Machine& machine, const absl::Status& gone, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Demand DemandFor(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Launch(Model& model, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Launch(Model& model, std::optional<Offer> offer, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginLife(Machine& machine, MachineState state, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginServing(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -286,6 +307,7 @@ class Controller : public Fleet {
   std::map<WaitId, Answer> answers_ ABSL_GUARDED_BY(mutex_);  // decided, about to be delivered
   std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  Buyer buyer_ ABSL_GUARDED_BY(mutex_);
   std::map<bool, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by whether there was a notice
   WaitId last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_life_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -72,6 +72,7 @@ void Controller::RecallWake(const WakeRecord& record, Model& model) {
 }
 
 void Controller::OnEvent(MachineEvent event) {
+  if (event.kind == MachineEvent::Kind::kOffers) return OnOffers(std::move(event.offers));
   const auto found = machines_.find(event.machine_id);
   if (found == machines_.end()) return;
   Machine& machine = found->second;
@@ -87,6 +88,7 @@ void Controller::OnEvent(MachineEvent event) {
 
 void Controller::OnStarted(Machine& machine, MachineEvent event) {
   machine.record.handle = std::move(event.handle);
+  NoteBegan(machine);
   if (IsWaking(machine.record.state)) {
     NoteWake(machine.record.model, "launching", clock_.Elapsed() - machine.since);
     SetState(machine, State::kBooting, machine.record.reason);
@@ -125,6 +127,7 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
 
 void Controller::OnAdopted(Machine& machine, MachineEvent event) {
   machine.record.handle = std::move(event.handle);
+  NoteBegan(machine);
   if (!machine.adopting || event.endpoint.address.empty()) {
     machine.adopting = false;
     const bool stops = machine.record.state == State::kHibernating;
@@ -184,13 +187,16 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   Model* const model = FindModel(machine.record.model);
   LOG_IF(WARNING, !status.ok()) << id << " is gone while " << MachineStateName(state) << ": "
                                 << status.message();
-  if (IsWaking(state) && !machine.adopting) {
+  // Where there is a choice, another zone is asked at once.
+  const bool elsewhere = buyer_.chooses() && machine.record.offer.has_value() && absl::IsResourceExhausted(status);
+  if (IsWaking(state) && !machine.adopting && !elsewhere) {
     RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed() - machine.asked_for,
                   clock_.Elapsed(), model->wake);
   } else if (IsAnswering(state)) {
     NoteDeath(machine, status.message());
   }
   LOG_IF(INFO, machine.interruption.has_value()) << machine.interruption->id << ": " << id << " is gone";
+  NoteEnded(machine, status, crashed);
   const bool in_use = machine.leases > 0;
   machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
   const bool never_left = state == State::kRestoring && absl::IsResourceExhausted(status);

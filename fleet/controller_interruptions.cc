@@ -128,6 +128,7 @@ void Controller::OnNotice(Machine& machine, absl::Duration left, bool heard, abs
     }
   }
   Interruption& interruption = *machine.interruption;
+  NoteLost(machine, clock_.Elapsed() + left);
   if (heard) interruption.heard_at = clock_.Elapsed();
   interruption.taken_at = std::min(interruption.taken_at.value_or(absl::InfiniteDuration()), clock_.Elapsed() + left);
 }

@@ -19,6 +19,14 @@ struct Offer {
   double price_per_hour = 0;  // US dollars, of the whole machine, as last heard
 };
 
+// Machines of both come and go together: they are alike but for the price.
+inline bool SamePlace(const Offer& a, const Offer& b) {
+  return a.provider == b.provider && a.zone == b.zone && a.market == b.market && a.machine_type == b.machine_type;
+}
+
+// "on_demand" or "spot", as in metrics and routes.
+inline const char* MarketName(Market market) { return market == Market::kSpot ? "spot" : "on_demand"; }
+
 }  // namespace spotinference::fleet
 
 #endif  // FLEET_API_OFFER_H_

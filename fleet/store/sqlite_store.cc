@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 #include <optional>
@@ -18,7 +19,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 3;
+constexpr int kSchemaVersion = 4;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
 // AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
@@ -58,12 +59,24 @@ constexpr char kWakeRecordsSchema[] = R"(
     cause TEXT NOT NULL) STRICT;
   PRAGMA user_version = 3;
   COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 3, "the schemas spell both out");
+// From version 3. What was bought; `market` is empty where there was no choice.
+constexpr char kOffersSchema[] = R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE machines ADD COLUMN market TEXT NOT NULL DEFAULT '';
+  ALTER TABLE machines ADD COLUMN region TEXT NOT NULL DEFAULT '';
+  ALTER TABLE machines ADD COLUMN zone TEXT NOT NULL DEFAULT '';
+  ALTER TABLE machines ADD COLUMN machine_type TEXT NOT NULL DEFAULT '';
+  ALTER TABLE machines ADD COLUMN accelerator TEXT NOT NULL DEFAULT '';
+  ALTER TABLE machines ADD COLUMN accelerators INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE machines ADD COLUMN price_per_hour REAL NOT NULL DEFAULT 0;
+  PRAGMA user_version = 4;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 4, "the schemas spell both out");
 
 int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
 absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
 
-using Value = std::variant<int64_t, absl::string_view>;
+using Value = std::variant<int64_t, double, absl::string_view>;
 
 // One prepared statement, ready to run again and again.
 class Statement {
@@ -80,6 +93,8 @@ class Statement {
       ++column;
       if (const auto* number = std::get_if<int64_t>(&value)) {
         sqlite3_bind_int64(statement_, column, *number);
+      } else if (const auto* real = std::get_if<double>(&value)) {
+        sqlite3_bind_double(statement_, column, *real);
       } else {
         const auto text = std::get<absl::string_view>(value);
         sqlite3_bind_text(statement_, column, text.empty() ? "" : text.data(), text.size(),
@@ -96,6 +111,7 @@ class Statement {
   }
 
   int64_t Number(int column) const { return sqlite3_column_int64(statement_, column); }
+  double Real(int column) const { return sqlite3_column_double(statement_, column); }
   std::string Text(int column) const {
     const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
     return text == nullptr ? "" : std::string(text, sqlite3_column_bytes(statement_, column));
@@ -137,6 +153,7 @@ class SqliteStore : public Store {
     if (fresh) RETURN_IF_ERROR(Execute(kSchema));
     if (version < 2) RETURN_IF_ERROR(Execute(kGapsSchema));
     if (version < 3) RETURN_IF_ERROR(Execute(kWakeRecordsSchema));
+    if (version < 4) RETURN_IF_ERROR(Execute(kOffersSchema));
     return Prepare();
   }
 
@@ -159,6 +176,7 @@ class SqliteStore : public Store {
       if (!state.has_value())
         return Damaged(absl::StrCat("machine ", record.id, " has state '", machines.Text(5), "'"));
       record.state = *state;
+      ASSIGN_OR_RETURN(record.offer, OfferOf(machines, record));
       contents.machines.push_back(std::move(record));
     }
     if (code != SQLITE_DONE) return Error(code);
@@ -176,10 +194,13 @@ class SqliteStore : public Store {
   }
 
   absl::Status Put(const MachineRecord& machine, Sync sync) override {
+    const Offer offer = machine.offer.value_or(Offer{});
     return Write(kPut, sync,
                  {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
                   MachineStateName(machine.state), machine.handle, machine.address,
-                  machine.numerics_id, machine.reason, absl::ToUnixMicros(machine.since)});
+                  machine.numerics_id, machine.reason, absl::ToUnixMicros(machine.since),
+                  machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone, offer.machine_type,
+                  offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour});
   }
 
   absl::Status Remove(int64_t serial) override { return Write(kRemove, Sync::kOrdered, {serial}); }
@@ -203,6 +224,22 @@ class SqliteStore : public Store {
 
  private:
   enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord };
+
+  absl::StatusOr<std::optional<Offer>> OfferOf(const Statement& machines, const MachineRecord& record) {
+    const std::string market = machines.Text(11);
+    if (market.empty()) return std::nullopt;
+    Offer offer = {.provider = record.provider,
+                   .region = machines.Text(12),
+                   .zone = machines.Text(13),
+                   .machine_type = machines.Text(14),
+                   .accelerator = machines.Text(15),
+                   .accelerators = static_cast<int>(std::clamp<int64_t>(machines.Number(16), 0, 1 << 20)),
+                   .price_per_hour = machines.Real(17)};
+    if (market == MarketName(Market::kSpot)) offer.market = Market::kSpot;
+    else if (market != MarketName(Market::kOnDemand))
+      return Damaged(absl::StrCat("machine ", record.id, " is of market '", market, "'"));
+    return offer;
+  }
 
   absl::Status LoadWakeRecords(Contents& contents) {
     ASSIGN_OR_RETURN(Statement wakes, Compile("SELECT * FROM wake_records"));
@@ -239,7 +276,7 @@ class SqliteStore : public Store {
 
   absl::Status Prepare() {
     for (const char* sql :
-         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
+         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
           "state = excluded.state, handle = excluded.handle, address = excluded.address, "
           "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = "
           "excluded.since_us",

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace spotinference::fleet {
@@ -135,22 +136,28 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 4", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 5", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 4"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 5"));
 }
 
 // As builds before this one wrote it.
 TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
-  for (const char* back : {"DROP TABLE wake_records; DROP TABLE gaps; PRAGMA user_version = 1",
-                           "DROP TABLE wake_records; DELETE FROM gaps; PRAGMA user_version = 2"}) {
+  std::string no_offers;
+  for (const char* column : {"market", "region", "zone", "machine_type", "accelerator", "accelerators", "price_per_hour"}) {
+    absl::StrAppend(&no_offers, "ALTER TABLE machines DROP COLUMN ", column, "; ");
+  }
+  for (const char* older : {"DROP TABLE wake_records; DROP TABLE gaps; PRAGMA user_version = 1",
+                            "DROP TABLE wake_records; DELETE FROM gaps; PRAGMA user_version = 2",
+                            "DELETE FROM wake_records; DELETE FROM gaps; PRAGMA user_version = 3"}) {
+    const std::string back = absl::StrCat(no_offers, older);
     { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-    ASSERT_EQ(sqlite3_exec(database, back, nullptr, nullptr, nullptr), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(database, back.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
     sqlite3_close(database);
     for (int life = 0; life < 2; ++life) {
       auto store = Open();
@@ -161,6 +168,27 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
       EXPECT_TRUE(store->PutWakeRecord("m", {}).ok());
     }
   }
+}
+
+TEST_F(SqliteStoreTest, WhatWasBought) {
+  MachineRecord bought = Record(1);
+  bought.offer = Offer{.provider = "local", .region = "eu", .zone = "eu-1", .market = Market::kSpot, .machine_type = "g6",
+                       .accelerator = "L4", .accelerators = 2, .price_per_hour = 0.345};
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable).ok());
+    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable).ok());
+  }
+  const auto contents = *Open()->Load();
+  ASSERT_EQ(contents.machines.size(), 2);
+  ASSERT_TRUE(contents.machines[0].offer.has_value());
+  const Offer& offer = *contents.machines[0].offer;
+  EXPECT_TRUE(SamePlace(offer, *bought.offer));
+  EXPECT_EQ(offer.region, "eu");
+  EXPECT_EQ(offer.accelerator, "L4");
+  EXPECT_EQ(offer.accelerators, 2);
+  EXPECT_EQ(offer.price_per_hour, 0.345);
+  EXPECT_FALSE(contents.machines[1].offer.has_value());
 }
 
 TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {

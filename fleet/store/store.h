@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "fleet/api/offer.h"
 #include "fleet/plan/machine_state.h"
 #include "fleet/plan/plan.h"
 
@@ -30,6 +32,7 @@ struct MachineRecord {
   std::string numerics_id;
   std::string reason;  // of the state, for people
   absl::Time since;    // in this state
+  std::optional<Offer> offer = std::nullopt;  // where there was a choice
 };
 
 // What is remembered of a model's wakes (plan.h), by the wall clock.

@@ -1,0 +1,122 @@
+// Which machines are bought where, and which are let go for others, when providers sell more than one kind: see
+// plan/buyer.h.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/controller.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = MachineState;
+
+}  // namespace
+
+void Controller::OnOffers(std::vector<OfferNow> offers) {
+  std::map<std::string, std::vector<Offer>> by_provider;
+  for (OfferNow& now : offers) by_provider[now.offer.provider].push_back(std::move(now.offer));
+  for (auto& [provider, its] : by_provider) buyer_.SetOffers(provider, std::move(its));
+}
+
+Wish Controller::WishOf(const Model& model) const {
+  const ModelSpec& spec = model.spec;
+  return {.min_machines = spec.min_machines,
+          .max_machines = spec.max_machines,
+          .streams = spec.streams,
+          .max_price = spec.max_price,
+          .accelerators = spec.accelerators,
+          .regions = spec.regions,
+          .markets = spec.markets};
+}
+
+// Lets go what is to be replaced, leaves what is to be bought in model.to_buy, and wants as many machines. Returns when to
+// choose again if nothing happens.
+absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, Desired& desired) {
+  model.to_buy.clear();
+  if (!buyer_.chooses() || desired.max_machines == 0) return absl::InfiniteDuration();
+  const absl::Duration now = clock_.Elapsed();
+  std::vector<Buyer::Machine> machines;
+  std::vector<Offer> filled;
+  bool in_use = demand.waiting > 0 || model.spec.min_machines > 0;
+  for (const auto& [id, machine] : machines_) {
+    if (machine.record.model != model.spec.name || !machine.record.offer.has_value()) continue;
+    in_use |= machine.leases > 0;
+    if (machine.record.state == State::kHibernated) filled.push_back(*machine.record.offer);
+    const bool serves = machine.record.state == State::kServing;
+    if ((!serves && !IsWaking(machine.record.state)) || machine.interruption.has_value()) continue;
+    machines.push_back({.id = id, .offer = *machine.record.offer, .exists = machine.in_market, .serves = serves});
+  }
+  if (!in_use) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
+  Buyer::Decision decision = buyer_.Decide(
+      model.spec.name, WishOf(model), {demand.waiting, Leases(model.spec.name), ExpectedWake(model)}, machines, filled,
+      std::numeric_limits<double>::infinity(), now);
+  for (const auto& [id, why] : decision.ends) {
+    Machine& machine = machines_[id];
+    if (IsWaking(machine.record.state)) {
+      Stop(machine, State::kHibernating, why);
+    } else {
+      RecordServed(now - machine.since, model.wake);
+      SetState(machine, State::kDraining, why);
+      Write(machine);
+    }
+  }
+  if (!decision.why_none.empty() && machines.empty()) {
+    RecordFailure(Failure::kNoCapacity, decision.why_none, absl::ZeroDuration(), now, model.wake);
+  }
+  model.to_buy.assign(decision.launches.begin(), decision.launches.end());
+  desired.min_machines = std::clamp(decision.machines, desired.min_machines, desired.max_machines);
+  return decision.next;
+}
+
+// Where there is no choice: `hibernated_id`, or a new one if that is empty.
+void Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) {
+  if (!buyer_.chooses()) {
+    if (hibernated_id.empty()) return Launch(model, std::nullopt, why);
+    return BeginLife(machines_.find(hibernated_id)->second, State::kRestoring, why);
+  }
+  if (model.to_buy.empty()) {
+    return RecordFailure(Failure::kNoCapacity, "no zone is known to have a machine just now", absl::ZeroDuration(),
+                         clock_.Elapsed(), model.wake);
+  }
+  const auto [offer, reason] = std::move(model.to_buy.front());
+  model.to_buy.pop_front();
+  for (auto& [id, machine] : machines_) {
+    const MachineRecord& record = machine.record;
+    if (record.model == model.spec.name && record.state == State::kHibernated && record.offer.has_value() &&
+        SamePlace(*record.offer, offer)) {
+      return BeginLife(machine, State::kRestoring, reason);
+    }
+  }
+  Launch(model, offer, reason);
+}
+
+// --- What became of machines, for the market's memory.
+
+void Controller::NoteBegan(Machine& machine) {
+  if (machine.record.offer.has_value() && !std::exchange(machine.in_market, true)) {
+    buyer_.Began(*machine.record.offer, clock_.Elapsed());
+  }
+}
+
+// By its provider's doing, or so it seems.
+void Controller::NoteLost(Machine& machine, absl::Duration serves_until) {
+  if (std::exchange(machine.in_market, false)) buyer_.Lost(*machine.record.offer, serves_until, clock_.Elapsed());
+}
+
+void Controller::NoteEnded(Machine& machine, const absl::Status& gone, bool crashed) {
+  const absl::Duration now = clock_.Elapsed();
+  const State state = machine.record.state;
+  if (!machine.in_market) {
+    if (machine.record.offer.has_value() && absl::IsResourceExhausted(gone)) buyer_.StockOut(*machine.record.offer, now);
+  } else if (!crashed && !gone.ok() && (IsAnswering(state) || state == State::kLost)) {
+    NoteLost(machine, now);
+  } else {
+    machine.in_market = false;
+    buyer_.Ended(*machine.record.offer, now);
+  }
+}
+
+}  // namespace spotinference::fleet

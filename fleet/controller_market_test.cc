@@ -1,0 +1,122 @@
+// A controller whose provider sells machines of several zones and markets.
+#include "fleet/controller_fixture.h"
+#include "gmock/gmock.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using testing::HasSubstr;
+
+Offer OfferOf(const std::string& zone, Market market, double price) {
+  return {.provider = "fake", .region = "r", .zone = zone, .market = market, .machine_type = "small", .accelerator = "T4",
+          .accelerators = 1, .price_per_hour = price};
+}
+
+class ControllerMarketTest : public ControllerTest {
+ protected:
+  ControllerMarketTest() {
+    Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3), OfferOf("a", Market::kOnDemand, 1)});
+  }
+
+  void Tell(const std::vector<Offer>& offers) {
+    MachineEvent event = {.kind = MachineEvent::Kind::kOffers};
+    for (const Offer& offer : offers) event.offers.push_back({offer});
+    provider_.Tell(std::move(event));
+    fleet_->Run();
+  }
+
+  // The latest machine asked for.
+  std::string Zone() const { return provider_.last_spec().offer.value_or(Offer{}).zone; }
+  Market MarketOf() const { return provider_.last_spec().offer.value_or(Offer{}).market; }
+};
+
+TEST_F(ControllerMarketTest, TheCheapestIsBoughtAndShownWithItsReason) {
+  const auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  EXPECT_EQ(Zone(), "a");
+  EXPECT_EQ(MarketOf(), Market::kSpot);
+  EXPECT_EQ(provider_.last_spec().volume, "m.a");
+  const std::vector<MachineView> machines = fleet_->Machines();
+  ASSERT_EQ(machines.size(), 1);
+  EXPECT_EQ(machines[0].zone, "a");
+  EXPECT_EQ(machines[0].market, "spot");
+  EXPECT_EQ(machines[0].price_per_hour, 0.2);
+  EXPECT_THAT(machines[0].reason, HasSubstr("0.2"));
+  Ready("m-1");
+  EXPECT_TRUE(client->lease.has_value());
+}
+
+TEST_F(ControllerMarketTest, AStockOutIsFollowedByALaunchElsewhereAtOnce) {
+  const auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  Gone("m-1", absl::ResourceExhaustedError("no capacity in a"));
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  EXPECT_EQ(Zone(), "b");
+  Gone("m-2", absl::ResourceExhaustedError("no capacity in b"));
+  EXPECT_EQ(provider_.Asked(), "launch m-3");
+  EXPECT_EQ(MarketOf(), Market::kOnDemand);
+  Ready("m-3");
+  EXPECT_TRUE(client->lease.has_value());
+}
+
+TEST_F(ControllerMarketTest, WhereEveryOfferIsDryTheClientHearsSo) {
+  const auto client = Acquire();
+  for (int n = 1; n <= 3; ++n) Gone(absl::StrCat("m-", n), absl::ResourceExhaustedError("dry"));
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_EQ(client->error->reason, AcquireError::Reason::kNoCapacity);
+  EXPECT_GT(client->error->retry_after, absl::ZeroDuration());
+}
+
+TEST_F(ControllerMarketTest, ANoticeInOneZoneIsAnsweredInAnother) {
+  const auto client = Acquire();
+  Ready("m-1");
+  ASSERT_TRUE(client->lease.has_value());
+  provider_.Asked();
+  EXPECT_TRUE(Interrupt("m-1", absl::Seconds(120)).ok());
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  EXPECT_NE(Zone(), "a");
+}
+
+TEST_F(ControllerMarketTest, AnIdleModelGoesToSleepAndWakesOnItsVolume) {
+  auto client = Acquire();
+  Ready("m-1");
+  client->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(91));
+  provider_.Asked();
+  Gone("m-1");
+  EXPECT_EQ(States(), "m-1 hibernated;");
+  const auto again = Acquire();
+  EXPECT_EQ(provider_.Asked(), "restore m-1");
+}
+
+TEST_F(ControllerMarketTest, AHibernatedMachineInADryZoneDoesNotHoldTheModel) {
+  auto client = Acquire();
+  Ready("m-1");
+  client->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(91));
+  Gone("m-1");
+  provider_.Asked();
+  const auto again = Acquire();
+  EXPECT_EQ(provider_.Asked(), "restore m-1");
+  Gone("m-1", absl::ResourceExhaustedError("no capacity to restore on"));
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  EXPECT_EQ(Zone(), "b");
+  Ready("m-2");
+  EXPECT_TRUE(again->lease.has_value());
+}
+
+TEST_F(ControllerMarketTest, WhatMayNotBeBoughtIsSaid) {
+  options_.models[0].max_price = 0.1;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  const auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "");
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_EQ(client->error->reason, AcquireError::Reason::kNoCapacity);
+  EXPECT_THAT(client->error->message, HasSubstr("machines.max_price rules out 2"));
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

@@ -1,0 +1,115 @@
+#include "fleet/plan/buyer.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+Offer OfferOf(const std::string& zone, Market market, double price, const std::string& accelerator = "T4") {
+  return {.provider = "cloud", .region = zone.substr(0, 1), .zone = zone, .market = market, .machine_type = "small",
+          .accelerator = accelerator, .accelerators = 1, .price_per_hour = price};
+}
+
+class BuyerTest : public testing::Test {
+ protected:
+  BuyerTest() {
+    buyer_.SetOffers("cloud", {OfferOf("a1", Market::kSpot, 0.2), OfferOf("b1", Market::kSpot, 0.3),
+                               OfferOf("a1", Market::kOnDemand, 1.0)});
+  }
+
+  Buyer::Decision Decide(const std::vector<Buyer::Machine>& machines = {}) {
+    return buyer_.Decide("m", wish_, {.waiting = 1, .start = absl::Minutes(1)}, machines, {}, dollars_, now_);
+  }
+
+  static Buyer::Machine Serving(const std::string& id, const Offer& offer) {
+    return {.id = id, .offer = offer, .exists = true, .serves = true};
+  }
+
+  Buyer buyer_;
+  Wish wish_;
+  double dollars_ = std::numeric_limits<double>::infinity();
+  absl::Duration now_ = absl::Hours(100);
+};
+
+TEST_F(BuyerTest, TheFirstMachineIsTheCheapest) {
+  const Buyer::Decision decision = Decide();
+  ASSERT_THAT(decision.launches, SizeIs(1));
+  EXPECT_EQ(decision.launches[0].first.zone, "a1");
+  EXPECT_EQ(decision.launches[0].first.market, Market::kSpot);
+  EXPECT_FALSE(decision.launches[0].second.empty());
+  EXPECT_EQ(decision.machines, 1);
+}
+
+TEST_F(BuyerTest, AfterAStockOutItIsSoughtElsewhere) {
+  buyer_.StockOut(OfferOf("a1", Market::kSpot, 0.2), now_);
+  const Buyer::Decision decision = Decide();
+  ASSERT_THAT(decision.launches, SizeIs(1));
+  EXPECT_EQ(decision.launches[0].first.zone, "b1");
+}
+
+TEST_F(BuyerTest, WhereNoSpotMachineIsToBeHadOneIsBoughtOnDemand) {
+  buyer_.StockOut(OfferOf("a1", Market::kSpot, 0.2), now_);
+  buyer_.StockOut(OfferOf("b1", Market::kSpot, 0.3), now_);
+  const Buyer::Decision decision = Decide();
+  ASSERT_THAT(decision.launches, SizeIs(1));
+  EXPECT_EQ(decision.launches[0].first.market, Market::kOnDemand);
+}
+
+TEST_F(BuyerTest, ADearerMachineThatIsThereIsKeptWithinReason) {
+  const Buyer::Decision decision = Decide({Serving("m-1", OfferOf("a1", Market::kSpot, 0.2))});
+  EXPECT_THAT(decision.launches, SizeIs(0));
+  EXPECT_THAT(decision.ends, SizeIs(0));
+  EXPECT_EQ(decision.machines, 1);
+}
+
+TEST_F(BuyerTest, WhatTheWishRulesOutIsNotBought) {
+  wish_.markets = {Market::kOnDemand};
+  EXPECT_EQ(Decide().launches.at(0).first.market, Market::kOnDemand);
+  wish_.max_price = 0.5;
+  const Buyer::Decision decision = Decide();
+  EXPECT_THAT(decision.launches, SizeIs(0));
+  EXPECT_THAT(decision.why_none, HasSubstr("none of 3 offers may be bought"));
+  EXPECT_THAT(decision.why_none, HasSubstr("machines.max_price rules out 1"));
+  EXPECT_THAT(decision.why_none, HasSubstr("machines.markets rules out 2"));
+}
+
+TEST_F(BuyerTest, WithoutMoneyOnlyWhatCostsNothingIsBought) {
+  dollars_ = 0;
+  EXPECT_THAT(Decide().why_none, HasSubstr("spend.max_dollars_per_day rules out 3"));
+  buyer_.SetOffers("here", {OfferOf("z", Market::kOnDemand, 0)});
+  const Buyer::Decision decision = Decide();
+  ASSERT_THAT(decision.launches, SizeIs(1));
+  EXPECT_EQ(decision.launches[0].first.provider, "here");
+}
+
+TEST_F(BuyerTest, OffersOfOneProviderReplaceItsOwnOnly) {
+  buyer_.SetOffers("here", {OfferOf("z", Market::kOnDemand, 0)});
+  buyer_.SetOffers("cloud", {});
+  EXPECT_FALSE(buyer_.chooses());
+  EXPECT_EQ(Decide().launches.at(0).first.provider, "here");
+}
+
+TEST_F(BuyerTest, APriceIsTheLatest) {
+  buyer_.SetOffers("cloud", {OfferOf("a1", Market::kSpot, 0.4), OfferOf("b1", Market::kSpot, 0.3)});
+  EXPECT_EQ(buyer_.Current(OfferOf("a1", Market::kSpot, 0.2)).price_per_hour, 0.4);
+  EXPECT_EQ(buyer_.Current(OfferOf("gone", Market::kSpot, 0.2)).price_per_hour, 0.2);
+  EXPECT_EQ(Decide().launches.at(0).first.zone, "b1");
+}
+
+// A machine whose offer is sold no more is still one, and nothing is bought like it.
+TEST_F(BuyerTest, AMachineOutlivesItsOffer) {
+  const Buyer::Decision decision = Decide({Serving("m-1", OfferOf("old", Market::kSpot, 0.1))});
+  EXPECT_EQ(decision.machines, 1);
+  for (const auto& [offer, why] : decision.launches) EXPECT_NE(offer.zone, "old");
+}
+
+}  // namespace
+}  // namespace spotinference::fleet
