@@ -57,7 +57,7 @@ absl::StatusOr<std::vector<float>> Run(Device& device, const Graph& graph,
   std::iota(table.begin(), table.end(), 0);
   std::iota(positions.begin(), positions.end(), 0);
   const std::vector<int32_t> sequences(ids.size(), 0);
-  ASSIGN_OR_RETURN(const std::unique_ptr<Program> program, device.Compile(graph));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Program> program, device.Compile(graph, nullptr));
   std::vector<float> out(ids.size() * graph.tensors[graph.output].width);
   RETURN_IF_ERROR(program->Run({.token_ids = ids,
                                 .positions = positions,

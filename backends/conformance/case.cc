@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<CaseRun>> CaseRun::Create(const Case& test, Devic
   const int blocks = blocks_per_sequence * test.sequences() * 3 / 2 + 1;
   ASSIGN_OR_RETURN(Built built, test.build(device, blocks, static_cast<int>(test.tokens.size())));
   std::unique_ptr<CaseRun> run(new CaseRun(test, std::move(built), blocks, blocks_per_sequence));
-  ASSIGN_OR_RETURN(run->program_, device.Compile(run->built_.graph));
+  ASSIGN_OR_RETURN(run->program_, device.Compile(run->built_.graph, nullptr));
   return run;
 }
 

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <random>
@@ -12,6 +14,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "backends/conformance/case.h"
@@ -142,11 +145,22 @@ const Exception* Find(const std::vector<Exception>& exceptions, absl::string_vie
 struct Options {
   bool perf = false;
   std::string only;
+  int shard = 0, shards = 1;  // of the cases, by their number
   std::vector<Case> cases;
 };
 
+// As Bazel tells a test of several shards, and wants to be answered.
+void ReadShard(Options& options) {
+  const char* const total = std::getenv("TEST_TOTAL_SHARDS");
+  const char* const index = std::getenv("TEST_SHARD_INDEX");
+  if (total == nullptr || index == nullptr) return;
+  if (!absl::SimpleAtoi(total, &options.shards) || !absl::SimpleAtoi(index, &options.shard)) return;
+  if (const char* const status = std::getenv("TEST_SHARD_STATUS_FILE")) std::ofstream{status};
+}
+
 absl::StatusOr<Options> Read(int argc, char** argv) {
   Options options{.cases = OpCases()};
+  ReadShard(options);
   for (int i = 1; i < argc; ++i) {
     absl::string_view argument = argv[i];
     if (argument == "--perf") {
@@ -171,7 +185,8 @@ absl::StatusOr<bool> RunAll(const Registration& r, const Options& options) {
               devices.one_thread->info().name.c_str(),
               devices.one_thread->info().arithmetic.c_str(), r.oracle.name.c_str());
   int ran = 0, failed = 0, skipped = 0, expected_to_fail = 0;
-  for (const Case& test : options.cases) {
+  for (size_t i = options.shard; i < options.cases.size(); i += options.shards) {
+    const Case& test = options.cases[i];
     if (const Exception* unsupported = Find(r.unsupported, test.name)) {
       std::printf("SKIP %s: %s\n", test.name.c_str(), unsupported->reason.c_str());
       ++skipped;

@@ -1,5 +1,6 @@
 #include "backends/cpu/cpu_device.h"
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -59,19 +60,32 @@ class CpuDevice : public Device {
     return kv;
   }
 
-  absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const override {
-    std::memcpy(to.data(), static_cast<const KvBuffer&>(kv).memory.data() + block * to.size(), to.size());
+  absl::Status ReadKv(absl::Span<const Buffer* const> layers, int block, absl::Span<std::byte> to) const override {
+    const size_t bytes = to.size() / layers.size();
+    std::byte* at = to.data();
+    for (const Buffer* const kv : layers) {
+      std::memcpy(at, static_cast<const KvBuffer*>(kv)->memory.data() + block * bytes, bytes);
+      at += bytes;
+    }
     return absl::OkStatus();
   }
 
-  absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) override {
-    std::memcpy(static_cast<KvBuffer&>(kv).memory.data() + block * from.size(), from.data(), from.size());
+  absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) override {
+    const size_t bytes = from.size() / layers.size();
+    const std::byte* at = from.data();
+    for (Buffer* const kv : layers) {
+      std::memcpy(static_cast<KvBuffer*>(kv)->memory.data() + block * bytes, at, bytes);
+      at += bytes;
+    }
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) override {
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache*) override {
+    if (std::exchange(packed_, false)) ++compiled_;
     return CompileProgram(graph, kernels_, pool_);
   }
+
+  int64_t compiled() const override { return compiled_; }
 
  private:
   absl::StatusOr<CachedBytes> Tiles(const TensorView& view, CompileCache* cache) {
@@ -80,6 +94,7 @@ class CpuDevice : public Device {
       CachedBytes found = cache->Find(view.name);
       if (found.owner != nullptr && found.bytes.size() == packed) return found;
     }
+    packed_ = true;
     const auto pages = std::make_shared<Pages>(packed, Pages::Size::kHuge);
     if (pages->data() == nullptr) {
       return absl::ResourceExhaustedError(
@@ -95,6 +110,8 @@ class CpuDevice : public Device {
   const Kernels& kernels_;
   ThreadPool pool_;
   DeviceInfo info_;
+  bool packed_ = false;  // a weight, since the last program
+  std::atomic<int64_t> compiled_{0};
 };
 
 }  // namespace

@@ -33,7 +33,7 @@ absl::Status WriteLogits(const std::string& model_path, const std::string& backe
   const int blocks = (context + kBlockTokens - 1) / kBlockTokens;
   RETURN_IF_ERROR(model->AllocateKv(blocks));
   ASSIGN_OR_RETURN(const std::unique_ptr<Program> program,
-                   device->Compile(model->ForwardGraph(context, context)));
+                   device->Compile(model->ForwardGraph(context, context), nullptr));
   std::vector<int32_t> table(blocks);
   std::iota(table.begin(), table.end(), 0);
 

@@ -1,6 +1,7 @@
 #include "backends/reference/reference_device.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -258,31 +259,43 @@ class ReferenceDevice : public Device {
   }
 
   // Keys, then values.
-  absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const override {
-    const KvCache& cache = static_cast<const KvBuffer&>(kv).kv;
-    const size_t half = to.size() / 2;
-    std::memcpy(to.data(), cache.keys.row(block * kBlockTokens), half);
-    std::memcpy(to.data() + half, cache.values.row(block * kBlockTokens), half);
+  absl::Status ReadKv(absl::Span<const Buffer* const> layers, int block, absl::Span<std::byte> to) const override {
+    const size_t half = to.size() / layers.size() / 2;
+    std::byte* at = to.data();
+    for (const Buffer* const layer : layers) {
+      const KvCache& cache = static_cast<const KvBuffer*>(layer)->kv;
+      std::memcpy(at, cache.keys.row(block * kBlockTokens), half);
+      std::memcpy(at + half, cache.values.row(block * kBlockTokens), half);
+      at += 2 * half;
+    }
     return absl::OkStatus();
   }
 
-  absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) override {
-    KvCache& cache = static_cast<KvBuffer&>(kv).kv;
-    const size_t half = from.size() / 2;
-    std::memcpy(cache.keys.row(block * kBlockTokens), from.data(), half);
-    std::memcpy(cache.values.row(block * kBlockTokens), from.data() + half, half);
+  absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) override {
+    const size_t half = from.size() / layers.size() / 2;
+    const std::byte* at = from.data();
+    for (Buffer* const layer : layers) {
+      KvCache& cache = static_cast<KvBuffer*>(layer)->kv;
+      std::memcpy(cache.keys.row(block * kBlockTokens), at, half);
+      std::memcpy(cache.values.row(block * kBlockTokens), at + half, half);
+      at += 2 * half;
+    }
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) override {
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache*) override {
     for (const Op& op : graph.ops) RETURN_IF_ERROR(CheckOp(graph, op));
+    ++compiled_;
     return std::make_unique<ReferenceProgram>(graph, threads_);
   }
+
+  int64_t compiled() const override { return compiled_; }
 
  private:
   const DeviceInfo info_;
   const bool rounds_to_int8_;
   const int threads_;
+  std::atomic<int64_t> compiled_{0};
 };
 
 Backend MakeBackend(std::string name, bool rounds_to_int8) {

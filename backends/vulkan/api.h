@@ -20,6 +20,7 @@ namespace spotinference::vulkan {
   F(CmdBindPipeline)                                                                                           \
   F(CmdCopyBuffer)                                                                                             \
   F(CmdDispatch)                                                                                               \
+  F(CmdDispatchBase)                                                                                           \
   F(CmdPipelineBarrier)                                                                                        \
   F(CmdPushConstants)                                                                                          \
   F(CreateBuffer)                                                                                              \
@@ -40,6 +41,7 @@ namespace spotinference::vulkan {
   F(DestroySemaphore)                                                                                          \
   F(DestroyShaderModule)                                                                                       \
   F(EndCommandBuffer)                                                                                          \
+  F(EnumerateDeviceExtensionProperties)                                                                        \
   F(EnumeratePhysicalDevices)                                                                                  \
   F(FreeCommandBuffers)                                                                                        \
   F(FreeMemory)                                                                                                \

@@ -6,11 +6,22 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "backends/vulkan/memory.h"
 #include "backends/vulkan/tiles.h"
 #include "engine/device/device.h"
 
 namespace spotinference::vulkan {
+
+// A shader counts the words of a tensor in 32 bits, and has some to spare only below 2^31. UNIMPLEMENTED: `what` is
+// longer.
+inline absl::Status CheckAddressable(uint64_t bytes, absl::string_view what) {
+  if (bytes / sizeof(uint32_t) < uint64_t{1} << 31) return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat(what, ": ", bytes, " bytes; the Vulkan backend reaches 2^31 words of a tensor"));
+}
 
 struct WeightBuffer : Buffer {
   size_t size_bytes() const override {
@@ -34,6 +45,10 @@ struct KvBuffer : Buffer {
   size_t page_bytes = 0;
   std::unique_ptr<Region> pages;
 };
+
+// Of an operation that has one.
+inline const WeightBuffer& Weight(const Op& op) { return *static_cast<const WeightBuffer*>(op.weight); }
+inline const KvBuffer& Kv(const Op& op) { return *static_cast<const KvBuffer*>(op.kv); }
 
 }  // namespace spotinference::vulkan
 

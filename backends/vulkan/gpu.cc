@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "engine/base/status.h"
 
@@ -23,30 +24,39 @@ absl::StatusOr<std::unique_ptr<Gpu>> Gpu::Create(std::unique_ptr<Instance> insta
 
 absl::Status Gpu::CreateDevice(bool staged) {
   const float priority = 1;
-  VkDeviceQueueCreateInfo queue{VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
-  queue.queueFamilyIndex = physical_.compute_queue_family;
-  queue.queueCount = 1;
-  queue.pQueuePriorities = &priority;
+  std::vector<uint32_t> families{physical_.compute_queue_family};
+  if (physical_.transfer_queue_family) families.push_back(*physical_.transfer_queue_family);
+  std::vector<VkDeviceQueueCreateInfo> queues;
+  for (const uint32_t family : families) {
+    queues.push_back({VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO});
+    queues.back().queueFamilyIndex = family;
+    queues.back().queueCount = 1;
+    queues.back().pQueuePriorities = &priority;
+  }
   VkPhysicalDeviceVulkan12Features features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
   features.bufferDeviceAddress = VK_TRUE;
   features.timelineSemaphore = VK_TRUE;
   VkDeviceCreateInfo device{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
-  device.queueCreateInfoCount = 1;
-  device.pQueueCreateInfos = &queue;
+  device.queueCreateInfoCount = static_cast<uint32_t>(queues.size());
+  device.pQueueCreateInfos = queues.data();
+  const char* const extension = VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME;
+  if (physical_.tells_compiles) {
+    device.enabledExtensionCount = 1;
+    device.ppEnabledExtensionNames = &extension;
+  }
   RETURN_IF_ERROR(ToStatus(api().CreateDevice(physical_.handle, &device, nullptr, &device_), "vkCreateDevice"));
-  api().GetDeviceQueue(device_, physical_.compute_queue_family, 0, &queue_);
-
-  VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
-  type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
-  VkSemaphoreCreateInfo semaphore{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type};
-  RETURN_IF_ERROR(ToStatus(api().CreateSemaphore(device_, &semaphore, nullptr, &timeline_), "vkCreateSemaphore"));
+  ASSIGN_OR_RETURN(compute_, Queue::Create(api(), device_, families[0]));
+  if (families.size() > 1) {
+    ASSIGN_OR_RETURN(transfer_, Queue::Create(api(), device_, families[1]));
+  }
   VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
-  pool.queueFamilyIndex = physical_.compute_queue_family;
+  pool.queueFamilyIndex = compute_->family();
   pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
   RETURN_IF_ERROR(ToStatus(api().CreateCommandPool(device_, &pool, nullptr, &pool_), "vkCreateCommandPool"));
-  memory_ = std::make_unique<Memory>(api(), physical_.handle, device_, staged);
+  memory_ = std::make_unique<Memory>(api(), physical_.handle, device_, families, staged);
 
   absl::MutexLock lock(&staging_mutex_);
+  pool.queueFamilyIndex = copies().family();
   RETURN_IF_ERROR(ToStatus(api().CreateCommandPool(device_, &pool, nullptr, &staging_pool_), "vkCreateCommandPool"));
   ASSIGN_OR_RETURN(const std::unique_ptr<Region> sample, memory_->Allocate(1, MemoryUse::kDevice));
   if (sample->mapped() != nullptr) return absl::OkStatus();
@@ -65,7 +75,8 @@ Gpu::~Gpu() {
   }
   memory_ = nullptr;
   if (pool_ != VK_NULL_HANDLE) api().DestroyCommandPool(device_, pool_, nullptr);
-  if (timeline_ != VK_NULL_HANDLE) api().DestroySemaphore(device_, timeline_, nullptr);
+  transfer_ = nullptr;
+  compute_ = nullptr;
   api().DestroyDevice(device_, nullptr);
 }
 
@@ -79,10 +90,14 @@ absl::StatusOr<VkCommandBuffer> RecordIn(const Api& api, VkDevice device, VkComm
   VkCommandBuffer commands = VK_NULL_HANDLE;
   RETURN_IF_ERROR(ToStatus(api.AllocateCommandBuffers(device, &allocate, &commands), "vkAllocateCommandBuffers"));
   VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-  RETURN_IF_ERROR(ToStatus(api.BeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer"));
-  record(commands);
-  RETURN_IF_ERROR(ToStatus(api.EndCommandBuffer(commands), "vkEndCommandBuffer"));
-  return commands;
+  absl::Status recorded = ToStatus(api.BeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer");
+  if (recorded.ok()) {
+    record(commands);
+    recorded = ToStatus(api.EndCommandBuffer(commands), "vkEndCommandBuffer");
+  }
+  if (recorded.ok()) return commands;
+  api.FreeCommandBuffers(device, pool, 1, &commands);
+  return recorded;
 }
 
 // What a copy of the device wrote becomes visible to the host, and to whatever the device does next.
@@ -105,35 +120,20 @@ absl::StatusOr<VkCommandBuffer> Gpu::Record(const std::function<void(VkCommandBu
 
 void Gpu::FreeCommands(VkCommandBuffer commands) { api().FreeCommandBuffers(device_, pool_, 1, &commands); }
 
-absl::StatusOr<uint64_t> Gpu::Submit(VkCommandBuffer commands) {
-  const uint64_t value = submitted_ + 1;
-  VkTimelineSemaphoreSubmitInfo timeline{VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO};
-  timeline.signalSemaphoreValueCount = 1;
-  timeline.pSignalSemaphoreValues = &value;
-  VkSubmitInfo submit{VK_STRUCTURE_TYPE_SUBMIT_INFO, &timeline};
-  submit.commandBufferCount = 1;
-  submit.pCommandBuffers = &commands;
-  submit.signalSemaphoreCount = 1;
-  submit.pSignalSemaphores = &timeline_;
-  RETURN_IF_ERROR(ToStatus(api().QueueSubmit(queue_, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit"));
-  return submitted_ = value;
-}
-
-absl::Status Gpu::Wait(uint64_t value) {
-  VkSemaphoreWaitInfo wait{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
-  wait.semaphoreCount = 1;
-  wait.pSemaphores = &timeline_;
-  wait.pValues = &value;
-  return ToStatus(api().WaitSemaphores(device_, &wait, UINT64_MAX), "vkWaitSemaphores");
-}
-
-absl::Status Gpu::Run(VkCommandBuffer commands) {
-  uint64_t value;
-  {
-    absl::MutexLock lock(&queue_mutex_);
-    ASSIGN_OR_RETURN(value, Submit(commands));
+absl::Status Gpu::Run(absl::Span<const VkCommandBuffer> commands) {
+  absl::Status status;
+  std::vector<uint64_t> values;
+  for (const VkCommandBuffer one : commands) {
+    const absl::StatusOr<uint64_t> value = compute_->Submit(one, transfer_.get());
+    status = value.status();
+    if (!status.ok()) break;
+    values.push_back(*value);
   }
-  return Wait(value);
+  // What was submitted must have ended, whatever came of the rest.
+  for (const uint64_t value : values) {
+    if (const absl::Status waited = compute_->Wait(value); !waited.ok()) return waited;
+  }
+  return status;
 }
 
 absl::Status Gpu::Upload(Region& to, size_t piece_bytes, size_t pieces,
@@ -152,13 +152,13 @@ absl::Status Gpu::Upload(Region& to, size_t piece_bytes, size_t pieces,
   }
   const size_t at_once = std::max<size_t>(1, kStagingBytes / piece_bytes);
   uint64_t done[2] = {0, 0};
-  VkCommandBuffer copies[2] = {VK_NULL_HANDLE, VK_NULL_HANDLE};
+  VkCommandBuffer in_flight[2] = {VK_NULL_HANDLE, VK_NULL_HANDLE};
   absl::Status status;
   for (size_t first = 0, i = 0; status.ok() && first < pieces; first += at_once, i ^= 1) {
     const size_t count = std::min(at_once, pieces - first);
-    status = Wait(done[i]);
+    if (done[i] > 0) status = copies().Wait(done[i]);
     if (!status.ok()) break;
-    if (copies[i] != VK_NULL_HANDLE) api().FreeCommandBuffers(device_, staging_pool_, 1, &copies[i]);
+    if (in_flight[i] != VK_NULL_HANDLE) api().FreeCommandBuffers(device_, staging_pool_, 1, &in_flight[i]);
     fill(first, count, halves[i]->mapped());
     const auto commands = RecordIn(api(), device_, staging_pool_, [&](VkCommandBuffer buffer) {
       const VkBufferCopy copy{halves[i]->offset(), to.offset() + first * piece_bytes, count * piece_bytes};
@@ -167,52 +167,81 @@ absl::Status Gpu::Upload(Region& to, size_t piece_bytes, size_t pieces,
     });
     status = commands.status();
     if (!status.ok()) break;
-    copies[i] = *commands;
-    absl::MutexLock queue_lock(&queue_mutex_);
-    const auto value = Submit(copies[i]);
+    in_flight[i] = *commands;
+    const auto value = SubmitCopies(in_flight[i]);
     status = value.status();
     if (value.ok()) done[i] = *value;
   }
-  if (const absl::Status waited = Wait(std::max(done[0], done[1])); status.ok()) status = waited;
-  for (VkCommandBuffer& copy : copies) {
+  if (const uint64_t last = std::max(done[0], done[1]); last > 0) status.Update(copies().Wait(last));
+  for (VkCommandBuffer& copy : in_flight) {
     if (copy != VK_NULL_HANDLE) api().FreeCommandBuffers(device_, staging_pool_, 1, &copy);
   }
   return status;
 }
 
-absl::Status Gpu::CopyStaged(const Region& region, size_t offset, size_t bytes, bool to_device, std::byte* host) {
+absl::Status Gpu::CopyStaged(absl::Span<const Piece> pieces, bool to_device, std::byte* host) {
   absl::MutexLock lock(&staging_mutex_);
   const Region& half = *staging_[0];
-  for (size_t at = 0; at < bytes; at += kStagingBytes) {
-    const size_t count = std::min(kStagingBytes, bytes - at);
-    if (to_device) std::memcpy(half.mapped(), host + at, count);
-    ASSIGN_OR_RETURN(VkCommandBuffer commands, RecordIn(api(), device_, staging_pool_, [&](VkCommandBuffer buffer) {
-      VkBufferCopy copy{region.offset() + offset + at, half.offset(), count};
-      if (to_device) std::swap(copy.srcOffset, copy.dstOffset);
-      api().CmdCopyBuffer(buffer, to_device ? half.buffer() : region.buffer(),
-                          to_device ? region.buffer() : half.buffer(), 1, &copy);
-      EndCopies(api(), buffer);
-    }));
-    const absl::Status ran = Run(commands);
-    api().FreeCommandBuffers(device_, staging_pool_, 1, &commands);
-    RETURN_IF_ERROR(ran);
-    if (!to_device) std::memcpy(host + at, half.mapped(), count);
+  std::vector<VkBufferCopy> regions;
+  size_t bytes = 0;
+  for (const Piece& piece : pieces) {
+    regions.push_back({half.offset() + bytes, piece.region->offset() + piece.offset, piece.size});
+    bytes += piece.size;
   }
+  if (to_device) std::memcpy(half.mapped(), host, bytes);
+  ASSIGN_OR_RETURN(VkCommandBuffer commands, RecordIn(api(), device_, staging_pool_, [&](VkCommandBuffer buffer) {
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      VkBufferCopy& copy = regions[i];
+      if (!to_device) std::swap(copy.srcOffset, copy.dstOffset);
+      const VkBuffer other = pieces[i].region->buffer();
+      api().CmdCopyBuffer(buffer, to_device ? half.buffer() : other, to_device ? other : half.buffer(), 1, &copy);
+    }
+    EndCopies(api(), buffer);
+  }));
+  const absl::StatusOr<uint64_t> value = SubmitCopies(commands);
+  const absl::Status ran = value.ok() ? copies().Wait(*value) : value.status();
+  api().FreeCommandBuffers(device_, staging_pool_, 1, &commands);
+  RETURN_IF_ERROR(ran);
+  if (!to_device) std::memcpy(host, half.mapped(), bytes);
   return absl::OkStatus();
 }
 
-absl::Status Gpu::Read(const Region& from, size_t offset, absl::Span<std::byte> to) {
-  if (from.mapped() == nullptr) return CopyStaged(from, offset, to.size(), false, to.data());
-  std::memcpy(to.data(), from.mapped() + offset, to.size());
-  return absl::OkStatus();
+absl::Status Gpu::Copy(absl::Span<const Piece> pieces, bool to_device, std::byte* host) {
+  if (pieces.empty()) return absl::OkStatus();
+  if (pieces[0].region->mapped() != nullptr) {  // as all of the use is, or none
+    for (const Piece& piece : pieces) {
+      std::byte* const at = piece.region->mapped() + piece.offset;
+      std::memcpy(to_device ? at : host, to_device ? host : at, piece.size);
+      host += piece.size;
+    }
+    return absl::OkStatus();
+  }
+  std::vector<Piece> together;
+  size_t bytes = 0;
+  const auto flush = [&]() -> absl::Status {
+    RETURN_IF_ERROR(CopyStaged(together, to_device, host));
+    host += bytes;
+    bytes = 0;
+    together.clear();
+    return absl::OkStatus();
+  };
+  for (Piece piece : pieces) {
+    while (piece.size > 0) {
+      const size_t count = std::min(piece.size, kStagingBytes - bytes);
+      together.push_back({piece.region, piece.offset, count});
+      bytes += count;
+      piece.offset += count;
+      piece.size -= count;
+      if (bytes == kStagingBytes) RETURN_IF_ERROR(flush());
+    }
+  }
+  return together.empty() ? absl::OkStatus() : flush();
 }
 
-absl::Status Gpu::Write(Region& to, size_t offset, absl::Span<const std::byte> from) {
-  if (to.mapped() == nullptr) {
-    return CopyStaged(to, offset, from.size(), true, const_cast<std::byte*>(from.data()));  // only read
-  }
-  std::memcpy(to.mapped() + offset, from.data(), from.size());
-  return absl::OkStatus();
+absl::Status Gpu::Read(absl::Span<const Piece> from, std::byte* to) { return Copy(from, /*to_device=*/false, to); }
+
+absl::Status Gpu::Write(absl::Span<const Piece> to, const std::byte* from) {
+  return Copy(to, /*to_device=*/true, const_cast<std::byte*>(from));  // only read
 }
 
 }  // namespace spotinference::vulkan

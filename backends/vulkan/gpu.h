@@ -1,4 +1,4 @@
-// A logical device with its queue and memory.
+// A logical device with its queues and memory.
 #ifndef BACKENDS_VULKAN_GPU_H_
 #define BACKENDS_VULKAN_GPU_H_
 
@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/memory.h"
+#include "backends/vulkan/queue.h"
 
 namespace spotinference::vulkan {
 
@@ -36,8 +37,9 @@ class Gpu {
   absl::StatusOr<VkCommandBuffer> Record(const std::function<void(VkCommandBuffer)>& record);
   void FreeCommands(VkCommandBuffer commands);
 
-  // Runs it and waits for its end. From any thread, one at a time. UNAVAILABLE: the device is lost.
-  absl::Status Run(VkCommandBuffer commands);
+  // Runs them, a submission each, and waits for the end. From any thread, one at a time. UNAVAILABLE: the device is
+  // lost.
+  absl::Status Run(absl::Span<const VkCommandBuffer> commands);
 
   // Fills a kDevice region piece by piece: calls fill(first, pieces) for consecutive pieces of `piece_bytes`, through
   // the mapping or, where there is none, through two halves of a staging buffer, one being filled while the other is
@@ -45,29 +47,37 @@ class Gpu {
   absl::Status Upload(Region& to, size_t piece_bytes, size_t pieces,
                       const std::function<void(size_t first, size_t count, std::byte* to)>& fill);
 
-  // Copies bytes of a kDevice region to or from the host. From any thread.
-  absl::Status Read(const Region& from, size_t offset, absl::Span<std::byte> to);
-  absl::Status Write(Region& to, size_t offset, absl::Span<const std::byte> from);
+  // Part of a kDevice region.
+  struct Piece {
+    const Region* region;
+    size_t offset, size;
+  };
+  // Copies pieces to or from the host, where they lie one after the other: through the mapping, or as many at once as
+  // the staging buffer holds. From any thread.
+  absl::Status Read(absl::Span<const Piece> from, std::byte* to);
+  absl::Status Write(absl::Span<const Piece> to, const std::byte* from);
 
  private:
   Gpu(std::unique_ptr<Instance> instance, const PhysicalDevice& physical)
       : instance_(std::move(instance)), physical_(physical) {}
 
   absl::Status CreateDevice(bool staged);
-  absl::StatusOr<uint64_t> Submit(VkCommandBuffer commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(queue_mutex_);
-  absl::Status Wait(uint64_t value);
-  // Copies through a staging buffer of its own.
-  absl::Status CopyStaged(const Region& region, size_t offset, size_t bytes, bool to_device, std::byte* host);
+  // The queue of staged copies.
+  Queue& copies() { return transfer_ != nullptr ? *transfer_ : *compute_; }
+  absl::StatusOr<uint64_t> SubmitCopies(VkCommandBuffer commands) {
+    return copies().Submit(commands, transfer_ != nullptr ? compute_.get() : nullptr);
+  }
+  // Of pieces that the staging buffer holds together.
+  absl::Status CopyStaged(absl::Span<const Piece> pieces, bool to_device, std::byte* host);
+  absl::Status Copy(absl::Span<const Piece> pieces, bool to_device, std::byte* host);
 
   const std::unique_ptr<Instance> instance_;
   const PhysicalDevice physical_;
   VkDevice device_ = VK_NULL_HANDLE;
-  VkQueue queue_ = VK_NULL_HANDLE;
+  std::unique_ptr<Queue> compute_;
+  std::unique_ptr<Queue> transfer_;  // null where there is none that only copies
   VkCommandPool pool_ = VK_NULL_HANDLE;
   std::unique_ptr<Memory> memory_;
-  absl::Mutex queue_mutex_;
-  VkSemaphore timeline_ = VK_NULL_HANDLE;
-  uint64_t submitted_ ABSL_GUARDED_BY(queue_mutex_) = 0;  // the timeline's value when all submitted work is done
   absl::Mutex staging_mutex_;  // held while the staging buffer, its command pool and its commands are in use
   std::unique_ptr<Region> staging_[2] ABSL_GUARDED_BY(staging_mutex_);
   VkCommandPool staging_pool_ ABSL_GUARDED_BY(staging_mutex_) = VK_NULL_HANDLE;

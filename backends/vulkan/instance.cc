@@ -34,6 +34,15 @@ absl::Status CheckFeatures(const Api& api, VkPhysicalDevice device) {
   return absl::OkStatus();
 }
 
+bool HasExtension(const Api& api, VkPhysicalDevice device, absl::string_view name) {
+  uint32_t count = 0;
+  api.EnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr);
+  std::vector<VkExtensionProperties> extensions(count);
+  if (api.EnumerateDeviceExtensionProperties(device, nullptr, &count, extensions.data()) < 0) return false;
+  return std::any_of(extensions.begin(), extensions.end(),
+                     [&](const VkExtensionProperties& extension) { return extension.extensionName == name; });
+}
+
 absl::Status Examine(const Api& api, PhysicalDevice& device) {
   if (device.properties.apiVersion < kVersion) {
     return absl::UnimplementedError(
@@ -47,11 +56,14 @@ absl::Status Examine(const Api& api, PhysicalDevice& device) {
   // A family without graphics runs beside the desktop's.
   int best = -1;
   for (uint32_t i = 0; i < count; ++i) {
+    constexpr VkQueueFlags kAny = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_TRANSFER_BIT;
+    if ((families[i].queueFlags & kAny) == VK_QUEUE_TRANSFER_BIT) device.transfer_queue_family = i;
     if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) == 0) continue;
     if (best < 0 || (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0) best = static_cast<int>(i);
   }
   if (best < 0) return absl::UnimplementedError("it has no queue for compute shaders");
   device.compute_queue_family = best;
+  device.tells_compiles = HasExtension(api, device.handle, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
   return absl::OkStatus();
 }
 
@@ -77,7 +89,8 @@ constexpr absl::string_view kNoDriver =
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(bool validated) {
+absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(bool validated,
+                                                          const std::function<void(Api&)>& intercept) {
   ASSIGN_OR_RETURN(const Api api, OpenLoader());
   uint32_t version = 0;
   RETURN_IF_ERROR(ToStatus(api.EnumerateInstanceVersion(&version), "vkEnumerateInstanceVersion"));
@@ -116,6 +129,7 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::Create(bool validated) {
   }
   RETURN_IF_ERROR(ToStatus(created, "vkCreateInstance"));
   RETURN_IF_ERROR(instance->api_.Load(instance->instance_));
+  if (intercept) intercept(instance->api_);
   if (validated) {
     messenger.pNext = nullptr;
     RETURN_IF_ERROR(ToStatus(instance->api_.CreateDebugUtilsMessengerEXT(instance->instance_, &messenger, nullptr,

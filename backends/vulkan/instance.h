@@ -2,7 +2,9 @@
 #ifndef BACKENDS_VULKAN_INSTANCE_H_
 #define BACKENDS_VULKAN_INSTANCE_H_
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +18,9 @@ struct PhysicalDevice {
   VkPhysicalDevice handle;
   VkPhysicalDeviceProperties properties;
   uint32_t compute_queue_family = 0;
-  VkDeviceSize local_bytes = 0;  // of its largest heap of its own
+  std::optional<uint32_t> transfer_queue_family;  // one that does nothing but copy
+  VkDeviceSize local_bytes = 0;    // of its largest heap of its own
+  bool tells_compiles = false;     // VK_EXT_pipeline_creation_feedback
   absl::Status usable;           // why not, with its name
 
   bool is_software() const { return properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU; }
@@ -25,8 +29,10 @@ struct PhysicalDevice {
 class Instance {
  public:
   // `validated`: with the Khronos validation layer, its synchronisation checks included; the first of its messages ends
-  // the process. For tests. NOT_FOUND: no loader, no driver or no validation layer, and what to do about it.
-  static absl::StatusOr<std::unique_ptr<Instance>> Create(bool validated);
+  // the process. `intercept`, where there is one, may put other functions in the place of the driver's. Both for tests.
+  // NOT_FOUND: no loader, no driver or no validation layer, and what to do about it.
+  static absl::StatusOr<std::unique_ptr<Instance>> Create(bool validated,
+                                                          const std::function<void(Api&)>& intercept = nullptr);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;

@@ -1,6 +1,9 @@
 #include "backends/vulkan/memory.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
@@ -9,9 +12,8 @@ namespace spotinference::vulkan {
 namespace {
 
 constexpr VkDeviceSize kAlignment = 256;
-// What is larger than a quarter of this gets an allocation of its own. So little is wasted, and a model of tens of
-// gigabytes takes some hundred allocations of the 4096 that drivers allow.
-constexpr VkDeviceSize kAllocationBytes = 16 << 20;
+// Bounds of an allocation that is cut up.
+constexpr VkDeviceSize kLeastAllocation = 1 << 20, kMostAllocation = 16 << 20;
 
 constexpr VkMemoryPropertyFlags kHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 // Without the cache a card's memory is reached across the bus, a word at a time: staging is faster by far.
@@ -32,8 +34,8 @@ struct Region::Allocation {
 
 Region::~Region() { memory_->Give(*this); }
 
-Memory::Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, bool staged)
-    : api_(api), device_(device), staged_(staged) {
+Memory::Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, std::vector<uint32_t> families, bool staged)
+    : api_(api), device_(device), families_(std::move(families)), staged_(staged) {
   api.GetPhysicalDeviceMemoryProperties(physical, &properties_);
   allocated_.resize(properties_.memoryHeapCount);
 }
@@ -83,6 +85,11 @@ absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, Me
   buffer.size = bytes;
   buffer.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT |
                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+  if (families_.size() > 1) {
+    buffer.sharingMode = VK_SHARING_MODE_CONCURRENT;
+    buffer.queueFamilyIndexCount = static_cast<uint32_t>(families_.size());
+    buffer.pQueueFamilyIndices = families_.data();
+  }
   const int likely = TypeFor(use, ~0u);
   if (likely < 0) return absl::UnimplementedError("the device has no memory that the host can reach");
   const uint32_t heap = properties_.memoryTypes[likely].heapIndex;
@@ -126,6 +133,13 @@ absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, Me
   return allocations_.emplace_back(std::move(allocation)).get();
 }
 
+// A thirty-second of what is taken: no more than that is wasted, and a model of tens of gigabytes takes some hundred
+// allocations of the 4096 that drivers allow.
+VkDeviceSize Memory::NextAllocationBytes() const {
+  const VkDeviceSize taken = std::accumulate(allocated_.begin(), allocated_.end(), VkDeviceSize{0});
+  return std::clamp(taken / 32 / kAlignment * kAlignment, kLeastAllocation, kMostAllocation);
+}
+
 absl::StatusOr<std::unique_ptr<Region>> Memory::Allocate(size_t bytes, MemoryUse use) {
   const VkDeviceSize size = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   Region::Allocation* found = nullptr;
@@ -138,8 +152,10 @@ absl::StatusOr<std::unique_ptr<Region>> Memory::Allocate(size_t bytes, MemoryUse
     break;
   }
   if (found == nullptr) {
-    const bool alone = size > kAllocationBytes / 4;
-    absl::StatusOr<Region::Allocation*> made = NewAllocation(alone ? size : kAllocationBytes, use);
+    // What is large gets one of its own; so does what the host reads or writes, of which there is little.
+    const VkDeviceSize next = NextAllocationBytes();
+    const bool alone = size > next / 4 || use != MemoryUse::kDevice;
+    absl::StatusOr<Region::Allocation*> made = NewAllocation(alone ? size : next, use);
     if (absl::IsResourceExhausted(made.status()) && !alone) made = NewAllocation(size, use);
     RETURN_IF_ERROR(made.status());
     found = *made;

@@ -6,6 +6,7 @@
 #define BACKENDS_VULKAN_MEMORY_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -52,8 +53,9 @@ class Region {
 
 class Memory {
  public:
-  // `staged`: kDevice memory is not mapped even where it could be, as on a graphics card; for tests.
-  Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, bool staged);
+  // Of use to the queues of all `families`. `staged`: kDevice memory is not mapped even where it could be, as on a
+  // graphics card; for tests.
+  Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, std::vector<uint32_t> families, bool staged);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -66,12 +68,14 @@ class Memory {
 
   // Index of the memory type for a use, out of `allowed`; -1: none.
   int TypeFor(MemoryUse use, uint32_t allowed) const;
+  VkDeviceSize NextAllocationBytes() const;  // of one that is cut up
   absl::StatusOr<Region::Allocation*> NewAllocation(VkDeviceSize bytes, MemoryUse use);
   void Give(const Region& region);
   void Destroy(Region::Allocation& allocation);
 
   const Api& api_;
   const VkDevice device_;
+  const std::vector<uint32_t> families_;
   const bool staged_;
   VkPhysicalDeviceMemoryProperties properties_;
   std::vector<VkDeviceSize> allocated_;  // by heap

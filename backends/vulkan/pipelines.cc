@@ -1,6 +1,11 @@
 #include "backends/vulkan/pipelines.h"
 
+#include <algorithm>
+#include <iterator>
+
+#include "engine/base/processors.h"
 #include "engine/base/status.h"
+#include "engine/base/thread_pool.h"
 
 namespace spotinference::vulkan {
 
@@ -12,27 +17,39 @@ absl::StatusOr<std::unique_ptr<Pipelines>> Pipelines::Create(Gpu& gpu) {
   layout.pPushConstantRanges = &push;
   RETURN_IF_ERROR(ToStatus(gpu.api().CreatePipelineLayout(gpu.device(), &layout, nullptr, &pipelines->layout_),
                            "vkCreatePipelineLayout"));
-  VkPipelineCacheCreateInfo cache{VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-  RETURN_IF_ERROR(ToStatus(gpu.api().CreatePipelineCache(gpu.device(), &cache, nullptr, &pipelines->cache_),
-                           "vkCreatePipelineCache"));
+  ASSIGN_OR_RETURN(pipelines->cache_, PipelineCache::Create(gpu));
   return pipelines;
 }
 
 Pipelines::~Pipelines() {
   for (const auto& [key, pipeline] : pipelines_) gpu_.api().DestroyPipeline(gpu_.device(), pipeline, nullptr);
-  if (cache_ != VK_NULL_HANDLE) gpu_.api().DestroyPipelineCache(gpu_.device(), cache_, nullptr);
   if (layout_ != VK_NULL_HANDLE) gpu_.api().DestroyPipelineLayout(gpu_.device(), layout_, nullptr);
 }
 
-absl::StatusOr<VkPipeline> Pipelines::Get(Shader shader, absl::Span<const uint32_t> constants) {
-  const std::pair key(shader, std::vector<uint32_t>(constants.begin(), constants.end()));
-  if (const auto found = pipelines_.find(key); found != pipelines_.end()) return found->second;
-  ASSIGN_OR_RETURN(const VkPipeline pipeline, Make(shader, constants));
-  pipelines_[key] = pipeline;
-  return pipeline;
+absl::Status Pipelines::Prepare(const std::set<Key>& keys) {
+  std::vector<Key> missing;
+  std::copy_if(keys.begin(), keys.end(), std::back_inserter(missing),
+               [&](const Key& key) { return pipelines_.count(key) == 0; });
+  std::vector<absl::StatusOr<VkPipeline>> made(missing.size(), absl::UnknownError(""));
+  const auto count = static_cast<int>(missing.size());
+  ThreadPool pool(std::clamp(count, 1, UsableThreads()));
+  pool.ParallelFor(count, 1, [&](int64_t i, int64_t) { made[i] = Make(missing[i]); });
+  absl::Status status;
+  for (size_t i = 0; i < missing.size(); ++i) {
+    if (made[i].ok()) pipelines_[missing[i]] = *made[i];
+    status.Update(made[i].status());
+  }
+  return status;
 }
 
-absl::StatusOr<VkPipeline> Pipelines::Make(Shader shader, absl::Span<const uint32_t> constants) {
+absl::StatusOr<VkPipeline> Pipelines::Get(const Key& key) {
+  if (const auto found = pipelines_.find(key); found != pipelines_.end()) return found->second;
+  ASSIGN_OR_RETURN(const VkPipeline pipeline, Make(key));
+  return pipelines_[key] = pipeline;
+}
+
+absl::StatusOr<VkPipeline> Pipelines::Make(const Key& key) {
+  const auto& [shader, constants] = key;
   const absl::Span<const uint32_t> code = SpirV(shader);
   VkShaderModuleCreateInfo module_info{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
   module_info.codeSize = code.size() * sizeof(uint32_t);
@@ -51,10 +68,20 @@ absl::StatusOr<VkPipeline> Pipelines::Make(Shader shader, absl::Span<const uint3
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &specialization;
   info.layout = layout_;
+  // What may be more than one submission ought to take is dealt out by groups.
+  if (shader == Shader::kMatmul || shader == Shader::kAttention) info.flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT;
+  VkPipelineCreationFeedback said{}, stage_said{};
+  VkPipelineCreationFeedbackCreateInfo feedback{VK_STRUCTURE_TYPE_PIPELINE_CREATION_FEEDBACK_CREATE_INFO};
+  feedback.pPipelineCreationFeedback = &said;
+  feedback.pipelineStageCreationFeedbackCount = 1;
+  feedback.pPipelineStageCreationFeedbacks = &stage_said;
+  if (gpu_.physical().tells_compiles) info.pNext = &feedback;
   VkPipeline pipeline = VK_NULL_HANDLE;
-  const VkResult result = gpu_.api().CreateComputePipelines(gpu_.device(), cache_, 1, &info, nullptr, &pipeline);
+  const VkResult result =
+      gpu_.api().CreateComputePipelines(gpu_.device(), cache_->handle(), 1, &info, nullptr, &pipeline);
   gpu_.api().DestroyShaderModule(gpu_.device(), module, nullptr);
   RETURN_IF_ERROR(ToStatus(result, "vkCreateComputePipelines"));
+  cache_->Count(said);
   return pipeline;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "backends/vulkan/gpu.h"
+#include "backends/vulkan/pipeline_cache.h"
 #include "backends/vulkan/shaders.h"
 
 namespace spotinference::vulkan {
@@ -30,18 +32,25 @@ class Pipelines {
   // One layout for all: push constants, and no descriptors, since all memory is reached by address.
   VkPipelineLayout layout() const { return layout_; }
 
-  // `constants`: of constant_id 0, 1, …
-  absl::StatusOr<VkPipeline> Get(Shader shader, absl::Span<const uint32_t> constants);
+  PipelineCache& cache() { return *cache_; }
+
+  // A shader and its constants, of constant_id 0, 1, …
+  using Key = std::pair<Shader, std::vector<uint32_t>>;
+
+  // Makes what of `keys` there is not yet, on all of the process's threads, since many drivers compile here.
+  absl::Status Prepare(const std::set<Key>& keys);
+
+  absl::StatusOr<VkPipeline> Get(const Key& key);
 
  private:
   explicit Pipelines(Gpu& gpu) : gpu_(gpu) {}
 
-  absl::StatusOr<VkPipeline> Make(Shader shader, absl::Span<const uint32_t> constants);
+  absl::StatusOr<VkPipeline> Make(const Key& key);  // from any thread
 
   Gpu& gpu_;
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
-  VkPipelineCache cache_ = VK_NULL_HANDLE;
-  std::map<std::pair<Shader, std::vector<uint32_t>>, VkPipeline> pipelines_;
+  std::unique_ptr<PipelineCache> cache_;
+  std::map<Key, VkPipeline> pipelines_;
 };
 
 }  // namespace spotinference::vulkan

@@ -1,26 +1,28 @@
 #include "backends/vulkan/program.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "backends/vulkan/buffers.h"
+#include "backends/vulkan/check_graph.h"
+#include "backends/vulkan/fuse.h"
 #include "backends/vulkan/recorder.h"
 #include "backends/vulkan/step_buffer.h"
+#include "engine/base/clock.h"
 #include "engine/base/status.h"
 #include "engine/device/check_step.h"
 
 namespace spotinference::vulkan {
 namespace {
 
-constexpr uint32_t kGroup = 32;         // invocations of a group of most shaders
-constexpr uint32_t kMatmulOutputs = 2;  // of an invocation: OUTPUTS of shaders/matmul.comp
-
-const WeightBuffer& Weight(const Op& op) { return *static_cast<const WeightBuffer*>(op.weight); }
-const KvBuffer& Kv(const Op& op) { return *static_cast<const KvBuffer*>(op.kv); }
+constexpr uint32_t kGroup = 32;  // invocations of a group of most shaders
 
 uint32_t Groups(int64_t items, int64_t of_a_group) {
   return static_cast<uint32_t>((items + of_a_group - 1) / of_a_group);
@@ -43,18 +45,40 @@ uint32_t HeadGroup(const Op& op) {
   return 1;
 }
 
-// Rows of an invocation of the matmul.
-int MatmulRows(int bucket) { return std::min(bucket, 8); }
+// The tensor whose rows it runs over.
+TensorId ShapeOf(const Op& op) { return op.out != kNoTensor ? op.out : op.a; }
+
+bool IsGated(const Stage& stage) { return stage.then != nullptr && stage.then->kind == OpKind::kGate; }
+
+// More would be fewer groups than even a small card has room for.
+constexpr double kMaxShares = 256;
+
+// Whether its dispatch may be dealt out by groups (Pipelines).
+bool CanBeShared(const Op& op) { return op.kind == OpKind::kMatmul || op.kind == OpKind::kAttention; }
+
+// What a group of the matmul shares.
+uint64_t SharedBytes(uint32_t splits, uint32_t sums) {
+  return splits > 1 ? uint64_t{splits} * sums * kTileRows * sizeof(float) : 0;
+}
+
+// Of an invocation: more would not stay in registers, and take a compiler seconds.
+constexpr uint32_t kMostSums = 16;
+
+// Rows of an invocation of the matmul: one of kTileRowCounts, as buckets are.
+int MatmulRows(int bucket) { return std::clamp(bucket, 1, 8); }
 
 class VulkanProgram : public Program {
  public:
   VulkanProgram(const Graph& graph, const Tuning& tuning, Gpu& gpu, Pipelines& pipelines)
       : graph_(graph), tuning_(tuning), gpu_(gpu), pipelines_(pipelines) {}
   ~VulkanProgram() override {
-    for (const auto& [rows, commands] : commands_) gpu_.FreeCommands(commands);
+    for (const auto& [rows, commands] : commands_) Free(commands);
   }
 
-  absl::Status Build();
+  absl::Status Allocate();
+  // Measures what `tiles` lacks and this program will use.
+  absl::Status MeasureTiles(TileChoices& tiles);
+  absl::Status Warm();
   absl::Status Run(const StepInput& input, absl::Span<float> out) override;
 
  private:
@@ -65,12 +89,27 @@ class VulkanProgram : public Program {
     }
   };
 
-  absl::Status CheckOp(const Op& op) const;
-  absl::Status Warm();
-  absl::StatusOr<VkPipeline> PipelineOf(const Op& op, int bucket);
-  absl::StatusOr<VkCommandBuffer> CommandsFor(const BucketRows& rows);
-  absl::Status RecordOp(const Op& op, const BucketRows& rows, Recorder& recorder);
-  void RecordMatmul(const Op& op, int rows, VkPipeline pipeline, Recorder& recorder);
+  // How long the matmul takes with `rows` rows and the tuning as it is; the best of some.
+  absl::StatusOr<absl::Duration> TimeMatmul(const Op& op, int rows);
+  // Outputs of an invocation: gate and up in turn, where there is a gate.
+  uint32_t MatmulOutputs(const Stage& stage, int rows) const {
+    const uint32_t outputs = tuning_.tiles.outputs(Weight(stage.op()).type, MatmulRows(rows));
+    return IsGated(stage) ? std::max(outputs, 2u) : outputs;
+  }
+  Pipelines::Key PipelineOf(const Stage& stage, int bucket) const;
+  using Commands = std::vector<VkCommandBuffer>;  // a submission each
+
+  absl::StatusOr<const Commands*> CommandsFor(const BucketRows& rows);
+  absl::Status RecordPart(size_t first, size_t end, const BucketRows& rows, GroupShare share, Commands& commands);
+  void Free(const Commands& commands) {
+    for (const VkCommandBuffer one : commands) gpu_.FreeCommands(one);
+  }
+  // Multiply-adds, about; never fewer.
+  double Work(const Stage& stage, const BucketRows& rows) const;
+  double Work(const Op& op, const BucketRows& rows) const;
+  absl::Status RecordStage(const Stage& stage, const BucketRows& rows, Recorder& recorder);
+  void RecordMatmul(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder);
+  void RecordRope(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder);
   void RecordKv(const Op& op, int rows, VkPipeline pipeline, Recorder& recorder);
 
   int Width(TensorId id) const { return graph_.tensors[id].width; }
@@ -82,7 +121,8 @@ class VulkanProgram : public Program {
   VkDeviceAddress Address(TensorId id) const { return tensors_[id]->address(); }
 
   const Graph graph_;
-  const Tuning tuning_;
+  const std::vector<Stage> stages_ = Fuse(graph_);
+  Tuning tuning_;
   Gpu& gpu_;
   Pipelines& pipelines_;
   int kv_blocks_ = 0;  // of the smallest cache; 0: none
@@ -90,68 +130,18 @@ class VulkanProgram : public Program {
   std::vector<std::unique_ptr<Region>> inputs_;   // by Graph::inputs
   std::unique_ptr<Region> readback_;
   std::unique_ptr<StepBuffer> step_;
-  std::map<BucketRows, VkCommandBuffer> commands_;
+  std::map<BucketRows, Commands> commands_;
 };
 
-absl::Status VulkanProgram::CheckOp(const Op& op) const {
-  const auto bad = [&](absl::string_view what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("graph: operation ", &op - graph_.ops.data(), ": ", what));
-  };
-  for (const TensorId id : {op.out, op.a, op.b}) {
-    if (id < kNoTensor || id >= static_cast<TensorId>(graph_.tensors.size())) return bad("a tensor is out of range");
-  }
-  switch (op.kind) {
-    case OpKind::kEmbed:
-      if (Weight(op).tiles == nullptr || Weight(op).columns != Width(op.out) || Weight(op).rows < graph_.vocabulary) {
-        return bad("the embedding does not fit");
-      }
-      break;
-    case OpKind::kMatmul:
-      if (Weight(op).tiles == nullptr || Weight(op).columns != Width(op.a) || Weight(op).rows != Width(op.out)) {
-        return bad("the weight does not fit its tensors");
-      }
-      if (op.bias != nullptr) {
-        const auto& bias = *static_cast<const WeightBuffer*>(op.bias);
-        if (bias.vector == nullptr || bias.columns != Width(op.out)) return bad("the bias does not fit its output");
-      }
-      break;
-    case OpKind::kRmsNorm:
-      if (Weight(op).vector == nullptr || Width(op.a) % Weight(op).columns != 0) {
-        return bad("the norm's weight does not fit");
-      }
-      break;
-    case OpKind::kRope:
-      if (op.rope < 0 || op.rope >= static_cast<int>(graph_.ropes.size())) return bad("a rope is out of range");
-      if (const RopeAttributes& rope = graph_.ropes[op.rope];
-          rope.head_dim <= 0 || Width(op.a) % rope.head_dim != 0 || 2 * rope.pairs() > rope.head_dim) {
-        return bad("a rope does not fit its tensor");
-      }
-      break;
-    case OpKind::kStoreKv:
-    case OpKind::kAttention: {
-      const KvBuffer& kv = Kv(op);
-      const int width = kv.kv_heads * kv.head_dim;
-      const bool fits = op.kind == OpKind::kStoreKv ? Width(op.a) == width && Width(op.b) == width
-                                                    : Width(op.a) == op.attention.heads * kv.head_dim &&
-                                                          op.attention.heads % kv.kv_heads == 0;
-      if (!fits) return bad("its tensors do not fit the cache");
-      break;
-    }
-    default:
-      break;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status VulkanProgram::Build() {
+absl::Status VulkanProgram::Allocate() {
   for (const Op& op : graph_.ops) {
-    RETURN_IF_ERROR(CheckOp(op));
+    RETURN_IF_ERROR(CheckOp(graph_, op));
     if (op.kv != nullptr) kv_blocks_ = kv_blocks_ == 0 ? Kv(op).blocks : std::min(kv_blocks_, Kv(op).blocks);
   }
   const BucketRows largest{Bucket(graph_.max_tokens), Bucket(graph_.max_outputs)};
   const auto bytes = [&](TensorId id) { return size_t{sizeof(float)} * RowsOf(id, largest) * Width(id); };
   for (TensorId id = 0; id < static_cast<TensorId>(graph_.tensors.size()); ++id) {
+    RETURN_IF_ERROR(CheckAddressable(bytes(id), absl::StrCat("tensor ", id, " of the graph")));
     ASSIGN_OR_RETURN(tensors_.emplace_back(), gpu_.memory().Allocate(bytes(id), MemoryUse::kDevice));
   }
   for (const TensorId id : graph_.inputs) {
@@ -159,85 +149,225 @@ absl::Status VulkanProgram::Build() {
   }
   ASSIGN_OR_RETURN(readback_, gpu_.memory().Allocate(bytes(graph_.output), MemoryUse::kReadback));
   ASSIGN_OR_RETURN(step_, StepBuffer::Create(graph_, gpu_.memory()));
-  return Warm();
+  return absl::OkStatus();
 }
 
-absl::Status VulkanProgram::Warm() {
-  RETURN_IF_ERROR(step_->Write({}));
-  for (const int bucket : {1, 4, 8}) {
-    const BucketRows rows{Bucket(std::min(bucket, graph_.max_tokens)), Bucket(std::min(bucket, graph_.max_outputs))};
-    ASSIGN_OR_RETURN(const VkCommandBuffer commands, CommandsFor(rows));
-    RETURN_IF_ERROR(gpu_.Run(commands));
+absl::StatusOr<absl::Duration> VulkanProgram::TimeMatmul(const Op& op, int rows) {
+  constexpr int kDispatches = 4, kRuns = 4;  // the first run may compile
+  absl::Status status;
+  ASSIGN_OR_RETURN(const VkCommandBuffer commands, gpu_.Record([&](VkCommandBuffer buffer) {
+    Recorder recorder(gpu_.api(), buffer, pipelines_.layout());
+    for (int i = 0; i < kDispatches; ++i) status.Update(RecordStage({{&op}}, {rows, rows}, recorder));
+    recorder.End();
+  }));
+  absl::Duration best = absl::InfiniteDuration();
+  for (int run = 0; run < kRuns && status.ok(); ++run) {
+    const absl::Duration start = RealClock().Elapsed();
+    status = gpu_.Run({&commands, 1});
+    best = std::min(best, RealClock().Elapsed() - start);
+  }
+  gpu_.FreeCommands(commands);
+  RETURN_IF_ERROR(status);
+  return best;
+}
+
+absl::Status VulkanProgram::MeasureTiles(TileChoices& tiles) {
+  // One weight of each type stands for all: large enough to keep the device busy, if there is one, and soon done.
+  constexpr int64_t kEnough = int64_t{1} << 22;
+  std::map<DType, const Op*> samples;
+  const auto distance = [&](const Op& op) { return std::abs(Weight(op).rows * Weight(op).columns - kEnough); };
+  for (const Op& op : graph_.ops) {
+    if (op.kind != OpKind::kMatmul) continue;
+    const Op*& sample = samples[Weight(op).type];
+    if (sample == nullptr || distance(op) < distance(*sample)) sample = &op;
+  }
+  const VkPhysicalDeviceLimits& limits = gpu_.physical().properties.limits;
+  const std::vector<int32_t> zeros(kTileRowCounts[std::size(kTileRowCounts) - 1]);
+  for (const auto& [type, op] : samples) {
+    for (const int rows : kTileRowCounts) {
+      if (tiles.Has(type, rows) || rows > std::min(graph_.max_tokens, graph_.max_outputs)) continue;
+      const absl::Span<const int32_t> some(zeros.data(), rows);
+      RETURN_IF_ERROR(step_->Write({.positions = some, .sequences = some, .output_rows = some}));
+      std::map<absl::Duration, uint32_t> times;
+      for (const uint32_t outputs : kTileOutputs) {
+        const uint32_t sums = rows * outputs;
+        if (sums > kMostSums || SharedBytes(tuning_.splits, sums) > limits.maxComputeSharedMemorySize) continue;
+        tuning_.tiles.Set(type, rows, outputs);
+        ASSIGN_OR_RETURN(const absl::Duration took, TimeMatmul(*op, rows));
+        times.emplace(took, outputs);
+      }
+      tuning_.tiles.Set(type, rows, times.begin()->second);
+      tiles.Set(type, rows, times.begin()->second);
+    }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<VkPipeline> VulkanProgram::PipelineOf(const Op& op, int bucket) {
-  switch (op.kind) {
-    case OpKind::kEmbed:
-      return pipelines_.Get(Shader::kEmbed, {static_cast<uint32_t>(Weight(op).type)});
-    case OpKind::kRmsNorm:
-      return pipelines_.Get(Shader::kRmsNorm, {kGroup});
-    case OpKind::kMatmul:
-      return pipelines_.Get(Shader::kMatmul,
-                            {static_cast<uint32_t>(Weight(op).type), static_cast<uint32_t>(MatmulRows(bucket)),
-                             kMatmulOutputs, tuning_.splits});
-    case OpKind::kRope:
-      return pipelines_.Get(Shader::kRope, {});
-    case OpKind::kStoreKv:
-      return pipelines_.Get(Shader::kStoreKv, {});
-    case OpKind::kAttention:
-      return pipelines_.Get(Shader::kAttention, {static_cast<uint32_t>(op.attention.head_dim / 2), HeadGroup(op)});
-    case OpKind::kGate:
-      return pipelines_.Get(Shader::kGate, {static_cast<uint32_t>(op.activation)});
-    case OpKind::kAdd:
-      return pipelines_.Get(Shader::kAdd, {});
-    case OpKind::kGatherRows:
-      return pipelines_.Get(Shader::kGatherRows, {});
+absl::Status VulkanProgram::Warm() {
+  std::vector<BucketRows> buckets;
+  std::set<Pipelines::Key> keys;
+  for (const int bucket : {1, 4, 8}) {
+    buckets.push_back({Bucket(std::min(bucket, graph_.max_tokens)), Bucket(std::min(bucket, graph_.max_outputs))});
+    for (const Stage& stage : stages_) keys.insert(PipelineOf(stage, RowsOf(ShapeOf(stage.op()), buckets.back())));
   }
-  return absl::InternalError("an operation without a shader");
+  RETURN_IF_ERROR(pipelines_.Prepare(keys));
+  RETURN_IF_ERROR(step_->Write({}));
+  for (const BucketRows& rows : buckets) {
+    ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
+    RETURN_IF_ERROR(gpu_.Run(*commands));
+  }
+  return absl::OkStatus();
 }
 
-absl::StatusOr<VkCommandBuffer> VulkanProgram::CommandsFor(const BucketRows& rows) {
-  if (const auto found = commands_.find(rows); found != commands_.end()) return found->second;
+Pipelines::Key VulkanProgram::PipelineOf(const Stage& stage, int bucket) const {
+  const Op& op = stage.op();
+  switch (op.kind) {
+    case OpKind::kEmbed:
+      return {Shader::kEmbed, {static_cast<uint32_t>(Weight(op).type)}};
+    case OpKind::kRmsNorm:
+      return {Shader::kRmsNorm, {kGroup}};
+    case OpKind::kMatmul:
+      return {Shader::kMatmul,
+              {static_cast<uint32_t>(Weight(op).type), static_cast<uint32_t>(MatmulRows(bucket)),
+               MatmulOutputs(stage, bucket), tuning_.splits, IsGated(stage),
+               IsGated(stage) ? static_cast<uint32_t>(stage.then->activation) : 0}};
+    case OpKind::kRope:
+      return {Shader::kRope, {}};
+    case OpKind::kStoreKv:
+      return {Shader::kStoreKv, {}};
+    case OpKind::kAttention:
+      return {Shader::kAttention, {static_cast<uint32_t>(op.attention.head_dim / 2), HeadGroup(op)}};
+    case OpKind::kGate:
+      return {Shader::kGate, {static_cast<uint32_t>(op.activation)}};
+    case OpKind::kAdd:
+      return {Shader::kAdd, {}};
+    case OpKind::kGatherRows:
+      return {Shader::kGatherRows, {}};
+  }
+  return {};
+}
+
+double VulkanProgram::Work(const Stage& stage, const BucketRows& rows) const {
+  double work = 0;
+  for (const Op* const op : stage.ops) work += Work(*op, rows);
+  return work;
+}
+
+double VulkanProgram::Work(const Op& op, const BucketRows& rows) const {
+  const double elements = double{1} * RowsOf(ShapeOf(op), rows) * Width(ShapeOf(op));
+  if (op.kind == OpKind::kMatmul) return elements * Weight(op).columns;
+  if (op.kind != OpKind::kAttention) return elements;
+  const int positions = Kv(op).blocks * kBlockTokens;
+  return elements * 2 * (op.attention.window > 0 ? std::min(positions, op.attention.window) : positions);
+}
+
+// Stages go together up to the work of a submission; one that is more than that alone is dealt out.
+absl::StatusOr<const VulkanProgram::Commands*> VulkanProgram::CommandsFor(const BucketRows& rows) {
+  if (const auto found = commands_.find(rows); found != commands_.end()) return &found->second;
+  Commands commands;
   absl::Status status;
-  ASSIGN_OR_RETURN(const VkCommandBuffer commands, gpu_.Record([&](VkCommandBuffer buffer) {
-    Recorder recorder(gpu_.api(), buffer, pipelines_.layout());
-    for (size_t i = 0; i < inputs_.size(); ++i) {
+  size_t first = 0;
+  do {
+    size_t end = first;
+    double work = 0;
+    for (; end < stages_.size(); ++end) {
+      const double more = Work(stages_[end], rows);
+      if (end > first && work + more > tuning_.submission_work) break;
+      work += more;
+    }
+    const bool shared = first < end && CanBeShared(stages_[first].op());
+    const double shares_wanted = shared ? std::ceil(work / tuning_.submission_work) : 1;
+    const auto shares = static_cast<uint32_t>(std::clamp(shares_wanted, 1.0, kMaxShares));
+    for (uint32_t share = 0; share < shares && status.ok(); ++share) {
+      status = RecordPart(first, end, rows, {share, shares}, commands);
+    }
+    first = end;
+  } while (first < stages_.size() && status.ok());
+  if (!status.ok()) {
+    Free(commands);
+    return status;
+  }
+  return &(commands_[rows] = std::move(commands));
+}
+
+absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRows& rows, GroupShare share,
+                                       Commands& commands) {
+  absl::Status status;
+  ASSIGN_OR_RETURN(commands.emplace_back(), gpu_.Record([&](VkCommandBuffer buffer) {
+    Recorder recorder(gpu_.api(), buffer, pipelines_.layout(), share);
+    for (size_t i = 0; first == 0 && i < inputs_.size(); ++i) {
       const TensorId id = graph_.inputs[i];
       recorder.Copy(*inputs_[i], *tensors_[id], sizeof(float) * RowsOf(id, rows) * Width(id));
     }
-    for (const Op& op : graph_.ops) status.Update(RecordOp(op, rows, recorder));
-    recorder.Copy(*tensors_[graph_.output], *readback_,
-                  sizeof(float) * RowsOf(graph_.output, rows) * Width(graph_.output));
+    for (size_t i = first; i < end; ++i) status.Update(RecordStage(stages_[i], rows, recorder));
+    if (end == stages_.size()) {
+      recorder.Copy(*tensors_[graph_.output], *readback_,
+                    sizeof(float) * RowsOf(graph_.output, rows) * Width(graph_.output));
+    }
     recorder.End();
   }));
-  if (!status.ok()) {
-    gpu_.FreeCommands(commands);
-    return status;
-  }
-  return commands_[rows] = commands;
+  return status;
 }
 
-void VulkanProgram::RecordMatmul(const Op& op, int rows, VkPipeline pipeline, Recorder& recorder) {
+void VulkanProgram::RecordMatmul(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder) {
+  const Op& op = stage.op();
   const WeightBuffer& weight = Weight(op);
-  const Region* const bias = op.bias != nullptr ? static_cast<const WeightBuffer*>(op.bias)->vector.get() : nullptr;
-  const struct {
-    VkDeviceAddress step, weight, x, out, bias;
-    uint32_t has_bias, domain, outputs, columns, row_words, apart;
-  } push{step_->address(),
-         weight.tiles->address(),
-         Address(op.a),
-         Address(op.out),
-         bias != nullptr ? bias->address() : 0,
-         bias != nullptr,
-         static_cast<uint32_t>(Domain(op.a)),
-         static_cast<uint32_t>(weight.rows),
-         static_cast<uint32_t>(weight.columns),
-         weight.layout.row_words,
-         weight.layout.apart};
-  recorder.Dispatch(pipeline, push, Groups(weight.rows, kTileRows * kMatmulOutputs),
-                    rows == 0 ? 0 : Groups(rows, MatmulRows(rows)), {At(op.a)}, {At(op.out)});
+  struct {
+    VkDeviceAddress step, x, weights[3], outs[3], biases[3];
+    uint32_t outputs[3], flags, domain, columns, row_words, apart;
+  } push{.step = step_->address(),
+         .x = Address(op.a),
+         .domain = static_cast<uint32_t>(Domain(op.a)),
+         .columns = static_cast<uint32_t>(weight.columns),
+         .row_words = weight.layout.row_words,
+         .apart = weight.layout.apart};
+  absl::InlinedVector<const Region*, 2> reads{At(op.a)};
+  absl::InlinedVector<const Region*, 3> writes;
+  const uint32_t wide = MatmulOutputs(stage, rows) / (IsGated(stage) ? 2 : 1);
+  uint32_t groups = 0;
+  for (size_t i = 0; i < stage.ops.size(); ++i) {
+    const Op& one = *stage.ops[i];
+    push.weights[i] = Weight(one).tiles->address();
+    push.outs[i] = Address(one.out);
+    push.outputs[i] = static_cast<uint32_t>(Weight(one).rows);
+    writes.push_back(At(one.out));
+    if (i == 0 || !IsGated(stage)) groups += Groups(Weight(one).rows, kTileRows * wide);
+    if (one.bias == nullptr) continue;
+    push.flags |= 1u << i;
+    push.biases[i] = static_cast<const WeightBuffer*>(one.bias)->vector->address();
+  }
+  if (stage.then != nullptr) {
+    push.outs[0] = Address(stage.then->out);
+    writes = {At(stage.then->out)};
+  }
+  if (stage.then != nullptr && stage.then->kind == OpKind::kAdd) {
+    const TensorId added = stage.then->a == op.out ? stage.then->b : stage.then->a;
+    push.flags |= 8;
+    push.outs[1] = Address(added);
+    reads.push_back(At(added));
+  }
+  recorder.Dispatch(pipeline, push, groups, rows == 0 ? 0 : Groups(rows, MatmulRows(rows)), reads, writes);
+}
+
+void VulkanProgram::RecordRope(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder) {
+  const RopeAttributes& rope = graph_.ropes[stage.op().rope];
+  struct {
+    VkDeviceAddress step, both[2], turns;
+    uint32_t heads[2], head_dim, pairs, interleaved;
+  } push{.step = step_->address(),
+         .turns = step_->turns(stage.op().rope),
+         .head_dim = static_cast<uint32_t>(rope.head_dim),
+         .pairs = static_cast<uint32_t>(rope.pairs()),
+         .interleaved = rope.interleaved};
+  absl::InlinedVector<const Region*, 2> turned;
+  for (size_t i = 0; i < stage.ops.size(); ++i) {
+    const TensorId tensor = stage.ops[i]->a;
+    push.both[i] = Address(tensor);
+    push.heads[i] = static_cast<uint32_t>(Width(tensor) / rope.head_dim);
+    turned.push_back(At(tensor));
+  }
+  const int64_t pairs = int64_t{push.heads[0] + push.heads[1]} * push.pairs;
+  recorder.Dispatch(pipeline, push, Groups(pairs, kGroup), rows, {}, turned);
 }
 
 void VulkanProgram::RecordKv(const Op& op, int rows, VkPipeline pipeline, Recorder& recorder) {
@@ -266,11 +396,12 @@ void VulkanProgram::RecordKv(const Op& op, int rows, VkPipeline pipeline, Record
   recorder.Dispatch(pipeline, push, push.heads / HeadGroup(op), rows, {At(op.a), kv.pages.get()}, {At(op.out)});
 }
 
-absl::Status VulkanProgram::RecordOp(const Op& op, const BucketRows& bucket_rows, Recorder& recorder) {
-  const TensorId shape = op.out != kNoTensor ? op.out : op.a;
+absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bucket_rows, Recorder& recorder) {
+  const Op& op = stage.op();
+  const TensorId shape = ShapeOf(op);
   const int rows = RowsOf(shape, bucket_rows), width = Width(shape);
   const auto domain = static_cast<uint32_t>(Domain(shape)), columns = static_cast<uint32_t>(width);
-  ASSIGN_OR_RETURN(const VkPipeline pipeline, PipelineOf(op, std::max(rows, 1)));
+  ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get(PipelineOf(stage, rows)));
   const VkDeviceAddress step = step_->address();
   switch (op.kind) {
     case OpKind::kEmbed: {
@@ -295,19 +426,11 @@ absl::Status VulkanProgram::RecordOp(const Op& op, const BucketRows& bucket_rows
       break;
     }
     case OpKind::kMatmul:
-      RecordMatmul(op, rows, pipeline, recorder);
+      RecordMatmul(stage, rows, pipeline, recorder);
       break;
-    case OpKind::kRope: {
-      const RopeAttributes& rope = graph_.ropes[op.rope];
-      const uint32_t heads = width / rope.head_dim, pairs = rope.pairs();
-      const struct {
-        VkDeviceAddress step, a, turns;
-        uint32_t heads, head_dim, pairs, interleaved;
-      } push{step, Address(op.a), step_->turns(op.rope), heads, static_cast<uint32_t>(rope.head_dim), pairs,
-             rope.interleaved};
-      recorder.Dispatch(pipeline, push, Groups(heads * pairs, kGroup), rows, {}, {At(op.a)});
+    case OpKind::kRope:
+      RecordRope(stage, rows, pipeline, recorder);
       break;
-    }
     case OpKind::kStoreKv:
     case OpKind::kAttention:
       RecordKv(op, rows, pipeline, recorder);
@@ -341,18 +464,20 @@ absl::Status VulkanProgram::Run(const StepInput& input, absl::Span<float> out) {
   }
   const BucketRows rows{Bucket(static_cast<int>(input.positions.size())),
                         Bucket(static_cast<int>(input.output_rows.size()))};
-  ASSIGN_OR_RETURN(const VkCommandBuffer commands, CommandsFor(rows));
-  RETURN_IF_ERROR(gpu_.Run(commands));
+  ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
+  RETURN_IF_ERROR(gpu_.Run(*commands));
   if (!out.empty()) std::memcpy(out.data(), readback_->mapped(), out.size() * sizeof(float));
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, const Tuning& tuning, Gpu& gpu,
+absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, bool measure, Tuning& tuning, Gpu& gpu,
                                                         Pipelines& pipelines) {
   auto program = std::make_unique<VulkanProgram>(graph, tuning, gpu, pipelines);
-  RETURN_IF_ERROR(program->Build());
+  RETURN_IF_ERROR(program->Allocate());
+  if (measure) RETURN_IF_ERROR(program->MeasureTiles(tuning.tiles));
+  RETURN_IF_ERROR(program->Warm());
   return program;
 }
 

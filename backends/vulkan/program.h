@@ -9,18 +9,22 @@
 #include "absl/status/statusor.h"
 #include "backends/vulkan/gpu.h"
 #include "backends/vulkan/pipelines.h"
+#include "backends/vulkan/tile_choices.h"
 #include "engine/device/device.h"
 
 namespace spotinference::vulkan {
 
 // What the arithmetic and the speed of a device's programs depend on.
 struct Tuning {
+  TileChoices tiles;
   uint32_t splits = 1;  // ranges of a matmul's sums (shaders/matmul.comp)
+  bool measures_tiles = false;  // where there is a place to keep them
+  double submission_work = 0x1p32;  // multiply-adds submitted together, so that no watchdog takes them for a hang
 };
 
-// `gpu` and `pipelines` outlive the program. All pipelines it will use are made here, and dispatched once on no rows: many
-// drivers compile only then.
-absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, const Tuning& tuning, Gpu& gpu,
+// `gpu` and `pipelines` outlive the program. All pipelines it will use are made here, and dispatched once on no rows:
+// many drivers compile only then. With `measure`, what tuning.tiles lacks for it is measured first.
+absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, bool measure, Tuning& tuning, Gpu& gpu,
                                                         Pipelines& pipelines);
 
 }  // namespace spotinference::vulkan

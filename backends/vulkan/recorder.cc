@@ -32,12 +32,18 @@ void Recorder::Order(Regions reads, Regions writes) {
 
 void Recorder::DispatchBytes(VkPipeline pipeline, const void* push, uint32_t push_bytes, uint32_t groups_x,
                              uint32_t groups_y, Regions reads, Regions writes) {
-  if (groups_x == 0 || groups_y == 0) return;
+  const auto begin = static_cast<uint32_t>(uint64_t{groups_x} * share_.index / share_.of);
+  const auto end = static_cast<uint32_t>(uint64_t{groups_x} * (share_.index + 1) / share_.of);
+  if (begin == end || groups_y == 0) return;
   Order(reads, writes);
   if (pipeline != bound_) api_.CmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
   bound_ = pipeline;
   api_.CmdPushConstants(commands_, layout_, VK_SHADER_STAGE_COMPUTE_BIT, 0, push_bytes, push);
-  api_.CmdDispatch(commands_, groups_x, groups_y, 1);
+  if (share_.of == 1) {
+    api_.CmdDispatch(commands_, groups_x, groups_y, 1);
+  } else {
+    api_.CmdDispatchBase(commands_, begin, 0, 0, end - begin, groups_y, 1);
+  }
 }
 
 void Recorder::Copy(const Region& from, const Region& to, size_t bytes) {

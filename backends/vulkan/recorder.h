@@ -12,10 +12,15 @@
 
 namespace spotinference::vulkan {
 
+// Which share of each dispatch's groups is recorded, along x: several command buffers make it whole.
+struct GroupShare {
+  uint32_t index = 0, of = 1;
+};
+
 class Recorder {
  public:
-  Recorder(const Api& api, VkCommandBuffer commands, VkPipelineLayout layout)
-      : api_(api), commands_(commands), layout_(layout) {}
+  Recorder(const Api& api, VkCommandBuffer commands, VkPipelineLayout layout, GroupShare share = {})
+      : api_(api), commands_(commands), layout_(layout), share_(share) {}
 
   // What the dispatches and copies that follow name as read or written. Two different regions never overlap.
   using Regions = absl::Span<const Region* const>;
@@ -41,6 +46,7 @@ class Recorder {
   const Api& api_;
   const VkCommandBuffer commands_;
   const VkPipelineLayout layout_;
+  const GroupShare share_;
   VkPipeline bound_ = VK_NULL_HANDLE;
   std::vector<const Region*> read_, written_;  // since the last barrier
   int barriers_ = 0;

@@ -1,5 +1,7 @@
 #include "backends/vulkan/shaders.h"
 
+#include "engine/base/sha256.h"
+
 namespace spotinference::vulkan {
 namespace {
 
@@ -55,6 +57,15 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kStoreKv;
   }
   return {};
+}
+
+std::string ShadersHash() {
+  Sha256 hash;
+  for (int i = 0; i < kShaders; ++i) {
+    const absl::Span<const uint32_t> words = SpirV(static_cast<Shader>(i));
+    hash.Update(words.data(), words.size() * sizeof(uint32_t));
+  }
+  return hash.Hex();
 }
 
 }  // namespace spotinference::vulkan

@@ -3,6 +3,7 @@
 #define BACKENDS_VULKAN_SHADERS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/types/span.h"
 
@@ -22,6 +23,9 @@ enum class Shader : uint8_t {
 inline constexpr int kShaders = 9;
 
 absl::Span<const uint32_t> SpirV(Shader shader);
+
+// Of all of them: SHA-256, in hex.
+std::string ShadersHash();
 
 }  // namespace spotinference::vulkan
 

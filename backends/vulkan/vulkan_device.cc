@@ -18,13 +18,23 @@ namespace spotinference {
 namespace vulkan {
 namespace {
 
-// Ranges of a matmul's sums: a card wants more invocations than a layer has outputs; on a processor they would only cost.
-constexpr uint32_t kCardSplits = 8;
+Tuning TuningFor(const PhysicalDevice& device) {
+  // A card wants more invocations than a layer has outputs; on a processor they would only cost.
+  constexpr uint32_t kCardSplits = 8;
+  // A tenth of a second of the slowest card, some seconds of two busy cores; a watchdog waits for two to ten.
+  constexpr double kCardWork = 0x1p36, kIntegratedWork = 0x1p33, kProcessorWork = 0x1p32;
+  // A processor takes longer to compile the shaders than it would gain.
+  if (device.is_software()) return {.splits = 1, .measures_tiles = false, .submission_work = kProcessorWork};
+  const bool integrated = device.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
+  return {.splits = kCardSplits,
+          .measures_tiles = true,
+          .submission_work = integrated ? kIntegratedWork : kCardWork};
+}
 
 class VulkanDevice : public Device {
  public:
-  VulkanDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Pipelines> pipelines, uint32_t splits)
-      : gpu_(std::move(gpu)), pipelines_(std::move(pipelines)), tuning_{splits} {
+  VulkanDevice(std::unique_ptr<Gpu> gpu, std::unique_ptr<Pipelines> pipelines, const Tuning& tuning)
+      : gpu_(std::move(gpu)), pipelines_(std::move(pipelines)), tuning_(tuning) {
     const VkPhysicalDeviceProperties& p = gpu_->physical().properties;
     info_.backend = "vulkan";
     info_.name = absl::StrFormat("%s, Vulkan %d.%d, %d MB", p.deviceName, VK_API_VERSION_MAJOR(p.apiVersion),
@@ -32,7 +42,7 @@ class VulkanDevice : public Device {
     info_.driver = absl::StrFormat("%x-%x-%x-", p.vendorID, p.deviceID, p.driverVersion);
     for (const uint8_t byte : p.pipelineCacheUUID) absl::StrAppendFormat(&info_.driver, "%02x", byte);
     // Division, roots and the compiler are the driver's.
-    info_.arithmetic = absl::StrCat("f32-splits", splits, "-kv16-pieces32-", info_.driver);
+    info_.arithmetic = absl::StrCat("f32-splits", tuning.splits, "-kv16-pieces64-", info_.driver);
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -59,23 +69,51 @@ class VulkanDevice : public Device {
     kv->head_dim = shape.head_dim;
     kv->blocks = blocks;
     kv->page_bytes = size_t{2} * kBlockTokens * shape.kv_heads * shape.head_dim * sizeof(uint16_t);
+    RETURN_IF_ERROR(CheckAddressable(kv->size_bytes(), "a layer's KV cache"));
     ASSIGN_OR_RETURN(kv->pages, gpu_->memory().Allocate(kv->size_bytes(), MemoryUse::kDevice));
     return kv;
   }
 
-  absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const override {
-    return gpu_->Read(*static_cast<const KvBuffer&>(kv).pages, block * to.size(), to);
+  absl::Status ReadKv(absl::Span<const Buffer* const> layers, int block, absl::Span<std::byte> to) const override {
+    return gpu_->Read(Pages(layers, block), to.data());
   }
 
-  absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) override {
-    return gpu_->Write(*static_cast<KvBuffer&>(kv).pages, block * from.size(), from);
+  absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) override {
+    return gpu_->Write(Pages({layers.data(), layers.size()}, block), from.data());
   }
 
-  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) override {
-    return CompileProgram(graph, tuning_, *gpu_, *pipelines_);
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache* cache) override {
+    if (cache != nullptr && !loaded_) {
+      RETURN_IF_ERROR(pipelines_->cache().Load(*cache));
+      tuning_.tiles = TileChoices::Parse(cache->Find(TilesName()).bytes);
+      loaded_ = true;
+    }
+    const std::string known = tuning_.tiles.Serialize();
+    ASSIGN_OR_RETURN(std::unique_ptr<Program> program,
+                     CompileProgram(graph, /*measure=*/tuning_.measures_tiles && cache != nullptr, tuning_, *gpu_,
+                                    *pipelines_));
+    RETURN_IF_ERROR(pipelines_->cache().Keep(cache));
+    const auto tiles = std::make_shared<const std::string>(tuning_.tiles.Serialize());
+    if (cache != nullptr && *tiles != known) {
+      cache->Keep(TilesName(), {{reinterpret_cast<const std::byte*>(tiles->data()), tiles->size()}, tiles});
+    }
+    return program;
   }
+
+  int64_t compiled() const override { return pipelines_->cache().compiled(); }
 
  private:
+  static std::string TilesName() { return absl::StrCat("tiles ", ShadersHash()); }
+
+  static std::vector<Gpu::Piece> Pages(absl::Span<const Buffer* const> layers, int block) {
+    std::vector<Gpu::Piece> pieces;
+    for (const Buffer* const layer : layers) {
+      const auto& kv = *static_cast<const KvBuffer*>(layer);
+      pieces.push_back({kv.pages.get(), block * kv.page_bytes, kv.page_bytes});
+    }
+    return pieces;
+  }
+
   static absl::Status Named(const TensorView& view, const absl::Status& status) {
     if (status.ok()) return status;
     return absl::Status(status.code(), absl::StrCat("tensor ", view.name, ": ", status.message()));
@@ -88,6 +126,7 @@ class VulkanDevice : public Device {
     }
     weight.layout = LayoutOf(view.type, view.columns);
     const size_t tiles = TileCount(view.rows);
+    RETURN_IF_ERROR(CheckAddressable(tiles * weight.layout.tile_bytes(), "packed"));
     ASSIGN_OR_RETURN(weight.tiles, gpu_->memory().Allocate(tiles * weight.layout.tile_bytes(), MemoryUse::kDevice));
     return gpu_->Upload(*weight.tiles, weight.layout.tile_bytes(), tiles,
                         [&](size_t first, size_t count, std::byte* to) { PackTiles(view, first, count, to); });
@@ -96,21 +135,22 @@ class VulkanDevice : public Device {
   absl::Status LoadVector(const TensorView& view, WeightBuffer& weight) {
     std::vector<float> values(view.columns);
     DequantizeRow(view, 0, absl::MakeSpan(values));
-    const absl::Span<const std::byte> bytes(reinterpret_cast<const std::byte*>(values.data()),
-                                            values.size() * sizeof(float));
-    ASSIGN_OR_RETURN(weight.vector, gpu_->memory().Allocate(bytes.size(), MemoryUse::kDevice));
-    return gpu_->Write(*weight.vector, 0, bytes);
+    const size_t bytes = values.size() * sizeof(float);
+    ASSIGN_OR_RETURN(weight.vector, gpu_->memory().Allocate(bytes, MemoryUse::kDevice));
+    const Gpu::Piece all{weight.vector.get(), 0, bytes};
+    return gpu_->Write({&all, 1}, reinterpret_cast<const std::byte*>(values.data()));
   }
 
   const std::unique_ptr<Gpu> gpu_;
   const std::unique_ptr<Pipelines> pipelines_;
-  const Tuning tuning_;
+  Tuning tuning_;
   DeviceInfo info_;
+  bool loaded_ = false;  // what earlier boots kept
 };
 
 // 2^24 · 2^-24 + 1 · 0.5 on the device: a driver that lists a device need not be able to run anything on it, or may flush
 // halves as small as the scales of many a block, which Vulkan lets it do.
-absl::Status Smoke(Device& device) {
+absl::Status Smoke(std::unique_ptr<Device> device) {
   constexpr int kColumns = 32;
   const uint16_t weights[kColumns] = {0x0001, 0x3c00};
   const float x[kColumns] = {0x1p24f, 0.5f};
@@ -119,45 +159,58 @@ absl::Status Smoke(Device& device) {
                         .rows = 1,
                         .columns = kColumns,
                         .data = absl::MakeConstSpan(reinterpret_cast<const std::byte*>(weights), sizeof weights)};
-  ASSIGN_OR_RETURN(const std::unique_ptr<Buffer> weight, device.LoadWeight(view, {.matmul = true}, nullptr));
+  ASSIGN_OR_RETURN(std::unique_ptr<Buffer> weight, device->LoadWeight(view, {.matmul = true}, nullptr));
   const Graph graph{.tensors = {{kColumns}, {1}},
                     .ops = {{.kind = OpKind::kMatmul, .out = 1, .a = 0, .weight = weight.get()}},
                     .inputs = {0},
                     .output = 1,
                     .max_tokens = 1,
                     .max_outputs = 1};
-  ASSIGN_OR_RETURN(const std::unique_ptr<Program> program, device.Compile(graph));
+  absl::StatusOr<std::unique_ptr<Program>> program = device->Compile(graph, nullptr);
   const int32_t zero = 0;
   const absl::Span<const float> input(x);
   float out = 0;
-  RETURN_IF_ERROR(program->Run({.positions = {&zero, 1}, .sequences = {&zero, 1}, .inputs = {&input, 1}}, {&out, 1}));
+  absl::Status ran = program.status();
+  if (ran.ok()) {
+    ran = (*program)->Run({.positions = {&zero, 1}, .sequences = {&zero, 1}, .inputs = {&input, 1}}, {&out, 1});
+  }
+  if (absl::IsUnavailable(ran)) {  // it may be at it still: what it uses stays until the process ends
+    if (program.ok()) program->release();
+    weight.release();
+    device.release();
+  }
+  RETURN_IF_ERROR(ran);
   if (out == 1.5f) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("'", device.info().name, "' says that 2^24 · 2^-24 + 1 · 0.5 is ", out));
+  return absl::UnavailableError(absl::StrCat("'", device->info().name, "' says that 2^24 · 2^-24 + 1 · 0.5 is ", out));
 }
 
 }  // namespace
 }  // namespace vulkan
 
 absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& options) {
-  ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Instance> instance, vulkan::Instance::Create(options.validated));
+  ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Instance> instance,
+                   vulkan::Instance::Create(options.validated, options.intercept));
   ASSIGN_OR_RETURN(const vulkan::PhysicalDevice physical, instance->BestDevice());
   ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Gpu> gpu,
                    vulkan::Gpu::Create(std::move(instance), physical, options.staged));
   ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Pipelines> pipelines, vulkan::Pipelines::Create(*gpu));
-  const uint32_t splits = options.splits > 0 ? options.splits : physical.is_software() ? 1 : vulkan::kCardSplits;
-  return std::make_unique<vulkan::VulkanDevice>(std::move(gpu), std::move(pipelines), splits);
+  vulkan::Tuning tuning = vulkan::TuningFor(physical);
+  if (options.splits > 0) tuning.splits = options.splits;
+  tuning.measures_tiles |= options.measures_tiles;
+  if (options.submission_work > 0) tuning.submission_work = options.submission_work;
+  return std::make_unique<vulkan::VulkanDevice>(std::move(gpu), std::move(pipelines), tuning);
 }
 
 Backend VulkanBackend(const VulkanOptions& options) {
   return {"vulkan",
           [options]() -> absl::Status {
-            ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, CreateVulkanDevice(options));
-            return vulkan::Smoke(*device);
+            ASSIGN_OR_RETURN(std::unique_ptr<Device> device, CreateVulkanDevice(options));
+            return vulkan::Smoke(std::move(device));
           },
           [options](int) { return CreateVulkanDevice(options); },
           [options]() -> absl::Status {
             ASSIGN_OR_RETURN(const std::unique_ptr<vulkan::Instance> instance,
-                             vulkan::Instance::Create(options.validated));
+                             vulkan::Instance::Create(options.validated, options.intercept));
             ASSIGN_OR_RETURN(const vulkan::PhysicalDevice device, instance->BestDevice());
             if (!device.is_software()) return absl::OkStatus();
             return absl::FailedPreconditionError(absl::StrCat(

@@ -6,6 +6,7 @@
 #define BACKENDS_VULKAN_VULKAN_DEVICE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -13,11 +14,18 @@
 
 namespace spotinference {
 
+namespace vulkan {
+struct Api;
+}
+
 // Where a test wants what another device would have.
 struct VulkanOptions {
   bool validated = false;  // under the validation layer; a message ends the process
   bool staged = false;     // the device's memory is out of the host's reach, as a card's is
+  std::function<void(vulkan::Api&)> intercept;  // puts functions of its own in the place of the driver's
   uint32_t splits = 0;     // ranges of a matmul's sums; 0: 1 on software, 8 on hardware
+  bool measures_tiles = false;  // on software too
+  double submission_work = 0;  // multiply-adds that are submitted together; 0: by the kind of device
 };
 
 absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& options);

@@ -2,13 +2,20 @@
 #include "backends/vulkan/vulkan_device.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <random>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
+
+#include "absl/strings/match.h"
+#include "backends/vulkan/api.h"
 
 namespace spotinference {
 namespace {
@@ -51,7 +58,7 @@ TEST_F(VulkanDeviceTest, MultipliesAWeightLongerThanAStorageBufferMayBe) {
                     .output = 1,
                     .max_tokens = 1,
                     .max_outputs = 1};
-  const auto program = device_->Compile(graph);
+  const auto program = device_->Compile(graph, nullptr);
   ASSERT_TRUE(program.ok()) << program.status();
   const int32_t zero = 0;
   const absl::Span<const float> inputs[] = {x};
@@ -73,10 +80,95 @@ TEST_F(VulkanDeviceTest, MultipliesAWeightLongerThanAStorageBufferMayBe) {
 
 TEST_F(VulkanDeviceTest, SaysWhenMemoryRunsOutAndGoesOn) {
   const AttentionAttributes shape{.heads = 8, .kv_heads = 8, .head_dim = 128};
-  const absl::Status status = device_->AllocateKv(shape, 1 << 24).status();
+  const absl::Status status = device_->AllocateKv(shape, 1 << 16).status();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-  EXPECT_NE(status.message().find("1099511627776 bytes asked for"), std::string::npos) << status;
+  EXPECT_NE(status.message().find("4294967296 bytes asked for; of "), std::string::npos) << status;
   EXPECT_TRUE(device_->AllocateKv(shape, 16).ok());
+}
+
+// What boots leave to later ones.
+class MapCache : public CompileCache {
+ public:
+  CachedBytes Find(absl::string_view name) override {
+    const auto found = parts.find(std::string(name));
+    if (found == parts.end()) return {};
+    const auto owner = std::make_shared<const std::string>(found->second);
+    return {{reinterpret_cast<const std::byte*>(owner->data()), owner->size()}, owner};
+  }
+  void Keep(absl::string_view name, CachedBytes bytes) override {
+    parts[std::string(name)].assign(reinterpret_cast<const char*>(bytes.bytes.data()), bytes.bytes.size());
+    ++kept;
+  }
+
+  std::map<std::string, std::string> parts;
+  int kept = 0;
+};
+
+TEST(VulkanTilesTest, AreMeasuredOnceAndChangeNoBit) {
+  constexpr int kRows = 67, kColumns = 64, kTokens = 4;
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(kRows * kColumns), x(kTokens * kColumns);
+  for (float& v : values) v = normal(random);
+  for (float& v : x) v = normal(random);
+  const std::vector<int32_t> zeros(kTokens);
+  // The product with what is kept in `cache`, in steps of 1 and of 4 rows.
+  const auto multiply = [&](CompileCache* cache) {
+    const auto device = CreateVulkanDevice({.measures_tiles = true});
+    EXPECT_TRUE(device.ok()) << device.status();
+    const TensorView view{"w", DType::kF32, kRows, kColumns,
+                          {reinterpret_cast<const std::byte*>(values.data()), values.size() * sizeof(float)}};
+    const auto weight = (*device)->LoadWeight(view, {.matmul = true}, nullptr);
+    const Graph graph{.tensors = {{kColumns}, {kRows}},
+                      .ops = {{.kind = OpKind::kMatmul, .out = 1, .a = 0, .weight = weight->get()}},
+                      .inputs = {0},
+                      .output = 1,
+                      .max_tokens = kTokens,
+                      .max_outputs = kTokens};
+    const auto program = (*device)->Compile(graph, cache);
+    EXPECT_TRUE(program.ok()) << program.status();
+    std::vector<float> out;
+    for (const size_t tokens : {1, 4}) {
+      const absl::Span<const float> inputs[] = {absl::MakeSpan(x).first(tokens * kColumns)};
+      const absl::Span<const int32_t> some = absl::MakeSpan(zeros).first(tokens);
+      const size_t at = out.size();
+      out.resize(at + tokens * kRows);
+      EXPECT_TRUE((*program)
+                      ->Run({.positions = some, .sequences = some, .inputs = inputs}, absl::MakeSpan(out).subspan(at))
+                      .ok());
+    }
+    return out;
+  };
+  const std::vector<float> usual = multiply(nullptr);
+  MapCache cache;
+  EXPECT_EQ(multiply(&cache), usual);
+  ASSERT_EQ(cache.parts.size(), 1u);
+  auto& [name, tiles] = *cache.parts.begin();
+  EXPECT_TRUE(absl::StartsWith(name, "tiles ")) << name;
+  EXPECT_EQ(tiles.size(), 6u) << "a choice for each count of rows";
+  for (const char outputs : {1, 4}) {
+    for (int i = 2; i < 6; i += 3) tiles[i] = outputs;
+    EXPECT_EQ(multiply(&cache), usual) << int{outputs} << " outputs";
+    EXPECT_EQ(tiles[2], outputs);
+  }
+  EXPECT_EQ(cache.kept, 1);
+}
+
+// What a shader's 32 bits could not count is refused before any memory is asked for.
+TEST_F(VulkanDeviceTest, RefusesByNameWhatItCannotAddress) {
+  const AttentionAttributes shape{.heads = 8, .kv_heads = 8, .head_dim = 128};
+  const absl::Status kv = device_->AllocateKv(shape, 1 << 17).status();
+  EXPECT_TRUE(absl::IsUnimplemented(kv)) << kv;
+  EXPECT_EQ(kv.message(), "a layer's KV cache: 8589934592 bytes; the Vulkan backend reaches 2^31 words of a tensor");
+  // 8 GiB of addresses, of which no byte is touched.
+  const size_t bytes = size_t{8} << 30;
+  void* const nothing = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(nothing, MAP_FAILED);
+  const TensorView view{"blk.0.huge", DType::kF32, 1 << 16, 1 << 15, {static_cast<const std::byte*>(nothing), bytes}};
+  const absl::Status weight = device_->LoadWeight(view, {.matmul = true}, nullptr).status();
+  EXPECT_TRUE(absl::IsUnimplemented(weight)) << weight;
+  EXPECT_TRUE(absl::StartsWith(weight.message(), "tensor blk.0.huge: packed: 8589934592 bytes;")) << weight;
+  munmap(nothing, bytes);
 }
 
 TEST_F(VulkanDeviceTest, NamesWhatItLacks) {
@@ -91,21 +183,59 @@ TEST_F(VulkanDeviceTest, NamesWhatItLacks) {
   EXPECT_TRUE(absl::IsInvalidArgument(device_->LoadWeight(cut, {.vector = true}, nullptr).status()));
 }
 
-// KV leaves the device and comes back as it was, block by block.
-TEST_F(VulkanDeviceTest, BlocksOfKvComeBack) {
-  const AttentionAttributes shape{.heads = 2, .kv_heads = 2, .head_dim = 32};
-  const auto kv = device_->AllocateKv(shape, 3);
-  ASSERT_TRUE(kv.ok()) << kv.status();
-  const size_t block = (*kv)->size_bytes() / 3;
-  EXPECT_EQ(block, 2u * kBlockTokens * 2 * 32 * 2);
-  for (int b = 0; b < 3; ++b) {
-    ASSERT_TRUE(device_->WriteKv(**kv, b, std::vector<std::byte>(block, static_cast<std::byte>(b + 1))).ok());
+// KV leaves the device and comes back as it was, block by block, all layers at once; also where it has to be staged, in
+// blocks that the staging buffer does not hold together.
+TEST(VulkanKvTest, BlocksOfAllLayersComeBack) {
+  for (const bool staged : {false, true}) {
+    const auto device = CreateVulkanDevice({.staged = staged});
+    ASSERT_TRUE(device.ok()) << device.status();
+    const AttentionAttributes shape{.heads = 128, .kv_heads = 128, .head_dim = 512};
+    std::vector<std::unique_ptr<Buffer>> kv;
+    std::vector<Buffer*> layers;
+    for (int layer = 0; layer < 3; ++layer) {
+      auto made = (*device)->AllocateKv(shape, 2);
+      ASSERT_TRUE(made.ok()) << made.status();
+      layers.push_back(kv.emplace_back(*std::move(made)).get());
+    }
+    const size_t bytes = 3 * kv[0]->size_bytes() / 2;
+    EXPECT_EQ(bytes, 3u * 2 * kBlockTokens * 128 * 512 * 2);
+    std::vector<std::byte> in(bytes), back(bytes);
+    for (const int block : {0, 1}) {
+      for (size_t i = 0; i < bytes; ++i) in[i] = static_cast<std::byte>((i + block) * 2654435761u >> 13);
+      ASSERT_TRUE((*device)->WriteKv(layers, block, in).ok());
+    }
+    for (const int block : {1, 0}) {
+      for (size_t i = 0; i < bytes; ++i) in[i] = static_cast<std::byte>((i + block) * 2654435761u >> 13);
+      ASSERT_TRUE((*device)->ReadKv({layers.data(), layers.size()}, block, absl::MakeSpan(back)).ok());
+      EXPECT_TRUE(back == in) << "block " << block << ", staged " << staged;
+    }
   }
-  for (int b = 0; b < 3; ++b) {
-    std::vector<std::byte> back(block);
-    ASSERT_TRUE(device_->ReadKv(**kv, b, absl::MakeSpan(back)).ok());
-    EXPECT_EQ(back, std::vector<std::byte>(block, static_cast<std::byte>(b + 1)));
+}
+
+PFN_vkGetPhysicalDeviceProperties2 real_properties = nullptr;
+void (*change_properties)(VkPhysicalDeviceProperties& properties) = nullptr;
+
+void VKAPI_CALL ChangedProperties(VkPhysicalDevice device, VkPhysicalDeviceProperties2* properties) {
+  real_properties(device, properties);
+  change_properties(properties->properties);
+}
+
+// What DeviceInfo::driver says is what names a CompileCache: what another driver or device compiled is not found.
+TEST(VulkanDriverTest, NamesVendorDeviceVersionAndCacheUuid) {
+  using Properties = VkPhysicalDeviceProperties;
+  std::set<std::string> drivers;
+  for (void (*change)(Properties&) : std::initializer_list<void (*)(Properties&)>{
+           [](Properties&) {}, [](Properties& p) { ++p.driverVersion; }, [](Properties& p) { ++p.deviceID; },
+           [](Properties& p) { ++p.vendorID; }, [](Properties& p) { ++p.pipelineCacheUUID[VK_UUID_SIZE - 1]; }}) {
+    change_properties = change;
+    const auto device = CreateVulkanDevice({.intercept = [](vulkan::Api& api) {
+      real_properties = api.GetPhysicalDeviceProperties2;
+      api.GetPhysicalDeviceProperties2 = ChangedProperties;
+    }});
+    ASSERT_TRUE(device.ok()) << device.status();
+    drivers.insert((*device)->info().driver);
   }
+  EXPECT_EQ(drivers.size(), 5u);
 }
 
 TEST(VulkanBackendTest, SoftwareIsUsableButPassedOver) {

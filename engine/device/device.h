@@ -1,10 +1,10 @@
 // What a backend implements: memory for weights and the KV cache, and Programs made of Graphs.
 //
-// Thread-compatible: one engine thread uses a Device and what it made; a backend may use threads of its own inside a call.
-// Everything that a Device made must go before the Device.
+// Thread-compatible: one engine thread uses a Device and what it made; a backend may use threads of its own inside a
+// call. Everything that a Device made must go before the Device.
 //
-// A Device keeps the first invariant of ARCHITECTURE.md: an output row depends on its own sequence's tokens alone, bit for
-// bit, whatever else is in the step, however the tokens were cut into steps, and on however many threads.
+// A Device keeps the first invariant of ARCHITECTURE.md: an output row depends on its own sequence's tokens alone,
+// bit for bit, whatever else is in the step, however the tokens were cut into steps, and on however many threads.
 #ifndef ENGINE_DEVICE_DEVICE_H_
 #define ENGINE_DEVICE_DEVICE_H_
 
@@ -58,22 +58,28 @@ class Device {
   virtual ~Device() = default;
   virtual const DeviceInfo& info() const = 0;
 
-  // Copies or packs `view`, or takes what `cache` (null: none) kept under view.name. With `use.embed` the buffer may go on
-  // reading view.data, which must outlive it.
-  // UNIMPLEMENTED: a type this backend lacks, named. RESOURCE_EXHAUSTED: no memory.
+  // Copies or packs `view`, or takes what `cache` (null: none) kept under view.name. With `use.embed` the buffer may
+  // go on reading view.data, which must outlive it. UNIMPLEMENTED: a type this backend lacks, named.
+  // RESOURCE_EXHAUSTED: no memory.
   virtual absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use,
                                                              CompileCache* cache) = 0;
 
   // One layer's cache of `blocks` pages of kBlockTokens. The layout inside a page is the device's own.
   virtual absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) = 0;
 
-  // Copies block `block` of a layer's cache out or in: its size_bytes() / blocks bytes, equal for equal tokens on every
-  // device of one arithmetic. From any thread, while no program that runs writes (ReadKv) or touches (WriteKv) that block.
-  virtual absl::Status ReadKv(const Buffer& kv, int block, absl::Span<std::byte> to) const = 0;
-  virtual absl::Status WriteKv(Buffer& kv, int block, absl::Span<const std::byte> from) = 0;
+  // Copies block `block` of several layers' caches of one shape out or in, one layer after the other: of each its
+  // size_bytes() / blocks bytes, equal for equal tokens on every device of one arithmetic. From any thread, while no
+  // program that runs writes (ReadKv) or touches (WriteKv) that block.
+  virtual absl::Status ReadKv(absl::Span<const Buffer* const> layers, int block, absl::Span<std::byte> to) const = 0;
+  virtual absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) = 0;
 
-  // `graph` names buffers of this device; the program keeps pointing at them.
-  virtual absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph) = 0;
+  // `graph` names buffers of this device; the program keeps pointing at them. What it takes to run may come from
+  // `cache` (null: none).
+  virtual absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache* cache) = 0;
+
+  // What it had to compile so far, since no cache had it: shaders, or programs for which weights were packed. Any
+  // thread.
+  virtual int64_t compiled() const = 0;
 };
 
 // A backend as the engine finds it. Only mains and tests link concrete ones and put them in a list.

@@ -158,20 +158,25 @@ absl::Status Model::AllocateKv(int blocks) {
   return absl::OkStatus();
 }
 
+namespace {
+
+template <typename T>
+std::vector<T*> Pointers(const std::vector<std::unique_ptr<Buffer>>& buffers) {
+  std::vector<T*> pointers;
+  for (const std::unique_ptr<Buffer>& buffer : buffers) pointers.push_back(buffer.get());
+  return pointers;
+}
+
+}  // namespace
+
 absl::Status Model::ReadKvBlock(int block, absl::Span<std::byte> to) const {
-  const size_t layer_bytes = to.size() / kv_.size();
-  for (size_t layer = 0; layer < kv_.size(); ++layer) {
-    RETURN_IF_ERROR(device_.ReadKv(*kv_[layer], block, to.subspan(layer * layer_bytes, layer_bytes)));
-  }
-  return absl::OkStatus();
+  const std::vector<const Buffer*> layers = Pointers<const Buffer>(kv_);
+  return device_.ReadKv(layers, block, to);
 }
 
 absl::Status Model::WriteKvBlock(int block, absl::Span<const std::byte> from) {
-  const size_t layer_bytes = from.size() / kv_.size();
-  for (size_t layer = 0; layer < kv_.size(); ++layer) {
-    RETURN_IF_ERROR(device_.WriteKv(*kv_[layer], block, from.subspan(layer * layer_bytes, layer_bytes)));
-  }
-  return absl::OkStatus();
+  const std::vector<Buffer*> layers = Pointers<Buffer>(kv_);
+  return device_.WriteKv(layers, block, from);
 }
 
 Op Model::StepOp(int layer, size_t step) const {

@@ -331,7 +331,7 @@ TEST(Model, GraphsOfAllFamiliesAreInOrder) {
     EXPECT_TRUE(gathered);
     EXPECT_TRUE(written.count(graph.output));
     EXPECT_EQ(graph.tensors[graph.output].width, 5);
-    EXPECT_TRUE(device->Compile(graph).ok());
+    EXPECT_TRUE(device->Compile(graph, nullptr).ok());
   }
 }
 

@@ -268,7 +268,6 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
   }
   ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens,
                                              booted.cache.get()));
-  if (booted.cache != nullptr) booted.cache->Write(std::move(prove_later));
   const ModelConfig& config = booted.model->config();
   if (options.context_tokens > config.context_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("a context of ", options.context_tokens,
@@ -289,7 +288,9 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
   ASSIGN_OR_RETURN(const int blocks, KvBlocks(options, *booted.model, scheduler.context_tokens));
   RETURN_IF_ERROR(booted.model->AllocateKv(blocks));
   ASSIGN_OR_RETURN(booted.program,
-                   booted.device->Compile(booted.model->ForwardGraph(scheduler.step_tokens, scheduler.max_sequences)));
+                   booted.device->Compile(booted.model->ForwardGraph(scheduler.step_tokens, scheduler.max_sequences),
+                                          booted.cache.get()));
+  if (booted.cache != nullptr) booted.cache->Write(std::move(prove_later));
 
   EngineInfo& info = engine.info;
   info.model_hash = model_hash;
@@ -317,7 +318,7 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
     };
   }
   engine.weight_bytes = booted.model->weight_bytes();
-  engine.programs_compiled = booted.cache != nullptr && booted.cache->complete() ? 0 : 1;
+  engine.programs_compiled = [device = booted.device.get()] { return device->compiled(); };
   engine.sampling_threads = threads;
   engine.on_fatal = options.on_fatal;
   LOG(INFO) << weights.path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000

@@ -57,7 +57,7 @@ struct EngineStats {
   int32_t kv_blocks_total = 0, kv_blocks_used = 0, kv_blocks_cached = 0;
   uint64_t kv_blocks_restored = 0;  // read from the volume
   uint64_t weight_bytes = 0;
-  uint64_t programs_compiled = 0;  // at boot; 0 where the volume's cache had all of its weights packed
+  uint64_t programs_compiled = 0;  // Device::compiled
   uint64_t steps = 0;
   absl::Duration busy;  // time in which at least one sequence ran
   bool draining = false;

@@ -222,6 +222,7 @@ void ModelEngine::Admit() {
 
 EngineStats ModelEngine::Stats() const {
   EngineStats stats = stats_.Get();
+  if (options_.programs_compiled) stats.programs_compiled = options_.programs_compiled();
   absl::MutexLock lock(&mutex_);
   stats.draining = draining_ || !refusal_.ok();
   stats.active_sequences = static_cast<uint32_t>(live_.size());
@@ -236,7 +237,6 @@ void ModelEngine::PublishStats() {
   stats.kv_blocks_cached = kv_.cached();
   stats.kv_blocks_restored = restored_blocks_;
   stats.weight_bytes = options_.weight_bytes;
-  stats.programs_compiled = options_.programs_compiled;
   stats.steps = steps_;
   stats.busy = busy_;
   stats_.Set(stats);

@@ -43,7 +43,7 @@ class ModelEngine : public Engine {
     KvCache::Options kv;
     EngineInfo info;
     uint64_t weight_bytes = 0;
-    uint64_t programs_compiled = 0;  // that no cache had
+    std::function<int64_t()> programs_compiled;  // so far, that no cache had; from any thread
     int sampling_threads = 1;  // that pick ids of a step's rows
     // Where KV outlives the engine, and how its blocks get there and back; null: it does not. Outlives the engine.
     KvStore* kv_store = nullptr;

@@ -52,7 +52,7 @@ class Reader {
     std::iota(reader.block_table_.begin(), reader.block_table_.end(), 0);
     const Graph graph = reader.model_->ForwardGraph(kStepTokens, kStepTokens);
     reader.vocabulary_ = graph.tensors[graph.output].width;
-    ASSIGN_OR_RETURN(reader.program_, reader.device_->Compile(graph));
+    ASSIGN_OR_RETURN(reader.program_, reader.device_->Compile(graph, nullptr));
     return reader;
   }
 

@@ -7,8 +7,8 @@
 
 namespace spotinference {
 
-// Names <volume_root>/driver to the drivers that this process opens from now on: Mesa's and NVIDIA's. What the environment
-// says already stays. Before the process has a second thread.
+// Names <volume_root>/driver to the drivers that this process opens from now on: Mesa's, which is told to make a file a
+// shader, and NVIDIA's. What the environment says already stays. Before the process has a second thread.
 void UseDriverCache(const std::string& volume_root);
 
 }  // namespace spotinference

@@ -86,9 +86,7 @@ VolumeCache::~VolumeCache() {
 
 CachedBytes VolumeCache::Find(absl::string_view name) {
   const auto part = parts_.find(name);
-  if (part == parts_.end()) return {};
-  ++found_;
-  return part->second;
+  return part == parts_.end() ? CachedBytes{} : part->second;
 }
 
 bool VolumeCache::HasTensor(absl::string_view name) const {

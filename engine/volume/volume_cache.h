@@ -47,9 +47,6 @@ class VolumeCache : public CompileCache {
   // Whether a weight's packed form is there, all of it or in parts by rows.
   bool HasTensor(absl::string_view name) const;
 
-  // All that was asked for was there.
-  bool complete() const { return found_ > 0 && kept_ == 0; }
-
   // If anything was kept: writes it, with what was found, on a thread of its own; then calls `then` there, where one is
   // given, which ends soon after `stop` is true. Once, after the last Keep.
   void Write(std::function<void(const std::atomic<bool>& stop)> then = nullptr);
@@ -61,7 +58,7 @@ class VolumeCache : public CompileCache {
   Volume& volume_;
   const std::string folder_;
   std::map<std::string, CachedBytes, std::less<>> parts_;
-  int found_ = 0, kept_ = 0;
+  int kept_ = 0;
   std::atomic<bool> stop_{false};
   std::thread writer_;
 };

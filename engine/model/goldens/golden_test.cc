@@ -99,7 +99,8 @@ class GoldenTest : public testing::Test {
     ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Load(*checkpoint, *device, tokens));
     layers_ = model->config().layers;
     RETURN_IF_ERROR(model->AllocateKv(blocks));
-    ASSIGN_OR_RETURN(const std::unique_ptr<Program> program, device->Compile(model->ForwardGraph(tokens, tokens)));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Program> program,
+                     device->Compile(model->ForwardGraph(tokens, tokens), nullptr));
     std::vector<int32_t> table(blocks), positions(tokens);
     std::iota(table.begin(), table.end(), 0);
     std::iota(positions.begin(), positions.end(), 0);
