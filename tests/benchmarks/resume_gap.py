@@ -5,13 +5,11 @@ gap in a stream, beside a usual step and the first token of a new prompt of the 
 """
 import argparse
 import json
-import os
 import random
 import statistics
-import tempfile
 import time
 
-from tests.e2e.harness import LONGEST, MODEL, Gateway, chat, wait_for
+from tests.e2e.harness import LONGEST, MODEL, Gateway, chat, outside_of_bazel_test, wait_for
 
 ADMIN_KEY = 'an-admin-key-of-a-benchmark'
 ADMIN = {'authorization': f'Bearer {ADMIN_KEY}'}
@@ -70,10 +68,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=20)
     parser.add_argument('--words', type=int, default=100, help='of a prompt')
     options = parser.parse_args()
-    # `bazel run` gives a program neither of these.
-    os.environ.setdefault('TEST_TMPDIR', tempfile.mkdtemp(prefix='gap.'))
-    runfiles = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    os.environ.setdefault('TEST_SRCDIR', runfiles)
+    outside_of_bazel_test()
     print(f'{options.rounds} answers each, prompts of {options.words} words; ms, medians and lowest–highest')
     with Gateway(CONFIG, env={'GAP_ADMIN_KEY': ADMIN_KEY}) as gateway:
         measure(gateway, options, 'kill', None)

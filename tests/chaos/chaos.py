@@ -18,7 +18,7 @@ import time
 
 from tests.chaos import workload
 from tests.chaos.timeline import Timeline
-from tests.e2e.harness import MODEL, Gateway, in_parallel, wait_for
+from tests.e2e.harness import MODEL, Gateway, in_parallel, outside_of_bazel_test, wait_for
 
 ADMIN_KEY = 'an-admin-key-of-chaos'
 ADMIN = {'authorization': f'Bearer {ADMIN_KEY}'}
@@ -27,12 +27,13 @@ CUTS_A_STREAM = 2
 ACTS = {'kill': 4, 'kill9': 4, 'notice': 6, 'hibernate': 4, 'sigterm': 3, 'hang': 1}
 
 
-def config(weights):
+def config(weights, backend):
     return f"""
 admin_key_env: CHAOS_ADMIN_KEY
 models:
   - name: {MODEL}
     weights: {weights}
+    backend: {backend}
     idle_timeout: 10m
     machines: {{min: 2, max: 3}}
     park: {{requests: 4096}}
@@ -185,12 +186,15 @@ def main():
     parser.add_argument('--workers', type=int, default=48, help='streams at a time')
     parser.add_argument('--distinct', type=int, default=40, help='requests among them; each has its undisturbed run')
     parser.add_argument('--tokens', type=int, default=24, help='of an answer, on average')
-    parser.add_argument('--weights', default='bundled', help='as in the configuration')
+    parser.add_argument('--weights', default='bundled', help='as in the configuration, or a file of this test')
+    parser.add_argument('--backend', default='auto', help='as in the configuration')
     parser.add_argument('--svg', help='where the timeline goes')
     options = parser.parse_args()
-    _outside_of_bazel_test()
+    outside_of_bazel_test()
     began = time.monotonic()
-    with Gateway(config(options.weights), env={'CHAOS_ADMIN_KEY': ADMIN_KEY}) as gateway:
+    if os.path.exists(options.weights):
+        options.weights = 'file://' + os.path.abspath(options.weights)
+    with Gateway(config(options.weights, options.backend), env={'CHAOS_ADMIN_KEY': ADMIN_KEY}) as gateway:
         run = Run(gateway, options)
         run.undisturbed()
         wait_for(lambda: gateway.metric('machines', state='serving') >= 2, 'two machines serve')
@@ -208,13 +212,6 @@ def main():
     for name, value in rows:
         print(f'{name:15} {value}', flush=True)
     sys.exit(1 if faults else 0)
-
-
-def _outside_of_bazel_test():
-    """`bazel run` gives a program neither of these."""
-    os.environ.setdefault('TEST_TMPDIR', tempfile.mkdtemp(prefix='chaos.'))
-    runfiles = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    os.environ.setdefault('TEST_SRCDIR', runfiles)
 
 
 if __name__ == '__main__':

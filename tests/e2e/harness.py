@@ -32,11 +32,26 @@ TALKATIVE = {'logprobs': True, 'top_logprobs': 20, 'logit_bias': LONGEST}
 # `backend: auto` would take the card of the machine that tests run on; tests of Vulkan name their own driver.
 NO_GRAPHICS_CARD = {'VK_DRIVER_FILES': '/nowhere'}
 
+# The bundled model on the backend that a test of several was told.
+CONFIG_OF_BACKEND = 'models: [{{name: {}, weights: bundled, backend: {}}}]\n'
+
 _LOOK_AGAIN_S = 0.02
 
 
 def runfile(path):
     return os.path.join(os.environ['TEST_SRCDIR'], 'spotinference', path)
+
+
+def outside_of_bazel_test():
+    """Before any Gateway of a program: `bazel run` gives it neither of these."""
+    os.environ.setdefault('TEST_TMPDIR', tempfile.mkdtemp(prefix='spotinference.'))
+    runfiles = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    os.environ.setdefault('TEST_SRCDIR', runfiles)
+
+
+def driver_env():
+    """What a test of Vulkan was told of its driver, by paths that hold in an engine's own folder too."""
+    return {name: os.path.abspath(value) for name, value in os.environ.items() if value.startswith('external/')}
 
 
 def wait_for(condition, what, deadline_s=DEADLINE_S):
@@ -106,7 +121,8 @@ class Gateway:
     def __init__(self, config='', engine=None, env=None, data_dir=None):
         """`config`: YAML, without listen and data_dir. `engine`: in place of the build's. `data_dir`: of a former life."""
         self.data_dir = data_dir or tempfile.mkdtemp(prefix='gateway.', dir=os.environ['TEST_TMPDIR'])
-        self.config = config
+        backend = os.environ.get('E2E_BACKEND')
+        self.config = config or (CONFIG_OF_BACKEND.format(MODEL, backend) if backend else '')
         self.engine = engine
         self.env = env or {}
         self.process = None
@@ -138,7 +154,7 @@ class Gateway:
     def start(self):
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                            env={**NO_GRAPHICS_CARD, **os.environ, **self.env})
+                                            env={**NO_GRAPHICS_CARD, **os.environ, **driver_env(), **self.env})
         welcome = self._read_welcome()
         match = re.search(r'URL +(https?)://127\.0\.0\.1:(\d+)/v1\n', welcome)
         if not match:

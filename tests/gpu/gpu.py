@@ -1,0 +1,135 @@
+"""bazel run //tests/gpu [-- --out FILE.md]: this machine's graphics card, put to every test, as a dated table.
+
+Conformance, the gateway end to end across an engine's death, boots without and with what the first one compiled, speed.
+Exits 1 where anything failed. For a machine without a network, Bazel packs it into one file, the Vulkan loader included:
+
+    bazel build --build_python_zip //tests/gpu      # here: bazel-bin/tests/gpu/gpu.zip
+    python3 gpu.zip --out card.md                   # there: needs Python, the card's driver and no more
+"""
+
+import argparse
+import datetime
+import glob
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from tests.e2e import harness, vulkan_test
+
+LOADER = '../lavapipe/usr/lib/x86_64-linux-gnu'
+
+
+def run(path, *arguments, fails=False):
+    """What a program of ours prints; with `fails`, also when it does."""
+    done = subprocess.run([harness.runfile(path), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          check=False)
+    if done.returncode and not fails:
+        raise SystemExit(f'{path} {" ".join(arguments)}: exit {done.returncode}\n{done.stderr[-4000:]}')
+    return done
+
+
+def device():
+    for line in run('engine/server/devices_main').stdout.splitlines():
+        name, _, said = line.partition(' ')
+        if name == 'vulkan':
+            return said.strip()
+    raise SystemExit('engine:devices says nothing of vulkan')
+
+
+def conformance(options):
+    models = sorted(glob.glob(harness.runfile('engine/model/*/*.gguf')))
+    done = run('backends/conformance/vulkan_test', f'--only={options.only}', *models, fails=True)
+    lines = done.stdout.splitlines()
+    for line in lines:
+        if line.startswith('FAIL'):
+            print(line, file=sys.stderr)
+    return lines[-1] if lines else f'exit {done.returncode}', done.returncode == 0
+
+
+def end_to_end():
+    harness.NO_GRAPHICS_CARD.clear()  # here it is the machine's own that is wanted
+    result = unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(vulkan_test.VulkanTest))
+    return f'{result.testsRun} ran, {len(result.failures) + len(result.errors)} failed', result.wasSuccessful()
+
+
+def boot_seconds(model, volume):
+    """From a process's start until it says that it is ready."""
+    read, write = os.pipe()
+    began = time.monotonic()
+    engine = subprocess.Popen([harness.runfile('engine/server/main'), f'--model={model}', '--backend=vulkan',
+                               f'--volume={volume}', '--listen=127.0.0.1:0', f'--ready_fd={write}',
+                               '--context_tokens=512', '--model_hash=' + '0' * 64, '--notice=none', '--grace=0s'],
+                              pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    try:
+        with os.fdopen(read) as ready:
+            if not ready.readline().startswith('ready '):
+                raise SystemExit('the engine did not boot')
+        return time.monotonic() - began
+    finally:
+        engine.terminate()
+        engine.wait()
+
+
+def boots(model, rounds):
+    cold, warm = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as volume:
+            cold.append(boot_seconds(model, volume))
+            warm += [boot_seconds(model, volume) for _ in range(2)]
+    return statistics.median(cold), statistics.median(warm)
+
+
+def speed(model, options):
+    done = run('engine/server/bench_main', f'--model={model}', '--backend=vulkan', f'--streams={options.streams}',
+               f'--prompt_tokens={options.prompt_tokens}', f'--generate_tokens={options.generate_tokens}',
+               f'--repeat={options.rounds}')
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
+
+
+def table(rows):
+    return ''.join(f'| {name} | {value} |\n' for name, value in [('what', 'figure'), ('---', '---'), *rows])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', help='the table, in Markdown')
+    parser.add_argument('--only', default='', help='conformance cases with this in their name')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--streams', default='1,16')
+    parser.add_argument('--prompt_tokens', type=int, default=512)
+    parser.add_argument('--generate_tokens', type=int, default=128)
+    parser.add_argument('--model', required=True, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    harness.outside_of_bazel_test()
+    today = datetime.date.today().isoformat()
+    os.environ['LD_LIBRARY_PATH'] = ':'.join(
+        filter(None, [os.environ.get('LD_LIBRARY_PATH'), os.path.abspath(harness.runfile(LOADER))]))
+    model = os.path.abspath(harness.runfile(options.model))
+
+    rows = [('device', device()), ('system', platform.platform())]
+    verdict, conforms = conformance(options)
+    rows.append(('conformance', verdict))
+    said, serves = end_to_end()
+    rows.append(('end to end', said))
+    cold, warm = boots(model, options.rounds)
+    rows.append(('boot without, with what was compiled, s', f'{cold:.2f}, {warm:.2f} ({warm / cold:.2f})'))
+    for row in speed(model, options):
+        rows += [(f'{step}, {row["streams"]} at a time, tok/s', f'{row[step + "_tokens_per_s"]:.4g}')
+                 for step in ('prefill', 'decode')]
+    text = f'# {today}: the vulkan backend, {os.path.basename(model)}\n\n{table(rows)}'
+    print(text)
+    out = options.out or f'gpu-{today}.md'
+    with open(os.path.join(os.environ.get('BUILD_WORKING_DIRECTORY', ''), out), 'w', encoding='utf-8') as file:
+        file.write(text)
+    sys.exit(0 if conforms and serves else 1)
+
+
+if __name__ == '__main__':
+    main()
