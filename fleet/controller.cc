@@ -229,18 +229,16 @@ std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) c
 
 std::vector<MachineView> Controller::Machines() const {
   absl::MutexLock lock(&mutex_);
-  const Provider::Caps& caps = provider_.caps();
   std::vector<MachineView> views;
   for (const auto& [id, machine] : machines_) {
     const MachineRecord& record = machine.record;
-    const Offer sold = record.offer.value_or(
-        Offer{.zone = caps.zone, .price_per_hour = caps.price_per_hour});
+    const Offer sold = SoldAs(machine);
     const auto model = models_.find(record.model);
     views.push_back({.id = id,
                      .model = record.model,
                      .state = std::string(MachineStateName(record.state)),
                      .provider = record.provider,
-                     .market = record.offer.has_value() ? MarketName(sold.market) : caps.market,
+                     .market = MarketOf(machine),
                      .zone = sold.zone,
                      .backend = model == models_.end() ? "" : model->second.spec.backend,
                      .numerics_id = record.numerics_id,
@@ -272,11 +270,9 @@ std::vector<ModelView> Controller::Models() const {
 
 std::vector<LedgerLine> Controller::LedgerLines() const {
   absl::MutexLock lock(&mutex_);
-  const Provider::Caps& caps = provider_.caps();
   std::vector<LedgerLine> lines;
   for (const Ledger::Line& line : ledger_.Totals(clock_.Elapsed())) {
-    lines.push_back({line.model, caps.market, std::string(UseName(line.use)), line.time,
-                     absl::ToDoubleHours(line.time) * caps.price_per_hour});
+    lines.push_back({line.model, line.market, std::string(UseName(line.use)), line.time, line.dollars});
   }
   return lines;
 }
@@ -313,8 +309,11 @@ void Controller::PlanAndAct(Model& model) {
     desired.min_machines = desired.max_machines = 0;
     desired.drain_limit = *shutdown_drain_limit_;
   }
-  const absl::Duration offers_change = ChooseOffers(model, DemandFor(model), desired);
-  next_ = std::min(next_, offers_change);
+  if (const double left = DollarsLeft(); left <= 0 && CostsMoney(model)) {
+    RefuseForMoney(model, desired);
+  } else {
+    next_ = std::min(next_, ChooseOffers(model, DemandFor(model), left, desired));
+  }
   for (;;) {
     std::vector<Observation> observed;
     for (const auto& [id, machine] : machines_) {
@@ -539,7 +538,8 @@ void Controller::Account(const Machine& machine) {
     case State::kBooting: use = Use::kWaking; break;
     default: use = machine.leases > 0 ? Use::kBusy : Use::kIdle;
   }
-  ledger_.Set(machine.record.id, machine.record.model, use, clock_.Elapsed());
+  const Offer offer = SoldAs(machine);
+  ledger_.Set(machine.record.id, {machine.record.model, MarketOf(machine), offer.price_per_hour}, use, clock_.Elapsed());
 }
 
 void Controller::Write(const Machine& machine, OrderDone written) {

@@ -68,6 +68,7 @@ class Controller : public Fleet {
  public:
   struct Options {
     std::vector<ModelSpec> models;
+    std::optional<double> max_dollars_per_day;  // nullopt: no limit
     // Each finished wake: how long `stage` ("launching", "downloading", "booting", "total") took. On the fleet's
     // thread.
     std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)>
@@ -241,10 +242,15 @@ class Controller : public Fleet {
   // controller_market.cc
   void OnOffers(std::vector<OfferNow> offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Wish WishOf(const Model& model) const;
-  absl::Duration ChooseOffers(Model& model, const Demand& demand, Desired& desired)
+  absl::Duration ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Buy(Model& model, absl::string_view hibernated_id, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Offer SoldAs(const Machine& machine) const;
+  std::string MarketOf(const Machine& machine) const;
+  double DollarsLeft() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool CostsMoney(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RefuseForMoney(Model& model, Desired& desired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteBegan(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteLost(Machine& machine, absl::Duration serves_until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteEnded(Machine& machine, const absl::Status& gone, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -308,6 +314,10 @@ class Controller : public Fleet {
   std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   Buyer buyer_ ABSL_GUARDED_BY(mutex_);
+  // A day is UTC's. What it cost is the ledger's dollars beyond `before_day_`.
+  int64_t day_ ABSL_GUARDED_BY(mutex_) = 0;
+  double before_day_ ABSL_GUARDED_BY(mutex_) = 0;
+  double written_dollars_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<bool, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by whether there was a notice
   WaitId last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_life_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -28,6 +28,9 @@ Failure FailureOf(const absl::Status& status) {
 
 void Controller::Restore(const Store::Contents& contents) {
   next_serial_ = contents.next_serial;
+  day_ = contents.spending.day;
+  before_day_ = -contents.spending.dollars;
+  written_dollars_ = contents.spending.dollars;
   for (auto& [name, model] : models_) {
     if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end())
       model.measured_wake = wake->second;

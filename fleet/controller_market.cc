@@ -13,6 +13,9 @@ namespace {
 
 using State = MachineState;
 
+constexpr int64_t kDaySeconds = 24 * 3600;
+constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 dollars an hour spends 17 cents meanwhile
+
 }  // namespace
 
 void Controller::OnOffers(std::vector<OfferNow> offers) {
@@ -34,7 +37,7 @@ Wish Controller::WishOf(const Model& model) const {
 
 // Lets go what is to be replaced, leaves what is to be bought in model.to_buy, and wants as many machines. Returns when to
 // choose again if nothing happens.
-absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, Desired& desired) {
+absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired) {
   model.to_buy.clear();
   if (!buyer_.chooses() || desired.max_machines == 0) return absl::InfiniteDuration();
   const absl::Duration now = clock_.Elapsed();
@@ -52,7 +55,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, Desi
   if (!in_use) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
   Buyer::Decision decision = buyer_.Decide(
       model.spec.name, WishOf(model), {demand.waiting, Leases(model.spec.name), ExpectedWake(model)}, machines, filled,
-      std::numeric_limits<double>::infinity(), now);
+      dollars_left, now);
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];
     if (IsWaking(machine.record.state)) {
@@ -91,6 +94,61 @@ void Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string
     }
   }
   Launch(model, offer, reason);
+}
+
+// --- Money
+
+// As it was bought; where there was no choice, as the provider has it.
+Offer Controller::SoldAs(const Machine& machine) const {
+  if (machine.record.offer.has_value()) return *machine.record.offer;
+  return {.zone = provider_.caps().zone, .price_per_hour = provider_.caps().price_per_hour};
+}
+
+std::string Controller::MarketOf(const Machine& machine) const {
+  return machine.record.offer.has_value() ? MarketName(machine.record.offer->market) : provider_.caps().market;
+}
+
+// Of the day's budget. What has been spent is written down cent by cent, so that a restart does not spend it again.
+double Controller::DollarsLeft() {
+  if (!options_.max_dollars_per_day.has_value()) return std::numeric_limits<double>::infinity();
+  const double dollars = ledger_.Dollars(clock_.Elapsed());
+  if (const int64_t today = absl::ToUnixSeconds(clock_.Now()) / kDaySeconds; today != day_) {
+    day_ = today;
+    before_day_ = dollars;
+    written_dollars_ = 0;
+  }
+  const double spent = dollars - before_day_;
+  if (spent >= written_dollars_ + 0.01) {
+    written_dollars_ = spent;
+    effects_.push_back([this, day = day_, spent] {
+      if (absl::Status status = store_.PutSpending({day, spent}); !status.ok()) LOG(ERROR) << status;
+    });
+  }
+  const bool spends = std::any_of(machines_.begin(), machines_.end(), [this](const auto& machine) {
+    return machine.second.record.state != State::kHibernated && SoldAs(machine.second).price_per_hour > 0;
+  });
+  if (spends) next_ = std::min(next_, clock_.Elapsed() + kMoneyLooks);
+  return *options_.max_dollars_per_day - spent;
+}
+
+// All machines that it has or could have.
+bool Controller::CostsMoney(const Model& model) const {
+  if (!buyer_.chooses()) return provider_.caps().price_per_hour > 0;
+  return !buyer_.HasFreeOffer(WishOf(model));
+}
+
+void Controller::RefuseForMoney(Model& model, Desired& desired) {
+  model.to_buy.clear();
+  desired.min_machines = desired.max_machines = 0;
+  const absl::Duration until_tomorrow =
+      absl::Seconds(kDaySeconds - absl::ToUnixSeconds(clock_.Now()) % kDaySeconds);
+  next_ = std::min(next_, clock_.Elapsed() + until_tomorrow);
+  Refuse(model,
+         {AcquireError::Reason::kNoCapacity,
+          absl::StrCat(model.spec.name, " cannot be served: the day's ", *options_.max_dollars_per_day,
+                       " dollars (spend.max_dollars_per_day) are spent"),
+          until_tomorrow},
+         /*also_who_resumes=*/true);
 }
 
 // --- What became of machines, for the market's memory.

@@ -118,5 +118,50 @@ TEST_F(ControllerMarketTest, WhatMayNotBeBoughtIsSaid) {
   EXPECT_THAT(client->error->message, HasSubstr("machines.max_price rules out 2"));
 }
 
+class ControllerMoneyTest : public ControllerMarketTest {
+ protected:
+  // A dollar an hour.
+  void BeginWith(double dollars_per_day) {
+    options_.max_dollars_per_day = dollars_per_day;
+    Begin();
+    Tell({OfferOf("a", Market::kSpot, 1), OfferOf("b", Market::kSpot, 2)});
+  }
+};
+
+TEST_F(ControllerMoneyTest, WithoutABudgetNothingThatCostsMoneyIsBought) {
+  BeginWith(0);
+  const auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "");
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_EQ(client->error->reason, AcquireError::Reason::kNoCapacity);
+  EXPECT_THAT(client->error->message, HasSubstr("spend.max_dollars_per_day"));
+}
+
+TEST_F(ControllerMoneyTest, WhenTheDaysMoneyIsSpentMachinesGoAndTomorrowTheyMayCome) {
+  clock_.Advance(absl::Hours(24) - (clock_.Now() - absl::UnixEpoch()) % absl::Hours(24));  // midnight
+  BeginWith(1);
+  const auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  Ready("m-1");
+  ASSERT_TRUE(client->lease.has_value());
+  Advance(absl::Minutes(30));
+  EXPECT_EQ(States(), "m-1 serving;");
+  for (int i = 0; i < 35; ++i) Advance(absl::Minutes(1));
+  EXPECT_THAT(provider_.Asked(), HasSubstr("hibernate m-1"));
+  Gone("m-1");
+  const auto refused = Acquire();
+  ASSERT_TRUE(refused->error.has_value());
+  EXPECT_THAT(refused->error->message, HasSubstr("are spent"));
+  // A restart has not forgotten it.
+  BeginWith(1);
+  const auto again = Acquire();
+  ASSERT_TRUE(again->error.has_value());
+  Advance(absl::Hours(23));
+  Tell({OfferOf("a", Market::kSpot, 1), OfferOf("b", Market::kSpot, 2)});
+  const auto tomorrow = Acquire();
+  EXPECT_FALSE(tomorrow->error.has_value());
+  EXPECT_NE(provider_.Asked(), "");
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

@@ -52,6 +52,12 @@ const Offer& Buyer::Current(const Offer& offer) const {
   return found == offers_.end() ? offer : found->second;
 }
 
+bool Buyer::HasFreeOffer(const Wish& wish) const {
+  return std::any_of(offers_.begin(), offers_.end(), [&](const auto& entry) {
+    return entry.second.price_per_hour == 0 && WhyNot(wish, entry.second, 0).empty();
+  });
+}
+
 LoadForecast& Buyer::ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start) {
   const auto found = forecasts_.find(model);
   if (found != forecasts_.end()) return found->second;

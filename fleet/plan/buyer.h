@@ -63,6 +63,9 @@ class Buyer {
   // As is known now: the offer's price may have changed since the machine was bought.
   const Offer& Current(const Offer& offer) const;
 
+  // Some offer that the wish allows costs nothing.
+  bool HasFreeOffer(const Wish& wish) const;
+
   // There is a choice.
   bool chooses() const { return offers_.size() > 1; }
 

@@ -25,6 +25,7 @@ class MemoryStore : public Store {
     contents.wakes = wakes_;
     contents.gaps = gaps_;
     contents.wake_records = wake_records_;
+    contents.spending = spending_;
     return contents;
   }
   absl::Status Put(const MachineRecord& machine, Sync) override {
@@ -51,7 +52,13 @@ class MemoryStore : public Store {
     return failure_;
   }
 
+  absl::Status PutSpending(const Spending& spending) override {
+    if (failure_.ok()) spending_ = spending;
+    return failure_;
+  }
+
  private:
+  Spending spending_;
   absl::Status failure_;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, absl::Duration> wakes_;

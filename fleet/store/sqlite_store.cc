@@ -69,6 +69,7 @@ constexpr char kOffersSchema[] = R"(
   ALTER TABLE machines ADD COLUMN accelerator TEXT NOT NULL DEFAULT '';
   ALTER TABLE machines ADD COLUMN accelerators INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE machines ADD COLUMN price_per_hour REAL NOT NULL DEFAULT 0;
+  CREATE TABLE spending (only INTEGER PRIMARY KEY CHECK (only = 0), day INTEGER NOT NULL, dollars REAL NOT NULL) STRICT;
   PRAGMA user_version = 4;
   COMMIT;)";
 static_assert(kApplicationId == 1397772116 && kSchemaVersion == 4, "the schemas spell both out");
@@ -186,6 +187,12 @@ class SqliteStore : public Store {
     if (code != SQLITE_DONE) return Error(code);
     RETURN_IF_ERROR(LoadGaps(contents));
     RETURN_IF_ERROR(LoadWakeRecords(contents));
+    ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
+    if ((code = spending.Step()) == SQLITE_ROW) {
+      contents.spending = {spending.Number(0), spending.Real(1)};
+    } else if (code != SQLITE_DONE) {
+      return Error(code);
+    }
     ASSIGN_OR_RETURN(
         const int64_t last,
         ReadNumber("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'machines'"));
@@ -222,8 +229,12 @@ class SqliteStore : public Store {
                   static_cast<int64_t>(wake.blocked_by), absl::string_view(wake.cause)});
   }
 
+  absl::Status PutSpending(const Spending& spending) override {
+    return Write(kPutSpending, Sync::kOrdered, {spending.day, spending.dollars});
+  }
+
  private:
-  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord };
+  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending };
 
   absl::StatusOr<std::optional<Offer>> OfferOf(const Statement& machines, const MachineRecord& record) {
     const std::string market = machines.Text(11);
@@ -285,7 +296,8 @@ class SqliteStore : public Store {
           "measured_us = excluded.measured_us",
           "INSERT INTO gaps VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "gaps_us = excluded.gaps_us",
-          "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?)"}) {
+          "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO spending VALUES (0,?,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

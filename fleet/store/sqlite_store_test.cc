@@ -153,7 +153,7 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
   for (const char* older : {"DROP TABLE wake_records; DROP TABLE gaps; PRAGMA user_version = 1",
                             "DROP TABLE wake_records; DELETE FROM gaps; PRAGMA user_version = 2",
                             "DELETE FROM wake_records; DELETE FROM gaps; PRAGMA user_version = 3"}) {
-    const std::string back = absl::StrCat(no_offers, older);
+    const std::string back = absl::StrCat(no_offers, "DROP TABLE spending; ", older);
     { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
@@ -168,6 +168,18 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
       EXPECT_TRUE(store->PutWakeRecord("m", {}).ok());
     }
   }
+}
+
+TEST_F(SqliteStoreTest, WhatADayCost) {
+  {
+    auto store = Open();
+    EXPECT_EQ(store->Load()->spending.day, 0);
+    ASSERT_TRUE(store->PutSpending({20000, 1.25}).ok());
+    ASSERT_TRUE(store->PutSpending({20001, 0.5}).ok());
+  }
+  const auto contents = *Open()->Load();
+  EXPECT_EQ(contents.spending.day, 20001);
+  EXPECT_EQ(contents.spending.dollars, 0.5);
 }
 
 TEST_F(SqliteStoreTest, WhatWasBought) {

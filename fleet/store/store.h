@@ -47,12 +47,19 @@ struct WakeRecord {
 // Called by one thread at a time. An error means that nothing was written.
 class Store {
  public:
+  // What machines cost on a day.
+  struct Spending {
+    int64_t day = 0;  // since 1970, UTC
+    double dollars = 0;
+  };
+
   struct Contents {
     std::vector<MachineRecord> machines;  // by serial
     int64_t next_serial = 1;
     std::map<std::string, absl::Duration> wakes;  // measured, by model
     std::map<std::string, std::vector<absl::Duration>> gaps;  // as in PutGaps, by model
     std::map<std::string, WakeRecord> wake_records;           // by model
+    Spending spending;                                        // as last put
   };
 
   // kDurable survives a crash of the computer: for a write that precedes a side effect which would
@@ -69,6 +76,7 @@ class Store {
   virtual absl::Status PutWake(absl::string_view model, absl::Duration measured) = 0;  // kOrdered
   // The latest times for which a model was idle, in place of what was kept of it. kOrdered.
   virtual absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) = 0;
+  virtual absl::Status PutSpending(const Spending& spending) = 0;  // kOrdered
   virtual absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) = 0;  // kOrdered
 };
 
