@@ -116,6 +116,7 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
                                   absl::StrCat("there is no model '", model_name, "'")});
     } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(claim, model_name)) {
       result.emplace(Grant(*machine));
+      if (!claim.resumes()) buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, clock_.Elapsed());
     } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
       result.emplace(AcquireError{
           Reason::kQueueFull,
@@ -123,7 +124,12 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
           ExpectedWake(*model)});
     } else {
       const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
-      model->parked.emplace(id, Waiter{claim, clock_.Elapsed() + longest, std::move(done)});
+      const absl::Duration now = clock_.Elapsed();
+      const bool awake = model->unreplaced.has_value() ||
+                         std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
+                           return machine.second.record.model == model_name && IsAnswering(machine.second.record.state);
+                         });
+      model->parked.emplace(id, Waiter{claim, now, awake, now + longest, std::move(done)});
       model->parked_bytes += claim.bytes;
     }
   }
@@ -288,6 +294,7 @@ void Controller::ExpireWaiters(Model& model) {
       next_ = std::min(next_, first->second.deadline);
       return;
     }
+    NoteAnswer(model, first->second, /*refused=*/true);
     AnswerWith(first->first, std::move(first->second.done),
                AcquireError{AcquireError::Reason::kWakeTimeout,
                             absl::StrCat(model.spec.name, " did not wake within ",
@@ -325,8 +332,9 @@ void Controller::PlanAndAct(Model& model) {
     const Demand demand = DemandFor(model);
     Plan plan = PlanModel(desired, demand, observed, model.wake, clock_.Elapsed());
     model.wake = std::move(plan.wake);
-    for (const Action& action : plan.actions) Act(model, action);
-    if (!plan.actions.empty()) continue;
+    bool acted = false;
+    for (const Action& action : plan.actions) acted |= Act(model, action);
+    if (acted) continue;
     next_ = std::min(next_, plan.next);
     return;
   }
@@ -345,7 +353,8 @@ Demand Controller::DemandFor(Model& model) {
   return demand;
 }
 
-void Controller::Act(Model& model, const Action& action) {
+// False: nothing has changed.
+bool Controller::Act(Model& model, const Action& action) {
   switch (action.kind) {
     case Action::Kind::kLaunch:
     case Action::Kind::kRestore: return Buy(model, action.machine_id, action.why);
@@ -353,19 +362,23 @@ void Controller::Act(Model& model, const Action& action) {
       Machine& machine = machines_[action.machine_id];
       RecordServed(clock_.Elapsed() - machine.since, model.wake);
       SetState(machine, State::kDraining, action.why);
-      return Write(machine);
+      Write(machine);
+      return true;
     }
     case Action::Kind::kStop:
-      return Stop(machines_[action.machine_id], State::kHibernating, action.why);
+      Stop(machines_[action.machine_id], State::kHibernating, action.why);
+      return true;
     case Action::Kind::kTerminate:
-      return Stop(machines_[action.machine_id], State::kTerminating, action.why);
+      Stop(machines_[action.machine_id], State::kTerminating, action.why);
+      return true;
     case Action::Kind::kRefuse:
-      return Refuse(model,
-                    {ReasonOf(action.refusal),
-                     absl::StrCat(model.spec.name, " cannot be served: ", action.why),
-                     std::max(absl::ZeroDuration(), model.wake.blocked_until - clock_.Elapsed())},
-                    /*also_who_resumes=*/false);
+      Refuse(model,
+             {ReasonOf(action.refusal), absl::StrCat(model.spec.name, " cannot be served: ", action.why),
+              std::max(absl::ZeroDuration(), model.wake.blocked_until - clock_.Elapsed())},
+             /*also_who_resumes=*/false);
+      return true;
   }
+  return false;
 }
 
 void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_view why) {
@@ -374,7 +387,7 @@ void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_v
                        [&](const auto& machine) { return machine.second.record.volume == volume; });
   };
   // A volume lives in one zone, and has one machine at a time.
-  const std::string name = offer.has_value() ? absl::StrCat(model.spec.name, ".", offer->zone) : model.spec.name;
+  const std::string name = offer.has_value() ? absl::StrCat(model.spec.name, "@", offer->zone) : model.spec.name;
   std::string volume = name;
   for (int n = 2; taken(volume); ++n) volume = absl::StrCat(name, ".", n);
   const int64_t serial = next_serial_++;
@@ -396,7 +409,7 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.fate = std::make_shared<MachineLife>();
   machine.interruption.reset();
   machine.download.reset();
-  machine.in_market = false;
+  machine.at_risk = machine.in_market = false;
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
@@ -457,6 +470,7 @@ void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_r
       ++waiter;
       continue;
     }
+    NoteAnswer(model, waiter->second, /*refused=*/true);
     AnswerWith(waiter->first, std::move(waiter->second.done), error);
     model.parked_bytes -= waiter->second.claim.bytes;
     waiter = model.parked.erase(waiter);
@@ -487,12 +501,18 @@ Lease Controller::Grant(Machine& machine, bool alone) {
   machine.alone = alone;
   Account(machine);
   return Lease(machine.endpoint, machine.fate, alone,
-               [this, inbox = inbox_, id = machine.record.id, life = machine.life] {
-                 inbox->Post([this, id, life] { OnReleased(id, life); });
+               [this, inbox = inbox_, id = machine.record.id, life = machine.life, granted = clock_.Elapsed()] {
+                 inbox->Post([this, id, life, granted] { OnReleased(id, life, granted); });
                });
 }
 
+void Controller::NoteAnswer(const Model& model, const Waiter& waiter, bool refused) {
+  if (waiter.claim.resumes() || !waiter.awake) return;
+  buyer_.Answered(model.spec.name, clock_.Elapsed() - waiter.since, refused, clock_.Elapsed());
+}
+
 void Controller::NoteArrival(Model& model, const Claim& claim) {
+  if (!claim.resumes()) buyer_.Arrived(model.spec.name, WishOf(model), clock_.Elapsed());
   if (claim.resumes() || !model.parked.empty() || Leases(model.spec.name) > 0) return;
   if (!std::exchange(model.asked, true)) return;  // how long a former life of the fleet is ago, nobody knows
   model.idle.AddGap(clock_.Elapsed() - model.idle_since);

@@ -117,6 +117,8 @@ class Controller : public Fleet {
  private:
   struct Waiter {
     Claim claim;
+    absl::Duration since;
+    bool awake = false;  // the model had a machine then, or had just lost it
     absl::Duration deadline;
     absl::AnyInvocable<void(AcquireResult)> done;
   };
@@ -146,6 +148,7 @@ class Controller : public Fleet {
     IdleTimeout idle;
     EngineTotals ended;         // counted by engines that are gone
     std::deque<std::pair<Offer, std::string>> to_buy;  // by the latest plan: what, and why
+    std::string last_refusal;  // of a provider, in its words
   };
 
   struct Heartbeat {
@@ -183,6 +186,7 @@ class Controller : public Fleet {
     std::optional<Interruption> replaces;
     Heartbeat heartbeat;
     std::optional<Download> download;
+    bool at_risk = false;    // its provider recommends to replace it
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
   };
 
@@ -206,7 +210,7 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::Status& health)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnReleased(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnReleased(const std::string& id, uint64_t life, absl::Duration granted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_heartbeat.cc
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -244,7 +248,7 @@ class Controller : public Fleet {
   Wish WishOf(const Model& model) const;
   absl::Duration ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Buy(Model& model, absl::string_view hibernated_id, absl::string_view why)
+  bool Buy(Model& model, absl::string_view hibernated_id, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Offer SoldAs(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
@@ -253,12 +257,15 @@ class Controller : public Fleet {
   void RefuseForMoney(Model& model, Desired& desired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteBegan(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteLost(Machine& machine, absl::Duration serves_until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WasRefused(const Machine& machine, const absl::Status& gone) const;
   void NoteEnded(Machine& machine, const absl::Status& gone, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void NoteAnswer(const Model& model, const Waiter& waiter, bool refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Demand DemandFor(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Launch(Model& model, std::optional<Offer> offer, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginLife(Machine& machine, MachineState state, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -191,7 +191,8 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   LOG_IF(WARNING, !status.ok()) << id << " is gone while " << MachineStateName(state) << ": "
                                 << status.message();
   // Where there is a choice, another zone is asked at once.
-  const bool elsewhere = buyer_.chooses() && machine.record.offer.has_value() && absl::IsResourceExhausted(status);
+  const bool elsewhere = model != nullptr && buyer_.chooses() && WasRefused(machine, status);
+  if (elsewhere) model->last_refusal = std::string(status.message());
   if (IsWaking(state) && !machine.adopting && !elsewhere) {
     RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed() - machine.asked_for,
                   clock_.Elapsed(), model->wake);
@@ -214,7 +215,7 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   }
 }
 
-void Controller::OnReleased(const std::string& id, uint64_t life) {
+void Controller::OnReleased(const std::string& id, uint64_t life, absl::Duration granted) {
   const auto found = machines_.find(id);
   if (found != machines_.end() && found->second.life == life) {
     Machine& machine = found->second;
@@ -225,6 +226,7 @@ void Controller::OnReleased(const std::string& id, uint64_t life) {
     }
     if (machine.leases == 0) machine.alone = false;
     Account(machine);
+    buyer_.Served(machine.record.model, clock_.Elapsed() - granted, clock_.Elapsed());
     if (Model* const model = FindModel(machine.record.model); model != nullptr) NoteDemand(*model);
   }
 }

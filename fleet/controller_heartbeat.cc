@@ -64,6 +64,7 @@ void Controller::Compare(Machine& machine, const EngineFigures& figures, absl::D
   const bool stalls = figures.running_sequences > 0 && heartbeat.figures.running_sequences > 0 &&
                       figures.steps == heartbeat.figures.steps;
   heartbeat.figures = figures;
+  machine.at_risk = figures.notice.has_value() && !figures.notice->stops;
   if (!stalls) heartbeat.stalled_since.reset();
   else if (!heartbeat.stalled_since.has_value()) heartbeat.stalled_since = clock_.Elapsed();
   if (figures.notice.has_value() && figures.notice->stops) {

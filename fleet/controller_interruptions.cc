@@ -139,6 +139,7 @@ void Controller::OnNoNotice(Machine& machine, absl::Duration asked_at) {
   if (asked_at <= *machine.interruption->heard_at) return;
   LOG(WARNING) << machine.interruption->id << ": withdrawn";
   machine.interruption.reset();
+  NoteBegan(machine);
   machine.fate = std::make_shared<MachineLife>();
   machine.idle_since = clock_.Elapsed();
   SetState(machine, State::kServing, "its notice was withdrawn");

@@ -19,9 +19,9 @@ constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 do
 }  // namespace
 
 void Controller::OnOffers(std::vector<OfferNow> offers) {
-  std::map<std::string, std::vector<Offer>> by_provider;
-  for (OfferNow& now : offers) by_provider[now.offer.provider].push_back(std::move(now.offer));
-  for (auto& [provider, its] : by_provider) buyer_.SetOffers(provider, std::move(its));
+  std::vector<Offer> sold;
+  for (OfferNow& now : offers) sold.push_back(std::move(now.offer));
+  buyer_.SetOffers(std::move(sold));
 }
 
 Wish Controller::WishOf(const Model& model) const {
@@ -50,7 +50,11 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
     if (machine.record.state == State::kHibernated) filled.push_back(*machine.record.offer);
     const bool serves = machine.record.state == State::kServing;
     if ((!serves && !IsWaking(machine.record.state)) || machine.interruption.has_value()) continue;
-    machines.push_back({.id = id, .offer = *machine.record.offer, .exists = machine.in_market, .serves = serves});
+    machines.push_back({.id = id,
+                        .offer = *machine.record.offer,
+                        .exists = machine.in_market,
+                        .serves = serves,
+                        .at_risk = machine.at_risk});
   }
   if (!in_use) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
   Buyer::Decision decision = buyer_.Decide(
@@ -70,19 +74,30 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
     RecordFailure(Failure::kNoCapacity, decision.why_none, absl::ZeroDuration(), now, model.wake);
   }
   model.to_buy.assign(decision.launches.begin(), decision.launches.end());
-  desired.min_machines = std::clamp(decision.machines, desired.min_machines, desired.max_machines);
+  // What replaces a machine comes before that one goes.
+  const int there = static_cast<int>(machines.size() - decision.ends.size());
+  const size_t most = std::max(1, desired.max_machines - there);
+  if (model.to_buy.size() > most) model.to_buy.resize(most);
+  desired.min_machines = there + static_cast<int>(model.to_buy.size());
+  desired.max_machines = std::max(desired.max_machines, desired.min_machines);
   return decision.next;
 }
 
-// Where there is no choice: `hibernated_id`, or a new one if that is empty.
-void Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) {
-  if (!buyer_.chooses()) {
-    if (hibernated_id.empty()) return Launch(model, std::nullopt, why);
-    return BeginLife(machines_.find(hibernated_id)->second, State::kRestoring, why);
+// Where there is no choice: `hibernated_id`, or a new one if that is empty. False: nothing was bought and the model was
+// known to get nothing just now.
+bool Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) {
+  std::string none = buyer_.chooses() ? "" : buyer_.WhyNotTheOnly(WishOf(model), DollarsLeft());
+  if (!buyer_.chooses() && none.empty()) {
+    if (hibernated_id.empty()) Launch(model, std::nullopt, why);
+    else BeginLife(machines_.find(hibernated_id)->second, State::kRestoring, why);
+    return true;
   }
   if (model.to_buy.empty()) {
-    return RecordFailure(Failure::kNoCapacity, "no zone is known to have a machine just now", absl::ZeroDuration(),
-                         clock_.Elapsed(), model.wake);
+    if (none.empty()) none = absl::StrCat("no zone is known to have a machine just now; the last said: ", model.last_refusal);
+    const absl::Duration now = clock_.Elapsed();
+    const bool news = now >= model.wake.blocked_until;
+    RecordFailure(Failure::kNoCapacity, std::move(none), absl::ZeroDuration(), now, model.wake);
+    return news;
   }
   const auto [offer, reason] = std::move(model.to_buy.front());
   model.to_buy.pop_front();
@@ -90,10 +105,12 @@ void Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string
     const MachineRecord& record = machine.record;
     if (record.model == model.spec.name && record.state == State::kHibernated && record.offer.has_value() &&
         SamePlace(*record.offer, offer)) {
-      return BeginLife(machine, State::kRestoring, reason);
+      BeginLife(machine, State::kRestoring, reason);
+      return true;
     }
   }
   Launch(model, offer, reason);
+  return true;
 }
 
 // --- Money
@@ -164,11 +181,16 @@ void Controller::NoteLost(Machine& machine, absl::Duration serves_until) {
   if (std::exchange(machine.in_market, false)) buyer_.Lost(*machine.record.offer, serves_until, clock_.Elapsed());
 }
 
+// Its provider did not make it: the zone's affair, not the model's.
+bool Controller::WasRefused(const Machine& machine, const absl::Status& gone) const {
+  return machine.record.offer.has_value() && !machine.in_market && !gone.ok() && IsWaking(machine.record.state);
+}
+
 void Controller::NoteEnded(Machine& machine, const absl::Status& gone, bool crashed) {
   const absl::Duration now = clock_.Elapsed();
   const State state = machine.record.state;
   if (!machine.in_market) {
-    if (machine.record.offer.has_value() && absl::IsResourceExhausted(gone)) buyer_.StockOut(*machine.record.offer, now);
+    if (WasRefused(machine, gone)) buyer_.StockOut(*machine.record.offer, now);
   } else if (!crashed && !gone.ok() && (IsAnswering(state) || state == State::kLost)) {
     NoteLost(machine, now);
   } else {

@@ -35,7 +35,7 @@ TEST_F(ControllerMarketTest, TheCheapestIsBoughtAndShownWithItsReason) {
   EXPECT_EQ(provider_.Asked(), "launch m-1");
   EXPECT_EQ(Zone(), "a");
   EXPECT_EQ(MarketOf(), Market::kSpot);
-  EXPECT_EQ(provider_.last_spec().volume, "m.a");
+  EXPECT_EQ(provider_.last_spec().volume, "m@a");
   const std::vector<MachineView> machines = fleet_->Machines();
   ASSERT_EQ(machines.size(), 1);
   EXPECT_EQ(machines[0].zone, "a");
@@ -116,6 +116,53 @@ TEST_F(ControllerMarketTest, WhatMayNotBeBoughtIsSaid) {
   ASSERT_TRUE(client->error.has_value());
   EXPECT_EQ(client->error->reason, AcquireError::Reason::kNoCapacity);
   EXPECT_THAT(client->error->message, HasSubstr("machines.max_price rules out 2"));
+}
+
+// One comes; what is wanted beside it is to be had nowhere.
+TEST_F(ControllerMarketTest, FewerMachinesThanWantedAreNoReasonToAskForEver) {
+  options_.models[0].min_machines = options_.models[0].max_machines = 3;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  const auto client = Acquire();
+  const std::vector<MachineView> asked = fleet_->Machines();
+  ASSERT_GE(asked.size(), 2);
+  provider_.TellStarted(asked[0].id);
+  fleet_->Run();
+  for (int round = 0; round < 10; ++round) {
+    for (const MachineView& machine : fleet_->Machines()) {
+      if (machine.id != asked[0].id) Gone(machine.id, absl::ResourceExhaustedError("dry"));
+    }
+  }
+  EXPECT_EQ(States(), asked[0].id + " booting;");
+  provider_.TellReady(asked[0].id);
+  fleet_->Run();
+  EXPECT_TRUE(client->lease.has_value());
+}
+
+TEST_F(ControllerMarketTest, AZoneThatRefusesForAnyReasonIsLeftAndTheModelIsNotBlamed) {
+  const auto client = Acquire();
+  Gone("m-1", absl::FailedPreconditionError("the quota of zone a is 0"));
+  EXPECT_EQ(Zone(), "b");
+  Gone("m-2", absl::InternalError("500"));
+  EXPECT_EQ(MarketOf(), Market::kOnDemand);
+  Gone("m-3", absl::InternalError("503"));
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_THAT(client->error->message, HasSubstr("503"));
+}
+
+// A provider's recommendation: the machine serves on until another one serves in its place.
+TEST_F(ControllerMarketTest, AMachineAtRiskIsReplacedBeforeItGoes) {
+  const auto client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  Advance(absl::Seconds(30));
+  EngineFigures figures = {.running_sequences = 1};
+  figures.notice = EngineNotice{.source = "aws", .stops = false, .reason = "rebalance"};
+  AnswerFigures(figures);
+  EXPECT_THAT(provider_.Asked(), HasSubstr("launch m-2"));
+  EXPECT_THAT(States(), HasSubstr("m-1 serving"));
+  Ready("m-2");
+  EXPECT_THAT(States(), HasSubstr("m-1 draining"));
 }
 
 class ControllerMoneyTest : public ControllerMarketTest {

@@ -78,6 +78,7 @@ void Controller::GrantParked(Model& model) {
       ++waiter;
       continue;
     }
+    NoteAnswer(model, waiter->second, /*refused=*/false);
     AnswerWith(waiter->first, std::move(waiter->second.done), *std::move(result));
     model.parked_bytes -= waiter->second.claim.bytes;
     waiter = model.parked.erase(waiter);

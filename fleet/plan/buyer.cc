@@ -36,15 +36,22 @@ int Buyer::Domain(const Offer& offer) {
   return domains_.emplace(KeyOf(offer), static_cast<int>(domains_.size())).first->second;
 }
 
-void Buyer::SetOffers(absl::string_view provider, std::vector<Offer> offers) {
-  for (auto it = offers_.begin(); it != offers_.end();) {
-    it = it->second.provider == provider ? offers_.erase(it) : std::next(it);
-  }
+void Buyer::SetOffers(std::vector<Offer> offers) {
+  offers_.clear();
   for (Offer& offer : offers) {
-    offer.provider = std::string(provider);
     const DomainKey key = KeyOf(offer);
     offers_[key] = std::move(offer);
   }
+}
+
+std::string Buyer::WhyNotTheOnly(const Wish& wish, double dollars_left) const {
+  if (!offers_.empty()) {
+    const absl::string_view why = WhyNot(wish, offers_.begin()->second, dollars_left);
+    return why.empty() ? "" : absl::StrCat(why, " rules out the only offer");
+  }
+  const bool wants_to_know = wish.max_price < std::numeric_limits<double>::infinity() || !wish.accelerators.empty() ||
+                             !wish.regions.empty() || !wish.markets.empty();
+  return wants_to_know ? "what is sold is not known yet" : "";
 }
 
 const Offer& Buyer::Current(const Offer& offer) const {
@@ -70,6 +77,11 @@ void Buyer::Arrived(absl::string_view model, const Wish& wish, absl::Duration no
 
 void Buyer::Served(absl::string_view model, absl::Duration took, absl::Duration now) {
   if (const auto found = forecasts_.find(model); found != forecasts_.end()) found->second.Served(now, took);
+}
+
+void Buyer::Answered(absl::string_view model, absl::Duration waited, bool refused, absl::Duration now) {
+  const auto budget = budgets_.try_emplace(std::string(model), target_).first;
+  budget->second.Answered(now, !refused && waited <= target_.wait);
 }
 
 Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const Load& load,
@@ -110,7 +122,13 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   }
   std::vector<PlacementMachine> placed;
   int serving = 0;
+  std::vector<const Machine*> kept;
   for (const Machine& machine : machines) {
+    if (dollars_left <= 0 && Current(machine.offer).price_per_hour > 0) {
+      decision.ends.emplace_back(machine.id, "the day's money is spent");
+      continue;
+    }
+    kept.push_back(&machine);
     add(Current(machine.offer), false);
     serving += machine.serves;
     placed.push_back({.offer = index[KeyOf(machine.offer)], .exists = machine.exists, .serves = machine.serves,
@@ -118,14 +136,17 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   }
   LoadForecast& forecast = ForecastOf(model, wish, load.start);
   const PlacementLimits limits = {.min_machines = wish.min_machines, .max_machines = wish.max_machines,
-                                  .dollars_left = dollars_left};
+                                  // Without money only free ones are left to choose from.
+                                  .dollars_left = dollars_left > 0 ? dollars_left : std::numeric_limits<double>::infinity()};
+  const auto budget = budgets_.find(model);
   const Placement placement =
-      Place({.needed = std::max(1, forecast.Needed(now, load.waiting, serving)), .busy = forecast.Busy(now)}, target_,
-                   limits, placement_offers, placed, now);
+      Place({.needed = std::max(1, forecast.Needed(now, load.waiting, serving)), .busy = forecast.Busy(now),
+             .budget_used = budget == budgets_.end() ? 0 : budget->second.Used()},
+            target_, limits, placement_offers, placed, now);
   for (const Placement::Launch& launch : placement.launches) {
     decision.launches.emplace_back(offers[launch.offer], launch.why);
   }
-  for (const Placement::End& end : placement.ends) decision.ends.emplace_back(machines[end.machine].id, end.why);
+  for (const Placement::End& end : placement.ends) decision.ends.emplace_back(kept[end.machine]->id, end.why);
   decision.machines = placement.machines;
   decision.next = placement.next;
   return decision;

@@ -57,8 +57,8 @@ class Buyer {
     std::string why_none;  // where nothing may be bought: in words
   };
 
-  // All that `provider` sells, in place of what it told before.
-  void SetOffers(absl::string_view provider, std::vector<Offer> offers);
+  // All that is sold, in place of what was told before.
+  void SetOffers(std::vector<Offer> offers);
 
   // As is known now: the offer's price may have changed since the machine was bought.
   const Offer& Current(const Offer& offer) const;
@@ -68,6 +68,8 @@ class Buyer {
 
   // There is a choice.
   bool chooses() const { return offers_.size() > 1; }
+  // Where there is none: why the wish forbids the one offer, or any while none is known; "" where it does not.
+  std::string WhyNotTheOnly(const Wish& wish, double dollars_left) const;
 
   // What became of machines; see MarketMemory.
   void Began(const Offer& offer, absl::Duration now) { memory_.Began(Domain(offer), now); }
@@ -77,8 +79,10 @@ class Buyer {
   }
   void StockOut(const Offer& offer, absl::Duration now) { memory_.StockOut(Domain(offer), now); }
 
-  void Arrived(absl::string_view model, const Wish& wish, absl::Duration now);
-  void Served(absl::string_view model, absl::Duration took, absl::Duration now);
+  void Arrived(absl::string_view model, const Wish& wish, absl::Duration now);  // a request
+  void Served(absl::string_view model, absl::Duration took, absl::Duration now);  // an answer, which ran for `took`
+  // A request got its machine, or was refused one, after it had waited; not of requests that came while the model slept.
+  void Answered(absl::string_view model, absl::Duration waited, bool refused, absl::Duration now);
 
   // For a model that is awake: needs a machine at least. `dollars_left`: see PlacementLimits. `filled`: volumes of the model
   // that no machine has, by where they are.
@@ -96,6 +100,7 @@ class Buyer {
   std::map<DomainKey, int> domains_;
   MarketMemory memory_;
   std::map<std::string, LoadForecast, std::less<>> forecasts_;
+  std::map<std::string, ErrorBudget, std::less<>> budgets_;
   const ServiceTarget target_;
 };
 

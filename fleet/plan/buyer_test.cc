@@ -21,7 +21,7 @@ Offer OfferOf(const std::string& zone, Market market, double price, const std::s
 class BuyerTest : public testing::Test {
  protected:
   BuyerTest() {
-    buyer_.SetOffers("cloud", {OfferOf("a1", Market::kSpot, 0.2), OfferOf("b1", Market::kSpot, 0.3),
+    buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.2), OfferOf("b1", Market::kSpot, 0.3),
                                OfferOf("a1", Market::kOnDemand, 1.0)});
   }
 
@@ -84,21 +84,30 @@ TEST_F(BuyerTest, WhatTheWishRulesOutIsNotBought) {
 TEST_F(BuyerTest, WithoutMoneyOnlyWhatCostsNothingIsBought) {
   dollars_ = 0;
   EXPECT_THAT(Decide().why_none, HasSubstr("spend.max_dollars_per_day rules out 3"));
-  buyer_.SetOffers("here", {OfferOf("z", Market::kOnDemand, 0)});
+  buyer_.SetOffers({OfferOf("z", Market::kOnDemand, 0), OfferOf("a1", Market::kSpot, 0.2)});
   const Buyer::Decision decision = Decide();
   ASSERT_THAT(decision.launches, SizeIs(1));
-  EXPECT_EQ(decision.launches[0].first.provider, "here");
+  EXPECT_EQ(decision.launches[0].first.zone, "z");
+  // What is free stays, what costs goes.
+  const Buyer::Decision later = Decide({Serving("m-1", OfferOf("z", Market::kOnDemand, 0)), Serving("m-2", OfferOf("a1", Market::kSpot, 0.2))});
+  ASSERT_THAT(later.ends, SizeIs(1));
+  EXPECT_EQ(later.ends[0].first, "m-2");
 }
 
-TEST_F(BuyerTest, OffersOfOneProviderReplaceItsOwnOnly) {
-  buyer_.SetOffers("here", {OfferOf("z", Market::kOnDemand, 0)});
-  buyer_.SetOffers("cloud", {});
+TEST_F(BuyerTest, WithoutAChoiceTheWishStillHolds) {
+  buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.2)});
   EXPECT_FALSE(buyer_.chooses());
-  EXPECT_EQ(Decide().launches.at(0).first.provider, "here");
+  EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, dollars_), "");
+  EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, 0), "spend.max_dollars_per_day rules out the only offer");
+  wish_.max_price = 0.1;
+  EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, dollars_), "machines.max_price rules out the only offer");
+  buyer_.SetOffers({});
+  EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, dollars_), "what is sold is not known yet");
+  EXPECT_EQ(buyer_.WhyNotTheOnly(Wish{}, dollars_), "");
 }
 
 TEST_F(BuyerTest, APriceIsTheLatest) {
-  buyer_.SetOffers("cloud", {OfferOf("a1", Market::kSpot, 0.4), OfferOf("b1", Market::kSpot, 0.3)});
+  buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.4), OfferOf("b1", Market::kSpot, 0.3)});
   EXPECT_EQ(buyer_.Current(OfferOf("a1", Market::kSpot, 0.2)).price_per_hour, 0.4);
   EXPECT_EQ(buyer_.Current(OfferOf("gone", Market::kSpot, 0.2)).price_per_hour, 0.2);
   EXPECT_EQ(Decide().launches.at(0).first.zone, "b1");
