@@ -135,6 +135,9 @@ class MortalStore : public Store {
   absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
     return death_.Step() ? store_.PutWakeRecord(model, wake) : absl::OkStatus();
   }
+  absl::Status PutSpending(const Spending& spending) override {
+    return death_.Step() ? store_.PutSpending(spending) : absl::OkStatus();
+  }
 
  private:
   Death& death_;
