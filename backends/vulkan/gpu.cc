@@ -100,16 +100,18 @@ absl::StatusOr<VkCommandBuffer> RecordIn(const Api& api, VkDevice device, VkComm
   return recorded;
 }
 
-// What a copy of the device wrote becomes visible to the host, and to whatever the device does next.
-void EndCopies(const Api& api, VkCommandBuffer commands) {
+// What a copy of the device wrote becomes visible to the host, and to whatever its queue does next. A queue that only copies
+// knows no shaders: the semaphore that the other queue waits for makes its writes visible there.
+void EndCopies(const Api& api, VkCommandBuffer commands, bool only_copies) {
   VkMemoryBarrier barrier{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
   barrier.srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT;
-  barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
-                          VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
-  api.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                         VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
-                             VK_PIPELINE_STAGE_TRANSFER_BIT,
-                         0, 1, &barrier, 0, nullptr, 0, nullptr);
+  barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+  VkPipelineStageFlags stages = VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+  if (!only_copies) {
+    barrier.dstAccessMask |= VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
+    stages |= VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+  }
+  api.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT, stages, 0, 1, &barrier, 0, nullptr, 0, nullptr);
 }
 
 }  // namespace
@@ -158,12 +160,14 @@ absl::Status Gpu::Upload(Region& to, size_t piece_bytes, size_t pieces,
     const size_t count = std::min(at_once, pieces - first);
     if (done[i] > 0) status = copies().Wait(done[i]);
     if (!status.ok()) break;
-    if (in_flight[i] != VK_NULL_HANDLE) api().FreeCommandBuffers(device_, staging_pool_, 1, &in_flight[i]);
+    if (const VkCommandBuffer old = std::exchange(in_flight[i], VK_NULL_HANDLE); old != VK_NULL_HANDLE) {
+      api().FreeCommandBuffers(device_, staging_pool_, 1, &old);
+    }
     fill(first, count, halves[i]->mapped());
     const auto commands = RecordIn(api(), device_, staging_pool_, [&](VkCommandBuffer buffer) {
       const VkBufferCopy copy{halves[i]->offset(), to.offset() + first * piece_bytes, count * piece_bytes};
       api().CmdCopyBuffer(buffer, halves[i]->buffer(), to.buffer(), 1, &copy);
-      EndCopies(api(), buffer);
+      EndCopies(api(), buffer, transfer_ != nullptr);
     });
     status = commands.status();
     if (!status.ok()) break;
@@ -196,7 +200,7 @@ absl::Status Gpu::CopyStaged(absl::Span<const Piece> pieces, bool to_device, std
       const VkBuffer other = pieces[i].region->buffer();
       api().CmdCopyBuffer(buffer, to_device ? half.buffer() : other, to_device ? other : half.buffer(), 1, &copy);
     }
-    EndCopies(api(), buffer);
+    EndCopies(api(), buffer, transfer_ != nullptr);
   }));
   const absl::StatusOr<uint64_t> value = SubmitCopies(commands);
   const absl::Status ran = value.ok() ? copies().Wait(*value) : value.status();

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <memory>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,19 +23,24 @@ namespace two_queues {
 
 Api real;
 int seen_across = 0;  // submissions that wait for what the other queue has done
+VkCommandPool copying_pool = VK_NULL_HANDLE;
+std::set<VkCommandBuffer> copying;  // command buffers of the queue that copies
+int barriers_seen = 0;              // in them
 
 void VKAPI_CALL Families(VkPhysicalDevice device, uint32_t* count, VkQueueFamilyProperties* families) {
   uint32_t one = 1;
   if (families != nullptr) {
     real.GetPhysicalDeviceQueueFamilyProperties(device, &one, families);
-    families[1] = {VK_QUEUE_TRANSFER_BIT, 1};
+    families[1] = {VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT, 1};
+    families[2] = {VK_QUEUE_TRANSFER_BIT | VK_QUEUE_VIDEO_DECODE_BIT_KHR, 1};
   }
-  *count = 2;
+  *count = 3;
 }
 VkResult VKAPI_CALL NewDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo* info,
                               const VkAllocationCallbacks* callbacks, VkDevice* device) {
   VkDeviceCreateInfo one = *info;
   EXPECT_EQ(one.queueCreateInfoCount, 2u);
+  EXPECT_EQ(one.pQueueCreateInfos[1].queueFamilyIndex, 1u);
   one.queueCreateInfoCount = 1;
   return real.CreateDevice(physical, &one, callbacks, device);
 }
@@ -45,7 +51,25 @@ VkResult VKAPI_CALL NewPool(VkDevice device, const VkCommandPoolCreateInfo* info
                             const VkAllocationCallbacks* callbacks, VkCommandPool* pool) {
   VkCommandPoolCreateInfo first = *info;
   first.queueFamilyIndex = 0;
-  return real.CreateCommandPool(device, &first, callbacks, pool);
+  const VkResult made = real.CreateCommandPool(device, &first, callbacks, pool);
+  if (info->queueFamilyIndex == 1) copying_pool = *pool;
+  return made;
+}
+VkResult VKAPI_CALL NewCommands(VkDevice device, const VkCommandBufferAllocateInfo* info, VkCommandBuffer* commands) {
+  const VkResult made = real.AllocateCommandBuffers(device, info, commands);
+  if (info->commandPool == copying_pool) copying.insert(*commands);
+  else copying.erase(*commands);
+  return made;
+}
+// A queue that only copies has no other stages.
+void VKAPI_CALL Barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkPipelineStageFlags to,
+                        VkDependencyFlags flags, uint32_t count, const VkMemoryBarrier* barriers, uint32_t buffer_count,
+                        const VkBufferMemoryBarrier* buffers, uint32_t image_count, const VkImageMemoryBarrier* images) {
+  if (copying.count(commands) > 0) {
+    EXPECT_EQ((from | to) & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0u);
+    ++barriers_seen;
+  }
+  real.CmdPipelineBarrier(commands, from, to, flags, count, barriers, buffer_count, buffers, image_count, images);
 }
 VkResult VKAPI_CALL NewBuffer(VkDevice device, const VkBufferCreateInfo* info, const VkAllocationCallbacks* callbacks,
                               VkBuffer* buffer) {
@@ -69,6 +93,8 @@ void Intercept(Api& api) {
   api.CreateCommandPool = NewPool;
   api.CreateBuffer = NewBuffer;
   api.QueueSubmit = Submit;
+  api.AllocateCommandBuffers = NewCommands;
+  api.CmdPipelineBarrier = Barrier;
 }
 
 }  // namespace two_queues
@@ -206,6 +232,7 @@ TEST_P(GpuTest, RunsAShader) {
   // The shader saw what was uploaded, the copies what it wrote.
   if (GetParam() == Card::kTwoQueues) {
     EXPECT_GE(two_queues::seen_across, 2 + 1);
+    EXPECT_GT(two_queues::barriers_seen, 0);
   }
 }
 

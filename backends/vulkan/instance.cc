@@ -56,8 +56,12 @@ absl::Status Examine(const Api& api, PhysicalDevice& device) {
   // A family without graphics runs beside the desktop's.
   int best = -1;
   for (uint32_t i = 0; i < count; ++i) {
-    constexpr VkQueueFlags kAny = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_TRANSFER_BIT;
-    if ((families[i].queueFlags & kAny) == VK_QUEUE_TRANSFER_BIT) device.transfer_queue_family = i;
+    // The first that copies and does nothing else: cards list engines for video and optical flow after it, which copy, too.
+    constexpr VkQueueFlags kCopies = VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT | VK_QUEUE_PROTECTED_BIT;
+    const VkQueueFlags does = families[i].queueFlags;
+    if (!device.transfer_queue_family.has_value() && (does & VK_QUEUE_TRANSFER_BIT) != 0 && (does & ~kCopies) == 0) {
+      device.transfer_queue_family = i;
+    }
     if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) == 0) continue;
     if (best < 0 || (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0) best = static_cast<int>(i);
   }
