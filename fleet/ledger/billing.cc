@@ -20,10 +20,13 @@ const BillingRules kRules[] = {
      ".../billing-for-interrupted-spot-instances.html; aws.amazon.com/ebs/pricing, /vpc/pricing"},
     // STOPPING and SUSPENDING still run; TERMINATED and SUSPENDED keep disk and static address. Balanced disk.
     {"gcp", absl::Seconds(1), absl::Seconds(60), absl::Seconds(60), kGcp, 0.10, 0.005,
-     "docs.cloud.google.com/compute/docs/instances/instance-lifecycle, .../spot; cloud.google.com/compute/disks-image-pricing"},
-    // Stopped without deallocation keeps the hardware; hibernated is deallocated. Standard SSD, a static public address.
+     "docs.cloud.google.com/compute/docs/instances/instance-lifecycle, .../spot; "
+     "cloud.google.com/compute/disks-image-pricing"},
+    // Stopped without deallocation keeps the hardware; hibernated is deallocated. Standard SSD, a static public
+    // address.
     {"azure", absl::Seconds(1), absl::ZeroDuration(), absl::ZeroDuration(), kAzure, 0.075, 0.005,
-     "learn.microsoft.com/en-us/azure/virtual-machines/states-billing; azure.microsoft.com/pricing/details/managed-disks"},
+     "learn.microsoft.com/en-us/azure/virtual-machines/states-billing; "
+     "azure.microsoft.com/pricing/details/managed-disks"},
     // SHUTOFF bills in full; HIBERNATING, HIBERNATED, RESTORING, ERROR bill storage and address only.
     {"hyperstack", absl::Minutes(1), absl::ZeroDuration(), absl::ZeroDuration(), kHyperstack, 0.07, 0.00672,
      "docs.hyperstack.cloud: virtual machine states and billing, pricebook"},
@@ -70,11 +73,14 @@ Bill BillOf(const BillingRules& rules, const MachineHistory& history) {
     }
     const absl::Duration from = spans[i].from;
     absl::Duration to = spans[i].to;
-    for (++i; i < spans.size() && spans[i].from == to && rules.charged[static_cast<int>(spans[i].state)]; ++i) to = spans[i].to;
+    for (++i; i < spans.size() && spans[i].from == to && rules.charged[static_cast<int>(spans[i].state)]; ++i)
+      to = spans[i].to;
     bill.machine += BillOfRun(rules, history.market, from, to, history.reclaimed && i == spans.size(), history.prices);
   }
-  bill.volume = rules.volume_gb_month * history.volume_gb * absl::FDivDuration(history.volume_to - history.volume_from, kMonth);
-  if (history.address && !spans.empty()) bill.address = rules.address_hour * Hours(spans.back().to - spans.front().from);
+  bill.volume =
+      rules.volume_gb_month * history.volume_gb * absl::FDivDuration(history.volume_to - history.volume_from, kMonth);
+  if (history.address && !spans.empty())
+    bill.address = rules.address_hour * Hours(spans.back().to - spans.front().from);
   return bill;
 }
 

@@ -1,4 +1,5 @@
-// What a cloud charges for a machine's history: each cloud's rules as data, with their sources, and the arithmetic on them.
+// What a cloud charges for a machine's history: each cloud's rules as data, with their sources, and the arithmetic on
+// them.
 //
 // Prices come from the history, since they change; the rules say which seconds are charged.
 #ifndef FLEET_LEDGER_BILLING_H_
@@ -17,7 +18,7 @@ namespace spotinference::fleet {
 
 // As the cloud sees the machine. Its words for them stand in billing.cc.
 enum class BilledState {
-  kStarting,     // asked for, does not run yet
+  kStarting,  // asked for, does not run yet
   kRunning,
   kStopping,     // on its way to kStopped
   kStopped,      // does not run, its hardware is kept for it
@@ -29,9 +30,9 @@ constexpr int kBilledStates = 7;
 
 struct BillingRules {
   absl::string_view provider;
-  absl::Duration granularity;  // each run is charged for whole ones, rounded up
-  absl::Duration minimum;      // and for at least this
-  absl::Duration free_reclaim;  // a spot run that the provider ends before this is free; zero: none is
+  absl::Duration granularity;               // each run is charged for whole ones, rounded up
+  absl::Duration minimum;                   // and for at least this
+  absl::Duration free_reclaim;              // a spot run that the provider ends before this is free; zero: none is
   std::array<bool, kBilledStates> charged;  // at the machine's price, by BilledState
   // Dollars, list prices of the cheapest usual kind. Both go on for as long as volume and address exist.
   double volume_gb_month;

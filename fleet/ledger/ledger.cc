@@ -12,36 +12,78 @@ absl::string_view UseName(Use use) {
   return "";
 }
 
-void Ledger::Set(absl::string_view machine, const Item& item, Use use, absl::Duration now) {
-  const std::string id(machine);
-  const Open next = {{item.model, item.market, use}, item.price_per_hour, now};
-  if (const auto open = open_.find(id);
-      open != open_.end() && open->second.key == next.key && open->second.price_per_hour == next.price_per_hour) {
-    return;
+void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
+  const absl::Duration time = now - open.since;
+  const auto add = [&](const std::string& key, absl::Duration part) {
+    Sum& sum = sums[{open.item.model, open.item.market, open.use, key}];
+    const double hours = absl::FDivDuration(part, absl::Hours(1));
+    sum.time += part;
+    sum.dollars += hours * open.item.price_per_hour;
+    sum.on_demand_dollars += hours * open.item.on_demand_per_hour;
+  };
+  int left_answers = 0;
+  for (const auto& [key, count] : open.answers) left_answers += count;
+  if (open.use != Use::kBusy || left_answers == 0) return add("", time);
+  absl::Duration left = time;
+  for (const auto& [key, count] : open.answers) {  // so divided that the parts make the whole
+    const absl::Duration part = count == left_answers ? left : left * count / left_answers;
+    add(key, part);
+    left -= part;
+    left_answers -= count;
   }
-  End(machine, now);
-  open_[id] = next;
 }
 
-void Ledger::Add(const Open& open, absl::Duration now, Total& total) {
-  total.time += now - open.since;
-  total.dollars += absl::FDivDuration(now - open.since, absl::Hours(1)) * open.price_per_hour;
+Ledger::Open* Ledger::Settle(absl::string_view machine, absl::Duration now) {
+  const auto open = open_.find(machine);
+  if (open == open_.end()) return nullptr;
+  Add(open->second, now, closed_);
+  open->second.since = now;
+  return &open->second;
+}
+
+void Ledger::Set(absl::string_view machine, const Item& item, Use use, absl::Duration now) {
+  Open* open = Settle(machine, now);
+  if (open == nullptr) {
+    open = &open_[std::string(machine)];
+    open->since = now;
+  }
+  open->item = item;
+  open->use = use;
+}
+
+void Ledger::SetAnswers(absl::string_view machine, std::map<std::string, int> by_key, absl::Duration now) {
+  if (Open* const open = Settle(machine, now); open != nullptr) open->answers = std::move(by_key);
 }
 
 void Ledger::End(absl::string_view machine, absl::Duration now) {
-  const auto open = open_.find(machine);
-  if (open == open_.end()) return;
-  Add(open->second, now, closed_[open->second.key]);
-  open_.erase(open);
+  if (Settle(machine, now) != nullptr) open_.erase(open_.find(machine));
+}
+
+Ledger::Sums Ledger::All(absl::Duration now) const {
+  Sums sums = closed_;
+  for (const auto& [machine, open] : open_) Add(open, now, sums);
+  return sums;
+}
+
+std::vector<Ledger::Entry> Ledger::Entries(absl::Duration now) const {
+  std::vector<Entry> entries;
+  for (const auto& [row, sum] : All(now)) {
+    if (sum.time == absl::ZeroDuration()) continue;
+    const auto& [model, market, use, key] = row;
+    entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars});
+  }
+  return entries;
 }
 
 std::vector<Ledger::Line> Ledger::Totals(absl::Duration now) const {
-  std::map<Key, Total> totals = closed_;
-  for (const auto& [machine, open] : open_) Add(open, now, totals[open.key]);
   std::vector<Line> lines;
-  for (const auto& [key, total] : totals) {
-    const auto& [model, market, use] = key;
-    lines.push_back({model, market, use, total.time, total.dollars});
+  for (const auto& [row, sum] : All(now)) {  // keys of one line are neighbours
+    const auto& [model, market, use, key] = row;
+    if (lines.empty() || lines.back().model != model || lines.back().market != market || lines.back().use != use) {
+      lines.push_back({.model = model, .market = market, .use = use});
+    }
+    lines.back().time += sum.time;
+    lines.back().dollars += sum.dollars;
   }
   return lines;
 }

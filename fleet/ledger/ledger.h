@@ -22,8 +22,9 @@ class Ledger {
  public:
   struct Item {
     std::string model;
-    std::string market;         // "spot" or "on_demand"
-    double price_per_hour = 0;  // dollars
+    std::string market;             // "spot" or "on_demand"
+    double price_per_hour = 0;      // dollars
+    double on_demand_per_hour = 0;  // what the same machine costs on demand; 0: not known
   };
   struct Line {
     std::string model, market;
@@ -35,28 +36,50 @@ class Ledger {
   // From `now` on the machine is used so, at this price. A machine is first heard of here.
   void Set(absl::string_view machine, const Item& item, Use use, absl::Duration now);
 
+  // Line in detail.
+  struct Entry {
+    std::string model, market;
+    Use use = Use::kIdle;
+    std::string key;  // of busy time whose answers were told of; else ""
+    absl::Duration time;
+    double dollars = 0;
+    double on_demand_dollars = 0;
+  };
+
+  // The answers on the machine from `now` on, by their keys: busy time is divided among them. A no-op for an unknown
+  // machine.
+  void SetAnswers(absl::string_view machine, std::map<std::string, int> by_key, absl::Duration now);
+
   // From `now` on the machine costs nothing; what it cost stays. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now);
 
   // All that was billed up to `now`, by model, market and use.
   std::vector<Line> Totals(absl::Duration now) const;
+  // By model, market, use and key.
+  std::vector<Entry> Entries(absl::Duration now) const;
   double Dollars(absl::Duration now) const;  // of all of it
 
  private:
-  using Key = std::tuple<std::string, std::string, Use>;  // model, market, use
-  struct Total {
+  using Key = std::tuple<std::string, std::string, Use, std::string>;  // model, market, use, key
+  struct Sum {
     absl::Duration time;
-    double dollars = 0;
+    double dollars = 0, on_demand_dollars = 0;
   };
+  using Sums = std::map<Key, Sum>;
   struct Open {
-    Key key;
-    double price_per_hour = 0;
+    Item item;
+    Use use = Use::kIdle;
+    std::map<std::string, int> answers;  // by key
     absl::Duration since;
   };
-  static void Add(const Open& open, absl::Duration now, Total& total);
+
+  static void Add(const Open& open, absl::Duration now, Sums& sums);
+  // Books what is open up to `now`; nullptr for an unknown machine.
+  Open* Settle(absl::string_view machine, absl::Duration now);
+  Sums All(absl::Duration now) const;
 
   std::map<std::string, Open, std::less<>> open_;  // by machine
-  std::map<Key, Total> closed_;
+  Sums closed_;
 };
 
 }  // namespace spotinference::fleet

@@ -54,5 +54,47 @@ TEST(Ledger, ASecondCostsWhatItCostThen) {
   EXPECT_NEAR(ledger.Dollars(absl::Seconds(12)), 24, 1e-9);
 }
 
+std::string Detail(const Ledger& ledger, int now_s) {
+  std::string text;
+  for (const Ledger::Entry& entry : ledger.Entries(absl::Seconds(now_s))) {
+    absl::StrAppend(&text, entry.market, " ", UseName(entry.use), " ", entry.key.empty() ? "-" : entry.key, " ",
+                    absl::ToDoubleSeconds(entry.time), " $", entry.dollars, " of $", entry.on_demand_dollars, "\n");
+  }
+  return text;
+}
+
+TEST(Ledger, ABusySecondHasItsKeys) {
+  Ledger ledger;
+  // 3.6 dollars an hour are a tenth of a cent a second.
+  const Ledger::Item item = {"m", "spot", 3.6, 36}, dearer = {"m", "spot", 7.2, 36};
+  ledger.Set("a", item, Use::kWaking, absl::Seconds(0));
+  ledger.Set("a", item, Use::kBusy, absl::Seconds(100));
+  ledger.SetAnswers("a", {{"x", 1}}, absl::Seconds(100));
+  ledger.SetAnswers("a", {{"x", 3}, {"y", 1}}, absl::Seconds(200));
+  ledger.Set("a", dearer, Use::kBusy, absl::Seconds(300));
+  ledger.Set("a", dearer, Use::kIdle, absl::Seconds(400));
+  EXPECT_EQ(Detail(ledger, 500),
+            "spot busy x 250 $0.325 of $2.5\n"  // 100 s, 75 s, and 75 s at twice the price
+            "spot busy y 50 $0.075 of $0.5\n"   // 25 s and 25 s
+            "spot idle - 100 $0.2 of $1\n"
+            "spot waking - 100 $0.1 of $1\n");
+  EXPECT_EQ(Text(ledger, 500), "m spot busy 300\nm spot idle 100\nm spot waking 100\n");
+}
+
+TEST(Ledger, AnswersOfAnUnknownMachineAreNothing) {
+  Ledger ledger;
+  ledger.SetAnswers("a", {{"x", 1}}, absl::Seconds(1));
+  EXPECT_TRUE(ledger.Entries(absl::Seconds(9)).empty());
+}
+
+TEST(Ledger, PartsOfABusyTimeMakeTheWhole) {
+  Ledger ledger;
+  ledger.Set("a", {"m", "spot"}, Use::kBusy, absl::ZeroDuration());
+  ledger.SetAnswers("a", {{"x", 1}, {"y", 1}, {"z", 1}}, absl::ZeroDuration());
+  absl::Duration sum;
+  for (const Ledger::Entry& entry : ledger.Entries(absl::Nanoseconds(10))) sum += entry.time;
+  EXPECT_EQ(sum, absl::Nanoseconds(10));
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

@@ -1,9 +1,9 @@
 // How many machines a model's requests need: from what arrived lately to a number, pure.
 //
-// Arrivals, and what answers took, are counted by the minute. The load that is planned for is the busiest ten minutes of the
-// last hour, arrivals times the answers' mean of those same ten: it rises with the load and falls an hour after it, so that
-// machines do not come and go with every lull. What chance adds to that is
-// queueing theory's part: an M/M/c queue (Erlang C) with as many servers as the machines have streams.
+// Arrivals, and what answers took, are counted by the minute. The load that is planned for is the busiest ten minutes
+// of the last hour, arrivals times the answers' mean of those same ten: it rises with the load and falls an hour after
+// it, so that machines do not come and go with every lull. What chance adds to that is queueing theory's part: an M/M/c
+// queue (Erlang C) with as many servers as the machines have streams.
 #ifndef FLEET_PLAN_DEMAND_H_
 #define FLEET_PLAN_DEMAND_H_
 
@@ -15,9 +15,9 @@
 
 namespace spotinference::fleet {
 
-// The chance that an arrival waits longer than `wait` for one of `servers`: Erlang's C times exp(−(servers − load)·wait/service).
-// `load` in Erlangs (arrivals a second times seconds of service); 1 where the load is not below `servers`.
-// Source: Cooper, "Introduction to Queueing Theory", 1981, section 3.3.
+// The chance that an arrival waits longer than `wait` for one of `servers`: Erlang's C times exp(−(servers −
+// load)·wait/service). `load` in Erlangs (arrivals a second times seconds of service); 1 where the load is not below
+// `servers`. Source: Cooper, "Introduction to Queueing Theory", 1981, section 3.3.
 double WaitLongerThan(double load, int servers, absl::Duration service, absl::Duration wait);
 
 struct ServiceTarget {
@@ -25,8 +25,8 @@ struct ServiceTarget {
   double missed = 0.001;                    // the share of requests that may wait longer
 };
 
-// The fewest machines of `streams` answers each with which chance alone makes a quarter of target.missed wait too long; the
-// rest is for what the market does. 0 for no load.
+// The fewest machines of `streams` answers each with which chance alone makes a quarter of target.missed wait too long;
+// the rest is for what the market does. 0 for no load.
 int MachinesNeeded(double load, absl::Duration service, int streams, const ServiceTarget& target);
 
 // Not thread-safe. Times never step back.
@@ -39,14 +39,15 @@ class LoadForecast {
   void Arrived(absl::Duration now);
   void Served(absl::Duration now, absl::Duration service);  // what an answer took, once it ran
 
-  // Machines' worth of streams that arrivals keep busy, in the busiest ten minutes of the last hour; 0 where nothing arrived.
+  // Machines' worth of streams that arrivals keep busy, in the busiest ten minutes of the last hour; 0 where nothing
+  // arrived.
   double Busy(absl::Duration now);
   // The same of the last ten minutes.
   double BusyNow(absl::Duration now);
 
-  // Machines for the arrivals, by MachinesNeeded: the most of the last quarter of an hour, so that a guess that goes up and
-  // down moves none. And for a queue that `serving` machines would need longer to work off than half the target's wait:
-  // what waits, and will wait until more machines serve, within a minute.
+  // Machines for the arrivals, by MachinesNeeded: the most of the last quarter of an hour, so that a guess that goes up
+  // and down moves none. And for a queue that `serving` machines would need longer to work off than half the target's
+  // wait: what waits, and will wait until more machines serve, within a minute.
   int Needed(absl::Duration now, int waiting, int serving);
 
  private:
@@ -66,15 +67,16 @@ class LoadForecast {
 
   std::array<Minute, kMinutes> minutes_{};  // ring
   std::array<int, kHold> needed_{};         // the same
-  int64_t minute_ = 0;                        // the one being counted
+  int64_t minute_ = 0;                      // the one being counted
   std::optional<absl::Duration> first_;
   double busiest_ = 0, latest_ = 0;             // Erlangs, over the whole minutes in the ring
   absl::Duration service_ = absl::Seconds(10);  // mean of the latest some hundred
   bool served_ = false;
 };
 
-// How much of the requests that may wait too long has been used up: 1 is all, over the last some days (half of it forgotten
-// each three, a younger model's as if they had come in a day). Requests that came while the model slept or woke are not to be counted: no place of machines helps them.
+// How much of the requests that may wait too long has been used up: 1 is all, over the last some days (half of it
+// forgotten each three, a younger model's as if they had come in a day). Requests that came while the model slept or
+// woke are not to be counted: no place of machines helps them.
 class ErrorBudget {
  public:
   explicit ErrorBudget(const ServiceTarget& target) : missed_share_(target.missed) {}

@@ -28,7 +28,8 @@ void MarketMemory::Count(Domain& domain, absl::Duration now) {
   domain.losses *= kept;
   domain.exposure *= kept;
   if (domain.machines > 0) {
-    domain.exposure += std::log((kYoung + Hours(now - domain.opened)) / (kYoung + Hours(domain.counted - domain.opened)));
+    domain.exposure +=
+        std::log((kYoung + Hours(now - domain.opened)) / (kYoung + Hours(domain.counted - domain.opened)));
   }
   domain.counted = now;
 }
@@ -55,7 +56,8 @@ void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now)
   Count(domain, now);
   domain.machines = std::max(0, domain.machines - 1);
   const absl::Duration warned = serves_until - now;
-  warning_ = std::clamp(warning_ + (warned > warning_ ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), absl::Minutes(10));
+  warning_ =
+      std::clamp(warning_ + (warned > warning_ ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), absl::Minutes(10));
   if (warned > warning_ - kWarningStep && warned < warning_ + kWarningStep) warning_ = std::min(warning_, warned);
   if (now - domain.last_loss > kTogether) domain.losses += 1;
   domain.last_loss = domain.opened = domain.counted = now;
@@ -72,7 +74,8 @@ void MarketMemory::StockOut(int id, absl::Duration now) {
 }
 
 void MarketMemory::Close(Domain& domain, absl::Duration now) {
-  const absl::Duration retry = std::min(kFirstRetry * (1 << std::min(std::max(domain.stock_outs - 1, 0), 8)), kLongestRetry);
+  const absl::Duration retry =
+      std::min(kFirstRetry * (1 << std::min(std::max(domain.stock_outs - 1, 0), 8)), kLongestRetry);
   domain.closed_until = now + retry;
   domain.came = 0;
 }

@@ -2,11 +2,12 @@
 //
 // A domain is a zone's spot market of one provider and machine type; the caller numbers them from 0.
 //
-// Each time that a zone opens (a launch succeeds where there was trouble) it stays open for a time of its own: the rate at
-// which this opening ends is Gamma-distributed over openings, with shape α and scale 1/a, so that after `age` hours without
-// trouble its posterior mean is α / (a + age). A zone that has just opened is closed soon, one that has been open for days
-// stays open (spot lifetimes are heavy-tailed, as many have measured). a is half an hour; α is learned by domain from its own
-// openings, whose evidence halves every four days, and begins at 1. Machines that go within ten minutes count once.
+// Each time that a zone opens (a launch succeeds where there was trouble) it stays open for a time of its own: the rate
+// at which this opening ends is Gamma-distributed over openings, with shape α and scale 1/a, so that after `age` hours
+// without trouble its posterior mean is α / (a + age). A zone that has just opened is closed soon, one that has been
+// open for days stays open (spot lifetimes are heavy-tailed, as many have measured). a is half an hour; α is learned by
+// domain from its own openings, whose evidence halves every four days, and begins at 1. Machines that go within ten
+// minutes count once.
 //
 // Not thread-safe; no clock. Times are Clock::Elapsed() and never step back.
 #ifndef FLEET_PLAN_MARKET_MEMORY_H_
@@ -43,8 +44,8 @@ class MarketMemory {
     absl::Duration opened;                            // while there are machines
     absl::Duration left = -absl::InfiniteDuration();  // when we ended the last one
     bool open = false;                                // as last seen
-    double losses = 0, exposure = 0;  // decayed: openings that ended, and their ∫ dt / (a + age)
-    absl::Duration counted;           // up to when exposure is
+    double losses = 0, exposure = 0;                  // decayed: openings that ended, and their ∫ dt / (a + age)
+    absl::Duration counted;                           // up to when exposure is
     absl::Duration last_loss = -absl::InfiniteDuration();
     absl::Duration closed_until = -absl::InfiniteDuration();
     int stock_outs = 0;  // in a row
@@ -56,8 +57,8 @@ class MarketMemory {
   void Close(Domain& domain, absl::Duration now);
 
   std::vector<Domain> domains_;
-  // Warnings are a provider's habit, not a zone's. Moves up by a tenth of a step where a loss gave more, down by nine tenths
-  // where it gave less: the tenth percentile (Robbins and Monro, 1951).
+  // Warnings are a provider's habit, not a zone's. Moves up by a tenth of a step where a loss gave more, down by nine
+  // tenths where it gave less: the tenth percentile (Robbins and Monro, 1951).
   absl::Duration warning_;
 };
 

@@ -21,8 +21,8 @@ double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(
 
 class Placer {
  public:
-  Placer(const PlacementLoad& load, const ServiceTarget& target, const PlacementLimits& limits, absl::Span<const PlacementOffer> offers,
-         absl::Span<const PlacementMachine> machines, absl::Duration now)
+  Placer(const PlacementLoad& load, const ServiceTarget& target, const PlacementLimits& limits,
+         absl::Span<const PlacementOffer> offers, absl::Span<const PlacementMachine> machines, absl::Duration now)
       : target_(target),
         limits_(limits),
         offers_(offers),
@@ -72,10 +72,12 @@ class Placer {
     int limit;
   };
 
-  // The share of requests that would wait too long for the offer's losses, if it carried all of them and nothing stood in.
+  // The share of requests that would wait too long for the offer's losses, if it carried all of them and nothing stood
+  // in.
   double Missed(const PlacementOffer& offer) const {
     if (offer.market == Market::kOnDemand) return 0;
-    // Who comes within the target's wait of the replacement's first token waits no longer; the queue takes half of that.
+    // Who comes within the target's wait of the replacement's first token waits no longer; the queue takes half of
+    // that.
     const absl::Duration without = offer.start - offer.outlook.warning - target_.wait / 2;
     return without <= absl::ZeroDuration() ? 0 : offer.outlook.losses_per_hour * Hours(without);
   }
@@ -96,7 +98,8 @@ class Placer {
       if (const int fast = std::min(room, offer.filled); fast > 0) {
         parts_.push_back({EffectivePrice(offer, offer.start), i, fast});
       }
-      if (room > offer.filled) parts_.push_back({EffectivePrice(offer, offer.start + offer.fill), i, room - offer.filled});
+      if (room > offer.filled)
+        parts_.push_back({EffectivePrice(offer, offer.start + offer.fill), i, room - offer.filled});
     }
     std::sort(parts_.begin(), parts_.end(), [this](const Part& a, const Part& b) {
       ++out_.steps;
@@ -104,8 +107,8 @@ class Placer {
     });
   }
 
-  // Takes the cheapest for the load with at most `m` in each risky offer, and enough beside any of them. What it costs an hour; infinity
-  // where there are not as many.
+  // Takes the cheapest for the load with at most `m` in each risky offer, and enough beside any of them. What it costs
+  // an hour; infinity where there are not as many.
   double Fill(int m) {
     std::fill(want_.begin(), want_.end(), 0);
     int left = std::max(load_, survivors_ + m);
@@ -169,7 +172,9 @@ class Placer {
   std::string Reason(int offer) const {
     const PlacementOffer& o = offers_[offer];
     std::string why = absl::StrFormat("%d for the load", load_);
-    if (out_.spare > 0) absl::StrAppendFormat(&why, " and %d to stand in for %s", out_.spare, together_ ? "all spot zones at once" : "any one zone");
+    if (out_.spare > 0)
+      absl::StrAppendFormat(&why, " and %d to stand in for %s", out_.spare,
+                            together_ ? "all spot zones at once" : "any one zone");
     absl::StrAppendFormat(&why, ", %d there; $%.4f/h", static_cast<int>(machines_.size()), o.price_per_hour);
     if (o.market == Market::kSpot) {
       absl::StrAppendFormat(&why, ", lost %.2f times an hour, replaced in %s", o.outlook.losses_per_hour,
@@ -186,9 +191,8 @@ class Placer {
     for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
       if (asked_[i] > held_[i]) order.push_back({offers_[i].price_per_hour, i, asked_[i] - held_[i]});
     }
-    std::sort(order.begin(), order.end(), [](const Part& a, const Part& b) {
-      return std::pair(a.price, a.offer) < std::pair(b.price, b.offer);
-    });
+    std::sort(order.begin(), order.end(),
+              [](const Part& a, const Part& b) { return std::pair(a.price, a.offer) < std::pair(b.price, b.offer); });
     for (const Part& part : order) {
       const std::string why = Reason(part.offer);
       for (int i = 0; i < part.limit; ++i) {
@@ -223,8 +227,9 @@ class Placer {
       if (!machines_[i].exists || (serves ? serving : existing) <= out_.wanted) continue;
       serving -= serves;
       --existing;
-      out_.ends.push_back({i, absl::StrFormat("%d serve, %d for the load and %d spare are enough; this one costs $%.4f/h",
-                                              serving_, load_, out_.spare, offers_[machines_[i].offer].price_per_hour)});
+      out_.ends.push_back(
+          {i, absl::StrFormat("%d serve, %d for the load and %d spare are enough; this one costs $%.4f/h", serving_,
+                              load_, out_.spare, offers_[machines_[i].offer].price_per_hour)});
       --out_.machines;
     }
   }
@@ -245,7 +250,7 @@ class Placer {
   std::vector<int> held_;
   std::vector<bool> risky_;
   std::vector<int> want_, asked_;  // by offer: counted on, and what to ask for
-  double rate_ = 0;        // dollars an hour of what is there
+  double rate_ = 0;                // dollars an hour of what is there
   int existing_ = 0, serving_ = 0;
   int closed_ = 0;
   std::vector<Part> parts_;
@@ -255,7 +260,8 @@ class Placer {
 }  // namespace
 
 Placement Place(const PlacementLoad& load, const ServiceTarget& target, const PlacementLimits& limits,
-                absl::Span<const PlacementOffer> offers, absl::Span<const PlacementMachine> machines, absl::Duration now) {
+                absl::Span<const PlacementOffer> offers, absl::Span<const PlacementMachine> machines,
+                absl::Duration now) {
   return Placer(load, target, limits, offers, machines, now).Run();
 }
 

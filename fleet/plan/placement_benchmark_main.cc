@@ -11,8 +11,11 @@ namespace {
 void Measure(int machines, int zones) {
   std::vector<PlacementOffer> offers;
   for (int zone = 0; zone < zones; ++zone) {
-    offers.push_back({.price_per_hour = 0.3 + 0.001 * zone, .market = Market::kSpot,
-                      .outlook = {.losses_per_hour = 0.05 + 0.01 * (zone % 50)}, .start = absl::Seconds(90), .filled = 10});
+    offers.push_back({.price_per_hour = 0.3 + 0.001 * zone,
+                      .market = Market::kSpot,
+                      .outlook = {.losses_per_hour = 0.05 + 0.01 * (zone % 50)},
+                      .start = absl::Seconds(90),
+                      .filled = 10});
     offers.push_back({.price_per_hour = 3, .market = Market::kOnDemand, .start = absl::Seconds(90)});
   }
   std::vector<PlacementMachine> held;

@@ -15,8 +15,11 @@ const ServiceTarget kTarget;  // 30 s for 99.9 %
 
 // With D = 90 s and W = 30 s, S = L / (1 + 1/6).
 PlacementOffer Spot(double price, double losses_per_hour) {
-  return {.price_per_hour = price, .market = Market::kSpot, .outlook = {.losses_per_hour = losses_per_hour},
-          .start = absl::Seconds(90), .filled = 100};
+  return {.price_per_hour = price,
+          .market = Market::kSpot,
+          .outlook = {.losses_per_hour = losses_per_hour},
+          .start = absl::Seconds(90),
+          .filled = 100};
 }
 PlacementOffer OnDemand(double price) {
   return {.price_per_hour = price, .market = Market::kOnDemand, .start = absl::Seconds(90), .filled = 100};
@@ -54,8 +57,10 @@ TEST(Place, TakesTheCheapestThatIsSafe) {
 }
 
 TEST(Place, RiskyZonesShareTheLoadSoThatAnyOneMayGo) {
-  // L = N = 6: S = 6 / (1 + 1/6) = 5.14, so 6 must be left. Two zones of six, or three of three: nine of the cheapest kind.
-  EXPECT_EQ(Counts(PlaceOn(Load(6), {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)}), 3), (std::vector<int>{6, 6, 0}));
+  // L = N = 6: S = 6 / (1 + 1/6) = 5.14, so 6 must be left. Two zones of six, or three of three: nine of the cheapest
+  // kind.
+  EXPECT_EQ(Counts(PlaceOn(Load(6), {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)}), 3),
+            (std::vector<int>{6, 6, 0}));
   const Placement three = PlaceOn(Load(6), {Spot(0.3, kRisky), Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)});
   EXPECT_EQ(Counts(three, 4), (std::vector<int>{3, 3, 3, 0}));
   EXPECT_EQ(three.spare, 3);
@@ -95,7 +100,8 @@ TEST(Place, FallsBackOnDemandAndComesBack) {
   const Placement fallback = PlaceOn(Load(2), {closed, OnDemand(3)});
   EXPECT_EQ(Counts(fallback, 2), (std::vector<int>{0, 2}));
   EXPECT_EQ(fallback.next, closed.outlook.closed_until);
-  EXPECT_TRUE(absl::StrContains(fallback.launches[0].why, "1 of the spot offers have none")) << fallback.launches[0].why;
+  EXPECT_TRUE(absl::StrContains(fallback.launches[0].why, "1 of the spot offers have none"))
+      << fallback.launches[0].why;
 
   // Its time has come: asked again, while on-demand machines serve on.
   closed.outlook.closed_until = kNow;
@@ -179,8 +185,9 @@ TEST(Place, SpendsNothingWithoutABudgetAndStopsAtItsEnd) {
 TEST(Place, EveryDecisionHasItsReasonInNumbers) {
   const Placement placement = PlaceOn(Load(6), {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)});
   for (const Placement::Launch& launch : placement.launches) {
-    EXPECT_EQ(launch.why, "6 for the load and 6 to stand in for any one zone, 0 there; $0.3000/h, lost 0.50 times an hour, "
-                          "replaced in 1m30s");
+    EXPECT_EQ(launch.why,
+              "6 for the load and 6 to stand in for any one zone, 0 there; $0.3000/h, lost 0.50 times an hour, "
+              "replaced in 1m30s");
   }
 }
 
@@ -194,13 +201,15 @@ TEST(Place, IsTheCheapestOfAllThatSurviveALoss) {
         for (int x = 0; x <= 2 * load; ++x) {
           for (int y = 0; y <= 2 * load; ++y) {
             for (int d = 0; d <= 2 * load; ++d) {
-              if (x + y + d >= load && y + d >= survivors && x + d >= survivors) best = std::min(best, a * x + b * y + 3 * d);
+              if (x + y + d >= load && y + d >= survivors && x + d >= survivors)
+                best = std::min(best, a * x + b * y + 3 * d);
             }
           }
         }
         double cost = 0;
         const std::vector<PlacementOffer> offers = {Spot(a, 0.1), Spot(b, 0.1), OnDemand(3)};
-        for (const Placement::Launch& launch : PlaceOn(Load(load), offers).launches) cost += offers[launch.offer].price_per_hour;
+        for (const Placement::Launch& launch : PlaceOn(Load(load), offers).launches)
+          cost += offers[launch.offer].price_per_hour;
         // Effective prices carry the waking time: half a per cent here.
         EXPECT_LE(cost, best * 1.01) << load << " machines at " << a << ", " << b;
       }

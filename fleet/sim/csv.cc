@@ -37,12 +37,13 @@ absl::Status ForEachRow(absl::string_view text, absl::string_view name, absl::st
     ++number;
     absl::Status status;
     if (number == 1) {
-      if (line != head) status = absl::InvalidArgumentError(absl::StrCat("'", Shown(line), "' is not the head '", head, "'"));
+      if (line != head)
+        status = absl::InvalidArgumentError(absl::StrCat("'", Shown(line), "' is not the head '", head, "'"));
     } else if (!line.empty()) {
       Split(line, fields);
-      status = fields.size() == columns
-                   ? row(fields)
-                   : absl::InvalidArgumentError(absl::StrCat(fields.size(), " fields, not ", columns, ": '", Shown(line), "'"));
+      status = fields.size() == columns ? row(fields)
+                                        : absl::InvalidArgumentError(absl::StrCat(fields.size(), " fields, not ",
+                                                                                  columns, ": '", Shown(line), "'"));
     }
     if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": ", status.message()));
   }

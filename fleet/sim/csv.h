@@ -12,8 +12,8 @@ namespace spotinference::fleet::sim {
 
 using CsvRow = std::vector<absl::string_view>;
 
-// Calls `row` with each line after the head; empty lines are skipped. INVALID_ARGUMENT, as "NAME:LINE: …": another head,
-// another number of fields, or what `row` finds wrong.
+// Calls `row` with each line after the head; empty lines are skipped. INVALID_ARGUMENT, as "NAME:LINE: …": another
+// head, another number of fields, or what `row` finds wrong.
 absl::Status ForEachRow(absl::string_view text, absl::string_view name, absl::string_view head,
                         absl::FunctionRef<absl::Status(const CsvRow&)> row);
 

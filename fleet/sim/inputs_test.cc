@@ -42,7 +42,8 @@ TEST(ParseTrace, NamesTheFileAndWhatIsWrong) {
   }
 }
 
-constexpr char kPriceHead[] = "provider,instance_type,accelerator,count,region,zone,on_demand_usd_per_hour,spot_usd_per_hour\n";
+constexpr char kPriceHead[] =
+    "provider,instance_type,accelerator,count,region,zone,on_demand_usd_per_hour,spot_usd_per_hour\n";
 
 TEST(ParsePrices, NamesTheLine) {
   const auto rows = ParsePrices(std::string(kPriceHead) + "aws,p3,V100,1,us-west-2,usw2-az1,3.06,\n", "p");
@@ -65,7 +66,9 @@ TEST(ParsePrices, NamesTheLine) {
 
 TEST(ParseRequests, ReadsTimesWithAndWithoutZones) {
   const auto requests = ParseRequests(
-      "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 23:59:59.5000000,374,44\r\n2023-11-17T01:00:00.25+01:00,1,2\n", "r");
+      "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 "
+      "23:59:59.5000000,374,44\r\n2023-11-17T01:00:00.25+01:00,1,2\n",
+      "r");
   ASSERT_TRUE(requests.ok()) << requests.status();
   ASSERT_EQ(requests->size(), 2);
   EXPECT_EQ((*requests)[0].at, 0);
@@ -91,9 +94,12 @@ TEST(ParseRequests, NamesTheLine) {
 
 TEST(ParseAccessLog, AnAnswersTimeIsTakenForTokens) {
   const auto requests = ParseAccessLog(
-      "I20261128 14:47:58.500000  1 gateway.cc:37] id=a method=POST path=/v1/chat/completions status=200 bytes=9 ms=2000 end=complete\n"
-      "I20261128 14:47:58.600000  1 gateway.cc:37] id=b method=POST path=/v1/chat/completions status=429 bytes=9 ms=1 end=complete\n"
-      "I20261128 14:47:59.500000  1 gateway.cc:37] id=c method=POST path=/v1/completions status=200 bytes=9 ms=500 end=complete\n",
+      "I20261128 14:47:58.500000  1 gateway.cc:37] id=a method=POST path=/v1/chat/completions status=200 bytes=9 "
+      "ms=2000 end=complete\n"
+      "I20261128 14:47:58.600000  1 gateway.cc:37] id=b method=POST path=/v1/chat/completions status=429 bytes=9 ms=1 "
+      "end=complete\n"
+      "I20261128 14:47:59.500000  1 gateway.cc:37] id=c method=POST path=/v1/completions status=200 bytes=9 ms=500 "
+      "end=complete\n",
       "l", 10);
   ASSERT_TRUE(requests.ok()) << requests.status();
   ASSERT_EQ(requests->size(), 2);

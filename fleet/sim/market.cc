@@ -33,7 +33,8 @@ TraceName NameOf(const fs::path& path) {
   name.folder = path.parent_path().filename().string();
   for (const fs::path& part : path) {
     int nodes;
-    if (absl::EndsWith(part.string(), "-node") && absl::SimpleAtoi(part.string().substr(0, part.string().size() - 5), &nodes)) {
+    if (absl::EndsWith(part.string(), "-node") &&
+        absl::SimpleAtoi(part.string().substr(0, part.string().size() - 5), &nodes)) {
       name.nodes = nodes;
     }
   }
@@ -116,8 +117,12 @@ struct NamedTrace {
 };
 
 Zone MakeZone(NamedTrace&& from, const PriceRow& price, const MarketOptions& options) {
-  Zone zone = {.provider = from.name.provider, .region = RegionOf(from.name.zone), .name = from.name.zone,
-               .machine_type = price.machine_type, .on_demand = price.on_demand, .step = from.trace.step,
+  Zone zone = {.provider = from.name.provider,
+               .region = RegionOf(from.name.zone),
+               .name = from.name.zone,
+               .machine_type = price.machine_type,
+               .on_demand = price.on_demand,
+               .step = from.trace.step,
                .capacity = std::move(from.trace.machines)};
   if (!from.trace.prices.empty()) {
     zone.spot = std::move(from.trace.prices);
@@ -132,11 +137,11 @@ Zone MakeZone(NamedTrace&& from, const PriceRow& price, const MarketOptions& opt
 }
 
 RecordedMarket MakeMarket(std::string name, std::vector<NamedTrace> traces, const std::vector<PriceRow>& prices,
-                  const MarketOptions& options) {
+                          const MarketOptions& options) {
   std::sort(traces.begin(), traces.end(),
             [](const NamedTrace& a, const NamedTrace& b) { return a.name.zone < b.name.zone; });
-  RecordedMarket market = {.name = std::move(name), .accelerator = traces[0].name.accelerator,
-                   .accelerators = traces[0].name.accelerators};
+  RecordedMarket market = {
+      .name = std::move(name), .accelerator = traces[0].name.accelerator, .accelerators = traces[0].name.accelerators};
   PriceList list(prices, traces[0].name);
   std::map<std::string, int> in_region;
   bool priced = true;
@@ -165,7 +170,7 @@ double Zone::spot_at(Nanos at) const {
 }
 
 absl::StatusOr<std::vector<RecordedMarket>> ReadMarkets(const std::string& dir, const std::vector<PriceRow>& prices,
-                                                const MarketOptions& options) {
+                                                        const MarketOptions& options) {
   std::error_code error;
   std::vector<fs::path> paths;
   for (fs::recursive_directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
@@ -178,7 +183,8 @@ absl::StatusOr<std::vector<RecordedMarket>> ReadMarkets(const std::string& dir, 
     ASSIGN_OR_RETURN(const std::string text, ReadFile(path.string()));
     ASSIGN_OR_RETURN(Trace trace, ParseTrace(text, path.string()));
     TraceName name = NameOf(fs::absolute(path));
-    const std::string market = absl::StrCat(name.folder, " ", absl::AsciiStrToLower(name.accelerator), "_", name.accelerators);
+    const std::string market =
+        absl::StrCat(name.folder, " ", absl::AsciiStrToLower(name.accelerator), "_", name.accelerators);
     // Probes of different sizes may share a day's name.
     grouped[name.nodes.has_value() ? absl::StrCat(market, " ", *name.nodes, "-node") : market].push_back(
         {std::move(name), std::move(trace)});

@@ -1,9 +1,9 @@
 // A recorded spot market: how many machines of one kind each zone would have given at each moment, and what they cost.
 //
-// Traces are JSON as skypilot-org/spot-traces has them: {"metadata":{"gap_seconds":N},"data":[machines at each step, …]},
-// with "prices" of the same length in some. A file's path says the rest: .../1-node/aws-10-26-2022/us-west-2a_v100_1.json
-// is zone us-west-2a of AWS, one V100 a machine. A probe of one node says whether the zone had capacity at all; the caller
-// says how much that is.
+// Traces are JSON as skypilot-org/spot-traces has them: {"metadata":{"gap_seconds":N},"data":[machines at each step,
+// …]}, with "prices" of the same length in some. A file's path says the rest:
+// .../1-node/aws-10-26-2022/us-west-2a_v100_1.json is zone us-west-2a of AWS, one V100 a machine. A probe of one node
+// says whether the zone had capacity at all; the caller says how much that is.
 #ifndef FLEET_SIM_MARKET_H_
 #define FLEET_SIM_MARKET_H_
 
@@ -42,7 +42,7 @@ absl::StatusOr<std::vector<PriceRow>> ParsePrices(absl::string_view text, absl::
 struct Zone {
   std::string provider, region, name;
   std::string machine_type;
-  double on_demand = 0;  // dollars an hour
+  double on_demand = 0;      // dollars an hour
   std::vector<double> spot;  // one for all steps, or one a step
   Nanos step = 0;
   std::vector<int> capacity;  // spot machines at each step; none after the last
@@ -65,12 +65,12 @@ struct MarketOptions {
   double unpriced_spot_share = 0.3;
 };
 
-// All traces under `dir`, at any depth: one market for each folder and kind of machine, in the order of their names. Trace
-// zones are paired with the list's zones of the same region in the order of their names, which is a guess: accounts' letters
-// are not the physical zones. Another number of accelerators is priced by the accelerator; a region without the accelerator
-// at the mean of the others.
+// All traces under `dir`, at any depth: one market for each folder and kind of machine, in the order of their names.
+// Trace zones are paired with the list's zones of the same region in the order of their names, which is a guess:
+// accounts' letters are not the physical zones. Another number of accelerators is priced by the accelerator; a region
+// without the accelerator at the mean of the others.
 absl::StatusOr<std::vector<RecordedMarket>> ReadMarkets(const std::string& dir, const std::vector<PriceRow>& prices,
-                                                const MarketOptions& options);
+                                                        const MarketOptions& options);
 
 }  // namespace spotinference::fleet::sim
 

@@ -46,9 +46,11 @@ Result Omniscient(const RecordedMarket& market, Arrivals arrivals, const Profile
     double work = 0;  // machine hours
     for (; arrivals.next().at < std::min(begin + step, market.horizon); arrivals.Pop()) {
       const Request& request = arrivals.next();
-      work += static_cast<double>(PrefillTime(profile, request.prompt_tokens) + DecodeTime(profile, request.generated_tokens)) /
+      work += static_cast<double>(PrefillTime(profile, request.prompt_tokens) +
+                                  DecodeTime(profile, request.generated_tokens)) /
               kHour / profile.streams();
-      if (request.at >= 900 * kSecond && request.at < market.horizon - ToNanos(profile.max_wait_seconds())) ++result.requests;
+      if (request.at >= 900 * kSecond && request.at < market.horizon - ToNanos(profile.max_wait_seconds()))
+        ++result.requests;
     }
     const double hours = static_cast<double>(std::min(step, market.horizon - begin)) / kHour;
     result.hours.busy += work;

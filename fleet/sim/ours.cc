@@ -32,12 +32,14 @@ class Ours : public Policy {
     std::vector<int> ids;
     for (const MachineView& machine : view.machines) {
       if (machine.phase == Phase::kLeaving) continue;
-      machines.push_back({.offer = machine.offer, .exists = machine.phase != Phase::kAsked,
+      machines.push_back({.offer = machine.offer,
+                          .exists = machine.phase != Phase::kAsked,
                           .serves = machine.phase == Phase::kServing});
       ids.push_back(machine.id);
     }
     const Placement placement =
-        Place({.needed = awake ? std::max(1, view.needed) : 0, .busy = view.busy, .budget_used = view.budget_used}, target_, limits_, Offers(view, now), machines, now);
+        Place({.needed = awake ? std::max(1, view.needed) : 0, .busy = view.busy, .budget_used = view.budget_used},
+              target_, limits_, Offers(view, now), machines, now);
     Orders orders;
     for (const Placement::End& end : placement.ends) orders.ends.push_back({ids[end.machine], end.why});
     Wake(view, placement, timeout, now, orders);
@@ -60,9 +62,12 @@ class Ours : public Policy {
   std::vector<PlacementOffer> Offers(const View& view, absl::Duration now) const {
     std::vector<PlacementOffer> offers;
     for (int i = 0; i < static_cast<int>(view.offers.size()); ++i) {
-      offers.push_back({.price_per_hour = view.offers[i].price_per_hour, .market = view.offers[i].market,
-                        .outlook = memory_.Of(i, now), .start = StartTime(),
-                        .fill = absl::Seconds(profile_.weights_gb() / profile_.download_gb_per_s()), .filled = view.filled[i]});
+      offers.push_back({.price_per_hour = view.offers[i].price_per_hour,
+                        .market = view.offers[i].market,
+                        .outlook = memory_.Of(i, now),
+                        .start = StartTime(),
+                        .fill = absl::Seconds(profile_.weights_gb() / profile_.download_gb_per_s()),
+                        .filled = view.filled[i]});
     }
     return offers;
   }
@@ -82,8 +87,8 @@ class Ours : public Policy {
                           .leases = machine.answers,
                           .idle_since = absl::Nanoseconds(machine.idle_since)});
     }
-    const Desired desired = {.min_machines = placement.machines, .max_machines = std::max(1, placement.machines),
-                             .idle_timeout = timeout};
+    const Desired desired = {
+        .min_machines = placement.machines, .max_machines = std::max(1, placement.machines), .idle_timeout = timeout};
     const Demand demand = {.waiting = view.waiting, .idle_since = absl::Nanoseconds(view.idle_since)};
     Plan plan = PlanModel(desired, demand, observed, wake_, now);
     wake_ = plan.wake;

@@ -17,7 +17,7 @@ enum class Phase {
   kAsked,     // the provider has not answered
   kStarting,  // exists, does not serve
   kServing,
-  kLeaving,   // ordered to end, or told by its provider that it ends: counts for nothing
+  kLeaving,  // ordered to end, or told by its provider that it ends: counts for nothing
 };
 
 struct MachineView {
@@ -34,8 +34,8 @@ struct View {
   int needed = 0;   // machines for the load as forecast, for every policy the same; 0: nothing arrived for an hour
   double busy = 0;  // machines' worth of streams that the load keeps busy just now
   double budget_used = 0;  // fleet/plan/demand.h's ErrorBudget
-  int waiting = 0;  // requests without a stream
-  Nanos idle_since = 0;  // when the last request left; meaningful while none is there
+  int waiting = 0;         // requests without a stream
+  Nanos idle_since = 0;    // when the last request left; meaningful while none is there
   bool idle = true;
   absl::Span<const Offer> offers;  // prices as they are now
   absl::Span<const MachineView> machines;
@@ -64,7 +64,7 @@ class Policy {
   // What became of orders, and what the market did. `offer` as in View.
   virtual void OnStarted(int offer, Nanos now) = 0;
   virtual void OnStockOut(int offer, Nanos now) = 0;
-  virtual void OnEnded(int offer, Nanos now) = 0;  // a started machine, as ordered
+  virtual void OnEnded(int offer, Nanos now) = 0;                     // a started machine, as ordered
   virtual void OnLost(int offer, Nanos served_until, Nanos now) = 0;  // taken by its provider
 
   // After each of the above, when a machine begins to serve, and at least every 20 s.

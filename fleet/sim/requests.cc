@@ -52,7 +52,8 @@ class TimeReader {
     if (text.size() < 19 || (text[10] != ' ' && text[10] != 'T')) return std::nullopt;
     if (text.substr(0, 10) != date_) {
       const int y = Digits(text, 0, 4), m = Digits(text, 5, 2), d = Digits(text, 8, 2);
-      if (y < 1970 || y > 2200 || m < 1 || m > 12 || d < 1 || d > 31 || text[4] != '-' || text[7] != '-') return std::nullopt;
+      if (y < 1970 || y > 2200 || m < 1 || m > 12 || d < 1 || d > 31 || text[4] != '-' || text[7] != '-')
+        return std::nullopt;
       day_ = (absl::CivilDay(y, m, d) - absl::CivilDay(1970, 1, 1)) * 24 * kHour;
       date_ = std::string(text.substr(0, 10));
     }
@@ -135,13 +136,14 @@ absl::StatusOr<std::vector<Request>> ParseAccessLog(absl::string_view text, absl
     std::optional<Nanos> time;
     if (line.size() >= space + 9) time = TimeOfDay(line.substr(space + 1), rest);
     int64_t took;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || !time.has_value() || !absl::SimpleAtoi(*ms, &took) || took < 0 ||
-        took > 24 * 3600 * 1000) {
+    if (month < 1 || month > 12 || day < 1 || day > 31 || !time.has_value() || !absl::SimpleAtoi(*ms, &took) ||
+        took < 0 || took > 24 * 3600 * 1000) {
       return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": no line of the gateway's log"));
     }
     const Nanos end = (absl::CivilDay(2024, month, day) - absl::CivilDay(2024, 1, 1)) * 24 * kHour + *time;
     if (!requests.empty() && end < requests.back().at - 180 * 24 * kHour) {
-      return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": the log passes New Year's Eve, and has no year"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ":", number, ": the log passes New Year's Eve, and has no year"));
     }
     requests.push_back({end - took * (kSecond / 1000), 0, static_cast<int32_t>(took / 1000.0 * decode_tokens_per_s)});
   }
@@ -152,7 +154,8 @@ Arrivals::Arrivals(const std::vector<Request>& recorded, double copies, uint64_t
     : recorded_(recorded),
       copies_(copies),
       // One mean gap longer than the record, so that telling it again keeps its rate.
-      period_(std::max<Nanos>(kSecond, recorded.back().at + recorded.back().at / std::max<size_t>(1, recorded.size() - 1))),
+      period_(std::max<Nanos>(recorded.back().at < 60 * kSecond ? kHour : kSecond,
+                              recorded.back().at + recorded.back().at / std::max<size_t>(1, recorded.size() - 1))),
       random_(seed) {
   Fill();
 }

@@ -19,18 +19,18 @@ struct Request {
   int32_t generated_tokens = 0;
 };
 
-// CSV as the Azure Public Dataset has it: TIMESTAMP,ContextTokens,GeneratedTokens, time as "2023-11-16 18:15:46.68" with or
-// without a zone. The first request is at 0. INVALID_ARGUMENT, with the line.
+// CSV as the Azure Public Dataset has it: TIMESTAMP,ContextTokens,GeneratedTokens, time as "2023-11-16 18:15:46.68"
+// with or without a zone. The first request is at 0. INVALID_ARGUMENT, with the line.
 absl::StatusOr<std::vector<Request>> ParseRequests(absl::string_view text, absl::string_view name);
 
-// The gateway's access log (gateway/filters/access_log_filter.h), as it stands on stderr. Answers to /v1/… that ended well
-// count. It knows no tokens: an answer's time is taken for tokens at `decode_tokens_per_s`. A log has no year; one that
-// passes New Year's Eve is refused.
+// The gateway's access log (gateway/filters/access_log_filter.h), as it stands on stderr. Answers to /v1/… that ended
+// well count. It knows no tokens: an answer's time is taken for tokens at `decode_tokens_per_s`. A log has no year; one
+// that passes New Year's Eve is refused.
 absl::StatusOr<std::vector<Request>> ParseAccessLog(absl::string_view text, absl::string_view name,
                                                     double decode_tokens_per_s);
 
-// Tells the recorded requests again and again, `copies` of each (a fraction by chance), displaced by up to a minute, in the
-// order of their times.
+// Tells the recorded requests again and again, `copies` of each (a fraction by chance), displaced by up to a minute, in
+// the order of their times.
 class Arrivals {
  public:
   // `recorded` must outlive this and not be empty.
@@ -46,8 +46,8 @@ class Arrivals {
   const double copies_;
   const Nanos period_;
   std::mt19937_64 random_;
-  size_t row_ = 0;       // of the recorded ones
-  Nanos offset_ = 0;     // of this telling
+  size_t row_ = 0;    // of the recorded ones
+  Nanos offset_ = 0;  // of this telling
   std::vector<Request> ready_, later_;
   size_t at_ = 0;
 };

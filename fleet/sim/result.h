@@ -41,16 +41,16 @@ struct Decision {
 struct Result {
   std::string policy, market;
   double machine_dollars = 0, volume_dollars = 0, on_demand_machine_dollars = 0;  // the last: on-demand machines' share
-  int64_t requests = 0;        // that arrived early enough to be answered before the end
+  int64_t requests = 0;  // that arrived early enough to be answered before the end
   int64_t within_target = 0;
   int64_t refused = 0, timed_out = 0;
-  int64_t moved = 0;           // answers that lost their machine
-  int64_t interruptions = 0;   // machines taken
-  int64_t wakes = 0;           // machines that began to boot
+  int64_t moved = 0;          // answers that lost their machine
+  int64_t interruptions = 0;  // machines taken
+  int64_t wakes = 0;          // machines that began to boot
   int64_t launches = 0, stock_outs = 0, sleeps = 0;
   GpuHours hours, spot_hours;
   Nanos horizon = 0;
-  WaitHistogram waits;         // for first tokens
+  WaitHistogram waits;  // for first tokens
   std::vector<std::string> offer_names;
   std::vector<std::vector<float>> machines;  // by offer, mean over each of kBins equal times
   std::vector<Decision> decisions;           // the first kDecisions

@@ -1,13 +1,15 @@
-// SpotHedge, as its paper has it: Mao, Xia, Wu, Chiang, Griggs, Bhardwaj, Yang, Shenker and Stoica, "SkyServe: Serving AI
-// Models across Regions and Clouds with Spot Instances", EuroSys 2025, section 3.
+// SpotHedge, as its paper has it: Mao, Xia, Wu, Chiang, Griggs, Bhardwaj, Yang, Shenker and Stoica, "SkyServe: Serving
+// AI Models across Regions and Clouds with Spot Instances", EuroSys 2025, section 3.
 //
-//   - Zones are available (Z_A) or preempting (Z_P). A loss or a failed launch moves a zone to Z_P, a machine that came up
+//   - Zones are available (Z_A) or preempting (Z_P). A loss or a failed launch moves a zone to Z_P, a machine that came
+//   up
 //     moves it to Z_A; with fewer than two left in Z_A all zones go back to it.
 //   - The next spot machine goes to the cheapest zone of Z_A without one; where all have one, to the cheapest of Z_A.
-//   - N_Tar + N_Extra spot machines are kept; O(t) = min(N_Tar, N_Tar + N_Extra − S_r(t)) on demand, S_r being those ready.
+//   - N_Tar + N_Extra spot machines are kept; O(t) = min(N_Tar, N_Tar + N_Extra − S_r(t)) on demand, S_r being those
+//   ready.
 //
-// N_Tar comes from the same forecast as every policy's. Where all have one, the published code counts machines and takes the
-// zone with the fewest; the cheapest of those is what is done here.
+// N_Tar comes from the same forecast as every policy's. Where all have one, the published code counts machines and
+// takes the zone with the fewest; the cheapest of those is what is done here.
 #ifndef FLEET_SIM_SPOTHEDGE_H_
 #define FLEET_SIM_SPOTHEDGE_H_
 

@@ -66,7 +66,8 @@ absl::StatusOr<std::vector<double>> ReadPrices(const json::object& object, size_
   for (const json::value& value : *values) {
     const double price = value.is_number() ? value.to_number<double>() : -1;
     if (!(price >= 0 && price <= kDearest)) {
-      return Wrong(name, absl::StrCat("prices[", prices.size(), "] is ", Shown(value), ", no price in dollars an hour"));
+      return Wrong(name,
+                   absl::StrCat("prices[", prices.size(), "] is ", Shown(value), ", no price in dollars an hour"));
     }
     prices.push_back(price);
   }

@@ -74,7 +74,8 @@ class World {
         max_wait_(ToNanos(options.profile.max_wait_seconds())),
         offers_(OffersOf(market)),
         zones_(market.zones.size()),
-        load_(profile_.streams(), absl::Seconds(profile_.launch_seconds() + profile_.boot_seconds()), TargetOf(profile_)),
+        load_(profile_.streams(), absl::Seconds(profile_.launch_seconds() + profile_.boot_seconds()),
+              TargetOf(profile_)),
         budget_(TargetOf(profile_)),
         held_(zones_),
         volumes_(zones_),
@@ -135,7 +136,8 @@ class World {
       const Nanos at = z.step * static_cast<Nanos>(step);
       Schedule(at, Event::Kind::kCapacity, zone, static_cast<int>(step));
       if (profile_.notice_seconds() > 0) {
-        Schedule(std::max(now_, at - ToNanos(profile_.notice_seconds())), Event::Kind::kNotice, zone, static_cast<int>(step));
+        Schedule(std::max(now_, at - ToNanos(profile_.notice_seconds())), Event::Kind::kNotice, zone,
+                 static_cast<int>(step));
       }
       return;
     }
@@ -180,7 +182,8 @@ class World {
     ++machine.view.answers;
     ++running_;
     Running& running = machine.streams[stream];
-    running = {waiting.request, waiting.began, now_, now_ + PrefillTime(profile_, waiting.request.prompt_tokens), ++serial_};
+    running = {waiting.request, waiting.began, now_, now_ + PrefillTime(profile_, waiting.request.prompt_tokens),
+               ++serial_};
     const Nanos end = running.first + DecodeTime(profile_, waiting.request.generated_tokens);
     completions_.push({end, running.serial, slot, stream});
   }
@@ -261,9 +264,7 @@ class World {
     const Event event = events_.top();
     events_.pop();
     switch (event.kind) {
-      case Event::Kind::kTick:
-        Schedule(now_ + kTick, Event::Kind::kTick, 0, 0);
-        return Decide();
+      case Event::Kind::kTick: Schedule(now_ + kTick, Event::Kind::kTick, 0, 0); return Decide();
       case Event::Kind::kCapacity: {
         const int zone = event.slot;
         Take(zone, CapacityAt(zone, now_), 0);
@@ -282,9 +283,7 @@ class World {
       case Event::Kind::kReady: return OnReady(machine, event.slot);
       case Event::Kind::kTaken:
       case Event::Kind::kDrained:
-      case Event::Kind::kGone:
-        End(machine, event.slot, event.kind == Event::Kind::kTaken);
-        return Decide();
+      case Event::Kind::kGone: End(machine, event.slot, event.kind == Event::Kind::kTaken); return Decide();
       default: return;
     }
   }
@@ -321,9 +320,7 @@ class World {
     machine.view.since = now_;
   }
 
-  void StopServing(int slot) {
-    serving_.erase(std::remove(serving_.begin(), serving_.end(), slot), serving_.end());
-  }
+  void StopServing(int slot) { serving_.erase(std::remove(serving_.begin(), serving_.end(), slot), serving_.end()); }
 
   void OnAnswer(Machine& machine, int slot) {
     const int offer = machine.view.offer, zone = ZoneOf(offer);
@@ -346,7 +343,8 @@ class World {
     ++result_.wakes;
     SetPhase(machine, Phase::kStarting);
     const double fill = machine.volume_filled ? 0 : profile_.weights_gb() / profile_.download_gb_per_s();
-    const double left = std::max(0.0, profile_.launch_seconds() - profile_.answer_seconds()) + profile_.boot_seconds() + fill;
+    const double left =
+        std::max(0.0, profile_.launch_seconds() - profile_.answer_seconds()) + profile_.boot_seconds() + fill;
     Schedule(now_ + ToNanos(left), Event::Kind::kReady, slot, machine.view.id);
     policy_.OnStarted(offer, now_);
     Decide();
@@ -418,9 +416,8 @@ class World {
       }
       if (prices.empty()) prices.push_back({absl::ZeroDuration(), zone.spot_at(now_)});
     }
-    const double dollars =
-        BillOfRun(BillingRulesOf(zone.provider), IsSpot(offer) ? Market::kSpot : Market::kOnDemand,
-                  absl::Nanoseconds(machine.billed_from), absl::Nanoseconds(now_), taken, prices);
+    const double dollars = BillOfRun(BillingRulesOf(zone.provider), IsSpot(offer) ? Market::kSpot : Market::kOnDemand,
+                                     absl::Nanoseconds(machine.billed_from), absl::Nanoseconds(now_), taken, prices);
     result_.machine_dollars += dollars;
     if (!IsSpot(offer)) result_.on_demand_machine_dollars += dollars;
     for (GpuHours* hours : {&result_.hours, IsSpot(offer) ? &result_.spot_hours : nullptr}) {
@@ -441,7 +438,10 @@ class World {
   void Decide() {
     if (deciding_) return;
     deciding_ = true;
-    View view = {.now = now_, .waiting = static_cast<int>(queue_.size()), .idle_since = idle_since_, .idle = Idle(),
+    View view = {.now = now_,
+                 .waiting = static_cast<int>(queue_.size()),
+                 .idle_since = idle_since_,
+                 .idle = Idle(),
                  .filled = {}};
     const absl::Duration now = absl::Nanoseconds(now_);
     view.needed = std::min(profile_.max_machines(),
@@ -477,7 +477,8 @@ class World {
       slot = free_slots_.back();
       free_slots_.pop_back();
     }
-    machines_[slot] = Machine{.view = {.id = ++last_id_, .offer = launch.offer, .since = now_}, .alive = true,
+    machines_[slot] = Machine{.view = {.id = ++last_id_, .offer = launch.offer, .since = now_},
+                              .alive = true,
                               .streams = std::move(machines_[slot].streams)};
     machine_taken_[slot] = false;
     ++result_.launches;
@@ -498,8 +499,8 @@ class World {
       if (serving_.empty() && Idle()) awake_at_ = kNever;  // it sleeps
       const bool drained = was == Phase::kStarting || machine.view.answers == 0;
       const Nanos limit = drained ? 0 : absl::ToInt64Nanoseconds(Desired().drain_limit);
-      Schedule(now_ + limit + ToNanos(profile_.drain_seconds()), drained ? Event::Kind::kGone : Event::Kind::kDrained, slot,
-               machine.view.id);
+      Schedule(now_ + limit + ToNanos(profile_.drain_seconds()), drained ? Event::Kind::kGone : Event::Kind::kDrained,
+               slot, machine.view.id);
       return;
     }
   }
@@ -550,8 +551,12 @@ std::vector<Offer> OffersOf(const RecordedMarket& market) {
   std::vector<Offer> offers;
   for (const Market kind : {Market::kSpot, Market::kOnDemand}) {
     for (const Zone& zone : market.zones) {
-      offers.push_back({.provider = zone.provider, .region = zone.region, .zone = zone.name, .market = kind,
-                        .machine_type = zone.machine_type, .accelerator = market.accelerator,
+      offers.push_back({.provider = zone.provider,
+                        .region = zone.region,
+                        .zone = zone.name,
+                        .market = kind,
+                        .machine_type = zone.machine_type,
+                        .accelerator = market.accelerator,
                         .accelerators = market.accelerators,
                         .price_per_hour = kind == Market::kSpot ? zone.spot_at(0) : zone.on_demand});
     }

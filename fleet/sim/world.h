@@ -1,10 +1,10 @@
-// A market, its machines and its clients in simulated time: carries out what a policy orders, serves the arrivals with the
-// machines that there are, and bills them.
+// A market, its machines and its clients in simulated time: carries out what a policy orders, serves the arrivals with
+// the machines that there are, and bills them.
 //
-// Machines have a fixed number of streams; an answer holds one for its prefill and decode time. Requests wait in one queue,
-// first come, first served. A machine that goes hands its answers over: they go to the head of the queue, with prompt and
-// text so far to be computed again. Spot machines are taken when a zone's capacity falls below
-// them, by chance which. They serve until then; engines hand over at a notice's first word (ARCHITECTURE.md), so that is what
+// Machines have a fixed number of streams; an answer holds one for its prefill and decode time. Requests wait in one
+// queue, first come, first served. A machine that goes hands its answers over: they go to the head of the queue, with
+// prompt and text so far to be computed again. Spot machines are taken when a zone's capacity falls below them, by
+// chance which. They serve until then; engines hand over at a notice's first word (ARCHITECTURE.md), so that is what
 // "then" means unless the profile gives a notice for which they serve on.
 #ifndef FLEET_SIM_WORLD_H_
 #define FLEET_SIM_WORLD_H_
@@ -30,7 +30,8 @@ struct WorldOptions {
 std::vector<Offer> OffersOf(const RecordedMarket& market);
 
 // Deterministic for a seed. Requests of the first quarter of an hour (whatever the policy, nothing serves
-// yet, and a model is deployed before its clients come) and of the last `max_wait` are served and paid for but not counted.
+// yet, and a model is deployed before its clients come) and of the last `max_wait` are served and paid for but not
+// counted.
 Result Simulate(const RecordedMarket& market, Arrivals arrivals, Policy& policy, const WorldOptions& options);
 
 }  // namespace spotinference::fleet::sim

@@ -15,8 +15,13 @@ RecordedMarket MarketOf(std::vector<std::vector<int>> capacities, std::string pr
   RecordedMarket market = {.name = "m", .accelerator = "A", .accelerators = 1};
   for (std::vector<int>& capacity : capacities) {
     market.horizon = std::max<Nanos>(market.horizon, kHour * static_cast<Nanos>(capacity.size()));
-    market.zones.push_back({.provider = provider, .region = "r", .name = "z" + std::to_string(market.zones.size()),
-                            .on_demand = 1, .spot = {0.25}, .step = kHour, .capacity = std::move(capacity)});
+    market.zones.push_back({.provider = provider,
+                            .region = "r",
+                            .name = "z" + std::to_string(market.zones.size()),
+                            .on_demand = 1,
+                            .spot = {0.25},
+                            .step = kHour,
+                            .capacity = std::move(capacity)});
   }
   return market;
 }
@@ -83,7 +88,8 @@ TEST(Simulate, IsTheSameForASeed) {
   std::string seen;
   for (int i = 0; i < 2; ++i) {
     const auto policy = OurPolicy(TestProfile(), {});
-    const Result result = Simulate(market, Arrivals(EachMinute(), 90, 5), *policy, {.profile = TestProfile(), .seed = 5});
+    const Result result =
+        Simulate(market, Arrivals(EachMinute(), 90, 5), *policy, {.profile = TestProfile(), .seed = 5});
     const std::string json = ToJson(result, 1, {}, {});
     if (i > 0) {
       EXPECT_EQ(json, seen);
