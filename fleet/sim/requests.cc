@@ -154,7 +154,7 @@ Arrivals::Arrivals(const std::vector<Request>& recorded, double copies, uint64_t
     : recorded_(recorded),
       copies_(copies),
       // One mean gap longer than the record, so that telling it again keeps its rate.
-      period_(std::max<Nanos>(recorded.back().at < 60 * kSecond ? kHour : kSecond,
+      period_(std::max<Nanos>(recorded.size() == 1 ? kHour : kSecond,
                               recorded.back().at + recorded.back().at / std::max<size_t>(1, recorded.size() - 1))),
       random_(seed) {
   Fill();
