@@ -153,7 +153,7 @@ absl::StatusOr<std::vector<Request>> ParseAccessLog(absl::string_view text, absl
 Arrivals::Arrivals(const std::vector<Request>& recorded, double copies, uint64_t seed)
     : recorded_(recorded),
       copies_(copies),
-      // One mean gap longer than the record, so that telling it again keeps its rate.
+      // One mean gap longer than the record, so that telling it again keeps its rate. One request alone comes hourly.
       period_(std::max<Nanos>(recorded.size() == 1 ? kHour : kSecond,
                               recorded.back().at + recorded.back().at / std::max<size_t>(1, recorded.size() - 1))),
       random_(seed) {

@@ -1,0 +1,35 @@
+// What the ledger says in a page: what a million tokens cost, what idled, what spot saved, what starts and losses cost.
+#ifndef FLEET_LEDGER_REPORT_H_
+#define FLEET_LEDGER_REPORT_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace spotinference::fleet {
+
+// A line of GET /admin/v1/ledger.
+struct LedgerRow {
+  std::string model, market, use;
+  std::string key;  // "" where it is not told
+  double seconds = 0, dollars = 0;
+  double on_demand_dollars = 0;  // 0: not told
+};
+
+// The body of GET /admin/v1/ledger: {"lines":[{"model","market","use","seconds","dollars"}, …]}, with "key" and
+// "on_demand_dollars" where they are known. INVALID_ARGUMENT, which names `name` and the line of the list.
+absl::StatusOr<std::vector<LedgerRow>> ParseLedger(absl::string_view text, absl::string_view name);
+
+// Tokens generated, by model: the samples of spotinference_tokens_total with kind="generated" in the text of GET
+// /metrics. What is no such sample is passed over.
+std::map<std::string, double> GeneratedTokens(absl::string_view metrics);
+
+// Plain text; "-" for what is not known.
+std::string LedgerReport(const std::vector<LedgerRow>& rows, const std::map<std::string, double>& tokens);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_LEDGER_REPORT_H_

@@ -1,0 +1,47 @@
+#include "fleet/ledger/report.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr char kLedger[] = R"({"lines":[
+  {"model":"m","market":"spot","use":"busy","key":"x","seconds":3600,"dollars":0.5,"on_demand_dollars":3},
+  {"model":"m","market":"spot","use":"busy","key":"y","seconds":1800,"dollars":0.25,"on_demand_dollars":1.5},
+  {"model":"m","market":"on_demand","use":"idle","seconds":1800,"dollars":1.5,"on_demand_dollars":1.5},
+  {"model":"m","market":"spot","use":"waking","seconds":0,"dollars":0},
+  {"model":"n","market":"spot","use":"lost","seconds":7200,"dollars":1}]})";
+
+TEST(LedgerReport, AnswersTheFourQuestions) {
+  const auto rows = ParseLedger(kLedger, "l");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  const auto tokens = GeneratedTokens(
+      "# HELP spotinference_tokens_total x\n"
+      "spotinference_tokens_total{kind=\"generated\",model=\"m\"} 450000\n"
+      "spotinference_tokens_total{kind=\"prompt\",model=\"m\"} 9e9\n");
+  const std::string text = LedgerReport(*rows, tokens);
+  for (const char* line :
+       {"m  $2.2500\n", "share of idle tail           25.0 %\n", "a million tokens            $5.0000\n",
+        "saved against on demand       62.5 %\n", "starts and losses           $0.0000\n", "key x", "$0.2500\n",
+        "n  $1.0000\n", "a million tokens                  -\n", "saved against on demand            -\n",
+        "starts and losses           $1.0000\n"}) {
+    EXPECT_TRUE(absl::StrContains(text, line)) << line << "\nin\n" << text;
+  }
+  EXPECT_EQ(LedgerReport({}, {}), "no machine has run yet\n");
+}
+
+TEST(ParseLedger, RefusesWhatIsNone) {
+  for (const char* text : {"", "[]", "{\"lines\":1}", "{\"lines\":[1]}",
+                           R"({"lines":[{"model":"m","market":"s","use":"fun","seconds":1,"dollars":1}]})",
+                           R"({"lines":[{"model":"m","market":"s","use":"busy","seconds":-1,"dollars":1}]})",
+                           R"({"lines":[{"model":"m","market":"s","use":"busy","dollars":1}]})"}) {
+    const auto rows = ParseLedger(text, "l");
+    ASSERT_FALSE(rows.ok()) << text;
+    EXPECT_TRUE(absl::StartsWith(rows.status().message(), "l: ")) << rows.status();
+  }
+}
+
+}  // namespace
+}  // namespace spotinference::fleet
