@@ -106,7 +106,9 @@ void FakeHttpServer::Serve(int connection) {
   while (const std::optional<FakeHttpRequest> request = Read(connection, buffer)) {
     const FakeHttpReply reply = handler_(*request);
     std::string head = absl::StrCat("HTTP/1.1 ", reply.status, " Said\r\n");
-    for (const auto& [name, value] : reply.headers) absl::StrAppend(&head, name, ": ", value, "\r\n");
+    for (const auto& [name, value] : reply.headers) {
+      if (name != "content-length" || !value.empty()) absl::StrAppend(&head, name, ": ", value, "\r\n");
+    }
     if (!FindHeader(reply.headers, "content-length").has_value()) {
       absl::StrAppend(&head, "content-length: ", reply.body.size(), "\r\n");
     }

@@ -22,7 +22,7 @@ struct FakeHttpRequest {
 
 struct FakeHttpReply {
   int status = 200;
-  HttpHeaders headers;  // beside content-length, which is the body's unless it is among these
+  HttpHeaders headers;  // beside content-length, which is the body's unless it is among these; an empty one: none
   std::string body;
   // After so many bytes of the body nothing comes any more, and the connection is closed, or hangs.
   std::optional<size_t> cut_after;

@@ -25,7 +25,8 @@ absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsIndex(absl::s
   std::map<std::string, std::string> index;
   for (const auto& [tensor, file] : map->get_object()) {
     const json::string* const name = file.if_string();
-    if (name == nullptr || name->empty() || name->find_first_of({"/\0", 2}) != json::string::npos) {
+    if (name == nullptr || name->empty() || *name == "." || *name == ".." ||
+        name->find_first_of({"/\0", 2}) != json::string::npos) {
       return absl::InvalidArgumentError(absl::StrCat(
           "key 'weight_map': tensor '", absl::CHexEscape(View(tensor)), "' is in ",
           json::serialize(file).substr(0, 80), "; the name of a file of the folder is expected"));

@@ -21,7 +21,8 @@ TEST(SafetensorsIndex, IsChecked) {
   refused("[]", "key 'weight_map' is not an object");
   refused(R"({"weight_map":[]})", "key 'weight_map' is not an object");
   refused(R"({"weight_map":{}})", "names no tensor");
-  for (const std::string file : {R"(1)", R"("")", R"("../x")", R"("/etc/passwd")", R"("a\u0000b")"}) {
+  for (const std::string file :
+       {R"(1)", R"("")", R"("../x")", R"(".")", R"("..")", R"("/etc/passwd")", R"("a\u0000b")"}) {
     refused(R"({"weight_map":{"t":)" + file + "}}", "tensor 't' is in ");
   }
 }

@@ -2,6 +2,9 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 
 namespace spotinference {
@@ -22,6 +25,10 @@ std::string Sha256Hex(absl::string_view bytes) {
   Sha256 hash;
   hash.Update(bytes.data(), bytes.size());
   return hash.Hex();
+}
+
+bool IsHexHash(absl::string_view text, size_t digits) {
+  return text.size() == digits && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
 }
 
 }  // namespace spotinference

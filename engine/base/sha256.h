@@ -26,6 +26,9 @@ class Sha256 {
 
 std::string Sha256Hex(absl::string_view bytes);
 
+// Whether a text is a hash of so many hex digits, in either case: 64 of SHA-256, 40 of the SHA-1 that Git names by.
+bool IsHexHash(absl::string_view text, size_t digits);
+
 }  // namespace spotinference
 
 #endif  // ENGINE_BASE_SHA256_H_

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "engine/base/model_files.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status.h"
 
 namespace spotinference {
@@ -41,7 +42,7 @@ absl::StatusOr<WeightsSource> ParseWeb(absl::string_view text) {
   source.kind = WeightsSource::Kind::kWeb;
   source.url = std::string(text.substr(0, hash));
   source.sha256 = absl::ConsumePrefix(&fragment, "sha256=") ? absl::AsciiStrToLower(fragment) : "";
-  if (source.sha256.size() != 64 || !std::all_of(source.sha256.begin(), source.sha256.end(), absl::ascii_isxdigit)) {
+  if (!IsHexHash(source.sha256, 64)) {
     return Wrong(text, "must end in #sha256= and the 64 hex digits of the file's SHA-256");
   }
   for (const char c : source.url) {

@@ -20,8 +20,7 @@ namespace {
 constexpr absl::string_view kConfig = "config.json", kWeights = "model.safetensors",
                             kIndex = "model.safetensors.index.json";
 
-// An index has some 100 bytes a tensor.
-constexpr size_t kMaxJsonBytes = size_t{32} << 20;
+constexpr size_t kMaxJsonBytes = kMaxSafetensorsIndexBytes;
 
 bool Exists(const std::string& path) {
   struct stat unused;

@@ -87,6 +87,9 @@ absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* v
   if (source.kind != WeightsSource::Kind::kFile && volume == nullptr) {
     // What follows a question mark may be secret.
     const absl::string_view plain = absl::string_view(options.model).substr(0, options.model.find('?'));
+    if (!options.volume.empty()) {
+      return absl::ResourceExhaustedError(absl::StrCat("weights '", plain, "': the volume is full"));
+    }
     return absl::InvalidArgumentError(absl::StrCat("weights '", plain, "': a volume is needed to keep them on"));
   }
   FetchOptions fetch{.remote = {.hub_url = options.hub_url, .hub_token = options.hub_token}};

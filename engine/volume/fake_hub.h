@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -28,6 +30,7 @@ class FakeHub {
  public:
   static constexpr char kToken[] = "hf_secret";
   static constexpr char kCommit[] = "0123456789abcdef0123456789abcdef01234567";
+  static constexpr char kNextCommit[] = "89abcdef0123456789abcdef0123456789abcdef";
 
   static std::string Sha256(absl::string_view text) { return Digest(text, EVP_sha256()); }
   // Git's name of a file.
@@ -37,8 +40,10 @@ class FakeHub {
     return Digest(absl::StrCat(blob, text), EVP_sha1());
   }
 
-  static std::string RandomBytes(size_t size) {
-    std::mt19937 random(1);
+  // Others for each name.
+  static std::string RandomBytes(size_t size, absl::string_view name = "") {
+    std::seed_seq seed(name.begin(), name.end());
+    std::mt19937 random(seed);
     std::string bytes(size, '\0');
     for (char& c : bytes) c = static_cast<char>(random());
     return bytes;
@@ -68,11 +73,14 @@ class FakeHub {
     std::string content;
     std::string tag;  // as the hub names it: SHA-256 in LFS, or Git's hash; "": not at all
   };
-  std::map<std::string, File> files = {{"model.gguf", {RandomBytes(95000), Sha256(RandomBytes(95000))}}};
+  std::map<std::string, File> files = {{"model.gguf", {RandomBytes(95000), Sha256(RandomBytes(95000))}}};  // of kCommit
+  std::map<std::string, File> next_files;  // of kNextCommit, to which the branch moves
+  int main_moves_at = std::numeric_limits<int>::max();  // with the request of this number, from 0
   std::string &content = files["model.gguf"].content, &tag = files["model.gguf"].tag;
   void AddInLfs(const std::string& name, const std::string& bytes) { files[name] = {bytes, Sha256(bytes)}; }
   void AddInGit(const std::string& name, const std::string& bytes) { files[name] = {bytes, BlobId(bytes)}; }
   std::function<std::optional<FakeHttpReply>(int)> hub_fault, cdn_fault;  // by the number of the request
+  std::function<void(int, FakeHttpReply&)> hub_change;  // what else its answer is to say
 
   int hub_requests() const {
     absl::MutexLock lock(&mutex_);
@@ -103,28 +111,40 @@ class FakeHub {
     if (hub_fault) {
       if (const auto fault = hub_fault(number)) return *fault;
     }
-    absl::string_view name = request.target;
-    if (absl::ConsumePrefix(&name, "/old/repo/resolve/main/")) {
-      return {.status = 307, .headers = {{"location", absl::StrCat("/org/repo/resolve/main/", name)}}};
+    FakeHttpReply reply = Answer(request, number);
+    if (hub_change) hub_change(number, reply);
+    return reply;
+  }
+
+  static FakeHttpReply NotFound(absl::string_view code) {
+    const HttpHeaders headers = {{"x-error-code", std::string(code)}, {"x-error-message", absl::StrCat("says ", code)}};
+    return {.status = 404, .headers = headers};
+  }
+
+  FakeHttpReply Answer(const FakeHttpRequest& request, int number) const {
+    absl::string_view path = request.target;
+    if (absl::ConsumePrefix(&path, "/old/repo/")) {
+      return {.status = 307, .headers = {{"location", absl::StrCat("/org/repo/", path)}}};
     }
-    const bool pinned = absl::ConsumePrefix(&name, absl::StrCat("/api/resolve-cache/models/org/repo/", kCommit, "/"));
-    if (!pinned && !absl::ConsumePrefix(&name, "/org/repo/resolve/main/")) {
-      absl::ConsumePrefix(&name, absl::StrCat("/org/repo/resolve/", kCommit, "/"));
-    }
-    const auto file = files.find(std::string(name));
-    if (file == files.end()) {
-      return {.status = 404, .headers = {{"x-error-code", "EntryNotFound"}, {"x-error-message", "Entry not found"}}};
-    }
+    const bool is_cached = absl::ConsumePrefix(&path, "/api/resolve-cache/models/org/repo/");
+    if (!is_cached && !absl::ConsumePrefix(&path, "/org/repo/resolve/")) return NotFound("RepoNotFound");
+    const std::pair<std::string, std::string> parts = absl::StrSplit(path, absl::MaxSplits('/', 1));
+    const auto& [revision, name] = parts;
+    const std::string commit = revision != "main" ? revision : number < main_moves_at ? kCommit : kNextCommit;
+    if (commit != kCommit && commit != kNextCommit) return NotFound("RevisionNotFound");
+    const auto& of_commit = commit == kCommit ? files : next_files;
+    const auto file = of_commit.find(name);
+    if (file == of_commit.end()) return NotFound("EntryNotFound");
     const std::string quoted = absl::StrCat("\"", file->second.tag, "\"");
-    HttpHeaders headers = {{"x-repo-commit", kCommit}};
-    if (file->second.tag.size() == 40 && !pinned) {
-      headers.push_back({"location", absl::StrCat("/api/resolve-cache/models/org/repo/", kCommit, "/", name)});
+    HttpHeaders headers = {{"x-repo-commit", commit}};
+    if (file->second.tag.size() == 40 && !is_cached) {
+      headers.push_back({"location", absl::StrCat("/api/resolve-cache/models/org/repo/", commit, "/", name)});
       return {.status = 307, .headers = headers};
     }
     if (file->second.tag.size() == 40) {
       return {.status = 200, .headers = {{"etag", quoted}}, .body = file->second.content};
     }
-    headers.push_back({"location", absl::StrCat(cdn_.url(), "/", name, "?signature=", number)});
+    headers.push_back({"location", absl::StrCat(cdn_.url(), "/", commit, "/", name, "?signature=", number)});
     if (!file->second.tag.empty()) {
       headers.push_back({"x-linked-etag", quoted});
       headers.push_back({"x-linked-size", absl::StrCat(file->second.content.size())});
@@ -137,9 +157,11 @@ class FakeHub {
     const int number = static_cast<int>(cdn_ranges_.size());
     cdn_ranges_.push_back(std::string(FindHeader(request.headers, "range").value_or("")));
     EXPECT_FALSE(FindHeader(request.headers, "authorization").has_value()) << "the token is the hub's alone";
-    const std::string name = request.target.substr(1, request.target.find('?') - 1);
+    const std::string path = request.target.substr(1, request.target.find('?') - 1);
+    const std::pair<std::string, std::string> parts = absl::StrSplit(path, absl::MaxSplits('/', 1));
+    const auto& [commit, name] = parts;
     cdn_files_.push_back(name);
-    FakeHttpReply reply = Ranged(request, files[name].content);
+    FakeHttpReply reply = Ranged(request, (commit == kCommit ? files : next_files)[name].content);
     if (cdn_fault) {
       if (auto fault = cdn_fault(number)) {
         if (fault->status != 206) return *fault;

@@ -116,7 +116,7 @@ TEST_F(ModelHeadTest, IsWholeAfterAnyCut) {
 TEST_F(ModelHeadTest, OfSeveralFilesTheFirstIsRead) {
   std::vector<FileSum> sums;
   for (const char* name : {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"}) {
-    hub_.AddInLfs(name, FakeHub::RandomBytes(20000 + sums.size()));
+    hub_.AddInLfs(name, FakeHub::RandomBytes(20000, name));
     sums.push_back({name, hub_.files[name].tag});
   }
   hub_.content = hub_.files[sums[0].name].content;

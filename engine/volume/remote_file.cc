@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -54,10 +55,6 @@ std::optional<uint64_t> RangeTotal(const HttpResponse& response) {
   return total;
 }
 
-bool IsHex(absl::string_view text, size_t digits) {
-  return text.size() == digits && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
-}
-
 // An entity tag without its quotes, and without what says that it is a weak one.
 std::string Tag(const HttpResponse& response, absl::string_view header) {
   const absl::string_view tag = absl::StripPrefix(FindHeader(response.headers, header).value_or(""), "W/");
@@ -90,10 +87,14 @@ absl::Status RemoteFile::StatusOf(const HttpResponse& response) const {
 }
 
 absl::StatusOr<RemoteFile> RemoteFile::Find(HttpClient& client, const WeightsSource& source,
-                                            const RemoteOptions& options) {
+                                            const RemoteOptions& options, bool* is_missing) {
   RemoteFile file(source, options);
-  RETURN_IF_ERROR(source.kind == WeightsSource::Kind::kHub ? file.AskHub(client) : file.AskWeb(client));
-  if (file.size_ == 0) return absl::FailedPreconditionError(file.Named("empty"));
+  bool unused;
+  bool& missing = is_missing != nullptr ? *is_missing : unused;
+  missing = false;
+  RETURN_IF_ERROR(source.kind == WeightsSource::Kind::kHub ? file.AskHub(client, missing) : file.AskWeb(client));
+  missing = file.size_ == 0;
+  if (missing) return absl::FailedPreconditionError(file.Named("empty"));
   if (file.size_ > kMaxBytes) {
     return absl::FailedPreconditionError(file.Named(absl::StrCat(file.size_, " bytes, says the server")));
   }
@@ -120,31 +121,32 @@ HttpHeaders RemoteFile::Authorization() const {
   return {{"authorization", absl::StrCat("Bearer ", options_->hub_token)}};
 }
 
-absl::Status RemoteFile::AskHub(HttpClient& client) {
-  url_ = HubUrl(options_->hub_url, source_);
-  HttpRequest request{.method = "HEAD", .headers = Authorization()};
+absl::Status RemoteFile::AskHub(HttpClient& client, bool& is_missing) {
+  HttpRequest request{.method = "HEAD", .url = HubUrl(options_->hub_url, source_), .headers = Authorization()};
   for (int redirects = 0;; ++redirects) {
-    request.url = url_;
     ASSIGN_OR_RETURN(const HttpResponse response, Ask(client, request));
     const absl::string_view commit = FindHeader(response.headers, "x-repo-commit").value_or("");
-    if (IsHex(commit, 40)) commit_ = std::string(commit);
+    if (IsHexHash(commit, 40)) commit_ = absl::AsciiStrToLower(commit);
     const auto location = FindHeader(response.headers, "location");
-    const bool renamed = response.status >= 300 && response.status < 400 && location.has_value() &&
-                         absl::StartsWith(*location, "/") && !absl::StartsWith(*location, "//");
-    if (renamed && redirects < kMaxRedirects) {  // of a repository, on the hub itself
-      url_ = absl::StrCat(options_->hub_url, *location);
+    const bool moved = response.status >= 300 && response.status < 400 && location.has_value() &&
+                       absl::StartsWith(*location, "/") && !absl::StartsWith(*location, "//");
+    if (moved && redirects < kMaxRedirects) {  // on the hub itself: a repository's new name, or a file in Git
+      request.url = absl::StrCat(options_->hub_url, *location);
       continue;
     }
-    if (response.status >= 400 || renamed) return StatusOf(response);
+    is_missing = response.status == 404 && FindHeader(response.headers, "x-error-code") == "EntryNotFound";
+    if (response.status >= 400 || moved) return StatusOf(response);
     const bool is_linked = FindHeader(response.headers, "x-linked-etag").has_value();
     const std::string tag = Tag(response, is_linked ? "x-linked-etag" : "etag");
     const absl::string_view size =
         FindHeader(response.headers, is_linked ? "x-linked-size" : "content-length").value_or("");
-    if (!absl::SimpleAtoi(size, &size_) || !(IsHex(tag, 64) || IsHex(tag, 40))) {
+    if (!absl::SimpleAtoi(size, &size_) || !(IsHexHash(tag, 64) || IsHexHash(tag, 40))) {
       return absl::FailedPreconditionError(Named("the hub names no hash or size of it"));
     }
     (tag.size() == 64 ? sha256_ : blob_id_) = tag;
     ranges_ = tag.size() == 64;
+    if (!commit_.empty()) source_.revision = commit_;  // a branch may move before the bytes are here
+    url_ = HubUrl(options_->hub_url, source_);
     return absl::OkStatus();
   }
 }
@@ -154,10 +156,11 @@ absl::Status RemoteFile::AskWeb(HttpClient& client) {
   sha256_ = source_.sha256;
   bool whole = false;
   HttpRequest request{.url = url_, .range = HttpRange{0, 0}, .max_redirects = kMaxRedirects};
-  request.on_head = [&](const HttpResponse& head) {
-    whole = head.status == 200 &&
-            absl::SimpleAtoi(FindHeader(head.headers, "content-length").value_or(""), &size_);
-    return whole ? absl::CancelledError("the head is all that was wanted") : absl::OkStatus();
+  request.on_head = [&](const HttpResponse& head) -> absl::Status {
+    if (head.status != 200) return absl::OkStatus();
+    whole = absl::SimpleAtoi(FindHeader(head.headers, "content-length").value_or(""), &size_);
+    if (!whole) return absl::FailedPreconditionError(Named("of no known size"));
+    return absl::CancelledError("the head is all that was wanted");
   };
   const absl::StatusOr<HttpResponse> response = Ask(client, request);
   if (whole) {
@@ -209,7 +212,7 @@ absl::Status RemoteFile::ReadOnce(HttpClient& client, uint64_t& at, uint64_t end
   HttpRequest request{.url = url_, .headers = Authorization(), .max_redirects = kMaxRedirects};
   if (ranges_) request.range = HttpRange{static_cast<int64_t>(at), static_cast<int64_t>(end - 1)};
   request.timeout = absl::InfiniteDuration();
-  request.max_body_bytes = static_cast<int64_t>(ranges_ ? end - at : size_);
+  request.max_body_bytes = std::numeric_limits<int64_t>::max();  // they are counted below
   request.on_head = [&, first = at](const HttpResponse& head) -> absl::Status {
     wait = RetryAfter(head);
     // A signature of a CDN has run out: the hub gives another.
@@ -223,12 +226,12 @@ absl::Status RemoteFile::ReadOnce(HttpClient& client, uint64_t& at, uint64_t end
     return absl::OkStatus();
   };
   request.on_body = [&](absl::string_view piece) -> absl::Status {
-    if (piece.size() > end - at && ranges_) return absl::FailedPreconditionError(Named("too many bytes"));
+    const bool may_send_on = !ranges_ && end < size_;  // what nobody asked for
+    if (piece.size() > end - at && !may_send_on) return absl::FailedPreconditionError(Named("too many bytes"));
     piece = piece.substr(0, end - at);
     RETURN_IF_ERROR(take(at, piece));
     at += piece.size();
-    // A server without ranges sends on what nobody asked for.
-    return at == end && end < size_ && !ranges_ ? absl::CancelledError("all that was wanted is here") : absl::OkStatus();
+    return at == end && may_send_on ? absl::CancelledError("all that was wanted is here") : absl::OkStatus();
   };
   const absl::StatusOr<HttpResponse> response = client.Do(request);
   if (response.ok() && at < end) return absl::UnavailableError(Named("cut short"));

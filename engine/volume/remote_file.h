@@ -3,8 +3,8 @@
 // The hub answers HEAD …/resolve/… with a redirect to where the bytes lie and, for files in LFS, with their SHA-256 in
 // X-Linked-Etag, their size in X-Linked-Size and the commit in X-Repo-Commit
 // (huggingface.co/docs/huggingface_hub/package_reference/file_download). The redirect is signed for some minutes only,
-// so each range is asked for at the hub. The token goes to no other host. Small files lie in Git: the hub has the bytes
-// itself, and their ETag is Git's own hash, SHA-1 of "blob SIZE\0" and the bytes.
+// so each range is asked for at the hub, of that commit. The token goes to no other host. Small files lie in Git: the
+// hub has the bytes itself, and their ETag is Git's own hash, SHA-1 of "blob SIZE\0" and the bytes.
 #ifndef ENGINE_VOLUME_REMOTE_FILE_H_
 #define ENGINE_VOLUME_REMOTE_FILE_H_
 
@@ -35,16 +35,17 @@ struct RemoteOptions {
 // Immutable once found: any thread, each with a client of its own.
 class RemoteFile {
  public:
-  // Asks the source, which is not of this machine. FAILED_PRECONDITION: the hub names no hash. `options` outlives the
-  // result.
+  // Asks the source, which is not of this machine. FAILED_PRECONDITION: the hub names no hash, or the file is empty.
+  // `is_missing`, where given, becomes true where that is why, or the hub says that the repository has no such file.
+  // `options` outlives the result.
   static absl::StatusOr<RemoteFile> Find(HttpClient& client, const WeightsSource& source,
-                                         const RemoteOptions& options);
+                                         const RemoteOptions& options, bool* is_missing = nullptr);
 
   const std::string& sha256() const { return sha256_; }  // 64 lower-case hex digits; "" for what lies in Git
   const std::string& commit() const { return commit_; }  // of the hub, where it names one
   uint64_t size_bytes() const { return size_; }
   bool ranges() const { return ranges_; }  // else it comes from its first byte on, whole
-  const WeightsSource& source() const { return source_; }
+  const WeightsSource& source() const { return source_; }  // at the commit, where one is known
 
   // Reads begin … end, piece by piece, and again from where it was cut. Without ranges `begin` is 0, and what was taken
   // is taken again after a cut. Ends with the error of `take` too.
@@ -58,7 +59,7 @@ class RemoteFile {
  private:
   RemoteFile(const WeightsSource& source, const RemoteOptions& options) : source_(source), options_(&options) {}
 
-  absl::Status AskHub(HttpClient& client);
+  absl::Status AskHub(HttpClient& client, bool& is_missing);
   absl::Status AskWeb(HttpClient& client);
   absl::StatusOr<HttpResponse> Ask(HttpClient& client, const HttpRequest& request) const;
   absl::Status ReadOnce(HttpClient& client, uint64_t& at, uint64_t end, absl::Duration& wait,

@@ -4,7 +4,7 @@
 //   hf://org/repo/NAME-00001-of-0000N.gguf     all N
 //   hf://org/repo                              what a folder of safetensors is read for: config.json, tokenizer.json;
 //                                              tokenizer_config.json, generation_config.json and chat_template.jinja
-//                                              where they are; model.safetensors, or model.safetensors.index.json and
+//                                              where they are and not empty; model.safetensors, or model.safetensors.index.json and
 //                                              the files that it lists
 #ifndef ENGINE_VOLUME_REMOTE_MODEL_H_
 #define ENGINE_VOLUME_REMOTE_MODEL_H_
@@ -28,13 +28,14 @@ struct RemoteModel {
   };
   std::vector<File> files;  // ascending by name
   std::string sha256;       // as ModelHash gives it for these files
-  std::string commit;       // of the hub, where it names one: the same model for ever
+  std::string commit;       // of the hub, where it or the source names one: the same model for ever
 };
 
 std::vector<FileSum> SumsOf(const RemoteModel& model);
 
 // Blocks. All files of a repository are of one commit, even if its branch moves meanwhile. Errors: those of
-// remote_file.h. FAILED_PRECONDITION: no model is in the repository. `options` outlives the result.
+// remote_file.h. FAILED_PRECONDITION: no model is in the repository, one of more files or more text than any has, or of
+// no one commit. INVALID_ARGUMENT: its index names what is no file. `options` outlives the result.
 absl::StatusOr<RemoteModel> FindRemoteModel(HttpClient& client, const WeightsSource& source,
                                             const RemoteOptions& options);
 

@@ -195,8 +195,8 @@ class VolumeKillTest : public testing::Test {
     std::string pattern = absl::StrCat(testing::TempDir(), "/volume-XXXXXX");
     root_ = mkdtemp(pattern.data());
     hub_.AddInGit("config.json", "{}");
-    hub_.AddInLfs("tokenizer.json", FakeHub::RandomBytes(5000));
-    hub_.AddInLfs("model.safetensors", FakeHub::RandomBytes(25000));
+    hub_.AddInLfs("tokenizer.json", FakeHub::RandomBytes(5000, "tokenizer"));
+    hub_.AddInLfs("model.safetensors", FakeHub::RandomBytes(25000, "model"));
   }
   ~VolumeKillTest() override { std::filesystem::remove_all(root_); }
 

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -24,21 +23,30 @@
 namespace spotinference {
 namespace {
 
-constexpr ObjectKind kSourceKind{"weights source", 2};  // 1 named the SHA-256 of one file
+constexpr ObjectKind kSourceKind{"weights source", 3};  // 2 named no commit
 
-bool IsSha256(absl::string_view text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
-}
+// What a source of the hub was: the text of its object is the commit, "" where the hub named none, and the sums.
+struct KnownSource {
+  std::string commit;
+  std::vector<FileSum> sums;  // none: it is not known
+};
 
 // The files that PrintSums wrote; none where it is no such text.
 std::vector<FileSum> ParseSums(absl::string_view text) {
   std::vector<FileSum> sums;
   for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(line, absl::MaxSplits("  ", 1));
-    if (!IsSha256(parts.first) || parts.second.empty() || absl::StrContains(parts.second, '/')) return {};
+    if (!IsHexHash(parts.first, 64) || parts.second.empty() || absl::StrContains(parts.second, '/')) return {};
     sums.push_back({parts.second, parts.first});
   }
   return sums;
+}
+
+KnownSource ReadSource(FileSystem& files, const std::string& path) {
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(ReadObject(files, path, kSourceKind), absl::MaxSplits('\n', 1));
+  if (!parts.first.empty() && !IsHexHash(parts.first, 40)) return {};
+  return {parts.first, ParseSums(parts.second)};
 }
 
 // As remote_model.h has it.
@@ -61,16 +69,21 @@ class Fetch {
     RETURN_IF_ERROR(files_.CreateFolder(weights_));
     RETURN_IF_ERROR(files_.SyncFolder(root_));
     const std::string known = absl::StrCat(weights_, "/sources/", Sha256Hex(text_));
-    Expect(is_hub_ ? ParseSums(ReadObject(files_, known, kSourceKind))
-                   : std::vector<FileSum>{{source_.file_name(), source_.sha256}});
-    if (!sums_.empty() && Missing().empty()) {
-      for (const FileSum& sum : sums_) ClearDownload(files_, PathOf(sum));  // its end may have been cut
-      return Fetched();
+    WeightsSource source = source_;
+    if (is_hub_) {
+      KnownSource was = ReadSource(files_, known);
+      if (!was.commit.empty()) source.revision = was.commit;  // its branch may be elsewhere by now
+      Expect(std::move(was.sums));
+    } else {
+      Expect({{source_.file_name(), source_.sha256}});
     }
+    ClearFinished();
+    if (!sums_.empty() && Missing().empty()) return Fetched();
 
     HttpClient client;
-    ASSIGN_OR_RETURN(const RemoteModel model, FindRemoteModel(client, source_, options_.remote));
+    ASSIGN_OR_RETURN(const RemoteModel model, FindRemoteModel(client, source, options_.remote));
     Expect(SumsOf(model));
+    ClearFinished();
     if (!Missing().empty()) {
       RETURN_IF_ERROR(files_.CreateFolder(Folder()));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
@@ -79,7 +92,7 @@ class Fetch {
     if (is_hub_) {
       RETURN_IF_ERROR(files_.CreateFolder(absl::StrCat(weights_, "/sources")));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
-      RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, PrintSums(sums_)));
+      RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, absl::StrCat(model.commit, "\n", PrintSums(sums_))));
       ForgetGone();
     }
     return Fetched();
@@ -107,7 +120,7 @@ class Fetch {
     if (!entries.ok()) return;
     for (const FolderEntry& entry : *entries) {
       const std::string path = absl::StrCat(sources, "/", entry.name);
-      const std::vector<FileSum> sums = ParseSums(ReadObject(files_, path, kSourceKind));
+      const std::vector<FileSum> sums = ReadSource(files_, path).sums;
       if (!sums.empty() && files_.List(absl::StrCat(weights_, "/", HashOf(sums))).ok()) continue;
       files_.Remove(path).IgnoreError();
     }
@@ -124,6 +137,14 @@ class Fetch {
       if (!is_here) missing.push_back(i);
     }
     return missing;
+  }
+
+  // The ends of the downloads of what is here may have been cut.
+  void ClearFinished() {
+    const std::vector<size_t> missing = Missing();
+    for (size_t i = 0; i < sums_.size(); ++i) {
+      if (!std::binary_search(missing.begin(), missing.end(), i)) ClearDownload(files_, PathOf(sums_[i]));
+    }
   }
 
   absl::Status GetMissing(const RemoteModel& model) {

@@ -1,10 +1,11 @@
 // Brings a model's weights to the volume, once:
 //
 //   weights/<model hash>/FILE…      each whole and proved before it gets its name; with FILE.hashes, by which later
-//                                   boots prove it (file_proof.h). What is half here (download.h) goes when another
-//                                   model comes
+//                                   boots prove it (file_proof.h), unless the machine ended between the two. What is
+//                                   half here (download.h) goes when another model comes
 //   weights/sources/<SHA-256 of the source's text>
-//                                   an object: which files a source of the hub was, so that a later boot asks nobody
+//                                   an object: which files a source of the hub was, so that a later boot asks nobody,
+//                                   and of which commit, so that one that is damaged comes again as it was
 //
 // Which they are, and where they come from: remote_model.h.
 #ifndef ENGINE_VOLUME_WEIGHTS_H_
@@ -45,8 +46,9 @@ struct FetchedWeights {
 };
 
 // `root` is the volume's, which the caller has locked. Blocks. NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED: so says
-// the server. FAILED_PRECONDITION: the bytes are others than their SHA-256 says, or the hub names none.
-// RESOURCE_EXHAUSTED: no room. UNAVAILABLE: the server cannot be reached, or fails; a later try goes on.
+// the server. FAILED_PRECONDITION: the bytes are others than their SHA-256 says, or there is no model (remote_model.h).
+// INVALID_ARGUMENT: a repository's index names what is no file. RESOURCE_EXHAUSTED: no room. UNAVAILABLE: the server
+// cannot be reached, or fails; a later try goes on.
 absl::StatusOr<FetchedWeights> FetchWeights(FileSystem& files, const std::string& root, const WeightsSource& source,
                                             const FetchOptions& options);
 

@@ -82,8 +82,8 @@ class WeightsTest : public testing::Test {
     hub_.AddInGit("README.md", "not for us");
     hub_.AddInGit("model.safetensors.index.json",
                   R"({"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors","c":"model-1.safetensors"}})");
-    hub_.AddInLfs("model-1.safetensors", FakeHub::RandomBytes(30000));
-    hub_.AddInLfs("model-2.safetensors", FakeHub::RandomBytes(25000));
+    hub_.AddInLfs("model-1.safetensors", FakeHub::RandomBytes(30000, "1"));
+    hub_.AddInLfs("model-2.safetensors", FakeHub::RandomBytes(25000, "2"));
   }
   const std::vector<std::string> kRepository = {"chat_template.jinja", "config.json",
                                                 "model-1.safetensors", "model-2.safetensors",
@@ -91,10 +91,12 @@ class WeightsTest : public testing::Test {
 
   // All of them lie in the folder that their sums name, and nothing else.
   void ExpectAll(const absl::StatusOr<FetchedWeights>& fetched, const std::vector<std::string>& names,
-                 const std::string& opened) {
+                 const std::string& opened, const std::string& hub_folder = "") {
     ASSERT_TRUE(fetched.ok()) << fetched.status();
     std::vector<FileSum> sums;
-    for (const std::string& name : names) sums.push_back({name, FakeHub::Sha256(hub_.files[name].content)});
+    for (const std::string& name : names) {
+      sums.push_back({name, FakeHub::Sha256(hub_.files[hub_folder + name].content)});
+    }
     EXPECT_EQ(fetched->sha256, ModelHashOf(sums));
     const std::string folder = absl::StrCat("/v/weights/", fetched->sha256);
     EXPECT_EQ(fetched->path, folder + opened);
@@ -102,7 +104,7 @@ class WeightsTest : public testing::Test {
     for (size_t i = 0; i < names.size(); ++i) {
       EXPECT_EQ(fetched->files[i].path, absl::StrCat(folder, "/", names[i]));
       EXPECT_EQ(fetched->files[i].sha256, sums[i].sha256);
-      EXPECT_TRUE(files_.Contents(fetched->files[i].path) == hub_.files[names[i]].content) << names[i];
+      EXPECT_TRUE(files_.Contents(fetched->files[i].path) == hub_.files[hub_folder + names[i]].content) << names[i];
     }
     EXPECT_EQ(files_.Paths().size(), 2 * names.size() + 1) << "files, their hashes, and which source they are of";
   }
@@ -129,7 +131,7 @@ TEST_F(WeightsTest, AreDownloadedOnce) {
 TEST_F(WeightsTest, ARenamedRepositoryIsFollowed) { ExpectWhole(Fetch("hf://old/repo/model.gguf")); }
 
 TEST_F(WeightsTest, SaysWhatTheHubSays) {
-  ExpectStatus(absl::StatusCode::kNotFound, "HTTP 404: Entry not found", "hf://org/repo/other.gguf");
+  ExpectStatus(absl::StatusCode::kNotFound, "HTTP 404: says EntryNotFound", "hf://org/repo/other.gguf");
   for (const auto& [status, code] : std::map<int, absl::StatusCode>{{401, absl::StatusCode::kUnauthenticated},
                                                                     {403, absl::StatusCode::kPermissionDenied},
                                                                     {404, absl::StatusCode::kNotFound}}) {
@@ -181,10 +183,14 @@ TEST_F(WeightsTest, GoesOnWithinAPieceThatWasCut) {
 }
 
 TEST_F(WeightsTest, AfterACutOnlyWhatIsMissingIsAskedFor) {
-  int resumed = 0;
+  ExpectWhole(Fetch("hf://org/repo/model.gguf", 2));
+  const int64_t changes = files_.operations();  // some more or fewer, as the bytes come
+  for (const std::string& path : files_.Paths()) ASSERT_TRUE(files_.Remove(path).ok());
+  files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
+  int resumed = 0, wholes = 0;
   for (uint32_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(seed);
-    files_.CutAfter(1 + seed % 60, seed);
+    files_.CutAfter(1 + seed * 2 * changes / 200, seed);
     const bool whole = Fetch("hf://org/repo/model.gguf", 2).ok();
     files_.Restart(seed % 2 == 0 ? SimulatedFileSystem::Cut::kKill : SimulatedFileSystem::Cut::kPower, seed);
     const size_t before = hub_.cdn_ranges().size();
@@ -193,6 +199,7 @@ TEST_F(WeightsTest, AfterACutOnlyWhatIsMissingIsAskedFor) {
     EXPECT_LE(asked, 10);
     EXPECT_TRUE(!whole || asked == 0);
     resumed += asked > 0 && asked < 10;
+    wholes += whole;
     for (const std::string& path : files_.Paths()) {
       EXPECT_FALSE(absl::EndsWith(path, ".part") || absl::EndsWith(path, ".pieces")) << path;
       ASSERT_TRUE(files_.Remove(path).ok());
@@ -200,6 +207,7 @@ TEST_F(WeightsTest, AfterACutOnlyWhatIsMissingIsAskedFor) {
     files_.Restart(SimulatedFileSystem::Cut::kKill, 0);
   }
   EXPECT_GT(resumed, 30);
+  EXPECT_GT(wholes, 3);
 }
 
 TEST_F(WeightsTest, WrongBytesAreNotKept) {
@@ -253,16 +261,15 @@ TEST_F(WeightsTest, AGgufModelInSeveralFiles) {
   std::vector<std::string> names;
   for (const char number : {'1', '2', '3'}) {
     names.push_back(absl::StrCat("m-0000", std::string(1, number), "-of-00003.gguf"));
-    hub_.AddInLfs(absl::StrCat("Q4/", names.back()), FakeHub::RandomBytes(9000 + 1000 * (number - '0')));
-    hub_.files[names.back()] = hub_.files[absl::StrCat("Q4/", names.back())];
+    hub_.AddInLfs(absl::StrCat("Q4/", names.back()), FakeHub::RandomBytes(9000 + 1000 * (number - '0'), names.back()));
   }
   const std::string source = "hf://org/repo/Q4/m-00001-of-00003.gguf";
-  ExpectAll(Fetch(source), names, "/m-00001-of-00003.gguf");
+  ExpectAll(Fetch(source), names, "/m-00001-of-00003.gguf", "Q4/");
   EXPECT_EQ(progress_, 33000);
   EXPECT_EQ(completions_, 1) << "progress is of all files";
   const int requests = hub_.hub_requests();
   files_.Restart(SimulatedFileSystem::Cut::kPower, 1);
-  ExpectAll(Fetch(source), names, "/m-00001-of-00003.gguf");
+  ExpectAll(Fetch(source), names, "/m-00001-of-00003.gguf", "Q4/");
   EXPECT_EQ(hub_.hub_requests(), requests) << "a second boot asks nobody";
 }
 
@@ -299,6 +306,9 @@ TEST_F(WeightsTest, FilesInGitAreHeldAgainstGitsHash) {
 
 TEST_F(WeightsTest, SaysWhatARepositoryLacks) {
   ExpectStatus(absl::StatusCode::kNotFound, "a GGUF model is given by its file", "hf://org/repo");
+  hub_.hub_fault = [](int) { return FakeHttpReply{.status = 403}; };
+  EXPECT_FALSE(absl::StrContains(Fetch("hf://org/repo").status().message(), "GGUF"));
+  hub_.hub_fault = nullptr;
   ServeRepository();
   hub_.files.erase("tokenizer.json");
   ExpectStatus(absl::StatusCode::kNotFound, "tokenizer.json", "hf://org/repo");
@@ -316,11 +326,107 @@ TEST_F(WeightsTest, SaysWhatARepositoryLacks) {
   EXPECT_TRUE(files_.Paths().empty());
 }
 
+TEST_F(WeightsTest, AllFilesAreOfTheFirstOnesCommit) {
+  ServeRepository();
+  for (const auto& [name, file] : hub_.files) {
+    hub_.next_files[name] = {file.content + "\n", file.tag.size() == 40 ? FakeHub::BlobId(file.content + "\n")
+                                                                        : FakeHub::Sha256(file.content + "\n")};
+  }
+  int requests = 1;
+  for (int moves_at = 0; moves_at <= requests; ++moves_at) {
+    SCOPED_TRACE(moves_at);
+    const int before = hub_.hub_requests();
+    hub_.main_moves_at = before + moves_at;
+    const absl::StatusOr<FetchedWeights> fetched = Fetch("hf://org/repo");
+    ASSERT_TRUE(fetched.ok()) << fetched.status();
+    requests = hub_.hub_requests() - before;
+    for (const FetchedWeights::File& file : fetched->files) {
+      const std::string name = file.path.substr(file.path.rfind('/') + 1);
+      EXPECT_TRUE(files_.Contents(file.path) == (moves_at == 0 ? hub_.next_files : hub_.files)[name].content) << name;
+    }
+    for (const std::string& path : files_.Paths()) ASSERT_TRUE(files_.Remove(path).ok());
+  }
+  EXPECT_GT(requests, 10);
+}
+
+TEST_F(WeightsTest, OneFileIsOfItsCommitToo) {
+  hub_.main_moves_at = 1;
+  ExpectWhole(Fetch());
+}
+
+TEST_F(WeightsTest, ADamagedFileComesBackFromTheSameCommit) {
+  ServeRepository();
+  const absl::StatusOr<FetchedWeights> fetched = Fetch("hf://org/repo");
+  ExpectAll(fetched, kRepository, "");
+  hub_.main_moves_at = 0;
+  ASSERT_TRUE(files_.Remove(fetched->files[2].path).ok());
+  ExpectAll(Fetch("hf://org/repo"), kRepository, "");
+}
+
+TEST_F(WeightsTest, SeveralFilesNeedACommit) {
+  ServeRepository();
+  hub_.hub_change = [](int, FakeHttpReply& reply) {
+    std::erase_if(reply.headers, [](const auto& header) { return header.first == "x-repo-commit"; });
+  };
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "names no commit", "hf://org/repo");
+  EXPECT_TRUE(files_.Paths().empty());
+  ExpectAll(Fetch(absl::StrCat("hf://org/repo@", FakeHub::kCommit)), kRepository, "");
+  ExpectWhole(Fetch());
+  const int before = hub_.hub_requests();
+  hub_.hub_change = [before](int number, FakeHttpReply& reply) {
+    for (auto& [name, value] : reply.headers) {
+      if (name == "x-repo-commit" && number > before + 3) value = FakeHub::kNextCommit;
+    }
+  };
+  ExpectStatus(absl::StatusCode::kFailedPrecondition,
+               absl::StrCat("commit ", FakeHub::kNextCommit, ", not ", FakeHub::kCommit), "hf://org/repo@main");
+}
+
+TEST_F(WeightsTest, WhatIsNotFoundIsNotThereOnlyIfTheHubSaysSo) {
+  ServeRepository();
+  hub_.hub_change = [](int, FakeHttpReply& reply) {
+    std::erase_if(reply.headers, [](const auto& header) { return header.first == "x-error-code"; });
+  };
+  ExpectStatus(absl::StatusCode::kNotFound, "tokenizer_config.json@", "hf://org/repo");
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
+TEST_F(WeightsTest, AnEmptyOptionalFileCountsAsNone) {
+  ServeRepository();
+  hub_.AddInGit("tokenizer_config.json", "");
+  hub_.AddInLfs("generation_config.json", "");
+  ExpectAll(Fetch("hf://org/repo"), kRepository, "");
+  hub_.AddInGit("tokenizer.json", "");
+  const std::string again = absl::StrCat("hf://org/repo@", FakeHub::kCommit);  // of which nothing is known
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "tokenizer.json", again);
+}
+
+TEST_F(WeightsTest, OnlyTextIsKeptInMemory) {
+  ServeRepository();
+  hub_.AddInGit("model-2.safetensors", FakeHub::RandomBytes(100));
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "model-2.safetensors is not in LFS", "hf://org/repo");
+  ServeRepository();
+  hub_.AddInGit("tokenizer.json", std::string(33 << 20, ' '));
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "more than 33554432 bytes", "hf://org/repo");
+  ServeRepository();
+  hub_.AddInLfs("model.safetensors.index.json", "{}");
+  hub_.hub_change = [](int, FakeHttpReply& reply) {
+    for (auto& [name, value] : reply.headers) {
+      if (name == "x-linked-size" && value == "2") value = absl::StrCat((32 << 20) + 1);
+    }
+  };
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "index.json has 33554433 bytes", "hf://org/repo");
+  const int asked = hub_.hub_requests();
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "99999 files", "hf://org/repo/m-00001-of-99999.gguf");
+  EXPECT_EQ(hub_.hub_requests(), asked);
+  EXPECT_TRUE(files_.Paths().empty());
+}
+
 TEST_F(WeightsTest, ARepositoryIsWholeAfterAnyCut) {
   ServeRepository();
   bool whole = false;
   int resumed = 0;
-  for (uint32_t changes = 1; !whole; changes += 3) {
+  for (uint32_t changes = 1; !whole; ++changes) {
     SCOPED_TRACE(changes);
     files_.CutAfter(changes, changes);
     whole = Fetch("hf://org/repo", 2).ok();
@@ -370,6 +476,23 @@ TEST_F(WeightsTest, ProgressGoesBackWithACutThatCannotBeResumed) {
   });
   ExpectWhole(Fetch(absl::StrCat(server.url(), "/model.gguf#sha256=", hub_.tag)));
   EXPECT_EQ(completions_, 1);
+}
+
+// A server that is not sure how long its file is.
+TEST_F(WeightsTest, MoreBytesThanWereSaidAreRefused) {
+  int requests = 0;
+  const FakeHttpServer server([&](const FakeHttpRequest&) -> FakeHttpReply {
+    FakeHttpReply reply{.body = hub_.content};
+    if (requests++ % 2 == 0) reply.body.resize(30000);
+    return reply;
+  });
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "/model.gguf': too many bytes",
+               absl::StrCat(server.url(), "/model.gguf#sha256=", hub_.tag));
+  const FakeHttpServer unsure([&](const FakeHttpRequest&) -> FakeHttpReply {
+    return {.headers = {{"transfer-encoding", "chunked"}, {"content-length", ""}}, .body = "0\r\n\r\n"};
+  });
+  ExpectStatus(absl::StatusCode::kFailedPrecondition, "/model.gguf': of no known size",
+               absl::StrCat(unsure.url(), "/model.gguf#sha256=", hub_.tag));
 }
 
 TEST_F(WeightsTest, AFileOfThisMachineStaysWhereItIs) {

@@ -84,7 +84,7 @@ absl::Status CheckWeights(absl::string_view weights, const std::string& path,
       (absl::StartsWith(weights, "file://") && !absl::StartsWith(weights, "file:///"))) {
     return source.Error(path, absl::StrCat("is '", weights.substr(0, std::min<size_t>(128, weights.find('?'))),
                                            "'; expected bundled, file:///…, https://…#sha256=… or "
-                                           "hf://org/repo/file.gguf@revision"));
+                                           "hf://org/repo/file.gguf@revision or hf://org/repo@revision"));
   }
   const absl::Status status = ParseWeightsSource(weights).status();
   return status.ok() ? status : source.Error(path, status.message());

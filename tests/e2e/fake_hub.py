@@ -1,5 +1,6 @@
 """Hugging Face's hub with one repository, org/repo: what the engine and the gateway ask of the real one."""
 
+import functools
 import hashlib
 import http.server
 import os
@@ -10,12 +11,18 @@ COMMIT = '0123456789abcdef0123456789abcdef01234567'
 IN_LFS = ('.gguf', '.safetensors', 'tokenizer.json')
 
 
+@functools.lru_cache
+def sha256(path):
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
 class FakeHub:
     """`files`: paths by name. `ranges`: what of those in LFS was asked for, as (name, first, last);
-    `queries`: with which queries."""
+    `queries`: with which queries; `branches`: the commit of each."""
 
     def __init__(self, files, token='hf_secret'):
-        self.files, self.token = files, token
+        self.files, self.token, self.branches = files, token, {'main': COMMIT}
         self.ranges, self.queries, self.refused = [], set(), 0
         self.gate = threading.Event()  # while it is not set, only what begins at 0 is answered
         self.gate.set()
@@ -24,11 +31,12 @@ class FakeHub:
         return os.path.getsize(self.files[name])
 
     def sha256(self, name):
-        return hashlib.sha256(self.read(name)).hexdigest()
+        return sha256(self.files[name])
 
-    def read(self, name):
+    def read(self, name, first, last):
         with open(self.files[name], 'rb') as file:
-            return file.read()
+            file.seek(first)
+            return file.read(last - first + 1)
 
     def __enter__(self):
         hub = self
@@ -58,38 +66,56 @@ class FakeHub:
         self.thread.join()
         self.server.server_close()
 
+    def is_refused(self, handler):
+        if handler.headers['authorization'] == f'Bearer {self.token}':
+            return False
+        self.refused += 1
+        self.answer(handler, 401)
+        return True
+
     def head(self, handler):
-        match = re.fullmatch(rf'/org/repo/resolve/(?:main|{COMMIT})/(.+)', handler.path)
-        if not match or match[1] not in self.files:
-            return self.answer(handler, 404)
-        if handler.headers['authorization'] != f'Bearer {self.token}':
-            self.refused += 1
-            return self.answer(handler, 401)
-        if not match[1].endswith(IN_LFS):
-            return self.answer(handler, 307, {'location': f'/api/resolve-cache/models/org/repo/{COMMIT}/{match[1]}',
+        match = re.fullmatch(r'/org/repo/resolve/([^/]+)/(.+)', handler.path)
+        if not match:
+            return self.answer(handler, 404, {'x-error-code': 'RepoNotFound'})
+        revision, name = match.groups()
+        if self.branches.get(revision, revision) != COMMIT:
+            return self.answer(handler, 404, {'x-error-code': 'RevisionNotFound'})
+        if name not in self.files:
+            return self.answer(handler, 404, {'x-error-code': 'EntryNotFound'})
+        if self.is_refused(handler):
+            return None
+        if not name.endswith(IN_LFS):
+            return self.answer(handler, 307, {'location': f'/api/resolve-cache/models/org/repo/{COMMIT}/{name}',
                                               'x-repo-commit': COMMIT})
-        return self.answer(handler, 302, {'location': f'{self.url}/blob/{match[1]}', 'x-repo-commit': COMMIT,
-                                          'x-linked-etag': f'"{self.sha256(match[1])}"',
-                                          'x-linked-size': self.size(match[1])})
+        return self.answer(handler, 302, {'location': f'{self.url}/blob/{name}', 'x-repo-commit': COMMIT,
+                                          'x-linked-etag': f'"{self.sha256(name)}"',
+                                          'x-linked-size': self.size(name)})
 
     def git(self, handler, name):
-        body = self.read(name)
+        if self.is_refused(handler):
+            return None
+        body = self.read(name, 0, self.size(name) - 1)
         etag = hashlib.sha1(b'blob %d\0' % len(body) + body).hexdigest()
         return self.answer(handler, 200, {'etag': f'"{etag}"', 'x-repo-commit': COMMIT}, body)
 
     def get(self, handler):
-        if handler.path.startswith('/api/resolve-cache/'):
-            return self.git(handler, handler.path.rsplit('/', 1)[1])
+        cached = f'/api/resolve-cache/models/org/repo/{COMMIT}/'
+        if handler.path.startswith(cached):
+            return self.git(handler, handler.path.removeprefix(cached))
         if not handler.path.startswith('/blob/'):
             return self.head(handler)
-        name, _, query = handler.path[len('/blob/'):].partition('?')
+        name, _, query = handler.path.removeprefix('/blob/').partition('?')
         self.queries.add(query)
-        first, last = map(int, re.fullmatch(r'bytes=(\d+)-(\d+)', handler.headers['range']).groups())
+        size = self.size(name)
+        asked = re.fullmatch(r'bytes=(\d+)-(\d+)', handler.headers['range'] or f'bytes=0-{size - 1}')
+        first, last = map(int, asked.groups())
         self.ranges.append((name, first, last))
         if first > 0:
             self.gate.wait()
-        body = self.read(name)
-        return self.answer(handler, 206, {'content-range': f'bytes {first}-{last}/{len(body)}'}, body[first:last + 1])
+        body = self.read(name, first, last)
+        if not handler.headers['range']:
+            return self.answer(handler, 200, body=body)
+        return self.answer(handler, 206, {'content-range': f'bytes {first}-{last}/{size}'}, body)
 
     @staticmethod
     def answer(handler, status, headers=None, body=b''):

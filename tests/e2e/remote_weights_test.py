@@ -87,6 +87,7 @@ class RemoteWeightsTest(unittest.TestCase):
                     environment = {'HF_ENDPOINT': hub.url, 'HF_TOKEN': hub.token}
                     with Gateway(config(f'hf://org/repo{remote}'), env=environment) as gateway:
                         self.assertEqual([name for name, _, _ in hub.ranges], read, 'only text came to the gateway')
+                        hub.branches.clear()  # the engine asks for the commit that the gateway has read
                         self.assertEqual(self.text(gateway), expected)
                         with open(f'/proc/{gateway.engine_pid()}/cmdline', encoding='utf-8') as file:
                             self.assertIn(f'--model=hf://org/repo{remote}@{COMMIT}\0', file.read())
