@@ -1,29 +1,17 @@
-// What the fleet's machines cost: curl -H "authorization: Bearer $ADMIN_KEY" http://…/admin/v1/ledger > ledger.json,
-// then
+// What the fleet's machines cost: keep the body of GET /admin/v1/ledger in a file, then
 // ./bazelw run //fleet:report -- --ledger ledger.json [--metrics FILE]
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/status/statusor.h"
 #include "engine/base/flags.h"
 #include "fleet/ledger/report.h"
+#include "fleet/sim/files.h"
 
 ABSL_FLAG(std::string, ledger, "", "the body of GET /admin/v1/ledger");
 ABSL_FLAG(std::string, metrics, "", "the body of GET /metrics, of the same moment: tokens by model");
-
-namespace {
-
-bool ReadAll(const std::string& path, std::string& text) {
-  std::ifstream file(path, std::ios::binary);
-  text.assign(std::istreambuf_iterator<char>(file), {});
-  if (file.bad() || !file.is_open()) std::cerr << path << ": cannot be read\n";
-  return !file.bad() && file.is_open();
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   using namespace spotinference;
@@ -33,12 +21,13 @@ int main(int argc, char** argv) {
     std::cerr << "--ledger is needed\n";
     return 2;
   }
-  std::string text, metrics;
-  if (!ReadAll(path, text) || (!metrics_path.empty() && !ReadAll(metrics_path, metrics))) return 1;
-  const auto rows = fleet::ParseLedger(text, path);
-  if (!rows.ok()) {
-    std::cerr << rows.status().message() << "\n";
+  const auto text = fleet::ReadFile(path);
+  const absl::StatusOr<std::string> metrics = metrics_path.empty() ? std::string() : fleet::ReadFile(metrics_path);
+  const absl::StatusOr<std::vector<fleet::LedgerRow>> rows =
+      text.ok() ? fleet::ParseLedger(*text, path) : text.status();
+  if (!rows.ok() || !metrics.ok()) {
+    std::cerr << (rows.ok() ? metrics.status() : rows.status()).message() << "\n";
     return 1;
   }
-  std::cout << fleet::LedgerReport(*rows, fleet::GeneratedTokens(metrics));
+  std::cout << fleet::LedgerReport(*rows, fleet::GeneratedTokens(*metrics));
 }
