@@ -84,6 +84,7 @@ TEST(ParseRequests, NamesTheLine) {
       {head + "2023-11-16 18:15:46,1,2\nnow,1,2\n", "r:3: 'now' is no time"},
       {head + "2023-13-16 18:15:46,1,2\n", "r:2: '2023-13-16 18:15:46' is no time"},
       {head + "2023-11-16 18:15:46,-1,2\n", "r:2: '-1' is no number of tokens"},
+      {head + "1970-01-01 00:00:00,1,2\n2199-01-01 00:00:00,1,2\n", "r: its requests lie more than ten years apart"},
   };
   for (const auto& [text, message] : cases) {
     const auto wrong = ParseRequests(text, "r");

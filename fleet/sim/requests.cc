@@ -17,6 +17,7 @@ namespace spotinference::fleet::sim {
 namespace {
 
 constexpr int32_t kMostTokens = 10'000'000;
+constexpr Nanos kLongestRecord = 10 * 366 * 24 * kHour;
 constexpr Nanos kDisplacement = 60 * kSecond;
 constexpr size_t kRowsAtATime = 4096;
 
@@ -88,6 +89,9 @@ absl::StatusOr<std::vector<Request>> FromZero(std::vector<Request> requests, abs
   std::stable_sort(requests.begin(), requests.end(), [](const Request& a, const Request& b) { return a.at < b.at; });
   const Nanos first = requests.front().at;
   for (Request& request : requests) request.at -= first;
+  if (requests.back().at > kLongestRecord) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": its requests lie more than ten years apart"));
+  }
   return requests;
 }
 
