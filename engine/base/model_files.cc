@@ -40,20 +40,24 @@ std::vector<absl::StatusOr<std::string>> FileHashes(const std::vector<std::strin
   return hashes;
 }
 
-std::string GgufEnding(int64_t number, int64_t count) { return absl::StrFormat("-%05d-of-%05d.gguf", number, count); }
-
 }  // namespace
 
+std::string GgufShardEnding(int64_t number, int64_t count) {
+  return absl::StrFormat("-%05d-of-%05d.gguf", number, count);
+}
+
 std::vector<std::string> GgufShardPaths(const std::string& path) {
-  const size_t ending = GgufEnding(1, 1).size();
+  const size_t ending = GgufShardEnding(1, 1).size();
   int64_t count = 0;
   if (path.size() < ending || !absl::SimpleAtoi(path.substr(path.size() - 10, 5), &count) || count < 2 ||
-      path.substr(path.size() - ending) != GgufEnding(1, count)) {
+      path.substr(path.size() - ending) != GgufShardEnding(1, count)) {
     return {path};
   }
   std::vector<std::string> paths;
   const std::string stem = path.substr(0, path.size() - ending);
-  for (int64_t number = 1; number <= count; ++number) paths.push_back(absl::StrCat(stem, GgufEnding(number, count)));
+  for (int64_t number = 1; number <= count; ++number) {
+    paths.push_back(absl::StrCat(stem, GgufShardEnding(number, count)));
+  }
   return paths;
 }
 

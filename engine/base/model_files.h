@@ -2,6 +2,7 @@
 #ifndef ENGINE_BASE_MODEL_FILES_H_
 #define ENGINE_BASE_MODEL_FILES_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "absl/types/span.h"
 
 namespace spotinference {
+
+// How the name of a shard ends, counted from 1: "-00001-of-00003.gguf".
+std::string GgufShardEnding(int64_t number, int64_t count);
 
 // The paths of all shards in their order, where `path` ends as the first of several GGUF files does
 // (NAME-00001-of-0000N.gguf); else `path` alone. Looks at no file.

@@ -5,7 +5,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "engine/base/model_files.h"
 #include "engine/base/status.h"
 
@@ -15,8 +14,6 @@ namespace {
 constexpr absl::string_view kCount = "split.count", kNumber = "split.no", kTensorCount = "split.tensors.count";
 constexpr int64_t kMaxShards = 99999;      // as a name has five digits
 constexpr int64_t kMaxTensors = 1 << 20;   // of all shards
-
-std::string Ending(int64_t number, int64_t count) { return absl::StrFormat("-%05d-of-%05d.gguf", number, count); }
 
 absl::Status Disagrees(absl::string_view name, absl::string_view key, int64_t value, int64_t expected) {
   return absl::InvalidArgumentError(
@@ -45,7 +42,7 @@ absl::Status CheckIsFirstShard(const GgufFile& file, absl::string_view path) {
   if (count <= 1 || number == 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("model file '", path, "': it is number ", number + 1, " of ", count,
                                                  " shards; the model begins with the one whose name ends in ",
-                                                 Ending(1, count)));
+                                                 GgufShardEnding(1, count)));
 }
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> GgufShards::Open(std::unique_ptr<GgufFile> first, const std::string& path) {
@@ -56,7 +53,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> GgufShards::Open(std::unique_ptr<Ggu
   const std::vector<std::string> paths = GgufShardPaths(path);
   if (static_cast<int64_t>(paths.size()) != count) {
     return absl::InvalidArgumentError(absl::StrCat("model file '", path, "': it is the first of ", count,
-                                                   " shards, so its name has to end in ", Ending(1, count)));
+                                                   " shards, so its name has to end in ", GgufShardEnding(1, count)));
   }
   std::vector<std::unique_ptr<GgufFile>> shards;
   shards.push_back(std::move(first));
