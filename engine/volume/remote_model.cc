@@ -50,7 +50,7 @@ class Finder {
   absl::Status FindRepository() {
     constexpr absl::string_view kIndex = "model.safetensors.index.json";
     is_several_ = true;
-    bool has_no_config;
+    bool has_no_config = false;
     if (const absl::Status config = Add("config.json", &has_no_config); !config.ok()) {
       const absl::string_view hint = has_no_config ? "; a GGUF model is given by its file" : "";
       return absl::Status(config.code(), absl::StrCat(config.message(), hint));
@@ -88,7 +88,7 @@ class Finder {
   }
 
   absl::StatusOr<bool> AddIfThere(absl::string_view name) {
-    bool is_missing;
+    bool is_missing = false;
     const absl::Status added = Add(name, &is_missing);
     if (is_missing) return false;
     RETURN_IF_ERROR(added);
