@@ -46,8 +46,9 @@ bool IsToken(absl::string_view name) {
 
 absl::Status Validate(const HttpRequest& request) {
   const std::string& method = request.method;
-  if (method != "GET" && method != "HEAD" && method != "PUT" && method != "POST") {
-    return absl::InvalidArgumentError(absl::StrCat("HTTP method '", method, "': one of GET, HEAD, PUT, POST is known"));
+  if (method != "GET" && method != "HEAD" && method != "PUT" && method != "POST" && method != "DELETE") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("HTTP method '", method, "': one of GET, HEAD, PUT, POST, DELETE is known"));
   }
   if (!absl::StartsWith(request.url, "http://") && !absl::StartsWith(request.url, "https://")) {
     return absl::InvalidArgumentError(absl::StrCat(ForPeople(request.url), ": not an http:// or https:// URL"));

@@ -42,10 +42,10 @@ struct HttpResponse {
 };
 
 struct HttpRequest {
-  std::string method = "GET";  // GET, HEAD, PUT, POST
+  std::string method = "GET";  // GET, HEAD, PUT, POST, DELETE
   std::string url;             // absolute, http or https
   HttpHeaders headers;         // they go along on a redirect; to another host, all but Authorization and Cookie
-  std::string body;            // of PUT and POST
+  std::string body;            // of PUT, POST and DELETE
   std::optional<HttpRange> range;
 
   absl::Duration connect_timeout = absl::Seconds(10);

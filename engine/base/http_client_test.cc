@@ -238,7 +238,7 @@ TEST_F(HttpClientTest, TheEnvironmentsProxyIsForThoseWhoAsk) {
 
 TEST_F(HttpClientTest, RefusesWhatIsNoRequest) {
   const std::vector<HttpRequest> wrong = {
-      {.method = "DELETE", .url = Url("/")},
+      {.method = "TRACE", .url = Url("/")},
       {.url = "file:///etc/passwd"},
       {.url = "127.0.0.1"},
       {.url = ""},

@@ -1,6 +1,7 @@
 #include "engine/base/sha256.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <algorithm>
 
@@ -29,6 +30,19 @@ std::string Sha256Hex(absl::string_view bytes) {
 
 bool IsHexHash(absl::string_view text, size_t digits) {
   return text.size() == digits && std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
+}
+
+std::string HmacSha256(absl::string_view key, absl::string_view message) {
+  std::string mac(EVP_MAX_MD_SIZE, '\0');
+  unsigned size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(message.data()),
+       message.size(), reinterpret_cast<unsigned char*>(mac.data()), &size);
+  mac.resize(size);
+  return mac;
+}
+
+std::string HmacSha256Hex(absl::string_view key, absl::string_view message) {
+  return absl::BytesToHexString(HmacSha256(key, message));
 }
 
 }  // namespace spotinference

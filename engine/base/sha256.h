@@ -29,6 +29,10 @@ std::string Sha256Hex(absl::string_view bytes);
 // Whether a text is a hash of so many hex digits, in either case: 64 of SHA-256, 40 of the SHA-1 that Git names by.
 bool IsHexHash(absl::string_view text, size_t digits);
 
+// HMAC (RFC 2104) with it: 32 bytes, and the same as hex.
+std::string HmacSha256(absl::string_view key, absl::string_view message);
+std::string HmacSha256Hex(absl::string_view key, absl::string_view message);
+
 }  // namespace spotinference
 
 #endif  // ENGINE_BASE_SHA256_H_
