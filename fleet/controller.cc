@@ -612,7 +612,8 @@ void Controller::Deliver(WaitId id) {
 }
 
 MachineSpec Controller::SpecOf(const Machine& machine) const {
-  MachineSpec spec = {.id = machine.record.id, .volume = machine.record.volume};
+  MachineSpec spec = {
+      .id = machine.record.id, .provider = machine.record.provider, .volume = machine.record.volume};
   spec.offer = machine.record.offer;
   if (const auto model = models_.find(machine.record.model); model != models_.end()) {
     spec.weights = model->second.spec.weights;

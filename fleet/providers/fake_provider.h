@@ -18,6 +18,9 @@ namespace spotinference::fleet {
 // Not thread-safe: for a controller that has no thread.
 class FakeProvider : public Provider {
  public:
+  explicit FakeProvider(std::string name = "fake")
+      : caps_{.name = std::move(name), .market = "spot", .zone = "z", .price_per_hour = 3600, .hibernates = true} {}
+
   // What was asked since the last call, such as "launch m-1, hibernate m-1".
   std::string Asked() { return absl::StrJoin(std::exchange(asked_, {}), ", "); }
 
@@ -75,8 +78,7 @@ class FakeProvider : public Provider {
     asked_.push_back(absl::StrCat(what, " ", spec.id));
   }
 
-  const Caps caps_ = {
-      .name = "fake", .market = "spot", .zone = "z", .price_per_hour = 3600, .hibernates = true};
+  const Caps caps_;
   absl::AnyInvocable<void(MachineEvent)> listener_;
   std::vector<std::string> asked_;
   MachineSpec last_spec_;

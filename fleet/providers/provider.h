@@ -22,18 +22,19 @@ namespace spotinference::fleet {
 
 struct MachineSpec {
   std::string id;          // the unique name
+  std::string provider;    // Caps::name of whom it is asked of; "": there is only one
   std::string volume;      // outlives the machine; one machine at a time has it
   std::string weights;     // path of the model's file, or the source that the engine downloads it from
   std::string model_hash;  // SHA-256 of the file, hex; "": any
   std::string head_hash;   // of the head of a downloaded file; "": any
   std::string backend;
   uint32_t context_tokens = 0;  // 0: the model's own
-  // What to buy. Without one, or of a machine to restore, the provider chooses: where the volume is, if there is stock,
-  // else the cheapest.
+  // What to buy, or as what a machine to restore was bought. Without one the provider chooses: where the volume is, if
+  // there is stock, else the cheapest.
   std::optional<Offer> offer;
 };
 
-// What can be bought at this moment.
+// What can be bought at this moment; what is known to have no stock is none.
 struct OfferNow {
   Offer offer;
   std::optional<int> stock;  // machines; nullopt: the provider does not say

@@ -1,0 +1,341 @@
+#include "fleet/providers/aws/aws_api.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/base/status.h"
+#include "fleet/providers/aws/aws_client.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = CloudMachine::State;
+
+constexpr int kMostPages = 1000;
+constexpr absl::Duration kPricesKept = absl::Hours(24);  // of the Price List, which seldom changes
+constexpr char kPricingRegion[] = "us-east-1";           // where that API is
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html
+State StateOf(const std::string& name) {
+  if (name == "pending") return State::kStarting;
+  if (name == "running") return State::kRunning;
+  if (name == "shutting-down") return State::kDeleting;
+  if (name == "terminated") return State::kGone;
+  if (name == "stopping") return State::kStopping;
+  if (name == "stopped") return State::kStopped;
+  return State::kUnknown;
+}
+
+std::string TagOf(const Xml& resource, absl::string_view key) {
+  for (const Xml* const tag : resource["tagSet"].Items()) {
+    if ((*tag)["key"].text == key) return (*tag)["value"].text;
+  }
+  return "";
+}
+
+void AddTags(const std::string& resource, const std::string& name, AwsParameters& parameters) {
+  const std::vector<std::pair<std::string, std::string>> tags = {{"Name", name}, {"spotinference", "true"}};
+  parameters.emplace_back("TagSpecification.1.ResourceType", resource);
+  for (size_t i = 0; i < tags.size(); ++i) {
+    parameters.emplace_back(absl::StrCat("TagSpecification.1.Tag.", i + 1, ".Key"), tags[i].first);
+    parameters.emplace_back(absl::StrCat("TagSpecification.1.Tag.", i + 1, ".Value"), tags[i].second);
+  }
+}
+
+// What a type has in it.
+struct Accelerator {
+  std::string name;
+  int count = 0;
+};
+
+class AwsApi : public CloudApi {
+ public:
+  AwsApi(AwsOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock), client_(clock) {}
+
+  const Traits& traits() const override { return traits_; }
+  void Cancel() override { client_.Cancel(); }
+
+  // https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
+  std::string DevicePath(const CloudVolume& volume) const override {
+    return absl::StrCat("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_",
+                        absl::StrReplaceAll(volume.id, {{"-", ""}}));
+  }
+
+  absl::StatusOr<CloudInventory> List() override {
+    CloudInventory inventory;
+    const AwsParameters ours = {{"Filter.1.Name", "tag:Name"}, {"Filter.1.Value.1", options_.name_prefix + "*"}};
+    for (const AwsRegion& region : options_.regions) {
+      RETURN_IF_ERROR(Pages(region.name, "DescribeInstances", ours, [&](const Xml& page) {
+        for (const Xml* const reservation : page["reservationSet"].Items()) {
+          for (const Xml* const instance : (*reservation)["instancesSet"].Items()) AddMachine(*instance, inventory);
+        }
+      }));
+      RETURN_IF_ERROR(Pages(region.name, "DescribeVolumes", ours, [&](const Xml& page) {
+        for (const Xml* const volume : page["volumeSet"].Items()) AddVolume(*volume, inventory);
+      }));
+    }
+    return inventory;
+  }
+
+  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+    std::vector<OfferNow> offers;
+    for (const AwsRegion& region : options_.regions) {
+      ASSIGN_OR_RETURN(const auto accelerators, Accelerators(region.name));
+      ASSIGN_OR_RETURN(const auto spot, SpotPrices(region.name));
+      const auto add = [&](const std::string& zone, Market market, const std::string& type, double price) {
+        const auto accelerator = accelerators.find(type);
+        if (!region.zones.empty() && std::count(region.zones.begin(), region.zones.end(), zone) == 0) return;
+        if (std::count(options_.markets.begin(), options_.markets.end(), market) == 0) return;
+        Offer offer = {.provider = traits_.name,
+                       .region = region.name,
+                       .zone = zone,
+                       .market = market,
+                       .machine_type = type,
+                       .price_per_hour = price};
+        if (accelerator != accelerators.end()) {
+          offer.accelerator = accelerator->second.name;
+          offer.accelerators = accelerator->second.count;
+        }
+        offers.push_back({.offer = std::move(offer)});
+      };
+      for (const auto& [where, price] : spot) {
+        const auto& [zone, type] = where;
+        add(zone, Market::kSpot, type, price);
+        ASSIGN_OR_RETURN(const double on_demand, OnDemandPrice(region.name, type));
+        if (on_demand > 0) add(zone, Market::kOnDemand, type, on_demand);
+      }
+    }
+    return offers;
+  }
+
+  absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
+    const auto region = std::find_if(options_.regions.begin(), options_.regions.end(),
+                                     [&](const AwsRegion& r) { return r.name == order.offer.region; });
+    if (region == options_.regions.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("region ", order.offer.region, " is not in the configuration"));
+    }
+    AwsParameters parameters = {{"ImageId", region->image},
+                                {"InstanceType", order.offer.machine_type},
+                                {"MinCount", "1"},
+                                {"MaxCount", "1"},
+                                {"ClientToken", order.token},
+                                {"Placement.AvailabilityZone", order.offer.zone},
+                                {"UserData", absl::Base64Escape(order.user_data)},
+                                {"InstanceInitiatedShutdownBehavior", "terminate"},
+                                {"MetadataOptions.HttpTokens", "required"}};
+    for (size_t i = 0; i < region->security_groups.size(); ++i) {
+      parameters.emplace_back(absl::StrCat("SecurityGroupId.", i + 1), region->security_groups[i]);
+    }
+    if (order.offer.market == Market::kSpot) {
+      parameters.emplace_back("InstanceMarketOptions.MarketType", "spot");
+      parameters.emplace_back("InstanceMarketOptions.SpotOptions.SpotInstanceType", "one-time");
+      parameters.emplace_back("InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior", "terminate");
+    }
+    AddTags("instance", order.name, parameters);
+    ASSIGN_OR_RETURN(const Xml answer, Ask(region->name, "RunInstances", parameters));
+    const std::vector<const Xml*> instances = answer["instancesSet"].Items();
+    if (instances.empty()) return absl::UnavailableError("RunInstances without an instance in its answer");
+    return (*instances[0])["instanceId"].text;
+  }
+
+  absl::Status StopMachine(const CloudMachine& machine) override { return DeleteMachine(machine); }
+  absl::Status StartMachine(const CloudMachine& machine) override { return OfMachine("StartInstances", machine); }
+  absl::Status DeleteMachine(const CloudMachine& machine) override { return OfMachine("TerminateInstances", machine); }
+
+  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
+    AwsParameters parameters = {{"AvailabilityZone", offer.zone},
+                                {"Size", absl::StrCat(options_.volume_gigabytes)},
+                                {"VolumeType", options_.volume_type},
+                                {"Encrypted", "true"}};
+    AddTags("volume", name, parameters);
+    return Ask(offer.region, "CreateVolume", parameters).status();
+  }
+  absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) override {
+    return Ask(RegionOf(volume.zone), "AttachVolume",
+               {{"VolumeId", volume.id}, {"InstanceId", machine.id}, {"Device", "/dev/sdf"}})
+        .status();
+  }
+  absl::Status DetachVolume(const CloudVolume& volume) override {
+    return Ask(RegionOf(volume.zone), "DetachVolume",
+               {{"VolumeId", volume.id}, {"InstanceId", volume.machine}, {"Force", "true"}})
+        .status();
+  }
+  absl::Status DeleteVolume(const CloudVolume& volume) override {
+    return Ask(RegionOf(volume.zone), "DeleteVolume", {{"VolumeId", volume.id}}).status();
+  }
+
+ private:
+  // "us-east-1" of "us-east-1a"; local zones ("us-west-2-lax-1a") begin with their region, too.
+  std::string RegionOf(const std::string& zone) const {
+    std::string best;
+    for (const AwsRegion& region : options_.regions) {
+      if (zone.compare(0, region.name.size(), region.name) == 0 && region.name.size() > best.size()) best = region.name;
+    }
+    return best;
+  }
+
+  absl::Status OfMachine(const std::string& action, const CloudMachine& machine) {
+    return Ask(RegionOf(machine.zone), action, {{"InstanceId.1", machine.id}}).status();
+  }
+
+  absl::StatusOr<Xml> Ask(const std::string& region, const std::string& action, const AwsParameters& parameters) {
+    const std::string endpoint =
+        options_.endpoint.empty() ? absl::StrCat("https://ec2.", region, ".amazonaws.com") : options_.endpoint;
+    return client_.Query(endpoint, region, action, parameters);
+  }
+
+  absl::Status Pages(const std::string& region, const std::string& action, const AwsParameters& parameters,
+                     absl::FunctionRef<void(const Xml&)> take) {
+    AwsParameters asked = parameters;
+    asked.emplace_back("MaxResults", "100");
+    asked.emplace_back("NextToken", "");
+    for (int page = 0; page < kMostPages; ++page) {
+      AwsParameters now = asked;
+      if (now.back().second.empty()) now.pop_back();
+      ASSIGN_OR_RETURN(const Xml answer, Ask(region, action, now));
+      take(answer);
+      asked.back().second = answer["nextToken"].text;
+      if (asked.back().second.empty()) return absl::OkStatus();
+    }
+    return absl::UnavailableError(absl::StrCat(action, ": more than ", kMostPages, " pages"));
+  }
+
+  static void AddMachine(const Xml& instance, CloudInventory& inventory) {
+    const std::string& word = instance["instanceState"]["name"].text;
+    inventory.machines.push_back({.id = instance["instanceId"].text,
+                                  .name = TagOf(instance, "Name"),
+                                  .zone = instance["placement"]["availabilityZone"].text,
+                                  .address = instance["privateIpAddress"].text,
+                                  .state = StateOf(word),
+                                  .word = word});
+  }
+
+  static void AddVolume(const Xml& row, CloudInventory& inventory) {
+    CloudVolume volume = {.id = row["volumeId"].text,
+                          .name = TagOf(row, "Name"),
+                          .zone = row["availabilityZone"].text,
+                          .word = row["status"].text};
+    if (volume.word == "deleting" || volume.word == "deleted") return;
+    volume.ready = volume.word == "available" || volume.word == "in-use";
+    for (const Xml* const attachment : row["attachmentSet"].Items()) {
+      const std::string& status = (*attachment)["status"].text;
+      if (status == "detached") continue;
+      volume.machine = (*attachment)["instanceId"].text;
+      volume.attached = status == "attached";
+      volume.word = status;
+    }
+    inventory.volumes.push_back(std::move(volume));
+  }
+
+  absl::StatusOr<std::map<std::string, Accelerator>> Accelerators(const std::string& region) {
+    AwsParameters parameters;
+    for (size_t i = 0; i < options_.instance_types.size(); ++i) {
+      parameters.emplace_back(absl::StrCat("InstanceType.", i + 1), options_.instance_types[i]);
+    }
+    std::map<std::string, Accelerator> accelerators;
+    ASSIGN_OR_RETURN(const Xml answer, Ask(region, "DescribeInstanceTypes", parameters));
+    for (const Xml* const type : answer["instanceTypeSet"].Items()) {
+      Accelerator& accelerator = accelerators[(*type)["instanceType"].text];
+      for (const Xml* const gpu : (*type)["gpuInfo"]["gpus"].Items()) {
+        int count = 0;
+        accelerator.name = (*gpu)["name"].text;
+        if (absl::SimpleAtoi((*gpu)["count"].text, &count)) accelerator.count += count;
+      }
+    }
+    return accelerators;
+  }
+
+  // By zone and type; without a start time, what is now.
+  absl::StatusOr<std::map<std::pair<std::string, std::string>, double>> SpotPrices(const std::string& region) {
+    AwsParameters parameters = {
+        {"ProductDescription.1", "Linux/UNIX"},
+        {"StartTime", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock_.Now(), absl::UTCTimeZone())}};
+    for (size_t i = 0; i < options_.instance_types.size(); ++i) {
+      parameters.emplace_back(absl::StrCat("InstanceType.", i + 1), options_.instance_types[i]);
+    }
+    std::map<std::pair<std::string, std::string>, double> prices;
+    std::map<std::pair<std::string, std::string>, std::string> newest;
+    RETURN_IF_ERROR(Pages(region, "DescribeSpotPriceHistory", parameters, [&](const Xml& page) {
+      for (const Xml* const row : page["spotPriceHistorySet"].Items()) {
+        const std::pair<std::string, std::string> where = {(*row)["availabilityZone"].text,
+                                                           (*row)["instanceType"].text};
+        double price;
+        if (!absl::SimpleAtod((*row)["spotPrice"].text, &price) || (*row)["timestamp"].text < newest[where]) continue;
+        newest[where] = (*row)["timestamp"].text;
+        prices[where] = price;
+      }
+    }));
+    return prices;
+  }
+
+  // 0: it is not sold on demand there.
+  absl::StatusOr<double> OnDemandPrice(const std::string& region, const std::string& type) {
+    if (std::count(options_.markets.begin(), options_.markets.end(), Market::kOnDemand) == 0) return 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto known = on_demand_.find({region, type});
+      if (known != on_demand_.end() && clock_.Elapsed() - known->second.second < kPricesKept)
+        return known->second.first;
+    }
+    std::vector<std::string> filters;
+    for (const auto& [field, value] :
+         std::initializer_list<std::pair<const char*, std::string>>{{"instanceType", type},
+                                                                    {"regionCode", region},
+                                                                    {"operatingSystem", "Linux"},
+                                                                    {"tenancy", "Shared"},
+                                                                    {"preInstalledSw", "NA"},
+                                                                    {"capacitystatus", "Used"}}) {
+      filters.push_back(
+          absl::StrCat(R"({"Type":"TERM_MATCH","Field":")", field, R"(","Value":)", JsonString(value), "}"));
+    }
+    const std::string endpoint = options_.pricing_endpoint.empty()
+                                     ? absl::StrCat("https://api.pricing.", kPricingRegion, ".amazonaws.com")
+                                     : options_.pricing_endpoint;
+    ASSIGN_OR_RETURN(
+        const Json answer,
+        client_.Call(endpoint, {kPricingRegion, "pricing"}, "AWSPriceListService.GetProducts",
+                     absl::StrCat(R"({"ServiceCode":"AmazonEC2","FormatVersion":"aws_v1","MaxResults":10,)",
+                                  R"("Filters":[)", absl::StrJoin(filters, ","), "]}")));
+    double lowest = 0;
+    for (const Json& text : answer["PriceList"].Items()) {
+      ASSIGN_OR_RETURN(const Json product, Json::Parse(text.Text()));
+      const Json terms = product["terms"]["OnDemand"];
+      for (const std::string& term : terms.Names()) {
+        const Json dimensions = terms[term]["priceDimensions"];
+        for (const std::string& dimension : dimensions.Names()) {
+          const double price = dimensions[dimension]["pricePerUnit"]["USD"].Number().value_or(0);
+          if (price > 0 && (lowest == 0 || price < lowest)) lowest = price;
+        }
+      }
+    }
+    absl::MutexLock lock(&mutex_);
+    on_demand_[{region, type}] = {lowest, clock_.Elapsed()};
+    return lowest;
+  }
+
+  const AwsOptions options_;
+  const Clock& clock_;
+  const Traits traits_ = {.name = "aws", .keeps_stopped = false, .attaches_at_creation = false};
+  AwsClient client_;
+  absl::Mutex mutex_;
+  // By region and type: dollars, and when it was asked.
+  std::map<std::pair<std::string, std::string>, std::pair<double, absl::Duration>> on_demand_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+std::unique_ptr<CloudApi> NewAwsApi(AwsOptions options, const Clock& clock) {
+  return std::make_unique<AwsApi>(std::move(options), clock);
+}
+
+}  // namespace spotinference::fleet

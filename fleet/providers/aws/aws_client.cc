@@ -1,0 +1,112 @@
+#include "fleet/providers/aws/aws_client.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "engine/base/status.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr char kVersion[] = "2016-11-15";
+constexpr int64_t kLongestAnswer = 32 << 20;
+// A signature is good for five minutes; a clock that is off by less harms nobody.
+constexpr absl::Duration kHarmlessSkew = absl::Minutes(1);
+
+bool OneOf(absl::string_view code, std::initializer_list<absl::string_view> codes) {
+  return std::find(codes.begin(), codes.end(), code) != codes.end();
+}
+
+std::string HostOf(absl::string_view endpoint) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(endpoint, '/');
+  return parts.size() < 3 ? "" : std::string(parts[2]);
+}
+
+}  // namespace
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+absl::Status AwsError(const HttpResponse& response, const std::string& code, const std::string& message) {
+  const std::string text = absl::StrCat(code, ": ", message.substr(0, 300));
+  if (OneOf(code, {"InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
+                   "InsufficientCapacity", "SpotMaxPriceTooLow", "MaxSpotInstanceCountExceeded",
+                   "InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "Unsupported"})) {
+    return absl::ResourceExhaustedError(text);
+  }
+  if (OneOf(code,
+            {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestExpired", "RequestTimeTooSkewed",
+             "ExpiredToken", "InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"})) {
+    HttpResponse busy = response;
+    busy.status = 503;
+    return StatusOfHttp(busy, text);
+  }
+  if (OneOf(code, {"IncorrectState", "IncorrectInstanceState", "VolumeInUse", "IncorrectStateException",
+                   "IdempotentParameterMismatch", "InvalidVolume.ZoneMismatch"})) {
+    return absl::FailedPreconditionError(text);
+  }
+  if (absl::EndsWith(code, ".NotFound")) return absl::NotFoundError(text);
+  if (OneOf(code, {"AuthFailure", "SignatureDoesNotMatch", "InvalidClientTokenId", "UnrecognizedClientException"})) {
+    return absl::UnauthenticatedError(text);
+  }
+  if (OneOf(code, {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "OptInRequired", "Blocked",
+                   "PendingVerification"})) {
+    return absl::PermissionDeniedError(text);
+  }
+  return StatusOfHttp(response, text);
+}
+
+absl::StatusOr<HttpResponse> AwsClient::Post(const std::string& endpoint, const AwsScope& scope, HttpHeaders headers,
+                                             const std::string& body) {
+  ASSIGN_OR_RETURN(const AwsKey key, credentials_.Get(http_));
+  absl::Time now = clock_.Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    now += skew_;
+  }
+  HttpRequest request = {.method = "POST", .url = endpoint + "/", .headers = std::move(headers), .body = body};
+  SignV4("POST", HostOf(endpoint), "/", "", body, key, scope, now, request.headers);
+  request.timeout = absl::Seconds(30);
+  request.max_body_bytes = kLongestAnswer;
+  ASSIGN_OR_RETURN(HttpResponse response, http_.Do(request));
+  absl::Time date;
+  std::string error;
+  const auto header = FindHeader(response.headers, "date");
+  if (header.has_value() && absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", *header, absl::UTCTimeZone(), &date, &error)) {
+    absl::MutexLock lock(&mutex_);
+    const absl::Duration skew = date - clock_.Now();
+    skew_ = absl::AbsDuration(skew) > kHarmlessSkew ? skew : absl::ZeroDuration();
+  }
+  return response;
+}
+
+absl::StatusOr<Xml> AwsClient::Query(const std::string& endpoint, const std::string& region, const std::string& action,
+                                     const AwsParameters& parameters) {
+  std::string body = absl::StrCat("Action=", action, "&Version=", kVersion);
+  for (const auto& [name, value] : parameters) absl::StrAppend(&body, "&", name, "=", UriEncode(value));
+  ASSIGN_OR_RETURN(
+      const HttpResponse response,
+      Post(endpoint, {region, "ec2"}, {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}}, body));
+  absl::StatusOr<Xml> xml = Xml::Parse(response.body);
+  if (response.status == 200) return xml;
+  if (!xml.ok()) return StatusOfHttp(response, action);
+  const Xml& error = (*xml)["Errors"]["Error"];
+  const std::string code = error["Code"].text;
+  if (code == "ExpiredToken" || code == "RequestExpired") credentials_.Drop();
+  return AwsError(response, code, error["Message"].text);
+}
+
+absl::StatusOr<Json> AwsClient::Call(const std::string& endpoint, const AwsScope& scope, const std::string& target,
+                                     const std::string& body) {
+  ASSIGN_OR_RETURN(
+      const HttpResponse response,
+      Post(endpoint, scope, {{"Content-Type", "application/x-amz-json-1.1"}, {"X-Amz-Target", target}}, body));
+  absl::StatusOr<Json> json = Json::Parse(response.body);
+  if (response.status == 200) return json;
+  if (!json.ok()) return StatusOfHttp(response, target);
+  const std::string type = (*json)["__type"].Text();  // perhaps with a namespace and '#' before it
+  return AwsError(response, type.substr(type.find('#') + 1), (*json)["message"].Text());
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,48 @@
+// Keys from AWS's usual places, in their usual order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with
+// AWS_SESSION_TOKEN), the profile AWS_PROFILE ("default") of AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials), the role
+// of the EC2 instance that this runs on. Not SSO, not web identity, not credential_process.
+#ifndef FLEET_PROVIDERS_AWS_AWS_CREDENTIALS_H_
+#define FLEET_PROVIDERS_AWS_AWS_CREDENTIALS_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+#include "fleet/providers/aws/sigv4.h"
+#include "fleet/providers/cloud/http.h"
+
+namespace spotinference::fleet {
+
+// Thread-safe. What expires is renewed five minutes before.
+class AwsCredentials {
+ public:
+  // `clock` outlives it. `metadata_url`: of the instance metadata service.
+  explicit AwsCredentials(const Clock& clock, std::string metadata_url = "http://169.254.169.254")
+      : clock_(clock), metadata_url_(std::move(metadata_url)) {}
+
+  // UNAUTHENTICATED: none of the places has one.
+  absl::StatusOr<AwsKey> Get(CloudHttp& http);
+  // The service says that the key it was given has expired.
+  void Drop();
+
+ private:
+  absl::StatusOr<AwsKey> FromInstance(CloudHttp& http) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Clock& clock_;
+  const std::string metadata_url_;
+  absl::Mutex mutex_;
+  std::optional<AwsKey> key_ ABSL_GUARDED_BY(mutex_);
+  absl::Time expires_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+};
+
+// Of a credentials file's text, the profile. NOT_FOUND: there is none, or not whole.
+absl::StatusOr<AwsKey> ParseAwsProfile(absl::string_view text, absl::string_view profile);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_AWS_AWS_CREDENTIALS_H_

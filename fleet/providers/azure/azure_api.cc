@@ -1,0 +1,349 @@
+#include "fleet/providers/azure/azure_api.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/base/status.h"
+#include "fleet/providers/azure/azure_credentials.h"
+#include "fleet/providers/cloud/http.h"
+#include "fleet/providers/cloud/json.h"
+#include "fleet/providers/cloud/names.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = CloudMachine::State;
+
+constexpr char kComputeVersion[] = "2024-07-01";
+constexpr char kDiskVersion[] = "2024-03-02";
+constexpr char kNetworkVersion[] = "2024-05-01";
+constexpr int kMostPages = 1000;
+constexpr int64_t kLongestAnswer = 32 << 20;
+
+std::string LastPart(const std::string& id) { return id.substr(id.rfind('/') + 1); }
+
+// https://learn.microsoft.com/azure/virtual-machines/states-billing
+State StateOf(const std::string& provisioning, const std::string& power) {
+  if (provisioning == "Deleting") return State::kDeleting;
+  if (provisioning == "Failed") return State::kFailed;
+  if (power == "PowerState/running") return State::kRunning;
+  if (power == "PowerState/starting") return State::kStarting;
+  if (power == "PowerState/deallocating" || power == "PowerState/stopping") return State::kStopping;
+  if (power == "PowerState/deallocated") return State::kStopped;
+  if (power == "PowerState/stopped") return State::kFailed;  // which bills in full and serves nobody
+  return provisioning == "Creating" || provisioning == "Updating" ? State::kStarting : State::kUnknown;
+}
+
+absl::Status ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message) {
+  const std::string text = absl::StrCat(code, ": ", message.substr(0, 300));
+  for (const char* const word :
+       {"AllocationFailed", "SkuNotAvailable", "OverconstrainedAllocationRequest", "QuotaExceeded",
+        "OverconstrainedZonalAllocationRequest", "ZonalAllocationFailed", "CapacityReservation"}) {
+    if (absl::StrContains(code, word)) return absl::ResourceExhaustedError(text);
+  }
+  if (code == "OperationNotAllowed" && absl::StrContains(absl::AsciiStrToLower(message), "quota")) {
+    return absl::ResourceExhaustedError(text);
+  }
+  if (code == "TooManyRequests" || code == "RetryableError" || code == "InternalServerError") {
+    HttpResponse busy = response;
+    busy.status = 503;
+    return StatusOfHttp(busy, text);
+  }
+  if (code == "OperationNotAllowed" || code == "AttachDiskWhileBeingDetached" || code == "Conflict" ||
+      code == "DiskInUse" || response.status == 409) {
+    return absl::FailedPreconditionError(text);
+  }
+  return StatusOfHttp(response, text);
+}
+
+class AzureApi : public CloudApi {
+ public:
+  AzureApi(AzureOptions options, const Clock& clock)
+      : options_(std::move(options)), clock_(clock), credentials_(clock, options_.login) {}
+
+  const Traits& traits() const override { return traits_; }
+  void Cancel() override { http_.Cancel(); }
+  // https://learn.microsoft.com/azure/virtual-machines/linux/azure-to-guest-disk-mapping
+  std::string DevicePath(const CloudVolume&) const override { return "/dev/disk/azure/scsi1/lun0"; }
+
+  absl::StatusOr<CloudInventory> List() override {
+    CloudInventory inventory;
+    RETURN_IF_ERROR(PollOperations(inventory));
+    std::map<std::string, std::string> power, addresses;  // by the machine's name
+    RETURN_IF_ERROR(Pages(
+        absl::StrCat(Subscription(),
+                     "/providers/Microsoft.Compute/virtualMachines?statusOnly=true&api-version=", kComputeVersion),
+        [&](const Json& row) {
+          for (const Json& status : row["properties"]["instanceView"]["statuses"].Items()) {
+            const std::string code = status["code"].Text();
+            if (absl::StartsWith(code, "PowerState/")) power[LastPart(row["id"].Text())] = code;
+          }
+        }));
+    RETURN_IF_ERROR(Pages(Path("Microsoft.Network/networkInterfaces", "", kNetworkVersion), [&](const Json& row) {
+      for (const Json& ip : row["properties"]["ipConfigurations"].Items()) {
+        addresses[LastPart(row["properties"]["virtualMachine"]["id"].Text())] =
+            ip["properties"]["privateIPAddress"].Text();
+      }
+    }));
+    RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/virtualMachines", "", kComputeVersion), [&](const Json& row) {
+      const std::string name = row["name"].Text(), provisioning = row["properties"]["provisioningState"].Text();
+      if (!absl::StartsWith(name, options_.name_prefix)) return;
+      inventory.machines.push_back({.id = name,
+                                    .name = name,
+                                    .zone = ZoneOf(row),
+                                    .address = addresses[name],
+                                    .state = StateOf(provisioning, power[name]),
+                                    .word = absl::StrCat(provisioning, " ", power[name])});
+    }));
+    RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/disks", "", kDiskVersion), [&](const Json& row) {
+      const Json properties = row["properties"];
+      CloudVolume volume = {.id = row["id"].Text(),
+                            .name = UnzonedName(row["name"].Text()),
+                            .zone = ZoneOf(row),
+                            .word = properties["diskState"].Text()};
+      if (!absl::StartsWith(volume.name, options_.name_prefix) || row["tags"]["spotinference"].Text() != "volume")
+        return;
+      volume.ready = properties["provisioningState"].Text() == "Succeeded";
+      volume.machine = LastPart(row["managedBy"].Text());
+      volume.attached = !volume.machine.empty();
+      inventory.volumes.push_back(std::move(volume));
+    }));
+    return inventory;
+  }
+
+  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+    std::vector<OfferNow> offers;
+    for (const std::string& size : options_.vm_sizes) {
+      ASSIGN_OR_RETURN(const auto prices, PricesOf(size));
+      for (const std::string& zone : options_.zones) {
+        for (const Market market : options_.markets) {
+          const auto price = prices.find(market);
+          if (price == prices.end()) continue;  // what costs nobody knows how much is not bought
+          offers.push_back({.offer = {.provider = traits_.name,
+                                      .region = options_.location,
+                                      .zone = absl::StrCat(options_.location, "-", zone),
+                                      .market = market,
+                                      .machine_type = size,
+                                      .accelerator = AcceleratorOf(size),
+                                      .accelerators = AcceleratorOf(size).empty() ? 0 : 1,
+                                      .price_per_hour = price->second}});
+        }
+      }
+    }
+    return offers;
+  }
+
+  absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
+    HttpResponse response;
+    RETURN_IF_ERROR(
+        Ask("PUT", Path("Microsoft.Compute/virtualMachines", order.name, kComputeVersion), BodyOf(order), &response)
+            .status());
+    Remember(order.name, response);
+    return order.name;
+  }
+
+  absl::Status StopMachine(const CloudMachine& machine) override {
+    return Ask("POST", Path("Microsoft.Compute/virtualMachines", machine.name + "/deallocate", kComputeVersion))
+        .status();
+  }
+  absl::Status StartMachine(const CloudMachine& machine) override {
+    HttpResponse response;
+    RETURN_IF_ERROR(
+        Ask("POST", Path("Microsoft.Compute/virtualMachines", machine.name + "/start", kComputeVersion), "", &response)
+            .status());
+    Remember(machine.name, response);
+    return absl::OkStatus();
+  }
+  absl::Status DeleteMachine(const CloudMachine& machine) override {
+    return Ask("DELETE", absl::StrCat(Path("Microsoft.Compute/virtualMachines", machine.name, kComputeVersion),
+                                      "&forceDeletion=true"))
+        .status();
+  }
+
+  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
+    const std::string body = absl::StrCat(
+        R"({"location":)", JsonString(options_.location), R"(,"zones":[)", JsonString(NumberOf(offer.zone)),
+        R"(],"tags":{"spotinference":"volume"},"sku":{"name":)", JsonString(options_.volume_type),
+        R"(},"properties":{"creationData":{"createOption":"Empty"},"diskSizeGB":)", options_.volume_gigabytes, "}}");
+    return Ask("PUT", Path("Microsoft.Compute/disks", ZonedName(name, offer.zone), kDiskVersion), body).status();
+  }
+  absl::Status AttachVolume(const CloudVolume&, const CloudMachine&) override {
+    return absl::UnimplementedError("on Azure a machine is made with its volume");
+  }
+  absl::Status DetachVolume(const CloudVolume& volume) override {
+    return Ask("POST",
+               Path("Microsoft.Compute/virtualMachines", volume.machine + "/attachDetachDataDisks", kComputeVersion),
+               absl::StrCat(R"({"dataDisksToDetach":[{"diskId":)", JsonString(volume.id),
+                            R"(,"detachOption":"ForceDetach"}]})"))
+        .status();
+  }
+  absl::Status DeleteVolume(const CloudVolume& volume) override {
+    return Ask("DELETE", Path("Microsoft.Compute/disks", LastPart(volume.id), kDiskVersion)).status();
+  }
+
+ private:
+  // Of an operation that is not done.
+  struct Operation {
+    std::string machine, url;
+  };
+
+  std::string Subscription() const { return absl::StrCat(options_.endpoint, "/subscriptions/", options_.subscription); }
+  std::string Path(absl::string_view type, absl::string_view name, absl::string_view version) const {
+    return absl::StrCat(Subscription(), "/resourceGroups/", options_.resource_group, "/providers/", type,
+                        name.empty() ? "" : "/", name, "?api-version=", version);
+  }
+
+  std::string ZoneOf(const Json& resource) const {
+    const std::vector<Json> zones = resource["zones"].Items();
+    return absl::StrCat(options_.location, "-", zones.empty() ? "" : zones[0].Text());
+  }
+  static std::string NumberOf(const std::string& zone) { return zone.substr(zone.rfind('-') + 1); }
+
+  // "Standard_NC4as_T4_v3" has a T4 in its name, as Azure's sizes with accelerators do.
+  static std::string AcceleratorOf(const std::string& size) {
+    for (const absl::string_view part : absl::StrSplit(size, '_')) {
+      for (const char* const known : {"T4", "A10", "A100", "H100", "H200", "V620", "MI300X"}) {
+        if (part == known) return known;
+      }
+    }
+    return "";
+  }
+
+  std::string BodyOf(const MachineOrder& order) const {
+    std::vector<std::string> image = absl::StrSplit(options_.image, ':');
+    image.resize(4);
+    const bool spot = order.offer.market == Market::kSpot;
+    return absl::StrCat(
+        R"({"location":)", JsonString(options_.location), R"(,"zones":[)", JsonString(NumberOf(order.offer.zone)),
+        R"(],"tags":{"spotinference":"machine"},"properties":{"hardwareProfile":{"vmSize":)",
+        JsonString(order.offer.machine_type), "},",
+        spot ? R"("priority":"Spot","evictionPolicy":"Deallocate","billingProfile":{"maxPrice":-1},)" : "",
+        R"("storageProfile":{"imageReference":{"publisher":)", JsonString(image[0]), R"(,"offer":)",
+        JsonString(image[1]), R"(,"sku":)", JsonString(image[2]), R"(,"version":)", JsonString(image[3]),
+        R"(},"osDisk":{"createOption":"FromImage","deleteOption":"Delete"},)",
+        R"("dataDisks":[{"lun":0,"createOption":"Attach","deleteOption":"Detach","managedDisk":{"id":)",
+        JsonString(order.volume_id), R"(}}]},"osProfile":{"computerName":)", JsonString(order.name),
+        R"(,"adminUsername":"spotinference","customData":)", JsonString(absl::Base64Escape(order.user_data)),
+        R"(,"linuxConfiguration":{"disablePasswordAuthentication":true,"ssh":{"publicKeys":[{"path":)",
+        R"("/home/spotinference/.ssh/authorized_keys","keyData":)", JsonString(options_.ssh_public_key),
+        R"(}]}}},"networkProfile":{"networkApiVersion":"2022-11-01","networkInterfaceConfigurations":[{"name":)",
+        JsonString(order.name),
+        R"(,"properties":{"primary":true,"deleteOption":"Delete","ipConfigurations":[{"name":"ip",)",
+        R"("properties":{"primary":true,"subnet":{"id":)", JsonString(options_.subnet), "}}}]}}]}}}");
+  }
+
+  void Remember(const std::string& machine, const HttpResponse& response) {
+    const auto url = FindHeader(response.headers, "azure-asyncoperation");
+    if (!url.has_value() || !absl::StartsWith(*url, options_.endpoint)) return;  // our token is for no other host
+    absl::MutexLock lock(&mutex_);
+    operations_.push_back({machine, std::string(*url)});
+  }
+
+  absl::Status PollOperations(CloudInventory& inventory) {
+    std::vector<Operation> open;
+    {
+      absl::MutexLock lock(&mutex_);
+      open = operations_;
+    }
+    for (const Operation& operation : open) {
+      const auto answer = Ask("GET", operation.url);
+      if (!answer.ok() && !absl::IsNotFound(answer.status())) return answer.status();
+      if (answer.ok() && (*answer)["status"].Text() == "InProgress") continue;
+      if (answer.ok() && (*answer)["status"].Text() == "Failed") {
+        const Json error = (*answer)["error"];
+        inventory.failures.push_back(
+            {operation.machine, ErrorOf({.status = 400}, error["code"].Text(), error["message"].Text())});
+      }
+      absl::MutexLock lock(&mutex_);
+      operations_.erase(std::remove_if(operations_.begin(), operations_.end(),
+                                       [&](const Operation& o) { return o.url == operation.url; }),
+                        operations_.end());
+    }
+    return absl::OkStatus();
+  }
+
+  // `whole`, if given, has the answer with its headers.
+  absl::StatusOr<Json> Ask(const char* method, const std::string& url, std::string body = "",
+                           HttpResponse* whole = nullptr, bool with_token = true) {
+    HttpRequest request = {.method = method, .url = url, .body = std::move(body)};
+    if (with_token) {
+      ASSIGN_OR_RETURN(const std::string token, credentials_.Get(http_));
+      request.headers = {{"Authorization", absl::StrCat("Bearer ", token)}};
+    }
+    if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+    request.timeout = absl::Seconds(30);
+    request.max_body_bytes = kLongestAnswer;
+    ASSIGN_OR_RETURN(HttpResponse response, http_.Do(request));
+    const auto answer = Json::Parse(response.body.empty() ? "{}" : response.body);
+    if (response.status >= 200 && response.status < 300) {
+      if (whole != nullptr) *whole = std::move(response);
+      return answer;
+    }
+    if (response.status == 401) credentials_.Drop();
+    if (!answer.ok()) return StatusOfHttp(response, "");
+    return ErrorOf(response, (*answer)["error"]["code"].Text(), (*answer)["error"]["message"].Text());
+  }
+
+  absl::Status Pages(std::string url, absl::FunctionRef<void(const Json&)> take) {
+    for (int page = 0; page < kMostPages; ++page) {
+      ASSIGN_OR_RETURN(const Json answer, Ask("GET", url));
+      for (const Json& row : answer["value"].Items()) take(row);
+      url = answer["nextLink"].Text();
+      if (url.empty()) return absl::OkStatus();
+      if (!absl::StartsWith(url, options_.endpoint)) return absl::UnavailableError("a next page on another host");
+    }
+    return absl::UnavailableError(absl::StrCat("more than ", kMostPages, " pages"));
+  }
+
+  absl::StatusOr<std::map<Market, double>> PricesOf(const std::string& size) {
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto known = prices_.find(size);
+      if (known != prices_.end() && clock_.Elapsed() < known->second.second) return known->second.first;
+    }
+    const std::string filter =
+        absl::StrCat("serviceName eq 'Virtual Machines' and priceType eq 'Consumption' and armRegionName eq '",
+                     options_.location, "' and armSkuName eq '", size, "'");
+    ASSIGN_OR_RETURN(const Json answer,
+                     Ask("GET", absl::StrCat(options_.prices, "/api/retail/prices?$filter=", UriEncode(filter)), "",
+                         nullptr, /*with_token=*/false));
+    std::map<Market, double> prices;
+    for (const Json& item : answer["Items"].Items()) {
+      const std::string sku = item["skuName"].Text();
+      const double price = item["retailPrice"].Number().value_or(0);
+      if (absl::StrContains(item["productName"].Text(), "Windows") || absl::StrContains(sku, "Low Priority") ||
+          price <= 0)
+        continue;
+      prices[absl::StrContains(sku, "Spot") ? Market::kSpot : Market::kOnDemand] = price;
+    }
+    absl::MutexLock lock(&mutex_);
+    prices_[size] = {prices, clock_.Elapsed() + absl::Hours(1)};
+    return prices;
+  }
+
+  const AzureOptions options_;
+  const Clock& clock_;
+  const Traits traits_ = {.name = "azure", .keeps_stopped = true, .attaches_at_creation = true};
+  AzureCredentials credentials_;
+  CloudHttp http_;
+  absl::Mutex mutex_;
+  std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::pair<std::map<Market, double>, absl::Duration>> prices_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+std::unique_ptr<CloudApi> NewAzureApi(AzureOptions options, const Clock& clock) {
+  return std::make_unique<AzureApi>(std::move(options), clock);
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,34 @@
+// Access tokens for Azure's management API: of a client secret (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET),
+// or of the managed identity of the machine that this runs on.
+#ifndef FLEET_PROVIDERS_AZURE_AZURE_CREDENTIALS_H_
+#define FLEET_PROVIDERS_AZURE_AZURE_CREDENTIALS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/base/clock.h"
+#include "fleet/providers/cloud/bearer_token.h"
+#include "fleet/providers/cloud/http.h"
+
+namespace spotinference::fleet {
+
+// Thread-safe.
+class AzureCredentials {
+ public:
+  // `clock` outlives it. `login`: of Microsoft Entra ID.
+  AzureCredentials(const Clock& clock, std::string login) : token_(clock), login_(std::move(login)) {}
+
+  // UNAUTHENTICATED: neither is there, or what there is is refused.
+  absl::StatusOr<std::string> Get(CloudHttp& http);
+  void Drop() { token_.Drop(); }
+
+ private:
+  absl::StatusOr<HttpResponse> Ask(CloudHttp& http) const;
+
+  BearerToken token_;
+  const std::string login_;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_AZURE_AZURE_CREDENTIALS_H_

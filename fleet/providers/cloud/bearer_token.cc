@@ -1,0 +1,38 @@
+#include "fleet/providers/cloud/bearer_token.h"
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "fleet/providers/cloud/http.h"
+#include "fleet/providers/cloud/json.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr absl::Duration kRenewBefore = absl::Minutes(5);
+
+}  // namespace
+
+absl::StatusOr<std::string> BearerToken::Get(absl::FunctionRef<absl::StatusOr<HttpResponse>()> ask) {
+  absl::MutexLock lock(&mutex_);
+  if (!token_.empty() && clock_.Elapsed() + kRenewBefore < good_until_) return token_;
+  ASSIGN_OR_RETURN(const HttpResponse response, ask());
+  if (response.status == 400 || response.status == 401 || response.status == 403) {  // RFC 6749, 5.2
+    const auto error = Json::Parse(response.body);
+    return absl::UnauthenticatedError(
+        absl::StrCat("no access token: ", error.ok() ? (*error)["error"].Text() : "", " ",
+                     error.ok() ? (*error)["error_description"].Text().substr(0, 200) : ""));
+  }
+  RETURN_IF_ERROR(StatusOfHttp(response, "no access token"));
+  ASSIGN_OR_RETURN(const Json json, Json::Parse(response.body));
+  if (json["access_token"].Text().empty()) return absl::UnauthenticatedError("the answer has no access token");
+  token_ = json["access_token"].Text();
+  good_until_ = clock_.Elapsed() + absl::Seconds(json["expires_in"].Number().value_or(0));
+  return token_;
+}
+
+void BearerToken::Drop() {
+  absl::MutexLock lock(&mutex_);
+  token_.clear();
+}
+
+}  // namespace spotinference::fleet

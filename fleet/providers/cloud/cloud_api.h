@@ -1,0 +1,107 @@
+// What a cloud is asked, in words that all clouds have. A cloud's own folder maps calls and states, and remembers
+// nothing but its credentials; what to ask when is cloud_provider's and life's.
+#ifndef FLEET_PROVIDERS_CLOUD_CLOUD_API_H_
+#define FLEET_PROVIDERS_CLOUD_CLOUD_API_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "fleet/api/offer.h"
+#include "fleet/providers/provider.h"
+
+namespace spotinference::fleet {
+
+struct CloudMachine {
+  enum class State {
+    kStarting,
+    kRunning,
+    kStopping,
+    kStopped,  // can be started again
+    kDeleting,
+    kGone,     // still listed, never to come back
+    kFailed,   // of no use; can be deleted
+    kUnknown,  // a word that nobody told us of: it is waited for
+  };
+  std::string id;    // the cloud's
+  std::string name;  // ours, unique among machines that are not gone
+  std::string zone;
+  std::string address;  // at which its engine can be reached; "": none yet
+  State state = State::kUnknown;
+  std::string word;  // the cloud's, for people
+};
+
+struct CloudVolume {
+  std::string id;
+  std::string name;  // ours; there may be one in each zone
+  std::string zone;
+  bool ready = false;     // exists, and can be attached or is
+  std::string machine;    // the id of the machine that has it, or is getting or losing it; "": none
+  bool attached = false;  // to it, completely
+  std::string word;
+};
+
+// All that carries the fleet's tag.
+struct CloudInventory {
+  std::vector<CloudMachine> machines;
+  std::vector<CloudVolume> volumes;
+
+  // Creates and starts that the cloud took on and then could not do. Each is told once.
+  struct Failure {
+    std::string name;  // the machine's
+    absl::Status status;
+  };
+  std::vector<Failure> failures;
+};
+
+struct MachineOrder {
+  std::string name;
+  std::string token;  // the same for each try of one purchase, and for no other
+  Offer offer;
+  std::string user_data;  // a script that runs as root at the first boot
+  std::string volume_id;  // attached from the beginning, where the cloud does that
+};
+
+// Blocking and thread-safe. Errors:
+//   UNAVAILABLE, DEADLINE_EXCEEDED  throttled, broken or timed out; it may have been done. http.h: RetryAfter(status)
+//   RESOURCE_EXHAUSTED              no stock, or a quota is used up; nothing was done
+//   NOT_FOUND, ALREADY_EXISTS       as they say
+//   FAILED_PRECONDITION             not in this state of the machine or the volume
+//   INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED  will fail again until somebody changes something
+class CloudApi {
+ public:
+  struct Traits {
+    std::string name;            // "aws", as in the configuration
+    bool keeps_stopped = false;  // StopMachine keeps it for StartMachine; without that it is deleted and bought anew
+    bool attaches_at_creation = false;  // else AttachVolume, once it runs
+  };
+
+  virtual ~CloudApi() = default;
+
+  virtual const Traits& traits() const = 0;
+
+  virtual absl::StatusOr<CloudInventory> List() = 0;
+  virtual absl::StatusOr<std::vector<OfferNow>> Offers() = 0;
+
+  // Its id. A second call with the same name and token makes no second machine, but may answer ALREADY_EXISTS.
+  virtual absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) = 0;
+  virtual absl::Status StopMachine(const CloudMachine& machine) = 0;
+  virtual absl::Status StartMachine(const CloudMachine& machine) = 0;
+  // Its volumes stay.
+  virtual absl::Status DeleteMachine(const CloudMachine& machine) = 0;
+
+  virtual absl::Status CreateVolume(const std::string& name, const Offer& offer) = 0;
+  virtual absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) = 0;
+  virtual absl::Status DetachVolume(const CloudVolume& volume) = 0;
+  virtual absl::Status DeleteVolume(const CloudVolume& volume) = 0;
+  // Where a machine finds it.
+  virtual std::string DevicePath(const CloudVolume& volume) const = 0;
+
+  // Every call ends CANCELLED at once, also those to come.
+  virtual void Cancel() = 0;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_CLOUD_CLOUD_API_H_

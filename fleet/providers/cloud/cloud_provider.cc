@@ -1,0 +1,280 @@
+#include "fleet/providers/cloud/cloud_provider.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/providers/cloud/http.h"
+#include "fleet/providers/cloud/secret.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using Goal = Life::Goal;
+using State = CloudMachine::State;
+
+}  // namespace
+
+CloudProvider::CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, const Clock& clock,
+                             CloudProviderOptions options)
+    : api_(std::move(api)),
+      probe_(probe),
+      clock_(clock),
+      options_(std::move(options)),
+      caps_{.name = api_->traits().name, .hibernates = true, .outlives_host = true} {
+  absl::MutexLock lock(&mailbox_->mutex);
+  mailbox_->provider = this;
+}
+
+CloudProvider::~CloudProvider() {
+  {
+    absl::MutexLock lock(&mailbox_->mutex);
+    mailbox_->provider = nullptr;
+  }
+  api_->Cancel();
+  {
+    absl::MutexLock lock(&mutex_);
+    ending_ = true;
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void CloudProvider::Start(int threads) {
+  for (int i = 0; i < threads; ++i) {
+    threads_.emplace_back([this] {
+      for (;;) {
+        while (Work()) {
+        }
+        absl::MutexLock lock(&mutex_);
+        if (ending_) return;
+        mutex_.AwaitWithTimeout(absl::Condition(this, &CloudProvider::HasWork), NextDue() - clock_.Elapsed());
+      }
+    });
+  }
+}
+
+absl::Duration CloudProvider::Run() {
+  while (Work()) {
+  }
+  absl::MutexLock lock(&mutex_);
+  return NextDue();
+}
+
+absl::Duration CloudProvider::NextDue() const {
+  absl::Duration due = absl::InfiniteDuration();
+  for (const Poll* const poll : {&list_, &offers_poll_}) {
+    if (!poll->busy) due = std::min(due, poll->due);
+  }
+  for (const auto& [id, machine] : machines_) {
+    if (!machine->stepping) due = std::min(due, machine->due);
+  }
+  return due;
+}
+
+bool CloudProvider::HasWork() const { return ending_ || NextDue() <= clock_.Elapsed(); }
+
+bool CloudProvider::Work() {
+  absl::MutexLock lock(&mutex_);
+  if (ending_) return false;
+  const absl::Duration now = clock_.Elapsed();
+  for (const auto& [id, machine] : machines_) {
+    if (machine->stepping || machine->due > now) continue;
+    const MachinePtr kept = machine;
+    kept->stepping = true;
+    Step(kept);
+    kept->stepping = false;
+    return true;
+  }
+  if (!list_.busy && list_.due <= now) {
+    PollList();
+    return true;
+  }
+  if (!offers_poll_.busy && offers_poll_.due <= now) {
+    PollOffers();
+    return true;
+  }
+  return false;
+}
+
+// --- What is asked.
+
+void CloudProvider::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
+  absl::MutexLock lock(&listener_mutex_);
+  listener_ = std::move(listener);
+}
+
+void CloudProvider::Tell(MachineEvent event) {
+  absl::MutexLock lock(&listener_mutex_);
+  if (listener_) listener_(std::move(event));
+}
+
+void CloudProvider::Launch(const MachineSpec& spec) {
+  absl::MutexLock lock(&mutex_);
+  const MachinePtr machine = Begin(spec);
+  if (machine == nullptr) return;
+  machine->launched = true;
+  if (listed_at_ > -absl::InfiniteDuration()) machine->acted_at = listed_at_;  // no list can have it yet
+}
+
+void CloudProvider::Restore(const MachineSpec& spec) {
+  absl::MutexLock lock(&mutex_);
+  Begin(spec);
+}
+
+void CloudProvider::Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) {
+  absl::MutexLock lock(&mutex_);
+  const MachinePtr machine = Begin(spec);
+  if (machine == nullptr) return;
+  machine->life.adopting = true;
+  machine->life.machine_id = std::string(handle);
+  machine->address = std::string(address);
+  if (handle.empty()) machine->life.create_at = clock_.Elapsed();  // it may have just been asked for
+}
+
+CloudProvider::MachinePtr CloudProvider::Begin(const MachineSpec& spec) {
+  if (machines_.contains(spec.id)) return nullptr;
+  const auto machine = std::make_shared<Machine>();
+  machine->spec = spec;
+  machine->name = options_.names.Machine(spec.id);
+  machine->volume_name = options_.names.Volume(spec.volume);
+  machine->token = NewPurchaseToken();
+  machine->due = machine->acted_at = clock_.Elapsed();
+  machines_.emplace(spec.id, machine);
+  list_.due = std::min(list_.due, clock_.Elapsed());
+  return machine;
+}
+
+void CloudProvider::Hibernate(absl::string_view machine_id) {
+  Aim(machine_id, api_->traits().keeps_stopped ? Goal::kStop : Goal::kDelete);
+}
+
+void CloudProvider::Terminate(absl::string_view machine_id) {
+  absl::MutexLock lock(&mutex_);
+  if (const auto found = machines_.find(machine_id); found != machines_.end()) {
+    Fail(*found->second, absl::OkStatus());
+  } else {
+    Tell({.machine_id = std::string(machine_id)});
+  }
+}
+
+void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
+  std::optional<Endpoint> engine;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = machines_.find(machine_id);
+    if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
+    Machine& machine = *found->second;
+    machine.life.goal = goal;
+    machine.life.adopting = false;
+    machine.due = clock_.Elapsed();
+    if (machine.life.serves && !machine.endpoint.address.empty()) {
+      machine.life.drained_at = clock_.Elapsed() + options_.drain;
+      engine = machine.endpoint;
+    }
+  }
+  // So that it brings its KV to the volume. Whether it heard it or not, its machine is stopped then.
+  if (engine.has_value()) probe_.Interrupt(*engine, options_.drain, kProbeDeadline, [](absl::StatusOr<int64_t>) {});
+}
+
+// --- What the cloud as a whole says.
+
+void CloudProvider::PollList() {
+  list_.busy = true;
+  const absl::Duration begun = clock_.Elapsed();
+  mutex_.Unlock();
+  absl::StatusOr<CloudInventory> inventory = api_->List();
+  mutex_.Lock();
+  list_.busy = false;
+  list_error_ = inventory.status();
+  if (!inventory.ok()) {
+    for (auto& [id, machine] : machines_)
+      machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
+    LOG(WARNING) << caps_.name << ": cannot list machines: " << inventory.status();
+    list_.due = clock_.Elapsed() + BackOff(++list_.failures, inventory.status());
+    return;
+  }
+  list_.failures = 0;
+  OnList(*std::move(inventory), begun);
+}
+
+void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
+  inventory_ = std::move(inventory);
+  listed_at_ = begun;
+  bool busy = false;
+  for (auto& [id, machine] : machines_) {
+    Life& life = machine->life;
+    for (const CloudInventory::Failure& failure : inventory_.failures) {
+      if (failure.name == machine->name) machine->refusal = failure.status;
+    }
+    busy |= life.goal != Goal::kRun || !life.serves;
+    if (begun < machine->acted_at) continue;
+    const CloudMachine* const found = Find(*machine);
+    life.missed = found != nullptr ? 0 : life.missed + 1;
+    if (found != nullptr && found->state != State::kGone) {
+      life.seen = true;
+      if (life.machine_id.empty()) life.machine_id = found->id;
+      const bool boots = found->state == State::kStarting || found->state == State::kRunning;
+      life.ran |= boots && (life.create_at.has_value() || life.start_at.has_value());
+    }
+    machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
+  }
+  list_.due = std::max(list_.due, clock_.Elapsed() + (busy ? options_.busy_poll : options_.idle_poll));
+  SweepOrphans();
+}
+
+void CloudProvider::SweepOrphans() {
+  std::map<std::string, absl::Duration> orphans;
+  std::vector<std::pair<CloudMachine, bool>> to_end;  // and whether its name is another's
+  for (const CloudMachine& machine : inventory_.machines) {
+    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped ||
+        machine.state == State::kStopping) {
+      continue;
+    }
+    bool known = false, named = false;
+    for (const auto& [id, mine] : machines_) {
+      named |= mine->name == machine.name;
+      known |= mine->name == machine.name && (mine->life.machine_id.empty() || mine->life.machine_id == machine.id);
+    }
+    if (known) continue;
+    const auto before = orphans_.find(machine.id);
+    const absl::Duration since = before == orphans_.end() ? clock_.Elapsed() : before->second;
+    orphans[machine.id] = since;
+    if (clock_.Elapsed() - since >= options_.orphan) to_end.emplace_back(machine, named);
+  }
+  orphans_ = std::move(orphans);
+  for (const auto& [machine, named] : to_end) {
+    LOG(WARNING) << caps_.name << ": nobody knows machine " << machine.id << " (" << machine.name << "), it is stopped";
+    const bool keep = !named && api_->traits().keeps_stopped && machine.state == State::kRunning;
+    mutex_.Unlock();
+    const absl::Status status = keep ? api_->StopMachine(machine) : api_->DeleteMachine(machine);
+    mutex_.Lock();
+    LOG_IF(WARNING, !status.ok()) << caps_.name << ": " << machine.id << ": " << status;
+  }
+}
+
+void CloudProvider::PollOffers() {
+  offers_poll_.busy = true;
+  mutex_.Unlock();
+  absl::StatusOr<std::vector<OfferNow>> offers = api_->Offers();
+  mutex_.Lock();
+  offers_poll_.busy = false;
+  offers_error_ = offers.status();
+  for (auto& [id, machine] : machines_)
+    machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
+  if (!offers.ok()) {
+    LOG(WARNING) << caps_.name << ": cannot ask for prices and stock: " << offers.status();
+    offers_poll_.due = clock_.Elapsed() + BackOff(++offers_poll_.failures, offers.status());
+    return;
+  }
+  offers_poll_.failures = 0;
+  offers_poll_.due = clock_.Elapsed() + options_.offers_poll;
+  offers->erase(std::remove_if(offers->begin(), offers->end(),
+                               [](const OfferNow& now) { return now.stock.has_value() && *now.stock <= 0; }),
+                offers->end());
+  offers_ = *offers;
+  Tell({.kind = MachineEvent::Kind::kOffers, .offers = *std::move(offers)});
+}
+
+}  // namespace spotinference::fleet

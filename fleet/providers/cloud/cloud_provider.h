@@ -1,0 +1,171 @@
+// The Provider of any cloud: lives of machines, carried out over a CloudApi.
+//
+// What the cloud has is asked as one list, often while a machine comes or goes and seldom else; each life is decided
+// from the newest list that was begun after the life's last call had ended. A machine of this fleet that no life knows
+// is stopped, since nobody would ever end it.
+//
+// Its engine is reached at the machine's address. The gateway dials; nothing on a machine dials the gateway.
+#ifndef FLEET_PROVIDERS_CLOUD_CLOUD_PROVIDER_H_
+#define FLEET_PROVIDERS_CLOUD_CLOUD_PROVIDER_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+#include "fleet/probe/probe.h"
+#include "fleet/providers/cloud/boot_script.h"
+#include "fleet/providers/cloud/cloud_api.h"
+#include "fleet/providers/cloud/life.h"
+#include "fleet/providers/cloud/names.h"
+#include "fleet/providers/provider.h"
+
+namespace spotinference::fleet {
+
+struct CloudProviderOptions {
+  CloudNames names{"test"};
+  std::string secret;  // of the fleet; engines' tokens are made of it
+  BootOptions boot;
+  LifeLimits limits;
+  absl::Duration drain = absl::Seconds(5);      // for the engine to save its KV, before its machine is stopped
+  absl::Duration busy_poll = absl::Seconds(1);  // of the list, while a machine comes or goes
+  absl::Duration idle_poll = absl::Seconds(15);
+  absl::Duration offers_poll = absl::Seconds(60);
+  absl::Duration probe_interval = absl::Milliseconds(500);
+  std::string buys_nothing;                  // why it must not; "": it may
+  absl::Duration orphan = absl::Minutes(2);  // a machine that nobody has known for so long is nobody's
+};
+
+class CloudProvider : public Provider {
+ public:
+  // Probe and clock outlive it.
+  CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, const Clock& clock, CloudProviderOptions options);
+  ~CloudProvider() override;  // ends calls that are under way; machines stay
+
+  // Starts threads: so many calls can be under way at a time. Without them, Run does their work.
+  void Start(int threads);
+
+  // For tests: does all there is to do now, on this thread. Returns when there is more, as Clock::Elapsed().
+  absl::Duration Run();
+
+  const Caps& caps() const override { return caps_; }
+  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override;
+  void Launch(const MachineSpec& spec) override;
+  void Restore(const MachineSpec& spec) override;
+  void Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) override;
+  void Hibernate(absl::string_view machine_id) override;
+  void Terminate(absl::string_view machine_id) override;
+
+ private:
+  static constexpr absl::Duration kProbeDeadline = absl::Seconds(2);
+
+  struct Machine {
+    MachineSpec spec;
+    Life life;
+    std::string name, volume_name;  // in the cloud
+    std::string token;              // of its purchase
+    std::optional<Offer> offer;     // chosen
+    std::vector<Offer> refused;     // in this life, for want of stock
+    std::string address;            // as Adopt was told it
+    bool launched = false;          // by Launch: before its first call there is nothing of it in the cloud
+    bool started = false;           // kStarted was told
+    bool stepping = false;          // on some thread
+    absl::Duration due;
+    absl::Duration not_before = -absl::InfiniteDuration();  // after a failure
+    absl::Duration acted_at = -absl::InfiniteDuration();    // lists begun before are too old
+    int failures = 0;                                       // in a row, of calls
+    absl::Status refusal;  // of a create or start that the cloud had taken on; OK: none
+    Endpoint endpoint;     // of its engine, being asked or serving
+    bool probing = false;
+    absl::Duration next_probe = -absl::InfiniteDuration();
+    std::optional<absl::StatusOr<EngineIdentity>> identity;  // the probe's answer
+  };
+  using MachinePtr = std::shared_ptr<Machine>;
+
+  // A thing that is asked of the cloud as a whole, over and over.
+  struct Poll {
+    absl::Duration due;
+    bool busy = false;
+    int failures = 0;
+  };
+
+  MachinePtr Begin(const MachineSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // nullptr: it has a life
+  void Aim(absl::string_view machine_id, Life::Goal goal);
+  // One thing that is due, without the lock in between. False: there was nothing.
+  bool Work() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Duration NextDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void PollList() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PollOffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnList(CloudInventory inventory, absl::Duration begun) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Step(const MachinePtr& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Do(const MachinePtr& machine, const Next& next, const CloudMachine& found, const CloudVolume& volume)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Refuse(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A create or a start was refused. `doubt`: when an earlier try was made that may have bought it.
+  void OnCreateRefused(Machine& machine, const absl::Status& status, std::optional<absl::Duration> doubt)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnStartRefused(Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartAgain(Machine& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellStarted(Machine& machine, const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CreateVolume(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Create(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ProbeEngine(const MachinePtr& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A call to the cloud, without the lock, and what its failure means to every kind of call.
+  absl::Status Call(Machine& machine, absl::string_view what, absl::FunctionRef<absl::Status()> call)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: there is no offer to be had now; the life goes on to its end, or waits for offers.
+  bool ChooseOffer(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Fail(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const CloudMachine* Find(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const CloudVolume* FindVolume(const Machine& machine, const CloudMachine* found) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string EngineToken(absl::string_view machine_id) const;
+  void Tell(MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::unique_ptr<CloudApi> api_;
+  Probe& probe_;
+  const Clock& clock_;
+  const CloudProviderOptions options_;
+  const Caps caps_;
+
+  mutable absl::Mutex mutex_;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, MachinePtr, std::less<>> machines_ ABSL_GUARDED_BY(mutex_);
+  CloudInventory inventory_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration listed_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();  // when inventory_ was begun
+  Poll list_ ABSL_GUARDED_BY(mutex_), offers_poll_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::vector<OfferNow>> offers_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, absl::Duration> volumes_asked_ ABSL_GUARDED_BY(mutex_);  // by zone and name: when last
+  absl::Status list_error_ ABSL_GUARDED_BY(mutex_);                              // of the last poll
+  absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll
+  std::map<std::string, absl::Duration> orphans_ ABSL_GUARDED_BY(mutex_);        // by the cloud's id: since when
+
+  // Answers of the probe may come when the provider has gone.
+  struct Mailbox {
+    absl::Mutex mutex;
+    CloudProvider* provider ABSL_GUARDED_BY(mutex);
+  };
+  const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
+
+  absl::Mutex listener_mutex_;
+  absl::AnyInvocable<void(MachineEvent)> listener_ ABSL_GUARDED_BY(listener_mutex_);
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_CLOUD_CLOUD_PROVIDER_H_

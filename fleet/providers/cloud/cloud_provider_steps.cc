@@ -1,0 +1,361 @@
+// What becomes of a machine, step by step.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/sha256.h"
+#include "fleet/providers/cloud/address.h"
+#include "fleet/providers/cloud/cloud_provider.h"
+#include "fleet/providers/cloud/http.h"
+#include "fleet/providers/cloud/secret.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using Goal = Life::Goal;
+using State = CloudMachine::State;
+
+// Whoever asks again without a change gets the same answer.
+bool IsPermanent(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
+         absl::IsUnimplemented(status) || absl::IsNotFound(status);
+}
+
+bool Buys(Next::Do what) {
+  return what == Next::Do::kCreateVolume || what == Next::Do::kCreateMachine || what == Next::Do::kStartMachine;
+}
+
+}  // namespace
+
+const CloudMachine* CloudProvider::Find(const Machine& machine) const {
+  const CloudMachine* found = nullptr;
+  for (const CloudMachine& candidate : inventory_.machines) {
+    if (candidate.name != machine.name) continue;
+    if (candidate.id == machine.life.machine_id) return &candidate;
+    if (candidate.state != State::kGone) found = &candidate;
+  }
+  return machine.life.machine_id.empty() ? found : nullptr;
+}
+
+const CloudVolume* CloudProvider::FindVolume(const Machine& machine, const CloudMachine* found) const {
+  const std::string zone = machine.offer.has_value() ? machine.offer->zone : found != nullptr ? found->zone : "";
+  for (const CloudVolume& volume : inventory_.volumes) {
+    if (volume.name == machine.volume_name && volume.zone == zone) return &volume;
+  }
+  return nullptr;
+}
+
+void CloudProvider::Step(const MachinePtr& kept) {
+  Machine& machine = *kept;
+  machine.due = absl::InfiniteDuration();
+  Life& life = machine.life;
+  if (machine.launched && !life.create_at.has_value() && !life.volume_at.has_value()) {
+    if (life.goal != Goal::kRun) return End(machine, life.status);
+    if (!absl::StrContains(machine.spec.weights, "://")) {
+      return End(machine, absl::FailedPreconditionError(absl::StrCat(
+                              "the weights are a file of this computer, ", machine.spec.weights, ": a machine of ",
+                              caps_.name, " cannot read it; expected hf://… or https://…")));
+    }
+    if (IsPermanent(list_error_)) return End(machine, absl::FailedPreconditionError(list_error_.message()));
+  }
+  if (listed_at_ < machine.acted_at) {
+    if (list_.failures == 0) list_.due = std::min(list_.due, std::max(clock_.Elapsed(), machine.not_before));
+    return;
+  }
+  if (const absl::Status refusal = std::exchange(machine.refusal, absl::OkStatus()); !refusal.ok()) {
+    LOG(WARNING) << machine.spec.id << ": the cloud could not do it after all: " << refusal;
+    if (life.start_at.has_value()) return OnStartRefused(machine, refusal);
+    if (life.create_at.has_value()) return OnCreateRefused(machine, refusal, std::nullopt);
+  }
+  const CloudMachine* found = Find(machine);
+  const bool to_buy = life.goal == Goal::kRun && !life.adopting && !life.ran && found == nullptr;
+  if (to_buy && !machine.offer.has_value() && !ChooseOffer(machine)) return;
+  const CloudVolume* const volume = FindVolume(machine, found);
+  if (machine.offer.has_value()) {
+    const auto asked = volumes_asked_.find(absl::StrCat(machine.offer->zone, "/", machine.volume_name));
+    life.volume_at = asked == volumes_asked_.end() ? std::nullopt : std::optional(asked->second);
+  }
+  const CloudMachine* holder = nullptr;
+  for (const CloudMachine& other : inventory_.machines) {
+    if (volume != nullptr && other.id == volume->machine) holder = &other;
+  }
+  const Next next = Decide(api_->traits(), options_.limits, life, found, volume, holder, clock_.Elapsed());
+  if (!options_.buys_nothing.empty() && Buys(next.what)) return Refuse(machine);
+  Do(kept, next, found == nullptr ? CloudMachine() : *found, volume == nullptr ? CloudVolume() : *volume);
+}
+
+// The last door before money is spent.
+void CloudProvider::Refuse(Machine& machine) {
+  const std::string what = machine.offer.has_value()
+                               ? absl::StrCat(machine.offer->machine_type, " in ", machine.offer->zone, " at ",
+                                              machine.offer->price_per_hour, " dollars an hour")
+                               : absl::StrCat("the machine ", machine.name, " again");
+  LOG(INFO) << machine.spec.id << " is not bought, for " << options_.buys_nothing << ": it would be " << what;
+  End(machine,
+      absl::FailedPreconditionError(absl::StrCat(options_.buys_nothing, ": ", caps_.name, " would buy ", what)));
+}
+
+void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMachine& found, const CloudVolume& volume) {
+  Machine& machine = *kept;
+  Life& life = machine.life;
+  const absl::Duration now = clock_.Elapsed();
+  switch (next.what) {
+    case Next::Do::kWait:
+      if (life.drained_at.has_value() && *life.drained_at > now) machine.due = *life.drained_at;
+      return;
+    case Next::Do::kCreateVolume:
+      return CreateVolume(machine);
+    case Next::Do::kCreateMachine:
+      return Create(machine, volume);
+    case Next::Do::kStartMachine:
+      return StartAgain(machine, found);
+    case Next::Do::kStopMachine:
+      life.stop_at = now;
+      if (!Call(machine, "stop it", [&] { return api_->StopMachine(found); }).ok()) life.stop_at.reset();
+      return;
+    case Next::Do::kDeleteMachine:
+      life.delete_at = now;
+      if (!Call(machine, "delete it", [&] { return api_->DeleteMachine(found); }).ok()) life.delete_at.reset();
+      return;
+    case Next::Do::kAttach:
+      life.attach_at = now;
+      if (!life.first_attach_at.has_value()) life.first_attach_at = now;
+      if (!Call(machine, "attach its volume", [&] { return api_->AttachVolume(volume, found); }).ok())
+        life.attach_at.reset();
+      return;
+    case Next::Do::kDetach:
+      LOG(WARNING) << machine.spec.id << ": its volume is still attached to " << volume.machine << ", which is dead";
+      life.detach_at = now;
+      if (!life.first_attach_at.has_value()) life.first_attach_at = now;
+      if (!Call(machine, "detach its volume", [&] { return api_->DetachVolume(volume); }).ok()) life.detach_at.reset();
+      return;
+    case Next::Do::kProbe:
+      return ProbeEngine(kept, found);
+    case Next::Do::kTellAdopted:
+      life.adopting = false;
+      life.serves = true;
+      life.ran = found.state == State::kRunning;
+      machine.started = true;
+      machine.endpoint = {
+          .machine_id = machine.spec.id, .address = machine.address, .token = EngineToken(machine.spec.id)};
+      return Tell({.kind = MachineEvent::Kind::kAdopted,
+                   .machine_id = machine.spec.id,
+                   .handle = found.id,
+                   .endpoint = machine.endpoint});
+    case Next::Do::kFail:
+      return Fail(machine, next.status);
+    case Next::Do::kTellGone:
+      return End(machine, life.status);
+  }
+}
+
+absl::Status CloudProvider::Call(Machine& machine, absl::string_view what, absl::FunctionRef<absl::Status()> call) {
+  mutex_.Unlock();
+  const absl::Status status = call();
+  mutex_.Lock();
+  machine.acted_at = clock_.Elapsed();
+  if (status.ok()) {
+    machine.failures = 0;
+    machine.not_before = -absl::InfiniteDuration();
+  } else {
+    LOG(WARNING) << machine.spec.id << ": cannot " << what << ": " << status;
+    machine.not_before = clock_.Elapsed() + BackOff(++machine.failures, status);
+  }
+  machine.due = std::max(clock_.Elapsed(), machine.not_before);
+  return status;
+}
+
+bool CloudProvider::ChooseOffer(Machine& machine) {
+  std::vector<Offer> offers;
+  if (machine.spec.offer.has_value()) {
+    offers = {*machine.spec.offer};
+  } else if (!offers_.has_value()) {
+    if (IsPermanent(offers_error_)) {
+      Fail(machine, absl::FailedPreconditionError(offers_error_.message()));
+    }
+    return false;  // it is due when they come
+  } else {
+    for (const OfferNow& now : *offers_) offers.push_back(now.offer);
+  }
+  const auto refused = [&](const Offer& offer) {
+    return std::any_of(machine.refused.begin(), machine.refused.end(), [&](const Offer& o) { return SamePlace(o, offer); });
+  };
+  const auto has_volume = [&](const Offer& offer) {
+    return std::any_of(inventory_.volumes.begin(), inventory_.volumes.end(), [&](const CloudVolume& volume) {
+      return volume.name == machine.volume_name && volume.zone == offer.zone;
+    });
+  };
+  // A restored machine is to have its volume; another machine could start without it.
+  const bool keeps_volume = !machine.launched && std::any_of(offers.begin(), offers.end(), has_volume);
+  const Offer* best = nullptr;
+  for (const Offer& offer : offers) {
+    if (refused(offer) || (keeps_volume && !has_volume(offer))) continue;
+    const auto rank = [&](const Offer& o) { return std::pair(!has_volume(o), o.price_per_hour); };
+    if (best == nullptr || rank(offer) < rank(*best)) best = &offer;
+  }
+  if (best == nullptr) {
+    Fail(machine, absl::ResourceExhaustedError(
+                      absl::StrCat(caps_.name, " has no machine: ",
+                                   machine.refused.empty() ? "no offer has stock" : "all that was asked was refused")));
+    return false;
+  }
+  machine.offer = *best;
+  LOG(INFO) << machine.spec.id << ": " << best->machine_type << " in " << best->zone << ", "
+            << (best->market == Market::kSpot ? "spot" : "on demand") << " at " << best->price_per_hour
+            << " dollars an hour";
+  return true;
+}
+
+void CloudProvider::CreateVolume(Machine& machine) {
+  const Offer offer = *machine.offer;
+  const std::string name = absl::StrCat(offer.zone, "/", machine.volume_name);
+  volumes_asked_[name] = clock_.Elapsed();
+  machine.life.volume_at = clock_.Elapsed();
+  const absl::Status status =
+      Call(machine, "create its volume", [&] { return api_->CreateVolume(machine.volume_name, offer); });
+  if (status.ok() || absl::IsAlreadyExists(status)) return;
+  const bool permanent = IsPermanent(status) || absl::IsFailedPrecondition(status);
+  if (!permanent && !absl::IsResourceExhausted(status)) return;  // it may have been made: that will show in a list
+  volumes_asked_.erase(name);
+  machine.life.volume_at.reset();
+  Fail(machine, permanent ? absl::FailedPreconditionError(status.message()) : status);
+}
+
+void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
+  Life& life = machine.life;
+  const std::optional<absl::Duration> before = life.create_at;  // of a try that may have bought it
+  const MachineOrder order = {
+      .name = machine.name,
+      .token = machine.token,
+      .offer = *machine.offer,
+      .user_data = BootScript(options_.boot, machine.spec, EngineToken(machine.spec.id), api_->DevicePath(volume)),
+      .volume_id = volume.id};
+  life.create_at = clock_.Elapsed();
+  std::string id;
+  const absl::Status status = Call(machine, "buy it", [&]() -> absl::Status {
+    absl::StatusOr<std::string> created = api_->CreateMachine(order);
+    if (created.ok()) id = *created;
+    return created.status();
+  });
+  life.create_broke = false;
+  if (status.ok()) {
+    life.machine_id = id;
+    return TellStarted(machine, id);
+  }
+  if (absl::IsAlreadyExists(status)) return;
+  const bool permanent = IsPermanent(status) || absl::IsFailedPrecondition(status);
+  if (!permanent && !absl::IsResourceExhausted(status)) {
+    life.create_broke = true;
+    return;
+  }
+  OnCreateRefused(machine, status, before);
+}
+
+void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status, std::optional<absl::Duration> doubt) {
+  machine.life.create_at = doubt;
+  machine.life.machine_id.clear();
+  machine.life.ran = false;
+  if (machine.life.goal != Goal::kRun) return;  // it was told to end meanwhile
+  if (!absl::IsResourceExhausted(status)) return Fail(machine, absl::FailedPreconditionError(status.message()));
+  if (machine.spec.offer.has_value() || doubt.has_value()) return Fail(machine, status);
+  machine.refused.push_back(*machine.offer);
+  machine.offer.reset();
+  machine.token = NewPurchaseToken();
+  machine.due = clock_.Elapsed();
+  machine.not_before = -absl::InfiniteDuration();
+}
+
+void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
+  machine.life.start_at = clock_.Elapsed();
+  const absl::Status status = Call(machine, "start it again", [&] { return api_->StartMachine(found); });
+  if (status.ok()) return TellStarted(machine, found.id);
+  machine.life.start_at.reset();
+  if (absl::IsResourceExhausted(status) || IsPermanent(status)) OnStartRefused(machine, status);
+}
+
+void CloudProvider::OnStartRefused(Machine& machine, const absl::Status& status) {
+  machine.life.start_at.reset();
+  machine.life.ran = false;
+  if (machine.life.goal != Goal::kRun) return;
+  if (absl::IsResourceExhausted(status)) return End(machine, status);  // it stays as it is
+  Fail(machine, absl::FailedPreconditionError(status.message()));
+}
+
+void CloudProvider::TellStarted(Machine& machine, const std::string& handle) {
+  if (std::exchange(machine.started, true)) return;
+  Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = machine.spec.id, .handle = handle});
+}
+
+void CloudProvider::ProbeEngine(const MachinePtr& kept, const CloudMachine& found) {
+  Machine& machine = *kept;
+  TellStarted(machine, found.id);
+  if (machine.identity.has_value()) return OnIdentity(machine);
+  if (machine.probing || found.address.empty()) return;
+  if (machine.next_probe > clock_.Elapsed()) {
+    machine.due = machine.next_probe;
+    return;
+  }
+  if (!IsPrivateAddress(found.address)) {
+    return Fail(machine,
+                absl::FailedPreconditionError(absl::StrCat("its address is ", found.address,
+                                                           ", which is public: what is said to an engine would be "
+                                                           "readable on the way")));
+  }
+  machine.probing = true;
+  machine.endpoint = {.machine_id = machine.spec.id,
+                      .address = absl::StrCat(found.address, ":", options_.boot.engine_port),
+                      .token = EngineToken(machine.spec.id)};
+  const Endpoint endpoint = machine.endpoint;
+  mutex_.Unlock();
+  probe_.Ask(endpoint, kProbeDeadline, [mailbox = mailbox_, kept](absl::StatusOr<EngineIdentity> identity) {
+    absl::MutexLock lock(&mailbox->mutex);
+    if (mailbox->provider == nullptr) return;
+    absl::MutexLock provider_lock(&mailbox->provider->mutex_);
+    kept->identity = std::move(identity);
+    kept->probing = false;
+    kept->due = mailbox->provider->clock_.Elapsed();
+  });
+  mutex_.Lock();
+}
+
+void CloudProvider::OnIdentity(Machine& machine) {
+  const absl::StatusOr<EngineIdentity> identity = *std::exchange(machine.identity, std::nullopt);
+  if (!identity.ok()) {  // it still boots
+    machine.next_probe = clock_.Elapsed() + options_.probe_interval;
+    machine.due = machine.next_probe;
+    return;
+  }
+  if (!machine.spec.model_hash.empty() && identity->model_hash != machine.spec.model_hash) {
+    return Fail(machine,
+                absl::FailedPreconditionError(absl::StrCat("the engine serves a model with hash ", identity->model_hash,
+                                                           ", not ", machine.spec.model_hash)));
+  }
+  machine.life.serves = true;
+  machine.endpoint.model_hash = identity->model_hash;
+  machine.endpoint.numerics_id = identity->numerics_id;
+  Tell({.kind = MachineEvent::Kind::kReady, .machine_id = machine.spec.id, .endpoint = machine.endpoint});
+}
+
+void CloudProvider::Fail(Machine& machine, absl::Status status) {
+  machine.life.goal = Goal::kDelete;
+  machine.life.adopting = false;
+  machine.life.status = std::move(status);
+  machine.life.drained_at.reset();
+  machine.due = clock_.Elapsed();
+}
+
+void CloudProvider::End(Machine& machine, absl::Status status) {
+  const std::string id = machine.spec.id;
+  machines_.erase(id);  // the caller holds it still
+  Tell({.machine_id = id, .status = std::move(status)});
+}
+
+// A machine keeps it when it is restored, and nothing has to be written down for it.
+std::string CloudProvider::EngineToken(absl::string_view machine_id) const {
+  return HmacSha256Hex(options_.secret, absl::StrCat("engine of ", machine_id));
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,105 @@
+#include "fleet/providers/cloud/http.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr char kRetryAfter[] = "spotinference/retry-after-seconds";
+constexpr int kLongestRetryAfter = 600;
+constexpr absl::Duration kFirstBackOff = absl::Milliseconds(500);
+constexpr absl::Duration kLongestBackOff = absl::Seconds(30);
+
+absl::StatusCode CodeOf(int status) {
+  switch (status) {
+    case 400:
+    case 405:
+    case 413:
+    case 422:
+      return absl::StatusCode::kInvalidArgument;
+    case 401:
+      return absl::StatusCode::kUnauthenticated;
+    case 403:
+      return absl::StatusCode::kPermissionDenied;
+    case 404:
+    case 410:
+      return absl::StatusCode::kNotFound;
+    case 409:
+      return absl::StatusCode::kAlreadyExists;
+    case 412:
+      return absl::StatusCode::kFailedPrecondition;
+    default:
+      return absl::StatusCode::kUnavailable;
+  }
+}
+
+}  // namespace
+
+std::string UriEncode(absl::string_view text) {
+  std::string encoded;
+  for (const unsigned char c : text) {
+    if (absl::ascii_isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~') {
+      encoded += static_cast<char>(c);
+    } else {
+      absl::StrAppendFormat(&encoded, "%%%02X", c);
+    }
+  }
+  return encoded;
+}
+
+absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request) {
+  std::unique_ptr<HttpClient> client;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (cancelled_) return absl::CancelledError("the provider ends");
+    if (!idle_.empty()) {
+      client = std::move(idle_.back());
+      idle_.pop_back();
+    } else {
+      client = std::make_unique<HttpClient>();
+    }
+    busy_.push_back(client.get());
+  }
+  absl::StatusOr<HttpResponse> response = client->Do(request);
+  absl::MutexLock lock(&mutex_);
+  busy_.erase(std::find(busy_.begin(), busy_.end(), client.get()));
+  if (!cancelled_) idle_.push_back(std::move(client));
+  return response;
+}
+
+void CloudHttp::Cancel() {
+  absl::MutexLock lock(&mutex_);
+  cancelled_ = true;
+  for (HttpClient* const client : busy_) client->Cancel();
+}
+
+absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view message) {
+  if (response.status >= 200 && response.status < 300) return absl::OkStatus();
+  absl::Status status(CodeOf(response.status), absl::StrCat("HTTP ", response.status, ": ", message.substr(0, 500)));
+  int seconds;
+  if (const auto header = FindHeader(response.headers, "retry-after");
+      absl::IsUnavailable(status) && header.has_value() && absl::SimpleAtoi(*header, &seconds) && seconds >= 0) {
+    status.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(std::min(seconds, kLongestRetryAfter))));
+  }
+  return status;
+}
+
+std::optional<absl::Duration> RetryAfter(const absl::Status& status) {
+  const auto payload = status.GetPayload(kRetryAfter);
+  int seconds;
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &seconds)) return std::nullopt;
+  return absl::Seconds(seconds);
+}
+
+absl::Duration BackOff(int failures, const absl::Status& status) {
+  const absl::Duration own = std::min(kLongestBackOff, kFirstBackOff * (1 << std::min(failures - 1, 10)));
+  return std::max(own, RetryAfter(status).value_or(absl::ZeroDuration()));
+}
+
+}  // namespace spotinference::fleet

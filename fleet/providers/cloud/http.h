@@ -1,0 +1,50 @@
+// HTTP as the clouds' interfaces are called: from many threads, with statuses that say what to do next.
+#ifndef FLEET_PROVIDERS_CLOUD_HTTP_H_
+#define FLEET_PROVIDERS_CLOUD_HTTP_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/base/http_client.h"
+
+namespace spotinference::fleet {
+
+// RFC 3986: all but letters, digits, '-', '.', '_' and '~'.
+std::string UriEncode(absl::string_view text);
+
+// A connection for each call that is under way, kept for the next. Thread-safe.
+class CloudHttp {
+ public:
+  // As HttpClient::Do. Nothing is ever tried again here.
+  absl::StatusOr<HttpResponse> Do(const HttpRequest& request);
+
+  void Cancel();  // every call, for ever
+
+ private:
+  absl::Mutex mutex_;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<HttpClient>> idle_ ABSL_GUARDED_BY(mutex_);
+  std::vector<HttpClient*> busy_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What an HTTP status means where a cloud's own words do not say more (cloud_api.h has the codes). OK: 2xx. What is
+// UNAVAILABLE carries the answer's retry-after.
+absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view message);
+
+// nullopt: nobody said.
+std::optional<absl::Duration> RetryAfter(const absl::Status& status);
+
+// How long to wait after so many failures in a row, the last of which is `status`: from half a second to 30, and no
+// less than it says itself.
+absl::Duration BackOff(int failures, const absl::Status& status);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_CLOUD_HTTP_H_

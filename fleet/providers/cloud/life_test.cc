@@ -1,0 +1,138 @@
+#include "fleet/providers/cloud/life.h"
+
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using Do = Next::Do;
+using Goal = Life::Goal;
+using State = CloudMachine::State;
+
+constexpr CloudApi::Traits kKeeps = {.keeps_stopped = true};
+constexpr absl::Duration kNow = absl::Hours(1);
+
+Do What(const Life& life, const CloudMachine* machine, const CloudVolume* volume,
+        const CloudMachine* holder = nullptr) {
+  return Decide(kKeeps, {}, life, machine, volume, holder, kNow).what;
+}
+
+CloudMachine Machine(State state) { return {.id = "i-1", .name = "m", .zone = "z", .state = state, .word = "word"}; }
+CloudVolume Volume(std::string machine = "") {
+  return {.id = "v-1", .name = "v", .zone = "z", .ready = true, .machine = machine, .attached = !machine.empty()};
+}
+
+TEST(Life, BeginsWithTheVolume) {
+  Life life;
+  const CloudVolume ready = Volume();
+  CloudVolume creating = ready;
+  creating.ready = false;
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kCreateVolume);
+  EXPECT_EQ(What(life, nullptr, &creating), Do::kWait);
+  EXPECT_EQ(What(life, nullptr, &ready), Do::kCreateMachine);
+  life.volume_at = kNow - absl::Seconds(59);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "it may not be listed yet";
+  life.volume_at = kNow - absl::Seconds(61);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kCreateVolume);
+}
+
+TEST(Life, ACreateIsMadeAgainWhenItBrokeOrDoesNotShow) {
+  const CloudVolume volume = Volume();
+  Life life;
+  life.create_at = kNow - absl::Seconds(1);
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kWait);
+  life.create_broke = true;
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kCreateMachine);
+  life.create_broke = false;
+  life.create_at = kNow - absl::Minutes(2);
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kCreateMachine);
+}
+
+TEST(Life, RunsWhenItsVolumeIsThere) {
+  Life life;
+  life.ran = true;
+  const CloudMachine starting = Machine(State::kStarting), running = Machine(State::kRunning),
+                     odd = Machine(State::kUnknown);
+  const CloudVolume free = Volume(), mine = Volume("i-1"), others = Volume("i-2");
+  CloudMachine other = Machine(State::kRunning);
+  EXPECT_EQ(What(life, &starting, &free), Do::kWait);
+  EXPECT_EQ(What(life, &odd, &free), Do::kWait);
+  EXPECT_EQ(What(life, &running, &free), Do::kAttach);
+  EXPECT_EQ(What(life, &running, &mine), Do::kProbe);
+  EXPECT_EQ(What(life, &running, &others, &other), Do::kWait) << "it is in use";
+  other.state = State::kGone;
+  EXPECT_EQ(What(life, &running, &others, &other), Do::kDetach);
+  life.create_at = kNow - absl::Seconds(1);
+  EXPECT_EQ(What(life, &running, &others, nullptr), Do::kWait) << "who has it may not be listed yet";
+  life.first_attach_at = kNow - absl::Minutes(2);
+  EXPECT_EQ(What(life, &running, &free), Do::kFail);
+  life.serves = true;
+  EXPECT_EQ(What(life, &running, &mine), Do::kWait);
+}
+
+TEST(Life, WhatIsTakenAwayFails) {
+  const CloudVolume volume = Volume("i-1");
+  Life life;
+  life.ran = life.seen = life.serves = true;
+  for (const State state : {State::kStopping, State::kStopped, State::kDeleting, State::kGone, State::kFailed}) {
+    const CloudMachine machine = Machine(state);
+    EXPECT_EQ(What(life, &machine, &volume), Do::kFail) << static_cast<int>(state);
+  }
+  life.missed = 2;
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kWait) << "one list without it says little";
+  life.missed = 3;
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kFail);
+}
+
+TEST(Life, ARestoreStartsWhatIsStopped) {
+  const CloudVolume volume = Volume("i-1");
+  const CloudMachine stopping = Machine(State::kStopping), stopped = Machine(State::kStopped);
+  Life life;
+  EXPECT_EQ(What(life, &stopping, &volume), Do::kWait);
+  EXPECT_EQ(What(life, &stopped, &volume), Do::kStartMachine);
+  life.start_at = kNow - absl::Seconds(1);
+  EXPECT_EQ(What(life, &stopped, &volume), Do::kWait);
+}
+
+TEST(Life, AStopLeavesWhatIsStopped) {
+  const CloudMachine running = Machine(State::kRunning), stopping = Machine(State::kStopping),
+                     stopped = Machine(State::kStopped);
+  Life life;
+  life.goal = Goal::kStop;
+  life.drained_at = kNow + absl::Seconds(1);
+  EXPECT_EQ(What(life, &running, nullptr), Do::kWait);
+  life.drained_at = kNow;
+  EXPECT_EQ(What(life, &running, nullptr), Do::kStopMachine);
+  EXPECT_EQ(What(life, &stopping, nullptr), Do::kWait);
+  life.stop_at = kNow - absl::Minutes(15);
+  EXPECT_EQ(What(life, &stopping, nullptr), Do::kFail) << "it never ends";
+  EXPECT_EQ(What(life, &stopped, nullptr), Do::kTellGone);
+}
+
+TEST(Life, GoneIsToldWhenItIsSure) {
+  const CloudMachine running = Machine(State::kRunning), deleting = Machine(State::kDeleting),
+                     gone = Machine(State::kGone);
+  Life life;
+  life.goal = Goal::kDelete;
+  EXPECT_EQ(What(life, &running, nullptr), Do::kDeleteMachine);
+  life.delete_at = kNow - absl::Seconds(1);
+  EXPECT_EQ(What(life, &running, nullptr), Do::kWait);
+  EXPECT_EQ(What(life, &deleting, nullptr), Do::kWait);
+  EXPECT_EQ(What(life, &gone, nullptr), Do::kTellGone);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone);
+  life.create_at = kNow - absl::Seconds(59);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "a create in doubt may have bought it";
+}
+
+TEST(Life, AdoptionWaitsForALateList) {
+  const CloudMachine stopped = Machine(State::kStopped);
+  Life life;
+  life.adopting = true;
+  EXPECT_EQ(What(life, &stopped, nullptr), Do::kTellAdopted) << "the fleet says what becomes of it";
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kFail);
+  life.create_at = kNow - absl::Seconds(1);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait);
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

@@ -1,0 +1,22 @@
+// A fleet's secret, of which engines' tokens are made: 64 random hex digits in a file of mode 0600.
+#ifndef FLEET_PROVIDERS_CLOUD_SECRET_H_
+#define FLEET_PROVIDERS_CLOUD_SECRET_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace spotinference::fleet {
+
+// So many random bytes, as hex.
+std::string RandomHex(int bytes);
+
+// MachineOrder::token of a new purchase.
+std::string NewPurchaseToken();
+
+// The secret of the file, which is made if it is not there. FAILED_PRECONDITION: it cannot be, or is no secret.
+absl::StatusOr<std::string> OpenSecret(const std::string& path);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_CLOUD_SECRET_H_

@@ -1,0 +1,38 @@
+#include "fleet/providers/cloud/secret.h"
+
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "fleet/providers/cloud/address.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+TEST(Secret, IsMadeOnceForItsOwnerAlone) {
+  const std::string path = testing::TempDir() + "/secret";
+  const auto first = OpenSecret(path);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->size(), 64);
+  EXPECT_EQ(*OpenSecret(path), *first);
+  struct stat file;
+  ASSERT_EQ(stat(path.c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0600);
+  std::ofstream(path) << "short";
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret(path).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret("/nowhere/secret").status()));
+  EXPECT_NE(RandomHex(16), RandomHex(16));
+}
+
+TEST(Address, IsPrivateOrNot) {
+  for (const char* address : {"127.0.0.1", "127.9.8.7", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1"}) {
+    EXPECT_TRUE(IsPrivateAddress(address)) << address;
+  }
+  for (const char* address : {"", "8.8.8.8", "172.32.0.1", "172.15.0.1", "192.169.0.1", "10.1", "::1", "localhost"}) {
+    EXPECT_FALSE(IsPrivateAddress(address)) << address;
+  }
+}
+
+}  // namespace
+}  // namespace spotinference::fleet

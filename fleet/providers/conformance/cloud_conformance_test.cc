@@ -1,0 +1,399 @@
+// What every cloud's adapter, and the provider over it, must do: when all goes well, and when it does not.
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "fleet/providers/cloud/delete_all.h"
+#include "fleet/providers/cloud/names.h"
+#include "fleet/providers/conformance/cloud_fixture.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using CloudTest = CloudFixture;
+
+TEST_P(CloudTest, TellsItsOffers) {
+  provider_->Run();
+  ASSERT_GE(offers_.size(), 2);
+  for (const OfferNow& now : offers_) {
+    EXPECT_EQ(now.offer.provider, GetParam().name);
+    EXPECT_EQ(now.offer.machine_type, GetParam().type);
+    EXPECT_TRUE(now.offer.zone == GetParam().zone || now.offer.zone == GetParam().other_zone) << now.offer.zone;
+    EXPECT_GT(now.offer.price_per_hour, 0);
+    EXPECT_EQ(now.offer.accelerators, 1);
+  }
+}
+
+TEST_P(CloudTest, LaunchesHibernatesAndRestores) {
+  for (const bool restore : {false, true}) {
+    const MachineEvent ready = Serve(Spec(), restore);
+    EXPECT_FALSE(handle_.empty());
+    EXPECT_EQ(ready.endpoint.model_hash, "abc");
+    EXPECT_EQ(ready.endpoint.token.size(), 64);
+    EXPECT_TRUE(host_.IsUp(ready.endpoint.address));
+    EXPECT_EQ(emulator_.billing(), 1);
+    EXPECT_EQ(volumes(), 1);
+    provider_->Launch(Spec());  // the same name: no second machine
+    Pass(absl::Seconds(5));
+    provider_->Hibernate("m-1");
+    EXPECT_TRUE(AwaitGone("m-1").ok());
+    ASSERT_FALSE(engines_.interrupted().empty());
+    EXPECT_EQ(engines_.interrupted().back(), "m-1 5s") << "its KV goes to the volume";
+    EXPECT_EQ(emulator_.billing(), 0);
+  }
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, TerminatesAndKeepsTheVolume) {
+  Serve(Spec());
+  provider_->Terminate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(emulator_.billing(), 0);
+  EXPECT_EQ(volumes(), 1);
+  provider_->Terminate("m-1");  // nobody knows it any more
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  Serve(Spec("m-2"));
+  EXPECT_EQ(volumes(), 1) << "the new machine has the old volume";
+}
+
+TEST_P(CloudTest, BuysAsItIsTold) {
+  provider_->Run();
+  for (const OfferNow& now : offers_) {
+    if (now.offer.zone != GetParam().other_zone) continue;
+    MachineSpec spec = Spec();
+    spec.offer = now.offer;
+    Serve(spec);
+    EXPECT_EQ(zone(), GetParam().other_zone);
+    emulator_.Look([&](CloudModel& model) {
+      EXPECT_EQ(model.machines().begin()->second.spot, now.offer.market == Market::kSpot);
+    });
+    return;
+  }
+  FAIL() << "no offer";
+}
+
+TEST_P(CloudTest, ACreateWithoutAnAnswerIsFoundAgain) {
+  Say(absl::StrCat("fault unheard 1 ", GetParam().create));
+  Serve(Spec());
+  EXPECT_EQ(bought(), 1);
+  Say(absl::StrCat("fault lost 1 ", GetParam().create));
+  Serve(Spec("m-2", "v-2"));
+  EXPECT_EQ(bought(), 2);
+}
+
+TEST_P(CloudTest, WhatIsNotListedYetIsNotBoughtTwice) {
+  Say("habit list_lag 20");
+  Say(absl::StrCat("fault unheard 2 ", GetParam().create));
+  Serve(Spec());
+  EXPECT_EQ(bought(), 1);
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, ACreateInDoubtIsNotLeaked) {
+  Say("habit list_lag 20");
+  Say(absl::StrCat("fault unheard 1 ", GetParam().create));
+  provider_->Launch(Spec());
+  while (bought() == 0) Pass(absl::Milliseconds(100));
+  provider_->Terminate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(emulator_.billing(), 0) << "gone was told of a machine that bills";
+}
+
+TEST_P(CloudTest, OutlastsThrottlingAndErrors) {
+  for (const char* kind : {"429", "503", "500", "garbage", "lost"}) Say(absl::StrCat("fault ", kind, " 3"));
+  Serve(Spec());
+  for (const char* kind : {"429", "503", "500", "garbage", "lost"}) Say(absl::StrCat("fault ", kind, " 2"));
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(bought(), 1);
+}
+
+TEST_P(CloudTest, AnApiThatIsDownTakesNoMachineAway) {
+  Serve(Spec());
+  Say("down");
+  EXPECT_EQ(Next(absl::Minutes(10)).kind, Kind::kOffers) << "nothing was heard of the machine";
+  Say("up");
+  Pass(absl::Minutes(1));
+  EXPECT_TRUE(events_.empty());
+  EXPECT_EQ(emulator_.billing(), 1);
+}
+
+TEST_P(CloudTest, AClockThatIsWrongHarmsNobody) {
+  for (const int minutes : {-12, 12}) {
+    Say(absl::StrCat("skew ", minutes * 60));
+    const std::string id = absl::StrCat("m", minutes);
+    Serve(Spec(id));
+    provider_->Terminate(id);
+    EXPECT_TRUE(AwaitGone(id).ok());
+  }
+}
+
+TEST_P(CloudTest, GoesWhereThereIsStock) {
+  Say(absl::StrCat("stock ", GetParam().name, " ", GetParam().zone, " ", GetParam().type, " 0"));
+  Serve(Spec());
+  EXPECT_EQ(zone(), GetParam().other_zone);
+}
+
+TEST_P(CloudTest, NoStockAnywhere) {
+  provider_->Run();  // the offers are those of before
+  for (const std::string& zone : {GetParam().zone, GetParam().other_zone}) {
+    Say(absl::StrCat("stock ", GetParam().name, " ", zone, " ", GetParam().type, " 0"));
+  }
+  provider_->Launch(Spec());
+  EXPECT_TRUE(absl::IsResourceExhausted(AwaitGone("m-1")));
+  EXPECT_EQ(bought(), 0);
+}
+
+TEST_P(CloudTest, AQuotaThatIsUsedUp) {
+  Say("habit quota 0");
+  provider_->Launch(Spec());
+  EXPECT_TRUE(absl::IsResourceExhausted(AwaitGone("m-1")));
+}
+
+TEST_P(CloudTest, ARestoreWithoutStockLeavesAllAsItIs) {
+  Serve(Spec());
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  provider_->Run();
+  for (const std::string& zone : {GetParam().zone, GetParam().other_zone}) {
+    Say(absl::StrCat("stock ", GetParam().name, " ", zone, " ", GetParam().type, " 0"));
+  }
+  provider_->Restore(Spec());
+  EXPECT_TRUE(absl::IsResourceExhausted(AwaitGone("m-1")));
+  Say(absl::StrCat("stock ", GetParam().name, " ", GetParam().zone, " ", GetParam().type, " 1"));
+  Pass(absl::Minutes(2));
+  Serve(Spec(), /*restore=*/true);
+  EXPECT_EQ(zone(), GetParam().zone);
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, AMachineThatIsTakenAwayIsGone) {
+  for (const char* how : {"gone", "stopped"}) {
+    SCOPED_TRACE(how);
+    const std::string id = absl::StrCat("m-", how);
+    Serve(Spec(id));
+    Say(absl::StrCat("take ", number(), " 0 ", how, " silent"));
+    EXPECT_TRUE(absl::IsUnavailable(AwaitGone(id)));
+    EXPECT_EQ(emulator_.billing(), 0);
+    emulator_.Look([&](CloudModel& model) {
+      EXPECT_EQ(model.machines().rbegin()->second.state, EmulatedMachine::State::kGone) << "nobody would end it later";
+    });
+  }
+}
+
+TEST_P(CloudTest, ANoticeReachesTheMachine) {
+  Serve(Spec());
+  Say(absl::StrCat("take ", number(), " 30 gone"));
+  ASSERT_EQ(host_.notices().size(), 1);
+  EXPECT_TRUE(absl::EndsWith(host_.notices()[0], " 30s"));
+  Pass(absl::Seconds(20));
+  Say(absl::StrCat("withdraw ", number()));
+  EXPECT_EQ(Next(absl::Minutes(2)).kind, Kind::kOffers);
+}
+
+TEST_P(CloudTest, AStopThatNeverEndsIsADeletion) {
+  Serve(Spec());
+  Say("habit stop_never_ends 1");
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1", absl::Minutes(20)).ok());
+  EXPECT_EQ(emulator_.billing(), 0);
+  Say("habit stop_never_ends 0");
+  Serve(Spec(), /*restore=*/true);
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, AVolumeOfADeadMachineIsTakenFromIt) {
+  Serve(Spec());
+  Say("habit dead_keep_volumes 1");
+  Say(absl::StrCat("take ", number(), " 0 gone silent"));
+  EXPECT_TRUE(absl::IsUnavailable(AwaitGone("m-1")));
+  Serve(Spec("m-2"));
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, AnAttachmentThatNeverEndsEndsTheStart) {
+  if (Api("x-")->traits().attaches_at_creation) GTEST_SKIP() << "it is there from the beginning";
+  Say("habit attach_never_ends 1");
+  provider_->Launch(Spec());
+  const absl::Status status = AwaitGone("m-1", absl::Minutes(10));
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(emulator_.billing(), 0);
+}
+
+TEST_P(CloudTest, ARestartedFleetFindsItsMachines) {
+  const MachineEvent ready = Serve(Spec());
+  Begin();
+  provider_->Adopt(Spec(), handle_, ready.endpoint.address);
+  const MachineEvent adopted = Next();
+  ASSERT_EQ(adopted.kind, Kind::kAdopted);
+  EXPECT_EQ(adopted.handle, handle_);
+  EXPECT_EQ(adopted.endpoint.address, ready.endpoint.address);
+  EXPECT_EQ(adopted.endpoint.token, ready.endpoint.token);
+  Pass(absl::Minutes(5));
+  EXPECT_TRUE(events_.empty());
+  EXPECT_EQ(emulator_.billing(), 1);
+  Say(absl::StrCat("take ", number(), " 0 gone silent"));
+  EXPECT_TRUE(absl::IsUnavailable(AwaitGone("m-1")));
+}
+
+TEST_P(CloudTest, ARestartedFleetFindsAMachineThatNobodyHeardOf) {
+  Say("habit list_lag 10");
+  Say(absl::StrCat("fault unheard 1 ", GetParam().create));
+  provider_->Launch(Spec());
+  while (bought() == 0) Pass(absl::Milliseconds(100));
+  Begin();
+  provider_->Adopt(Spec(), "", "");
+  const MachineEvent adopted = Next();
+  ASSERT_EQ(adopted.kind, Kind::kAdopted);
+  EXPECT_EQ(adopted.endpoint.address, "");
+  provider_->Terminate("m-1");  // as the controller does then
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(emulator_.billing(), 0);
+  provider_->Adopt(Spec("m-9"), "", "");
+  EXPECT_TRUE(absl::IsUnavailable(AwaitGone("m-9")));
+}
+
+TEST_P(CloudTest, WhatNobodyKnowsIsStopped) {
+  Serve(Spec());
+  Begin();  // and its store is lost
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(emulator_.billing(), 1) << "the fleet may yet ask for it";
+  Pass(absl::Minutes(2));
+  EXPECT_EQ(emulator_.billing(), 0);
+}
+
+TEST_P(CloudTest, AnothersMachinesAreLeftAlone) {
+  auto other = Api("spotinference-other-");
+  const auto offers = other->Offers();
+  ASSERT_TRUE(offers.ok()) << offers.status();
+  const Offer offer = (*offers)[0].offer;
+  ASSERT_TRUE(other->CreateVolume("spotinference-other-v", offer).ok());
+  clock_.Advance(absl::Seconds(1));
+  const auto listed = other->List();
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  ASSERT_EQ(listed->volumes.size(), 1);
+  const std::string volume = listed->volumes[0].id;
+  const auto id = other->CreateMachine(
+      {.name = "spotinference-other-m", .token = "t", .offer = offer, .user_data = "#!/bin/sh", .volume_id = volume});
+  ASSERT_TRUE(id.ok()) << id.status();
+  Pass(absl::Minutes(5));
+  EXPECT_EQ(emulator_.billing(), 1);
+}
+
+TEST_P(CloudTest, AListOfManyPagesIsReadToItsEnd) {
+  auto api = Api("spotinference-ab12-");
+  const auto offers = api->Offers();
+  ASSERT_TRUE(offers.ok()) << offers.status();
+  for (int i = 0; i < 130; ++i) {
+    ASSERT_TRUE(api->CreateVolume(absl::StrCat("spotinference-ab12-v-", i), (*offers)[0].offer).ok());
+  }
+  clock_.Advance(absl::Seconds(1));
+  const auto inventory = api->List();
+  ASSERT_TRUE(inventory.ok()) << inventory.status();
+  EXPECT_EQ(inventory->volumes.size(), 130);
+}
+
+TEST_P(CloudTest, AllThatAnyFleetMadeCanBeDeleted) {
+  Serve(Spec());
+  Serve(Spec("m-2", "v-2"));
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  provider_.reset();
+  const auto api = Api(kNamePrefix);
+  int left = 1;
+  for (int round = 0; round < 100 && left > 0; ++round) {
+    const auto deletion = DeleteWhatIsThere(*api);
+    ASSERT_TRUE(deletion.ok()) << deletion.status();
+    left = deletion->left;
+    clock_.Advance(absl::Seconds(1));
+  }
+  EXPECT_EQ(left, 0);
+  EXPECT_EQ(emulator_.billing(), 0);
+  EXPECT_EQ(volumes(), 0);
+}
+
+TEST_P(CloudTest, AFileOfThisComputerIsOnNoMachine) {
+  MachineSpec spec = Spec();
+  spec.weights = "/models/a.gguf";
+  provider_->Launch(spec);
+  EXPECT_TRUE(absl::IsFailedPrecondition(AwaitGone("m-1")));
+  EXPECT_EQ(bought() + volumes(), 0);
+}
+
+TEST_P(CloudTest, WithoutMoneyNothingIsMade) {
+  CloudProviderOptions options;
+  options.names = CloudNames("ab12");
+  options.buys_nothing = "spend.max_dollars_per_day is 0";
+  CloudProvider poor(Api("spotinference-ab12-"), engines_, clock_, options);
+  std::vector<MachineEvent> events;
+  poor.Listen([&](MachineEvent event) {
+    if (event.kind != Kind::kOffers) events.push_back(std::move(event));
+  });
+  poor.Launch(Spec());
+  poor.Restore(Spec("m-2"));
+  poor.Run();
+  ASSERT_EQ(events.size(), 2);
+  for (const MachineEvent& event : events) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(event.status)) << event.status;
+    EXPECT_TRUE(absl::StrContains(event.status.message(), "max_dollars_per_day is 0"));
+    EXPECT_TRUE(absl::StrContains(event.status.message(), GetParam().type)) << "it says what it would buy";
+  }
+  EXPECT_EQ(bought() + volumes(), 0);
+}
+
+TEST_P(CloudTest, WithoutRightsItFailsForGood) {
+  CloudProviderOptions options;
+  options.names = CloudNames("ab12");
+  CloudProvider stranger(Api("spotinference-ab12-", /*is_stranger=*/true), engines_, clock_, options);
+  std::vector<MachineEvent> events;
+  stranger.Listen([&](MachineEvent event) {
+    if (event.kind != Kind::kOffers) events.push_back(std::move(event));
+  });
+  stranger.Launch(Spec());
+  for (int i = 0; i < 100 && events.empty(); ++i) {
+    stranger.Run();
+    clock_.Advance(absl::Seconds(1));
+  }
+  ASSERT_EQ(events.size(), 1);
+  EXPECT_EQ(events[0].kind, Kind::kGone);
+  EXPECT_TRUE(absl::IsFailedPrecondition(events[0].status)) << events[0].status;
+}
+
+// Whatever is lost, repeated or refused on the way: one machine a name at most, and none that bills once its end was
+// told.
+TEST_P(CloudTest, HoldsItsInvariantsInAHostileWorld) {
+  for (int seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    Say(absl::StrCat("chaos ", seed, " 0.25"));
+    Say(absl::StrCat("habit list_lag ", seed % 3 * 5));
+    Begin();
+    const std::string id = absl::StrCat("m-", seed);
+    provider_->Launch(Spec(id));
+    MachineEvent event = Next(absl::Minutes(30));
+    while (event.kind == Kind::kStarted) event = Next(absl::Minutes(30));
+    ASSERT_EQ(event.kind, Kind::kReady) << event.status;
+    EXPECT_EQ(emulator_.billing(), 1);
+    if (seed % 2 == 0) {
+      Begin();
+      provider_->Adopt(Spec(id), handle_, event.endpoint.address);
+      ASSERT_EQ(Next(absl::Minutes(30)).kind, Kind::kAdopted);
+    }
+    seed % 3 == 0 ? provider_->Hibernate(id) : provider_->Terminate(id);
+    EXPECT_TRUE(AwaitGone(id, absl::Minutes(60)).ok());
+    EXPECT_EQ(emulator_.billing(), 0);
+    if (seed % 3 == 0) {
+      provider_->Terminate(id);
+      ASSERT_TRUE(AwaitGone(id, absl::Minutes(60)).ok());
+    }
+  }
+  Say("chaos 0 0");
+  Pass(absl::Minutes(5));
+  EXPECT_EQ(emulator_.billing(), 0);
+  EXPECT_EQ(volumes(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Clouds, CloudTest, testing::ValuesIn(AllClouds()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace spotinference::fleet

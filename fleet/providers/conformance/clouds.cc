@@ -1,0 +1,140 @@
+#include "fleet/providers/conformance/clouds.h"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/providers/aws/aws_api.h"
+#include "fleet/providers/azure/azure_api.h"
+#include "fleet/providers/cloud/json.h"
+#include "fleet/providers/emulator/ec2_service.h"
+#include "fleet/providers/gcp/gcp_api.h"
+#include "fleet/providers/hyperstack/hyperstack_api.h"
+
+namespace spotinference::fleet {
+namespace {
+
+std::unique_ptr<CloudApi> HyperstackAt(const std::string& url, const std::string& prefix, const Clock&,
+                                       bool is_stranger) {
+  HyperstackOptions options;
+  options.endpoint = absl::StrCat(url, "/v1");
+  options.api_key = is_stranger ? "wrong" : "key";
+  options.name_prefix = prefix;
+  options.key_name = "laptop";
+  return NewHyperstackApi(std::move(options));
+}
+
+CloudUnderTest Hyperstack() {
+  return {.name = "hyperstack",
+          .catalogue = {"sell hyperstack CANADA-1 default-CANADA-1 n3-L40x1 L40 1 1.0 - 2",
+                        "sell hyperstack NORWAY-1 default-NORWAY-1 n3-L40x1 L40 1 1.0 - 2"},
+          .zone = "default-CANADA-1",
+          .other_zone = "default-NORWAY-1",
+          .type = "n3-L40x1",
+          .create = "image_name",
+          .api = HyperstackAt};
+}
+
+// The key is read at the first call, so that the environment may be this one's until then.
+std::unique_ptr<CloudApi> AwsAt(const std::string& url, const std::string& prefix, const Clock& clock,
+                                bool is_stranger) {
+  setenv("AWS_ACCESS_KEY_ID", is_stranger ? "AKIDSTRANGER" : kEmulatedAwsKey, 1);
+  setenv("AWS_SECRET_ACCESS_KEY", kEmulatedAwsSecret, 1);
+  AwsOptions options;
+  options.regions = {{.name = "us-east-1", .image = "ami-1"}};
+  options.instance_types = {"g6.xlarge"};
+  options.name_prefix = prefix;
+  options.endpoint = options.pricing_endpoint = url;
+  return NewAwsApi(std::move(options), clock);
+}
+
+CloudUnderTest Aws() {
+  return {.name = "aws",
+          .catalogue = {"sell aws us-east-1 us-east-1a g6.xlarge L4 1 0.80 0.30 2",
+                        "sell aws us-east-1 us-east-1b g6.xlarge L4 1 0.80 0.35 2"},
+          .zone = "us-east-1a",
+          .other_zone = "us-east-1b",
+          .type = "g6.xlarge",
+          .create = "Action=RunInstances",
+          .api = AwsAt};
+}
+
+// A service account's private key, in PEM.
+const std::string& PrivateKey() {
+  static const auto& pem = *[] {
+    EVP_PKEY* const key = EVP_RSA_gen(2048);
+    BIO* const bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(bio, &data);
+    auto* const text = new std::string(data, size);
+    BIO_free(bio);
+    EVP_PKEY_free(key);
+    return text;
+  }();
+  return pem;
+}
+
+std::unique_ptr<CloudApi> GcpAt(const std::string& url, const std::string& prefix, const Clock& clock,
+                                bool is_stranger) {
+  const std::string path = absl::StrCat(std::getenv("TEST_TMPDIR"), "/google_credentials.json");
+  std::ofstream(path) << R"({"type":")" << (is_stranger ? "authorized_user" : "service_account")
+                      << R"(","client_email":"a@b","private_key_id":"1","private_key":)" << JsonString(PrivateKey())
+                      << R"(,"token_uri":")" << url << R"(/token"})";
+  setenv("GOOGLE_APPLICATION_CREDENTIALS", path.c_str(), 1);
+  GcpOptions options;
+  options.project = "p";
+  options.zones = {"us-central1-a", "us-central1-b"};
+  options.machine_types = {"g2-standard-4"};
+  options.name_prefix = prefix;
+  options.endpoint = options.billing_endpoint = url;
+  return NewGcpApi(std::move(options), clock);
+}
+
+CloudUnderTest Gcp() {
+  return {.name = "gcp",
+          .catalogue = {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-l4 1 0.70 0.28 2",
+                        "sell gcp us-central1 us-central1-b g2-standard-4 nvidia-l4 1 0.70 0.28 2"},
+          .zone = "us-central1-a",
+          .other_zone = "us-central1-b",
+          .type = "g2-standard-4",
+          .create = "machineType",
+          .api = GcpAt};
+}
+
+std::unique_ptr<CloudApi> AzureAt(const std::string& url, const std::string& prefix, const Clock& clock,
+                                  bool is_stranger) {
+  setenv("AZURE_TENANT_ID", "t", 1);
+  setenv("AZURE_CLIENT_ID", "c", 1);
+  setenv("AZURE_CLIENT_SECRET", is_stranger ? "wrong" : "emulated", 1);
+  AzureOptions options;
+  options.subscription = "s";
+  options.resource_group = "g";
+  options.location = "eastus";
+  options.zones = {"1", "2"};
+  options.vm_sizes = {"Standard_NC4as_T4_v3"};
+  options.name_prefix = prefix;
+  options.endpoint = options.login = options.prices = url;
+  return NewAzureApi(std::move(options), clock);
+}
+
+CloudUnderTest Azure() {
+  return {.name = "azure",
+          .catalogue = {"sell azure eastus eastus-1 Standard_NC4as_T4_v3 T4 1 0.526 0.16 2",
+                        "sell azure eastus eastus-2 Standard_NC4as_T4_v3 T4 1 0.526 0.16 2"},
+          .zone = "eastus-1",
+          .other_zone = "eastus-2",
+          .type = "Standard_NC4as_T4_v3",
+          .create = "hardwareProfile",
+          .api = AzureAt};
+}
+
+}  // namespace
+
+std::vector<CloudUnderTest> AllClouds() { return {Hyperstack(), Aws(), Gcp(), Azure()}; }
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,33 @@
+// The clouds that the suite runs over.
+#ifndef FLEET_PROVIDERS_CONFORMANCE_CLOUDS_H_
+#define FLEET_PROVIDERS_CONFORMANCE_CLOUDS_H_
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "fleet/providers/cloud/cloud_api.h"
+
+namespace spotinference::fleet {
+
+struct CloudUnderTest {
+  std::string name;
+  std::vector<std::string> catalogue;  // commands of the emulator: two zones, the first one cheaper
+  std::string zone, other_zone, type;
+  std::string create;  // what only the request that buys a machine has in it
+  // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
+  std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,
+                                          bool is_stranger)>
+      api;
+
+  friend std::ostream& operator<<(std::ostream& out, const CloudUnderTest& cloud) { return out << cloud.name; }
+};
+
+std::vector<CloudUnderTest> AllClouds();
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_CONFORMANCE_CLOUDS_H_

@@ -1,0 +1,303 @@
+#include "fleet/providers/emulator/azure_service.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "fleet/providers/cloud/json.h"
+#include "fleet/providers/emulator/reply.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = EmulatedMachine::State;
+using VolumeState = EmulatedVolume::State;
+
+constexpr char kCloud[] = "azure";
+constexpr size_t kPage = 50;
+
+FakeHttpReply Error(int status, absl::string_view code, absl::string_view message) {
+  return JsonReply(status, absl::StrCat(R"({"error":{"code":")", code, R"(","message":)", JsonString(message), "}}"));
+}
+
+std::string LastPart(const std::string& id) { return id.substr(id.rfind('/') + 1); }
+
+// Of a request: /subscriptions/S/resourceGroups/G/providers/…
+std::string IdOf(absl::string_view type, absl::string_view name) {
+  return absl::StrCat("/subscriptions/s/resourceGroups/g/providers/", type, "/", name);
+}
+
+std::string HostOf(const ServiceRequest& request) {
+  return absl::StrCat("http://", FindHeader(request.http.headers, "host").value_or(""));
+}
+
+std::string Location(const std::string& zone) { return zone.substr(0, zone.rfind('-')); }
+std::string Number(const std::string& zone) { return zone.substr(zone.rfind('-') + 1); }
+
+std::pair<std::string, std::string> StateOf(State state) {  // provisioning, power
+  switch (state) {
+    case State::kStarting:
+      return {"Creating", "PowerState/starting"};
+    case State::kRestoring:
+      return {"Updating", "PowerState/starting"};
+    case State::kRunning:
+      return {"Succeeded", "PowerState/running"};
+    case State::kStopping:
+      return {"Updating", "PowerState/deallocating"};
+    case State::kStopped:
+      return {"Succeeded", "PowerState/deallocated"};
+    case State::kDeleting:
+      return {"Deleting", "PowerState/deallocated"};
+    case State::kGone:
+    case State::kFailed:
+      return {"Failed", "PowerState/deallocated"};
+  }
+  return {"", ""};
+}
+
+std::string Machine(CloudModel& model, const EmulatedMachine& machine) {
+  std::vector<std::string> disks;
+  for (const auto& [number, volume] : model.volumes()) {
+    if (volume.machine != machine.number) continue;
+    disks.push_back(absl::StrCat(R"({"lun":0,"createOption":"Attach","managedDisk":{"id":)",
+                                 JsonString(IdOf("Microsoft.Compute/disks", volume.name)), "}}"));
+  }
+  const auto [provisioning, power] = StateOf(machine.state);
+  return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Compute/virtualMachines", machine.name)), R"(,"name":)",
+                      JsonString(machine.name), R"(,"type":"Microsoft.Compute/virtualMachines","location":)",
+                      JsonString(Location(machine.zone)), R"(,"zones":[)", JsonString(Number(machine.zone)),
+                      R"(],"tags":{"spotinference":"machine"},"properties":{"vmId":")", machine.number,
+                      R"(","provisioningState":")", provisioning, R"(","hardwareProfile":{"vmSize":)",
+                      JsonString(machine.type), R"(},"priority":")", machine.spot ? "Spot" : "Regular",
+                      R"(","storageProfile":{"dataDisks":)", JsonList(disks),
+                      R"(},"instanceView":{"statuses":[{"code":"ProvisioningState/)", provisioning, R"("},{"code":")",
+                      power, R"("}]}}})");
+}
+
+std::string Interface(const EmulatedMachine& machine) {
+  return absl::StrCat(R"({"name":)", JsonString(machine.name), R"(,"properties":{"virtualMachine":{"id":)",
+                      JsonString(IdOf("Microsoft.Compute/virtualMachines", machine.name)),
+                      R"(},"ipConfigurations":[{"name":"ip","properties":{"privateIPAddress":)",
+                      JsonString(machine.address), R"(,"primary":true}}]}})");
+}
+
+std::string Disk(CloudModel& model, const EmulatedVolume& volume) {
+  std::string managed;
+  const auto machine = model.machines().find(volume.machine);
+  if (machine != model.machines().end()) {
+    managed =
+        absl::StrCat(R"(,"managedBy":)", JsonString(IdOf("Microsoft.Compute/virtualMachines", machine->second.name)));
+  }
+  return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Compute/disks", volume.name)), R"(,"name":)",
+                      JsonString(volume.name), R"(,"type":"Microsoft.Compute/disks","location":)",
+                      JsonString(Location(volume.zone)), R"(,"zones":[)", JsonString(Number(volume.zone)), "]", managed,
+                      R"(,"tags":{"spotinference":"volume"},"properties":{"provisioningState":")",
+                      volume.state == VolumeState::kCreating ? "Creating" : "Succeeded", R"(","diskState":")",
+                      volume.machine == 0 ? "Unattached" : "Attached", R"(","diskSizeGB":)", volume.gigabytes, "}}");
+}
+
+FakeHttpReply Page(const ServiceRequest& request, const std::vector<std::string>& rows) {
+  const auto skip = request.query.find("$skipToken");
+  const size_t first = std::min(skip == request.query.end() ? 0 : NumberOr(skip->second, 0), rows.size());
+  const size_t last = std::min(rows.size(), first + kPage);
+  std::string next;
+  if (last < rows.size()) {
+    std::string target = request.http.target;
+    target = target.substr(0, target.find("&$skipToken="));
+    next = absl::StrCat(R"(,"nextLink":)", JsonString(absl::StrCat(HostOf(request), target, "&$skipToken=", last)));
+  }
+  return JsonReply(200, absl::StrCat(R"({"value":)", JsonList({rows.begin() + first, rows.begin() + last}), next, "}"));
+}
+
+// What was asked for is on its way; what cannot be is told by the operation, whose name says it.
+FakeHttpReply Taken(const ServiceRequest& request, const absl::Status& status, int good, std::string body) {
+  if (!status.ok() && !absl::IsResourceExhausted(status)) return Error(409, "Conflict", status.message());
+  if (absl::IsResourceExhausted(status) && status.message() == "quota") {
+    return Error(409, "OperationNotAllowed",
+                 "Operation could not be completed as it results in exceeding approved cores quota.");
+  }
+  FakeHttpReply reply = JsonReply(good, std::move(body));
+  reply.headers.emplace_back(
+      "Azure-AsyncOperation",
+      absl::StrCat(HostOf(request), "/subscriptions/s/providers/Microsoft.Compute/locations/l/operations/",
+                   status.ok() ? "good" : "stock", "?api-version=2024-07-01"));
+  return reply;
+}
+
+EmulatedMachine* FindMachine(CloudModel& model, absl::string_view name, bool also_gone = false) {
+  EmulatedMachine* found = nullptr;
+  for (auto& [number, machine] : model.machines()) {
+    if (machine.cloud == kCloud && machine.name == name && (also_gone || machine.state != State::kGone))
+      found = &machine;
+  }
+  return found;
+}
+
+EmulatedVolume* FindDisk(CloudModel& model, absl::string_view name) {
+  for (auto& [number, volume] : model.volumes()) {
+    if (volume.cloud == kCloud && volume.name == name) return &volume;
+  }
+  return nullptr;
+}
+
+FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const std::string& name) {
+  const auto body = Json::Parse(request.http.body);
+  if (!body.ok()) return Error(400, "InvalidRequestContent", "no JSON");
+  const Json properties = (*body)["properties"];
+  if (const EmulatedMachine* const known = FindMachine(model, name)) {
+    return known->state == State::kDeleting ? Error(409, "Conflict", "it is being deleted")
+                                            : Taken(request, absl::OkStatus(), 200, Machine(model, *known));
+  }
+  const std::vector<Json> zones = (*body)["zones"].Items();
+  EmulatedMachine wanted = {.cloud = kCloud,
+                            .name = name,
+                            .zone = absl::StrCat((*body)["location"].Text(), "-", zones.empty() ? "" : zones[0].Text()),
+                            .type = properties["hardwareProfile"]["vmSize"].Text()};
+  wanted.spot = properties["priority"].Text() == "Spot";
+  if (!absl::Base64Unescape(properties["osProfile"]["customData"].Text(), &wanted.user_data)) {
+    return Error(400, "InvalidParameter", "customData");
+  }
+  std::vector<EmulatedVolume*> disks;
+  for (const Json& disk : properties["storageProfile"]["dataDisks"].Items()) {
+    EmulatedVolume* const volume = FindDisk(model, LastPart(disk["managedDisk"]["id"].Text()));
+    if (volume == nullptr) return Error(404, "NotFound", "the disk");
+    if (volume->machine != 0) return Error(409, "Conflict", "the disk is attached to another machine");
+    disks.push_back(volume);
+  }
+  const auto machine = model.Buy(std::move(wanted));
+  if (!machine.ok() && !absl::IsResourceExhausted(machine.status())) {
+    return Error(400, "InvalidParameter", machine.status().message());
+  }
+  if (!machine.ok()) return Taken(request, machine.status(), 201, "{}");
+  for (EmulatedVolume* const volume : disks) {
+    const absl::Status status = model.Attach(*volume, **machine, "/dev/disk/azure/scsi1/lun0");
+    if (!status.ok()) return Error(409, "Conflict", status.message());
+  }
+  return Taken(request, absl::OkStatus(), 201, Machine(model, **machine));
+}
+
+FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request, const std::vector<std::string>& rest) {
+  if (rest.empty()) {
+    std::vector<std::string> rows;
+    for (const auto& [number, machine] : model.machines()) {
+      if (machine.cloud == kCloud && machine.state != State::kGone && model.IsListed(machine))
+        rows.push_back(Machine(model, machine));
+    }
+    return Page(request, rows);
+  }
+  if (request.http.method == "PUT") return PutMachine(model, request, rest[0]);
+  const std::string action = rest.size() > 1 ? rest[1] : "";
+  EmulatedMachine* const machine = FindMachine(model, rest[0], action == "attachDetachDataDisks");
+  if (machine == nullptr && request.http.method == "DELETE") return {.status = 204};
+  if (machine == nullptr) return Error(404, "ResourceNotFound", rest[0]);
+  if (request.http.method == "DELETE") return Taken(request, model.Delete(*machine), 202, "");
+  if (action == "deallocate") return Taken(request, model.Stop(*machine), 202, "");
+  if (action == "start") return Taken(request, model.Start(*machine), 202, "");
+  if (action == "attachDetachDataDisks") {
+    const auto body = Json::Parse(request.http.body);
+    if (!body.ok()) return Error(400, "InvalidRequestContent", "no JSON");
+    for (const Json& disk : (*body)["dataDisksToDetach"].Items()) {
+      EmulatedVolume* const volume = FindDisk(model, LastPart(disk["diskId"].Text()));
+      if (volume == nullptr || volume->machine != machine->number) return Error(404, "NotFound", "the disk");
+      const absl::Status status = model.Detach(*volume);
+      if (!status.ok()) return Error(409, "Conflict", status.message());
+    }
+    return Taken(request, absl::OkStatus(), 202, "");
+  }
+  return JsonReply(200, Machine(model, *machine));
+}
+
+FakeHttpReply Disks(CloudModel& model, const ServiceRequest& request, const std::vector<std::string>& rest) {
+  if (rest.empty()) {
+    std::vector<std::string> rows;
+    for (const auto& [number, volume] : model.volumes()) {
+      if (volume.cloud == kCloud && model.IsListed(volume)) rows.push_back(Disk(model, volume));
+    }
+    return Page(request, rows);
+  }
+  EmulatedVolume* const volume = FindDisk(model, rest[0]);
+  if (request.http.method == "PUT" && volume == nullptr) {
+    const auto body = Json::Parse(request.http.body);
+    if (!body.ok() || (*body)["zones"].Items().empty()) return Error(400, "InvalidParameter", "zones");
+    model.CreateVolume({.cloud = kCloud,
+                        .name = rest[0],
+                        .zone = absl::StrCat((*body)["location"].Text(), "-", (*body)["zones"].Items()[0].Text()),
+                        .type = (*body)["sku"]["name"].Text(),
+                        .gigabytes = static_cast<int64_t>((*body)["properties"]["diskSizeGB"].Number().value_or(0))});
+    return Taken(request, absl::OkStatus(), 202, Disk(model, *FindDisk(model, rest[0])));
+  }
+  if (volume == nullptr) return Error(404, "ResourceNotFound", rest[0]);
+  if (request.http.method == "DELETE") return Taken(request, model.DeleteVolume(*volume), 202, "");
+  return JsonReply(200, Disk(model, *volume));
+}
+
+FakeHttpReply Interfaces(CloudModel& model, const ServiceRequest& request) {
+  std::vector<std::string> rows;
+  for (const auto& [number, machine] : model.machines()) {
+    if (machine.cloud == kCloud && machine.state != State::kGone) rows.push_back(Interface(machine));
+  }
+  return Page(request, rows);
+}
+
+FakeHttpReply Prices(CloudModel& model, const ServiceRequest& request) {
+  std::vector<std::string> items;
+  const auto filter = request.query.find("$filter");
+  for (const EmulatedType& type : model.types()) {
+    if (type.cloud != kCloud || filter == request.query.end() ||
+        !absl::StrContains(filter->second, absl::StrCat("armSkuName eq '", type.type, "'"))) {
+      continue;
+    }
+    const auto item = [&](absl::string_view kind, double price, absl::string_view product) {
+      items.push_back(absl::StrCat(R"({"currencyCode":"USD","retailPrice":)", price, R"(,"armRegionName":)",
+                                   JsonString(type.region), R"(,"armSkuName":)", JsonString(type.type),
+                                   R"(,"skuName":")", type.type, kind, R"(","productName":")", product,
+                                   R"(","type":"Consumption"})"));
+    };
+    items.clear();
+    item("", type.on_demand_price, "Virtual Machines NCasT4 v3 Series");
+    item("", type.on_demand_price * 2, "Virtual Machines NCasT4 v3 Series Windows");
+    item(" Low Priority", type.on_demand_price / 2, "Virtual Machines NCasT4 v3 Series");
+    if (type.spot_price.has_value()) item(" Spot", *type.spot_price, "Virtual Machines NCasT4 v3 Series");
+  }
+  return JsonReply(200,
+                   absl::StrCat(R"({"BillingCurrency":"USD","Items":)", JsonList(items), R"(,"NextPageLink":null})"));
+}
+
+}  // namespace
+
+FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
+  model.Advance();
+  const ServiceRequest request(http);
+  const std::vector<std::string>& parts = request.parts;
+  if (absl::EndsWith(request.path, "/oauth2/v2.0/token")) {
+    const auto secret = request.query.find("client_secret");
+    if (secret == request.query.end() || secret->second != "emulated") {
+      return JsonReply(401, R"({"error":"invalid_client","error_description":"AADSTS7000215: invalid client secret"})");
+    }
+    return JsonReply(
+        200, absl::StrCat(R"({"token_type":"Bearer","expires_in":3599,"access_token":")", kEmulatedAzureToken, "\"}"));
+  }
+  if (absl::StartsWith(request.path, "/api/retail/prices")) return Prices(model, request);
+  if (FindHeader(http.headers, "authorization") != absl::StrCat("Bearer ", kEmulatedAzureToken)) {
+    return Error(401, "InvalidAuthenticationToken", "the access token is invalid");
+  }
+  if (request.query.count("api-version") == 0) return Error(400, "MissingApiVersionParameter", "api-version");
+  if (parts.size() == 8 && parts[6] == "operations") {
+    return JsonReply(200, parts[7] == "good"
+                              ? R"({"status":"Succeeded"})"
+                              : R"({"status":"Failed","error":{"code":"AllocationFailed","message":"none"}})");
+  }
+  if (parts.size() == 5 && parts[4] == "virtualMachines") return Machines(model, request, {});
+  if (parts.size() < 7 || parts[2] != "resourceGroups") return Error(404, "InvalidResourceType", http.target);
+  const std::vector<std::string> rest(parts.begin() + 7, parts.end());
+  if (parts[6] == "virtualMachines") return Machines(model, request, rest);
+  if (parts[6] == "disks") return Disks(model, request, rest);
+  if (parts[6] == "networkInterfaces") return Interfaces(model, request);
+  return Error(404, "InvalidResourceType", http.target);
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,20 @@
+// Azure's Resource Manager for virtual machines, disks and network interfaces, Entra ID's token endpoint and the Retail
+// Prices API, as azure-mgmt-compute and Microsoft's documentation have them.
+#ifndef FLEET_PROVIDERS_EMULATOR_AZURE_SERVICE_H_
+#define FLEET_PROVIDERS_EMULATOR_AZURE_SERVICE_H_
+
+#include "engine/base/fake_http_server.h"
+#include "fleet/providers/emulator/cloud_model.h"
+
+namespace spotinference::fleet {
+
+// The access token that is known, with every right; POST /TENANT/oauth2/v2.0/token gives it for the client secret
+// "emulated".
+inline constexpr char kEmulatedAzureToken[] = "eyJ.emulated";
+
+// Want of capacity is told by the operation, which is done when it is first looked at.
+FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& request);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_EMULATOR_AZURE_SERVICE_H_

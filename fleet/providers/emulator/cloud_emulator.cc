@@ -1,0 +1,227 @@
+#include "fleet/providers/emulator/cloud_emulator.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "fleet/providers/cloud/json.h"
+#include "fleet/providers/emulator/azure_service.h"
+#include "fleet/providers/emulator/ec2_service.h"
+#include "fleet/providers/emulator/gcp_service.h"
+#include "fleet/providers/emulator/hyperstack_service.h"
+#include "fleet/providers/emulator/reply.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = EmulatedMachine::State;
+
+constexpr const char* kStateNames[] = {"starting",  "running",  "stopping", "stopped",
+                                       "restoring", "deleting", "gone",     "failed"};
+
+absl::Status Unknown(const std::vector<std::string>& words) {
+  return absl::InvalidArgumentError(absl::StrCat("'", absl::StrJoin(words, " "), "': no command of the emulator"));
+}
+
+std::string HttpDate(absl::Time time) {
+  return absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", time, absl::UTCTimeZone());
+}
+
+FakeHttpReply NoAnswer() { return {.headers = {{"Content-Length", "10"}}, .cut_after = 0}; }
+
+}  // namespace
+
+CloudEmulator::CloudEmulator(const Clock& clock, MachineHost& host, int port)
+    : host_(host),
+      model_(clock, host),
+      server_([this](const FakeHttpRequest& request) { return Answer(request); }, port) {}
+
+CloudEmulator::~CloudEmulator() {
+  absl::MutexLock lock(&mutex_);
+  for (auto& [number, machine] : model_.machines()) {
+    if (machine.state != State::kGone) host_.Halt(machine);
+  }
+}
+
+void CloudEmulator::Look(absl::FunctionRef<void(CloudModel&)> at) {
+  absl::MutexLock lock(&mutex_);
+  model_.Advance();
+  at(model_);
+}
+
+void CloudEmulator::Advance() {
+  absl::MutexLock lock(&mutex_);
+  model_.Advance();
+}
+
+int CloudEmulator::requests() const {
+  absl::MutexLock lock(&mutex_);
+  return requests_;
+}
+
+int CloudEmulator::billing() {
+  absl::MutexLock lock(&mutex_);
+  model_.Advance();
+  return std::count_if(model_.machines().begin(), model_.machines().end(), [](const auto& machine) {
+    return machine.second.state == State::kStarting || machine.second.state == State::kRunning ||
+           machine.second.state == State::kDeleting;
+  });
+}
+
+FakeHttpReply CloudEmulator::Answer(const FakeHttpRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  if (request.target == "/emulator/command") {
+    mutex_.Unlock();
+    const absl::Status status = Command(request.body);
+    mutex_.Lock();
+    return {.status = status.ok() ? 200 : 400, .body = std::string(status.message())};
+  }
+  if (request.target == "/emulator/machines") return JsonReply(200, Machines());
+  ++requests_;
+  const std::string fault = DrawFault(request);
+  if (fault == "lost") return NoAnswer();
+  if (fault == "hang") return {.headers = {{"Content-Length", "10"}}, .cut_after = 0, .hangs = true};
+  if (int status; absl::SimpleAtoi(fault, &status)) return {.status = status, .headers = {{"Retry-After", "1"}}};
+  FakeHttpReply reply = Dispatch(request);
+  reply.headers.emplace_back("Date", HttpDate(model_.Now()));
+  if (fault == "unheard") return NoAnswer();
+  if (fault == "garbage") reply.body = "<html>\xff";
+  return reply;
+}
+
+FakeHttpReply CloudEmulator::Dispatch(const FakeHttpRequest& request) {
+  if (absl::StartsWith(request.target, "/compute/v1/") || absl::StartsWith(request.target, "/v1/services/") ||
+      request.target == "/token") {
+    return AnswerGcp(model_, request);
+  }
+  if (absl::StartsWith(request.target, "/v1/")) return AnswerHyperstack(model_, request);
+  if (absl::StartsWith(request.target, "/subscriptions/") || absl::StartsWith(request.target, "/api/retail/prices") ||
+      absl::StrContains(request.target, "/oauth2/")) {
+    return AnswerAzure(model_, request);
+  }
+  if (request.target == "/") return AnswerEc2(model_, request);
+  return {.status = 404};
+}
+
+std::string CloudEmulator::DrawFault(const FakeHttpRequest& request) {
+  if (down_) return "lost";
+  for (Fault& fault : faults_) {
+    const bool meant = absl::StrContains(request.target, fault.text) || absl::StrContains(request.body, fault.text);
+    if (fault.left <= 0 || !meant) continue;
+    --fault.left;
+    return fault.kind;
+  }
+  if (!std::bernoulli_distribution(chaos_)(random_)) return "";
+  constexpr const char* kKinds[] = {"429", "500", "503", "lost", "unheard", "garbage"};
+  return kKinds[random_() % std::size(kKinds)];
+}
+
+EmulatedMachine* CloudEmulator::Find(const std::string& machine) {
+  EmulatedMachine* found = nullptr;
+  for (auto& [number, candidate] : model_.machines()) {
+    if (candidate.state == State::kGone) continue;
+    if (candidate.name == machine || absl::StrCat(number) == machine) found = &candidate;
+  }
+  return found;
+}
+
+std::string CloudEmulator::Machines() {
+  model_.Advance();
+  std::vector<std::string> rows;
+  for (const auto& [number, machine] : model_.machines()) {
+    rows.push_back(absl::StrCat(R"({"number":)", number, R"(,"cloud":")", machine.cloud, R"(","name":)",
+                                JsonString(machine.name), R"(,"zone":)", JsonString(machine.zone), R"(,"type":)",
+                                JsonString(machine.type), R"(,"spot":)", machine.spot ? "true" : "false",
+                                R"(,"state":")", kStateNames[static_cast<int>(machine.state)], R"(","address":)",
+                                JsonString(machine.address), R"(,"dollars":)", model_.Bill(machine), "}"));
+  }
+  return absl::StrCat(R"({"machines":)", JsonList(rows), "}");
+}
+
+absl::Status CloudEmulator::Command(absl::string_view line) {
+  const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+  const auto is = [&](absl::string_view word, size_t count) { return words.size() == count && words[0] == word; };
+  absl::MutexLock lock(&mutex_);
+  model_.Advance();
+  double number;
+  uint64_t seed;
+  if (is("sell", 10)) return Sell(words);
+  if (is("take", 4) || is("take", 5)) return Take(words);
+  if (is("stock", 5) && absl::SimpleAtod(words[4], &number)) {
+    EmulatedType* const type = model_.FindType(words[1], words[2], words[3]);
+    if (type == nullptr) return Unknown(words);
+    type->stock = static_cast<int>(number);
+  } else if (is("withdraw", 2) && Find(words[1]) != nullptr) {
+    model_.Withdraw(*Find(words[1]));
+  } else if ((is("fault", 3) || is("fault", 4)) && absl::SimpleAtod(words[2], &number)) {
+    faults_.push_back({words[1], words.size() == 4 ? words[3] : "", static_cast<int>(number)});
+  } else if (is("chaos", 3) && absl::SimpleAtoi(words[1], &seed) && absl::SimpleAtod(words[2], &number)) {
+    random_.seed(seed);
+    chaos_ = number;
+  } else if (is("down", 1) || is("up", 1)) {
+    down_ = words[0] == "down";
+  } else if (is("habit", 3) && absl::SimpleAtod(words[2], &number)) {
+    return SetHabit(words[1], number);
+  } else if (is("skew", 2) && absl::SimpleAtod(words[1], &number)) {
+    model_.set_skew(absl::Seconds(number));
+  } else {
+    return Unknown(words);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CloudEmulator::Sell(const std::vector<std::string>& words) {
+  EmulatedType type = {
+      .cloud = words[1], .region = words[2], .zone = words[3], .type = words[4], .accelerator = words[5]};
+  double spot;
+  if (!absl::SimpleAtoi(words[6], &type.accelerators) || !absl::SimpleAtod(words[7], &type.on_demand_price) ||
+      !absl::SimpleAtoi(words[9], &type.stock)) {
+    return Unknown(words);
+  }
+  if (words[8] != "-") {
+    if (!absl::SimpleAtod(words[8], &spot)) return Unknown(words);
+    type.spot_price = spot;
+  }
+  model_.Sell(std::move(type));
+  return absl::OkStatus();
+}
+
+absl::Status CloudEmulator::Take(const std::vector<std::string>& words) {
+  EmulatedMachine* const machine = Find(words[1]);
+  double seconds;
+  const bool stops = words[3] == "stopped", silent = words.size() == 5;
+  if (machine == nullptr || !absl::SimpleAtod(words[2], &seconds) || (!stops && words[3] != "gone") ||
+      (silent && words[4] != "silent")) {
+    return Unknown(words);
+  }
+  model_.TakeAway(*machine, absl::Seconds(seconds), stops ? State::kStopped : State::kGone, silent);
+  model_.Advance();
+  return absl::OkStatus();
+}
+
+absl::Status CloudEmulator::SetHabit(const std::string& name, double value) {
+  CloudModel::Habits& habits = model_.habits();
+  const std::map<std::string, absl::Duration*> times = {{"boot", &habits.boot},     {"stop", &habits.stop},
+                                                        {"remove", &habits.remove}, {"volume", &habits.volume},
+                                                        {"attach", &habits.attach}, {"list_lag", &habits.list_lag}};
+  const std::map<std::string, bool*> flags = {{"stop_never_ends", &habits.stop_never_ends},
+                                              {"attach_never_ends", &habits.attach_never_ends},
+                                              {"dead_keep_volumes", &habits.dead_keep_volumes}};
+  if (const auto time = times.find(name); time != times.end()) {
+    *time->second = absl::Seconds(value);
+  } else if (const auto flag = flags.find(name); flag != flags.end()) {
+    *flag->second = value != 0;
+  } else if (name == "quota") {
+    habits.quota = static_cast<int>(value);
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat("habit ", name, ": there is no such"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace spotinference::fleet

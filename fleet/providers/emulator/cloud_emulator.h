@@ -1,0 +1,81 @@
+// The emulated clouds on one loopback port: their APIs' paths differ. Made after the clouds' documentation and SDKs;
+// never held against the clouds themselves.
+#ifndef FLEET_PROVIDERS_EMULATOR_CLOUD_EMULATOR_H_
+#define FLEET_PROVIDERS_EMULATOR_CLOUD_EMULATOR_H_
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/base/clock.h"
+#include "engine/base/fake_http_server.h"
+#include "fleet/providers/emulator/cloud_model.h"
+
+namespace spotinference::fleet {
+
+// Thread-safe.
+class CloudEmulator {
+ public:
+  // Clock and host outlive it. At first nothing is sold.
+  CloudEmulator(const Clock& clock, MachineHost& host, int port = 0);  // 0: a free one
+  ~CloudEmulator();                                                    // every machine is halted
+
+  std::string url() const { return server_.url(); }
+
+  // The same over HTTP: POST /emulator/command. INVALID_ARGUMENT: none of
+  //   sell CLOUD REGION ZONE TYPE ACCELERATOR COUNT ON_DEMAND_PRICE SPOT_PRICE STOCK   SPOT_PRICE "-": not sold so
+  //   stock CLOUD ZONE TYPE COUNT
+  //   take MACHINE SECONDS gone|stopped [silent]    the cloud takes it away; MACHINE: a name, or the number in its id
+  //   withdraw MACHINE                              after all it does not
+  //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;
+  //                               lost (not done, no answer), unheard (done, no answer), garbage (done), hang (not
+  //                               done)
+  //   chaos SEED SHARE            from now on that share of all requests has one of these, but hang; 0: none
+  //   down, up                    every request is lost
+  //   habit NAME VALUE            CloudModel::Habits by its fields' names; times in seconds
+  //   skew SECONDS                the clouds' clock, against ours
+  absl::Status Command(absl::string_view line);
+
+  // For tests in the same process.
+  void Look(absl::FunctionRef<void(CloudModel&)> at);
+  int requests() const;
+  // Machines that bill at this moment.
+  int billing();
+
+  void Advance();
+
+ private:
+  struct Fault {
+    std::string kind, text;
+    int left = 0;
+  };
+
+  FakeHttpReply Answer(const FakeHttpRequest& request);
+  FakeHttpReply Dispatch(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string DrawFault(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status SetHabit(const std::string& name, double value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Take(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Sell(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  EmulatedMachine* Find(const std::string& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Machines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  MachineHost& host_;
+  mutable absl::Mutex mutex_;
+  CloudModel model_ ABSL_GUARDED_BY(mutex_);
+  int requests_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Fault> faults_ ABSL_GUARDED_BY(mutex_);
+  bool down_ ABSL_GUARDED_BY(mutex_) = false;
+  std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
+  double chaos_ ABSL_GUARDED_BY(mutex_) = 0;
+  FakeHttpServer server_;  // last: its threads use the rest
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_EMULATOR_CLOUD_EMULATOR_H_

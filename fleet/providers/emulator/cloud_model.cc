@@ -1,0 +1,241 @@
+#include "fleet/providers/emulator/cloud_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = EmulatedMachine::State;
+using VolumeState = EmulatedVolume::State;
+
+bool Bills(State state) { return state == State::kStarting || state == State::kRunning || state == State::kDeleting; }
+
+bool HoldsStock(State state) { return state != State::kStopped && state != State::kGone && state != State::kFailed; }
+
+}  // namespace
+
+void CloudModel::Sell(EmulatedType type) {
+  if (EmulatedType* const known = FindType(type.cloud, type.zone, type.type)) {
+    *known = std::move(type);
+  } else {
+    types_.push_back(std::move(type));
+  }
+}
+
+EmulatedType* CloudModel::FindType(const std::string& cloud, const std::string& zone, const std::string& type) {
+  for (EmulatedType& known : types_) {
+    if (known.cloud == cloud && known.zone == zone && known.type == type) return &known;
+  }
+  return nullptr;
+}
+
+EmulatedMachine* CloudModel::FindMachine(const std::string& cloud, int64_t number) {
+  const auto found = machines_.find(number);
+  return found == machines_.end() || found->second.cloud != cloud ? nullptr : &found->second;
+}
+
+EmulatedVolume* CloudModel::FindVolume(const std::string& cloud, int64_t number) {
+  const auto found = volumes_.find(number);
+  return found == volumes_.end() || found->second.cloud != cloud ? nullptr : &found->second;
+}
+
+void CloudModel::Enter(EmulatedMachine& machine, State state, absl::Duration at) {
+  if (Bills(machine.state)) machine.billed += at - machine.since;
+  if (HoldsStock(machine.state) && !HoldsStock(state)) FreeStock(machine);
+  machine.state = state;
+  machine.since = at;
+  machine.until = absl::InfiniteDuration();
+}
+
+void CloudModel::FreeStock(const EmulatedMachine& machine) {
+  if (EmulatedType* const type = FindType(machine.cloud, machine.zone, machine.type)) ++type->stock;
+}
+
+void CloudModel::Settle(EmulatedMachine& machine, absl::Duration now) {
+  if (machine.taken_at.has_value() && *machine.taken_at <= now && machine.state == State::kRunning) {
+    const absl::Duration at = *std::exchange(machine.taken_at, std::nullopt);
+    host_.Halt(machine);
+    machine.why = "taken away";
+    Enter(machine, machine.taken_to, at);
+  }
+  while (machine.until <= now) {
+    const absl::Duration at = machine.until;
+    switch (machine.state) {
+      case State::kStarting:
+      case State::kRestoring:
+        Enter(machine, State::kRunning, at);
+        host_.Boot(machine);
+        break;
+      case State::kStopping:
+        Enter(machine, State::kStopped, at);
+        break;
+      case State::kDeleting:
+        Enter(machine, State::kGone, at);
+        break;
+      default:
+        machine.until = absl::InfiniteDuration();
+    }
+  }
+  if (machine.state != State::kGone) return;
+  host_.Erase(machine);
+  if (habits_.dead_keep_volumes) return;
+  for (auto& [number, volume] : volumes_) {
+    if (volume.machine != machine.number) continue;
+    volume.machine = 0;
+    volume.state = VolumeState::kFree;
+    volume.until = absl::InfiniteDuration();
+  }
+}
+
+void CloudModel::Settle(EmulatedVolume& volume, absl::Duration now) {
+  if (volume.until > now) return;
+  volume.until = absl::InfiniteDuration();
+  const auto machine = machines_.find(volume.machine);
+  switch (volume.state) {
+    case VolumeState::kAttaching:
+      volume.state = VolumeState::kAttached;
+      if (machine != machines_.end()) host_.Attach(machine->second, volume);
+      break;
+    case VolumeState::kDetaching:
+      if (machine != machines_.end()) host_.Detach(machine->second, volume);
+      volume.machine = 0;
+      volume.state = VolumeState::kFree;
+      break;
+    case VolumeState::kCreating:
+      volume.state = VolumeState::kFree;
+      break;
+    default:
+      break;
+  }
+}
+
+void CloudModel::Advance() {
+  const absl::Duration now = clock_.Elapsed();
+  for (auto& [number, volume] : volumes_) Settle(volume, now);
+  for (auto& [number, machine] : machines_) {
+    if (machine.state != State::kGone) Settle(machine, now);
+  }
+}
+
+absl::Duration CloudModel::NextChange() const {
+  absl::Duration next = absl::InfiniteDuration();
+  for (const auto& [number, machine] : machines_) {
+    if (machine.state == State::kGone) continue;
+    next = std::min(next, machine.until);
+    if (machine.taken_at.has_value() && machine.state == State::kRunning) next = std::min(next, *machine.taken_at);
+  }
+  for (const auto& [number, volume] : volumes_) next = std::min(next, volume.until);
+  return next;
+}
+
+absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
+  Advance();
+  EmulatedType* const type = FindType(wanted.cloud, wanted.zone, wanted.type);
+  if (type == nullptr) return absl::InvalidArgumentError(absl::StrCat("no ", wanted.type, " in ", wanted.zone));
+  if (wanted.spot && !type->spot_price.has_value()) return absl::InvalidArgumentError("it is not sold as spot");
+  const auto holds = [&](const auto& machine) {
+    return machine.second.cloud == wanted.cloud && HoldsStock(machine.second.state);
+  };
+  if (std::count_if(machines_.begin(), machines_.end(), holds) >= habits_.quota)
+    return absl::ResourceExhaustedError("quota");
+  if (type->stock <= 0) return absl::ResourceExhaustedError("stock");
+  --type->stock;
+  wanted.number = ++last_number_;
+  wanted.price_per_hour = wanted.spot ? *type->spot_price : type->on_demand_price;
+  wanted.address = host_.Address(wanted.number);
+  wanted.since = clock_.Elapsed();
+  wanted.until = wanted.since + habits_.boot;
+  wanted.listed_at = wanted.since + habits_.list_lag;
+  return &machines_.emplace(wanted.number, std::move(wanted)).first->second;
+}
+
+absl::Status CloudModel::Stop(EmulatedMachine& machine) {
+  Advance();
+  if (machine.state != State::kRunning) return absl::FailedPreconditionError("it does not run");
+  host_.Halt(machine);
+  Enter(machine, State::kStopping, clock_.Elapsed());
+  machine.taken_at.reset();
+  if (!habits_.stop_never_ends) machine.until = clock_.Elapsed() + habits_.stop;
+  return absl::OkStatus();
+}
+
+absl::Status CloudModel::Start(EmulatedMachine& machine) {
+  Advance();
+  if (machine.state != State::kStopped) return absl::FailedPreconditionError("it is not stopped");
+  EmulatedType* const type = FindType(machine.cloud, machine.zone, machine.type);
+  if (type == nullptr || type->stock <= 0) return absl::ResourceExhaustedError("stock");
+  --type->stock;
+  Enter(machine, State::kRestoring, clock_.Elapsed());
+  machine.until = clock_.Elapsed() + habits_.boot;
+  return absl::OkStatus();
+}
+
+absl::Status CloudModel::Delete(EmulatedMachine& machine) {
+  Advance();
+  if (machine.state == State::kGone || machine.state == State::kDeleting) return absl::OkStatus();
+  host_.Halt(machine);
+  Enter(machine, State::kDeleting, clock_.Elapsed());
+  machine.until = clock_.Elapsed() + habits_.remove;
+  return absl::OkStatus();
+}
+
+void CloudModel::TakeAway(EmulatedMachine& machine, absl::Duration notice, State to, bool silent) {
+  Advance();
+  machine.taken_at = clock_.Elapsed() + notice;
+  machine.taken_to = to;
+  if (!silent) host_.Notice(machine, notice);
+}
+
+void CloudModel::Withdraw(EmulatedMachine& machine) {
+  Advance();
+  machine.taken_at.reset();
+  host_.Notice(machine, std::nullopt);
+}
+
+EmulatedVolume& CloudModel::CreateVolume(EmulatedVolume wanted) {
+  Advance();
+  wanted.number = ++last_number_;
+  wanted.until = clock_.Elapsed() + habits_.volume;
+  wanted.listed_at = clock_.Elapsed() + habits_.list_lag;
+  return volumes_.emplace(wanted.number, std::move(wanted)).first->second;
+}
+
+absl::Status CloudModel::Attach(EmulatedVolume& volume, EmulatedMachine& machine, std::string device) {
+  Advance();
+  if (volume.state != VolumeState::kFree) return absl::FailedPreconditionError("the volume is in use");
+  if (volume.zone != machine.zone) return absl::InvalidArgumentError("volume and machine are in different zones");
+  if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kFailed) {
+    return absl::FailedPreconditionError("the machine is gone");
+  }
+  volume.machine = machine.number;
+  volume.device = std::move(device);
+  volume.state = VolumeState::kAttaching;
+  if (!habits_.attach_never_ends) volume.until = clock_.Elapsed() + habits_.attach;
+  return absl::OkStatus();
+}
+
+absl::Status CloudModel::Detach(EmulatedVolume& volume) {
+  Advance();
+  if (volume.machine == 0) return absl::FailedPreconditionError("the volume is not attached");
+  volume.state = VolumeState::kDetaching;
+  volume.until = clock_.Elapsed() + habits_.attach;
+  return absl::OkStatus();
+}
+
+absl::Status CloudModel::DeleteVolume(EmulatedVolume& volume) {
+  Advance();
+  if (volume.state != VolumeState::kFree) return absl::FailedPreconditionError("the volume is in use");
+  volumes_.erase(volume.number);
+  return absl::OkStatus();
+}
+
+double CloudModel::Bill(const EmulatedMachine& machine) const {
+  absl::Duration billed = machine.billed;
+  if (Bills(machine.state)) billed += clock_.Elapsed() - machine.since;
+  return absl::ToDoubleHours(billed) * machine.price_per_hour;
+}
+
+}  // namespace spotinference::fleet

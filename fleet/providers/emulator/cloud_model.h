@@ -1,0 +1,147 @@
+// What the emulated clouds have and what becomes of it: machines, volumes, stock, prices and bills, in the time of a
+// clock that the caller owns. No cloud's words: those are the services' (hyperstack_service.h …).
+#ifndef FLEET_PROVIDERS_EMULATOR_CLOUD_MODEL_H_
+#define FLEET_PROVIDERS_EMULATOR_CLOUD_MODEL_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+
+namespace spotinference::fleet {
+
+struct EmulatedMachine {
+  enum class State { kStarting, kRunning, kStopping, kStopped, kRestoring, kDeleting, kGone, kFailed };
+  int64_t number = 0;  // of all machines and volumes, beginning with 1; a cloud's id is made of it
+  std::string cloud, name, zone, type, token, user_data;
+  std::map<std::string, std::string> tags;
+  bool spot = false;
+  double price_per_hour = 0;
+  std::string address;
+  State state = State::kStarting;
+  absl::Duration since;                             // all times are Clock::Elapsed()
+  absl::Duration until = absl::InfiniteDuration();  // when it leaves a state that passes by itself
+  absl::Duration listed_at = absl::ZeroDuration();  // before that no list has it
+  std::optional<absl::Duration> taken_at;           // the cloud takes it away, and has said so or not
+  State taken_to = State::kGone;                    // kGone or kStopped
+  absl::Duration billed = absl::ZeroDuration();     // up to `since`
+  std::string why;                                  // of its end
+};
+
+struct EmulatedVolume {
+  enum class State { kCreating, kFree, kAttaching, kAttached, kDetaching };
+  int64_t number = 0;
+  std::string cloud, name, zone, type;
+  std::map<std::string, std::string> tags;
+  int64_t gigabytes = 0;
+  State state = State::kCreating;
+  absl::Duration until = absl::InfiniteDuration();
+  absl::Duration listed_at = absl::ZeroDuration();
+  int64_t machine = 0;  // that has it; 0: none
+  std::string device;   // its path there
+};
+
+// A type of machine in a zone.
+struct EmulatedType {
+  std::string cloud, region, zone, type, accelerator;
+  int accelerators = 1;
+  double on_demand_price = 0;
+  std::optional<double> spot_price;  // nullopt: not sold so
+  int stock = 4;                     // left
+};
+
+// Where the machines are: processes of this computer, or nowhere.
+class MachineHost {
+ public:
+  virtual ~MachineHost() = default;
+  virtual std::string Address(int64_t machine) = 0;
+  virtual void Boot(const EmulatedMachine& machine) = 0;
+  virtual void Halt(const EmulatedMachine& machine) = 0;   // at once
+  virtual void Erase(const EmulatedMachine& machine) = 0;  // its own disk
+  virtual void Attach(const EmulatedMachine& machine, const EmulatedVolume& volume) = 0;
+  virtual void Detach(const EmulatedMachine& machine, const EmulatedVolume& volume) = 0;
+  // Its metadata service says that it goes; nullopt: that it stays after all.
+  virtual void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) = 0;
+};
+
+// Not thread-safe. Errors: NOT_FOUND, FAILED_PRECONDITION (not in this state), RESOURCE_EXHAUSTED ("stock" or "quota"),
+// INVALID_ARGUMENT (there is no such zone, type or market).
+class CloudModel {
+ public:
+  // How long things take, and what goes wrong.
+  struct Habits {
+    absl::Duration boot = absl::Milliseconds(500), stop = absl::Milliseconds(500), remove = absl::Milliseconds(200);
+    absl::Duration volume = absl::Milliseconds(200), attach = absl::Milliseconds(200);
+    absl::Duration list_lag = absl::ZeroDuration();  // what was made is not in a list before
+    bool stop_never_ends = false;
+    bool attach_never_ends = false;
+    bool dead_keep_volumes = false;  // a machine that is gone still has its volume
+    int quota = 1000;                // machines of a cloud
+  };
+
+  CloudModel(const Clock& clock, MachineHost& host) : clock_(clock), host_(host) {}
+
+  Habits& habits() { return habits_; }
+
+  // Brings everything up to now. Every other call does so first.
+  void Advance();
+  // When it would change something by itself.
+  absl::Duration NextChange() const;
+
+  void Sell(EmulatedType type);  // new, or in place of the same one
+  const std::vector<EmulatedType>& types() const { return types_; }
+  EmulatedType* FindType(const std::string& cloud, const std::string& zone, const std::string& type);
+
+  // `wanted` has cloud, name, zone, type, spot, token, user_data and tags.
+  absl::StatusOr<EmulatedMachine*> Buy(EmulatedMachine wanted);
+  absl::Status Stop(EmulatedMachine& machine);
+  absl::Status Start(EmulatedMachine& machine);
+  absl::Status Delete(EmulatedMachine& machine);
+  // After `notice`, told by the machine's metadata service unless `silent`.
+  void TakeAway(EmulatedMachine& machine, absl::Duration notice, EmulatedMachine::State to, bool silent);
+  void Withdraw(EmulatedMachine& machine);
+
+  EmulatedVolume& CreateVolume(EmulatedVolume wanted);  // cloud, name, zone, type, tags, gigabytes
+  absl::Status Attach(EmulatedVolume& volume, EmulatedMachine& machine, std::string device);
+  absl::Status Detach(EmulatedVolume& volume);
+  absl::Status DeleteVolume(EmulatedVolume& volume);
+
+  // Everything, also what is gone, by number. Pointers into them stay good.
+  std::map<int64_t, EmulatedMachine>& machines() { return machines_; }
+  std::map<int64_t, EmulatedVolume>& volumes() { return volumes_; }
+  EmulatedMachine* FindMachine(const std::string& cloud, int64_t number);
+  EmulatedVolume* FindVolume(const std::string& cloud, int64_t number);
+  bool IsListed(const EmulatedMachine& machine) const { return machine.listed_at <= clock_.Elapsed(); }
+  bool IsListed(const EmulatedVolume& volume) const { return volume.listed_at <= clock_.Elapsed(); }
+
+  // Dollars for machines up to now: seconds in which they run or boot, at the price of their purchase.
+  double Bill(const EmulatedMachine& machine) const;
+
+  absl::Time Now() const { return clock_.Now() + skew_; }
+  void set_skew(absl::Duration skew) { skew_ = skew; }
+
+ private:
+  void Enter(EmulatedMachine& machine, EmulatedMachine::State state, absl::Duration at);
+  void Settle(EmulatedMachine& machine, absl::Duration now);
+  void Settle(EmulatedVolume& volume, absl::Duration now);
+  void FreeStock(const EmulatedMachine& machine);
+
+  const Clock& clock_;
+  MachineHost& host_;
+  Habits habits_;
+  absl::Duration skew_;
+  int64_t last_number_ = 0;
+  std::vector<EmulatedType> types_;
+  std::map<int64_t, EmulatedMachine> machines_;
+  std::map<int64_t, EmulatedVolume> volumes_;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_EMULATOR_CLOUD_MODEL_H_

@@ -1,0 +1,343 @@
+#include "fleet/providers/gcp/gcp_api.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/base/status.h"
+#include "fleet/providers/cloud/http.h"
+#include "fleet/providers/cloud/json.h"
+#include "fleet/providers/gcp/gcp_credentials.h"
+#include "fleet/providers/gcp/gcp_prices.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = CloudMachine::State;
+
+constexpr int kMostPages = 1000;
+constexpr int64_t kLongestAnswer = 64 << 20;
+
+// https://cloud.google.com/compute/docs/instances/instance-lifecycle
+State StateOf(const std::string& status) {
+  if (status == "PROVISIONING" || status == "STAGING" || status == "REPAIRING" || status == "PENDING")
+    return State::kStarting;
+  if (status == "RUNNING") return State::kRunning;
+  if (status == "STOPPING" || status == "PENDING_STOP" || status == "SUSPENDING") return State::kStopping;
+  if (status == "TERMINATED" || status == "SUSPENDED" || status == "STOPPED") return State::kStopped;
+  if (status == "DEPROVISIONING") return State::kDeleting;
+  return State::kUnknown;
+}
+
+std::string LastPart(const std::string& url) { return url.substr(url.rfind('/') + 1); }
+
+// Of an instance's or a disk's URL.
+std::string ZoneAndName(const std::string& url) {
+  const std::vector<std::string> parts = absl::StrSplit(url, '/');
+  if (parts.size() < 3) return "";
+  return absl::StrCat(parts[parts.size() - 3], "/", parts.back());
+}
+
+std::pair<std::string, std::string> Split(const std::string& id) { return absl::StrSplit(id, absl::MaxSplits('/', 1)); }
+
+// requestId is a UUID of version 4's form; the token has 32 digits.
+std::string Uuid(const std::string& token) {
+  std::string digits = token;
+  digits.resize(32, '0');
+  digits[12] = '4';
+  digits[16] = '8';
+  return absl::StrCat(digits.substr(0, 8), "-", digits.substr(8, 4), "-", digits.substr(12, 4), "-",
+                      digits.substr(16, 4), "-", digits.substr(20));
+}
+
+// Of a reason in an answer, or a code in an operation.
+absl::Status ErrorOf(const HttpResponse& response, const std::string& reason, const std::string& message) {
+  const std::string text = absl::StrCat(reason, ": ", message.substr(0, 300));
+  const auto is = [&](std::initializer_list<absl::string_view> reasons) {
+    return std::any_of(reasons.begin(), reasons.end(),
+                       [&](absl::string_view r) { return absl::StartsWith(reason, r); });
+  };
+  if (is({"ZONE_RESOURCE_POOL_EXHAUSTED", "QUOTA_EXCEEDED", "quotaExceeded", "STOCKOUT", "resourcePoolExhausted",
+          "RESOURCE_POOL_EXHAUSTED"})) {
+    return absl::ResourceExhaustedError(text);
+  }
+  if (is({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "backendError"})) {
+    HttpResponse busy = response;
+    busy.status = 503;
+    return StatusOfHttp(busy, text);
+  }
+  if (is({"resourceInUseByAnotherResource", "resourceNotReady", "RESOURCE_IN_USE", "RESOURCE_NOT_READY"})) {
+    return absl::FailedPreconditionError(text);
+  }
+  return StatusOfHttp(response, text);
+}
+
+class GcpApi : public CloudApi {
+ public:
+  GcpApi(GcpOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock), credentials_(clock) {}
+
+  const Traits& traits() const override { return traits_; }
+  void Cancel() override { http_.Cancel(); }
+  std::string DevicePath(const CloudVolume& volume) const override {
+    return absl::StrCat("/dev/disk/by-id/google-", volume.name);
+  }
+
+  absl::StatusOr<CloudInventory> List() override {
+    CloudInventory inventory;
+    RETURN_IF_ERROR(PollOperations(inventory));
+    RETURN_IF_ERROR(Aggregated("instances", [&](const Json& row) {
+      const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
+      std::string address;
+      for (const Json& interface : row["networkInterfaces"].Items()) address = interface["networkIP"].Text();
+      inventory.machines.push_back({.id = absl::StrCat(zone, "/", name),
+                                    .name = name,
+                                    .zone = zone,
+                                    .address = address,
+                                    .state = StateOf(row["status"].Text()),
+                                    .word = row["status"].Text()});
+    }));
+    RETURN_IF_ERROR(Aggregated("disks", [&](const Json& row) {
+      const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
+      CloudVolume volume = {
+          .id = absl::StrCat(zone, "/", name), .name = name, .zone = zone, .word = row["status"].Text()};
+      if (volume.word == "DELETING") return;
+      volume.ready = volume.word == "READY";
+      for (const Json& user : row["users"].Items()) volume.machine = ZoneAndName(user.Text());
+      volume.attached = !volume.machine.empty();
+      inventory.volumes.push_back(std::move(volume));
+    }));
+    // A boot disk has its machine's name, and goes with it.
+    inventory.volumes.erase(std::remove_if(inventory.volumes.begin(), inventory.volumes.end(),
+                                           [](const CloudVolume& volume) { return volume.id == volume.machine; }),
+                            inventory.volumes.end());
+    return inventory;
+  }
+
+  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+    ASSIGN_OR_RETURN(const GcpPrices prices, Prices());
+    std::vector<OfferNow> offers;
+    for (const std::string& zone : options_.zones) {
+      const std::string region = zone.substr(0, zone.rfind('-'));
+      for (const std::string& type : options_.machine_types) {
+        const auto answer = Ask("GET", absl::StrCat("zones/", zone, "/machineTypes/", type));
+        if (absl::IsNotFound(answer.status())) continue;  // it is not sold there
+        RETURN_IF_ERROR(answer.status());
+        GcpMachineType parts = {.name = type,
+                                .cores = (*answer)["guestCpus"].Number().value_or(0),
+                                .gigabytes = (*answer)["memoryMb"].Number().value_or(0) / 1024};
+        for (const Json& accelerator : (*answer)["accelerators"].Items()) {
+          parts.accelerator = accelerator["guestAcceleratorType"].Text();
+          parts.accelerators = static_cast<int>(accelerator["guestAcceleratorCount"].Number().value_or(0));
+        }
+        for (const Market market : options_.markets) {
+          const std::optional<double> price = prices.PriceOf(parts, region, market);
+          if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
+          offers.push_back({.offer = {.provider = traits_.name,
+                                      .region = region,
+                                      .zone = zone,
+                                      .market = market,
+                                      .machine_type = type,
+                                      .accelerator = parts.accelerator,
+                                      .accelerators = parts.accelerators,
+                                      .price_per_hour = *price}});
+        }
+      }
+    }
+    return offers;
+  }
+
+  absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
+    const std::string& zone = order.offer.zone;
+    const auto [volume_zone, volume] = Split(order.volume_id);
+    const bool spot = order.offer.market == Market::kSpot;
+    const std::string scheduling =
+        spot ? R"({"provisioningModel":"SPOT","instanceTerminationAction":"STOP","automaticRestart":false,)"
+               R"("onHostMaintenance":"TERMINATE"})"
+             : R"({"provisioningModel":"STANDARD","automaticRestart":false,"onHostMaintenance":"TERMINATE"})";
+    const std::string body = absl::StrCat(
+        R"({"name":)", JsonString(order.name), R"(,"machineType":)",
+        JsonString(absl::StrCat("zones/", zone, "/machineTypes/", order.offer.machine_type)),
+        R"(,"labels":{"spotinference":"true"},"disks":[{"boot":true,"autoDelete":true,)"
+        R"("initializeParams":{"sourceImage":)",
+        JsonString(options_.image), R"(}},{"autoDelete":false,"deviceName":)", JsonString(volume), R"(,"source":)",
+        JsonString(absl::StrCat("projects/", options_.project, "/zones/", volume_zone, "/disks/", volume)),
+        R"(}],"networkInterfaces":[{"network":)", JsonString(options_.network),
+        R"(}],"metadata":{"items":[{"key":"startup-script","value":)", JsonString(order.user_data),
+        R"(}]},"scheduling":)", scheduling, "}");
+    ASSIGN_OR_RETURN(const Json operation,
+                     Ask("POST", absl::StrCat("zones/", zone, "/instances?requestId=", Uuid(order.token)), body));
+    Remember(order.name, zone, operation);
+    return absl::StrCat(zone, "/", order.name);
+  }
+
+  absl::Status StopMachine(const CloudMachine& machine) override {
+    return Ask("POST", absl::StrCat(PathOf(machine), "/stop")).status();
+  }
+  absl::Status StartMachine(const CloudMachine& machine) override {
+    ASSIGN_OR_RETURN(const Json operation, Ask("POST", absl::StrCat(PathOf(machine), "/start")));
+    Remember(machine.name, machine.zone, operation);
+    return absl::OkStatus();
+  }
+  absl::Status DeleteMachine(const CloudMachine& machine) override { return Ask("DELETE", PathOf(machine)).status(); }
+
+  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
+    return Ask("POST", absl::StrCat("zones/", offer.zone, "/disks"),
+               absl::StrCat(R"({"name":)", JsonString(name), R"(,"sizeGb":")", options_.volume_gigabytes,
+                            R"(","type":)",
+                            JsonString(absl::StrCat("zones/", offer.zone, "/diskTypes/", options_.volume_type)),
+                            R"(,"labels":{"spotinference":"true"}})"))
+        .status();
+  }
+  absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) override {
+    return Ask("POST", absl::StrCat(PathOf(machine), "/attachDisk"),
+               absl::StrCat(R"({"autoDelete":false,"deviceName":)", JsonString(volume.name), R"(,"source":)",
+                            JsonString(absl::StrCat("projects/", options_.project, "/zones/", volume.zone, "/disks/",
+                                                    volume.name)),
+                            "}"))
+        .status();
+  }
+  absl::Status DetachVolume(const CloudVolume& volume) override {
+    const auto [zone, machine] = Split(volume.machine);
+    return Ask("POST",
+               absl::StrCat("zones/", zone, "/instances/", machine, "/detachDisk?deviceName=", UriEncode(volume.name)))
+        .status();
+  }
+  absl::Status DeleteVolume(const CloudVolume& volume) override {
+    return Ask("DELETE", absl::StrCat("zones/", volume.zone, "/disks/", volume.name)).status();
+  }
+
+ private:
+  // Of an operation that is not done.
+  struct Operation {
+    std::string machine, zone, name;
+  };
+
+  static std::string PathOf(const CloudMachine& machine) {
+    return absl::StrCat("zones/", machine.zone, "/instances/", machine.name);
+  }
+
+  void Remember(const std::string& machine, const std::string& zone, const Json& operation) {
+    if (operation["name"].Text().empty()) return;
+    absl::MutexLock lock(&mutex_);
+    operations_.push_back({machine, zone, operation["name"].Text()});
+  }
+
+  absl::Status PollOperations(CloudInventory& inventory) {
+    std::vector<Operation> open;
+    {
+      absl::MutexLock lock(&mutex_);
+      open = operations_;
+    }
+    for (const Operation& operation : open) {
+      const auto answer = Ask("GET", absl::StrCat("zones/", operation.zone, "/operations/", operation.name));
+      if (!answer.ok() && !absl::IsNotFound(answer.status())) return answer.status();
+      if (answer.ok() && (*answer)["status"].Text() != "DONE") continue;
+      if (answer.ok()) {
+        for (const Json& error : (*answer)["error"]["errors"].Items()) {
+          HttpResponse as = {.status = static_cast<int>((*answer)["httpErrorStatusCode"].Number().value_or(400))};
+          inventory.failures.push_back({operation.machine, ErrorOf(as, error["code"].Text(), error["message"].Text())});
+          break;
+        }
+      }
+      absl::MutexLock lock(&mutex_);
+      operations_.erase(std::remove_if(operations_.begin(), operations_.end(),
+                                       [&](const Operation& o) { return o.name == operation.name; }),
+                        operations_.end());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Json> Ask(const char* method, const std::string& path, std::string body = "") {
+    return AskUrl(method, absl::StrCat(options_.endpoint, "/compute/v1/projects/", options_.project, "/", path),
+                  std::move(body));
+  }
+
+  absl::StatusOr<Json> AskUrl(const char* method, std::string url, std::string body = "") {
+    ASSIGN_OR_RETURN(const std::string token, credentials_.Get(http_));
+    HttpRequest request = {.method = method, .url = std::move(url), .body = std::move(body)};
+    request.headers = {{"Authorization", absl::StrCat("Bearer ", token)}};
+    if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+    request.timeout = absl::Seconds(30);
+    request.max_body_bytes = kLongestAnswer;
+    ASSIGN_OR_RETURN(const HttpResponse response, http_.Do(request));
+    const auto answer = Json::Parse(response.body.empty() ? "{}" : response.body);
+    if (response.status >= 200 && response.status < 300) return answer;
+    if (response.status == 401) credentials_.Drop();
+    if (!answer.ok()) return StatusOfHttp(response, "");
+    const Json error = (*answer)["error"];
+    const std::vector<Json> errors = error["errors"].Items();
+    return ErrorOf(response, errors.empty() ? error["status"].Text() : errors[0]["reason"].Text(),
+                   error["message"].Text());
+  }
+
+  // Every row that is ours, of all zones. What could not be reached is no answer: its machines would seem to be gone.
+  absl::Status Aggregated(const std::string& what, absl::FunctionRef<void(const Json&)> take) {
+    std::string token;
+    for (int page = 0; page < kMostPages; ++page) {
+      const std::string filter = absl::StrCat("name eq \"", options_.name_prefix, ".*\"");
+      ASSIGN_OR_RETURN(const Json answer,
+                       Ask("GET", absl::StrCat("aggregated/", what, "?maxResults=500&filter=", UriEncode(filter),
+                                               token.empty() ? "" : "&pageToken=", UriEncode(token))));
+      if (!answer["unreachables"].Items().empty()) return absl::UnavailableError("some zones cannot be reached");
+      const Json items = answer["items"];
+      for (const std::string& scope : items.Names()) {
+        if (items[scope]["warning"]["code"].Text() == "UNREACHABLE") {
+          return absl::UnavailableError(absl::StrCat(scope, " cannot be reached"));
+        }
+        for (const Json& row : items[scope][what].Items()) {
+          if (absl::StartsWith(row["name"].Text(), options_.name_prefix)) take(row);
+        }
+      }
+      token = answer["nextPageToken"].Text();
+      if (token.empty()) return absl::OkStatus();
+    }
+    return absl::UnavailableError(absl::StrCat(what, ": more than ", kMostPages, " pages"));
+  }
+
+  absl::StatusOr<GcpPrices> Prices() {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (prices_.has_value() && clock_.Elapsed() < prices_good_until_) return *prices_;
+    }
+    GcpPrices prices;
+    std::string token;
+    for (int page = 0; page < kMostPages; ++page) {
+      ASSIGN_OR_RETURN(
+          const Json answer,
+          AskUrl("GET", absl::StrCat(options_.billing_endpoint, "/v1/services/", kComputeEngineService,
+                                     "/skus?pageSize=5000", token.empty() ? "" : "&pageToken=", UriEncode(token))));
+      for (const Json& sku : answer["skus"].Items()) prices.Add(sku);
+      token = answer["nextPageToken"].Text();
+      if (token.empty()) break;
+    }
+    absl::MutexLock lock(&mutex_);
+    prices_ = prices;
+    prices_good_until_ = clock_.Elapsed() + absl::Hours(12);
+    return prices;
+  }
+
+  const GcpOptions options_;
+  const Clock& clock_;
+  const Traits traits_ = {.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true};
+  GcpCredentials credentials_;
+  CloudHttp http_;
+  absl::Mutex mutex_;
+  std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
+  std::optional<GcpPrices> prices_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration prices_good_until_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+std::unique_ptr<CloudApi> NewGcpApi(GcpOptions options, const Clock& clock) {
+  return std::make_unique<GcpApi>(std::move(options), clock);
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,41 @@
+// Access tokens for Google's APIs by application default credentials: the file GOOGLE_APPLICATION_CREDENTIALS, that of
+// `gcloud auth application-default login`, or the service account of the machine that this runs on.
+#ifndef FLEET_PROVIDERS_GCP_GCP_CREDENTIALS_H_
+#define FLEET_PROVIDERS_GCP_GCP_CREDENTIALS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
+#include "fleet/providers/cloud/bearer_token.h"
+#include "fleet/providers/cloud/http.h"
+
+namespace spotinference::fleet {
+
+// Thread-safe.
+class GcpCredentials {
+ public:
+  // `clock` outlives it.
+  explicit GcpCredentials(const Clock& clock) : clock_(clock), token_(clock) {}
+
+  // UNAUTHENTICATED: none of the places has any, or what it has is refused.
+  absl::StatusOr<std::string> Get(CloudHttp& http);
+  void Drop() { token_.Drop(); }
+
+ private:
+  absl::StatusOr<HttpResponse> Ask(CloudHttp& http);
+
+  const Clock& clock_;
+  BearerToken token_;
+};
+
+// The signed assertion of a service account (RFC 7523; RS256). `key`: the private key's PEM. INVALID_ARGUMENT: it is
+// none.
+absl::StatusOr<std::string> ServiceAccountJwt(absl::string_view email, absl::string_view key_id, absl::string_view key,
+                                              absl::string_view audience, absl::Time now);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_GCP_GCP_CREDENTIALS_H_

@@ -1,0 +1,240 @@
+#include "fleet/providers/hyperstack/hyperstack_api.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/status.h"
+#include "fleet/providers/cloud/http.h"
+#include "fleet/providers/cloud/json.h"
+#include "fleet/providers/cloud/names.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = CloudMachine::State;
+
+constexpr int kPageSize = 100;
+constexpr int kMostPages = 1000;
+constexpr int64_t kLongestAnswer = 16 << 20;
+
+State StateOf(const std::string& status) {
+  static const auto& states = *new std::map<std::string, State>{
+      {"CREATING", State::kStarting},  {"BUILD", State::kStarting},     {"STARTING", State::kStarting},
+      {"RESTORING", State::kStarting}, {"REBOOTING", State::kStarting}, {"HARD_REBOOT", State::kStarting},
+      {"ACTIVE", State::kRunning},     {"STOPPING", State::kStopping},  {"HIBERNATING", State::kStopping},
+      {"HIBERNATED", State::kStopped}, {"DELETING", State::kDeleting},  {"DELETED", State::kGone},
+      {"ERROR", State::kFailed},       {"SHUTOFF", State::kFailed}};  // which bills in full and serves nobody
+  const auto found = states.find(absl::AsciiStrToUpper(status));
+  return found == states.end() ? State::kUnknown : found->second;
+}
+
+// Its error_reason is coarse and can be missing; want of stock is told by the message alone.
+absl::Status ErrorOf(const HttpResponse& response) {
+  const auto body = Json::Parse(response.body);
+  const std::string message = body.ok() ? (*body)["message"].Text() : "";
+  const std::string reason = body.ok() ? (*body)["error_reason"].Text() : "";
+  const absl::Status status = StatusOfHttp(response, message);
+  if (absl::IsUnavailable(status) || absl::IsUnauthenticated(status)) return status;
+  const std::string lower = absl::AsciiStrToLower(message);
+  for (const char* const word : {"stock", "capacity", "insufficient", "not enough", "quota", "limit exceeded"}) {
+    if (absl::StrContains(lower, word)) return absl::ResourceExhaustedError(message);
+  }
+  if (reason == "already_exist") return absl::AlreadyExistsError(message);
+  if (reason == "not_found") return absl::NotFoundError(message);
+  if (reason == "not_allowed") return absl::FailedPreconditionError(message);
+  return status;
+}
+
+class HyperstackApi : public CloudApi {
+ public:
+  explicit HyperstackApi(HyperstackOptions options) : options_(std::move(options)) {}
+
+  const Traits& traits() const override { return traits_; }
+  void Cancel() override { http_.Cancel(); }
+  std::string DevicePath(const CloudVolume&) const override { return "/dev/vdb"; }
+
+  absl::StatusOr<CloudInventory> List() override {
+    CloudInventory inventory;
+    RETURN_IF_ERROR(Pages("virtual-machines", "instances", [&](const Json& row) {
+      CloudMachine machine = {.id = row["id"].Text(),
+                              .name = row["name"].Text(),
+                              .zone = row["environment"]["name"].Text(),
+                              .address = row["fixed_ip"].Text(),
+                              .state = StateOf(row["status"].Text()),
+                              .word = row["status"].Text()};
+      inventory.machines.push_back(std::move(machine));
+    }));
+    RETURN_IF_ERROR(Pages("volumes", "volumes", [&](const Json& row) {
+      const std::vector<Json> attachments = row["attachments"].Items();
+      CloudVolume volume = {.id = row["id"].Text(),
+                            .name = UnzonedName(row["name"].Text()),
+                            .zone = row["environment"]["name"].Text(),
+                            .word = row["status"].Text()};
+      volume.ready = volume.word == "available" || volume.word == "in-use";
+      if (!attachments.empty()) {
+        volume.machine = attachments[0]["instance_id"].Text();
+        volume.attached = volume.word == "in-use" && attachments[0]["status"].Text() == "ATTACHED";
+      }
+      inventory.volumes.push_back(std::move(volume));
+    }));
+    return inventory;
+  }
+
+  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+    std::multimap<std::string, std::string> environments;  // by region
+    RETURN_IF_ERROR(Pages("environments", "environments", [&](const Json& row) {
+      if (Wanted(options_.environments, row["name"].Text()))
+        environments.emplace(row["region"].Text(), row["name"].Text());
+    }));
+    ASSIGN_OR_RETURN(const Json stocks, Ask("GET", "/core/stocks"));
+    ASSIGN_OR_RETURN(const Json prices, Ask("GET", "/pricebook"));
+    ASSIGN_OR_RETURN(const Json flavors, Ask("GET", "/core/flavors"));
+    std::vector<OfferNow> offers;
+    for (const Json& group : flavors["data"].Items()) {
+      for (const Json& flavor : group["flavors"].Items()) {
+        if (!Wanted(options_.flavors, flavor["name"].Text())) continue;
+        const std::optional<double> price = PriceOf(prices, flavor);
+        if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
+        const auto [first, last] = environments.equal_range(flavor["region_name"].Text());
+        for (auto zone = first; zone != last; ++zone) {
+          offers.push_back({.offer = {.provider = traits_.name,
+                                      .region = zone->first,
+                                      .zone = zone->second,
+                                      .market = Market::kOnDemand,
+                                      .machine_type = flavor["name"].Text(),
+                                      .accelerator = flavor["gpu"].Text(),
+                                      .accelerators = CountOf(flavor),
+                                      .price_per_hour = *price},
+                            .stock = StockOf(stocks, flavor)});
+        }
+      }
+    }
+    return offers;
+  }
+
+  absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
+    const std::string body =
+        absl::StrCat(R"({"name":)", JsonString(order.name), R"(,"environment_name":)", JsonString(order.offer.zone),
+                     R"(,"image_name":)", JsonString(options_.image), R"(,"flavor_name":)",
+                     JsonString(order.offer.machine_type), R"(,"key_name":)", JsonString(options_.key_name),
+                     R"(,"count":1,"labels":["spotinference"],"user_data":)", JsonString(order.user_data), "}");
+    ASSIGN_OR_RETURN(const Json answer, Ask("POST", "/core/virtual-machines", body));
+    const std::vector<Json> instances = answer["instances"].Items();
+    if (instances.empty()) return absl::UnavailableError("a create without an instance in its answer");
+    return instances[0]["id"].Text();
+  }
+
+  absl::Status StopMachine(const CloudMachine& machine) override {
+    return Ask("GET", absl::StrCat(PathOf(machine), "/hibernate?retain_ip=true")).status();
+  }
+  absl::Status StartMachine(const CloudMachine& machine) override {
+    return Ask("GET", absl::StrCat(PathOf(machine), "/hibernate-restore")).status();
+  }
+  absl::Status DeleteMachine(const CloudMachine& machine) override { return Ask("DELETE", PathOf(machine)).status(); }
+
+  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
+    return Ask("POST", "/core/volumes",
+               absl::StrCat(R"({"name":)", JsonString(ZonedName(name, offer.zone)), R"(,"environment_name":)",
+                            JsonString(offer.zone), R"(,"description":"weights and KV of spotinference","size":)",
+                            options_.volume_gigabytes, R"(,"volume_type":)", JsonString(options_.volume_type), "}"))
+        .status();
+  }
+  absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) override {
+    return Ask("POST", absl::StrCat(PathOf(machine), "/attach-volumes"),
+               absl::StrCat(R"({"volume_ids":[)", volume.id, R"(],"protected":false})"))
+        .status();
+  }
+  absl::Status DetachVolume(const CloudVolume& volume) override {
+    return Ask("POST", absl::StrCat("/core/virtual-machines/", UriEncode(volume.machine), "/detach-volumes"),
+               absl::StrCat(R"({"volume_ids":[)", volume.id, "]}"))
+        .status();
+  }
+  absl::Status DeleteVolume(const CloudVolume& volume) override {
+    return Ask("DELETE", absl::StrCat("/core/volumes/", UriEncode(volume.id))).status();
+  }
+
+ private:
+  static std::string PathOf(const CloudMachine& machine) {
+    return absl::StrCat("/core/virtual-machines/", UriEncode(machine.id));
+  }
+  static bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
+    return wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end();
+  }
+  static int CountOf(const Json& flavor) { return static_cast<int>(flavor["gpu_count"].Number().value_or(0)); }
+
+  // The price book has dollars for an hour of one GPU.
+  static std::optional<double> PriceOf(const Json& prices, const Json& flavor) {
+    const std::string gpu = flavor["gpu"].Text();
+    if (gpu.empty() || CountOf(flavor) < 1) return std::nullopt;
+    for (const Json& row : prices.Items()) {
+      if (absl::EqualsIgnoreCase(row["name"].Text(), gpu) && row["value"].Number().has_value()) {
+        return *row["value"].Number() * CountOf(flavor);
+      }
+    }
+    return std::nullopt;
+  }
+
+  static std::optional<int> StockOf(const Json& stocks, const Json& flavor) {
+    const std::string configuration = absl::StrCat(CountOf(flavor), "x");
+    for (const Json& region : stocks["stocks"].Items()) {
+      if (region["region"].Text() != flavor["region_name"].Text()) continue;
+      for (const Json& model : region["models"].Items()) {
+        if (!absl::EqualsIgnoreCase(model["model"].Text(), flavor["gpu"].Text())) continue;
+        const std::optional<double> count = model["configurations"][configuration].Number();
+        if (count.has_value()) return static_cast<int>(*count);
+      }
+    }
+    if (flavor["stock_available"] && !flavor["stock_available"].IsTrue()) return 0;
+    return std::nullopt;
+  }
+
+  absl::StatusOr<Json> Ask(const char* method, const std::string& path, std::string body = "") {
+    HttpRequest request = {.method = method, .url = absl::StrCat(options_.endpoint, path), .body = std::move(body)};
+    request.headers = {{"api_key", options_.api_key}, {"accept", "application/json"}};
+    if (!request.body.empty()) request.headers.emplace_back("content-type", "application/json");
+    request.timeout = absl::Seconds(30);
+    request.max_body_bytes = kLongestAnswer;
+    ASSIGN_OR_RETURN(const HttpResponse response, http_.Do(request));
+    if (response.status < 200 || response.status >= 300) return ErrorOf(response);
+    ASSIGN_OR_RETURN(Json answer, Json::Parse(response.body.empty() ? "{}" : response.body));
+    if (answer["status"] && !answer["status"].IsTrue()) return absl::UnavailableError(answer["message"].Text());
+    return answer;
+  }
+
+  // Every row of a list that is ours, or every row of one that has no names of ours.
+  absl::Status Pages(absl::string_view what, absl::string_view field, absl::FunctionRef<void(const Json&)> take) {
+    const bool ours = what != "environments";
+    for (int page = 1; page <= kMostPages; ++page) {
+      std::string path = absl::StrCat("/core/", what, "?page=", page, "&pageSize=", kPageSize);
+      if (ours) absl::StrAppend(&path, "&search=", UriEncode(options_.name_prefix));
+      ASSIGN_OR_RETURN(const Json answer, Ask("GET", path));
+      const std::vector<Json> rows = answer[field].Items();
+      for (const Json& row : rows) {
+        if (!ours || absl::StartsWith(row["name"].Text(), options_.name_prefix)) take(row);
+      }
+      // Where the server's pages are shorter than asked for, the count tells.
+      const double size = answer["page_size"].Number().value_or(kPageSize);
+      if (rows.empty() || page * size >= answer["count"].Number().value_or(0)) return absl::OkStatus();
+    }
+    return absl::UnavailableError(absl::StrCat("more than ", kMostPages, " pages of ", what));
+  }
+
+  const HyperstackOptions options_;
+  const Traits traits_ = {.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false};
+  CloudHttp http_;
+};
+
+}  // namespace
+
+std::unique_ptr<CloudApi> NewHyperstackApi(HyperstackOptions options) {
+  return std::make_unique<HyperstackApi>(std::move(options));
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,32 @@
+// Hyperstack by its Infrahub API: https://docs.hyperstack.cloud/docs/api-reference/
+//
+// A zone is an environment. Machines are on demand; one that is hibernated costs its storage alone. There is no token
+// that makes a create idempotent: the guard is the name, of which there is one at a time.
+#ifndef FLEET_PROVIDERS_HYPERSTACK_HYPERSTACK_API_H_
+#define FLEET_PROVIDERS_HYPERSTACK_HYPERSTACK_API_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fleet/providers/cloud/cloud_api.h"
+
+namespace spotinference::fleet {
+
+struct HyperstackOptions {
+  std::string endpoint = "https://infrahub-api.nexgencloud.com/v1";
+  std::string api_key;                    // never logged
+  std::string name_prefix;                // what is ours, CloudNames::Prefix()
+  std::vector<std::string> environments;  // none: all
+  std::vector<std::string> flavors;       // machine types to buy; none: all with a GPU
+  std::string image = "Ubuntu Server 22.04 LTS R535 CUDA 12.2";
+  std::string key_name;  // of an SSH key pair, which Hyperstack wants
+  int volume_gigabytes = 100;
+  std::string volume_type = "Cloud-SSD";
+};
+
+std::unique_ptr<CloudApi> NewHyperstackApi(HyperstackOptions options);
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_PROVIDERS_HYPERSTACK_HYPERSTACK_API_H_
