@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -24,7 +25,6 @@
 #include "engine/base/stop_signal.h"
 #include "fleet/controller.h"
 #include "fleet/probe/grpc_probe.h"
-#include "fleet/providers/local/local_provider.h"
 #include "fleet/store/sqlite_store.h"
 #include "gateway/config/default_config.h"
 #include "gateway/config/load_config.h"
@@ -32,10 +32,14 @@
 #include "gateway/gateway.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/models.h"
+#include "gateway/providers.h"
 
 ABSL_FLAG(std::string, config, "", "YAML file; without one the bundled model is served with the local provider");
 ABSL_FLAG(std::string, listen, "", "HOST:PORT, in place of the configuration's; port 0 takes a free one");
 ABSL_FLAG(std::string, data_dir, "", "folder for keys, state and volumes, in place of the configuration's");
+ABSL_FLAG(bool, dry_run, false, "clouds buy nothing; the log says what they would buy");
+ABSL_FLAG(bool, delete_all, false,
+          "deletes every machine and volume that spotinference ever made in the configuration's clouds, and ends");
 ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the one of this build");
 
 namespace spotinference {
@@ -109,19 +113,12 @@ fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) 
   return spec;
 }
 
-fleet::LocalProviderOptions LocalOptions(const config::Config& config, const std::string& data_dir) {
-  fleet::LocalProviderOptions options;
+ProviderOptions ProviderOptionsOf(const std::string& data_dir) {
+  ProviderOptions options;
+  options.data_dir = data_dir;
   options.engine = UserPath(absl::GetFlag(FLAGS_engine));
   if (options.engine.empty()) options.engine = Runfile("spotinference/engine/server/main");
-  options.data_dir = data_dir;
-  const config::Local& local = config.providers(0).local();
-  options.launch_delay = config::ToDuration(local.launch_delay());
-  options.restore_delay = config::ToDuration(local.restore_delay());
-  options.stock = static_cast<int>(local.stock());
-  options.price_per_hour = local.price_per_hour();
-  options.zone = local.zone();
-  options.start_failures = local.start_failures();
-  options.stop_grace = config::ToDuration(local.stop_grace());
+  options.dry_run = absl::GetFlag(FLAGS_dry_run);
   return options;
 }
 
@@ -177,14 +174,19 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
     fleet_options.models.push_back(SpecOf(config.models(i), loaded[i]));
     served.push_back(std::move(loaded[i].served));
   }
+  const auto costs = [](const config::Provider& provider) { return !provider.has_local(); };
+  if (std::any_of(config.providers().begin(), config.providers().end(), costs)) {
+    fleet_options.max_dollars_per_day = config.spend().max_dollars_per_day();
+  }
   fleet_options.on_wake = [&metrics](absl::string_view model, absl::string_view stage, absl::Duration took) {
     metrics.Wake({model.data(), model.size()}, {stage.data(), stage.size()}, took);
   };
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Store> store,
                    fleet::OpenSqliteStore(absl::StrCat(data_dir, "/fleet.db")));
   RemoveUnusedHeads(config, load.heads_folder);  // the store is ours, so the folder is
-  const std::unique_ptr<fleet::Provider> provider = fleet::NewLocalProvider(LocalOptions(config, data_dir));
   const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe();
+  ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Provider> provider,
+                   OpenProviders(config, ProviderOptionsOf(data_dir), *probe, RealClock()));
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Controller> controller,
                    fleet::Controller::Create(std::move(fleet_options), RealClock(), *store, *provider, *probe));
   ASSIGN_OR_RETURN(const std::unique_ptr<Gateway> gateway,
@@ -195,8 +197,7 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   LOG(INFO) << stop.Wait() << ": streams may end";
   gateway->Stop(config::ToDuration(config.limits().shutdown_grace()));
   controller->BeginShutdown(kDrainAtEnd);
-  const absl::Duration engines_end = config::ToDuration(config.providers(0).local().stop_grace()) + 2 * kDrainAtEnd;
-  if (!controller->AwaitStopped(engines_end)) LOG(ERROR) << "an engine still runs; the next start will find it";
+  if (!controller->AwaitStopped(StopTime(config) + 2 * kDrainAtEnd)) LOG(ERROR) << "an engine still runs; the next start will find it";
   return absl::OkStatus();
 }
 
@@ -207,13 +208,15 @@ int main(int argc, char** argv) {
   const spotinference::StopSignal stop;
   spotinference::ParseFlags(argc, argv,
                             "Serves language models behind one OpenAI-compatible URL.\n"
-                            "  gateway -- [--config FILE] [--listen HOST:PORT] [--data_dir DIR]");
+                            "  gateway -- [--config FILE] [--listen HOST:PORT] [--data_dir DIR] [--dry_run] [--delete_all]");
   const absl::StatusOr<spotinference::config::Config> config = spotinference::ReadConfig();
   if (!config.ok()) {
     std::fprintf(stderr, "gateway: %s\n", std::string(config.status().message()).c_str());
     return 2;
   }
-  if (const absl::Status status = spotinference::Serve(*config, stop); !status.ok()) {
+  const bool deletes = absl::GetFlag(FLAGS_delete_all);
+  if (const absl::Status status = deletes ? spotinference::DeleteAll(*config) : spotinference::Serve(*config, stop);
+      !status.ok()) {
     std::fprintf(stderr, "gateway: %s\n", std::string(status.message()).c_str());
     return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
   }

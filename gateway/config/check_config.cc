@@ -139,31 +139,117 @@ absl::Status CheckModels(const Config& config, const Source& source) {
   return absl::OkStatus();
 }
 
+absl::Status CheckLocal(const Local& local, const std::string& path, const Source& source) {
+  if (local.stock() < 1) return source.Error(path + ".stock", "is 0; expected 1 or more");
+  if (local.price_per_hour() < 0) return source.Error(path + ".price_per_hour", "is negative; expected 0 or more");
+  if (const double share = local.start_failures(); !(share >= 0 && share <= 1)) {
+    return source.Error(path + ".start_failures", absl::StrCat("is ", share, "; expected a share, 0 to 1"));
+  }
+  if (!IsName(local.zone(), "._-")) {
+    return source.Error(path + ".zone", absl::StrCat("is '", local.zone().substr(0, 128),
+                                                     "'; expected letters, digits, '.', '_' and '-', 128 at most"));
+  }
+  if (local.stop_grace().seconds() < 2) {  // the engine's last second is for goodbyes
+    return source.Error(path + ".stop_grace", "is too short; expected 2s or more");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEngine(const EngineBinary& engine, const std::string& path, const Source& source) {
+  if (!absl::StartsWith(engine.url(), "https://") && !absl::StartsWith(engine.url(), "file:///")) {
+    return source.Error(path + ".url", absl::StrCat("is '", engine.url().substr(0, 128), "'; expected https://…"));
+  }
+  const auto is_hex = [](unsigned char c) { return absl::ascii_isxdigit(c) && !absl::ascii_isupper(c); };
+  if (engine.sha256().size() != 64 || !std::all_of(engine.sha256().begin(), engine.sha256().end(), is_hex)) {
+    return source.Error(path + ".sha256", "is no SHA-256; expected 64 digits of hex in lower case");
+  }
+  return absl::OkStatus();
+}
+
+// Over plain HTTP only where nobody else can listen.
+absl::Status CheckEndpoint(absl::string_view endpoint, const std::string& path, const Source& source) {
+  const bool good = absl::StartsWith(endpoint, "https://") || absl::StartsWith(endpoint, "http://127.0.0.1:");
+  if (good) return absl::OkStatus();
+  return source.Error(path, absl::StrCat("is '", endpoint.substr(0, 128), "'; expected https://…"));
+}
+
+absl::Status CheckVolume(uint32_t gigabytes, const std::string& path, const Source& source) {
+  if (gigabytes >= 1 && gigabytes <= 1 << 16) return absl::OkStatus();
+  return source.Error(path, absl::StrCat("is ", gigabytes, "; expected 1 to 65536"));
+}
+
+absl::Status CheckHyperstack(const Hyperstack& cloud, const std::string& path, const Source& source) {
+  if (cloud.has_api_key_env() && cloud.has_api_key_file()) {
+    return source.Error(path, "expected one of api_key_env and api_key_file");
+  }
+  RETURN_IF_ERROR(CheckEngine(cloud.engine(), path + ".engine", source));
+  RETURN_IF_ERROR(CheckVolume(cloud.volume_gigabytes(), path + ".volume_gigabytes", source));
+  return CheckEndpoint(cloud.endpoint(), path + ".endpoint", source);
+}
+
+absl::Status CheckMarkets(const google::protobuf::RepeatedPtrField<std::string>& markets, const std::string& path,
+                          const Source& source) {
+  for (const std::string& market : markets) {
+    if (market == "spot" || market == "on_demand") continue;
+    return source.Error(path, absl::StrCat("has '", market.substr(0, 128), "'; expected spot or on_demand"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSome(int count, absl::string_view field, const std::string& path, const Source& source) {
+  return count > 0 ? absl::OkStatus() : source.Error(path, absl::StrCat("'", field, "' is missing"));
+}
+
+absl::Status CheckAws(const Aws& cloud, const std::string& path, const Source& source) {
+  RETURN_IF_ERROR(CheckSome(cloud.regions_size(), "regions", path, source));
+  RETURN_IF_ERROR(CheckSome(cloud.instance_types_size(), "instance_types", path, source));
+  RETURN_IF_ERROR(CheckEngine(cloud.engine(), path + ".engine", source));
+  RETURN_IF_ERROR(CheckMarkets(cloud.markets(), path + ".markets", source));
+  RETURN_IF_ERROR(CheckVolume(cloud.volume_gigabytes(), path + ".volume_gigabytes", source));
+  if (cloud.has_endpoint()) RETURN_IF_ERROR(CheckEndpoint(cloud.endpoint(), path + ".endpoint", source));
+  if (!cloud.has_pricing_endpoint()) return absl::OkStatus();
+  return CheckEndpoint(cloud.pricing_endpoint(), path + ".pricing_endpoint", source);
+}
+
+absl::Status CheckGcp(const Gcp& cloud, const std::string& path, const Source& source) {
+  RETURN_IF_ERROR(CheckSome(cloud.zones_size(), "zones", path, source));
+  RETURN_IF_ERROR(CheckSome(cloud.machine_types_size(), "machine_types", path, source));
+  RETURN_IF_ERROR(CheckEngine(cloud.engine(), path + ".engine", source));
+  RETURN_IF_ERROR(CheckMarkets(cloud.markets(), path + ".markets", source));
+  RETURN_IF_ERROR(CheckVolume(cloud.volume_gigabytes(), path + ".volume_gigabytes", source));
+  RETURN_IF_ERROR(CheckEndpoint(cloud.billing_endpoint(), path + ".billing_endpoint", source));
+  return CheckEndpoint(cloud.endpoint(), path + ".endpoint", source);
+}
+
+absl::Status CheckAzure(const Azure& cloud, const std::string& path, const Source& source) {
+  RETURN_IF_ERROR(CheckSome(cloud.vm_sizes_size(), "vm_sizes", path, source));
+  RETURN_IF_ERROR(CheckEngine(cloud.engine(), path + ".engine", source));
+  RETURN_IF_ERROR(CheckMarkets(cloud.markets(), path + ".markets", source));
+  RETURN_IF_ERROR(CheckVolume(cloud.volume_gigabytes(), path + ".volume_gigabytes", source));
+  RETURN_IF_ERROR(CheckEndpoint(cloud.login(), path + ".login", source));
+  RETURN_IF_ERROR(CheckEndpoint(cloud.prices(), path + ".prices", source));
+  return CheckEndpoint(cloud.endpoint(), path + ".endpoint", source);
+}
+
 absl::Status CheckProviders(const Config& config, const Source& source) {
-  if (config.providers_size() > 1) {
-    return source.Error("providers[1]", "is one too many; expected one provider");
-  }
-  const Provider& provider = config.providers(0);
-  if (provider.kind_case() == Provider::KIND_NOT_SET) {
-    return source.Error("providers[0]", "expected one of: local");
-  }
-  if (provider.local().stock() < 1) {
-    return source.Error("providers[0].local.stock", "is 0; expected 1 or more");
-  }
-  if (provider.local().price_per_hour() < 0) {
-    return source.Error("providers[0].local.price_per_hour", "is negative; expected 0 or more");
-  }
-  if (const double share = provider.local().start_failures(); !(share >= 0 && share <= 1)) {
-    return source.Error("providers[0].local.start_failures",
-                        absl::StrCat("is ", share, "; expected a share, 0 to 1"));
-  }
-  if (!IsName(provider.local().zone(), "._-")) {
-    return source.Error("providers[0].local.zone",
-                        absl::StrCat("is '", provider.local().zone().substr(0, 128),
-                                     "'; expected letters, digits, '.', '_' and '-', 128 at most"));
-  }
-  if (provider.local().stop_grace().seconds() < 2) {  // the engine's last second is for goodbyes
-    return source.Error("providers[0].local.stop_grace", "is too short; expected 2s or more");
+  absl::flat_hash_map<int, int> seen;
+  for (int i = 0; i < config.providers_size(); ++i) {
+    const Provider& provider = config.providers(i);
+    const std::string path = absl::StrCat("providers[", i, "]");
+    if (const auto [first, is_new] = seen.emplace(provider.kind_case(), i); !is_new) {
+      return source.Error(
+          path, absl::StrCat("is of the kind of providers[", first->second, "]; expected one of each kind"));
+    }
+    switch (provider.kind_case()) {
+      case Provider::KIND_NOT_SET: return source.Error(path, "expected one of: local, hyperstack, aws, gcp, azure");
+      case Provider::kLocal: RETURN_IF_ERROR(CheckLocal(provider.local(), path + ".local", source)); break;
+      case Provider::kHyperstack:
+        RETURN_IF_ERROR(CheckHyperstack(provider.hyperstack(), path + ".hyperstack", source));
+        break;
+      case Provider::kAws: RETURN_IF_ERROR(CheckAws(provider.aws(), path + ".aws", source)); break;
+      case Provider::kGcp: RETURN_IF_ERROR(CheckGcp(provider.gcp(), path + ".gcp", source)); break;
+      case Provider::kAzure: RETURN_IF_ERROR(CheckAzure(provider.azure(), path + ".azure", source)); break;
+    }
   }
   return absl::OkStatus();
 }

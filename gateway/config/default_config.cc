@@ -48,6 +48,47 @@ Provider DefaultLocal() {
   return provider;
 }
 
+Provider DefaultHyperstack() {
+  Provider provider;
+  Hyperstack& hyperstack = *provider.mutable_hyperstack();
+  hyperstack.set_image("Ubuntu Server 22.04 LTS R535 CUDA 12.2");
+  hyperstack.set_volume_gigabytes(100);
+  hyperstack.set_volume_type("Cloud-SSD");
+  hyperstack.set_endpoint("https://infrahub-api.nexgencloud.com/v1");
+  return provider;
+}
+
+Provider DefaultAws() {
+  Provider provider;
+  provider.mutable_aws()->set_volume_gigabytes(100);
+  provider.mutable_aws()->set_volume_type("gp3");
+  return provider;
+}
+
+Provider DefaultGcp() {
+  Provider provider;
+  Gcp& gcp = *provider.mutable_gcp();
+  gcp.set_image("projects/debian-cloud/global/images/family/debian-12");
+  gcp.set_network("global/networks/default");
+  gcp.set_volume_gigabytes(100);
+  gcp.set_volume_type("pd-balanced");
+  gcp.set_endpoint("https://compute.googleapis.com");
+  gcp.set_billing_endpoint("https://cloudbilling.googleapis.com");
+  return provider;
+}
+
+Provider DefaultAzure() {
+  Provider provider;
+  Azure& azure = *provider.mutable_azure();
+  azure.set_image("Debian:debian-12:12-gen2:latest");
+  azure.set_volume_gigabytes(100);
+  azure.set_volume_type("Premium_LRS");
+  azure.set_endpoint("https://management.azure.com");
+  azure.set_login("https://login.microsoftonline.com");
+  azure.set_prices("https://prices.azure.com");
+  return provider;
+}
+
 // What is not a list.
 Config DefaultScalars() {
   Config config;
@@ -106,6 +147,10 @@ void FillDefaults(Config& config) {
   for (Model& model : *config.mutable_models()) Underlay(DefaultModel(), model);
   for (Provider& provider : *config.mutable_providers()) {
     if (provider.has_local()) Underlay(DefaultLocal(), provider);
+    if (provider.has_hyperstack()) Underlay(DefaultHyperstack(), provider);
+    if (provider.has_aws()) Underlay(DefaultAws(), provider);
+    if (provider.has_gcp()) Underlay(DefaultGcp(), provider);
+    if (provider.has_azure()) Underlay(DefaultAzure(), provider);
   }
   if (config.models().empty()) *config.add_models() = BundledModel();
   if (config.providers().empty()) *config.add_providers() = DefaultLocal();

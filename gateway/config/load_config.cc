@@ -32,20 +32,18 @@ struct Hint {
   absl::string_view message, key, text;
 };
 constexpr absl::string_view kNoSuchProvider =
-    "this provider is not there yet; this build has: local";
-constexpr absl::string_view kCloudOnly =
-    "belongs to cloud providers, which are not there yet; this build has: local";
+    "this provider is not there yet; this build has: local, hyperstack, aws, gcp, azure";
+constexpr absl::string_view kCloudOnly = "what a model may buy cannot be said yet; say it of the provider";
+constexpr absl::string_view kSecret =
+    "a key is never written in this file; name an environment variable with api_key_env or a file with api_key_file";
 constexpr Hint kHints[] = {
     {"Key", "key",
      "a key is never written in this file; name an environment variable with key_env or a file "
      "with key_file"},
     {"Config", "admin_key",
      "a key is never written in this file; name an environment variable with admin_key_env"},
-    {"Provider", "aws", kNoSuchProvider},
-    {"Provider", "gcp", kNoSuchProvider},
-    {"Provider", "azure", kNoSuchProvider},
-    {"Provider", "hyperstack", kNoSuchProvider},
     {"Provider", "kubernetes", kNoSuchProvider},
+    {"Hyperstack", "api_key", kSecret},
     {"Machines", "accelerators", kCloudOnly},
     {"Machines", "markets", kCloudOnly},
     {"Machines", "regions", kCloudOnly},

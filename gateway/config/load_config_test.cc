@@ -17,6 +17,8 @@ namespace {
 using ::google::protobuf::util::MessageDifferencer;
 using ::testing::ElementsAre;
 
+constexpr char kHash[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 class LoadConfigTest : public ::testing::Test {
  protected:
   LoadConfigTest() { setenv("XDG_DATA_HOME", "/xdg", 1); }
@@ -97,6 +99,39 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_EQ(ToDuration(local.stop_grace()), absl::Seconds(20));
   EXPECT_EQ(local.zone(), "z-1");
   EXPECT_EQ(local.start_failures(), 0.5);
+  const Hyperstack& hyperstack = config->providers(1).hyperstack();
+  EXPECT_EQ(hyperstack.engine().url(), "https://example.org/engine");
+  EXPECT_EQ(hyperstack.engine().sha256(), kHash);
+  EXPECT_EQ(hyperstack.key_name(), "laptop");
+  EXPECT_EQ(hyperstack.api_key_file(), "gateway/config/testdata/keys/hyperstack");
+  EXPECT_THAT(hyperstack.environments(), ElementsAre("default-CANADA-1"));
+  EXPECT_THAT(hyperstack.flavors(), ElementsAre("n3-L40x1"));
+  EXPECT_EQ(hyperstack.image(), "Ubuntu");
+  EXPECT_EQ(hyperstack.volume_gigabytes(), 50);
+  EXPECT_EQ(hyperstack.volume_type(), "Cloud-SSD");
+  EXPECT_EQ(hyperstack.endpoint(), "https://example.org/v1");
+  const Aws& aws = config->providers(2).aws();
+  ASSERT_EQ(aws.regions_size(), 1);
+  EXPECT_EQ(aws.regions(0).name(), "us-east-1");
+  EXPECT_EQ(aws.regions(0).image(), "ami-1");
+  EXPECT_THAT(aws.regions(0).zones(), ElementsAre("us-east-1a"));
+  EXPECT_THAT(aws.regions(0).security_groups(), ElementsAre("sg-1"));
+  EXPECT_THAT(aws.instance_types(), ElementsAre("g6.xlarge"));
+  EXPECT_THAT(aws.markets(), ElementsAre("spot"));
+  EXPECT_EQ(aws.volume_gigabytes(), 60);
+  EXPECT_EQ(aws.endpoint(), "https://ec2.example.org");
+  const Gcp& gcp = config->providers(3).gcp();
+  EXPECT_EQ(gcp.project(), "p");
+  EXPECT_THAT(gcp.zones(), ElementsAre("us-central1-a"));
+  EXPECT_THAT(gcp.markets(), ElementsAre("spot", "on_demand"));
+  EXPECT_EQ(gcp.volume_gigabytes(), 70);
+  EXPECT_EQ(gcp.billing_endpoint(), "https://billing.example.org");
+  const Azure& azure = config->providers(4).azure();
+  EXPECT_EQ(azure.subscription(), "s");
+  EXPECT_THAT(azure.vm_sizes(), ElementsAre("Standard_NC4as_T4_v3"));
+  EXPECT_THAT(azure.zones(), ElementsAre("2"));
+  EXPECT_EQ(azure.volume_gigabytes(), 80);
+  EXPECT_EQ(azure.login(), "https://login.example.org");
   EXPECT_EQ(config->spend().max_dollars_per_day(), 12.5);
   EXPECT_EQ(config->limits().header_bytes(), 32 << 10);
   EXPECT_EQ(config->limits().body_bytes(), 1 << 20);
@@ -132,10 +167,12 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
        "g.yaml:2: keys[0].key: a key is never written in this file; name an environment variable "
        "with key_env or a file with key_file"},
       {"admin_key: x", "g.yaml:1: admin_key: a key is never written in this file; "},
-      {"providers: [aws: {}]",
-       "g.yaml:1: providers[0].aws: this provider is not there yet; this build has: local"},
+      {"providers: [kubernetes: {}]",
+       "g.yaml:1: providers[0].kubernetes: this provider is not there yet; this build has: local"},
+      {"providers: [hyperstack: {api_key: x}]",
+       "g.yaml:1: providers[0].hyperstack.api_key: a key is never written in this file; "},
       {"models: [{name: m, weights: bundled, machines: {markets: [spot]}}]",
-       "g.yaml:1: models[0].machines.markets: belongs to cloud providers"},
+       "g.yaml:1: models[0].machines.markets: what a model may buy cannot be said yet"},
       // types
       {"- a", "g.yaml:1: is a list; expected a map of keys and values"},
       {"listen: [a]", "g.yaml:1: listen: is a list; expected text on one line"},
@@ -198,7 +235,45 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
        "g.yaml:4: models[0].machines: has min 2 and max 1; expected min <= max, max >= 1"},
       {"models: [{name: m, weights: bundled, wake_cap: 0s}]",
        "g.yaml:1: models[0].wake_cap: is 0; expected a duration such as 10m"},
-      {"providers: [local: {}, local: {}]", "g.yaml:1: providers[1]: is one too many"},
+      {"providers: [local: {}, local: {}]", "g.yaml:1: providers[1]: is of the kind of providers[0]; expected one of"},
+      {"providers: [hyperstack: {key_name: k}]", "g.yaml:1: providers[0].hyperstack: 'engine' is missing"},
+      {"providers: [hyperstack: {key_name: k, engine: {url: 'http://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}}]",
+       "g.yaml:1: providers[0].hyperstack.engine.url: is 'http://x'; expected https://"},
+      {"providers: [hyperstack: {key_name: k, engine: {url: 'https://x', sha256: abc}}]",
+       "g.yaml:1: providers[0].hyperstack.engine.sha256: is no SHA-256"},
+      {"providers: [hyperstack: {key_name: k, engine: {url: 'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}, endpoint: 'http://x/'}]",
+       "g.yaml:1: providers[0].hyperstack.endpoint: is 'http://x/'; expected https://"},
+      {"providers: [hyperstack: {key_name: k, engine: {url: 'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}, volume_gigabytes: 0}]",
+       "g.yaml:1: providers[0].hyperstack.volume_gigabytes: is 0"},
+      {"providers: [hyperstack: {key_name: k, engine: {url: 'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}, api_key_env: A, api_key_file: f}]",
+       "g.yaml:1: providers[0].hyperstack: expected one of api_key_env and api_key_file"},
+      {"providers: [aws: {instance_types: [a], engine: {url: 'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}}]",
+       "g.yaml:1: providers[0].aws: 'regions' is missing"},
+      {"providers: [aws: {instance_types: [a], regions: [{name: r, image: i}], markets: [cheap], engine: {url: "
+                    "'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}}]",
+       "g.yaml:1: providers[0].aws.markets: has 'cheap'; expected spot or on_demand"},
+      {"providers: [gcp: {project: p, zones: [z], machine_types: [m], endpoint: 'http://x', engine: {url: "
+                    "'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}}]",
+       "g.yaml:1: providers[0].gcp.endpoint: is 'http://x'; expected https://"},
+      {"providers: [azure: {subscription: s, resource_group: g, location: l, subnet: n, ssh_public_key: k, "
+                    "vm_sizes: [v], prices: ftp, engine: {url: 'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}}]",
+       "g.yaml:1: providers[0].azure.prices: is 'ftp'; expected https://"},
       {"providers: [{}]", "g.yaml:1: providers[0]: expected one of: local"},
       {"providers: [local: {stock: 0}]", "g.yaml:1: providers[0].local.stock: is 0; expected 1"},
       {"providers: [local: {start_failures: 1.5}]",

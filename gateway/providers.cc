@@ -1,0 +1,221 @@
+#include "gateway/providers.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/base/sha256.h"
+#include "engine/base/status.h"
+#include "fleet/providers/aws/aws_api.h"
+#include "fleet/providers/azure/azure_api.h"
+#include "fleet/providers/cloud/cloud_provider.h"
+#include "fleet/providers/cloud/delete_all.h"
+#include "fleet/providers/cloud/names.h"
+#include "fleet/providers/cloud/secret.h"
+#include "fleet/providers/gcp/gcp_api.h"
+#include "fleet/providers/hyperstack/hyperstack_api.h"
+#include "fleet/providers/local/local_provider.h"
+#include "fleet/providers/several/several_providers.h"
+#include "gateway/config/load_config.h"
+#include "gateway/filters/api_keys.h"
+
+namespace spotinference {
+namespace {
+
+using Kind = config::Provider::KindCase;
+
+constexpr int kCallsAtATime = 8;
+constexpr absl::Duration kCloudStop = absl::Minutes(5);
+constexpr absl::Duration kDeletion = absl::Minutes(30);
+
+std::unique_ptr<fleet::Provider> Local(const config::Local& local, const ProviderOptions& gateway) {
+  fleet::LocalProviderOptions options;
+  options.engine = gateway.engine;
+  options.data_dir = gateway.data_dir;
+  options.launch_delay = config::ToDuration(local.launch_delay());
+  options.restore_delay = config::ToDuration(local.restore_delay());
+  options.stock = static_cast<int>(local.stock());
+  options.price_per_hour = local.price_per_hour();
+  options.zone = local.zone();
+  options.start_failures = local.start_failures();
+  options.stop_grace = config::ToDuration(local.stop_grace());
+  return fleet::NewLocalProvider(std::move(options));
+}
+
+absl::StatusOr<std::unique_ptr<fleet::CloudApi>> Hyperstack(const config::Hyperstack& cloud,
+                                                            const std::string& prefix) {
+  fleet::HyperstackOptions options;
+  options.endpoint = cloud.endpoint();
+  ASSIGN_OR_RETURN(options.api_key,
+                   cloud.has_api_key_file()
+                       ? SecretFromFile(cloud.api_key_file())
+                       : SecretFromEnvironment(cloud.has_api_key_env() ? cloud.api_key_env() : "HYPERSTACK_API_KEY"));
+  options.name_prefix = prefix;
+  options.environments.assign(cloud.environments().begin(), cloud.environments().end());
+  options.flavors.assign(cloud.flavors().begin(), cloud.flavors().end());
+  options.image = cloud.image();
+  options.key_name = cloud.key_name();
+  options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
+  options.volume_type = cloud.volume_type();
+  return fleet::NewHyperstackApi(std::move(options));
+}
+
+// In the order of the configuration; none of it: both.
+std::vector<fleet::Market> MarketsOf(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  std::vector<fleet::Market> markets;
+  for (const std::string& name : names)
+    markets.push_back(name == "spot" ? fleet::Market::kSpot : fleet::Market::kOnDemand);
+  if (markets.empty()) markets = {fleet::Market::kSpot, fleet::Market::kOnDemand};
+  return markets;
+}
+
+std::unique_ptr<fleet::CloudApi> Aws(const config::Aws& cloud, const std::string& prefix, const Clock& clock) {
+  fleet::AwsOptions options;
+  for (const config::AwsRegion& region : cloud.regions()) {
+    options.regions.push_back({.name = region.name(),
+                               .image = region.image(),
+                               .zones = {region.zones().begin(), region.zones().end()},
+                               .security_groups = {region.security_groups().begin(), region.security_groups().end()}});
+  }
+  options.instance_types.assign(cloud.instance_types().begin(), cloud.instance_types().end());
+  options.markets = MarketsOf(cloud.markets());
+  options.name_prefix = prefix;
+  options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
+  options.volume_type = cloud.volume_type();
+  options.endpoint = cloud.endpoint();
+  options.pricing_endpoint = cloud.pricing_endpoint();
+  return fleet::NewAwsApi(std::move(options), clock);
+}
+
+std::unique_ptr<fleet::CloudApi> Gcp(const config::Gcp& cloud, const std::string& prefix, const Clock& clock) {
+  fleet::GcpOptions options;
+  options.project = cloud.project();
+  options.zones.assign(cloud.zones().begin(), cloud.zones().end());
+  options.machine_types.assign(cloud.machine_types().begin(), cloud.machine_types().end());
+  options.markets = MarketsOf(cloud.markets());
+  options.name_prefix = prefix;
+  options.image = cloud.image();
+  options.network = cloud.network();
+  options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
+  options.volume_type = cloud.volume_type();
+  options.endpoint = cloud.endpoint();
+  options.billing_endpoint = cloud.billing_endpoint();
+  return fleet::NewGcpApi(std::move(options), clock);
+}
+
+std::unique_ptr<fleet::CloudApi> Azure(const config::Azure& cloud, const std::string& prefix, const Clock& clock) {
+  fleet::AzureOptions options;
+  options.subscription = cloud.subscription();
+  options.resource_group = cloud.resource_group();
+  options.location = cloud.location();
+  if (!cloud.zones().empty()) options.zones.assign(cloud.zones().begin(), cloud.zones().end());
+  options.vm_sizes.assign(cloud.vm_sizes().begin(), cloud.vm_sizes().end());
+  options.markets = MarketsOf(cloud.markets());
+  options.name_prefix = prefix;
+  options.subnet = cloud.subnet();
+  options.ssh_public_key = cloud.ssh_public_key();
+  options.image = cloud.image();
+  options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
+  options.volume_type = cloud.volume_type();
+  options.endpoint = cloud.endpoint();
+  options.login = cloud.login();
+  options.prices = cloud.prices();
+  return fleet::NewAzureApi(std::move(options), clock);
+}
+
+// Of a provider that is a cloud: its API, for things whose names begin with `prefix`.
+absl::StatusOr<std::unique_ptr<fleet::CloudApi>> ApiOf(const config::Provider& provider, const std::string& prefix,
+                                                       const Clock& clock) {
+  switch (provider.kind_case()) {
+    case Kind::kHyperstack:
+      return Hyperstack(provider.hyperstack(), prefix);
+    case Kind::kAws:
+      return Aws(provider.aws(), prefix, clock);
+    case Kind::kGcp:
+      return Gcp(provider.gcp(), prefix, clock);
+    case Kind::kAzure:
+      return Azure(provider.azure(), prefix, clock);
+    default:
+      return absl::InternalError("it is no cloud");
+  }
+}
+
+// What its machines run, and who tells them of their end.
+fleet::BootOptions BootOf(const config::Provider& provider) {
+  const auto boot = [](const config::EngineBinary& engine, const char* notice) {
+    return fleet::BootOptions{.engine_url = engine.url(), .engine_sha256 = engine.sha256(), .notice = notice};
+  };
+  switch (provider.kind_case()) {
+    case Kind::kHyperstack:
+      return boot(provider.hyperstack().engine(), "local,sigterm");
+    case Kind::kAws:
+      return boot(provider.aws().engine(), "local,sigterm,aws");
+    case Kind::kGcp:
+      return boot(provider.gcp().engine(), "local,sigterm,gcp");
+    case Kind::kAzure:
+      return boot(provider.azure().engine(), "local,sigterm,azure");
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,
+                                                               const ProviderOptions& options, fleet::Probe& probe,
+                                                               const Clock& clock) {
+  std::vector<std::unique_ptr<fleet::Provider>> providers;
+  for (const config::Provider& provider : config.providers()) {
+    if (provider.kind_case() == Kind::kLocal) {
+      providers.push_back(Local(provider.local(), options));
+      continue;
+    }
+    fleet::CloudProviderOptions cloud;
+    ASSIGN_OR_RETURN(cloud.secret, fleet::OpenSecret(options.data_dir + "/fleet_secret"));
+    cloud.names = fleet::CloudNames(HmacSha256Hex(cloud.secret, "name of the fleet").substr(0, 6));
+    cloud.boot = BootOf(provider);
+    if (options.dry_run) {
+      cloud.buys_nothing = "--dry_run";
+    } else if (config.spend().max_dollars_per_day() == 0) {
+      cloud.buys_nothing = "spend.max_dollars_per_day is 0";
+    }
+    ASSIGN_OR_RETURN(std::unique_ptr<fleet::CloudApi> api, ApiOf(provider, cloud.names.Prefix(), clock));
+    auto opened = std::make_unique<fleet::CloudProvider>(std::move(api), probe, clock, std::move(cloud));
+    opened->Start(kCallsAtATime);
+    providers.push_back(std::move(opened));
+  }
+  if (providers.size() == 1) return std::move(providers[0]);
+  return fleet::NewSeveralProviders(std::move(providers));
+}
+
+absl::Duration StopTime(const config::Config& config) {
+  absl::Duration longest;
+  for (const config::Provider& provider : config.providers()) {
+    longest = std::max(longest, provider.has_local() ? config::ToDuration(provider.local().stop_grace()) : kCloudStop);
+  }
+  return longest;
+}
+
+absl::Status DeleteAll(const config::Config& config) {
+  for (const config::Provider& provider : config.providers()) {
+    if (provider.kind_case() == Kind::kLocal) continue;
+    ASSIGN_OR_RETURN(const std::unique_ptr<fleet::CloudApi> api, ApiOf(provider, fleet::kNamePrefix, RealClock()));
+    const absl::Time end = absl::Now() + kDeletion;
+    for (;;) {
+      ASSIGN_OR_RETURN(const fleet::Deletion deletion, fleet::DeleteWhatIsThere(*api));
+      for (const std::string& line : deletion.asked) std::printf("%s: %s\n", api->traits().name.c_str(), line.c_str());
+      std::fflush(stdout);
+      if (deletion.left == 0) break;
+      if (absl::Now() > end) {
+        return absl::DeadlineExceededError(absl::StrCat(api->traits().name, ": ", deletion.left, " things are left"));
+      }
+      absl::SleepFor(absl::Seconds(2));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace spotinference

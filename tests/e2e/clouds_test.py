@@ -1,0 +1,179 @@
+"""The gateway with a cloud as its provider, emulated: real engines as its machines, the real model, streams that go on.
+
+clouds_test.py MODEL.gguf
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from tests.e2e.fake_hub import FakeHub
+from tests.e2e.harness import DEADLINE_S, LONGEST, MODEL, Gateway, chat, runfile, text_of, wait_for
+
+ADMIN_KEY = 'an-admin-key-for-tests'
+BODY = chat(logit_bias=LONGEST, max_tokens=150, temperature=0.8, seed=11)
+
+
+def sha256(path):
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+class Emulator:
+    """The program, with machines in a folder of its own."""
+
+    def __init__(self, env):
+        self.dir = tempfile.mkdtemp(prefix='clouds.', dir=os.environ['TEST_TMPDIR'])
+        self.process = subprocess.Popen([runfile('fleet/providers/emulator/main'), f'--dir={self.dir}'],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, **env})
+        self.url = self.process.stdout.readline().strip()
+
+    def say(self, command):
+        self.process.stdin.write(command + '\n')
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if answer != 'ok':
+            raise AssertionError(f'{command}: {answer}')
+
+    def machines(self, *states):
+        connection = http.client.HTTPConnection(self.url[len('http://'):], timeout=DEADLINE_S)
+        try:
+            connection.request('GET', '/emulator/machines')
+            rows = json.load(connection.getresponse())['machines']
+        finally:
+            connection.close()
+        return [row for row in rows if not states or row['state'] in states]
+
+    def logs(self):
+        text = ''
+        for folder, _, files in os.walk(os.path.join(self.dir, 'machines')):
+            for name in files:
+                if name == 'log' or name.endswith('.log'):
+                    with open(os.path.join(folder, name), encoding='utf-8', errors='replace') as file:
+                        text += file.read()
+        return text
+
+    def close(self):
+        """Its end ends its machines."""
+        if self.process.stdin.closed:
+            return
+        self.process.stdin.close()
+        self.process.wait(DEADLINE_S)
+        self.process.stdout.close()
+
+
+CLOUDS = {
+    'hyperstack': 'key_name: laptop, endpoint: "{url}/v1"',
+    'aws': 'regions: [{{name: us-east-1, image: ami-1}}], instance_types: [g6.xlarge], markets: [spot], '
+           'endpoint: "{url}", pricing_endpoint: "{url}"',
+    'gcp': 'project: p, zones: [us-central1-a, us-central1-b], machine_types: [g2-standard-4], markets: [spot], '
+           'endpoint: "{url}", billing_endpoint: "{url}"',
+    'azure': 'subscription: s, resource_group: g, location: eastus, subnet: n, ssh_public_key: k, zones: ["1", "2"], '
+             'vm_sizes: [Standard_NC4as_T4_v3], markets: [spot], endpoint: "{url}", login: "{url}", prices: "{url}"',
+}
+# How the cloud takes a spot machine away: after so many seconds, for good or to be started again.
+RECLAIMS = {'aws': '120 gone', 'gcp': '30 stopped', 'azure': '30 stopped'}
+
+
+class CloudsTest(unittest.TestCase):
+    def begin(self, cloud, spend=100):
+        self.hub = self.enterContext(FakeHub({'model.gguf': GGUF}))
+        google = os.path.join(os.environ['TEST_TMPDIR'], 'google_credentials.json')
+        environment = {'HF_ENDPOINT': self.hub.url, 'HF_TOKEN': self.hub.token, 'E2E_ADMIN_KEY': ADMIN_KEY,
+                       'HYPERSTACK_API_KEY': 'key',
+                       'AWS_ACCESS_KEY_ID': 'AKIDEMULATOR', 'AWS_SECRET_ACCESS_KEY': 'emulated',
+                       'AZURE_TENANT_ID': 't', 'AZURE_CLIENT_ID': 'c', 'AZURE_CLIENT_SECRET': 'emulated',
+                       'GOOGLE_APPLICATION_CREDENTIALS': google}
+        self.emulator = Emulator(environment)
+        with open(google, 'w', encoding='utf-8') as file:
+            json.dump({'type': 'authorized_user', 'client_id': 'c', 'client_secret': 's', 'refresh_token': 'emulated',
+                       'token_uri': f'{self.emulator.url}/token'}, file)
+        self.addCleanup(self.emulator.close)
+        engine = runfile('engine/server/main')
+        options = CLOUDS[cloud].format(url=self.emulator.url)
+        config = (f'admin_key_env: E2E_ADMIN_KEY\n'
+                  f'models: [{{name: {MODEL}, weights: "hf://org/repo/model.gguf@main", backend: cpu}}]\n'
+                  f'spend: {{max_dollars_per_day: {spend}}}\n'
+                  f'providers: [{{{cloud}: {{engine: {{url: "file://{engine}", sha256: {sha256(engine)}}}, '
+                  f'{options}}}}}]\n')
+        self.gateway = Gateway(config, env=environment)
+        self.addCleanup(self.gateway.close)
+        self.gateway.start()
+
+    def order(self, path, body=None):
+        headers = {'authorization': f'Bearer {ADMIN_KEY}'}
+        status, _, answer = self.gateway.request('POST', f'/admin/v1/{path}', body, headers)
+        self.assertEqual(status, 202, answer)
+
+    def states(self):
+        headers = {'authorization': f'Bearer {ADMIN_KEY}'}
+        machines = json.loads(self.gateway.request('GET', '/admin/v1/machines', None, headers)[2])['machines']
+        return {machine['id']: machine['state'] for machine in machines}
+
+    def wait_for_state(self, machine, state):
+        wait_for(lambda: self.states().get(machine) == state, f'{machine} is {state}')
+
+    def undisturbed(self):
+        _, _, answer = self.gateway.post('/v1/chat/completions', BODY)
+        return answer['choices'][0]['message']['content']
+
+    def test_hyperstack_hibernates_and_restores_under_a_stream(self):
+        self.begin('hyperstack')
+        expected = self.undisturbed()
+        with self.gateway.stream(BODY) as stream:
+            stream.read_text(5)
+            self.order(f'machines/{MODEL}-1:hibernate')  # the answer goes on at another one, or at this one restored
+            stream.read_all()
+            self.assertEqual(text_of(stream.events()), expected)
+        self.assertEqual(self.gateway.metric('stream_resumes_total', exact='true'), 1)
+        serving, = [machine for machine, state in self.states().items() if state == 'serving']
+        self.order(f'machines/{serving}:hibernate')
+        self.wait_for_state(serving, 'hibernated')
+        self.assertEqual(self.emulator.machines('starting', 'running'), [], 'nothing bills')
+        bought = len(self.emulator.machines())
+        downloads = len(self.hub.ranges)
+        self.assertEqual(self.undisturbed(), expected)
+        self.assertIn('is restoring', self.gateway.log())
+        self.assertEqual(len(self.hub.ranges), downloads, 'weights are on the volume')
+        self.assertEqual(len(self.emulator.machines()), bought, 'restored, not bought anew')
+
+    def test_a_stream_survives_its_machine(self):
+        for cloud, how in RECLAIMS.items():
+            with self.subTest(cloud):
+                self.begin(cloud)
+                expected = self.undisturbed()
+                first, = self.emulator.machines('running')
+                with self.gateway.stream(BODY) as stream:
+                    stream.read_text(5)
+                    self.emulator.say(f'take {first["number"]} {how}')
+                    stream.read_all()
+                    self.assertEqual(text_of(stream.events()), expected)
+                self.assertEqual(self.states()[f'{MODEL}-2'], 'serving')
+                self.assertEqual(self.gateway.metric('stream_resumes_total', reason='notice', exact='true'), 1)
+                self.assertEqual(self.gateway.metric('interruptions_total', noticed='true'), 1)
+                self.gateway.close()
+                self.emulator.close()
+
+    def test_without_money_nothing_is_bought(self):
+        self.begin('hyperstack', spend=0)
+        status, _, answer = self.gateway.post('/v1/chat/completions', chat(max_tokens=1))
+        self.assertEqual(status, 503, answer)
+        self.assertIn('max_dollars_per_day', answer['error']['message'])
+        self.assertEqual(self.emulator.machines(), [])
+
+    def test_a_zone_without_stock(self):
+        self.begin('hyperstack')
+        self.emulator.say('stock hyperstack default-CANADA-1 n3-L40x1 0')
+        self.undisturbed()
+        self.assertEqual([row['zone'] for row in self.emulator.machines('running')], ['default-NORWAY-1'])
+
+
+if __name__ == '__main__':
+    GGUF = os.path.realpath(sys.argv[1])
+    unittest.main(argv=sys.argv[:1])
