@@ -105,6 +105,13 @@ fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) 
   spec.context_tokens = loaded.served.context_tokens;
   spec.min_machines = static_cast<int>(config.machines().min());
   spec.max_machines = static_cast<int>(config.machines().max());
+  spec.streams = static_cast<int>(config.machines().streams());
+  if (config.machines().has_max_price()) spec.max_price = config.machines().max_price();
+  spec.accelerators.assign(config.machines().accelerators().begin(), config.machines().accelerators().end());
+  spec.regions.assign(config.machines().regions().begin(), config.machines().regions().end());
+  for (const std::string& market : config.machines().markets()) {
+    spec.markets.push_back(market == "spot" ? fleet::Market::kSpot : fleet::Market::kOnDemand);
+  }
   if (config.has_idle_timeout()) spec.idle_timeout = config::ToDuration(config.idle_timeout());
   spec.wake_cap = config::ToDuration(config.wake_cap());
   spec.park_requests = config.park().requests();

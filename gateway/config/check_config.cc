@@ -99,6 +99,15 @@ absl::Status CheckBackend(absl::string_view backend, const std::string& path,
                          planned ? ", which is not there yet" : "", "; expected auto, cpu or vulkan"));
 }
 
+absl::Status CheckMarkets(const google::protobuf::RepeatedPtrField<std::string>& markets, const std::string& path,
+                          const Source& source) {
+  for (const std::string& market : markets) {
+    if (market == "spot" || market == "on_demand") continue;
+    return source.Error(path, absl::StrCat("has '", market.substr(0, 128), "'; expected spot or on_demand"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckModel(const Model& model, const std::string& path, const Source& source) {
   if (!IsName(model.name(), "._-:/")) {
     return source.Error(path + ".name", absl::StrCat("is '", model.name().substr(0, 128),
@@ -115,6 +124,13 @@ absl::Status CheckModel(const Model& model, const std::string& path, const Sourc
     return source.Error(path + ".machines",
                         absl::StrCat("has min ", model.machines().min(), " and max ",
                                      model.machines().max(), "; expected min <= max, max >= 1"));
+  }
+  RETURN_IF_ERROR(CheckMarkets(model.machines().markets(), path + ".machines.markets", source));
+  if (model.machines().has_max_price() && !(model.machines().max_price() >= 0)) {
+    return source.Error(path + ".machines.max_price", "is negative; expected dollars an hour, 0 or more");
+  }
+  if (model.machines().streams() < 1) {
+    return source.Error(path + ".machines.streams", "is 0; expected 1 or more");
   }
   if (!IsPositive(model.wake_cap())) {
     return source.Error(path + ".wake_cap", "is 0; expected a duration such as 10m");
@@ -185,15 +201,6 @@ absl::Status CheckHyperstack(const Hyperstack& cloud, const std::string& path, c
   RETURN_IF_ERROR(CheckEngine(cloud.engine(), path + ".engine", source));
   RETURN_IF_ERROR(CheckVolume(cloud.volume_gigabytes(), path + ".volume_gigabytes", source));
   return CheckEndpoint(cloud.endpoint(), path + ".endpoint", source);
-}
-
-absl::Status CheckMarkets(const google::protobuf::RepeatedPtrField<std::string>& markets, const std::string& path,
-                          const Source& source) {
-  for (const std::string& market : markets) {
-    if (market == "spot" || market == "on_demand") continue;
-    return source.Error(path, absl::StrCat("has '", market.substr(0, 128), "'; expected spot or on_demand"));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status CheckSome(int count, absl::string_view field, const std::string& path, const Source& source) {

@@ -20,6 +20,7 @@ Model DefaultModel() {
   model.set_backend("auto");
   model.mutable_machines()->set_min(0);
   model.mutable_machines()->set_max(1);
+  model.mutable_machines()->set_streams(16);
   model.mutable_wake_cap()->set_seconds(600);
   model.mutable_park()->set_requests(256);
   model.mutable_park()->set_bytes(64 << 20);

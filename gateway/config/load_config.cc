@@ -33,7 +33,6 @@ struct Hint {
 };
 constexpr absl::string_view kNoSuchProvider =
     "this provider is not there yet; this build has: local, hyperstack, aws, gcp, azure";
-constexpr absl::string_view kCloudOnly = "what a model may buy cannot be said yet; say it of the provider";
 constexpr absl::string_view kSecret =
     "a key is never written in this file; name an environment variable with api_key_env or a file with api_key_file";
 constexpr Hint kHints[] = {
@@ -44,10 +43,6 @@ constexpr Hint kHints[] = {
      "a key is never written in this file; name an environment variable with admin_key_env"},
     {"Provider", "kubernetes", kNoSuchProvider},
     {"Hyperstack", "api_key", kSecret},
-    {"Machines", "accelerators", kCloudOnly},
-    {"Machines", "markets", kCloudOnly},
-    {"Machines", "regions", kCloudOnly},
-    {"Machines", "max_price", kCloudOnly},
 };
 
 // Insertions, deletions and replacements that make `b` of `a`.

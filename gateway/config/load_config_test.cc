@@ -79,6 +79,11 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_EQ(model.context_tokens(), 2048);
   EXPECT_EQ(model.machines().min(), 1);
   EXPECT_EQ(model.machines().max(), 2);
+  EXPECT_THAT(model.machines().accelerators(), ElementsAre("L4", "T4"));
+  EXPECT_THAT(model.machines().markets(), ElementsAre("spot"));
+  EXPECT_THAT(model.machines().regions(), ElementsAre("us-east-1"));
+  EXPECT_EQ(model.machines().max_price(), 0.75);
+  EXPECT_EQ(model.machines().streams(), 8);
   EXPECT_FALSE(model.has_idle_timeout());
   EXPECT_EQ(ToDuration(model.wake_cap()), absl::Minutes(90));
   EXPECT_EQ(model.park().requests(), 0);
@@ -171,8 +176,12 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
        "g.yaml:1: providers[0].kubernetes: this provider is not there yet; this build has: local"},
       {"providers: [hyperstack: {api_key: x}]",
        "g.yaml:1: providers[0].hyperstack.api_key: a key is never written in this file; "},
-      {"models: [{name: m, weights: bundled, machines: {markets: [spot]}}]",
-       "g.yaml:1: models[0].machines.markets: what a model may buy cannot be said yet"},
+      {"models: [{name: m, weights: bundled, machines: {markets: [cheap]}}]",
+       "g.yaml:1: models[0].machines.markets: has 'cheap'; expected spot or on_demand"},
+      {"models: [{name: m, weights: bundled, machines: {max_price: -1}}]",
+       "g.yaml:1: models[0].machines.max_price: is negative"},
+      {"models: [{name: m, weights: bundled, machines: {streams: 0}}]",
+       "g.yaml:1: models[0].machines.streams: is 0; expected 1 or more"},
       // types
       {"- a", "g.yaml:1: is a list; expected a map of keys and values"},
       {"listen: [a]", "g.yaml:1: listen: is a list; expected text on one line"},
