@@ -245,6 +245,7 @@ class Controller : public Fleet {
 
   // controller_market.cc
   void OnOffers(std::vector<OfferNow> offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Chooses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Wish WishOf(const Model& model) const;
   absl::Duration ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

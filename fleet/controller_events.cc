@@ -191,7 +191,7 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   LOG_IF(WARNING, !status.ok()) << id << " is gone while " << MachineStateName(state) << ": "
                                 << status.message();
   // Where there is a choice, another zone is asked at once.
-  const bool elsewhere = model != nullptr && buyer_.chooses() && WasRefused(machine, status);
+  const bool elsewhere = model != nullptr && Chooses() && WasRefused(machine, status);
   if (elsewhere) model->last_refusal = std::string(status.message());
   if (IsWaking(state) && !machine.adopting && !elsewhere) {
     RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed() - machine.asked_for,
@@ -203,7 +203,8 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   NoteEnded(machine, status, crashed);
   const bool in_use = machine.leases > 0;
   machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
-  const bool never_left = state == State::kRestoring && absl::IsResourceExhausted(status);
+  // What was refused before it was started is as it was.
+  const bool never_left = state == State::kRestoring && (absl::IsResourceExhausted(status) || machine.record.handle.empty());
   if (never_left || (state == State::kHibernating && provider_.caps().hibernates)) {
     machine.record.handle.clear();
     machine.record.address.clear();

@@ -20,9 +20,15 @@ constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 do
 
 void Controller::OnOffers(std::vector<OfferNow> offers) {
   std::vector<Offer> sold;
-  for (OfferNow& now : offers) sold.push_back(std::move(now.offer));
+  for (OfferNow& now : offers) {
+    const double price = now.offer.price_per_hour;
+    if (price >= 0 && price < std::numeric_limits<double>::infinity()) sold.push_back(std::move(now.offer));
+  }
   buyer_.SetOffers(std::move(sold));
 }
+
+// Where a provider sells offers even a single one is looked at: its price counts.
+bool Controller::Chooses() const { return provider_.caps().sells_offers || buyer_.chooses(); }
 
 Wish Controller::WishOf(const Model& model) const {
   const ModelSpec& spec = model.spec;
@@ -39,7 +45,7 @@ Wish Controller::WishOf(const Model& model) const {
 // choose again if nothing happens.
 absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired) {
   model.to_buy.clear();
-  if (!buyer_.chooses() || desired.max_machines == 0) return absl::InfiniteDuration();
+  if (!Chooses() || !buyer_.knows_offers() || desired.max_machines == 0) return absl::InfiniteDuration();
   const absl::Duration now = clock_.Elapsed();
   std::vector<Buyer::Machine> machines;
   std::vector<Offer> filled;
@@ -86,8 +92,9 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
 // Where there is no choice: `hibernated_id`, or a new one if that is empty. False: nothing was bought and the model was
 // known to get nothing just now.
 bool Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) {
-  std::string none = buyer_.chooses() ? "" : buyer_.WhyNotTheOnly(WishOf(model), DollarsLeft());
-  if (!buyer_.chooses() && none.empty()) {
+  if (Chooses() && !buyer_.knows_offers()) return false;  // its offers will come, and with them another plan
+  std::string none = Chooses() ? "" : buyer_.WhyNotTheOnly(WishOf(model), DollarsLeft());
+  if (!Chooses() && none.empty()) {
     if (hibernated_id.empty()) Launch(model, std::nullopt, why);
     else BeginLife(machines_.find(hibernated_id)->second, State::kRestoring, why);
     return true;
@@ -150,7 +157,7 @@ double Controller::DollarsLeft() {
 
 // All machines that it has or could have.
 bool Controller::CostsMoney(const Model& model) const {
-  if (!buyer_.chooses()) return provider_.caps().price_per_hour > 0;
+  if (!Chooses()) return provider_.caps().price_per_hour > 0;
   return !buyer_.HasFreeOffer(WishOf(model));
 }
 

@@ -118,6 +118,31 @@ TEST_F(ControllerMarketTest, WhatMayNotBeBoughtIsSaid) {
   EXPECT_THAT(client->error->message, HasSubstr("machines.max_price rules out 2"));
 }
 
+// Of a provider that sells offers nothing is asked without one, and the client waits until they are known.
+TEST_F(ControllerMarketTest, WhereOffersAreSoldNothingIsBoughtBeforeTheyAreKnown) {
+  provider_.SellOffers();
+  Begin();
+  Tell({});
+  const auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "");
+  EXPECT_FALSE(client->error.has_value());
+  Tell({OfferOf("a", Market::kSpot, 0.2)});
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  EXPECT_EQ(Zone(), "a");
+}
+
+TEST_F(ControllerMarketTest, ARestoreThatWasRefusedLeavesTheMachineAsItWas) {
+  auto client = Acquire();
+  Ready("m-1");
+  client->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(91));
+  Gone("m-1");
+  const auto again = Acquire();
+  Gone("m-1", absl::FailedPreconditionError("--dry_run: nothing is bought"));
+  EXPECT_THAT(States(), HasSubstr("m-1 hibernated"));
+}
+
 // One comes; what is wanted beside it is to be had nowhere.
 TEST_F(ControllerMarketTest, FewerMachinesThanWantedAreNoReasonToAskForEver) {
   options_.models[0].min_machines = options_.models[0].max_machines = 3;
@@ -163,6 +188,19 @@ TEST_F(ControllerMarketTest, AMachineAtRiskIsReplacedBeforeItGoes) {
   EXPECT_THAT(States(), HasSubstr("m-1 serving"));
   Ready("m-2");
   EXPECT_THAT(States(), HasSubstr("m-1 draining"));
+}
+
+// A single offer has a price, too.
+TEST_F(ControllerMarketTest, ASingleOfferIsPaidFor) {
+  provider_.SellOffers();
+  options_.max_dollars_per_day = 1;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 2)});
+  const auto client = Acquire();
+  Ready("m-1");
+  ASSERT_TRUE(client->lease.has_value());
+  for (int i = 0; i < 40; ++i) Advance(absl::Minutes(1));
+  EXPECT_THAT(provider_.Asked(), HasSubstr("hibernate m-1"));
 }
 
 class ControllerMoneyTest : public ControllerMarketTest {

@@ -39,7 +39,8 @@ ABSL_FLAG(std::string, listen, "", "HOST:PORT, in place of the configuration's; 
 ABSL_FLAG(std::string, data_dir, "", "folder for keys, state and volumes, in place of the configuration's");
 ABSL_FLAG(bool, dry_run, false, "clouds buy nothing; the log says what they would buy");
 ABSL_FLAG(bool, delete_all, false,
-          "deletes every machine and volume that spotinference ever made in the configuration's clouds, and ends");
+          "deletes every machine and volume that spotinference ever made in the configuration's clouds, of every fleet, "
+          "and ends; with --dry_run it only lists them");
 ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the one of this build");
 
 namespace spotinference {
@@ -222,7 +223,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const bool deletes = absl::GetFlag(FLAGS_delete_all);
-  if (const absl::Status status = deletes ? spotinference::DeleteAll(*config) : spotinference::Serve(*config, stop);
+  if (const absl::Status status = deletes ? spotinference::DeleteAll(*config, absl::GetFlag(FLAGS_dry_run)) : spotinference::Serve(*config, stop);
       !status.ok()) {
     std::fprintf(stderr, "gateway: %s\n", std::string(status.message()).c_str());
     return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;

@@ -199,16 +199,16 @@ absl::Duration StopTime(const config::Config& config) {
   return longest;
 }
 
-absl::Status DeleteAll(const config::Config& config) {
+absl::Status DeleteAll(const config::Config& config, bool dry_run) {
   for (const config::Provider& provider : config.providers()) {
     if (provider.kind_case() == Kind::kLocal) continue;
     ASSIGN_OR_RETURN(const std::unique_ptr<fleet::CloudApi> api, ApiOf(provider, fleet::kNamePrefix, RealClock()));
     const absl::Time end = absl::Now() + kDeletion;
     for (;;) {
-      ASSIGN_OR_RETURN(const fleet::Deletion deletion, fleet::DeleteWhatIsThere(*api));
+      ASSIGN_OR_RETURN(const fleet::Deletion deletion, fleet::DeleteWhatIsThere(*api, dry_run));
       for (const std::string& line : deletion.asked) std::printf("%s: %s\n", api->traits().name.c_str(), line.c_str());
       std::fflush(stdout);
-      if (deletion.left == 0) break;
+      if (deletion.left == 0 || dry_run) break;
       if (absl::Now() > end) {
         return absl::DeadlineExceededError(absl::StrCat(api->traits().name, ": ", deletion.left, " things are left"));
       }

@@ -30,8 +30,8 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
 absl::Duration StopTime(const config::Config& config);
 
 // Deletes all that any fleet of spotinference ever made in the clouds of the configuration: machines, then volumes.
-// Prints each. The local provider's are left alone.
-absl::Status DeleteAll(const config::Config& config);
+// Prints each; with `dry_run` that is all. The local provider's are left alone.
+absl::Status DeleteAll(const config::Config& config, bool dry_run);
 
 }  // namespace spotinference
 

@@ -68,6 +68,7 @@ class Buyer {
 
   // There is a choice.
   bool chooses() const { return offers_.size() > 1; }
+  bool knows_offers() const { return !offers_.empty(); }
   // Where there is none: why the wish forbids the one offer, or any while none is known; "" where it does not.
   std::string WhyNotTheOnly(const Wish& wish, double dollars_left) const;
 

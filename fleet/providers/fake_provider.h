@@ -56,6 +56,8 @@ class FakeProvider : public Provider {
     Tell({.kind = MachineEvent::Kind::kGone, .machine_id = id, .crashed = crashed, .status = std::move(status)});
   }
 
+  void SellOffers() { caps_.sells_offers = true; }
+
   const Caps& caps() const override { return caps_; }
   void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override {
     listener_ = std::move(listener);
@@ -78,7 +80,7 @@ class FakeProvider : public Provider {
     asked_.push_back(absl::StrCat(what, " ", spec.id));
   }
 
-  const Caps caps_;
+  Caps caps_;
   absl::AnyInvocable<void(MachineEvent)> listener_;
   std::vector<std::string> asked_;
   MachineSpec last_spec_;

@@ -76,6 +76,7 @@ class Provider {
     std::string market;  // "on_demand" or "spot"; of a provider with one offer, as are the next two
     std::string zone;
     double price_per_hour = 0;
+    bool sells_offers = false;  // Launch needs an offer: while none is known nothing can be bought
     bool hibernates = false;    // Restore works; else a stopped machine is absent
     bool outlives_host = true;  // machines survive a crash of the fleet's computer, so their start
                                 // must be durable first

@@ -13,10 +13,12 @@ import tempfile
 import unittest
 
 from tests.e2e.fake_hub import FakeHub
-from tests.e2e.harness import DEADLINE_S, LONGEST, MODEL, Gateway, chat, runfile, text_of, wait_for
+from tests.e2e.harness import DEADLINE_S, LONGEST, MODEL, TALKATIVE, Gateway, chat, runfile, text_of, wait_for
 
 ADMIN_KEY = 'an-admin-key-for-tests'
 BODY = chat(logit_bias=LONGEST, max_tokens=150, temperature=0.8, seed=11)
+# Of the whole context: it must not end before an engine that asks every 2 s has heard of a notice.
+LONG = chat(**TALKATIVE, max_tokens=1900, temperature=0.8, seed=11)
 
 
 def sha256(path):
@@ -119,8 +121,8 @@ class CloudsTest(unittest.TestCase):
     def wait_for_state(self, machine, state):
         wait_for(lambda: self.states().get(machine) == state, f'{machine} is {state}')
 
-    def undisturbed(self):
-        _, _, answer = self.gateway.post('/v1/chat/completions', BODY)
+    def undisturbed(self, body=BODY):
+        _, _, answer = self.gateway.post('/v1/chat/completions', body)
         return answer['choices'][0]['message']['content']
 
     def test_hyperstack_hibernates_and_restores_under_a_stream(self):
@@ -147,9 +149,9 @@ class CloudsTest(unittest.TestCase):
         for cloud, how in RECLAIMS.items():
             with self.subTest(cloud):
                 self.begin(cloud)
-                expected = self.undisturbed()
+                expected = self.undisturbed(LONG)
                 first, = self.emulator.machines('running')
-                with self.gateway.stream(BODY) as stream:
+                with self.gateway.stream(LONG) as stream:
                     stream.read_text(5)
                     self.emulator.say(f'take {first["number"]} {how}')
                     stream.read_all()

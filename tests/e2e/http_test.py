@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import unittest
 
-from tests.e2e.harness import DEADLINE_S, MODEL, Gateway, chat, parse_events, runfile, text_of
+from tests.e2e.harness import DEADLINE_S, MODEL, Gateway, chat, parse_events, runfile, text_of, wait_for
 
 ADMIN_KEY = 'an-admin-key-for-tests'
 CHAT = '/v1/chat/completions'
@@ -259,7 +259,10 @@ class Awake(unittest.TestCase):
                 self.assertNotIn(secret, text)
         status, headers, _ = self.gateway.request('GET', '/v1/models')
         self.assertEqual(status, 200)
-        self.assertEqual(self.gateway.log().count(f"id={headers['x-request-id']} "), 1, 'one line a request')
+        def lines():
+            return self.gateway.log().count(f"id={headers['x-request-id']} ")
+        wait_for(lambda: lines() > 0, 'the request is in the log')  # it is written when the answer has gone out
+        self.assertEqual(lines(), 1, 'one line a request')
 
 
 class Tls(unittest.TestCase):

@@ -296,10 +296,12 @@ class AzureApi : public CloudApi {
   absl::Status Pages(std::string url, absl::FunctionRef<void(const Json&)> take) {
     for (int page = 0; page < kMostPages; ++page) {
       ASSIGN_OR_RETURN(const Json answer, Ask("GET", url));
+      // No list is no empty list: its machines would seem to be gone.
+      if (!answer["value"]) return absl::UnavailableError("an answer without its list");
       for (const Json& row : answer["value"].Items()) take(row);
       url = answer["nextLink"].Text();
       if (url.empty()) return absl::OkStatus();
-      if (!absl::StartsWith(url, options_.endpoint)) return absl::UnavailableError("a next page on another host");
+      if (!absl::StartsWith(url, absl::StrCat(options_.endpoint, "/"))) return absl::UnavailableError("a next page on another host");
     }
     return absl::UnavailableError(absl::StrCat("more than ", kMostPages, " pages"));
   }

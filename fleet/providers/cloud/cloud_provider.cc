@@ -23,7 +23,7 @@ CloudProvider::CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, const 
       probe_(probe),
       clock_(clock),
       options_(std::move(options)),
-      caps_{.name = api_->traits().name, .hibernates = true, .outlives_host = true} {
+      caps_{.name = api_->traits().name, .sells_offers = true, .hibernates = true, .outlives_host = true} {
   absl::MutexLock lock(&mailbox_->mutex);
   mailbox_->provider = this;
 }

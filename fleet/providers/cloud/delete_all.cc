@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "fleet/providers/cloud/names.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -16,19 +17,26 @@ std::string Line(absl::string_view what, const std::string& name, const std::str
 
 }  // namespace
 
-absl::StatusOr<Deletion> DeleteWhatIsThere(CloudApi& api) {
+absl::StatusOr<Deletion> DeleteWhatIsThere(CloudApi& api, bool dry_run) {
   ASSIGN_OR_RETURN(const CloudInventory inventory, api.List());
+  const absl::Status would_be = absl::CancelledError("would be deleted");
   Deletion deletion;
   std::set<std::string> there;
   for (const CloudMachine& machine : inventory.machines) {
-    if (machine.state == State::kGone) continue;
+    if (machine.state == State::kGone || !IsFleetName(machine.name)) continue;
     ++deletion.left;
     there.insert(machine.id);
     if (machine.state == State::kDeleting) continue;
-    deletion.asked.push_back(Line("machine", machine.name, machine.id, api.DeleteMachine(machine)));
+    const absl::Status status = dry_run ? would_be : api.DeleteMachine(machine);
+    deletion.asked.push_back(Line("machine", machine.name, machine.id, status));
   }
   for (const CloudVolume& volume : inventory.volumes) {
+    if (!IsFleetName(volume.name)) continue;
     ++deletion.left;
+    if (dry_run) {
+      deletion.asked.push_back(Line("volume", volume.name, volume.id, would_be));
+      continue;
+    }
     if (there.count(volume.machine) != 0 || !volume.ready) continue;
     const bool held = !volume.machine.empty();
     const absl::Status status = held ? api.DetachVolume(volume) : api.DeleteVolume(volume);

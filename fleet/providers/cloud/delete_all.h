@@ -16,8 +16,8 @@ struct Deletion {
 };
 
 // One round: asks for the end of all that the API lists and that can be ended now. Volumes go when their machines have.
-// To be repeated until nothing is left. Errors: those of the list; what cannot be deleted is said and counted.
-absl::StatusOr<Deletion> DeleteWhatIsThere(CloudApi& api);
+// Only what has a name as fleets give it (IsFleetName). To be repeated until nothing is left; `dry_run`: nothing is asked. Errors: those of the list; what cannot be deleted is said and counted.
+absl::StatusOr<Deletion> DeleteWhatIsThere(CloudApi& api, bool dry_run = false);
 
 }  // namespace spotinference::fleet
 

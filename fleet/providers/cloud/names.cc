@@ -1,16 +1,19 @@
 #include "fleet/providers/cloud/names.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "engine/base/sha256.h"
 
 namespace spotinference::fleet {
 namespace {
 
 constexpr size_t kReadable = 12;
-constexpr size_t kZone = 4;  // digits of its hash
+constexpr size_t kZone = 4, kText = 8;  // digits of their hashes
 
 }  // namespace
 
@@ -22,11 +25,24 @@ std::string CloudNames::Name(absl::string_view kind, absl::string_view text) con
   for (const char c : text.substr(0, kReadable)) {
     readable += absl::ascii_isalnum(c) ? absl::ascii_tolower(c) : '-';
   }
-  return absl::StrCat(Prefix(), readable, "-", Sha256Hex(absl::StrCat(kind, ":", text)).substr(0, 8));
+  return absl::StrCat(Prefix(), readable, "-", Sha256Hex(absl::StrCat(kind, ":", text)).substr(0, kText));
 }
 
 std::string CloudNames::Machine(absl::string_view id) const { return Name("machine", id); }
 std::string CloudNames::Volume(absl::string_view volume) const { return Name("volume", volume); }
+
+bool IsFleetName(absl::string_view name) {
+  if (!absl::ConsumePrefix(&name, kNamePrefix)) return false;
+  const auto is_hash = [](absl::string_view part, size_t digits) {
+    return part.size() == digits && std::all_of(part.begin(), part.end(), [](unsigned char c) {
+             return absl::ascii_isxdigit(c) && !absl::ascii_isupper(c);
+           });
+  };
+  const std::vector<absl::string_view> parts = absl::StrSplit(name, '-');
+  if (parts.size() < 3) return false;
+  const bool zoned = parts.size() > 3 && is_hash(parts.back(), kZone) && is_hash(parts[parts.size() - 2], kText);
+  return zoned || is_hash(parts.back(), kText);
+}
 
 std::string ZonedName(absl::string_view name, absl::string_view zone) {
   return absl::StrCat(name, "-", Sha256Hex(zone).substr(0, kZone));

@@ -27,6 +27,9 @@ class CloudNames {
   std::string fleet_;
 };
 
+// Has the shape of a machine's or a volume's name of any fleet: a person's "spotinference-gateway" has not.
+bool IsFleetName(absl::string_view name);
+
 // Where the cloud has one thing of a name and not one in each zone, a volume's is made of name and zone.
 std::string ZonedName(absl::string_view name, absl::string_view zone);
 std::string UnzonedName(absl::string_view zoned);  // its name again

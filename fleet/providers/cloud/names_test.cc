@@ -24,6 +24,17 @@ TEST(CloudNames, FitTheStrictestCloud) {
   }
 }
 
+TEST(CloudNames, AreToldFromWhatPeopleCallThings) {
+  const CloudNames names("ab12cd");
+  for (const std::string& id : {std::string("m-1"), std::string("org/Model:q4_K.M-17"), std::string("é")}) {
+    EXPECT_TRUE(IsFleetName(names.Machine(id))) << names.Machine(id);
+    EXPECT_TRUE(IsFleetName(ZonedName(names.Volume(id), "z")));
+  }
+  for (const char* other : {"spotinference-gateway", "spotinference-backup-2026", "spotinference-a-b-c", "other-ab12cd-m-01234567", ""}) {
+    EXPECT_FALSE(IsFleetName(other)) << other;
+  }
+}
+
 TEST(CloudNames, AreOfOneThingEach) {
   const CloudNames names("a"), others("b");
   EXPECT_NE(names.Machine("m-1"), names.Machine("m-2"));

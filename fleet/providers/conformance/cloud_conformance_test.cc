@@ -300,6 +300,13 @@ TEST_P(CloudTest, AllThatAnyFleetMadeCanBeDeleted) {
   EXPECT_TRUE(AwaitGone("m-1").ok());
   provider_.reset();
   const auto api = Api(kNamePrefix);
+  const auto listed = DeleteWhatIsThere(*api, /*dry_run=*/true);
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  EXPECT_EQ(listed->left, static_cast<int>(listed->asked.size()));
+  const int there = volumes();
+  EXPECT_GE(there, 2);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(volumes(), there);
   int left = 1;
   for (int round = 0; round < 100 && left > 0; ++round) {
     const auto deletion = DeleteWhatIsThere(*api);

@@ -215,6 +215,8 @@ class HyperstackApi : public CloudApi {
       std::string path = absl::StrCat("/core/", what, "?page=", page, "&pageSize=", kPageSize);
       if (ours) absl::StrAppend(&path, "&search=", UriEncode(options_.name_prefix));
       ASSIGN_OR_RETURN(const Json answer, Ask("GET", path));
+      // No list is no empty list: its machines would seem to be gone.
+      if (!answer[field]) return absl::UnavailableError("an answer without its list");
       const std::vector<Json> rows = answer[field].Items();
       for (const Json& row : rows) {
         if (!ours || absl::StartsWith(row["name"].Text(), options_.name_prefix)) take(row);

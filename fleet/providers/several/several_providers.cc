@@ -57,6 +57,7 @@ class SeveralProviders : public Provider {
     Caps caps = providers[0]->caps();
     for (const std::unique_ptr<Provider>& provider : providers) {
       caps.hibernates &= provider->caps().hibernates;
+      caps.sells_offers |= provider->caps().sells_offers;
       caps.outlives_host |= provider->caps().outlives_host;
     }
     return caps;
