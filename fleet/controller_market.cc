@@ -64,7 +64,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   }
   if (!in_use) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
   Buyer::Decision decision = buyer_.Decide(
-      model.spec.name, WishOf(model), {demand.waiting, Leases(model.spec.name), ExpectedWake(model)}, machines, filled,
+      model.spec.name, WishOf(model), {demand.waiting, ExpectedWake(model)}, machines, filled,
       dollars_left, now);
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];

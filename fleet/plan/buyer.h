@@ -46,7 +46,6 @@ class Buyer {
   // What the model's requests are doing.
   struct Load {
     int waiting = 0;
-    int active = 0;
     absl::Duration start;  // from asking for a machine until it serves, as measured or expected
   };
   struct Decision {

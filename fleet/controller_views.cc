@@ -1,0 +1,87 @@
+// What the controller shows: a wake's progress, machines, models, what they cost.
+#include <algorithm>
+#include <string>
+
+#include "fleet/controller.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = MachineState;
+
+}  // namespace
+
+std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) const {
+  absl::MutexLock lock(&mutex_);
+  const auto model = models_.find(model_name);
+  if (model == models_.end()) return std::nullopt;
+  // Who is parked already waits for a wake, also before the planner has looked.
+  if (!model->second.wake.began.has_value() && model->second.parked.empty()) return std::nullopt;
+  WakeProgress progress = {"launching", ExpectedWake(model->second)};
+  for (const auto& [id, machine] : machines_) {
+    if (machine.record.model != model_name || !IsWaking(machine.record.state)) continue;
+    if (machine.record.state == State::kBooting) progress.stage = "booting";
+    progress.eta =
+        std::max(absl::ZeroDuration(), progress.eta - (clock_.Elapsed() - machine.asked_for));
+    if (const auto& download = machine.download; download.has_value() && !download->done()) {
+      progress.stage = "downloading";
+      const uint64_t came = download->done_bytes - download->before_bytes;
+      const double left = came == 0 ? 0 : static_cast<double>(download->total_bytes - download->done_bytes) / came;
+      progress.eta += left * download->took;
+    }
+    break;
+  }
+  return progress;
+}
+
+std::vector<MachineView> Controller::Machines() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<MachineView> views;
+  for (const auto& [id, machine] : machines_) {
+    const MachineRecord& record = machine.record;
+    const Offer sold = SoldAs(machine);
+    const auto model = models_.find(record.model);
+    views.push_back({.id = id,
+                     .model = record.model,
+                     .state = std::string(MachineStateName(record.state)),
+                     .provider = record.provider,
+                     .market = MarketOf(machine),
+                     .zone = sold.zone,
+                     .backend = model == models_.end() ? "" : model->second.spec.backend,
+                     .numerics_id = record.numerics_id,
+                     .reason = record.reason,
+                     .since = record.since,
+                     .price_per_hour = sold.price_per_hour,
+                     .active = machine.leases});
+  }
+  return views;
+}
+
+std::vector<ModelView> Controller::Models() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<ModelView> views;
+  for (const auto& [name, model] : models_) {
+    views.push_back({.model = name,
+                     .parked = static_cast<int>(model.parked.size()),
+                     .active = Leases(name),
+                     .engines = FiguresOf(model)});
+    for (const auto& [id, machine] : machines_) {
+      if (machine.record.model != name || !IsWaking(machine.record.state)) continue;
+      if (!machine.download.has_value() || machine.download->done()) continue;
+      views.back().download_done_bytes += machine.download->done_bytes;
+      views.back().download_total_bytes += machine.download->total_bytes;
+    }
+  }
+  return views;
+}
+
+std::vector<LedgerLine> Controller::LedgerLines() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<LedgerLine> lines;
+  for (const Ledger::Line& line : ledger_.Totals(clock_.Elapsed())) {
+    lines.push_back({line.model, line.market, std::string(UseName(line.use)), line.time, line.dollars});
+  }
+  return lines;
+}
+
+}  // namespace spotinference::fleet
