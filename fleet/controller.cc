@@ -498,7 +498,8 @@ void Controller::Write(const Machine& machine, OrderDone written) {
 }
 
 void Controller::RememberWake(Model& model, OrderDone written) {
-  const auto now = std::tie(model.ordered_until, model.wake.strikes, model.wake.blocked_until, model.wake.cause);
+  const auto now = std::tie(model.ordered_until, model.wake.began, model.wake.strikes, model.wake.blocked_until,
+                            model.wake.cause);
   if (model.remembered == now && !written) return;
   model.remembered = now;
   const absl::Duration since_1970 = clock_.Now() - absl::UnixEpoch() - clock_.Elapsed();
@@ -507,6 +508,7 @@ void Controller::RememberWake(Model& model, OrderDone written) {
                        .blocked_until = absl::UnixEpoch() + (since_1970 + model.wake.blocked_until),
                        .blocked_by = model.wake.blocked_by,
                        .cause = model.wake.cause};
+  if (model.wake.began.has_value()) record.began = absl::UnixEpoch() + (since_1970 + *model.wake.began);
   effects_.push_back([this, name = model.spec.name, record = std::move(record),
                       written = std::move(written)]() mutable {
     const absl::Status status = store_.PutWakeRecord(name, record);

@@ -136,9 +136,9 @@ class Controller : public Fleet {
     ModelSpec spec;
     Wake wake;
     absl::Duration ordered_until = -absl::InfiniteDuration();  // an admin wants it awake
-    // What is written down of these two: the order, strikes, the end of the block and its cause.
-    std::tuple<absl::Duration, int, absl::Duration, std::string> remembered = {ordered_until, wake.strikes,
-                                                                               wake.blocked_until, wake.cause};
+    // What is written down of these two: the order, when the wake began, strikes, the end of the block and its cause.
+    std::tuple<absl::Duration, std::optional<absl::Duration>, int, absl::Duration, std::string> remembered = {
+        ordered_until, wake.began, wake.strikes, wake.blocked_until, wake.cause};
     std::optional<Interruption> unreplaced;       // the last, until a start makes up for it
     std::optional<absl::Duration> measured_wake;
     std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
@@ -297,6 +297,7 @@ class Controller : public Fleet {
   // If something of it has changed; for an order always, which `written` answers.
   void RememberWake(Model& model, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecallWake(const WakeRecord& record, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ResumeWake(absl::Time began, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWake(const std::string& model, absl::string_view stage, absl::Duration took)

@@ -14,6 +14,7 @@ namespace {
 using State = MachineState;
 
 constexpr absl::Duration kAdoptionDeadline = absl::Seconds(2);
+constexpr absl::Duration kFindAgain = absl::Seconds(30);  // a few lists of a slow cloud, and the engine's answer
 constexpr double kNewestWakeShare = 0.3;  // of the running mean of wake times
 
 Failure FailureOf(const absl::Status& status) {
@@ -44,7 +45,8 @@ void Controller::Restore(const Store::Contents& contents) {
     machine.record = record;
     machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();
     if (record.state == State::kHibernated) continue;
-    const Model* const model = FindModel(record.model);
+    Model* const model = FindModel(record.model);
+    if (model != nullptr && IsWaking(record.state)) ResumeWake(record.since, *model);  // of which perhaps no more is known
     machine.adopting =
         model != nullptr && (IsWaking(record.state) || record.state == State::kServing);
     const bool stops = record.state == State::kDraining || record.state == State::kHibernating;
@@ -71,7 +73,16 @@ void Controller::RecallWake(const WakeRecord& record, Model& model) {
   model.wake.blocked_until = recalled(record.blocked_until, LongestBackOff(model.spec.wake_cap));
   model.wake.blocked_by = record.blocked_by;
   model.wake.cause = record.cause;
-  model.remembered = std::tie(model.ordered_until, model.wake.strikes, model.wake.blocked_until, model.wake.cause);
+  if (record.began > absl::InfinitePast()) ResumeWake(record.began, model);
+  model.remembered = std::tie(model.ordered_until, model.wake.began, model.wake.strikes, model.wake.blocked_until,
+                              model.wake.cause);
+}
+
+// A wake that a former life began keeps its cap, but for the time that finding its machine again takes.
+void Controller::ResumeWake(absl::Time began, Model& model) {
+  const absl::Duration now = clock_.Elapsed(), longest = std::max(absl::ZeroDuration(), model.spec.wake_cap - kFindAgain);
+  const absl::Duration began_at = now - std::clamp(clock_.Now() - began, absl::ZeroDuration(), longest);
+  model.wake.began = std::min(model.wake.began.value_or(began_at), began_at);
 }
 
 void Controller::OnEvent(MachineEvent event) {

@@ -71,6 +71,50 @@ TEST_F(ControllerWakeTest, TheCapIsOfAllAttemptsTogether) {
   EXPECT_EQ(Billed("waking"), absl::Minutes(10));
 }
 
+// Nor does a fleet that dies: the wake is the one that the former life began.
+TEST_F(ControllerWakeTest, TheCapIsOfAllLivesTogether) {
+  auto client = Acquire();
+  Advance(absl::Minutes(4));
+  Gone("m-1", absl::UnavailableError("no"));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2");
+  provider_.TellStarted("m-2");
+  Advance(absl::Minutes(4));
+  Begin();
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "adopt m-2");
+  Advance(absl::Minutes(1) + absl::Seconds(59));
+  EXPECT_EQ(provider_.Asked(), "");
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-2");
+  EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
+}
+
+// While it was away the machine may have come to serve: it is looked at first.
+TEST_F(ControllerWakeTest, AWakeWhoseCapPassedMeanwhileIsLookedAtFirst) {
+  auto client = Acquire();
+  provider_.TellStarted("m-1");
+  fleet_->Run();
+  clock_.Advance(absl::Hours(1));
+  Begin();
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1, adopt m-1");
+  Advance(absl::Seconds(29));
+  EXPECT_EQ(provider_.Asked(), "");
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+}
+
+// The fleet died between its start and the note of the wake.
+TEST_F(ControllerWakeTest, AWakeOfWhichOnlyTheMachineIsKnown) {
+  auto client = Acquire();
+  Advance(absl::Minutes(9));
+  ASSERT_TRUE(store_.PutWakeRecord("m", {}).ok());
+  Begin();
+  client = Acquire();
+  Advance(absl::Minutes(1));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, adopt m-1, hibernate m-1");
+}
+
 // Three hours of one request a second against a machine that boots for ever: no wake outlives its cap for them.
 TEST_F(ControllerWakeTest, ArrivalsThatNeverStopKeepNoWakeAlive) {
   std::vector<std::unique_ptr<Client>> clients;

@@ -19,7 +19,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 4;
+constexpr int kSchemaVersion = 5;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
 // AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
@@ -72,7 +72,13 @@ constexpr char kOffersSchema[] = R"(
   CREATE TABLE spending (only INTEGER PRIMARY KEY CHECK (only = 0), day INTEGER NOT NULL, dollars REAL NOT NULL) STRICT;
   PRAGMA user_version = 4;
   COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 4, "the schemas spell both out");
+// From version 4.
+constexpr char kWakeBeganSchema[] = R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE wake_records ADD COLUMN began_us INTEGER NOT NULL DEFAULT 0;
+  PRAGMA user_version = 5;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 5, "the schemas spell both out");
 
 int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
 absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
@@ -155,6 +161,7 @@ class SqliteStore : public Store {
     if (version < 2) RETURN_IF_ERROR(Execute(kGapsSchema));
     if (version < 3) RETURN_IF_ERROR(Execute(kWakeRecordsSchema));
     if (version < 4) RETURN_IF_ERROR(Execute(kOffersSchema));
+    if (version < 5) RETURN_IF_ERROR(Execute(kWakeBeganSchema));
     return Prepare();
   }
 
@@ -226,7 +233,7 @@ class SqliteStore : public Store {
   absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
     return Write(kPutWakeRecord, Sync::kOrdered,
                  {model, MicrosOf(wake.ordered_until), int64_t{wake.strikes}, MicrosOf(wake.blocked_until),
-                  static_cast<int64_t>(wake.blocked_by), absl::string_view(wake.cause)});
+                  static_cast<int64_t>(wake.blocked_by), absl::string_view(wake.cause), MicrosOf(wake.began)});
   }
 
   absl::Status PutSpending(const Spending& spending) override {
@@ -264,7 +271,8 @@ class SqliteStore : public Store {
                                               .strikes = static_cast<int>(strikes),
                                               .blocked_until = TimeOf(wakes.Number(3)),
                                               .blocked_by = static_cast<Refusal>(blocked_by),
-                                              .cause = wakes.Text(5)};
+                                              .cause = wakes.Text(5),
+                                              .began = TimeOf(wakes.Number(6))};
     }
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
@@ -296,7 +304,7 @@ class SqliteStore : public Store {
           "measured_us = excluded.measured_us",
           "INSERT INTO gaps VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "gaps_us = excluded.gaps_us",
-          "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO spending VALUES (0,?,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));

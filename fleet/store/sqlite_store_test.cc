@@ -136,12 +136,12 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 5", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 6", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 5"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 6"));
 }
 
 // As builds before this one wrote it.
@@ -152,7 +152,7 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
   }
   for (const char* older : {"DROP TABLE wake_records; DROP TABLE gaps; PRAGMA user_version = 1",
                             "DROP TABLE wake_records; DELETE FROM gaps; PRAGMA user_version = 2",
-                            "DELETE FROM wake_records; DELETE FROM gaps; PRAGMA user_version = 3"}) {
+                            "DELETE FROM wake_records; DELETE FROM gaps; ALTER TABLE wake_records DROP COLUMN began_us; PRAGMA user_version = 3"}) {
     const std::string back = absl::StrCat(no_offers, "DROP TABLE spending; ", older);
     { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
     sqlite3* database = nullptr;
@@ -204,11 +204,11 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
 }
 
 TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {
-  const absl::Time order = absl::FromUnixMicros(1'700'000'000'000'001), block = order + absl::Seconds(9);
+  const absl::Time order = absl::FromUnixMicros(1'700'000'000'000'001), block = order + absl::Seconds(9), began = block + absl::Seconds(1);
   {
     auto store = Open();
     ASSERT_TRUE(store->PutWakeRecord("m", {.strikes = 1}).ok());
-    ASSERT_TRUE(store->PutWakeRecord("m", {order, 7, block, Refusal::kNoCapacity, "it's full"}).ok());
+    ASSERT_TRUE(store->PutWakeRecord("m", {order, 7, block, Refusal::kNoCapacity, "it's full", began}).ok());
     ASSERT_TRUE(store->PutWakeRecord("other", {}).ok());
   }
   auto contents = *Open()->Load();
@@ -219,6 +219,7 @@ TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {
   EXPECT_EQ(m.blocked_until, block);
   EXPECT_EQ(m.blocked_by, Refusal::kNoCapacity);
   EXPECT_EQ(m.cause, "it's full");
+  EXPECT_EQ(m.began, began);
   EXPECT_EQ(contents.wake_records["other"].ordered_until, absl::InfinitePast());
   EXPECT_EQ(contents.wake_records["other"].blocked_until, absl::InfinitePast());
 }

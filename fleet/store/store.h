@@ -42,6 +42,7 @@ struct WakeRecord {
   absl::Time blocked_until = absl::InfinitePast();
   Refusal blocked_by = Refusal::kBackOff;
   std::string cause;
+  absl::Time began = absl::InfinitePast();  // of the wake under way; InfinitePast(): there is none
 };
 
 // Called by one thread at a time. An error means that nothing was written.
