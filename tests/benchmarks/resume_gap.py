@@ -2,11 +2,14 @@
 
 How long a client waits for its next token when the machine under its answer goes while another one serves: the longest
 gap in a stream, beside a usual step and the first token of a new prompt of the same length, all of which is prefill.
+Then, from a notice to an engine with --streams answers on it, how long until the last of them is off it.
 """
 import argparse
 import json
 import random
+import re
 import statistics
+import threading
 import time
 
 from tests.e2e.harness import LONGEST, MODEL, Gateway, chat, outside_of_bazel_test, wait_for
@@ -15,7 +18,7 @@ ADMIN_KEY = 'an-admin-key-of-a-benchmark'
 ADMIN = {'authorization': f'Bearer {ADMIN_KEY}'}
 CONFIG = f"""
 admin_key_env: GAP_ADMIN_KEY
-models: [{{name: {MODEL}, weights: bundled, machines: {{min: 2, max: 2}}}}]
+models: [{{name: {MODEL}, weights: bundled, machines: {{min: %d, max: %d}}}}]
 """
 BEFORE = 20  # tokens that have come when the machine goes
 
@@ -59,6 +62,31 @@ def measure(gateway, options, what, body):
           f'gap less that: {1e3 * (statistics.median(gaps) - statistics.median(prefills)):.0f}', flush=True)
 
 
+def handovers(gateway, options):
+    """Each round's, in seconds, as the gateway's log has them."""
+    taken = []
+    for _ in range(options.rounds):
+        wait_for(lambda: [m['state'] for m in machines(gateway)] == ['serving'], 'a machine serves, and no other')
+        talking = threading.Semaphore(0)
+        threads = [threading.Thread(target=arrivals, args=(gateway, 20, BEFORE + 20, talking.release))
+                   for _ in range(options.streams)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            talking.acquire()
+        order(gateway, 'interrupt', {'notice_seconds': 5})
+        wait_for(lambda: len(told(gateway)) > len(taken), 'no answer is on it')
+        taken = told(gateway)
+        for thread in threads:
+            thread.join()
+    return taken
+
+
+def told(gateway):
+    found = re.findall(r'no answer is on it any more, ([0-9.]+)(m?s) after the first word', gateway.log())
+    return [float(number) * (1e-3 if unit == 'ms' else 1) for number, unit in found]
+
+
 def _ms(seconds):
     return f'{1e3 * statistics.median(seconds):.0f} ({1e3 * min(seconds):.0f}–{1e3 * max(seconds):.0f})'
 
@@ -67,12 +95,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=20)
     parser.add_argument('--words', type=int, default=100, help='of a prompt')
+    parser.add_argument('--streams', type=int, default=32, help='on the machine that is handed over')
     options = parser.parse_args()
     outside_of_bazel_test()
     print(f'{options.rounds} answers each, prompts of {options.words} words; ms, medians and lowest–highest')
-    with Gateway(CONFIG, env={'GAP_ADMIN_KEY': ADMIN_KEY}) as gateway:
+    env = {'GAP_ADMIN_KEY': ADMIN_KEY}
+    with Gateway(CONFIG % (2, 2), env=env) as gateway:
         measure(gateway, options, 'kill', None)
         measure(gateway, options, 'interrupt', {'notice_seconds': 2})
+    with Gateway(CONFIG % (1, 1), env=env) as gateway:
+        print(f'from a notice to the last of {options.streams} answers off the machine: {_ms(handovers(gateway, options))}')
 
 
 if __name__ == '__main__':
