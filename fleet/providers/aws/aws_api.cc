@@ -22,6 +22,7 @@ namespace {
 using State = CloudMachine::State;
 
 constexpr int kMostPages = 1000;
+constexpr int kMostGpus = 1000;  // of a machine, that are believed
 constexpr absl::Duration kPricesKept = absl::Hours(24);  // of the Price List, which seldom changes
 constexpr char kPricingRegion[] = "us-east-1";           // where that API is
 
@@ -75,14 +76,11 @@ class AwsApi : public CloudApi {
     CloudInventory inventory;
     const AwsParameters ours = {{"Filter.1.Name", "tag:Name"}, {"Filter.1.Value.1", options_.name_prefix + "*"}};
     for (const AwsRegion& region : options_.regions) {
-      RETURN_IF_ERROR(Pages(region.name, "DescribeInstances", ours, [&](const Xml& page) {
-        for (const Xml* const reservation : page["reservationSet"].Items()) {
-          for (const Xml* const instance : (*reservation)["instancesSet"].Items()) AddMachine(*instance, inventory);
-        }
+      RETURN_IF_ERROR(Pages(region.name, "DescribeInstances", "reservationSet", ours, [&](const Xml& reservation) {
+        for (const Xml* const instance : reservation["instancesSet"].Items()) AddMachine(*instance, inventory);
       }));
-      RETURN_IF_ERROR(Pages(region.name, "DescribeVolumes", ours, [&](const Xml& page) {
-        for (const Xml* const volume : page["volumeSet"].Items()) AddVolume(*volume, inventory);
-      }));
+      RETURN_IF_ERROR(Pages(region.name, "DescribeVolumes", "volumeSet", ours,
+                            [&](const Xml& volume) { AddVolume(volume, inventory); }));
     }
     return inventory;
   }
@@ -152,11 +150,12 @@ class AwsApi : public CloudApi {
   absl::Status StartMachine(const CloudMachine& machine) override { return OfMachine("StartInstances", machine); }
   absl::Status DeleteMachine(const CloudMachine& machine) override { return OfMachine("TerminateInstances", machine); }
 
-  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
+  absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string& token) override {
     AwsParameters parameters = {{"AvailabilityZone", offer.zone},
                                 {"Size", absl::StrCat(options_.volume_gigabytes)},
                                 {"VolumeType", options_.volume_type},
-                                {"Encrypted", "true"}};
+                                {"Encrypted", "true"},
+                                {"ClientToken", token}};
     AddTags("volume", name, parameters);
     return Ask(offer.region, "CreateVolume", parameters).status();
   }
@@ -194,8 +193,9 @@ class AwsApi : public CloudApi {
     return client_.Query(endpoint, region, action, parameters);
   }
 
-  absl::Status Pages(const std::string& region, const std::string& action, const AwsParameters& parameters,
-                     absl::FunctionRef<void(const Xml&)> take) {
+  // Every row of the set.
+  absl::Status Pages(const std::string& region, const std::string& action, const std::string& set,
+                     const AwsParameters& parameters, absl::FunctionRef<void(const Xml&)> take) {
     AwsParameters asked = parameters;
     asked.emplace_back("MaxResults", "100");
     asked.emplace_back("NextToken", "");
@@ -203,7 +203,9 @@ class AwsApi : public CloudApi {
       AwsParameters now = asked;
       if (now.back().second.empty()) now.pop_back();
       ASSIGN_OR_RETURN(const Xml answer, Ask(region, action, now));
-      take(answer);
+      // No list is no empty list: its machines would seem to be gone.
+      if (answer[set].name.empty()) return absl::UnavailableError(absl::StrCat(action, ": an answer without its list"));
+      for (const Xml* const row : answer[set].Items()) take(*row);
       asked.back().second = answer["nextToken"].text;
       if (asked.back().second.empty()) return absl::OkStatus();
     }
@@ -212,12 +214,13 @@ class AwsApi : public CloudApi {
 
   static void AddMachine(const Xml& instance, CloudInventory& inventory) {
     const std::string& word = instance["instanceState"]["name"].text;
+    const std::string& why = instance["stateReason"]["code"].text;
     inventory.machines.push_back({.id = instance["instanceId"].text,
                                   .name = TagOf(instance, "Name"),
                                   .zone = instance["placement"]["availabilityZone"].text,
                                   .address = instance["privateIpAddress"].text,
                                   .state = StateOf(word),
-                                  .word = word});
+                                  .word = why.empty() ? word : absl::StrCat(word, ", ", why)});
   }
 
   static void AddVolume(const Xml& row, CloudInventory& inventory) {
@@ -249,7 +252,7 @@ class AwsApi : public CloudApi {
       for (const Xml* const gpu : (*type)["gpuInfo"]["gpus"].Items()) {
         int count = 0;
         accelerator.name = (*gpu)["name"].text;
-        if (absl::SimpleAtoi((*gpu)["count"].text, &count)) accelerator.count += count;
+        if (absl::SimpleAtoi((*gpu)["count"].text, &count) && count > 0 && count <= kMostGpus) accelerator.count += count;
       }
     }
     return accelerators;
@@ -265,15 +268,12 @@ class AwsApi : public CloudApi {
     }
     std::map<std::pair<std::string, std::string>, double> prices;
     std::map<std::pair<std::string, std::string>, std::string> newest;
-    RETURN_IF_ERROR(Pages(region, "DescribeSpotPriceHistory", parameters, [&](const Xml& page) {
-      for (const Xml* const row : page["spotPriceHistorySet"].Items()) {
-        const std::pair<std::string, std::string> where = {(*row)["availabilityZone"].text,
-                                                           (*row)["instanceType"].text};
-        double price;
-        if (!absl::SimpleAtod((*row)["spotPrice"].text, &price) || (*row)["timestamp"].text < newest[where]) continue;
-        newest[where] = (*row)["timestamp"].text;
-        prices[where] = price;
-      }
+    RETURN_IF_ERROR(Pages(region, "DescribeSpotPriceHistory", "spotPriceHistorySet", parameters, [&](const Xml& row) {
+      const std::pair<std::string, std::string> where = {row["availabilityZone"].text, row["instanceType"].text};
+      double price;
+      if (!absl::SimpleAtod(row["spotPrice"].text, &price) || row["timestamp"].text < newest[where]) return;
+      newest[where] = row["timestamp"].text;
+      prices[where] = price;
     }));
     return prices;
   }

@@ -32,18 +32,19 @@ absl::Status AwsError(const HttpResponse& response, const std::string& code, con
   const std::string text = absl::StrCat(code, ": ", message.substr(0, 300));
   if (OneOf(code, {"InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
                    "InsufficientCapacity", "SpotMaxPriceTooLow", "MaxSpotInstanceCountExceeded",
-                   "InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "Unsupported"})) {
+                   "InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "Unsupported",
+                   "IdempotentInstanceTerminated"})) {  // that one was bought, and did not live
     return absl::ResourceExhaustedError(text);
   }
   if (OneOf(code,
             {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestExpired", "RequestTimeTooSkewed",
-             "ExpiredToken", "InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"})) {
+             "ExpiredToken", "ExpiredTokenException", "InternalError", "InternalFailure", "Unavailable",
+             "ServiceUnavailable"})) {
     HttpResponse busy = response;
     busy.status = 503;
     return StatusOfHttp(busy, text);
   }
-  if (OneOf(code, {"IncorrectState", "IncorrectInstanceState", "VolumeInUse", "IncorrectStateException",
-                   "IdempotentParameterMismatch", "InvalidVolume.ZoneMismatch"})) {
+  if (OneOf(code, {"IncorrectState", "IncorrectInstanceState", "VolumeInUse", "IncorrectStateException"})) {
     return absl::FailedPreconditionError(text);
   }
   if (absl::EndsWith(code, ".NotFound")) return absl::NotFoundError(text);
@@ -93,8 +94,7 @@ absl::StatusOr<Xml> AwsClient::Query(const std::string& endpoint, const std::str
   if (!xml.ok()) return StatusOfHttp(response, action);
   const Xml& error = (*xml)["Errors"]["Error"];
   const std::string code = error["Code"].text;
-  if (code == "ExpiredToken" || code == "RequestExpired") credentials_.Drop();
-  return AwsError(response, code, error["Message"].text);
+  return ErrorOf(response, code, error["Message"].text);
 }
 
 absl::StatusOr<Json> AwsClient::Call(const std::string& endpoint, const AwsScope& scope, const std::string& target,
@@ -106,7 +106,15 @@ absl::StatusOr<Json> AwsClient::Call(const std::string& endpoint, const AwsScope
   if (response.status == 200) return json;
   if (!json.ok()) return StatusOfHttp(response, target);
   const std::string type = (*json)["__type"].Text();  // perhaps with a namespace and '#' before it
-  return AwsError(response, type.substr(type.find('#') + 1), (*json)["message"].Text());
+  return ErrorOf(response, type.substr(type.find('#') + 1), (*json)["message"].Text());
+}
+
+absl::Status AwsClient::ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message) {
+  const absl::Status status = AwsError(response, code, message);
+  if (absl::IsUnauthenticated(status) || OneOf(code, {"ExpiredToken", "ExpiredTokenException", "RequestExpired"})) {
+    credentials_.Drop();
+  }
+  return status;
 }
 
 }  // namespace spotinference::fleet

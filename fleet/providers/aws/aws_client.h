@@ -37,6 +37,9 @@ class AwsClient {
   absl::StatusOr<HttpResponse> Post(const std::string& endpoint, const AwsScope& scope, HttpHeaders headers,
                                     const std::string& body);
 
+  // And a key that was refused is asked for anew.
+  absl::Status ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message);
+
   const Clock& clock_;
   AwsCredentials credentials_;
   CloudHttp http_;

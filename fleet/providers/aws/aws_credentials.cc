@@ -56,27 +56,35 @@ absl::StatusOr<AwsKey> ParseAwsProfile(absl::string_view text, absl::string_view
 
 absl::StatusOr<AwsKey> AwsCredentials::Get(CloudHttp& http) {
   absl::MutexLock lock(&mutex_);
-  if (key_.has_value() && clock_.Now() + kRenewBefore < expires_) return *key_;
-  AwsKey key = {.id = Environment("AWS_ACCESS_KEY_ID"), .secret = Environment("AWS_SECRET_ACCESS_KEY")};
-  expires_ = absl::InfiniteFuture();
-  if (!key.id.empty() && !key.secret.empty()) {
-    key.session_token = Environment("AWS_SESSION_TOKEN");
-  } else if (auto profile = ParseAwsProfile(ReadCredentialsFile(), Environment("AWS_PROFILE", "default"));
-             profile.ok()) {
-    key = *std::move(profile);
-  } else {
-    ASSIGN_OR_RETURN(key, FromInstance(http));
+  const absl::Time now = clock_.Now();
+  if (known_.has_value() && now + kRenewBefore < known_->expires) return known_->key;
+  absl::StatusOr<Known> found = Find(http);
+  if (!found.ok()) {
+    if (known_.has_value() && now < known_->expires) return known_->key;
+    known_.reset();
+    return found.status();
   }
-  key_ = key;
-  return key;
+  known_ = *std::move(found);
+  return known_->key;
+}
+
+absl::StatusOr<AwsCredentials::Known> AwsCredentials::Find(CloudHttp& http) const {
+  const AwsKey key = {.id = Environment("AWS_ACCESS_KEY_ID"),
+                      .secret = Environment("AWS_SECRET_ACCESS_KEY"),
+                      .session_token = Environment("AWS_SESSION_TOKEN")};
+  if (!key.id.empty() && !key.secret.empty()) return Known{key};
+  if (auto profile = ParseAwsProfile(ReadCredentialsFile(), Environment("AWS_PROFILE", "default")); profile.ok()) {
+    return Known{*std::move(profile)};
+  }
+  return FromInstance(http);
 }
 
 void AwsCredentials::Drop() {
   absl::MutexLock lock(&mutex_);
-  key_.reset();
+  known_.reset();
 }
 
-absl::StatusOr<AwsKey> AwsCredentials::FromInstance(CloudHttp& http) {
+absl::StatusOr<AwsCredentials::Known> AwsCredentials::FromInstance(CloudHttp& http) const {
   constexpr char kNowhere[] =
       "no AWS key: not in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in ~/.aws/credentials, and this is no EC2 "
       "instance with a role";
@@ -95,15 +103,15 @@ absl::StatusOr<AwsKey> AwsCredentials::FromInstance(CloudHttp& http) {
   ASSIGN_OR_RETURN(const HttpResponse answer, http.Do(request));
   RETURN_IF_ERROR(StatusOfHttp(answer, "the instance's role"));
   ASSIGN_OR_RETURN(const Json json, Json::Parse(answer.body));
-  AwsKey key = {.id = json["AccessKeyId"].Text(),
-                .secret = json["SecretAccessKey"].Text(),
-                .session_token = json["Token"].Text()};
+  Known known = {.key = {.id = json["AccessKeyId"].Text(),
+                         .secret = json["SecretAccessKey"].Text(),
+                         .session_token = json["Token"].Text()}};
   std::string error;
-  if (key.id.empty() || key.secret.empty() ||
-      !absl::ParseTime(absl::RFC3339_full, json["Expiration"].Text(), &expires_, &error)) {
+  if (known.key.id.empty() || known.key.secret.empty() ||
+      !absl::ParseTime(absl::RFC3339_full, json["Expiration"].Text(), &known.expires, &error)) {
     return absl::UnavailableError("the instance's role has no key");
   }
-  return key;
+  return known;
 }
 
 }  // namespace spotinference::fleet

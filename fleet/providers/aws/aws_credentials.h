@@ -18,7 +18,7 @@
 
 namespace spotinference::fleet {
 
-// Thread-safe. What expires is renewed five minutes before.
+// Thread-safe. What expires is renewed five minutes before, and never given once it has expired.
 class AwsCredentials {
  public:
   // `clock` outlives it. `metadata_url`: of the instance metadata service.
@@ -31,13 +31,18 @@ class AwsCredentials {
   void Drop();
 
  private:
-  absl::StatusOr<AwsKey> FromInstance(CloudHttp& http) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  struct Known {
+    AwsKey key;
+    absl::Time expires = absl::InfiniteFuture();
+  };
+
+  absl::StatusOr<Known> Find(CloudHttp& http) const;
+  absl::StatusOr<Known> FromInstance(CloudHttp& http) const;
 
   const Clock& clock_;
   const std::string metadata_url_;
   absl::Mutex mutex_;
-  std::optional<AwsKey> key_ ABSL_GUARDED_BY(mutex_);
-  absl::Time expires_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  std::optional<Known> known_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Of a credentials file's text, the profile. NOT_FOUND: there is none, or not whole.

@@ -1,5 +1,10 @@
+#include <atomic>
+#include <cstdlib>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "engine/base/fake_clock.h"
+#include "engine/base/fake_http_server.h"
 #include "fleet/providers/aws/aws_client.h"
 #include "fleet/providers/aws/aws_credentials.h"
 #include "fleet/providers/aws/xml.h"
@@ -42,11 +47,37 @@ TEST(AwsProfile, IsFoundByItsName) {
   EXPECT_TRUE(absl::IsNotFound(ParseAwsProfile("", "default").status()));
 }
 
+// Of an instance's role, served by a metadata service that breaks.
+TEST(AwsCredentials, AKeyThatHasExpiredIsNotGiven) {
+  for (const char* name : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}) unsetenv(name);
+  setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere", 1);
+  std::atomic<bool> broken = false;
+  FakeHttpServer metadata([&](const FakeHttpRequest& request) -> FakeHttpReply {
+    if (broken) return {.status = 500};
+    if (request.method == "PUT") return {.body = "t"};
+    if (absl::EndsWith(request.target, "/security-credentials/")) return {.body = "role"};
+    return {.body = R"({"AccessKeyId":"A","SecretAccessKey":"s","Token":"t","Expiration":"2026-01-01T01:00:00Z"})"};
+  });
+  FakeClock clock;  // begins an hour before that
+  AwsCredentials credentials(clock, metadata.url());
+  CloudHttp http;
+  ASSERT_EQ(credentials.Get(http)->id, "A");
+  broken = true;
+  clock.Advance(absl::Minutes(56));
+  EXPECT_EQ(credentials.Get(http)->id, "A") << "it is good for four more minutes";
+  clock.Advance(absl::Minutes(4));
+  EXPECT_FALSE(credentials.Get(http).ok());
+  EXPECT_FALSE(credentials.Get(http).ok());
+  broken = false;
+  EXPECT_EQ(credentials.Get(http)->id, "A") << "asked for anew";
+}
+
 TEST(AwsError, SaysWhatToDoNext) {
   const HttpResponse refused = {.status = 400}, busy = {.status = 503, .headers = {{"Retry-After", "7"}}};
   EXPECT_TRUE(absl::IsResourceExhausted(AwsError({.status = 500}, "InsufficientInstanceCapacity", "")));
   EXPECT_TRUE(absl::IsResourceExhausted(AwsError(refused, "MaxSpotInstanceCountExceeded", "")));
   EXPECT_TRUE(absl::IsUnavailable(AwsError(refused, "ThrottlingException", "")));
+  EXPECT_TRUE(absl::IsUnavailable(AwsError(refused, "ExpiredTokenException", ""))) << "the next key is good";
   EXPECT_EQ(RetryAfter(AwsError(busy, "RequestLimitExceeded", "")), absl::Seconds(7));
   EXPECT_TRUE(absl::IsNotFound(AwsError(refused, "InvalidInstanceID.NotFound", "")));
   EXPECT_TRUE(absl::IsFailedPrecondition(AwsError(refused, "IncorrectState", "")));

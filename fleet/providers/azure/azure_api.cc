@@ -27,19 +27,21 @@ constexpr char kComputeVersion[] = "2024-07-01";
 constexpr char kDiskVersion[] = "2024-03-02";
 constexpr char kNetworkVersion[] = "2024-05-01";
 constexpr int kMostPages = 1000;
+constexpr absl::Duration kLongestOperation = absl::Hours(1);  // nothing is heard of it any more then
 constexpr int64_t kLongestAnswer = 32 << 20;
 
 std::string LastPart(const std::string& id) { return id.substr(id.rfind('/') + 1); }
 
 // https://learn.microsoft.com/azure/virtual-machines/states-billing
+// What a machine does counts more than how its last operation ended: one that could not be started is still deallocated.
 State StateOf(const std::string& provisioning, const std::string& power) {
   if (provisioning == "Deleting") return State::kDeleting;
-  if (provisioning == "Failed") return State::kFailed;
   if (power == "PowerState/running") return State::kRunning;
   if (power == "PowerState/starting") return State::kStarting;
   if (power == "PowerState/deallocating" || power == "PowerState/stopping") return State::kStopping;
   if (power == "PowerState/deallocated") return State::kStopped;
   if (power == "PowerState/stopped") return State::kFailed;  // which bills in full and serves nobody
+  if (provisioning == "Failed") return State::kFailed;
   return provisioning == "Creating" || provisioning == "Updating" ? State::kStarting : State::kUnknown;
 }
 
@@ -76,8 +78,8 @@ class AzureApi : public CloudApi {
   std::string DevicePath(const CloudVolume&) const override { return "/dev/disk/azure/scsi1/lun0"; }
 
   absl::StatusOr<CloudInventory> List() override {
+    PollOperations();
     CloudInventory inventory;
-    RETURN_IF_ERROR(PollOperations(inventory));
     std::map<std::string, std::string> power, addresses;  // by the machine's name
     RETURN_IF_ERROR(Pages(
         absl::StrCat(Subscription(),
@@ -117,6 +119,8 @@ class AzureApi : public CloudApi {
       volume.attached = !volume.machine.empty();
       inventory.volumes.push_back(std::move(volume));
     }));
+    absl::MutexLock lock(&mutex_);
+    inventory.failures = std::exchange(failures_, {});
     return inventory;
   }
 
@@ -169,7 +173,7 @@ class AzureApi : public CloudApi {
         .status();
   }
 
-  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
+  absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string&) override {
     const std::string body = absl::StrCat(
         R"({"location":)", JsonString(options_.location), R"(,"zones":[)", JsonString(NumberOf(offer.zone)),
         R"(],"tags":{"spotinference":"volume"},"sku":{"name":)", JsonString(options_.volume_type),
@@ -194,6 +198,7 @@ class AzureApi : public CloudApi {
   // Of an operation that is not done.
   struct Operation {
     std::string machine, url;
+    absl::Duration begun;
   };
 
   std::string Subscription() const { return absl::StrCat(options_.endpoint, "/subscriptions/", options_.subscription); }
@@ -245,10 +250,12 @@ class AzureApi : public CloudApi {
     const auto url = FindHeader(response.headers, "azure-asyncoperation");
     if (!url.has_value() || !absl::StartsWith(*url, options_.endpoint)) return;  // our token is for no other host
     absl::MutexLock lock(&mutex_);
-    operations_.push_back({machine, std::string(*url)});
+    operations_.push_back({machine, std::string(*url), clock_.Elapsed()});
   }
 
-  absl::Status PollOperations(CloudInventory& inventory) {
+  // What ended badly is kept until a list tells it. One that cannot be asked about says nothing, and is no reason not
+  // to list machines.
+  void PollOperations() {
     std::vector<Operation> open;
     {
       absl::MutexLock lock(&mutex_);
@@ -256,19 +263,21 @@ class AzureApi : public CloudApi {
     }
     for (const Operation& operation : open) {
       const auto answer = Ask("GET", operation.url);
-      if (!answer.ok() && !absl::IsNotFound(answer.status())) return answer.status();
-      if (answer.ok() && (*answer)["status"].Text() == "InProgress") continue;
-      if (answer.ok() && (*answer)["status"].Text() == "Failed") {
-        const Json error = (*answer)["error"];
-        inventory.failures.push_back(
-            {operation.machine, ErrorOf({.status = 400}, error["code"].Text(), error["message"].Text())});
-      }
+      const bool is_late = clock_.Elapsed() - operation.begun > kLongestOperation;
+      if (!is_late && (absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status()))) continue;
+      const std::string status = answer.ok() ? (*answer)["status"].Text() : "";
+      if (!is_late && answer.ok() && status != "Succeeded" && status != "Failed" && status != "Canceled") continue;
       absl::MutexLock lock(&mutex_);
+      if (status == "Failed" || status == "Canceled") {
+        const Json error = (*answer)["error"];
+        failures_.push_back({operation.machine,
+                             ErrorOf({.status = 400}, error["code"].Text(), error["message"].Text()),
+                             /*remains=*/true});
+      }
       operations_.erase(std::remove_if(operations_.begin(), operations_.end(),
                                        [&](const Operation& o) { return o.url == operation.url; }),
                         operations_.end());
     }
-    return absl::OkStatus();
   }
 
   // `whole`, if given, has the answer with its headers.
@@ -297,7 +306,7 @@ class AzureApi : public CloudApi {
     for (int page = 0; page < kMostPages; ++page) {
       ASSIGN_OR_RETURN(const Json answer, Ask("GET", url));
       // No list is no empty list: its machines would seem to be gone.
-      if (!answer["value"]) return absl::UnavailableError("an answer without its list");
+      if (!answer["value"].IsList()) return absl::UnavailableError("an answer without its list");
       for (const Json& row : answer["value"].Items()) take(row);
       url = answer["nextLink"].Text();
       if (url.empty()) return absl::OkStatus();
@@ -339,6 +348,7 @@ class AzureApi : public CloudApi {
   CloudHttp http_;
   absl::Mutex mutex_;
   std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
+  std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::pair<std::map<Market, double>, absl::Duration>> prices_ ABSL_GUARDED_BY(mutex_);
 };
 

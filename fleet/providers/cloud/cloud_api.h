@@ -51,6 +51,7 @@ struct CloudInventory {
   struct Failure {
     std::string name;  // the machine's
     absl::Status status;
+    bool remains = false;  // the cloud keeps a machine of that name, of no use, until it is deleted
   };
   std::vector<Failure> failures;
 };
@@ -67,7 +68,7 @@ struct MachineOrder {
 //   UNAVAILABLE, DEADLINE_EXCEEDED  throttled, broken or timed out; it may have been done. http.h: RetryAfter(status)
 //   RESOURCE_EXHAUSTED              no stock, or a quota is used up; nothing was done
 //   NOT_FOUND, ALREADY_EXISTS       as they say
-//   FAILED_PRECONDITION             not in this state of the machine or the volume
+//   FAILED_PRECONDITION             not in this state of the machine or the volume; nothing was done
 //   INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED  will fail again until somebody changes something
 class CloudApi {
  public:
@@ -91,7 +92,8 @@ class CloudApi {
   // Its volumes stay.
   virtual absl::Status DeleteMachine(const CloudMachine& machine) = 0;
 
-  virtual absl::Status CreateVolume(const std::string& name, const Offer& offer) = 0;
+  // A second call with the same name and token makes no second volume, but may answer ALREADY_EXISTS.
+  virtual absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string& token) = 0;
   virtual absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) = 0;
   virtual absl::Status DetachVolume(const CloudVolume& volume) = 0;
   virtual absl::Status DeleteVolume(const CloudVolume& volume) = 0;

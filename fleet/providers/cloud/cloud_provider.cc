@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -101,8 +102,10 @@ bool CloudProvider::Work() {
 // --- What is asked.
 
 void CloudProvider::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
+  absl::MutexLock offers_lock(&mutex_);
   absl::MutexLock lock(&listener_mutex_);
   listener_ = std::move(listener);
+  if (listener_ && offers_.has_value()) listener_({.kind = MachineEvent::Kind::kOffers, .offers = *offers_});
 }
 
 void CloudProvider::Tell(MachineEvent event) {
@@ -167,6 +170,7 @@ void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
     if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
     Machine& machine = *found->second;
     machine.life.goal = goal;
+    if (!machine.life.stop_since.has_value()) machine.life.stop_since = clock_.Elapsed();
     machine.life.adopting = false;
     machine.due = clock_.Elapsed();
     if (machine.life.serves && !machine.endpoint.address.empty()) {
@@ -206,17 +210,21 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
   for (auto& [id, machine] : machines_) {
     Life& life = machine->life;
     for (const CloudInventory::Failure& failure : inventory_.failures) {
-      if (failure.name == machine->name) machine->refusal = failure.status;
+      if (failure.name == machine->name) machine->failure = failure;
     }
     busy |= life.goal != Goal::kRun || !life.serves;
     if (begun < machine->acted_at) continue;
     const CloudMachine* const found = Find(*machine);
-    life.missed = found != nullptr ? 0 : life.missed + 1;
+    const CloudVolume* const volume = FindVolume(*machine, found);
+    life.absence.Note(found != nullptr, begun);
+    life.holder.Note(volume == nullptr || volume->machine.empty() || FindHolder(volume) != nullptr, begun);
     if (found != nullptr && found->state != State::kGone) {
       life.seen = true;
-      if (life.machine_id.empty()) life.machine_id = found->id;
+      life.remains_at.reset();
+      life.machine_id = found->id;
+      machine->last = *found;
       const bool boots = found->state == State::kStarting || found->state == State::kRunning;
-      life.ran |= boots && (life.create_at.has_value() || life.start_at.has_value());
+      life.ran |= boots && (life.create_at.has_value() || life.start_at.has_value() || life.serves);
     }
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
   }
@@ -270,9 +278,11 @@ void CloudProvider::PollOffers() {
   }
   offers_poll_.failures = 0;
   offers_poll_.due = clock_.Elapsed() + options_.offers_poll;
-  offers->erase(std::remove_if(offers->begin(), offers->end(),
-                               [](const OfferNow& now) { return now.stock.has_value() && *now.stock <= 0; }),
-                offers->end());
+  // Neither what has no stock, nor what a slip of the cloud seems to give away.
+  const auto is_none = [](const OfferNow& now) {
+    return now.stock.value_or(1) <= 0 || !(now.offer.price_per_hour > 0) || !std::isfinite(now.offer.price_per_hour);
+  };
+  offers->erase(std::remove_if(offers->begin(), offers->end(), is_none), offers->end());
   offers_ = *offers;
   Tell({.kind = MachineEvent::Kind::kOffers, .offers = *std::move(offers)});
 }

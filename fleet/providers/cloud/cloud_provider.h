@@ -74,6 +74,7 @@ class CloudProvider : public Provider {
     std::optional<Offer> offer;     // chosen
     std::vector<Offer> refused;     // in this life, for want of stock
     std::string address;            // as Adopt was told it
+    CloudMachine last;              // as a list last had it
     bool launched = false;          // by Launch: before its first call there is nothing of it in the cloud
     bool started = false;           // kStarted was told
     bool stepping = false;          // on some thread
@@ -81,13 +82,20 @@ class CloudProvider : public Provider {
     absl::Duration not_before = -absl::InfiniteDuration();  // after a failure
     absl::Duration acted_at = -absl::InfiniteDuration();    // lists begun before are too old
     int failures = 0;                                       // in a row, of calls
-    absl::Status refusal;  // of a create or start that the cloud had taken on; OK: none
+    std::optional<CloudInventory::Failure> failure;         // of a create or start that the cloud had taken on
     Endpoint endpoint;     // of its engine, being asked or serving
     bool probing = false;
     absl::Duration next_probe = -absl::InfiniteDuration();
     std::optional<absl::StatusOr<EngineIdentity>> identity;  // the probe's answer
   };
   using MachinePtr = std::shared_ptr<Machine>;
+
+  // Of a volume that is to be made, or is there.
+  struct VolumeOrder {
+    std::string token;
+    absl::Duration at = -absl::InfiniteDuration();  // when it was last asked for, or seen
+    bool seen = false;                              // since
+  };
 
   // A thing that is asked of the cloud as a whole, over and over.
   struct Poll {
@@ -112,11 +120,14 @@ class CloudProvider : public Provider {
   void Do(const MachinePtr& machine, const Next& next, const CloudMachine& found, const CloudVolume& volume)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnFailure(Machine& machine, const CloudInventory::Failure& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A create or a start was refused. `doubt`: when an earlier try was made that may have bought it.
   void OnCreateRefused(Machine& machine, const absl::Status& status, std::optional<absl::Duration> doubt)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnStartRefused(Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartAgain(Machine& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnBusy(Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Delete(Machine& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellStarted(Machine& machine, const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CreateVolume(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -133,6 +144,7 @@ class CloudProvider : public Provider {
   const CloudMachine* Find(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const CloudVolume* FindVolume(const Machine& machine, const CloudMachine* found) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const CloudMachine* FindHolder(const CloudVolume* volume) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string EngineToken(absl::string_view machine_id) const;
   void Tell(MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -149,7 +161,7 @@ class CloudProvider : public Provider {
   absl::Duration listed_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();  // when inventory_ was begun
   Poll list_ ABSL_GUARDED_BY(mutex_), offers_poll_ ABSL_GUARDED_BY(mutex_);
   std::optional<std::vector<OfferNow>> offers_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, absl::Duration> volumes_asked_ ABSL_GUARDED_BY(mutex_);  // by zone and name: when last
+  std::map<std::string, VolumeOrder> volume_orders_ ABSL_GUARDED_BY(mutex_);     // by zone and name
   absl::Status list_error_ ABSL_GUARDED_BY(mutex_);                              // of the last poll
   absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll
   std::map<std::string, absl::Duration> orphans_ ABSL_GUARDED_BY(mutex_);        // by the cloud's id: since when

@@ -30,20 +30,31 @@ bool Buys(Next::Do what) {
 
 }  // namespace
 
+// The one whose id is known, unless it is gone and another one of its name is not.
 const CloudMachine* CloudProvider::Find(const Machine& machine) const {
-  const CloudMachine* found = nullptr;
+  const CloudMachine* gone = nullptr;
+  const CloudMachine* other = nullptr;
   for (const CloudMachine& candidate : inventory_.machines) {
     if (candidate.name != machine.name) continue;
-    if (candidate.id == machine.life.machine_id) return &candidate;
-    if (candidate.state != State::kGone) found = &candidate;
+    const bool is_it = candidate.id == machine.life.machine_id;
+    if (candidate.state != State::kGone && is_it) return &candidate;
+    if (candidate.state != State::kGone) other = &candidate;
+    if (candidate.state == State::kGone && is_it) gone = &candidate;
   }
-  return machine.life.machine_id.empty() ? found : nullptr;
+  return other != nullptr ? other : gone;
 }
 
 const CloudVolume* CloudProvider::FindVolume(const Machine& machine, const CloudMachine* found) const {
   const std::string zone = machine.offer.has_value() ? machine.offer->zone : found != nullptr ? found->zone : "";
   for (const CloudVolume& volume : inventory_.volumes) {
     if (volume.name == machine.volume_name && volume.zone == zone) return &volume;
+  }
+  return nullptr;
+}
+
+const CloudMachine* CloudProvider::FindHolder(const CloudVolume* volume) const {
+  for (const CloudMachine& machine : inventory_.machines) {
+    if (volume != nullptr && machine.id == volume->machine) return &machine;
   }
   return nullptr;
 }
@@ -65,24 +76,19 @@ void CloudProvider::Step(const MachinePtr& kept) {
     if (list_.failures == 0) list_.due = std::min(list_.due, std::max(clock_.Elapsed(), machine.not_before));
     return;
   }
-  if (const absl::Status refusal = std::exchange(machine.refusal, absl::OkStatus()); !refusal.ok()) {
-    LOG(WARNING) << machine.spec.id << ": the cloud could not do it after all: " << refusal;
-    if (life.start_at.has_value()) return OnStartRefused(machine, refusal);
-    if (life.create_at.has_value()) return OnCreateRefused(machine, refusal, std::nullopt);
-  }
+  if (const auto failure = std::exchange(machine.failure, std::nullopt)) return OnFailure(machine, *failure);
   const CloudMachine* found = Find(machine);
   const bool to_buy = life.goal == Goal::kRun && !life.adopting && !life.ran && found == nullptr;
   if (to_buy && !machine.offer.has_value() && !ChooseOffer(machine)) return;
   const CloudVolume* const volume = FindVolume(machine, found);
   if (machine.offer.has_value()) {
-    const auto asked = volumes_asked_.find(absl::StrCat(machine.offer->zone, "/", machine.volume_name));
-    life.volume_at = asked == volumes_asked_.end() ? std::nullopt : std::optional(asked->second);
+    VolumeOrder& order = volume_orders_[absl::StrCat(machine.offer->zone, "/", machine.volume_name)];
+    order.seen |= volume != nullptr;
+    if (volume != nullptr) order.at = listed_at_;
+    life.volume_at = order.at;
   }
-  const CloudMachine* holder = nullptr;
-  for (const CloudMachine& other : inventory_.machines) {
-    if (volume != nullptr && other.id == volume->machine) holder = &other;
-  }
-  const Next next = Decide(api_->traits(), options_.limits, life, found, volume, holder, clock_.Elapsed());
+  const Next next =
+      Decide(api_->traits(), options_.limits, life, found, volume, FindHolder(volume), clock_.Elapsed());
   if (!options_.buys_nothing.empty() && Buys(next.what)) return Refuse(machine);
   Do(kept, next, found == nullptr ? CloudMachine() : *found, volume == nullptr ? CloudVolume() : *volume);
 }
@@ -117,9 +123,7 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
       if (!Call(machine, "stop it", [&] { return api_->StopMachine(found); }).ok()) life.stop_at.reset();
       return;
     case Next::Do::kDeleteMachine:
-      life.delete_at = now;
-      if (!Call(machine, "delete it", [&] { return api_->DeleteMachine(found); }).ok()) life.delete_at.reset();
-      return;
+      return Delete(machine, found.id.empty() ? machine.last : found);
     case Next::Do::kAttach:
       life.attach_at = now;
       if (!life.first_attach_at.has_value()) life.first_attach_at = now;
@@ -150,6 +154,13 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
     case Next::Do::kTellGone:
       return End(machine, life.status);
   }
+}
+
+void CloudProvider::Delete(Machine& machine, const CloudMachine& found) {
+  machine.life.delete_at = clock_.Elapsed();
+  machine.life.absence = {};
+  const absl::Status status = Call(machine, "delete it", [&, found] { return api_->DeleteMachine(found); });
+  if (!status.ok() && !absl::IsNotFound(status)) machine.life.delete_at.reset();
 }
 
 absl::Status CloudProvider::Call(Machine& machine, absl::string_view what, absl::FunctionRef<absl::Status()> call) {
@@ -211,17 +222,17 @@ bool CloudProvider::ChooseOffer(Machine& machine) {
 
 void CloudProvider::CreateVolume(Machine& machine) {
   const Offer offer = *machine.offer;
-  const std::string name = absl::StrCat(offer.zone, "/", machine.volume_name);
-  volumes_asked_[name] = clock_.Elapsed();
-  machine.life.volume_at = clock_.Elapsed();
-  const absl::Status status =
-      Call(machine, "create its volume", [&] { return api_->CreateVolume(machine.volume_name, offer); });
-  if (status.ok() || absl::IsAlreadyExists(status)) return;
-  const bool permanent = IsPermanent(status) || absl::IsFailedPrecondition(status);
-  if (!permanent && !absl::IsResourceExhausted(status)) return;  // it may have been made: that will show in a list
-  volumes_asked_.erase(name);
-  machine.life.volume_at.reset();
-  Fail(machine, permanent ? absl::FailedPreconditionError(status.message()) : status);
+  VolumeOrder& order = volume_orders_[absl::StrCat(offer.zone, "/", machine.volume_name)];
+  if (order.token.empty() || order.seen) order = {.token = NewPurchaseToken()};
+  order.at = clock_.Elapsed();
+  const absl::Status status = Call(machine, "create its volume", [&, token = order.token] {
+    return api_->CreateVolume(machine.volume_name, offer, token);
+  });
+  const bool refused = IsPermanent(status) || absl::IsResourceExhausted(status) || absl::IsFailedPrecondition(status);
+  if (!refused) return;  // it was made, or may have been: that will show in a list
+  order = {};
+  if (absl::IsFailedPrecondition(status)) return OnBusy(machine, status);
+  Fail(machine, IsPermanent(status) ? absl::FailedPreconditionError(status.message()) : status);
 }
 
 void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
@@ -234,6 +245,10 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
       .user_data = BootScript(options_.boot, machine.spec, EngineToken(machine.spec.id), api_->DevicePath(volume)),
       .volume_id = volume.id};
   life.create_at = clock_.Elapsed();
+  life.delete_at.reset();  // of what was left of an earlier one
+  life.seen = false;
+  life.machine_id.clear();
+  machine.last = {};
   std::string id;
   const absl::Status status = Call(machine, "buy it", [&]() -> absl::Status {
     absl::StatusOr<std::string> created = api_->CreateMachine(order);
@@ -246,12 +261,21 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
     return TellStarted(machine, id);
   }
   if (absl::IsAlreadyExists(status)) return;
-  const bool permanent = IsPermanent(status) || absl::IsFailedPrecondition(status);
-  if (!permanent && !absl::IsResourceExhausted(status)) {
+  if (!IsPermanent(status) && !absl::IsFailedPrecondition(status) && !absl::IsResourceExhausted(status)) {
     life.create_broke = true;
     return;
   }
   OnCreateRefused(machine, status, before);
+}
+
+void CloudProvider::OnFailure(Machine& machine, const CloudInventory::Failure& failure) {
+  Life& life = machine.life;
+  LOG(WARNING) << machine.spec.id << ": the cloud could not do it after all: " << failure.status;
+  machine.due = clock_.Elapsed();
+  if (life.start_at.has_value()) return OnStartRefused(machine, failure.status);
+  if (!life.create_at.has_value()) return;
+  if (failure.remains && machine.last.id.empty()) life.remains_at = clock_.Elapsed();
+  OnCreateRefused(machine, failure.status, std::nullopt);
 }
 
 void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status, std::optional<absl::Duration> doubt) {
@@ -259,6 +283,7 @@ void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status
   machine.life.machine_id.clear();
   machine.life.ran = false;
   if (machine.life.goal != Goal::kRun) return;  // it was told to end meanwhile
+  if (absl::IsFailedPrecondition(status)) return OnBusy(machine, status);
   if (!absl::IsResourceExhausted(status)) return Fail(machine, absl::FailedPreconditionError(status.message()));
   if (machine.spec.offer.has_value() || doubt.has_value()) return Fail(machine, status);
   machine.refused.push_back(*machine.offer);
@@ -271,8 +296,9 @@ void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status
 void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
   machine.life.start_at = clock_.Elapsed();
   const absl::Status status = Call(machine, "start it again", [&] { return api_->StartMachine(found); });
-  if (status.ok()) return TellStarted(machine, found.id);
+  if (status.ok()) return;  // it is started when a list has it running: until then there may turn out to be no stock
   machine.life.start_at.reset();
+  if (absl::IsNotFound(status)) return;  // a list will say so
   if (absl::IsResourceExhausted(status) || IsPermanent(status)) OnStartRefused(machine, status);
 }
 
@@ -280,8 +306,18 @@ void CloudProvider::OnStartRefused(Machine& machine, const absl::Status& status)
   machine.life.start_at.reset();
   machine.life.ran = false;
   if (machine.life.goal != Goal::kRun) return;
-  if (absl::IsResourceExhausted(status)) return End(machine, status);  // it stays as it is
-  Fail(machine, absl::FailedPreconditionError(status.message()));
+  const absl::Status why =
+      absl::IsResourceExhausted(status) ? status : absl::FailedPreconditionError(status.message());
+  if (machine.launched) return Fail(machine, why);
+  End(machine, why);  // it stays as it is
+}
+
+// What it needs is another's just now, as a rule a disk that somebody is still letting go of.
+void CloudProvider::OnBusy(Machine& machine, const absl::Status& status) {
+  Life& life = machine.life;
+  if (!life.first_attach_at.has_value()) life.first_attach_at = clock_.Elapsed();
+  if (clock_.Elapsed() - *life.first_attach_at < options_.limits.attach) return;
+  Fail(machine, absl::UnavailableError(status.message()));
 }
 
 void CloudProvider::TellStarted(Machine& machine, const std::string& handle) {
@@ -333,7 +369,7 @@ void CloudProvider::OnIdentity(Machine& machine) {
                 absl::FailedPreconditionError(absl::StrCat("the engine serves a model with hash ", identity->model_hash,
                                                            ", not ", machine.spec.model_hash)));
   }
-  machine.life.serves = true;
+  machine.life.serves = machine.life.ran = true;
   machine.endpoint.model_hash = identity->model_hash;
   machine.endpoint.numerics_id = identity->numerics_id;
   Tell({.kind = MachineEvent::Kind::kReady, .machine_id = machine.spec.id, .endpoint = machine.endpoint});

@@ -1,6 +1,8 @@
 #include "fleet/providers/cloud/json.h"
 
 #include <boost/json.hpp>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -14,7 +16,9 @@ absl::StatusOr<Json> Json::Parse(absl::string_view text) {
   options.max_depth = 32;
   auto value =
       std::make_shared<const boost::json::value>(boost::json::parse({text.data(), text.size()}, error, {}, options));
-  if (error) return absl::UnavailableError(absl::StrCat("the answer is no JSON: ", text.substr(0, 100)));
+  if (error) {  // without the text, which may hold a token
+    return absl::UnavailableError(absl::StrCat("the answer, of ", text.size(), " bytes, is no JSON: ", error.message()));
+  }
   const boost::json::value* const root = value.get();
   return Json(std::move(value), root);
 }
@@ -56,9 +60,18 @@ std::string Json::Text() const {
 
 std::optional<double> Json::Number() const {
   double number;
-  if (!absl::SimpleAtod(Text(), &number)) return std::nullopt;
+  if (!absl::SimpleAtod(Text(), &number) || !std::isfinite(number)) return std::nullopt;
   return number;
 }
+
+std::optional<int32_t> Json::Whole() const {
+  const std::optional<double> number = Number();
+  constexpr std::numeric_limits<int32_t> kLimits;
+  if (!number.has_value() || *number < kLimits.min() || *number > kLimits.max()) return std::nullopt;
+  return static_cast<int32_t>(*number);
+}
+
+bool Json::IsList() const { return value_ != nullptr && value_->is_array(); }
 
 bool Json::IsTrue() const { return value_ != nullptr && value_->is_bool() && value_->get_bool(); }
 

@@ -26,7 +26,9 @@ class Json {
   std::vector<std::string> Names() const;         // of an object, in order
 
   std::string Text() const;              // a string; a number in decimal, true or false; else ""
-  std::optional<double> Number() const;  // also of a string that is one
+  std::optional<double> Number() const;  // also of a string that is one; neither infinite nor NaN
+  std::optional<int32_t> Whole() const;  // the number, its fraction cut off; nullopt also where it is too large
+  bool IsList() const;
   bool IsTrue() const;
   explicit operator bool() const { return value_ != nullptr; }  // it is there, and is not null
 

@@ -31,6 +31,20 @@ TEST(Json, WhatIsNoneIsAnAnswerThatWasCut) {
   EXPECT_TRUE(absl::IsUnavailable(Json::Parse(std::string(40, '[') + std::string(40, ']')).status()));
 }
 
+TEST(Json, NumbersAreThatAndFit) {
+  const auto json = Json::Parse(R"({"a":"inf","b":"nan","c":1e300,"d":-2.9,"e":"x","f":3000000000,"g":[]})");
+  ASSERT_TRUE(json.ok()) << json.status();
+  for (const char* none : {"a", "b", "e", "g"}) EXPECT_EQ((*json)[none].Number(), std::nullopt) << none;
+  for (const char* none : {"a", "b", "c", "e", "f", "g"}) EXPECT_EQ((*json)[none].Whole(), std::nullopt) << none;
+  EXPECT_EQ((*json)["d"].Whole(), -2);
+  EXPECT_TRUE((*json)["g"].IsList());
+  EXPECT_FALSE((*json)["a"].IsList());
+}
+
+TEST(Json, AnErrorRepeatsNothing) {
+  EXPECT_EQ(Json::Parse(R"({"access_token":"SECRET")").status().message().find("SECRET"), absl::string_view::npos);
+}
+
 TEST(Json, TextIsEscaped) { EXPECT_EQ(JsonString("a\"\n\\"), "\"a\\\"\\n\\\\\""); }
 
 }  // namespace

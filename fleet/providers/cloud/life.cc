@@ -8,8 +8,9 @@ namespace {
 using State = CloudMachine::State;
 using Do = Next::Do;
 
-// How long a call's effect on a volume is waited for before it is made again.
+// How long a call's effect is waited for before it is made again.
 constexpr absl::Duration kVolumeCall = absl::Seconds(20);
+constexpr absl::Duration kDeleteCall = absl::Seconds(30);
 
 bool Recent(const std::optional<absl::Duration>& at, absl::Duration limit, absl::Duration now) {
   return at.has_value() && now - *at < limit;
@@ -17,21 +18,25 @@ bool Recent(const std::optional<absl::Duration>& at, absl::Duration limit, absl:
 
 Next Fail(absl::Status status) { return {Do::kFail, std::move(status)}; }
 
+bool IsGone(const LifeLimits& limits, const Absence& absence) {
+  return absence.lists >= limits.absent_lists && absence.last - absence.first >= limits.absent;
+}
+
 // Nobody can be using a volume that such a machine still holds.
-bool IsDead(const CloudMachine* holder) {
-  return holder == nullptr || holder->state == State::kGone || holder->state == State::kFailed ||
-         holder->state == State::kStopped;
+bool IsDead(const LifeLimits& limits, const Life& life, const CloudMachine* holder) {
+  if (holder == nullptr) return IsGone(limits, life.holder);
+  return holder->state == State::kGone || holder->state == State::kFailed || holder->state == State::kStopped;
 }
 
 Next FreeVolume(const LifeLimits& limits, const Life& life, const CloudMachine* holder, absl::Duration now) {
-  if (holder == nullptr && Recent(life.create_at, limits.settle, now)) return {Do::kWait};  // our own, not listed yet
-  return {!IsDead(holder) || Recent(life.detach_at, kVolumeCall, now) ? Do::kWait : Do::kDetach};
+  return {!IsDead(limits, life, holder) || Recent(life.detach_at, kVolumeCall, now) ? Do::kWait : Do::kDetach};
 }
 
 Next WithoutMachine(const LifeLimits& limits, const Life& life, absl::Duration now) {
-  if (life.ran && life.missed < limits.missed) return {Do::kWait};
+  if (life.ran && !IsGone(limits, life.absence)) return {Do::kWait};
   if (life.ran) return Fail(absl::UnavailableError("the cloud has no such machine any more"));
   if (!life.create_broke && Recent(life.create_at, limits.settle, now)) return {Do::kWait};
+  if (Recent(life.remains_at, limits.settle, now)) return {Do::kWait};  // its name is taken until that is deleted
   return {Do::kCreateMachine};
 }
 
@@ -51,12 +56,15 @@ Next WithVolume(const CloudApi::Traits& traits, const LifeLimits& limits, const 
 Next Run(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& life, const CloudMachine* machine,
          const CloudVolume* volume, const CloudMachine* holder, absl::Duration now) {
   if (life.serves && !life.ran) return {Do::kWait};  // adopted as it was; the fleet says what becomes of it
-  if (machine == nullptr || (machine->state == State::kGone && !life.ran)) {
+  const bool of_this_life = life.create_at.has_value() && machine != nullptr && machine->id == life.machine_id;
+  if (machine == nullptr || (machine->state == State::kGone && !life.ran && !of_this_life)) {
     if (!life.ran && volume == nullptr) {
       return {Recent(life.volume_at, limits.settle, now) ? Do::kWait : Do::kCreateVolume};
     }
     if (!life.ran && !volume->ready) return {Do::kWait};
     if (!life.ran && traits.attaches_at_creation && !volume->machine.empty()) {
+      // It was free when the machine was asked for: that one has it, and is not listed yet.
+      if (holder == nullptr && life.create_at.has_value()) return {Do::kWait};
       return FreeVolume(limits, life, holder, now);
     }
     return WithoutMachine(limits, life, now);
@@ -75,9 +83,12 @@ Next Run(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& l
       return {Do::kWait};
     case State::kDeleting:
     case State::kGone:
-      if (!life.ran) return {Do::kWait};  // what is left of an earlier life; its name is free again then
+      if (!life.ran && !of_this_life) return {Do::kWait};  // what is left of an earlier life; its name is free again then
       return Fail(absl::UnavailableError(absl::StrCat("the cloud took it away: ", machine->word)));
     case State::kFailed:
+      if (!life.ran && !life.create_at.has_value()) {  // of an earlier life, or of a create that was refused
+        return {Recent(life.delete_at, kDeleteCall, now) ? Do::kWait : Do::kDeleteMachine};
+      }
       return Fail(absl::UnavailableError(absl::StrCat("the cloud says ", machine->word)));
   }
   return {Do::kWait};
@@ -85,45 +96,46 @@ Next Run(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& l
 
 Next Delete(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
   if (machine == nullptr) {
-    if (life.seen && life.missed < limits.missed) return {Do::kWait};
+    // Once its deletion is accepted, or it is told not to be there, lists need only agree.
+    if (life.delete_at.has_value()) return {life.absence.lists < limits.absent_lists ? Do::kWait : Do::kTellGone};
+    if (life.seen) return {Do::kDeleteMachine};
+    if (!life.machine_id.empty()) return {IsGone(limits, life.absence) ? Do::kTellGone : Do::kWait};
     // A create that broke may still turn out to have bought a machine.
-    return {!life.seen && Recent(life.create_at, limits.settle, now) ? Do::kWait : Do::kTellGone};
+    const bool may_come = Recent(life.create_at, limits.settle, now) || Recent(life.remains_at, limits.settle, now);
+    return {may_come ? Do::kWait : Do::kTellGone};
   }
   if (machine->state == State::kGone) return {Do::kTellGone};
   if (machine->state == State::kDeleting && Recent(life.delete_at, limits.stop, now)) return {Do::kWait};
-  return {Recent(life.delete_at, absl::Seconds(30), now) ? Do::kWait : Do::kDeleteMachine};
+  return {Recent(life.delete_at, kDeleteCall, now) ? Do::kWait : Do::kDeleteMachine};
 }
 
 Next Stop(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
+  if (machine == nullptr && life.seen) return IsGone(limits, life.absence) ? Fail(absl::OkStatus()) : Next{Do::kWait};
   if (machine == nullptr) return Delete(limits, life, machine, now);
-  switch (machine->state) {
-    case State::kStopped:
-    case State::kGone:
-      return {Do::kTellGone};
-    case State::kStopping:
-      if (life.stop_at.has_value() && now - *life.stop_at >= limits.stop) {
-        return Fail(absl::OkStatus());  // what it was to be kept for is on the volume
-      }
-      return {Do::kWait};
-    case State::kFailed:
-      return Fail(absl::OkStatus());
-    case State::kDeleting:
-      return {Do::kWait};
-    default:
-      if (life.drained_at.has_value() && now < *life.drained_at) return {Do::kWait};
-      return {Recent(life.stop_at, limits.settle, now) ? Do::kWait : Do::kStopMachine};
-  }
+  if (machine->state == State::kStopped || machine->state == State::kGone) return {Do::kTellGone};
+  // It may bill for as long as it has not stopped; what it was to be kept for is on the volume.
+  const bool overdue = life.stop_since.has_value() && now - *life.stop_since >= limits.stop;
+  if (overdue || machine->state == State::kFailed) return Fail(absl::OkStatus());
+  if (machine->state == State::kStopping || machine->state == State::kDeleting) return {Do::kWait};
+  if (life.drained_at.has_value() && now < *life.drained_at) return {Do::kWait};
+  return {Recent(life.stop_at, limits.settle, now) ? Do::kWait : Do::kStopMachine};
 }
 
 Next Adopt(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
   if (machine != nullptr && machine->state != State::kGone && machine->state != State::kDeleting) {
     return {Do::kTellAdopted};
   }
-  if (Recent(life.create_at, limits.settle, now)) return {Do::kWait};  // it may be too young to be listed
+  if (machine == nullptr && !IsGone(limits, life.absence)) return {Do::kWait};  // lists may lag behind
   return Fail(absl::UnavailableError("the cloud has no such machine"));
 }
 
 }  // namespace
+
+void Absence::Note(bool listed, absl::Duration at) {
+  lists = listed ? 0 : lists + 1;
+  if (lists == 1) first = at;
+  last = at;
+}
 
 Next Decide(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& life, const CloudMachine* machine,
             const CloudVolume* volume, const CloudMachine* holder, absl::Duration now) {

@@ -16,6 +16,14 @@
 
 namespace spotinference::fleet {
 
+// Lists in a row that lacked something. A list is no more than eventually consistent: one that lacks it says little.
+struct Absence {
+  int lists = 0;
+  absl::Duration first, last;  // when these were asked for
+
+  void Note(bool listed, absl::Duration at);
+};
+
 // From a call of Provider to its kGone. All times are Clock::Elapsed().
 struct Life {
   enum class Goal {
@@ -28,14 +36,17 @@ struct Life {
   bool adopting = false;  // of a former life of the fleet; nothing is known of it yet
 
   std::string machine_id;  // once it is known
-  bool seen = false;       // in a list of this life
-  int missed = 0;          // lists in a row that lacked it since
-  bool ran = false;        // has booted in this life
-  bool serves = false;     // kReady or kAdopted was told
+  bool seen = false;    // in a list of this life
+  Absence absence;
+  bool ran = false;     // has booted in this life
+  bool serves = false;  // kReady or kAdopted was told
 
   // When each was last asked for; nullopt: never, or it was refused.
   std::optional<absl::Duration> volume_at, create_at, start_at, stop_at, delete_at, attach_at, detach_at;
   std::optional<absl::Duration> first_attach_at;
+  std::optional<absl::Duration> stop_since;  // kStop is wanted
+  std::optional<absl::Duration> remains_at;  // a create failed whose machine the cloud keeps, and no list had it yet
+  Absence holder;                            // of the machine that its volume is attached to
   bool create_broke = false;                 // the last try has no answer; its token makes another one harmless
   std::optional<absl::Duration> drained_at;  // before that the engine is left to end by itself
 };
@@ -43,8 +54,9 @@ struct Life {
 struct LifeLimits {
   absl::Duration settle = absl::Seconds(60);  // what was made is in a list by then, if it was made
   absl::Duration attach = absl::Minutes(2);   // a volume that is not attached by then never will be
-  absl::Duration stop = absl::Minutes(15);    // a machine that is still stopping then is deleted
-  int missed = 3;                             // lists in a row without a machine that was there: it is gone
+  absl::Duration stop = absl::Minutes(15);    // a machine that has not stopped then, for whatever reason, is deleted
+  int absent_lists = 3;                       // what so many lists in a row lack …
+  absl::Duration absent = absl::Seconds(60);  // … over so long is gone
 };
 
 struct Next {

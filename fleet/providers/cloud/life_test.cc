@@ -17,6 +17,8 @@ Do What(const Life& life, const CloudMachine* machine, const CloudVolume* volume
   return Decide(kKeeps, {}, life, machine, volume, holder, kNow).what;
 }
 
+Absence Lacking(int lists, absl::Duration time) { return {.lists = lists, .first = kNow - time, .last = kNow}; }
+
 CloudMachine Machine(State state) { return {.id = "i-1", .name = "m", .zone = "z", .state = state, .word = "word"}; }
 CloudVolume Volume(std::string machine = "") {
   return {.id = "v-1", .name = "v", .zone = "z", .ready = true, .machine = machine, .attached = !machine.empty()};
@@ -62,8 +64,10 @@ TEST(Life, RunsWhenItsVolumeIsThere) {
   EXPECT_EQ(What(life, &running, &others, &other), Do::kWait) << "it is in use";
   other.state = State::kGone;
   EXPECT_EQ(What(life, &running, &others, &other), Do::kDetach);
-  life.create_at = kNow - absl::Seconds(1);
-  EXPECT_EQ(What(life, &running, &others, nullptr), Do::kWait) << "who has it may not be listed yet";
+  life.holder = Lacking(50, absl::Seconds(59));
+  EXPECT_EQ(What(life, &running, &others, nullptr), Do::kWait) << "who has it may be there all the same";
+  life.holder = Lacking(3, absl::Seconds(60));
+  EXPECT_EQ(What(life, &running, &others, nullptr), Do::kDetach);
   life.first_attach_at = kNow - absl::Minutes(2);
   EXPECT_EQ(What(life, &running, &free), Do::kFail);
   life.serves = true;
@@ -78,10 +82,47 @@ TEST(Life, WhatIsTakenAwayFails) {
     const CloudMachine machine = Machine(state);
     EXPECT_EQ(What(life, &machine, &volume), Do::kFail) << static_cast<int>(state);
   }
-  life.missed = 2;
-  EXPECT_EQ(What(life, nullptr, &volume), Do::kWait) << "one list without it says little";
-  life.missed = 3;
+  life.absence = Lacking(100, absl::Seconds(59));
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kWait) << "lists lag behind";
+  life.absence = Lacking(2, absl::Minutes(10));
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kWait) << "the API was down";
+  life.absence = Lacking(3, absl::Seconds(60));
   EXPECT_EQ(What(life, nullptr, &volume), Do::kFail);
+}
+
+TEST(Life, AMachineThatDiesAtBirthIsBoughtAnewInAnotherLife) {
+  const CloudVolume volume = Volume();
+  const CloudMachine gone = Machine(State::kGone);
+  Life life;
+  life.machine_id = "i-1";
+  EXPECT_EQ(What(life, &gone, &volume), Do::kCreateMachine) << "that was an earlier life";
+  life.create_at = kNow - absl::Minutes(2);
+  EXPECT_EQ(What(life, &gone, &volume), Do::kFail) << "its token buys no second one";
+}
+
+TEST(Life, AVolumeThatOurOwnMachineGotIsLeftToIt) {
+  const CloudApi::Traits kAttaches = {.keeps_stopped = true, .attaches_at_creation = true};
+  const CloudVolume taken = Volume("i-2");
+  Life life;
+  life.holder = Lacking(100, absl::Minutes(10));
+  EXPECT_EQ(Decide(kAttaches, {}, life, nullptr, &taken, nullptr, kNow).what, Do::kDetach);
+  life.create_at = kNow - absl::Minutes(5);
+  EXPECT_EQ(Decide(kAttaches, {}, life, nullptr, &taken, nullptr, kNow).what, Do::kWait) << "not listed yet";
+}
+
+TEST(Life, WhatIsLeftOfARefusedCreateGoesFirst) {
+  const CloudVolume volume = Volume();
+  const CloudMachine failed = Machine(State::kFailed), deleting = Machine(State::kDeleting);
+  Life life;
+  life.remains_at = kNow - absl::Seconds(1);
+  EXPECT_EQ(What(life, nullptr, &volume), Do::kWait) << "it will be listed, and has the name";
+  EXPECT_EQ(What(life, &failed, &volume), Do::kDeleteMachine);
+  EXPECT_EQ(What(life, &deleting, &volume), Do::kWait);
+  life.goal = Goal::kDelete;
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait);
+  life.goal = Goal::kRun;
+  life.create_at = kNow;
+  EXPECT_EQ(What(life, &failed, &volume), Do::kFail) << "this is the one that was asked for";
 }
 
 TEST(Life, ARestoreStartsWhatIsStopped) {
@@ -104,8 +145,11 @@ TEST(Life, AStopLeavesWhatIsStopped) {
   life.drained_at = kNow;
   EXPECT_EQ(What(life, &running, nullptr), Do::kStopMachine);
   EXPECT_EQ(What(life, &stopping, nullptr), Do::kWait);
-  life.stop_at = kNow - absl::Minutes(15);
+  life.seen = true;
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "it is to be kept, not deleted";
+  life.stop_since = kNow - absl::Minutes(15);
   EXPECT_EQ(What(life, &stopping, nullptr), Do::kFail) << "it never ends";
+  EXPECT_EQ(What(life, &running, nullptr), Do::kFail) << "it was refused all the time, and bills";
   EXPECT_EQ(What(life, &stopped, nullptr), Do::kTellGone);
 }
 
@@ -119,9 +163,21 @@ TEST(Life, GoneIsToldWhenItIsSure) {
   EXPECT_EQ(What(life, &running, nullptr), Do::kWait);
   EXPECT_EQ(What(life, &deleting, nullptr), Do::kWait);
   EXPECT_EQ(What(life, &gone, nullptr), Do::kTellGone);
+  life.delete_at.reset();
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone);
   life.create_at = kNow - absl::Seconds(59);
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "a create in doubt may have bought it";
+  life.create_at.reset();
+  life.machine_id = "i-1";
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "it was made, and no list has had it yet";
+  life.seen = true;
+  life.absence = Lacking(100, absl::Minutes(10));
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kDeleteMachine) << "it may be there all the same";
+  life.delete_at = kNow;
+  life.absence = {};
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait);
+  life.absence = Lacking(3, absl::Seconds(2));
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone) << "both say so";
 }
 
 TEST(Life, AdoptionWaitsForALateList) {
@@ -129,9 +185,23 @@ TEST(Life, AdoptionWaitsForALateList) {
   Life life;
   life.adopting = true;
   EXPECT_EQ(What(life, &stopped, nullptr), Do::kTellAdopted) << "the fleet says what becomes of it";
-  EXPECT_EQ(What(life, nullptr, nullptr), Do::kFail);
-  life.create_at = kNow - absl::Seconds(1);
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait);
+  life.machine_id = "i-1";
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "the first list says little";
+  life.absence = Lacking(3, absl::Seconds(60));
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kFail);
+}
+
+TEST(Absence, CountsListsInARow) {
+  Absence absence;
+  absence.Note(false, absl::Seconds(1));
+  absence.Note(false, absl::Seconds(5));
+  EXPECT_EQ(absence.lists, 2);
+  EXPECT_EQ(absence.last - absence.first, absl::Seconds(4));
+  absence.Note(true, absl::Seconds(6));
+  absence.Note(false, absl::Seconds(9));
+  EXPECT_EQ(absence.lists, 1);
+  EXPECT_EQ(absence.first, absl::Seconds(9));
 }
 
 }  // namespace

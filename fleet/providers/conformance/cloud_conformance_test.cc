@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "fleet/providers/cloud/delete_all.h"
 #include "fleet/providers/cloud/names.h"
+#include "fleet/providers/cloud/secret.h"
 #include "fleet/providers/conformance/cloud_fixture.h"
 
 namespace spotinference::fleet {
@@ -89,6 +90,25 @@ TEST_P(CloudTest, WhatIsNotListedYetIsNotBoughtTwice) {
   EXPECT_EQ(volumes(), 1);
 }
 
+TEST_P(CloudTest, WhatIsNotListedForLongIsMadeOnceAllTheSame) {
+  Say("habit list_lag 100");
+  for (const std::string& call : {GetParam().create, GetParam().create_volume}) {
+    Say(absl::StrCat("fault unheard 1 ", call));
+  }
+  Serve(Spec());
+  EXPECT_EQ(bought(), 1);
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, WhatIsBusyIsTriedAgain) {
+  Say(absl::StrCat("fault 412 3 ", GetParam().create));
+  Serve(Spec());
+  Say(absl::StrCat("fault 412 1000 ", GetParam().create));
+  provider_->Launch(Spec("m-2", "v-2"));
+  EXPECT_TRUE(absl::IsUnavailable(AwaitGone("m-2", absl::Minutes(10)))) << "it may succeed at another time";
+  EXPECT_EQ(bought(), 1);
+}
+
 TEST_P(CloudTest, ACreateInDoubtIsNotLeaked) {
   Say("habit list_lag 20");
   Say(absl::StrCat("fault unheard 1 ", GetParam().create));
@@ -141,7 +161,10 @@ TEST_P(CloudTest, NoStockAnywhere) {
   }
   provider_->Launch(Spec());
   EXPECT_TRUE(absl::IsResourceExhausted(AwaitGone("m-1")));
-  EXPECT_EQ(bought(), 0);
+  EXPECT_EQ(emulator_.billing(), 0);
+  emulator_.Look([&](CloudModel& model) {  // Azure keeps a machine that failed
+    for (const auto& [number, machine] : model.machines()) EXPECT_EQ(machine.state, EmulatedMachine::State::kGone);
+  });
 }
 
 TEST_P(CloudTest, AQuotaThatIsUsedUp) {
@@ -181,6 +204,46 @@ TEST_P(CloudTest, AMachineThatIsTakenAwayIsGone) {
   }
 }
 
+TEST_P(CloudTest, AListThatLacksAMachineDoesNotTakeItAway) {
+  Serve(Spec());
+  Say(absl::StrCat("hide ", number(), " 50"));
+  EXPECT_EQ(Next(absl::Minutes(3)).kind, Kind::kOffers) << "nothing was heard of the machine";
+  Say(absl::StrCat("hide ", number(), " 20"));
+  provider_->Terminate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(emulator_.billing(), 0) << "gone was told of a machine that bills";
+}
+
+TEST_P(CloudTest, AnAnswerWithoutAListIsNoEmptyList) {
+  Serve(Spec());
+  Say("fault empty 500");
+  EXPECT_EQ(Next(absl::Minutes(3)).kind, Kind::kOffers) << "nothing was heard of the machine";
+  EXPECT_EQ(emulator_.billing(), 1);
+}
+
+TEST_P(CloudTest, AnOperationThatCannotBeAskedAboutHidesNoMachine) {
+  for (const char* status : {"503", "403"}) {
+    Say(absl::StrCat("fault ", status, " 30 /operations/"));
+    Serve(Spec(status, status));
+  }
+}
+
+TEST_P(CloudTest, AVolumeIsNotTakenFromAMachineThatIsNotListed) {
+  Serve(Spec());
+  Begin();  // and its store is lost
+  Say(absl::StrCat("hide ", number(), " 40"));
+  provider_->Launch(Spec("m-2"));
+  Pass(absl::Seconds(39));
+  emulator_.Look([&](CloudModel& model) {
+    const EmulatedVolume& volume = model.volumes().begin()->second;
+    EXPECT_EQ(volume.machine, model.machines().begin()->first);
+    EXPECT_EQ(volume.state, EmulatedVolume::State::kAttached);
+  });
+  AwaitServing("m-2");  // when the first one is stopped, as nobody's
+  EXPECT_EQ(emulator_.billing(), 1);
+  EXPECT_EQ(volumes(), 1);
+}
+
 TEST_P(CloudTest, ANoticeReachesTheMachine) {
   Serve(Spec());
   Say(absl::StrCat("take ", number(), " 30 gone"));
@@ -200,6 +263,30 @@ TEST_P(CloudTest, AStopThatNeverEndsIsADeletion) {
   Say("habit stop_never_ends 0");
   Serve(Spec(), /*restore=*/true);
   EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, AStopThatIsRefusedIsADeletion) {
+  if (GetParam().stop.empty()) GTEST_SKIP() << "a stop is a deletion";
+  Serve(Spec());
+  Say(absl::StrCat("fault 403 1000 ", GetParam().stop));
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1", absl::Minutes(20)).ok());
+  EXPECT_EQ(emulator_.billing(), 0);
+  Serve(Spec(), /*restore=*/true);
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, AStartThatIsRefusedLeavesAllAsItIs) {
+  if (GetParam().start.empty()) GTEST_SKIP() << "a start is a purchase";
+  Serve(Spec());
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  Say(absl::StrCat("fault 403 1 ", GetParam().start));
+  provider_->Restore(Spec());
+  EXPECT_TRUE(absl::IsFailedPrecondition(AwaitGone("m-1")));
+  Pass(absl::Minutes(5));
+  Serve(Spec(), /*restore=*/true);
+  EXPECT_EQ(bought(), 1);
 }
 
 TEST_P(CloudTest, AVolumeOfADeadMachineIsTakenFromIt) {
@@ -236,6 +323,43 @@ TEST_P(CloudTest, ARestartedFleetFindsItsMachines) {
   EXPECT_TRUE(absl::IsUnavailable(AwaitGone("m-1")));
 }
 
+TEST_P(CloudTest, ARestartedFleetBelievesNoSingleList) {
+  const MachineEvent ready = Serve(Spec());
+  Begin();
+  Say(absl::StrCat("hide ", number(), " 20"));
+  provider_->Adopt(Spec(), handle_, ready.endpoint.address);
+  EXPECT_EQ(Next().kind, Kind::kAdopted);
+}
+
+TEST_P(CloudTest, AMachineWithAnotherIdThanWasWrittenDownIsFound) {
+  Serve(Spec());
+  Begin();
+  provider_->Adopt(Spec(), "of an earlier life", "");
+  const MachineEvent adopted = Next();
+  EXPECT_EQ(adopted.kind, Kind::kAdopted);
+  EXPECT_EQ(adopted.handle, handle_);
+  provider_->Terminate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(emulator_.billing(), 0);
+}
+
+TEST_P(CloudTest, ARestoreOfWhatRunsNoticesItsEnd) {
+  Serve(Spec());
+  Begin();
+  Serve(Spec(), /*restore=*/true);
+  Say(absl::StrCat("take ", number(), " 0 gone silent"));
+  EXPECT_TRUE(absl::IsUnavailable(AwaitGone("m-1")));
+}
+
+TEST_P(CloudTest, WhoListensLateHearsOfTheOffers) {
+  provider_->Run();
+  offers_.clear();
+  size_t heard = 0;
+  provider_->Listen([&](MachineEvent event) { heard += event.offers.size(); });
+  EXPECT_GE(heard, 2);
+  provider_->Listen(nullptr);
+}
+
 TEST_P(CloudTest, ARestartedFleetFindsAMachineThatNobodyHeardOf) {
   Say("habit list_lag 10");
   Say(absl::StrCat("fault unheard 1 ", GetParam().create));
@@ -267,7 +391,7 @@ TEST_P(CloudTest, AnothersMachinesAreLeftAlone) {
   const auto offers = other->Offers();
   ASSERT_TRUE(offers.ok()) << offers.status();
   const Offer offer = (*offers)[0].offer;
-  ASSERT_TRUE(other->CreateVolume("spotinference-other-v", offer).ok());
+  ASSERT_TRUE(other->CreateVolume("spotinference-other-v", offer, NewPurchaseToken()).ok());
   clock_.Advance(absl::Seconds(1));
   const auto listed = other->List();
   ASSERT_TRUE(listed.ok()) << listed.status();
@@ -285,7 +409,7 @@ TEST_P(CloudTest, AListOfManyPagesIsReadToItsEnd) {
   const auto offers = api->Offers();
   ASSERT_TRUE(offers.ok()) << offers.status();
   for (int i = 0; i < 130; ++i) {
-    ASSERT_TRUE(api->CreateVolume(absl::StrCat("spotinference-ab12-v-", i), (*offers)[0].offer).ok());
+    ASSERT_TRUE(api->CreateVolume(absl::StrCat("spotinference-ab12-v-", i), (*offers)[0].offer, NewPurchaseToken()).ok());
   }
   clock_.Advance(absl::Seconds(1));
   const auto inventory = api->List();

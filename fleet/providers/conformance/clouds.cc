@@ -36,6 +36,9 @@ CloudUnderTest Hyperstack() {
           .other_zone = "default-NORWAY-1",
           .type = "n3-L40x1",
           .create = "image_name",
+          .create_volume = "volume_type",
+          .stop = "/hibernate?",
+          .start = "/hibernate-restore",
           .api = HyperstackAt};
 }
 
@@ -60,6 +63,7 @@ CloudUnderTest Aws() {
           .other_zone = "us-east-1b",
           .type = "g6.xlarge",
           .create = "Action=RunInstances",
+          .create_volume = "Action=CreateVolume",
           .api = AwsAt};
 }
 
@@ -103,6 +107,9 @@ CloudUnderTest Gcp() {
           .other_zone = "us-central1-b",
           .type = "g2-standard-4",
           .create = "machineType",
+          .create_volume = "sizeGb",
+          .stop = "/stop",
+          .start = "/start",
           .api = GcpAt};
 }
 
@@ -130,6 +137,9 @@ CloudUnderTest Azure() {
           .other_zone = "eastus-2",
           .type = "Standard_NC4as_T4_v3",
           .create = "hardwareProfile",
+          .create_volume = "diskSizeGB",
+          .stop = "/deallocate",
+          .start = "/start",
           .api = AzureAt};
 }
 

@@ -17,7 +17,9 @@ struct CloudUnderTest {
   std::string name;
   std::vector<std::string> catalogue;  // commands of the emulator: two zones, the first one cheaper
   std::string zone, other_zone, type;
-  std::string create;  // what only the request that buys a machine has in it
+  // What only the requests that do this have in them.
+  std::string create, create_volume;
+  std::string stop, start;  // of a machine that is kept; "": the cloud keeps none
   // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,
                                           bool is_stranger)>

@@ -54,7 +54,7 @@ std::pair<std::string, std::string> StateOf(State state) {  // provisioning, pow
       return {"Deleting", "PowerState/deallocated"};
     case State::kGone:
     case State::kFailed:
-      return {"Failed", "PowerState/deallocated"};
+      return {"Failed", ""};
   }
   return {"", ""};
 }
@@ -149,7 +149,8 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
   if (!body.ok()) return Error(400, "InvalidRequestContent", "no JSON");
   const Json properties = (*body)["properties"];
   if (const EmulatedMachine* const known = FindMachine(model, name)) {
-    return known->state == State::kDeleting ? Error(409, "Conflict", "it is being deleted")
+    const bool is_of_no_use = known->state == State::kDeleting || known->state == State::kFailed;
+    return is_of_no_use ? Error(409, "Conflict", "a machine of that name is being deleted, or has failed")
                                             : Taken(request, absl::OkStatus(), 200, Machine(model, *known));
   }
   const std::vector<Json> zones = (*body)["zones"].Items();
@@ -168,11 +169,14 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
     if (volume->machine != 0) return Error(409, "Conflict", "the disk is attached to another machine");
     disks.push_back(volume);
   }
-  const auto machine = model.Buy(std::move(wanted));
+  const auto machine = model.Buy(wanted);
   if (!machine.ok() && !absl::IsResourceExhausted(machine.status())) {
     return Error(400, "InvalidParameter", machine.status().message());
   }
-  if (!machine.ok()) return Taken(request, machine.status(), 201, "{}");
+  if (!machine.ok()) {
+    if (machine.status().message() == "stock") model.AddFailed(std::move(wanted));
+    return Taken(request, machine.status(), 201, "{}");
+  }
   for (EmulatedVolume* const volume : disks) {
     const absl::Status status = model.Attach(*volume, **machine, "/dev/disk/azure/scsi1/lun0");
     if (!status.ok()) return Error(409, "Conflict", status.message());

@@ -91,6 +91,7 @@ FakeHttpReply CloudEmulator::Answer(const FakeHttpRequest& request) {
   reply.headers.emplace_back("Date", HttpDate(model_.Now()));
   if (fault == "unheard") return NoAnswer();
   if (fault == "garbage") reply.body = "<html>\xff";
+  if (fault == "empty") reply.body = request.target == "/" ? "<Response/>" : "{}";
   return reply;
 }
 
@@ -158,6 +159,8 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     type->stock = static_cast<int>(number);
   } else if (is("withdraw", 2) && Find(words[1]) != nullptr) {
     model_.Withdraw(*Find(words[1]));
+  } else if (is("hide", 3) && Find(words[1]) != nullptr && absl::SimpleAtod(words[2], &number)) {
+    model_.Hide(*Find(words[1]), absl::Seconds(number));
   } else if ((is("fault", 3) || is("fault", 4)) && absl::SimpleAtod(words[2], &number)) {
     faults_.push_back({words[1], words.size() == 4 ? words[3] : "", static_cast<int>(number)});
   } else if (is("chaos", 3) && absl::SimpleAtoi(words[1], &seed) && absl::SimpleAtod(words[2], &number)) {

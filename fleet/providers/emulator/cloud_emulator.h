@@ -33,9 +33,10 @@ class CloudEmulator {
   //   stock CLOUD ZONE TYPE COUNT
   //   take MACHINE SECONDS gone|stopped [silent]    the cloud takes it away; MACHINE: a name, or the number in its id
   //   withdraw MACHINE                              after all it does not
+  //   hide MACHINE SECONDS        no list has it for so long
   //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;
-  //                               lost (not done, no answer), unheard (done, no answer), garbage (done), hang (not
-  //                               done)
+  //                               lost (not done, no answer), unheard (done, no answer), garbage and empty (done),
+  //                               hang (not done)
   //   chaos SEED SHARE            from now on that share of all requests has one of these, but hang; 0: none
   //   down, up                    every request is lost
   //   habit NAME VALUE            CloudModel::Habits by its fields' names; times in seconds

@@ -152,6 +152,14 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   return &machines_.emplace(wanted.number, std::move(wanted)).first->second;
 }
 
+void CloudModel::AddFailed(EmulatedMachine wanted) {
+  wanted.number = ++last_number_;
+  wanted.state = State::kFailed;
+  wanted.since = clock_.Elapsed();
+  wanted.listed_at = wanted.since + habits_.list_lag;
+  machines_.emplace(wanted.number, std::move(wanted));
+}
+
 absl::Status CloudModel::Stop(EmulatedMachine& machine) {
   Advance();
   if (machine.state != State::kRunning) return absl::FailedPreconditionError("it does not run");
@@ -176,6 +184,10 @@ absl::Status CloudModel::Start(EmulatedMachine& machine) {
 absl::Status CloudModel::Delete(EmulatedMachine& machine) {
   Advance();
   if (machine.state == State::kGone || machine.state == State::kDeleting) return absl::OkStatus();
+  if (machine.state == State::kFailed) {
+    Enter(machine, State::kGone, clock_.Elapsed());
+    return absl::OkStatus();
+  }
   host_.Halt(machine);
   Enter(machine, State::kDeleting, clock_.Elapsed());
   machine.until = clock_.Elapsed() + habits_.remove;

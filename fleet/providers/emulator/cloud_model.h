@@ -37,7 +37,7 @@ struct EmulatedMachine {
 struct EmulatedVolume {
   enum class State { kCreating, kFree, kAttaching, kAttached, kDetaching };
   int64_t number = 0;
-  std::string cloud, name, zone, type;
+  std::string cloud, name, zone, type, token;
   std::map<std::string, std::string> tags;
   int64_t gigabytes = 0;
   State state = State::kCreating;
@@ -100,12 +100,15 @@ class CloudModel {
 
   // `wanted` has cloud, name, zone, type, spot, token, user_data and tags.
   absl::StatusOr<EmulatedMachine*> Buy(EmulatedMachine wanted);
+  // One that never ran, for want of stock, and is there until it is deleted.
+  void AddFailed(EmulatedMachine wanted);
   absl::Status Stop(EmulatedMachine& machine);
   absl::Status Start(EmulatedMachine& machine);
   absl::Status Delete(EmulatedMachine& machine);
   // After `notice`, told by the machine's metadata service unless `silent`.
   void TakeAway(EmulatedMachine& machine, absl::Duration notice, EmulatedMachine::State to, bool silent);
   void Withdraw(EmulatedMachine& machine);
+  void Hide(EmulatedMachine& machine, absl::Duration time) { machine.listed_at = clock_.Elapsed() + time; }
 
   EmulatedVolume& CreateVolume(EmulatedVolume wanted);  // cloud, name, zone, type, tags, gigabytes
   absl::Status Attach(EmulatedVolume& volume, EmulatedMachine& machine, std::string device);

@@ -273,8 +273,14 @@ FakeHttpReply CreateVolume(CloudModel& model, const Fields& fields) {
   EmulatedVolume wanted = {.cloud = kCloud,
                            .zone = Get(fields, "AvailabilityZone"),
                            .type = Get(fields, "VolumeType"),
+                           .token = Get(fields, "ClientToken"),
                            .tags = TagsAsked(fields),
                            .gigabytes = gigabytes};
+  for (const auto& [number, known] : model.volumes()) {
+    if (!wanted.token.empty() && known.cloud == kCloud && known.token == wanted.token) {
+      return Good("CreateVolume", Volume(model, known));
+    }
+  }
   const auto& types = model.types();
   if (std::none_of(types.begin(), types.end(), [&](const EmulatedType& type) { return type.zone == wanted.zone; })) {
     return Error(400, "InvalidZone.NotFound", wanted.zone);

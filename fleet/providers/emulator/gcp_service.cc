@@ -259,7 +259,8 @@ FakeHttpReply Aggregated(CloudModel& model, const ServiceRequest& request, const
     items.push_back(list.empty() ? absl::StrCat(R"("zones/)", zone, R"(":{"warning":{"code":"NO_RESULTS_ON_PAGE"}})")
                                  : absl::StrCat(R"("zones/)", zone, R"(":{")", what, R"(":)", JsonList(list), "}"));
   }
-  std::string body = absl::StrCat(R"({"kind":"compute#aggregatedList","items":{)", JsonList(items).substr(1));
+  std::string body = absl::StrCat(R"({"kind":"compute#)", what == "instances" ? "instance" : "disk",
+                                  R"(AggregatedList","items":{)", JsonList(items).substr(1));
   body.back() = '}';
   return JsonReply(
       200, absl::StrCat(body, last < rows.size() ? absl::StrCat(R"(,"nextPageToken":")", last, "\"") : "", "}"));

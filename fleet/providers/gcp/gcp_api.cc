@@ -23,6 +23,7 @@ namespace {
 using State = CloudMachine::State;
 
 constexpr int kMostPages = 1000;
+constexpr absl::Duration kLongestOperation = absl::Hours(1);  // nothing is heard of it any more then
 constexpr int64_t kLongestAnswer = 64 << 20;
 
 // https://cloud.google.com/compute/docs/instances/instance-lifecycle
@@ -90,8 +91,8 @@ class GcpApi : public CloudApi {
   }
 
   absl::StatusOr<CloudInventory> List() override {
+    PollOperations();
     CloudInventory inventory;
-    RETURN_IF_ERROR(PollOperations(inventory));
     RETURN_IF_ERROR(Aggregated("instances", [&](const Json& row) {
       const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
       std::string address;
@@ -117,6 +118,8 @@ class GcpApi : public CloudApi {
     inventory.volumes.erase(std::remove_if(inventory.volumes.begin(), inventory.volumes.end(),
                                            [](const CloudVolume& volume) { return volume.id == volume.machine; }),
                             inventory.volumes.end());
+    absl::MutexLock lock(&mutex_);
+    inventory.failures = std::exchange(failures_, {});
     return inventory;
   }
 
@@ -134,7 +137,7 @@ class GcpApi : public CloudApi {
                                 .gigabytes = (*answer)["memoryMb"].Number().value_or(0) / 1024};
         for (const Json& accelerator : (*answer)["accelerators"].Items()) {
           parts.accelerator = accelerator["guestAcceleratorType"].Text();
-          parts.accelerators = static_cast<int>(accelerator["guestAcceleratorCount"].Number().value_or(0));
+          parts.accelerators = static_cast<int>(accelerator["guestAcceleratorCount"].Whole().value_or(0));
         }
         for (const Market market : options_.markets) {
           const std::optional<double> price = prices.PriceOf(parts, region, market);
@@ -187,8 +190,8 @@ class GcpApi : public CloudApi {
   }
   absl::Status DeleteMachine(const CloudMachine& machine) override { return Ask("DELETE", PathOf(machine)).status(); }
 
-  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
-    return Ask("POST", absl::StrCat("zones/", offer.zone, "/disks"),
+  absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string& token) override {
+    return Ask("POST", absl::StrCat("zones/", offer.zone, "/disks?requestId=", Uuid(token)),
                absl::StrCat(R"({"name":)", JsonString(name), R"(,"sizeGb":")", options_.volume_gigabytes,
                             R"(","type":)",
                             JsonString(absl::StrCat("zones/", offer.zone, "/diskTypes/", options_.volume_type)),
@@ -217,6 +220,7 @@ class GcpApi : public CloudApi {
   // Of an operation that is not done.
   struct Operation {
     std::string machine, zone, name;
+    absl::Duration begun;
   };
 
   static std::string PathOf(const CloudMachine& machine) {
@@ -226,10 +230,12 @@ class GcpApi : public CloudApi {
   void Remember(const std::string& machine, const std::string& zone, const Json& operation) {
     if (operation["name"].Text().empty()) return;
     absl::MutexLock lock(&mutex_);
-    operations_.push_back({machine, zone, operation["name"].Text()});
+    operations_.push_back({machine, zone, operation["name"].Text(), clock_.Elapsed()});
   }
 
-  absl::Status PollOperations(CloudInventory& inventory) {
+  // What ended badly is kept until a list tells it. One that cannot be asked about says nothing, and is no reason not
+  // to list machines.
+  void PollOperations() {
     std::vector<Operation> open;
     {
       absl::MutexLock lock(&mutex_);
@@ -237,21 +243,21 @@ class GcpApi : public CloudApi {
     }
     for (const Operation& operation : open) {
       const auto answer = Ask("GET", absl::StrCat("zones/", operation.zone, "/operations/", operation.name));
-      if (!answer.ok() && !absl::IsNotFound(answer.status())) return answer.status();
-      if (answer.ok() && (*answer)["status"].Text() != "DONE") continue;
+      const bool is_late = clock_.Elapsed() - operation.begun > kLongestOperation;
+      if (!is_late && (absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status()))) continue;
+      if (!is_late && answer.ok() && (*answer)["status"].Text() != "DONE") continue;
+      absl::MutexLock lock(&mutex_);
       if (answer.ok()) {
         for (const Json& error : (*answer)["error"]["errors"].Items()) {
-          HttpResponse as = {.status = static_cast<int>((*answer)["httpErrorStatusCode"].Number().value_or(400))};
-          inventory.failures.push_back({operation.machine, ErrorOf(as, error["code"].Text(), error["message"].Text())});
+          HttpResponse as = {.status = static_cast<int>((*answer)["httpErrorStatusCode"].Whole().value_or(400))};
+          failures_.push_back({operation.machine, ErrorOf(as, error["code"].Text(), error["message"].Text())});
           break;
         }
       }
-      absl::MutexLock lock(&mutex_);
       operations_.erase(std::remove_if(operations_.begin(), operations_.end(),
                                        [&](const Operation& o) { return o.name == operation.name; }),
                         operations_.end());
     }
-    return absl::OkStatus();
   }
 
   absl::StatusOr<Json> Ask(const char* method, const std::string& path, std::string body = "") {
@@ -285,6 +291,10 @@ class GcpApi : public CloudApi {
       ASSIGN_OR_RETURN(const Json answer,
                        Ask("GET", absl::StrCat("aggregated/", what, "?maxResults=500&filter=", UriEncode(filter),
                                                token.empty() ? "" : "&pageToken=", UriEncode(token))));
+      // No list is no empty list: its machines would seem to be gone.
+      if (!answer["items"] && !absl::EndsWith(answer["kind"].Text(), "AggregatedList")) {
+        return absl::UnavailableError("an answer without its list");
+      }
       if (!answer["unreachables"].Items().empty()) return absl::UnavailableError("some zones cannot be reached");
       const Json items = answer["items"];
       for (const std::string& scope : items.Names()) {
@@ -330,6 +340,7 @@ class GcpApi : public CloudApi {
   CloudHttp http_;
   absl::Mutex mutex_;
   std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
+  std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);
   std::optional<GcpPrices> prices_ ABSL_GUARDED_BY(mutex_);
   absl::Duration prices_good_until_ ABSL_GUARDED_BY(mutex_);
 };

@@ -139,7 +139,7 @@ class HyperstackApi : public CloudApi {
   }
   absl::Status DeleteMachine(const CloudMachine& machine) override { return Ask("DELETE", PathOf(machine)).status(); }
 
-  absl::Status CreateVolume(const std::string& name, const Offer& offer) override {
+  absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string&) override {
     return Ask("POST", "/core/volumes",
                absl::StrCat(R"({"name":)", JsonString(ZonedName(name, offer.zone)), R"(,"environment_name":)",
                             JsonString(offer.zone), R"(,"description":"weights and KV of spotinference","size":)",
@@ -167,7 +167,7 @@ class HyperstackApi : public CloudApi {
   static bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
     return wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end();
   }
-  static int CountOf(const Json& flavor) { return static_cast<int>(flavor["gpu_count"].Number().value_or(0)); }
+  static int CountOf(const Json& flavor) { return static_cast<int>(flavor["gpu_count"].Whole().value_or(0)); }
 
   // The price book has dollars for an hour of one GPU.
   static std::optional<double> PriceOf(const Json& prices, const Json& flavor) {
@@ -187,8 +187,8 @@ class HyperstackApi : public CloudApi {
       if (region["region"].Text() != flavor["region_name"].Text()) continue;
       for (const Json& model : region["models"].Items()) {
         if (!absl::EqualsIgnoreCase(model["model"].Text(), flavor["gpu"].Text())) continue;
-        const std::optional<double> count = model["configurations"][configuration].Number();
-        if (count.has_value()) return static_cast<int>(*count);
+        const std::optional<int32_t> count = model["configurations"][configuration].Whole();
+        if (count.has_value()) return *count;
       }
     }
     if (flavor["stock_available"] && !flavor["stock_available"].IsTrue()) return 0;
@@ -216,7 +216,7 @@ class HyperstackApi : public CloudApi {
       if (ours) absl::StrAppend(&path, "&search=", UriEncode(options_.name_prefix));
       ASSIGN_OR_RETURN(const Json answer, Ask("GET", path));
       // No list is no empty list: its machines would seem to be gone.
-      if (!answer[field]) return absl::UnavailableError("an answer without its list");
+      if (!answer[field].IsList()) return absl::UnavailableError("an answer without its list");
       const std::vector<Json> rows = answer[field].Items();
       for (const Json& row : rows) {
         if (!ours || absl::StartsWith(row["name"].Text(), options_.name_prefix)) take(row);
