@@ -1,11 +1,9 @@
 #include "gateway/filters/api_keys.h"
 
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,12 +15,12 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/base/status.h"
+#include "engine/base/whole_file.h"
 #include "gateway/filters/stored_keys.pb.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -48,34 +46,6 @@ absl::StatusOr<std::string> RandomBytes(size_t size) {
   return bytes;
 }
 
-absl::Status SystemError(absl::string_view what, const std::string& path) {
-  return absl::UnavailableError(absl::StrCat("cannot ", what, " ", path, ": ", strerror(errno)));
-}
-
-// Whole or not at all, also across a power cut.
-absl::Status WriteWhole(const std::string& folder, const std::string& path,
-                        absl::string_view bytes) {
-  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
-  unlink(temporary.c_str());  // of a process of the same number that died here
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0) return SystemError("create", temporary);
-  const auto abandon = [&](absl::string_view what) {
-    const absl::Status error = SystemError(what, temporary);
-    unlink(temporary.c_str());
-    return error;
-  };
-  const absl::Cleanup close_file = [file] { close(file); };
-  if (write(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
-    return abandon("write");
-  }
-  if (fsync(file) != 0) return abandon("sync");
-  if (rename(temporary.c_str(), path.c_str()) != 0) return abandon("rename");
-  const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const absl::Cleanup close_directory = [directory] { close(directory); };
-  if (directory < 0 || fsync(directory) != 0) return SystemError("sync", folder);
-  return absl::OkStatus();
-}
-
 absl::StatusOr<StoredKeys> Mint(const std::string& data_dir, const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(data_dir, error);
@@ -99,7 +69,7 @@ absl::StatusOr<StoredKeys> Mint(const std::string& data_dir, const std::string& 
   if (!google::protobuf::util::MessageToJsonString(file, &json, options).ok()) {
     return absl::InternalError("keys.json does not print");
   }
-  RETURN_IF_ERROR(WriteWhole(data_dir, path, json));
+  RETURN_IF_ERROR(WriteWholeFile(path, json));
   return StoredKeys{ApiKeys(salt, {{"default", digest}}), key};
 }
 
@@ -156,7 +126,7 @@ absl::StatusOr<StoredKeys> OpenStoredKeys(const std::string& data_dir) {
   struct stat status;
   if (stat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return Mint(data_dir, path);
-    return SystemError("read", path);
+    return absl::UnavailableError(absl::StrCat("cannot read ", path, ": ", strerror(errno)));
   }
   ASSIGN_OR_RETURN(const std::string json, SecretFromFile(path));
   ASSIGN_OR_RETURN(ApiKeys keys, ParseStored(path, json));
