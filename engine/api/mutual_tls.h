@@ -18,6 +18,10 @@ inline constexpr char kGatewayName[] = "spotinference:gateway";
 
 std::string MachineName(absl::string_view machine_id);
 
+// What a client asks for first (SNI) and every machine's certificate has, so that the server finds it; proves nothing.
+// To be set as a channel's SetSslTargetNameOverride.
+inline constexpr char kMachineHost[] = "machine.spotinference";
+
 // PEM. How the gateway shows who it is.
 struct GatewayIdentity {
   std::string authority;  // whom it believes

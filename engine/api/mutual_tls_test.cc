@@ -23,7 +23,7 @@ using Role = CertificateTerms::Role;
 // By the system's clock, since TLS goes by it.
 CertificateTerms Terms(Role role, std::string name, absl::Duration until = absl::Hours(24)) {
   const absl::Time now = absl::Now();
-  return {role, std::move(name), now - absl::Hours(48), now + until};
+  return {role, std::move(name), now - absl::Hours(48), now + until, kMachineHost};
 }
 
 struct Fleet {
@@ -72,6 +72,7 @@ class MutualTlsTest : public testing::Test {
   grpc::Status Call(const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetSslTargetNameOverride(kMachineHost);
     const auto stub = api::Engine::NewStub(grpc::CreateCustomChannel(address_, credentials, arguments));
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));

@@ -98,14 +98,19 @@ void Add(X509* certificate, const X509* issuer, int kind, const char* value) {
   CHECK(extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1);
 }
 
-// Not from a line of text, of which a part of the name could be taken for more.
-void AddName(X509* certificate, const std::string& name) {
-  const Names names(GENERAL_NAMES_new());
-  GENERAL_NAME* const uri = GENERAL_NAME_new();
+void AddName(GENERAL_NAMES* names, int kind, const std::string& name) {
+  GENERAL_NAME* const general = GENERAL_NAME_new();
   ASN1_IA5STRING* const text = ASN1_IA5STRING_new();
   CHECK_EQ(ASN1_STRING_set(text, name.data(), static_cast<int>(name.size())), 1);
-  GENERAL_NAME_set0_value(uri, GEN_URI, text);
-  CHECK_GT(sk_GENERAL_NAME_push(names.get(), uri), 0);
+  GENERAL_NAME_set0_value(general, kind, text);
+  CHECK_GT(sk_GENERAL_NAME_push(names, general), 0);
+}
+
+// Not from a line of text, of which a part of a name could be taken for more.
+void AddNames(X509* certificate, const CertificateTerms& terms) {
+  const Names names(GENERAL_NAMES_new());
+  AddName(names.get(), GEN_URI, terms.name);
+  if (!terms.host.empty()) AddName(names.get(), GEN_DNS, terms.host);
   CHECK_EQ(X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT), 1);
 }
 
@@ -128,7 +133,7 @@ std::string Signed(EVP_PKEY* subject, const X509* issuer, EVP_PKEY* issuer_key, 
   const auto* const text = reinterpret_cast<const unsigned char*>(kind);
   CHECK_EQ(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, text, -1, -1, 0), 1);
   CHECK_EQ(X509_set_issuer_name(raw, issuer == nullptr ? name : X509_get_subject_name(issuer)), 1);
-  AddName(raw, terms.name);
+  AddNames(raw, terms);
   Add(raw, issuer, NID_subject_key_identifier, "hash");
   Add(raw, issuer, NID_authority_key_identifier, "keyid:always");
   if (terms.role == Role::kAuthority) {

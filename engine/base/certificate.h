@@ -28,8 +28,9 @@ struct CertificateTerms {
     kClient,     // dials; as a server it is refused
   };
   Role role = Role::kServer;
-  std::string name;  // its only name: a URI (subjectAltName)
+  std::string name;  // a URI (subjectAltName)
   absl::Time not_before, not_after;
+  std::string host = "";  // another name, as TLS has it in a client's first word; "": none
 };
 
 std::string NewPrivateKey();

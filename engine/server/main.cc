@@ -1,6 +1,7 @@
 // engine — one model on one device, served over gRPC until the machine goes, or SIGTERM comes.
 //
-// Exit status: 0 drained, 1 failed in a way that may pass, 2 wrong usage or a model that can never be served.
+// Exit status: 0 drained, 1 failed in a way that may pass, 2 wrong usage or a model that can never be served, 3 nobody
+// has spoken to it for --silence_limit.
 #include <glog/logging.h>
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -26,9 +28,12 @@
 #include "engine/base/weights_source.h"
 #include "engine/notice/notice_source.h"
 #include "engine/notice/signal_source.h"
+#include "engine/notice/silence_source.h"
 #include "engine/server/backends.h"
 #include "engine/server/boot.h"
+#include "engine/server/identity_service.h"
 #include "engine/server/interruptions.h"
+#include "engine/server/machine_identity.h"
 #include "engine/server/notice_sources.h"
 #include "engine/server/service.h"
 #include "engine/volume/driver_cache.h"
@@ -48,7 +53,12 @@ ABSL_FLAG(std::string, head_hash, "",
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(std::string, listen, "127.0.0.1:9000", "HOST:PORT; port 0 takes a free one");
 ABSL_FLAG(std::string, volume, "", "folder that outlives this machine; made if it is not there");
-ABSL_FLAG(std::string, token_file, "", "file with the token that every call must show; needed off loopback");
+ABSL_FLAG(std::string, token_file, "", "file with the token that every call must show");
+ABSL_FLAG(std::string, identity_dir, "",
+          "folder of this machine's identity, with the fleet's authority.pem and this machine's token: mutual TLS, and "
+          "only the fleet's gateway gets through; this or --token_file is needed off loopback");
+ABSL_FLAG(absl::Duration, silence_limit, absl::InfiniteDuration(),
+          "end when nobody who may has spoken to this engine for so long");
 ABSL_FLAG(int, ready_fd, -1,
           "descriptor to write 'ready ADDRESS NUMERICS_ID MODEL_HASH' to; before that 'download BYTES OF_BYTES', if so");
 ABSL_FLAG(int, context_tokens, 0, "longest sequence; 0: the model's");
@@ -168,20 +178,34 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEn
   LOG(INFO) << "the engine ends";
 }
 
+constexpr int kSilenceStatus = 3;
+
+// While the engine boots there is nothing to hand over or to save yet: the process ends at once.
+class EarlyEnd {
+ public:
+  EarlyEnd(const StopSignal& signals, const Silence& silence, const std::string& contact_file)
+      : signal_(NewSignalSource(signals, absl::ZeroDuration(), RealClock())),
+        silence_(NewSilenceSource(silence, contact_file, RealClock())) {
+    signal_->Watch([](const std::optional<Notice>&) { End(0); });
+    silence_->Watch([](const std::optional<Notice>&) { End(kSilenceStatus); });
+  }
+
+ private:
+  static void End(int status) {
+    google::FlushLogFiles(google::INFO);
+    _exit(status);
+  }
+
+  const std::unique_ptr<NoticeSource> signal_, silence_;
+};
+
 absl::Status WriteReadyFd(const std::string& line) {
   const int fd = absl::GetFlag(FLAGS_ready_fd);
   if (fd < 0 || write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size())) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("--ready_fd ", fd, ": cannot be written"));
 }
 
-absl::Status Serve(const StopSignal& signals) {
-  const std::string listen = absl::GetFlag(FLAGS_listen);
-  ASSIGN_OR_RETURN(const std::string token, ReadSecret("token_file", absl::GetFlag(FLAGS_token_file)));
-  if (token.empty() && !IsLoopback(listen)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--listen ", listen, ": anyone could use this engine; give --token_file, or listen on 127.0.0.1"));
-  }
-
+absl::StatusOr<BootOptions> BootOptionsOfFlags() {
   BootOptions options;
   options.model = absl::GetFlag(FLAGS_model);
   if (!absl::StrContains(options.model, "://")) options.model = UserPath(options.model);
@@ -208,44 +232,96 @@ absl::Status Serve(const StopSignal& signals) {
   options.on_download = [](uint64_t done, uint64_t total) {
     WriteReadyFd(absl::StrCat("download ", done, " ", total, "\n")).IgnoreError();  // the last line will tell
   };
+  return options;
+}
+
+// Who may call, and where.
+class Listener {
+ public:
+  // Listens from now on.
+  static absl::StatusOr<std::unique_ptr<Listener>> Create(Silence& silence, bool takes_interrupt) {
+    const std::string listen = absl::GetFlag(FLAGS_listen);
+    ASSIGN_OR_RETURN(std::string token, ReadSecret("token_file", absl::GetFlag(FLAGS_token_file)));
+    const std::string folder = UserPath(absl::GetFlag(FLAGS_identity_dir));
+    if (token.empty() && folder.empty() && !IsLoopback(listen)) {
+      return absl::InvalidArgumentError(absl::StrCat("--listen ", listen, ": anyone could use this engine; give "
+                                                     "--identity_dir or --token_file, or listen on 127.0.0.1"));
+    }
+    auto listener = std::make_unique<Listener>();
+    const auto heard = [&silence] { silence.Heard(); };
+    if (!folder.empty()) {
+      ASSIGN_OR_RETURN(listener->identity_, MachineIdentity::Open(folder, absl::Now()));
+      listener->identity_service_ = CreateIdentityService(*listener->identity_, heard);
+    }
+    listener->engine_ = CreateEngineService(RealClock(), {std::move(token), takes_interrupt, heard});
+    RETURN_IF_ERROR(listener->Listen(listen));
+    return listener;
+  }
+
+  EngineService& engine() { return *engine_; }
+  const std::string& address() const { return address_; }
+
+  // Calls that run on have kGoodbye to end.
+  void Close() { server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(kGoodbye)); }
+
+ private:
+  absl::Status Listen(const std::string& listen) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a taken port is an error, not a lottery
+    // The gateway asks every 10 s whether we are there; from 5 minutes down gRPC would call that an attack.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
+    builder.AddListeningPort(
+        listen, identity_.has_value() ? MachineCredentials(identity_->files()) : grpc::InsecureServerCredentials(),
+        &port);
+    builder.RegisterService(&engine_->service());
+    if (identity_service_ != nullptr) builder.RegisterService(identity_service_.get());
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port == 0) {
+      return absl::UnavailableError(absl::StrCat("--listen ", listen, ": the address cannot be bound"));
+    }
+    address_ = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
+    return absl::OkStatus();
+  }
+
+  std::optional<MachineIdentity> identity_;
+  std::unique_ptr<grpc::Service> identity_service_;
+  std::unique_ptr<EngineService> engine_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+// The exit status.
+absl::StatusOr<int> Serve(const StopSignal& signals) {
   ASSIGN_OR_RETURN(NoticeOptions notices,
                    ParseNoticeOptions(absl::GetFlag(FLAGS_notice), absl::GetFlag(FLAGS_metadata_url),
                                       absl::GetFlag(FLAGS_machine_name), RealClock()));
+  ASSIGN_OR_RETURN(const BootOptions options, BootOptionsOfFlags());
+  Silence silence(absl::GetFlag(FLAGS_silence_limit), RealClock());
+  const std::string identity = UserPath(absl::GetFlag(FLAGS_identity_dir));
+  const std::string contact_file = identity.empty() ? "" : identity + "/contact";
+  ASSIGN_OR_RETURN(const std::unique_ptr<Listener> listener, Listener::Create(silence, notices.local));
+
   const std::vector<Backend> backends = AllBackends();
   absl::StatusOr<BootedEngine> boot = [&] {
-    // Nothing is served yet, and what lies half written on the volume is made for that.
-    const std::unique_ptr<NoticeSource> early = NewSignalSource(signals, absl::ZeroDuration(), RealClock());
-    early->Watch([](const std::optional<Notice>&) {
-      google::FlushLogFiles(google::INFO);
-      _exit(0);
-    });
+    const EarlyEnd early(signals, silence, contact_file);
     return Boot(options, backends);
   }();
   ASSIGN_OR_RETURN(const BootedEngine booted, std::move(boot));
-
   Interruptions interruptions(*booted.engine, RealClock());
-  const std::unique_ptr<grpc::Service> service =
-      CreateEngineService(*booted.engine, interruptions, RealClock(), {token, notices.local});
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a taken port is an error, not a lottery
-  // The gateway asks every 10 s whether we are there; from 5 minutes down gRPC would call that an attack.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(service.get());
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    return absl::UnavailableError(absl::StrCat("--listen ", listen, ": the address cannot be bound"));
-  }
-  const std::string address = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
-  LOG(INFO) << "serving on " << address;
+  const absl::Cleanup close_listener = [&listener] { listener->Close(); };  // before what it leads to goes
+  listener->engine().Open(*booted.engine, interruptions);
+  LOG(INFO) << "serving on " << listener->address();
   const EngineInfo& info = booted.engine->info();
-  RETURN_IF_ERROR(WriteReadyFd(absl::StrCat("ready ", address, " ", info.numerics_id, " ", info.model_hash, "\n")));
+  RETURN_IF_ERROR(
+      WriteReadyFd(absl::StrCat("ready ", listener->address(), " ", info.numerics_id, " ", info.model_hash, "\n")));
   if (const int fd = absl::GetFlag(FLAGS_ready_fd); fd >= 0) close(fd);
 
+  if (silence.limit() < absl::InfiniteDuration()) {
+    notices.metadata.push_back(NewSilenceSource(silence, contact_file, RealClock()));
+  }
   ServeUntilTheEnd(signals, notices, *booted.engine, interruptions);
-  server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(kGoodbye));
-  return absl::OkStatus();
+  return silence.left() <= kGoodbye ? kSilenceStatus : 0;
 }
 
 }  // namespace
@@ -264,9 +340,13 @@ int main(int argc, char** argv) {
   if (const std::string volume = spotinference::UserPath(absl::GetFlag(FLAGS_volume)); !erase_kv && !volume.empty()) {
     spotinference::UseDriverCache(volume);
   }
-  const absl::Status status = erase_kv ? spotinference::EraseVolumeKv() : spotinference::Serve(stop);
-  if (!status.ok()) {
-    std::fprintf(stderr, "engine: %s\n", std::string(status.message()).c_str());
-    return spotinference::ExitStatus(status);
+  absl::StatusOr<int> status = 0;
+  if (!erase_kv) {
+    status = spotinference::Serve(stop);
+  } else if (const absl::Status erased = spotinference::EraseVolumeKv(); !erased.ok()) {
+    status = erased;
   }
+  if (status.ok()) return *status;
+  std::fprintf(stderr, "engine: %s\n", std::string(status.status().message()).c_str());
+  return spotinference::ExitStatus(status.status());
 }

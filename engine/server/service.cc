@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 #include <openssl/crypto.h>
 
+#include <atomic>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -214,14 +215,20 @@ class GenerateStream : public TokenSink {
   std::optional<SequenceId> id_;  // set once
 };
 
-class Service : public api::Engine::CallbackService {
+class Service : public api::Engine::CallbackService, public EngineService {
  public:
-  Service(Engine& engine, Interruptions& interruptions, const Clock& clock, const ServiceOptions& options)
-      : engine_(engine),
-        interruptions_(interruptions),
-        clock_(clock),
+  Service(const Clock& clock, ServiceOptions options)
+      : clock_(clock),
         authorization_(options.token.empty() ? "" : absl::StrCat("Bearer ", options.token)),
-        takes_interrupt_(options.takes_interrupt) {}
+        takes_interrupt_(options.takes_interrupt),
+        heard_(std::move(options.heard)) {}
+
+  grpc::Service& service() override { return *this; }
+
+  void Open(Engine& engine, Interruptions& interruptions) override {
+    interruptions_ = &interruptions;
+    engine_ = &engine;
+  }
 
  private:
   grpc::ServerUnaryReactor* Handshake(grpc::CallbackServerContext* context, const api::HandshakeRequest* request,
@@ -231,7 +238,7 @@ class Service : public api::Engine::CallbackService {
         return {grpc::StatusCode::FAILED_PRECONDITION, absl::StrCat("API version ", request->api_version(),
                                                                     ": this engine speaks ", api::API_VERSION_CURRENT)};
       }
-      const EngineInfo& info = engine_.info();
+      const EngineInfo& info = engine()->info();
       reply->set_api_version(api::API_VERSION_CURRENT);
       reply->set_model_hash(info.model_hash);
       reply->set_numerics_id(info.numerics_id);
@@ -254,23 +261,23 @@ class Service : public api::Engine::CallbackService {
       reactor->Finish(status);
       return reactor;
     };
-    if (!Allowed(*context)) return refuse(Unauthenticated());
-    const std::string& hash = engine_.info().model_hash;
+    if (const grpc::Status status = Check(*context); !status.ok()) return refuse(status);
+    const std::string& hash = engine()->info().model_hash;
     if (!request->model_hash().empty() && request->model_hash() != hash) {
       return refuse({grpc::StatusCode::FAILED_PRECONDITION,
                      absl::StrCat("model ", request->model_hash(), " is asked for; this engine serves ", hash)});
     }
-    return GenerateStream::Start(engine_, *request);
+    return GenerateStream::Start(*engine(), *request);
   }
 
   grpc::ServerUnaryReactor* Health(grpc::CallbackServerContext* context, const api::HealthRequest*,
                                    api::HealthReply* reply) override {
     return Answer(context, [&] {
-      const EngineStats stats = engine_.Stats();
+      const EngineStats stats = engine()->Stats();
       reply->set_state(stats.draining ? api::HealthReply::STATE_DRAINING : api::HealthReply::STATE_SERVING);
       reply->set_steps(stats.steps);
       reply->set_active_sequences(stats.active_sequences);
-      if (const std::optional<api::Notice> notice = interruptions_.MostUrgent()) *reply->mutable_notice() = *notice;
+      if (const std::optional<api::Notice> notice = interruptions_->MostUrgent()) *reply->mutable_notice() = *notice;
       return grpc::Status::OK;
     });
   }
@@ -278,13 +285,13 @@ class Service : public api::Engine::CallbackService {
   grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context, const api::DrainRequest* request,
                                   api::DrainReply* reply) override {
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    if (!Allowed(*context)) {
-      reactor->Finish(Unauthenticated());
+    if (const grpc::Status status = Check(*context); !status.ok()) {
+      reactor->Finish(status);
       return reactor;
     }
     const absl::Duration deadline =
         request->deadline_ms() == 0 ? absl::InfiniteDuration() : absl::Milliseconds(request->deadline_ms());
-    engine_.Drain(deadline, [reactor, reply](uint32_t ended_early) {
+    engine()->Drain(deadline, [reactor, reply](uint32_t ended_early) {
       reply->set_ended_early(ended_early);
       reactor->Finish(grpc::Status::OK);
     });
@@ -296,11 +303,11 @@ class Service : public api::Engine::CallbackService {
     return Answer(context, [&]() -> grpc::Status {
       if (!takes_interrupt_) return {grpc::StatusCode::FAILED_PRECONDITION, "--notice of this engine has no 'local'"};
       if (request->withdrawn()) {
-        interruptions_.Withdraw(kLocalSource);
+        interruptions_->Withdraw(kLocalSource);
       } else {
         const absl::Duration at = clock_.Elapsed() + absl::Milliseconds(request->notice_ms());
         reply->set_handed_over(
-            interruptions_.Announce({std::string(kLocalSource), Notice::Kind::kStop, at, "interrupt"}));
+            interruptions_->Announce({std::string(kLocalSource), Notice::Kind::kStop, at, "interrupt"}));
       }
       return grpc::Status::OK;
     });
@@ -309,7 +316,7 @@ class Service : public api::Engine::CallbackService {
   grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const api::StatsRequest*,
                                   api::StatsReply* reply) override {
     return Answer(context, [&] {
-      const EngineStats stats = engine_.Stats();
+      const EngineStats stats = engine()->Stats();
       reply->set_running_sequences(stats.scheduler.running_sequences);
       reply->set_waiting_sequences(stats.scheduler.waiting_sequences);
       reply->set_prompt_tokens(stats.scheduler.prompt_tokens);
@@ -332,8 +339,17 @@ class Service : public api::Engine::CallbackService {
   template <typename Fn>
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Fn fn) {
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(Allowed(*context) ? fn() : Unauthenticated());
+    const grpc::Status status = Check(*context);
+    reactor->Finish(status.ok() ? fn() : status);
     return reactor;
+  }
+
+  // OK: the caller may call, and the engine is there.
+  grpc::Status Check(const grpc::CallbackServerContext& context) const {
+    if (!Allowed(context)) return {grpc::StatusCode::UNAUTHENTICATED, "the engine's token is missing or wrong"};
+    if (heard_) heard_();
+    if (engine() == nullptr) return {grpc::StatusCode::UNAVAILABLE, "the engine boots"};
+    return grpc::Status::OK;
   }
 
   bool Allowed(const grpc::CallbackServerContext& context) const {
@@ -342,22 +358,21 @@ class Service : public api::Engine::CallbackService {
     return found != context.client_metadata().end() && found->second.size() == authorization_.size() &&
            CRYPTO_memcmp(found->second.data(), authorization_.data(), authorization_.size()) == 0;
   }
-  static grpc::Status Unauthenticated() {
-    return {grpc::StatusCode::UNAUTHENTICATED, "the engine's token is missing or wrong"};
-  }
 
-  Engine& engine_;
-  Interruptions& interruptions_;
+  Engine* engine() const { return engine_; }
+
   const Clock& clock_;
   const std::string authorization_;
   const bool takes_interrupt_;
+  const std::function<void()> heard_;
+  Interruptions* interruptions_ = nullptr;  // set before engine_
+  std::atomic<Engine*> engine_ = nullptr;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, Interruptions& interruptions, const Clock& clock,
-                                                   ServiceOptions options) {
-  return std::make_unique<Service>(engine, interruptions, clock, options);
+std::unique_ptr<EngineService> CreateEngineService(const Clock& clock, ServiceOptions options) {
+  return std::make_unique<Service>(clock, std::move(options));
 }
 
 }  // namespace spotinference

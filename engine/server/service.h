@@ -4,6 +4,7 @@
 
 #include <grpcpp/impl/service_type.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,11 +16,21 @@ namespace spotinference {
 struct ServiceOptions {
   std::string token;            // what callers must show; "" asks for none
   bool takes_interrupt = true;  // else the call Interrupt is refused
+  std::function<void()> heard;  // runs at each call of somebody who may, on any thread; nullptr: nobody asks
 };
 
-// The others outlive the service.
-std::unique_ptr<grpc::Service> CreateEngineService(Engine& engine, Interruptions& interruptions, const Clock& clock,
-                                                   ServiceOptions options);
+class EngineService {
+ public:
+  virtual ~EngineService() = default;
+
+  virtual grpc::Service& service() = 0;
+
+  // The engine has booted; once. Before it, whoever may call is told UNAVAILABLE. Both outlive the service.
+  virtual void Open(Engine& engine, Interruptions& interruptions) = 0;
+};
+
+// `clock` outlives it.
+std::unique_ptr<EngineService> CreateEngineService(const Clock& clock, ServiceOptions options);
 
 }  // namespace spotinference
 

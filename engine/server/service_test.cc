@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,23 +30,25 @@ TokenEvent Event(uint32_t index, TokenEvent::Finish finish = TokenEvent::Finish:
 class ServiceTest : public testing::Test {
  protected:
   explicit ServiceTest(std::string token = "")
-      : service_(CreateEngineService(engine_, interruptions_, clock_, {std::move(token)})) {
+      : service_(CreateEngineService(clock_, {.token = std::move(token), .heard = [this] { ++heard_; }})) {
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(service_.get());
+    builder.RegisterService(&service_->service());
     server_ = builder.BuildAndStart();
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4096);  // as the gateway does
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     stub_ = api::Engine::NewStub(grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port),
                                                            grpc::InsecureChannelCredentials(), arguments));
+    service_->Open(engine_, interruptions_);
   }
 
   FakeClock clock_;
   FakeEngine engine_;
   Interruptions interruptions_{engine_, clock_};
-  std::unique_ptr<grpc::Service> service_;
+  std::atomic<int> heard_ = 0;
+  std::unique_ptr<EngineService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<api::Engine::Stub> stub_;
   grpc::ClientContext context_;
@@ -259,15 +262,31 @@ TEST_F(ServiceTest, AnInterruptionEndsStreamsAndShowsInHealth) {
 }
 
 TEST_F(ServiceTest, InterruptIsRefusedWhereItIsNoSource) {
-  const std::unique_ptr<grpc::Service> service =
-      CreateEngineService(engine_, interruptions_, clock_, {.takes_interrupt = false});
+  const std::unique_ptr<EngineService> service = CreateEngineService(clock_, {.takes_interrupt = false});
+  service->Open(engine_, interruptions_);
   grpc::ServerBuilder builder;
-  builder.RegisterService(service.get());
+  builder.RegisterService(&service->service());
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   const auto stub = api::Engine::NewStub(server->InProcessChannel({}));
   api::InterruptReply reply;
   EXPECT_EQ(stub->Interrupt(&context_, {}, &reply).error_code(), StatusCode::FAILED_PRECONDITION);
   EXPECT_TRUE(engine_.handed_over().ok());
+}
+
+TEST_F(ServiceTest, WhoCallsBeforeTheEngineHasBootedIsToldSoAndHeard) {
+  int heard = 0;
+  const std::unique_ptr<EngineService> service = CreateEngineService(clock_, {.heard = [&] { ++heard; }});
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&service->service());
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const auto stub = api::Engine::NewStub(server->InProcessChannel({}));
+  grpc::ClientContext contexts[3];
+  api::HealthReply reply;
+  EXPECT_EQ(stub->Health(&contexts[0], {}, &reply).error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(stub->Generate(&contexts[1], {})->Finish().error_code(), StatusCode::UNAVAILABLE);
+  service->Open(engine_, interruptions_);
+  EXPECT_TRUE(stub->Health(&contexts[2], {}, &reply).ok());
+  EXPECT_EQ(heard, 3);
 }
 
 class ServiceWithTokenTest : public ServiceTest {
@@ -300,6 +319,7 @@ TEST_F(ServiceWithTokenTest, EveryCallNeedsTheToken) {
     call([&](auto* context) { return stub_->Interrupt(context, {}, &interrupt); });
     call([&](auto* context) { return stub_->Generate(context, {})->Finish(); });
   }
+  EXPECT_EQ(heard_, 6) << "nobody else is heard";
 }
 
 }  // namespace

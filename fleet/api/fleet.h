@@ -22,6 +22,10 @@
 #include "fleet/api/engine_figures.h"
 #include "fleet/api/machine_life.h"
 
+namespace grpc {
+class ChannelCredentials;
+}
+
 namespace spotinference::fleet {
 
 // A serving engine.
@@ -31,6 +35,8 @@ struct Endpoint {
   std::string token;        // "authorization: Bearer <token>" of every call; never logged
   std::string model_hash;
   std::string numerics_id;
+  // Good for this machine alone, wherever it answers (engine/api/mutual_tls.h); nullptr: plain, on loopback.
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
 };
 
 // Use of an endpoint. Destroying it gives the endpoint back; any thread.

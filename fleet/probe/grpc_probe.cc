@@ -1,16 +1,21 @@
 #include "fleet/probe/grpc_probe.h"
 
+#include <glog/logging.h>
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "engine/api/engine.grpc.pb.h"
+#include "engine/api/identity.grpc.pb.h"
+#include "engine/api/mutual_tls.h"
 #include "engine/api/status.h"
 
 namespace spotinference::fleet {
@@ -18,6 +23,9 @@ namespace {
 
 using engine::v1::Engine;
 using engine::v1::HealthReply;
+using engine::v1::Identity;
+
+constexpr absl::Duration kCertification = absl::Seconds(5);  // a hung machine is asked again after it
 
 std::optional<EngineNotice> NoticeIn(const HealthReply& health) {
   if (!health.has_notice()) return std::nullopt;
@@ -33,11 +41,11 @@ class Question {
  public:
   virtual ~Question() = default;
 
-  // One of the calls has ended. False: it was the last, and `done` ran.
+  // One of the calls has ended. False: it was the last, and no other one followed.
   bool Next() {
     if (--open_calls_ > 0) return true;
     Finish();
-    return false;
+    return open_calls_ > 0;
   }
 
  protected:
@@ -50,33 +58,44 @@ class Question {
   };
 
   // `calls` calls are to begin; the first may end before the last has begun.
-  Question(const Endpoint& endpoint, absl::Duration deadline, int calls)
-      : bearer_(absl::StrCat("Bearer ", endpoint.token)),
+  Question(const Endpoint& endpoint, std::shared_ptr<grpc::ChannelCredentials> credentials, absl::Duration deadline,
+           int calls)
+      : bearer_(endpoint.token.empty() ? "" : absl::StrCat("Bearer ", endpoint.token)),
         deadline_(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline)),
         open_calls_(calls) {
     grpc::ChannelArguments arguments;
     // Channels to one address otherwise share a connection, and its reconnect delay with it.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    stub_ = Engine::NewStub(
-        grpc::CreateCustomChannel(endpoint.address, grpc::InsecureChannelCredentials(), arguments));
+    arguments.SetSslTargetNameOverride(kMachineHost);
+    if (credentials == nullptr) credentials = grpc::InsecureChannelCredentials();
+    channel_ = grpc::CreateCustomChannel(endpoint.address, credentials, arguments);
+  }
+  Question(const Endpoint& endpoint, absl::Duration deadline, int calls)
+      : Question(endpoint, endpoint.credentials, deadline, calls) {}
+
+  template <typename Service>
+  std::unique_ptr<typename Service::Stub> NewStub() const {
+    return Service::NewStub(channel_);
   }
 
-  template <typename Reply, typename Method, typename Request>
-  void Begin(Call<Reply>& call, Method method, const Request& request,
-             grpc::CompletionQueue& queue) {
+  template <typename Reply, typename Stub, typename Method, typename Request>
+  void Begin(Call<Reply>& call, Stub& stub, Method method, const Request& request, grpc::CompletionQueue& queue) {
     call.context.set_deadline(deadline_);
-    call.context.AddMetadata("authorization", bearer_);
-    call.reader = (stub_.get()->*method)(&call.context, request, &queue);
+    if (!bearer_.empty()) call.context.AddMetadata("authorization", bearer_);
+    call.reader = (stub.*method)(&call.context, request, &queue);
     call.reader->Finish(&call.reply, &call.status, this);
   }
+
+  // In Finish: another call is to begin.
+  void ExpectOneMore() { ++open_calls_; }
 
  private:
   virtual void Finish() = 0;
 
   const std::string bearer_;
   const std::chrono::system_clock::time_point deadline_;
-  std::unique_ptr<Engine::Stub> stub_;
+  std::shared_ptr<grpc::Channel> channel_;
   int open_calls_;
 };
 
@@ -87,8 +106,8 @@ class IdentityQuestion : public Question {
       : Question(endpoint, deadline, 2), done_(std::move(done)) {
     engine::v1::HandshakeRequest request;
     request.set_api_version(engine::v1::API_VERSION_CURRENT);
-    Begin(handshake_, &Engine::Stub::AsyncHandshake, request, queue);
-    Begin(health_, &Engine::Stub::AsyncHealth, engine::v1::HealthRequest(), queue);
+    Begin(handshake_, *stub_, &Engine::Stub::AsyncHandshake, request, queue);
+    Begin(health_, *stub_, &Engine::Stub::AsyncHealth, engine::v1::HealthRequest(), queue);
   }
 
  private:
@@ -112,6 +131,7 @@ class IdentityQuestion : public Question {
   }
 
   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done_;
+  const std::unique_ptr<Engine::Stub> stub_ = NewStub<Engine>();
   Call<engine::v1::HandshakeReply> handshake_;
   Call<HealthReply> health_;
 };
@@ -121,8 +141,8 @@ class FiguresQuestion : public Question {
   FiguresQuestion(const Endpoint& endpoint, absl::Duration deadline, grpc::CompletionQueue& queue,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done)
       : Question(endpoint, deadline, 2), done_(std::move(done)) {
-    Begin(stats_, &Engine::Stub::AsyncStats, engine::v1::StatsRequest(), queue);
-    Begin(health_, &Engine::Stub::AsyncHealth, engine::v1::HealthRequest(), queue);
+    Begin(stats_, *stub_, &Engine::Stub::AsyncStats, engine::v1::StatsRequest(), queue);
+    Begin(health_, *stub_, &Engine::Stub::AsyncHealth, engine::v1::HealthRequest(), queue);
   }
 
  private:
@@ -152,6 +172,7 @@ class FiguresQuestion : public Question {
   }
 
   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done_;
+  const std::unique_ptr<Engine::Stub> stub_ = NewStub<Engine>();
   Call<engine::v1::StatsReply> stats_;
   Call<HealthReply> health_;
 };
@@ -164,7 +185,7 @@ class InterruptOrder : public Question {
       : Question(endpoint, deadline, 1), done_(std::move(done)) {
     engine::v1::InterruptRequest request;
     request.set_notice_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(notice)));
-    Begin(interrupt_, &Engine::Stub::AsyncInterrupt, request, queue);
+    Begin(interrupt_, *stub_, &Engine::Stub::AsyncInterrupt, request, queue);
   }
 
  private:
@@ -174,49 +195,145 @@ class InterruptOrder : public Question {
   }
 
   absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done_;
+  const std::unique_ptr<Engine::Stub> stub_ = NewStub<Engine>();
   Call<engine::v1::InterruptReply> interrupt_;
+};
+
+// gRPC's queue, where calls may be begun that it comes too late for: its own would abort.
+class Calls {
+ public:
+  grpc::CompletionQueue& queue() { return queue_; }
+
+  // False: it has been shut down, and nothing begins.
+  template <typename Begin>
+  bool BeginLate(Begin begin) {
+    absl::MutexLock lock(&mutex_);
+    if (!shut_) begin(queue_);
+    return !shut_;
+  }
+
+  void Shutdown() {
+    absl::MutexLock lock(&mutex_);
+    shut_ = true;
+    queue_.Shutdown();
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool shut_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::CompletionQueue queue_;
+};
+
+// Two calls, one after the other: what the machine wants certified, and its certificate.
+class Certification : public Question {
+ public:
+  Certification(const Endpoint& endpoint, std::shared_ptr<grpc::ChannelCredentials> credentials, Authority& authority,
+                Calls& calls, absl::AnyInvocable<void(const absl::Status&)> done)
+      : Question(endpoint, std::move(credentials), kCertification, 1),
+        machine_id_(endpoint.machine_id),
+        authority_(authority),
+        calls_(calls),
+        done_(std::move(done)) {
+    Begin(prove_, *stub_, &Identity::Stub::AsyncProve, engine::v1::ProveRequest(), calls.queue());
+  }
+
+ private:
+  void Finish() override {
+    if (asked_) {
+      if (install_.status.ok()) authority_.NoteInstalled(machine_id_);
+      return done_(FromGrpc(install_.status));
+    }
+    asked_ = true;
+    if (!prove_.status.ok()) return done_(FromGrpc(prove_.status));
+    absl::StatusOr<std::string> certificate =
+        authority_.Certify(machine_id_, prove_.reply.request(), prove_.reply.token());
+    if (!certificate.ok()) return done_(certificate.status());
+    engine::v1::InstallRequest request;
+    request.set_certificate(*std::move(certificate));
+    const bool begun = calls_.BeginLate([&](grpc::CompletionQueue& queue) {
+      ExpectOneMore();
+      Begin(install_, *stub_, &Identity::Stub::AsyncInstall, request, queue);
+    });
+    if (!begun) done_(absl::UnavailableError("the probe ends"));
+  }
+
+  const std::string machine_id_;
+  Authority& authority_;
+  Calls& calls_;
+  absl::AnyInvocable<void(const absl::Status&)> done_;
+  const std::unique_ptr<Identity::Stub> stub_ = NewStub<Identity>();
+  bool asked_ = false;
+  Call<engine::v1::ProveReply> prove_;
+  Call<engine::v1::InstallReply> install_;
 };
 
 // A queue and thread of its own, not gRPC's callbacks: in this version the last channel must not
 // end inside of one.
 class GrpcProbe : public Probe {
  public:
+  explicit GrpcProbe(Authority* authority)
+      : authority_(authority),
+        to_anyone_(authority == nullptr ? nullptr : CredentialsToAnyone(authority->gateway())) {}
+
   ~GrpcProbe() override {
-    queue_.Shutdown();
+    calls_.Shutdown();
     thread_.join();
   }
 
   void Ask(const Endpoint& endpoint, absl::Duration deadline,
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
-    new IdentityQuestion(endpoint, deadline, queue_, std::move(done));
+    CertifyIfDue(endpoint);
+    new IdentityQuestion(endpoint, deadline, calls_.queue(), std::move(done));
   }
 
   void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
-    new FiguresQuestion(endpoint, deadline, queue_, std::move(done));
+    CertifyIfDue(endpoint);
+    new FiguresQuestion(endpoint, deadline, calls_.queue(), std::move(done));
   }
 
   void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
                  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
-    new InterruptOrder(endpoint, notice, deadline, queue_, std::move(done));
+    new InterruptOrder(endpoint, notice, deadline, calls_.queue(), std::move(done));
   }
 
  private:
+  void CertifyIfDue(const Endpoint& endpoint) {
+    if (endpoint.credentials == nullptr || authority_ == nullptr || !authority_->IsDue(endpoint.machine_id)) return;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!certifying_.insert(endpoint.machine_id).second) return;
+    }
+    new Certification(endpoint, to_anyone_, *authority_, calls_, [this, id = endpoint.machine_id](absl::Status status) {
+      // A machine that boots does not answer yet.
+      const bool expected = status.ok() || absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+      if (!expected) {
+        LOG_EVERY_T(WARNING, 10) << id << " gets no certificate: " << status;
+      }
+      absl::MutexLock lock(&mutex_);
+      certifying_.erase(id);
+    });
+  }
+
   void Run() {
     void* tag;
     bool ok;
-    while (queue_.Next(&tag, &ok)) {
+    while (calls_.queue().Next(&tag, &ok)) {
       auto* const question = static_cast<Question*>(tag);
       if (!question->Next()) delete question;
     }
   }
 
-  grpc::CompletionQueue queue_;
+  Authority* const authority_;
+  const std::shared_ptr<grpc::ChannelCredentials> to_anyone_;
+  absl::Mutex mutex_;
+  std::set<std::string> certifying_ ABSL_GUARDED_BY(mutex_);  // machines, now
+  Calls calls_;
   std::thread thread_{[this] { Run(); }};
 };
 
 }  // namespace
 
-std::unique_ptr<Probe> NewGrpcProbe() { return std::make_unique<GrpcProbe>(); }
+std::unique_ptr<Probe> NewGrpcProbe(Authority* authority) { return std::make_unique<GrpcProbe>(authority); }
 
 }  // namespace spotinference::fleet

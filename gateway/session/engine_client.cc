@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/api/engine.grpc.pb.h"
+#include "engine/api/mutual_tls.h"
 #include "engine/api/status.h"
 
 namespace spotinference {
@@ -93,9 +94,10 @@ class Call : public EngineCall,
 
 const std::shared_ptr<EngineClient::Connection>* EngineClient::first_ = nullptr;
 
-std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::string& address) {
+std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const fleet::Endpoint& endpoint) {
+  const std::pair key(endpoint.machine_id, endpoint.address);
   absl::MutexLock lock(&mutex_);
-  if (const auto found = connections_.find(address); found != connections_.end()) return found->second;
+  if (const auto found = connections_.find(key); found != connections_.end()) return found->second;
   // Each engine's start has an address of its own: what no call uses any more belongs to an engine that is gone, or costs
   // a millisecond to make again.
   absl::erase_if(connections_, [](const auto& entry) { return entry.second.use_count() == 1; });
@@ -111,26 +113,29 @@ std::shared_ptr<EngineClient::Connection> EngineClient::Connect(const std::strin
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetSslTargetNameOverride(kMachineHost);
   auto connection = std::make_shared<Connection>();
-  connection->channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  connection->channel = grpc::CreateCustomChannel(
+      endpoint.address, endpoint.credentials != nullptr ? endpoint.credentials : grpc::InsecureChannelCredentials(),
+      arguments);
   connection->stub = api::Engine::NewStub(connection->channel);
   // gRPC 1.51 runs callbacks on threads that go with the last channel that has used them, and aborts when a callback is
   // where that channel goes: the first one stays for ever.
   [[maybe_unused]] static const bool kept = (first_ = new std::shared_ptr<Connection>(connection)) != nullptr;
-  connections_.emplace(address, connection);
+  connections_.emplace(key, connection);
   return connection;
 }
 
 std::shared_ptr<EngineCall> EngineClient::Generate(const fleet::Endpoint& endpoint, api::GenerateRequest request,
                                                    std::shared_ptr<EngineCallHandler> handler) {
   auto call = std::make_shared<Call>(std::move(request), std::move(handler));
-  call->Start(Connect(endpoint.address), endpoint.token);
+  call->Start(Connect(endpoint), endpoint.token);
   return call;
 }
 
 void EngineClient::Forget(const fleet::Endpoint& endpoint) {
   absl::MutexLock lock(&mutex_);
-  connections_.erase(endpoint.address);
+  connections_.erase({endpoint.machine_id, endpoint.address});
 }
 
 }  // namespace spotinference

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -55,12 +56,14 @@ class EngineClient {
   struct Connection;  // a channel
 
  private:
-  std::shared_ptr<Connection> Connect(const std::string& address);
+  std::shared_ptr<Connection> Connect(const fleet::Endpoint& endpoint);
 
   static const std::shared_ptr<Connection>* first_;  // of the process; never destroyed
 
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, std::shared_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
+  // By machine and address: another machine may have got the address since.
+  absl::flat_hash_map<std::pair<std::string, std::string>, std::shared_ptr<Connection>> connections_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace spotinference

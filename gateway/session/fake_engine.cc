@@ -124,10 +124,11 @@ struct FakeEngine::Server {
   std::string address;
 };
 
-FakeEngine::FakeEngine() : server_(std::make_unique<Server>()) {
+FakeEngine::FakeEngine(std::shared_ptr<grpc::ServerCredentials> credentials) : server_(std::make_unique<Server>()) {
   int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  if (credentials == nullptr) credentials = grpc::InsecureServerCredentials();
+  builder.AddListeningPort("127.0.0.1:0", credentials, &port);
   builder.RegisterService(&server_->service);
   server_->grpc = builder.BuildAndStart();
   server_->address = absl::StrCat("127.0.0.1:", port);

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "engine/api/engine.pb.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/support/status.h"
 
 namespace spotinference {
@@ -28,7 +29,7 @@ class FakeEngine {
     virtual void AwaitCancelled() = 0;
   };
 
-  FakeEngine();
+  explicit FakeEngine(std::shared_ptr<grpc::ServerCredentials> credentials = nullptr);  // nullptr: plain
   ~FakeEngine();  // calls that are left are broken off
 
   const std::string& address() const;
