@@ -29,7 +29,6 @@ using Kind = config::Provider::KindCase;
 
 constexpr int kCallsAtATime = 8;
 constexpr absl::Duration kCloudStop = absl::Minutes(5);
-constexpr absl::Duration kDeletion = absl::Minutes(30);
 
 std::unique_ptr<fleet::Provider> Local(const config::Local& local, const ProviderOptions& gateway) {
   fleet::LocalProviderOptions options;
@@ -162,7 +161,37 @@ fleet::BootOptions BootOf(const config::Provider& provider) {
   }
 }
 
+std::string NameOf(const config::Provider& provider) {
+  const auto* const field = provider.GetReflection()->GetOneofFieldDescriptor(
+      provider, provider.GetDescriptor()->oneof_decl(0));
+  return field == nullptr ? "" : std::string(field->name());
+}
+
+// Whether its adapter asks for what is in the region at all. Google Cloud's and Hyperstack's lists are an account's.
+bool Lists(const config::Provider& provider, const std::string& region) {
+  if (provider.has_azure()) return provider.azure().location() == region;
+  if (!provider.has_aws()) return true;
+  return std::any_of(provider.aws().regions().begin(), provider.aws().regions().end(),
+                     [&](const config::AwsRegion& known) { return known.name() == region; });
+}
+
 }  // namespace
+
+bool IsOfCloud(const fleet::MachineRecord& machine) { return !machine.provider.empty() && machine.provider != "local"; }
+
+std::vector<fleet::MachineRecord> OutOfReach(const config::Config& config,
+                                             const std::vector<fleet::MachineRecord>& machines) {
+  std::vector<fleet::MachineRecord> out;
+  for (const fleet::MachineRecord& machine : machines) {
+    if (!IsOfCloud(machine)) continue;
+    const auto reaches = [&](const config::Provider& provider) {
+      return NameOf(provider) == machine.provider &&
+             (!machine.offer.has_value() || Lists(provider, machine.offer->region));
+    };
+    if (std::none_of(config.providers().begin(), config.providers().end(), reaches)) out.push_back(machine);
+  }
+  return out;
+}
 
 absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,
                                                                const ProviderOptions& options, fleet::Probe& probe,
@@ -174,7 +203,7 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
       continue;
     }
     fleet::CloudProviderOptions cloud;
-    ASSIGN_OR_RETURN(cloud.secret, fleet::OpenSecret(options.data_dir + "/fleet_secret"));
+    ASSIGN_OR_RETURN(cloud.secret, fleet::OpenSecret(options.data_dir + "/fleet_secret", !options.has_bought));
     cloud.names = fleet::CloudNames(HmacSha256Hex(cloud.secret, "name of the fleet").substr(0, 6));
     cloud.boot = BootOf(provider);
     if (options.dry_run) {
@@ -200,22 +229,25 @@ absl::Duration StopTime(const config::Config& config) {
 }
 
 absl::Status DeleteAll(const config::Config& config, bool dry_run) {
+  std::vector<std::unique_ptr<fleet::CloudApi>> clouds;
+  absl::Status failed;
   for (const config::Provider& provider : config.providers()) {
     if (provider.kind_case() == Kind::kLocal) continue;
-    ASSIGN_OR_RETURN(const std::unique_ptr<fleet::CloudApi> api, ApiOf(provider, fleet::kNamePrefix, RealClock()));
-    const absl::Time end = absl::Now() + kDeletion;
-    for (;;) {
-      ASSIGN_OR_RETURN(const fleet::Deletion deletion, fleet::DeleteWhatIsThere(*api, dry_run));
-      for (const std::string& line : deletion.asked) std::printf("%s: %s\n", api->traits().name.c_str(), line.c_str());
-      std::fflush(stdout);
-      if (deletion.left == 0 || dry_run) break;
-      if (absl::Now() > end) {
-        return absl::DeadlineExceededError(absl::StrCat(api->traits().name, ": ", deletion.left, " things are left"));
-      }
-      absl::SleepFor(absl::Seconds(2));
+    absl::StatusOr<std::unique_ptr<fleet::CloudApi>> api = ApiOf(provider, fleet::kNamePrefix, RealClock());
+    if (api.ok()) {
+      clouds.push_back(*std::move(api));
+    } else {
+      std::fprintf(stderr, "%s\n", std::string(api.status().message()).c_str());
+      failed = api.status();
     }
   }
-  return absl::OkStatus();
+  const auto say = [](const std::string& line) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+  };
+  RETURN_IF_ERROR(fleet::DeleteAll(clouds, {.dry_run = dry_run}, RealClock(), absl::SleepFor, say));
+  if (failed.ok() && !dry_run) say("nothing is left");
+  return failed;
 }
 
 }  // namespace spotinference

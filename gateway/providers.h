@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -11,6 +12,7 @@
 #include "engine/base/clock.h"
 #include "fleet/probe/probe.h"
 #include "fleet/providers/provider.h"
+#include "fleet/store/store.h"
 #include "gateway/config/config.pb.h"
 
 namespace spotinference {
@@ -19,7 +21,15 @@ struct ProviderOptions {
   std::string data_dir;  // canonical
   std::string engine;    // the local provider's binary
   bool dry_run = false;  // clouds say what they would buy, and buy nothing
+  bool has_bought = false;  // the store knows machines of clouds
 };
+
+bool IsOfCloud(const fleet::MachineRecord& machine);
+
+// Of these machines, those which the configuration's providers would neither list nor end: their provider is not in it any
+// more, or not their region. The local provider's cost nothing, and are none of these.
+std::vector<fleet::MachineRecord> OutOfReach(const config::Config& config,
+                                             const std::vector<fleet::MachineRecord>& machines);
 
 // Keys of clouds are read from the environment and from files, here and never again. Probe and clock outlive it.
 absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,
@@ -30,7 +40,7 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
 absl::Duration StopTime(const config::Config& config);
 
 // Deletes all that any fleet of spotinference ever made in the clouds of the configuration: machines, then volumes.
-// Prints each; with `dry_run` that is all. The local provider's are left alone.
+// Prints each; with `dry_run` that is all. The local provider's are left alone. Fails if something is, or may be, left.
 absl::Status DeleteAll(const config::Config& config, bool dry_run);
 
 }  // namespace spotinference

@@ -2,22 +2,32 @@
 #ifndef FLEET_PROVIDERS_CLOUD_DELETE_ALL_H_
 #define FLEET_PROVIDERS_CLOUD_DELETE_ALL_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/base/clock.h"
 #include "fleet/providers/cloud/cloud_api.h"
 
 namespace spotinference::fleet {
 
-struct Deletion {
-  std::vector<std::string> asked;  // a line each, for people
-  int left = 0;                    // of machines and volumes; 0: all is gone
+struct DeletionOptions {
+  bool dry_run = false;  // only says what is there
+  absl::Duration limit = absl::Minutes(30);
+  absl::Duration between = absl::Seconds(2);  // rounds
 };
 
-// One round: asks for the end of all that the API lists and that can be ended now. Volumes go when their machines have.
-// Only what has a name as fleets give it (IsFleetName). To be repeated until nothing is left; `dry_run`: nothing is asked. Errors: those of the list; what cannot be deleted is said and counted.
-absl::StatusOr<Deletion> DeleteWhatIsThere(CloudApi& api, bool dry_run = false);
+// Asks, over and over, for the end of all that the clouds list and that can be ended now, until two lists of each in a
+// row have nothing. Volumes go when their machines have. Only what has a name as fleets give it (IsFleetName), of
+// whatever fleet. An error is waited out, and one that does not pass by itself gives its own cloud up and no other.
+// `say` is told each step once, and at the end what is left. UNAVAILABLE: something is, or may be.
+absl::Status DeleteAll(const std::vector<std::unique_ptr<CloudApi>>& clouds, const DeletionOptions& options,
+                       const Clock& clock, absl::FunctionRef<void(absl::Duration)> sleep,
+                       absl::FunctionRef<void(const std::string&)> say);
 
 }  // namespace spotinference::fleet
 

@@ -1,6 +1,7 @@
 #include "fleet/providers/cloud/secret.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -23,6 +24,15 @@ TEST(Secret, IsMadeOnceForItsOwnerAlone) {
   EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret(path).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret("/nowhere/secret").status()));
   EXPECT_NE(RandomHex(16), RandomHex(16));
+}
+
+TEST(Secret, OfAFleetThatHasMachinesIsNotMadeAnew) {
+  const std::string path = testing::TempDir() + "/lost_secret";
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret(path, /*is_new=*/false).status()));
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+  const auto made = OpenSecret(path, /*is_new=*/true);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(*OpenSecret(path, /*is_new=*/false), *made);
 }
 
 TEST(Address, IsPrivateOrNot) {

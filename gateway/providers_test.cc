@@ -1,0 +1,45 @@
+#include "gateway/providers.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace spotinference {
+namespace {
+
+fleet::MachineRecord Machine(const std::string& id, const std::string& provider, const std::string& region = "") {
+  fleet::MachineRecord machine = {.id = id, .provider = provider};
+  if (!region.empty()) machine.offer = fleet::Offer{.provider = provider, .region = region};
+  return machine;
+}
+
+std::vector<std::string> OutOfReachOf(const config::Config& config) {
+  std::vector<std::string> ids;
+  const std::vector<fleet::MachineRecord> machines = {
+      Machine("local-1", "local"),           Machine("old-1", ""),
+      Machine("east-1", "aws", "us-east-1"), Machine("west-1", "aws", "us-west-2"),
+      Machine("gcp-1", "gcp", "us-central1"), Machine("azure-1", "azure", "eastus"),
+      Machine("hyperstack-1", "hyperstack", "CANADA-1"), Machine("hyperstack-2", "hyperstack")};
+  for (const fleet::MachineRecord& machine : OutOfReach(config, machines)) ids.push_back(machine.id);
+  return ids;
+}
+
+TEST(OutOfReach, IsWhatNoProviderLists) {
+  config::Config config;
+  config.add_providers()->mutable_local();
+  EXPECT_EQ(OutOfReachOf(config), (std::vector<std::string>{"east-1", "west-1", "gcp-1", "azure-1", "hyperstack-1",
+                                                            "hyperstack-2"}));
+  config.add_providers()->mutable_aws()->add_regions()->set_name("us-west-2");
+  config.add_providers()->mutable_azure()->set_location("westeurope");
+  config.add_providers()->mutable_hyperstack()->add_environments("default-NORWAY-1");
+  EXPECT_EQ(OutOfReachOf(config), (std::vector<std::string>{"east-1", "gcp-1", "azure-1"}))
+      << "Hyperstack's list is the account's";
+  config.mutable_providers(1)->mutable_aws()->add_regions()->set_name("us-east-1");
+  config.mutable_providers(2)->mutable_azure()->set_location("eastus");
+  config.add_providers()->mutable_gcp()->add_zones("europe-west4-a");
+  EXPECT_TRUE(OutOfReachOf(config).empty());
+}
+
+}  // namespace
+}  // namespace spotinference
