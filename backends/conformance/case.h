@@ -33,12 +33,17 @@ struct Built {
   std::shared_ptr<void> owner;  // a Model, where there is one
 };
 
+// What a backend rounds beyond a float's arithmetic.
+struct Rounding {
+  double kv = 0x1p-24;        // the relative error of a value kept in the KV cache: 2^-24 for floats, 2^-11 for halves
+  bool activations = false;   // inputs of quantised matmuls, to int8: it does, or its oracle
+};
+
 struct Case {
   std::string name;
-  // Normalised mean square error against the oracle, |a - b|² / |b|², derived where the case is
-  // made: from the rounding unit of a float, and from `kv_rounding`, the relative error of a value
-  // that the backend reads from its KV cache.
-  std::function<double(double kv_rounding)> tolerance;
+  // Normalised mean square error against the oracle, |a - b|² / |b|², derived where the case is made: from the rounding unit
+  // of a float and from what the backend rounds.
+  std::function<double(const Rounding&)> tolerance;
   std::vector<Token> tokens;               // each sequence in ascending order of position
   std::vector<std::vector<float>> inputs;  // one per Graph::inputs, [tokens, width]
   bool uses_kv = false;                    // then each sequence's positions are 0, 1, 2 …

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/conformance/case.h"
 #include "engine/device/device.h"
 
 namespace spotinference::conformance {
@@ -28,8 +29,8 @@ struct Exception {
 struct Registration {
   Backend backend;
   Backend oracle;
-  // The relative error of a value kept in the KV cache: 2^-24 for floats, 2^-11 for halves.
-  double kv_rounding = 0x1p-24;
+  Rounding rounding;
+  bool has_threads = true;  // of its own: two must give the same bits as one
   bool required = true;  // fails where the backend cannot be used, instead of skipping everything
   std::vector<Exception> unsupported;
   std::vector<Exception> expected_failures;  // one that passes fails the run

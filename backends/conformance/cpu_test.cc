@@ -6,6 +6,6 @@ int main(int argc, char** argv) {
   return spotinference::conformance::RunConformance(
       {.backend = spotinference::CpuBackend(),
        .oracle = spotinference::ReferenceInt8Backend(),
-       .kv_rounding = 0x1p-11},
+       .rounding = {.kv = 0x1p-11, .activations = true}},
       argc, argv);
 }

@@ -20,7 +20,7 @@ constexpr double kUnit = 0x1p-24;
 
 // `roundings` of unit size, all in one direction.
 auto Roundings(double roundings) {
-  return [error = roundings * kUnit](double) { return error * error; };
+  return [error = roundings * kUnit](const Rounding&) { return error * error; };
 }
 
 struct OwnedWeight {
@@ -292,8 +292,8 @@ void AddAttention(std::vector<Case>& cases, std::mt19937& random) {
     // 1, so it moves every weight by about that; each value carries as much again. Sums and exp add
     // some roundings of a float, a weight exp(s) the rounding of a score of about 4, and a long sum
     // √n more.
-    test.tolerance = [](double kv_rounding) {
-      return 2 * kv_rounding * kv_rounding + 64 * 64 * kUnit * kUnit;
+    test.tolerance = [](const Rounding& rounding) {
+      return 2 * rounding.kv * rounding.kv + 64 * 64 * kUnit * kUnit;
     };
     test.build = [=](Device& device, int blocks, int max_tokens) -> absl::StatusOr<Built> {
       Built built;
@@ -353,9 +353,9 @@ absl::StatusOr<Case> ModelCase(const std::string& path, int longest) {
   // some 2.4 of their root mean square, over 127; each layer has seven matmuls, and both runs are
   // off.
   constexpr double kRounding = 2.4 * 2.4 / (127.0 * 127.0) / 12;
-  test.tolerance = [layers = config.layers, quantised](double kv_rounding) {
-    return layers * (2 * kv_rounding * kv_rounding + 64 * 64 * kUnit * kUnit) +
-           (quantised ? 2 * (7 * layers + 1) * kRounding : 0);
+  test.tolerance = [layers = config.layers, quantised](const Rounding& rounding) {
+    return layers * (2 * rounding.kv * rounding.kv + 64 * 64 * kUnit * kUnit) +
+           (quantised && rounding.activations ? 2 * (7 * layers + 1) * kRounding : 0);
   };
   return test;
 }

@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
          // Also shows that the suite sees an error of some parts in a thousand.
          RunConformance({.backend = int8,
                          .oracle = plain,
+                         .rounding = {.activations = true},
                          .expected_failures = {{"matmul_Q", rounded}, {"matmul_IQ4", rounded}}},
                         argc, argv);
 }

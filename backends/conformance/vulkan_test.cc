@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   }
   return spotinference::conformance::RunConformance({.backend = spotinference::VulkanBackend(options),
                                                      .oracle = spotinference::ReferenceBackend(),
-                                                     .kv_rounding = 0x1p-11},
+                                                     .rounding = {.kv = 0x1p-11},
+                                                     .has_threads = false},
                                                     kept, argv);
 }

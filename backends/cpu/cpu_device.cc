@@ -25,6 +25,7 @@ class CpuDevice : public Device {
     info_.name = absl::StrFormat("cpu, %s, %d threads", kernels.name, pool_.size());
     info_.arithmetic = absl::StrCat("int8x", kQuantBlock, "-f32-kv16-split", kAttentionSplit);
     info_.driver = "tiles16";  // packed.h, the same for every set of instructions
+    info_.keeps_weights = true;
   }
 
   const DeviceInfo& info() const override { return info_; }

@@ -14,6 +14,10 @@ absl::Status CheckOp(const Graph& graph, const Op& op) {
   for (const TensorId id : {op.out, op.a, op.b}) {
     if (id < kNoTensor || id >= static_cast<TensorId>(graph.tensors.size())) return bad("a tensor is out of range");
   }
+  const bool has_weight = op.kind == OpKind::kEmbed || op.kind == OpKind::kMatmul || op.kind == OpKind::kRmsNorm;
+  if (has_weight && op.weight == nullptr) return bad("its weight is missing");
+  const bool has_kv = op.kind == OpKind::kStoreKv || op.kind == OpKind::kAttention;
+  if (has_kv && op.kv == nullptr) return bad("its cache is missing");
   switch (op.kind) {
     case OpKind::kEmbed:
       if (Weight(op).tiles == nullptr || Weight(op).columns != width(op.out) || Weight(op).rows < graph.vocabulary) {

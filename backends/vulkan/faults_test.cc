@@ -65,7 +65,7 @@ void Intercept(Api& api) {
 // All that an engine does to a device, with one small shader. Each part may be called again.
 class Life {
  public:
-  explicit Life(bool staged) : options_{.staged = staged, .intercept = Intercept} {}
+  Life(bool staged, const std::function<void(Api&)>& intercept) : options_{.staged = staged, .intercept = intercept} {}
 
   std::vector<std::function<absl::Status()>> Parts() {
     return {[this] { return Set(CreateVulkanDevice(options_), device_); },
@@ -134,7 +134,7 @@ class Life {
 // Fails the n-th call with `result`. Calls `failed` with the status of the part in which it did, which says whether
 // to try that part again. False: there were fewer calls.
 bool FailAt(int n, VkResult result, bool staged, const std::function<bool(const absl::Status&)>& failed) {
-  Life life(staged);
+  Life life(staged, Intercept);
   calls_left = n;
   failure = result;
   for (const auto& part : life.Parts()) {
@@ -181,20 +181,116 @@ TEST_P(FaultsTest, ADeviceLostAnywhereIsSaid) {
 INSTANTIATE_TEST_SUITE_P(Memory, FaultsTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "Staged" : "Mapped"; });
 
-VkResult VKAPI_CALL NeverDone(VkDevice device, const VkSemaphoreWaitInfo* wait, uint64_t timeout) {
+// A driver whose waits end without an answer from some time on.
+namespace hang {
+
+std::atomic<bool> hangs{false};
+std::atomic<VkResult> says{VK_TIMEOUT};
+std::atomic<int> waits_left{0};  // that go well
+std::atomic<int> waits{0}, destroyed{0};
+
+VkResult VKAPI_CALL Wait(VkDevice device, const VkSemaphoreWaitInfo* wait, uint64_t timeout) {
   EXPECT_LE(timeout, 1'000'000'000u);  // as long as a real one takes to say so
-  real.WaitSemaphores(device, wait, UINT64_MAX);
-  return VK_TIMEOUT;
+  const VkResult waited = real.WaitSemaphores(device, wait, UINT64_MAX);
+  if (waits_left-- > 0) return waited;
+  hangs = true;
+  ++waits;
+  return says;
 }
 
-TEST(HangTest, ADeviceThatNeverEndsItsWorkIsTakenForLost) {
-  const Backend backend = VulkanBackend({.intercept = [](Api& api) {
-    real = api;
-    api.WaitSemaphores = NeverDone;
-  }});
-  const absl::Status status = backend.probe();
+template <auto kFunction, typename... Args>
+void Destroy(Args... args) {
+  if (hangs) {
+    ++destroyed;
+  } else {
+    (real.*kFunction)(args...);
+  }
+}
+template <auto kFunction, typename... Args>
+void Watch(Api& api, void(VKAPI_PTR*)(Args...)) {
+  api.*kFunction = Destroy<kFunction, Args...>;
+}
+
+void Intercept(Api& api) {
+  real = api;
+  api.WaitSemaphores = Wait;
+  Watch<&Api::DestroyBuffer>(api, api.DestroyBuffer);
+  Watch<&Api::DestroyCommandPool>(api, api.DestroyCommandPool);
+  Watch<&Api::DestroyDevice>(api, api.DestroyDevice);
+  Watch<&Api::DestroyInstance>(api, api.DestroyInstance);
+  Watch<&Api::DestroyPipeline>(api, api.DestroyPipeline);
+  Watch<&Api::DestroyPipelineCache>(api, api.DestroyPipelineCache);
+  Watch<&Api::DestroyPipelineLayout>(api, api.DestroyPipelineLayout);
+  Watch<&Api::DestroySemaphore>(api, api.DestroySemaphore);
+  Watch<&Api::FreeCommandBuffers>(api, api.FreeCommandBuffers);
+  Watch<&Api::FreeMemory>(api, api.FreeMemory);
+}
+
+}  // namespace hang
+
+class HangTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    hang::hangs = false;
+    hang::says = VK_TIMEOUT;
+    hang::waits_left = hang::waits = hang::destroyed = 0;
+  }
+};
+
+TEST_F(HangTest, ADeviceThatNeverEndsItsWorkIsTakenForLost) {
+  const absl::Status status = VulkanBackend({.intercept = hang::Intercept}).probe();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_NE(status.message().find("taken for lost"), std::string::npos) << status;
+  EXPECT_EQ(hang::waits, 60);
+  EXPECT_EQ(hang::destroyed, 0);
+}
+
+// Wherever it begins to hang: whatever is called then says so at once, and nothing that the device may be reading or writing
+// goes, not even with the device's owner.
+TEST_F(HangTest, NothingIsDestroyedOrUsedAgain) {
+  for (const bool staged : {false, true}) {
+    int hung = 0;
+    for (int n = 0;; ++n) {
+      SetUp();
+      hang::waits_left = n;
+      {
+        Life life(staged, hang::Intercept);
+        for (const auto& part : life.Parts()) {
+          const absl::Status status = part();
+          EXPECT_EQ(status.ok(), !hang::hangs) << "wait " << n << ", staged " << staged << ": " << status;
+          if (status.ok()) continue;
+          EXPECT_NE(status.message().find("taken for lost"), std::string::npos) << status;
+          EXPECT_EQ(part(), status);
+          break;
+        }
+      }
+      if (!hang::hangs) break;
+      EXPECT_EQ(hang::waits, 60) << "another call waited, too";
+      EXPECT_EQ(hang::destroyed, 0) << "wait " << n << ", staged " << staged;
+      ++hung;
+    }
+    EXPECT_GE(hung, staged ? 7 : 4);
+  }
+}
+
+// No memory to wait with is no hang: the driver says so at once, as often as it is asked.
+TEST_F(HangTest, AWaitWithoutMemoryIsTriedForAsLong) {
+  const absl::Status status = VulkanBackend({.intercept = [](Api& api) {
+    real = api;
+    api.WaitSemaphores = [](VkDevice device, const VkSemaphoreWaitInfo* wait, uint64_t timeout) {
+      return ++hang::waits <= 100 ? VK_ERROR_OUT_OF_HOST_MEMORY : real.WaitSemaphores(device, wait, timeout);
+    };
+  }}).probe();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_GT(hang::waits, 100);
+}
+
+TEST_F(HangTest, AWaitThatFailsUnheardOfIsAHangToo) {
+  hang::says = VK_ERROR_UNKNOWN;
+  const absl::Status status = VulkanBackend({.intercept = hang::Intercept}).probe();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(hang::waits, 1);
+  EXPECT_EQ(hang::destroyed, 0);
 }
 
 }  // namespace

@@ -45,15 +45,15 @@ absl::Status Gpu::CreateDevice(bool staged) {
     device.ppEnabledExtensionNames = &extension;
   }
   RETURN_IF_ERROR(ToStatus(api().CreateDevice(physical_.handle, &device, nullptr, &device_), "vkCreateDevice"));
-  ASSIGN_OR_RETURN(compute_, Queue::Create(api(), device_, families[0]));
+  ASSIGN_OR_RETURN(compute_, Queue::Create(api(), device_, state_, families[0]));
   if (families.size() > 1) {
-    ASSIGN_OR_RETURN(transfer_, Queue::Create(api(), device_, families[1]));
+    ASSIGN_OR_RETURN(transfer_, Queue::Create(api(), device_, state_, families[1]));
   }
   VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
   pool.queueFamilyIndex = compute_->family();
   pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
   RETURN_IF_ERROR(ToStatus(api().CreateCommandPool(device_, &pool, nullptr, &pool_), "vkCreateCommandPool"));
-  memory_ = std::make_unique<Memory>(api(), physical_.handle, device_, families, staged);
+  memory_ = std::make_unique<Memory>(api(), physical_.handle, device_, state_, families, staged);
 
   absl::MutexLock lock(&staging_mutex_);
   pool.queueFamilyIndex = copies().family();
@@ -68,6 +68,10 @@ absl::Status Gpu::CreateDevice(bool staged) {
 
 Gpu::~Gpu() {
   if (device_ == VK_NULL_HANDLE) return;
+  if (state_.may_be_running()) {
+    instance_.release();  // until the process ends
+    return;
+  }
   {
     absl::MutexLock lock(&staging_mutex_);
     for (std::unique_ptr<Region>& half : staging_) half = nullptr;
@@ -117,10 +121,16 @@ void EndCopies(const Api& api, VkCommandBuffer commands, bool only_copies) {
 }  // namespace
 
 absl::StatusOr<VkCommandBuffer> Gpu::Record(const std::function<void(VkCommandBuffer)>& record) {
+  RETURN_IF_ERROR(state_.status());
   return RecordIn(api(), device_, pool_, record);
 }
 
-void Gpu::FreeCommands(VkCommandBuffer commands) { api().FreeCommandBuffers(device_, pool_, 1, &commands); }
+void Gpu::Free(VkCommandPool pool, VkCommandBuffer commands) {
+  if (commands == VK_NULL_HANDLE || state_.may_be_running()) return;
+  api().FreeCommandBuffers(device_, pool, 1, &commands);
+}
+
+void Gpu::FreeCommands(VkCommandBuffer commands) { Free(pool_, commands); }
 
 absl::Status Gpu::Run(absl::Span<const VkCommandBuffer> commands) {
   absl::Status status;
@@ -140,11 +150,13 @@ absl::Status Gpu::Run(absl::Span<const VkCommandBuffer> commands) {
 
 absl::Status Gpu::Upload(Region& to, size_t piece_bytes, size_t pieces,
                          const std::function<void(size_t, size_t, std::byte*)>& fill) {
+  RETURN_IF_ERROR(state_.status());
   if (to.mapped() != nullptr) {
     fill(0, pieces, to.mapped());
     return absl::OkStatus();
   }
   absl::MutexLock lock(&staging_mutex_);
+  RETURN_IF_ERROR(state_.status());
   // Pieces longer than a half get a buffer of their own.
   std::unique_ptr<Region> long_pieces[2];
   Region* halves[2] = {staging_[0].get(), staging_[1].get()};
@@ -160,9 +172,7 @@ absl::Status Gpu::Upload(Region& to, size_t piece_bytes, size_t pieces,
     const size_t count = std::min(at_once, pieces - first);
     if (done[i] > 0) status = copies().Wait(done[i]);
     if (!status.ok()) break;
-    if (const VkCommandBuffer old = std::exchange(in_flight[i], VK_NULL_HANDLE); old != VK_NULL_HANDLE) {
-      api().FreeCommandBuffers(device_, staging_pool_, 1, &old);
-    }
+    Free(staging_pool_, std::exchange(in_flight[i], VK_NULL_HANDLE));
     fill(first, count, halves[i]->mapped());
     const auto commands = RecordIn(api(), device_, staging_pool_, [&](VkCommandBuffer buffer) {
       const VkBufferCopy copy{halves[i]->offset(), to.offset() + first * piece_bytes, count * piece_bytes};
@@ -177,14 +187,13 @@ absl::Status Gpu::Upload(Region& to, size_t piece_bytes, size_t pieces,
     if (value.ok()) done[i] = *value;
   }
   if (const uint64_t last = std::max(done[0], done[1]); last > 0) status.Update(copies().Wait(last));
-  for (VkCommandBuffer& copy : in_flight) {
-    if (copy != VK_NULL_HANDLE) api().FreeCommandBuffers(device_, staging_pool_, 1, &copy);
-  }
+  for (const VkCommandBuffer copy : in_flight) Free(staging_pool_, copy);
   return status;
 }
 
 absl::Status Gpu::CopyStaged(absl::Span<const Piece> pieces, bool to_device, std::byte* host) {
   absl::MutexLock lock(&staging_mutex_);
+  RETURN_IF_ERROR(state_.status());  // a copy that hangs may have the staging buffer
   const Region& half = *staging_[0];
   std::vector<VkBufferCopy> regions;
   size_t bytes = 0;
@@ -204,13 +213,14 @@ absl::Status Gpu::CopyStaged(absl::Span<const Piece> pieces, bool to_device, std
   }));
   const absl::StatusOr<uint64_t> value = SubmitCopies(commands);
   const absl::Status ran = value.ok() ? copies().Wait(*value) : value.status();
-  api().FreeCommandBuffers(device_, staging_pool_, 1, &commands);
+  Free(staging_pool_, commands);
   RETURN_IF_ERROR(ran);
   if (!to_device) std::memcpy(host, half.mapped(), bytes);
   return absl::OkStatus();
 }
 
 absl::Status Gpu::Copy(absl::Span<const Piece> pieces, bool to_device, std::byte* host) {
+  RETURN_IF_ERROR(state_.status());
   if (pieces.empty()) return absl::OkStatus();
   if (pieces[0].region->mapped() != nullptr) {  // as all of the use is, or none
     for (const Piece& piece : pieces) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "backends/vulkan/device_state.h"
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/memory.h"
 #include "backends/vulkan/queue.h"
@@ -31,9 +32,11 @@ class Gpu {
   VkDevice device() const { return device_; }
   const PhysicalDevice& physical() const { return physical_; }
   Memory& memory() { return *memory_; }
+  // Of the driver, a queue or a wait that failed. All calls of the Gpu say the same once it is lost.
+  const DeviceState& state() const { return state_; }
 
   // A command buffer that `record` fills, to be submitted any number of times; ended and freed by the Gpu, or by
-  // FreeCommands. The engine's thread.
+  // FreeCommands once it has run. The engine's thread.
   absl::StatusOr<VkCommandBuffer> Record(const std::function<void(VkCommandBuffer)>& record);
   void FreeCommands(VkCommandBuffer commands);
 
@@ -62,6 +65,7 @@ class Gpu {
       : instance_(std::move(instance)), physical_(physical) {}
 
   absl::Status CreateDevice(bool staged);
+  void Free(VkCommandPool pool, VkCommandBuffer commands);  // null: nothing
   // The queue of staged copies.
   Queue& copies() { return transfer_ != nullptr ? *transfer_ : *compute_; }
   absl::StatusOr<uint64_t> SubmitCopies(VkCommandBuffer commands) {
@@ -71,7 +75,8 @@ class Gpu {
   absl::Status CopyStaged(absl::Span<const Piece> pieces, bool to_device, std::byte* host);
   absl::Status Copy(absl::Span<const Piece> pieces, bool to_device, std::byte* host);
 
-  const std::unique_ptr<Instance> instance_;
+  DeviceState state_;
+  std::unique_ptr<Instance> instance_;
   const PhysicalDevice physical_;
   VkDevice device_ = VK_NULL_HANDLE;
   std::unique_ptr<Queue> compute_;

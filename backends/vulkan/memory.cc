@@ -34,17 +34,19 @@ struct Region::Allocation {
 
 Region::~Region() { memory_->Give(*this); }
 
-Memory::Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, std::vector<uint32_t> families, bool staged)
-    : api_(api), device_(device), families_(std::move(families)), staged_(staged) {
+Memory::Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, const DeviceState& state,
+               std::vector<uint32_t> families, bool staged)
+    : api_(api), device_(device), state_(state), families_(std::move(families)), staged_(staged) {
   api.GetPhysicalDeviceMemoryProperties(physical, &properties_);
   allocated_.resize(properties_.memoryHeapCount);
 }
 
 Memory::~Memory() {
+  if (state_.may_be_running()) return;
   for (const auto& allocation : allocations_) Destroy(*allocation);
 }
 
-int Memory::TypeFor(MemoryUse use, uint32_t allowed) const {
+int Memory::TypeFor(MemoryUse use, bool window, uint32_t allowed) const {
   constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
   const auto find = [&](VkMemoryPropertyFlags wanted) {
     for (uint32_t i = 0; i < properties_.memoryTypeCount; ++i) {
@@ -59,7 +61,8 @@ int Memory::TypeFor(MemoryUse use, uint32_t allowed) const {
       wishes = {kLocal | kHostCached, kLocal, 0};
       break;
     case MemoryUse::kUpload:
-      wishes = {kHost};
+      if (window) wishes.push_back(kLocal | kHost);
+      wishes.push_back(kHost);
       break;
     case MemoryUse::kReadback:
       wishes = {kHostCached, kHost};
@@ -70,16 +73,16 @@ int Memory::TypeFor(MemoryUse use, uint32_t allowed) const {
     if (type < 0) continue;
     // A card's window to the host is often small: what is mapped must be all of the device's memory.
     if (use == MemoryUse::kDevice && wish == (kLocal | kHostCached)) {
-      const VkDeviceSize window = properties_.memoryHeaps[properties_.memoryTypes[type].heapIndex].size;
+      const VkDeviceSize mapped = properties_.memoryHeaps[properties_.memoryTypes[type].heapIndex].size;
       const int local = find(kLocal);
-      if (window < properties_.memoryHeaps[properties_.memoryTypes[local].heapIndex].size) continue;
+      if (mapped < properties_.memoryHeaps[properties_.memoryTypes[local].heapIndex].size) continue;
     }
     return type;
   }
   return -1;
 }
 
-absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, MemoryUse use) {
+absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, MemoryUse use, bool window) {
   auto allocation = std::make_unique<Region::Allocation>(Region::Allocation{use, 0, bytes, FreeRanges(bytes)});
   VkBufferCreateInfo buffer{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
   buffer.size = bytes;
@@ -90,7 +93,7 @@ absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, Me
     buffer.queueFamilyIndexCount = static_cast<uint32_t>(families_.size());
     buffer.pQueueFamilyIndices = families_.data();
   }
-  const int likely = TypeFor(use, ~0u);
+  const int likely = TypeFor(use, window, ~0u);
   if (likely < 0) return absl::UnimplementedError("the device has no memory that the host can reach");
   const uint32_t heap = properties_.memoryTypes[likely].heapIndex;
   const VkDeviceSize heap_bytes = properties_.memoryHeaps[heap].size;
@@ -101,7 +104,7 @@ absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, Me
     RETURN_IF_ERROR(ToStatus(api_.CreateBuffer(device_, &buffer, nullptr, &allocation->buffer), "vkCreateBuffer"));
     VkMemoryRequirements requirements;
     api_.GetBufferMemoryRequirements(device_, allocation->buffer, &requirements);
-    const int type = TypeFor(use, requirements.memoryTypeBits);
+    const int type = TypeFor(use, window, requirements.memoryTypeBits);
     if (type < 0) return absl::UnimplementedError("no memory of the device fits a buffer");
     allocation->heap = properties_.memoryTypes[type].heapIndex;
     VkMemoryAllocateFlagsInfo flags{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO};
@@ -141,6 +144,7 @@ VkDeviceSize Memory::NextAllocationBytes() const {
 }
 
 absl::StatusOr<std::unique_ptr<Region>> Memory::Allocate(size_t bytes, MemoryUse use) {
+  RETURN_IF_ERROR(state_.status());
   const VkDeviceSize size = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   Region::Allocation* found = nullptr;
   std::optional<uint64_t> offset;
@@ -157,6 +161,8 @@ absl::StatusOr<std::unique_ptr<Region>> Memory::Allocate(size_t bytes, MemoryUse
     const bool alone = size > next / 4 || use != MemoryUse::kDevice;
     absl::StatusOr<Region::Allocation*> made = NewAllocation(alone ? size : next, use);
     if (absl::IsResourceExhausted(made.status()) && !alone) made = NewAllocation(size, use);
+    // The window may be small, and others' too.
+    if (absl::IsResourceExhausted(made.status()) && use == MemoryUse::kUpload) made = NewAllocation(size, use, false);
     RETURN_IF_ERROR(made.status());
     found = *made;
     offset = found->free.Take(size);
@@ -173,6 +179,7 @@ absl::StatusOr<std::unique_ptr<Region>> Memory::Allocate(size_t bytes, MemoryUse
 }
 
 void Memory::Give(const Region& region) {
+  if (state_.may_be_running()) return;
   region.allocation_->free.Give(region.offset_, region.size_);
   if (!region.allocation_->free.all_free()) return;
   const auto gone = std::find_if(allocations_.begin(), allocations_.end(),

@@ -12,13 +12,14 @@
 
 #include "absl/status/statusor.h"
 #include "backends/vulkan/api.h"
+#include "backends/vulkan/device_state.h"
 #include "backends/vulkan/free_ranges.h"
 
 namespace spotinference::vulkan {
 
 enum class MemoryUse {
   kDevice,    // weights, KV, activations: the device's own, mapped too where it shares the machine's memory
-  kUpload,    // written by the host, read by the device
+  kUpload,    // written by the host, read by the device: little, in the device's own memory where the host can reach that
   kReadback,  // written by the device, read by the host
 };
 
@@ -55,26 +56,30 @@ class Memory {
  public:
   // Of use to the queues of all `families`. `staged`: kDevice memory is not mapped even where it could be, as on a
   // graphics card; for tests.
-  Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, std::vector<uint32_t> families, bool staged);
+  Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, const DeviceState& state,
+         std::vector<uint32_t> families, bool staged);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  // At an address that is a multiple of 256. RESOURCE_EXHAUSTED: says what was asked for and what is free.
+  // At an address that is a multiple of 256. RESOURCE_EXHAUSTED: says what was asked for and what is free. UNAVAILABLE: the
+  // device is lost.
   absl::StatusOr<std::unique_ptr<Region>> Allocate(size_t bytes, MemoryUse use);
 
  private:
   friend class Region;
 
-  // Index of the memory type for a use, out of `allowed`; -1: none.
-  int TypeFor(MemoryUse use, uint32_t allowed) const;
+  // Index of the memory type for a use, out of `allowed`; -1: none. `window`: a card's own memory as far as the host sees it
+  // may be taken for kUpload.
+  int TypeFor(MemoryUse use, bool window, uint32_t allowed) const;
   VkDeviceSize NextAllocationBytes() const;  // of one that is cut up
-  absl::StatusOr<Region::Allocation*> NewAllocation(VkDeviceSize bytes, MemoryUse use);
+  absl::StatusOr<Region::Allocation*> NewAllocation(VkDeviceSize bytes, MemoryUse use, bool window = true);
   void Give(const Region& region);
   void Destroy(Region::Allocation& allocation);
 
   const Api& api_;
   const VkDevice device_;
+  const DeviceState& state_;
   const std::vector<uint32_t> families_;
   const bool staged_;
   VkPhysicalDeviceMemoryProperties properties_;

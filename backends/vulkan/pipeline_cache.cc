@@ -1,5 +1,7 @@
 #include "backends/vulkan/pipeline_cache.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -57,7 +59,9 @@ absl::StatusOr<std::unique_ptr<PipelineCache>> PipelineCache::Create(Gpu& gpu) {
   return cache;
 }
 
-PipelineCache::~PipelineCache() { gpu_.api().DestroyPipelineCache(gpu_.device(), handle_, nullptr); }
+PipelineCache::~PipelineCache() {
+  if (!gpu_.state().may_be_running()) gpu_.api().DestroyPipelineCache(gpu_.device(), handle_, nullptr);
+}
 
 absl::Status PipelineCache::Begin(absl::Span<const std::byte> blob) {
   VkPipelineCacheCreateInfo info{VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
@@ -70,10 +74,11 @@ absl::Status PipelineCache::Begin(absl::Span<const std::byte> blob) {
   return absl::OkStatus();
 }
 
-absl::Status PipelineCache::Load(CompileCache& cache) {
+void PipelineCache::Load(CompileCache& cache) {
   const CachedBytes found = cache.Find(CacheName());
-  if (!IsPipelineCacheOf(gpu_.physical().properties, found.bytes)) return absl::OkStatus();
-  return Begin(found.bytes);
+  if (!IsPipelineCacheOf(gpu_.physical().properties, found.bytes)) return;
+  const absl::Status begun = Begin(found.bytes);
+  LOG_IF(WARNING, !begun.ok()) << "vulkan: all is compiled anew, since what was kept cannot be used: " << begun.message();
 }
 
 absl::StatusOr<std::string> PipelineCache::Blob() const {
@@ -88,16 +93,20 @@ absl::StatusOr<std::string> PipelineCache::Blob() const {
   return blob;
 }
 
-absl::Status PipelineCache::Keep(CompileCache* cache) {
+void PipelineCache::Keep(CompileCache* cache) {
   const int64_t compiled = compiled_;
-  if (compiled == kept_) return absl::OkStatus();
+  if (compiled == kept_) return;
+  absl::StatusOr<std::string> blob = Blob();
+  if (!blob.ok()) {
+    LOG(WARNING) << "vulkan: the next boot compiles again, since what was compiled cannot be kept: "
+                 << blob.status().message();
+    return;
+  }
   kept_ = compiled;
-  ASSIGN_OR_RETURN(std::string blob, Blob());
-  keeps_nothing_ = blob.size() <= sizeof(VkPipelineCacheHeaderVersionOne);
-  if (keeps_nothing_ || cache == nullptr) return absl::OkStatus();
-  const auto owner = std::make_shared<const std::string>(std::move(blob));
+  keeps_nothing_ = blob->size() <= sizeof(VkPipelineCacheHeaderVersionOne);
+  if (keeps_nothing_ || cache == nullptr) return;
+  const auto owner = std::make_shared<const std::string>(*std::move(blob));
   cache->Keep(CacheName(), {{reinterpret_cast<const std::byte*>(owner->data()), owner->size()}, owner});
-  return absl::OkStatus();
 }
 
 void PipelineCache::Count(const VkPipelineCreationFeedback& feedback) {

@@ -35,10 +35,11 @@ class PipelineCache {
 
   VkPipelineCache handle() const { return handle_; }
 
-  // Begins anew with what an earlier boot kept, if there is any of use. Before the first pipeline.
-  absl::Status Load(CompileCache& cache);
-  // Keeps all of it (null: nowhere), if anything was compiled since it was loaded or kept.
-  absl::Status Keep(CompileCache* cache);
+  // Begins anew with what an earlier boot kept, if there is any that the driver takes. Before the first pipeline.
+  void Load(CompileCache& cache);
+  // Keeps all of it (null: nowhere), if anything was compiled since it was loaded or kept. That it fails costs the next boot
+  // time, and is logged.
+  void Keep(CompileCache* cache);
 
   // A pipeline was made with it, and this is what the driver said of that. From any thread.
   void Count(const VkPipelineCreationFeedback& feedback);

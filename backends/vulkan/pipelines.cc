@@ -22,6 +22,7 @@ absl::StatusOr<std::unique_ptr<Pipelines>> Pipelines::Create(Gpu& gpu) {
 }
 
 Pipelines::~Pipelines() {
+  if (gpu_.state().may_be_running()) return;
   for (const auto& [key, pipeline] : pipelines_) gpu_.api().DestroyPipeline(gpu_.device(), pipeline, nullptr);
   if (layout_ != VK_NULL_HANDLE) gpu_.api().DestroyPipelineLayout(gpu_.device(), layout_, nullptr);
 }
@@ -49,6 +50,7 @@ absl::StatusOr<VkPipeline> Pipelines::Get(const Key& key) {
 }
 
 absl::StatusOr<VkPipeline> Pipelines::Make(const Key& key) {
+  RETURN_IF_ERROR(gpu_.state().status());
   const auto& [shader, constants] = key;
   const absl::Span<const uint32_t> code = SpirV(shader);
   VkShaderModuleCreateInfo module_info{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};

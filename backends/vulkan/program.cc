@@ -56,14 +56,6 @@ constexpr double kMaxShares = 256;
 // Whether its dispatch may be dealt out by groups (Pipelines).
 bool CanBeShared(const Op& op) { return op.kind == OpKind::kMatmul || op.kind == OpKind::kAttention; }
 
-// What a group of the matmul shares.
-uint64_t SharedBytes(uint32_t splits, uint32_t sums) {
-  return splits > 1 ? uint64_t{splits} * sums * kTileRows * sizeof(float) : 0;
-}
-
-// Of an invocation: more would not stay in registers, and take a compiler seconds.
-constexpr uint32_t kMostSums = 16;
-
 // Rows of an invocation of the matmul: one of kTileRowCounts, as buckets are.
 int MatmulRows(int bucket) { return std::clamp(bucket, 1, 8); }
 
@@ -91,6 +83,8 @@ class VulkanProgram : public Program {
 
   // How long the matmul takes with `rows` rows and the tuning as it is; the best of some.
   absl::StatusOr<absl::Duration> TimeMatmul(const Op& op, int rows);
+  // A matmul's pipelines of all choices that there are for `rows` rows.
+  void AddChoices(const Op& op, int rows, std::set<Pipelines::Key>& keys);
   // Outputs of an invocation: gate and up in turn, where there is a gate.
   uint32_t MatmulOutputs(const Stage& stage, int rows) const {
     const uint32_t outputs = tuning_.tiles.outputs(Weight(stage.op()).type, MatmulRows(rows));
@@ -107,10 +101,16 @@ class VulkanProgram : public Program {
   // Multiply-adds, about; never fewer.
   double Work(const Stage& stage, const BucketRows& rows) const;
   double Work(const Op& op, const BucketRows& rows) const;
+  // Of its dispatch, along x and y.
+  uint32_t GroupsAcross(const Stage& stage, int rows) const;
+  static uint32_t GroupsDown(const Stage& stage, int rows) {
+    return stage.op().kind == OpKind::kMatmul && rows > 0 ? Groups(rows, MatmulRows(rows)) : rows;
+  }
+  absl::Status CheckGroups(const Stage& stage, int rows) const;
   absl::Status RecordStage(const Stage& stage, const BucketRows& rows, Recorder& recorder);
   void RecordMatmul(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder);
   void RecordRope(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder);
-  void RecordKv(const Op& op, int rows, VkPipeline pipeline, Recorder& recorder);
+  void RecordKv(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder);
 
   int Width(TensorId id) const { return graph_.tensors[id].width; }
   Rows Domain(TensorId id) const { return graph_.tensors[id].rows; }
@@ -121,7 +121,7 @@ class VulkanProgram : public Program {
   VkDeviceAddress Address(TensorId id) const { return tensors_[id]->address(); }
 
   const Graph graph_;
-  const std::vector<Stage> stages_ = Fuse(graph_);
+  std::vector<Stage> stages_;
   Tuning tuning_;
   Gpu& gpu_;
   Pipelines& pipelines_;
@@ -138,6 +138,7 @@ absl::Status VulkanProgram::Allocate() {
     RETURN_IF_ERROR(CheckOp(graph_, op));
     if (op.kv != nullptr) kv_blocks_ = kv_blocks_ == 0 ? Kv(op).blocks : std::min(kv_blocks_, Kv(op).blocks);
   }
+  stages_ = Fuse(graph_);
   const BucketRows largest{Bucket(graph_.max_tokens), Bucket(graph_.max_outputs)};
   const auto bytes = [&](TensorId id) { return size_t{sizeof(float)} * RowsOf(id, largest) * Width(id); };
   for (TensorId id = 0; id < static_cast<TensorId>(graph_.tensors.size()); ++id) {
@@ -171,6 +172,16 @@ absl::StatusOr<absl::Duration> VulkanProgram::TimeMatmul(const Op& op, int rows)
   return best;
 }
 
+void VulkanProgram::AddChoices(const Op& op, int rows, std::set<Pipelines::Key>& keys) {
+  const TileChoices kept = tuning_.tiles;
+  for (const uint32_t outputs : kTileOutputs) {
+    if (!IsTile(rows, outputs)) continue;
+    tuning_.tiles.Set(Weight(op).type, rows, outputs);
+    keys.insert(PipelineOf({{&op}}, rows));
+  }
+  tuning_.tiles = kept;
+}
+
 absl::Status VulkanProgram::MeasureTiles(TileChoices& tiles) {
   // One weight of each type stands for all: large enough to keep the device busy, if there is one, and soon done.
   constexpr int64_t kEnough = int64_t{1} << 22;
@@ -181,17 +192,25 @@ absl::Status VulkanProgram::MeasureTiles(TileChoices& tiles) {
     const Op*& sample = samples[Weight(op).type];
     if (sample == nullptr || distance(op) < distance(*sample)) sample = &op;
   }
-  const VkPhysicalDeviceLimits& limits = gpu_.physical().properties.limits;
+  const auto is_wanted = [&](DType type, int rows) {
+    return !tiles.Has(type, rows) && rows <= std::min(graph_.max_tokens, graph_.max_outputs);
+  };
+  std::set<Pipelines::Key> keys;
+  for (const auto& [type, op] : samples) {
+    for (const int rows : kTileRowCounts) {
+      if (is_wanted(type, rows)) AddChoices(*op, rows, keys);
+    }
+  }
+  RETURN_IF_ERROR(pipelines_.Prepare(keys));
   const std::vector<int32_t> zeros(kTileRowCounts[std::size(kTileRowCounts) - 1]);
   for (const auto& [type, op] : samples) {
     for (const int rows : kTileRowCounts) {
-      if (tiles.Has(type, rows) || rows > std::min(graph_.max_tokens, graph_.max_outputs)) continue;
+      if (!is_wanted(type, rows)) continue;
       const absl::Span<const int32_t> some(zeros.data(), rows);
       RETURN_IF_ERROR(step_->Write({.positions = some, .sequences = some, .output_rows = some}));
       std::map<absl::Duration, uint32_t> times;
       for (const uint32_t outputs : kTileOutputs) {
-        const uint32_t sums = rows * outputs;
-        if (sums > kMostSums || SharedBytes(tuning_.splits, sums) > limits.maxComputeSharedMemorySize) continue;
+        if (!IsTile(rows, outputs)) continue;
         tuning_.tiles.Set(type, rows, outputs);
         ASSIGN_OR_RETURN(const absl::Duration took, TimeMatmul(*op, rows));
         times.emplace(took, outputs);
@@ -209,6 +228,10 @@ absl::Status VulkanProgram::Warm() {
   for (const int bucket : {1, 4, 8}) {
     buckets.push_back({Bucket(std::min(bucket, graph_.max_tokens)), Bucket(std::min(bucket, graph_.max_outputs))});
     for (const Stage& stage : stages_) keys.insert(PipelineOf(stage, RowsOf(ShapeOf(stage.op()), buckets.back())));
+  }
+  for (const Stage& stage : stages_) {
+    const Rows domain = Domain(ShapeOf(stage.op()));
+    RETURN_IF_ERROR(CheckGroups(stage, Bucket(domain == Rows::kTokens ? graph_.max_tokens : graph_.max_outputs)));
   }
   RETURN_IF_ERROR(pipelines_.Prepare(keys));
   RETURN_IF_ERROR(step_->Write({}));
@@ -257,8 +280,50 @@ double VulkanProgram::Work(const Op& op, const BucketRows& rows) const {
   const double elements = double{1} * RowsOf(ShapeOf(op), rows) * Width(ShapeOf(op));
   if (op.kind == OpKind::kMatmul) return elements * Weight(op).columns;
   if (op.kind != OpKind::kAttention) return elements;
-  const int positions = Kv(op).blocks * kBlockTokens;
+  int positions = Kv(op).blocks * kBlockTokens;
+  if (graph_.max_positions > 0) positions = std::min(positions, graph_.max_positions);
   return elements * 2 * (op.attention.window > 0 ? std::min(positions, op.attention.window) : positions);
+}
+
+uint32_t VulkanProgram::GroupsAcross(const Stage& stage, int rows) const {
+  const Op& op = stage.op();
+  const int width = Width(ShapeOf(op));
+  switch (op.kind) {
+    case OpKind::kEmbed:
+      return Groups(width, 4 * kGroup);
+    case OpKind::kRmsNorm:
+      return static_cast<uint32_t>(width / Weight(op).columns);
+    case OpKind::kMatmul: {
+      const uint32_t outputs = MatmulOutputs(stage, rows);
+      if (IsGated(stage)) return Groups(Weight(op).rows, kTileRows * outputs / 2);
+      uint32_t groups = 0;
+      for (const Op* const one : stage.ops) groups += Groups(Weight(*one).rows, kTileRows * outputs);
+      return groups;
+    }
+    case OpKind::kRope: {
+      const RopeAttributes& rope = graph_.ropes[op.rope];
+      int64_t heads = 0;
+      for (const Op* const one : stage.ops) heads += Width(one->a) / rope.head_dim;
+      return Groups(heads * rope.pairs(), kGroup);
+    }
+    case OpKind::kStoreKv:
+      return Groups(int64_t{Kv(op).kv_heads} * Kv(op).head_dim / 2, kGroup);
+    case OpKind::kAttention:
+      return op.attention.heads / HeadGroup(op);
+    case OpKind::kGate:
+    case OpKind::kAdd:
+    case OpKind::kGatherRows:
+      return Groups(width, kGroup);
+  }
+  return 0;
+}
+
+absl::Status VulkanProgram::CheckGroups(const Stage& stage, int rows) const {
+  const uint32_t* const most = gpu_.physical().properties.limits.maxComputeWorkGroupCount;
+  const uint32_t across = GroupsAcross(stage, rows), down = GroupsDown(stage, rows);
+  if (across <= most[0] && down <= most[1]) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat("graph: operation ", &stage.op() - graph_.ops.data(), ": ", across, " x ",
+                                               down, " groups; the device takes ", most[0], " x ", most[1]));
 }
 
 // Stages go together up to the work of a submission; one that is more than that alone is dealt out.
@@ -275,9 +340,12 @@ absl::StatusOr<const VulkanProgram::Commands*> VulkanProgram::CommandsFor(const 
       if (end > first && work + more > tuning_.submission_work) break;
       work += more;
     }
-    const bool shared = first < end && CanBeShared(stages_[first].op());
-    const double shares_wanted = shared ? std::ceil(work / tuning_.submission_work) : 1;
-    const auto shares = static_cast<uint32_t>(std::clamp(shares_wanted, 1.0, kMaxShares));
+    uint32_t shares = 1;
+    if (first < end && CanBeShared(stages_[first].op())) {
+      const uint32_t groups = GroupsAcross(stages_[first], RowsOf(ShapeOf(stages_[first].op()), rows));
+      const double most = std::min<double>(kMaxShares, groups);  // a share of no group would be a submission of nothing
+      shares = static_cast<uint32_t>(std::max(1.0, std::min(most, std::ceil(work / tuning_.submission_work))));
+    }
     for (uint32_t share = 0; share < shares && status.ok(); ++share) {
       status = RecordPart(first, end, rows, {share, shares}, commands);
     }
@@ -323,15 +391,12 @@ void VulkanProgram::RecordMatmul(const Stage& stage, int rows, VkPipeline pipeli
          .apart = weight.layout.apart};
   absl::InlinedVector<const Region*, 2> reads{At(op.a)};
   absl::InlinedVector<const Region*, 3> writes;
-  const uint32_t wide = MatmulOutputs(stage, rows) / (IsGated(stage) ? 2 : 1);
-  uint32_t groups = 0;
   for (size_t i = 0; i < stage.ops.size(); ++i) {
     const Op& one = *stage.ops[i];
     push.weights[i] = Weight(one).tiles->address();
     push.outs[i] = Address(one.out);
     push.outputs[i] = static_cast<uint32_t>(Weight(one).rows);
     writes.push_back(At(one.out));
-    if (i == 0 || !IsGated(stage)) groups += Groups(Weight(one).rows, kTileRows * wide);
     if (one.bias == nullptr) continue;
     push.flags |= 1u << i;
     push.biases[i] = static_cast<const WeightBuffer*>(one.bias)->vector->address();
@@ -346,7 +411,7 @@ void VulkanProgram::RecordMatmul(const Stage& stage, int rows, VkPipeline pipeli
     push.outs[1] = Address(added);
     reads.push_back(At(added));
   }
-  recorder.Dispatch(pipeline, push, groups, rows == 0 ? 0 : Groups(rows, MatmulRows(rows)), reads, writes);
+  recorder.Dispatch(pipeline, push, GroupsAcross(stage, rows), GroupsDown(stage, rows), reads, writes);
 }
 
 void VulkanProgram::RecordRope(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder) {
@@ -366,19 +431,19 @@ void VulkanProgram::RecordRope(const Stage& stage, int rows, VkPipeline pipeline
     push.heads[i] = static_cast<uint32_t>(Width(tensor) / rope.head_dim);
     turned.push_back(At(tensor));
   }
-  const int64_t pairs = int64_t{push.heads[0] + push.heads[1]} * push.pairs;
-  recorder.Dispatch(pipeline, push, Groups(pairs, kGroup), rows, {}, turned);
+  recorder.Dispatch(pipeline, push, GroupsAcross(stage, rows), rows, {}, turned);
 }
 
-void VulkanProgram::RecordKv(const Op& op, int rows, VkPipeline pipeline, Recorder& recorder) {
+void VulkanProgram::RecordKv(const Stage& stage, int rows, VkPipeline pipeline, Recorder& recorder) {
+  const Op& op = stage.op();
   const KvBuffer& kv = Kv(op);
-  const uint32_t head_words = kv.head_dim / 2, words = kv.kv_heads * head_words;
+  const uint32_t head_words = kv.head_dim / 2, words = kv.kv_heads * head_words, groups = GroupsAcross(stage, rows);
   if (op.kind == OpKind::kStoreKv) {
     const struct {
       VkDeviceAddress step, keys, values, kv;
       uint32_t words, head_words;
     } push{step_->address(), Address(op.a), Address(op.b), kv.pages->address(), words, head_words};
-    recorder.Dispatch(pipeline, push, Groups(words, kGroup), rows, {At(op.a), At(op.b)}, {kv.pages.get()});
+    recorder.Dispatch(pipeline, push, groups, rows, {At(op.a), At(op.b)}, {kv.pages.get()});
     return;
   }
   const struct {
@@ -393,15 +458,16 @@ void VulkanProgram::RecordKv(const Op& op, int rows, VkPipeline pipeline, Record
          static_cast<uint32_t>(kv.kv_heads),
          static_cast<uint32_t>(op.attention.window),
          op.attention.scale};
-  recorder.Dispatch(pipeline, push, push.heads / HeadGroup(op), rows, {At(op.a), kv.pages.get()}, {At(op.out)});
+  recorder.Dispatch(pipeline, push, groups, rows, {At(op.a), kv.pages.get()}, {At(op.out)});
 }
 
 absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bucket_rows, Recorder& recorder) {
   const Op& op = stage.op();
   const TensorId shape = ShapeOf(op);
-  const int rows = RowsOf(shape, bucket_rows), width = Width(shape);
-  const auto domain = static_cast<uint32_t>(Domain(shape)), columns = static_cast<uint32_t>(width);
+  const int rows = RowsOf(shape, bucket_rows);
+  const auto domain = static_cast<uint32_t>(Domain(shape)), columns = static_cast<uint32_t>(Width(shape));
   ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get(PipelineOf(stage, rows)));
+  const uint32_t groups = GroupsAcross(stage, rows);
   const VkDeviceAddress step = step_->address();
   switch (op.kind) {
     case OpKind::kEmbed: {
@@ -412,7 +478,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         uint32_t columns, row_words, apart;
       } push{step, weight.tiles->address(), Address(op.out), op.embedding_scale, columns, weight.layout.row_words,
              weight.layout.apart};
-      recorder.Dispatch(pipeline, push, Groups(width, 4 * kGroup), rows, {}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, rows, {}, {At(op.out)});
       break;
     }
     case OpKind::kRmsNorm: {
@@ -422,7 +488,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         float epsilon;
       } push{step, Address(op.a), Weight(op).vector->address(), Address(op.out), domain,
              static_cast<uint32_t>(Weight(op).columns), op.epsilon};
-      recorder.Dispatch(pipeline, push, columns / push.width, rows, {At(op.a)}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, rows, {At(op.a)}, {At(op.out)});
       break;
     }
     case OpKind::kMatmul:
@@ -433,7 +499,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
       break;
     case OpKind::kStoreKv:
     case OpKind::kAttention:
-      RecordKv(op, rows, pipeline, recorder);
+      RecordKv(stage, rows, pipeline, recorder);
       break;
     case OpKind::kGate:
     case OpKind::kAdd: {
@@ -441,7 +507,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         VkDeviceAddress step, a, b, out;
         uint32_t domain, width;
       } push{step, Address(op.a), Address(op.b), Address(op.out), domain, columns};
-      recorder.Dispatch(pipeline, push, Groups(width, kGroup), rows, {At(op.a), At(op.b)}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, rows, {At(op.a), At(op.b)}, {At(op.out)});
       break;
     }
     case OpKind::kGatherRows: {
@@ -449,7 +515,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         VkDeviceAddress step, a, out;
         uint32_t width;
       } push{step, Address(op.a), Address(op.out), columns};
-      recorder.Dispatch(pipeline, push, Groups(width, kGroup), rows, {At(op.a)}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, rows, {At(op.a)}, {At(op.out)});
       break;
     }
   }

@@ -28,6 +28,7 @@ TileChoices TileChoices::Parse(absl::Span<const std::byte> bytes) {
     const auto rows = std::to_integer<int>(bytes[1]);
     const auto outputs = std::to_integer<uint32_t>(bytes[2]);
     if (type >= DTypes().size() || !Contains(kTileRowCounts, rows) || !Contains(kTileOutputs, outputs)) continue;
+    if (!IsTile(rows, outputs)) continue;
     choices.Set(static_cast<DType>(type), rows, outputs);
   }
   return choices;

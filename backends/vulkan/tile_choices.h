@@ -18,6 +18,11 @@ namespace spotinference::vulkan {
 inline constexpr int kTileRowCounts[] = {1, 4, 8};
 inline constexpr uint32_t kTileOutputs[] = {1, 2, 4};  // to choose from
 inline constexpr uint32_t kUsualTileOutputs = 2;       // where nothing was measured
+// Sums of an invocation: more would not stay in registers, and take a compiler seconds.
+inline constexpr uint32_t kMostTileSums = 16;
+
+// Whether an invocation may have `rows` of kTileRowCounts and `outputs` of kTileOutputs.
+constexpr bool IsTile(int rows, uint32_t outputs) { return rows * outputs <= kMostTileSums; }
 
 class TileChoices {
  public:

@@ -25,7 +25,7 @@ TEST(TileChoicesTest, ComeBackAsTheyWere) {
 // A shader of other constants could be wrong, or too large for the device.
 TEST(TileChoicesTest, WhatIsNoChoiceIsLeftOut) {
   const std::string good = {4, 1, 4};
-  for (const std::string& bad : {std::string{15, 1, 4}, {4, 2, 4}, {4, 1, 3}, {4, 1, 0}, {-1, -1, -1}}) {
+  for (const std::string& bad : {std::string{15, 1, 4}, {4, 2, 4}, {4, 1, 3}, {4, 1, 0}, {-1, -1, -1}, {4, 8, 4}}) {
     const TileChoices choices = Parsed(bad + good + "ab");
     EXPECT_EQ(choices.Serialize(), good);
   }

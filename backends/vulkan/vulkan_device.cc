@@ -18,15 +18,29 @@ namespace spotinference {
 namespace vulkan {
 namespace {
 
+// What a group of the matmul has of `splits` ranges.
+absl::Status CheckSplits(const VkPhysicalDeviceLimits& limits, uint32_t splits) {
+  const uint64_t invocations = uint64_t{splits} * kTileRows;
+  const uint64_t shared_bytes = splits > 1 ? invocations * kMostTileSums * sizeof(float) : 0;
+  if (invocations <= limits.maxComputeWorkGroupInvocations && splits <= limits.maxComputeWorkGroupSize[1] &&
+      kTileRows <= limits.maxComputeWorkGroupSize[0] && shared_bytes <= limits.maxComputeSharedMemorySize) {
+    return absl::OkStatus();
+  }
+  return absl::UnimplementedError(absl::StrCat(
+      "groups of ", invocations, " invocations and ", shared_bytes, " shared bytes; the device has groups of ",
+      limits.maxComputeWorkGroupInvocations, " and ", limits.maxComputeSharedMemorySize));
+}
+
 Tuning TuningFor(const PhysicalDevice& device) {
   // A card wants more invocations than a layer has outputs; on a processor they would only cost.
-  constexpr uint32_t kCardSplits = 8;
+  uint32_t card_splits = 8;
+  while (card_splits > 1 && !CheckSplits(device.properties.limits, card_splits).ok()) card_splits /= 2;
   // A tenth of a second of the slowest card, some seconds of two busy cores; a watchdog waits for two to ten.
   constexpr double kCardWork = 0x1p36, kIntegratedWork = 0x1p33, kProcessorWork = 0x1p32;
   // A processor takes longer to compile the shaders than it would gain.
   if (device.is_software()) return {.splits = 1, .measures_tiles = false, .submission_work = kProcessorWork};
   const bool integrated = device.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
-  return {.splits = kCardSplits,
+  return {.splits = card_splits,
           .measures_tiles = true,
           .submission_work = integrated ? kIntegratedWork : kCardWork};
 }
@@ -84,7 +98,7 @@ class VulkanDevice : public Device {
 
   absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache* cache) override {
     if (cache != nullptr && !loaded_) {
-      RETURN_IF_ERROR(pipelines_->cache().Load(*cache));
+      pipelines_->cache().Load(*cache);
       tuning_.tiles = TileChoices::Parse(cache->Find(TilesName()).bytes);
       loaded_ = true;
     }
@@ -92,7 +106,7 @@ class VulkanDevice : public Device {
     ASSIGN_OR_RETURN(std::unique_ptr<Program> program,
                      CompileProgram(graph, /*measure=*/tuning_.measures_tiles && cache != nullptr, tuning_, *gpu_,
                                     *pipelines_));
-    RETURN_IF_ERROR(pipelines_->cache().Keep(cache));
+    pipelines_->cache().Keep(cache);
     const auto tiles = std::make_shared<const std::string>(tuning_.tiles.Serialize());
     if (cache != nullptr && *tiles != known) {
       cache->Keep(TilesName(), {{reinterpret_cast<const std::byte*>(tiles->data()), tiles->size()}, tiles});
@@ -174,11 +188,6 @@ absl::Status Smoke(std::unique_ptr<Device> device) {
   if (ran.ok()) {
     ran = (*program)->Run({.positions = {&zero, 1}, .sequences = {&zero, 1}, .inputs = {&input, 1}}, {&out, 1});
   }
-  if (absl::IsUnavailable(ran)) {  // it may be at it still: what it uses stays until the process ends
-    if (program.ok()) program->release();
-    weight.release();
-    device.release();
-  }
   RETURN_IF_ERROR(ran);
   if (out == 1.5f) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("'", device->info().name, "' says that 2^24 · 2^-24 + 1 · 0.5 is ", out));
@@ -196,6 +205,7 @@ absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& 
   ASSIGN_OR_RETURN(std::unique_ptr<vulkan::Pipelines> pipelines, vulkan::Pipelines::Create(*gpu));
   vulkan::Tuning tuning = vulkan::TuningFor(physical);
   if (options.splits > 0) tuning.splits = options.splits;
+  RETURN_IF_ERROR(vulkan::CheckSplits(physical.properties.limits, tuning.splits));
   tuning.measures_tiles |= options.measures_tiles;
   if (options.submission_work > 0) tuning.submission_work = options.submission_work;
   return std::make_unique<vulkan::VulkanDevice>(std::move(gpu), std::move(pipelines), tuning);

@@ -238,6 +238,110 @@ TEST(VulkanDriverTest, NamesVendorDeviceVersionAndCacheUuid) {
   EXPECT_EQ(drivers.size(), 5u);
 }
 
+absl::StatusOr<std::unique_ptr<Device>> DeviceWith(void (*change)(VkPhysicalDeviceProperties&), uint32_t splits = 0) {
+  change_properties = change;
+  return CreateVulkanDevice({.intercept = [](vulkan::Api& api) {
+    real_properties = api.GetPhysicalDeviceProperties2;
+    api.GetPhysicalDeviceProperties2 = ChangedProperties;
+  }, .splits = splits});
+}
+
+// A card with no more than what Vulkan promises of every device: it has fewer ranges of a sum, by which its results are named.
+TEST(VulkanLimitsTest, ASmallDeviceGetsFewerRangesOrIsRefused) {
+  const auto small = [](VkPhysicalDeviceProperties& p) {
+    p.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    p.limits.maxComputeWorkGroupInvocations = 128;
+    p.limits.maxComputeWorkGroupSize[0] = p.limits.maxComputeWorkGroupSize[1] = 128;
+    p.limits.maxComputeSharedMemorySize = 16384;
+  };
+  const auto device = DeviceWith(small);
+  ASSERT_TRUE(device.ok()) << device.status();
+  EXPECT_TRUE(absl::StartsWith((*device)->info().arithmetic, "f32-splits4-")) << (*device)->info().arithmetic;
+  const absl::Status eight = DeviceWith(small, 8).status();
+  EXPECT_TRUE(absl::IsUnimplemented(eight)) << eight;
+  EXPECT_EQ(eight.message(), "groups of 256 invocations and 16384 shared bytes; the device has groups of 128 and 16384");
+  const auto large = DeviceWith([](VkPhysicalDeviceProperties& p) {
+    p.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    p.limits.maxComputeWorkGroupInvocations = 1024;
+    p.limits.maxComputeSharedMemorySize = 32768;
+  });
+  ASSERT_TRUE(large.ok()) << large.status();
+  EXPECT_TRUE(absl::StartsWith((*large)->info().arithmetic, "f32-splits8-")) << (*large)->info().arithmetic;
+}
+
+// out = x · weight, or a kMatmul without a weight.
+Graph MatmulGraph(const Buffer* weight, int columns, int rows, int max_tokens = 1) {
+  return {.tensors = {{columns}, {rows}},
+          .ops = {{.kind = OpKind::kMatmul, .out = 1, .a = 0, .weight = weight}},
+          .inputs = {0},
+          .output = 1,
+          .max_tokens = max_tokens,
+          .max_outputs = max_tokens};
+}
+
+TEST(VulkanLimitsTest, RefusesMoreGroupsThanTheDeviceTakes) {
+  const auto device = DeviceWith([](VkPhysicalDeviceProperties& p) {
+    p.limits.maxComputeWorkGroupCount[0] = 2;
+    p.limits.maxComputeWorkGroupCount[1] = 4;
+  });
+  ASSERT_TRUE(device.ok()) << device.status();
+  const std::vector<float> values(129 * 32);
+  const auto* const bytes = reinterpret_cast<const std::byte*>(values.data());
+  const auto compile = [&](int rows, int max_tokens) {
+    const TensorView view{"w", DType::kF32, rows, 32, {bytes, rows * 32 * sizeof(float)}};
+    const auto weight = (*device)->LoadWeight(view, {.matmul = true}, nullptr);
+    EXPECT_TRUE(weight.ok()) << weight.status();
+    return (*device)->Compile(MatmulGraph(weight->get(), 32, rows, max_tokens), nullptr).status();
+  };
+  EXPECT_TRUE(compile(128, 32).ok()) << compile(128, 32);
+  const absl::Status wide = compile(129, 1), long_step = compile(32, 33);
+  EXPECT_TRUE(absl::IsUnimplemented(wide)) << wide;
+  EXPECT_EQ(wide.message(), "graph: operation 0: 3 x 1 groups; the device takes 2 x 4");
+  EXPECT_TRUE(absl::IsUnimplemented(long_step)) << long_step;
+}
+
+TEST_F(VulkanDeviceTest, RefusesAGraphThatLacksWhatItNames) {
+  const absl::Status weight = device_->Compile(MatmulGraph(nullptr, 32, 32), nullptr).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(weight)) << weight;
+  EXPECT_EQ(weight.message(), "graph: operation 0: its weight is missing");
+  Graph graph = MatmulGraph(nullptr, 32, 32);
+  graph.ops = {{.kind = OpKind::kAttention, .out = 1, .a = 0}};
+  EXPECT_TRUE(absl::IsInvalidArgument(device_->Compile(graph, nullptr).status()));
+}
+
+PFN_vkQueueSubmit real_submit = nullptr;
+int submissions = 0;
+
+// Work that is too much for one submission is dealt out, a group at least to each.
+TEST(VulkanWorkTest, IsDealtOutByNoMoreThanItsGroups) {
+  const auto device = CreateVulkanDevice({.intercept = [](vulkan::Api& api) {
+    real_submit = api.QueueSubmit;
+    api.QueueSubmit = [](VkQueue queue, uint32_t count, const VkSubmitInfo* submits, VkFence fence) {
+      ++submissions;
+      return real_submit(queue, count, submits, fence);
+    };
+  }, .submission_work = 1});
+  ASSERT_TRUE(device.ok()) << device.status();
+  constexpr int kRows = 3 * 64, kColumns = 32;  // three groups
+  const std::vector<float> values(kRows * kColumns, 1.0f);
+  const TensorView view{"w", DType::kF32, kRows, kColumns,
+                        {reinterpret_cast<const std::byte*>(values.data()), values.size() * sizeof(float)}};
+  const auto weight = (*device)->LoadWeight(view, {.matmul = true}, nullptr);
+  ASSERT_TRUE(weight.ok()) << weight.status();
+  const auto program = (*device)->Compile(MatmulGraph(weight->get(), kColumns, kRows), nullptr);
+  ASSERT_TRUE(program.ok()) << program.status();
+  submissions = 0;
+  const int32_t zero = 0;
+  const std::vector<float> x(kColumns, 2.0f);
+  std::vector<float> out(kRows);
+  const absl::Span<const float> inputs[] = {x};
+  ASSERT_TRUE((*program)
+                  ->Run({.positions = {&zero, 1}, .sequences = {&zero, 1}, .inputs = inputs}, absl::MakeSpan(out))
+                  .ok());
+  EXPECT_EQ(submissions, 3);
+  EXPECT_EQ(out, std::vector<float>(kRows, 64.0f));
+}
+
 TEST(VulkanBackendTest, SoftwareIsUsableButPassedOver) {
   const Backend backend = VulkanBackend();
   EXPECT_TRUE(backend.probe().ok()) << backend.probe();

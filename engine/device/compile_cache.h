@@ -16,7 +16,8 @@ struct CachedBytes {
   std::shared_ptr<const void> owner;
 };
 
-// Made for one device, driver, build and model (DeviceInfo::driver), so that a name says nothing of them. Used by one
+// Made for one device, driver and build (DeviceInfo::driver), and for one model where DeviceInfo::keeps_weights, so that a name
+// says nothing of them. Used by one
 // thread at a time.
 class CompileCache {
  public:

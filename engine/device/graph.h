@@ -89,6 +89,7 @@ struct Graph {
   int vocabulary = 0;             // rows of the embedding; token ids are below it
   int max_tokens = 0;             // of one step
   int max_outputs = 0;            // output rows of one step
+  int max_positions = 0;          // that a sequence is expected to have; 0: as many as its cache holds
 
   TensorId Add(TensorSpec spec) {
     tensors.push_back(spec);

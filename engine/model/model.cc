@@ -210,6 +210,7 @@ Graph Model::ForwardGraph(int max_tokens, int max_outputs) const {
   graph.vocabulary = config_.vocabulary;
   graph.max_tokens = max_tokens;
   graph.max_outputs = max_outputs;
+  graph.max_positions = config_.context_tokens;
   graph.ropes = {config_.rope};
   if (config_.HasWindowRope()) graph.ropes.push_back(config_.window_rope);
 

@@ -19,9 +19,10 @@
 #include "engine/base/thread_pool.h"
 #include "engine/server/backends.h"
 #include "engine/server/boot.h"
+#include "engine/volume/driver_cache.h"
 
 ABSL_FLAG(std::string, model, "", "GGUF file, the first of several, or a folder with config.json and safetensors");
-ABSL_FLAG(std::string, volume, "", "folder to keep packed weights in; \"\": none");
+ABSL_FLAG(std::string, volume, "", "folder to keep what was prepared in: packed weights, compiled shaders; \"\": none");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(int, threads, 0, "0: all that the process may use");
 ABSL_FLAG(int, prompt_tokens, 512, "of each stream");
@@ -133,10 +134,10 @@ absl::Status Bench() {
     absl::PrintF(
         "{\"model\":\"%s\",\"backend\":\"%s\",\"device\":\"%s\",\"threads\":%d,\"streams\":%d,\"prompt_tokens\":%d,"
         "\"generate_tokens\":%d,\"prefill_tokens_per_s\":%.1f,\"decode_tokens_per_s\":%.1f,\"weight_bytes\":%d,"
-        "\"memory_gb_per_s\":%.1f,\"bandwidth_share\":%.3f}\n",
+        "\"memory_gb_per_s\":%.1f,\"bandwidth_share\":%.3f,\"programs_compiled\":%d}\n",
         options.model.substr(options.model.rfind('/') + 1), booted.engine->info().backend,
         booted.engine->info().device, threads, streams, prompt_tokens, generate_tokens, best.prefill, best.decode,
-        booted.model->weight_bytes(), bandwidth / 1e9, share);
+        booted.model->weight_bytes(), bandwidth / 1e9, share, booted.device->compiled());
     std::fflush(stdout);
   }
   return absl::OkStatus();
@@ -152,6 +153,9 @@ int main(int argc, char** argv) {
   if (absl::GetFlag(FLAGS_model).empty()) {
     std::fprintf(stderr, "bench: --model FILE is needed; see --help\n");
     return 2;
+  }
+  if (const std::string volume = spotinference::UserPath(absl::GetFlag(FLAGS_volume)); !volume.empty()) {
+    spotinference::UseDriverCache(volume);
   }
   if (const absl::Status status = spotinference::Bench(); !status.ok()) {
     std::fprintf(stderr, "bench: %s\n", std::string(status.message()).c_str());

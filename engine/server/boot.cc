@@ -65,9 +65,10 @@ std::string Word(std::string text) {
 }
 
 void OpenCache(const Backend& backend, absl::string_view model_hash, int threads, BootedEngine& booted) {
-  const std::string key =
-      Word(absl::StrCat(backend.name, "-", booted.device->info().driver, "-", BuildId(), "-", model_hash));
-  booted.cache = std::make_unique<VolumeCache>(*booted.volume, key, threads);
+  const DeviceInfo& device = booted.device->info();
+  std::string key = absl::StrCat(backend.name, "-", device.driver, "-", BuildId());
+  if (device.keeps_weights) absl::StrAppend(&key, "-", model_hash);
+  booted.cache = std::make_unique<VolumeCache>(*booted.volume, Word(key), threads);
 }
 
 // Null without one, and on a full disk, which a model served from elsewhere does not need.

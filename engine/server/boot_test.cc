@@ -83,6 +83,58 @@ TEST(BootTest, AutoGoesOnWhereAModelDoesNotFitACard) {
   EXPECT_EQ(Boot(options, backends).status(), absl::ResourceExhaustedError("8 GB of 9"));
 }
 
+// A device that keeps something of its own.
+class KeepingDevice : public Device {
+ public:
+  KeepingDevice(std::unique_ptr<Device> device, bool keeps_weights, int* found)
+      : device_(std::move(device)), info_(device_->info()), found_(*found) {
+    info_.keeps_weights = keeps_weights;
+  }
+  const DeviceInfo& info() const override { return info_; }
+  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use, CompileCache*) override {
+    return device_->LoadWeight(view, use, nullptr);
+  }
+  absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) override {
+    return device_->AllocateKv(shape, blocks);
+  }
+  absl::Status ReadKv(absl::Span<const Buffer* const> layers, int block, absl::Span<std::byte> to) const override {
+    return device_->ReadKv(layers, block, to);
+  }
+  absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) override {
+    return device_->WriteKv(layers, block, from);
+  }
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache* cache) override {
+    if (cache->Find("shaders").owner != nullptr) ++found_;
+    const auto bytes = std::make_shared<const std::string>("compiled");
+    cache->Keep("shaders", {{reinterpret_cast<const std::byte*>(bytes->data()), bytes->size()}, bytes});
+    return device_->Compile(graph, nullptr);
+  }
+  int64_t compiled() const override { return 0; }
+
+ private:
+  const std::unique_ptr<Device> device_;
+  DeviceInfo info_;
+  int& found_;
+};
+
+TEST(BootTest, WhatIsNoWeightServesEveryModel) {
+  for (const bool keeps_weights : {false, true}) {
+    int found = 0;
+    Backend keeping = ReferenceBackend();
+    keeping.create = [&, create = keeping.create](int threads) -> absl::StatusOr<std::unique_ptr<Device>> {
+      return std::make_unique<KeepingDevice>(*create(threads), keeps_weights, &found);
+    };
+    BootOptions options = Options();
+    options.volume = testing::TempDir() + (keeps_weights ? "/of_a_model" : "/of_all");
+    for (const char hash : {'a', 'b', 'a'}) {
+      options.model_hash = std::string(64, hash);
+      const absl::StatusOr<BootedEngine> booted = Boot(options, {&keeping, 1});
+      ASSERT_TRUE(booted.ok()) << booted.status();
+    }
+    EXPECT_EQ(found, keeps_weights ? 1 : 2);
+  }
+}
+
 TEST(BootTest, SaysWhatIsServed) {
   BootOptions options = Options();
   options.context_tokens = 100;

@@ -1,4 +1,4 @@
-// The CompileCache of one device, driver, build and model on a volume: one object, written after the boot that had to
+// The CompileCache of one device, driver and build, and of one model where that matters, on a volume: one object, written after the boot that had to
 // prepare something, read by the boots after it.
 //
 // It is read into huge pages of memory and not left mapped: streaming 97 MB through the 4 KiB pages of a mapped file

@@ -1,4 +1,4 @@
-"""SPIR-V of GLSL, by the pinned glslc, validated."""
+"""SPIR-V of GLSL, by the pinned glslc, its float arithmetic kept as it is written, validated."""
 
 def spirv_library(name, srcs, hdrs = [], target_env = "vulkan1.2", visibility = None):
     """cc_library `name`: for each <stem>.comp a file <package>/<stem>.spv.inc, its words as a list for an array.
@@ -17,11 +17,12 @@ def spirv_library(name, srcs, hdrs = [], target_env = "vulkan1.2", visibility = 
             srcs = [stem + ".comp"] + hdrs,
             outs = [stem + ".spv", stem + ".spv.inc"],
             cmd = """
-                $(location @vulkan//:glslc) --target-env={env} -Werror -O -o $(location {stem}.spv) $(location {stem}.comp)
+                $(location @vulkan//:glslc) --target-env={env} -Werror -O -o $(RULEDIR)/{stem}.glslc $(location {stem}.comp)
+                $(location //third_party/spirv:no_contraction) $(RULEDIR)/{stem}.glslc $(location {stem}.spv) $(location {stem}.spv.inc)
                 $(location @vulkan//:spirv-val) --target-env {env} $(location {stem}.spv)
-                $(location @vulkan//:glslc) --target-env={env} -O -mfmt=num -o $(location {stem}.spv.inc) $(location {stem}.comp)
             """.format(env = target_env, stem = stem),
             tools = [
+                "//third_party/spirv:no_contraction",
                 "@vulkan//:glslc",
                 "@vulkan//:libshaderc",
                 "@vulkan//:spirv-val",
