@@ -29,7 +29,13 @@ class Recorder {
   template <typename Push>
   void Dispatch(VkPipeline pipeline, const Push& push, uint32_t groups_x, uint32_t groups_y, Regions reads,
                 Regions writes) {
-    DispatchBytes(pipeline, &push, sizeof(push), groups_x, groups_y, reads, writes);
+    DispatchBytes(pipeline, &push, sizeof(push), share_, groups_x, groups_y, reads, writes);
+  }
+  // What needs all of a dispatch before it that is dealt out: whole, in the last share.
+  template <typename Push>
+  void DispatchWhole(VkPipeline pipeline, const Push& push, uint32_t groups_x, uint32_t groups_y, Regions reads,
+                     Regions writes) {
+    if (share_.index + 1 == share_.of) DispatchBytes(pipeline, &push, sizeof(push), {}, groups_x, groups_y, reads, writes);
   }
   void Copy(const Region& from, const Region& to, size_t bytes);
 
@@ -39,8 +45,8 @@ class Recorder {
   int barriers() const { return barriers_; }
 
  private:
-  void DispatchBytes(VkPipeline pipeline, const void* push, uint32_t push_bytes, uint32_t groups_x, uint32_t groups_y,
-                     Regions reads, Regions writes);
+  void DispatchBytes(VkPipeline pipeline, const void* push, uint32_t push_bytes, GroupShare share, uint32_t groups_x,
+                     uint32_t groups_y, Regions reads, Regions writes);
   void Order(Regions reads, Regions writes);
 
   const Api& api_;

@@ -22,6 +22,9 @@ void VKAPI_CALL PushConstants(VkCommandBuffer, VkPipelineLayout, VkShaderStageFl
   calls += size == 4 ? 'c' : '?';
 }
 void VKAPI_CALL Dispatch(VkCommandBuffer, uint32_t, uint32_t, uint32_t) { calls += 'd'; }
+void VKAPI_CALL DispatchBase(VkCommandBuffer, uint32_t base, uint32_t, uint32_t, uint32_t groups, uint32_t, uint32_t) {
+  calls += "(" + std::to_string(base) + "+" + std::to_string(groups) + ")";
+}
 void VKAPI_CALL CopyBuffer(VkCommandBuffer, VkBuffer, VkBuffer, uint32_t, const VkBufferCopy*) { calls += 'y'; }
 void VKAPI_CALL Barrier(VkCommandBuffer, VkPipelineStageFlags, VkPipelineStageFlags to, VkDependencyFlags, uint32_t,
                         const VkMemoryBarrier*, uint32_t, const VkBufferMemoryBarrier*, uint32_t,
@@ -33,6 +36,7 @@ void Intercept(Api& api) {
   api.CmdBindPipeline = BindPipeline;
   api.CmdPushConstants = PushConstants;
   api.CmdDispatch = Dispatch;
+  api.CmdDispatchBase = DispatchBase;
   api.CmdCopyBuffer = CopyBuffer;
   api.CmdPipelineBarrier = Barrier;
 }
@@ -129,6 +133,21 @@ TEST_F(RecorderTest, WhatHasNoGroupsOrBytesIsNotRecorded) {
               Run(recorder, {a_.get()}, {b_.get()});
             }),
             "cd");
+}
+
+// Of five groups, shares have two and three; what needs all of them comes once, after the last.
+TEST_F(RecorderTest, WhatIsDealtOutIsFollowedByWhatNeedsAllOfIt) {
+  for (const uint32_t index : {0u, 1u}) {
+    calls.clear();
+    const auto commands = gpu_->Record([&](VkCommandBuffer buffer) {
+      Recorder recorder(gpu_->api(), buffer, VK_NULL_HANDLE, {index, 2});
+      recorder.Dispatch(VK_NULL_HANDLE, uint32_t{7}, 5, 1, {a_.get()}, {b_.get()});
+      recorder.DispatchWhole(VK_NULL_HANDLE, uint32_t{7}, 5, 1, {b_.get()}, {c_.get()});
+    });
+    ASSERT_TRUE(commands.ok()) << commands.status();
+    gpu_->FreeCommands(*commands);
+    EXPECT_EQ(calls, index == 0 ? "c(0+2)" : "c(2+3)|cd");
+  }
 }
 
 TEST_F(RecorderTest, APipelineIsBoundOnce) {

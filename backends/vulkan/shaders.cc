@@ -11,6 +11,9 @@ constexpr uint32_t kAdd[] = {
 constexpr uint32_t kAttention[] = {
 #include "backends/vulkan/shaders/attention.spv.inc"
 };
+constexpr uint32_t kAttentionJoin[] = {
+#include "backends/vulkan/shaders/attention_join.spv.inc"
+};
 constexpr uint32_t kEmbed[] = {
 #include "backends/vulkan/shaders/embed.spv.inc"
 };
@@ -41,6 +44,8 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kAdd;
     case Shader::kAttention:
       return kAttention;
+    case Shader::kAttentionJoin:
+      return kAttentionJoin;
     case Shader::kEmbed:
       return kEmbed;
     case Shader::kGate:

@@ -12,6 +12,7 @@ namespace spotinference::vulkan {
 enum class Shader : uint8_t {
   kAdd,
   kAttention,
+  kAttentionJoin,
   kEmbed,
   kGate,
   kGatherRows,
@@ -20,7 +21,7 @@ enum class Shader : uint8_t {
   kRope,
   kStoreKv,
 };
-inline constexpr int kShaders = 9;
+inline constexpr int kShaders = 10;
 
 absl::Span<const uint32_t> SpirV(Shader shader);
 

@@ -56,7 +56,7 @@ class VulkanDevice : public Device {
     info_.driver = absl::StrFormat("%x-%x-%x-", p.vendorID, p.deviceID, p.driverVersion);
     for (const uint8_t byte : p.pipelineCacheUUID) absl::StrAppendFormat(&info_.driver, "%02x", byte);
     // Division, roots and the compiler are the driver's.
-    info_.arithmetic = absl::StrCat("f32-splits", tuning.splits, "-kv16-pieces64-", info_.driver);
+    info_.arithmetic = absl::StrCat("f32-splits", tuning.splits, "-kv16-pieces64-ranges256-", info_.driver);
   }
 
   const DeviceInfo& info() const override { return info_; }

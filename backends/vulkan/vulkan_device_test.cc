@@ -8,9 +8,11 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -340,6 +342,71 @@ TEST(VulkanWorkTest, IsDealtOutByNoMoreThanItsGroups) {
                   .ok());
   EXPECT_EQ(submissions, 3);
   EXPECT_EQ(out, std::vector<float>(kRows, 64.0f));
+}
+
+PFN_vkCmdDispatch real_dispatch = nullptr;
+int dispatches = 0;
+
+// A token far into its sequence has a group for each range of positions, when there are few of them; it changes no bit.
+TEST(VulkanAttentionTest, IsSplitByRangesForFewTokensToTheSameBits) {
+  const auto device = CreateVulkanDevice({.intercept = [](vulkan::Api& api) {
+    real_dispatch = api.CmdDispatch;
+    api.CmdDispatch = [](VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z) {
+      ++dispatches;
+      real_dispatch(commands, x, y, z);
+    };
+  }});
+  ASSERT_TRUE(device.ok()) << device.status();
+  constexpr int kTokens = 700, kHeads = 4, kHeadDim = 48, kWidth = kHeads * kHeadDim, kKvWidth = 2 * kHeadDim;
+  for (const int window : {0, 300}) {
+    const AttentionAttributes shape{.heads = kHeads, .kv_heads = 2, .head_dim = kHeadDim, .scale = 0.2f, .window = window};
+    const auto kv = (*device)->AllocateKv(shape, (kTokens + kBlockTokens - 1) / kBlockTokens);
+    ASSERT_TRUE(kv.ok()) << kv.status();
+    const Graph graph{
+        .tensors = {{kWidth}, {kKvWidth}, {kKvWidth}, {kWidth}},
+        .ops = {{.kind = OpKind::kStoreKv, .a = 1, .b = 2, .kv = kv->get(), .attention = shape},
+                {.kind = OpKind::kAttention, .out = 3, .a = 0, .kv = kv->get(), .attention = shape}},
+        .inputs = {0, 1, 2},
+        .output = 3,
+        .max_tokens = kTokens,
+        .max_outputs = kTokens};
+    const auto program = (*device)->Compile(graph, nullptr);
+    ASSERT_TRUE(program.ok()) << program.status();
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    std::vector<float> inputs[] = {std::vector<float>(kTokens * kWidth), std::vector<float>(kTokens * kKvWidth),
+                                   std::vector<float>(kTokens * kKvWidth)};
+    for (std::vector<float>& input : inputs) {
+      for (float& v : input) v = normal(random);
+    }
+    std::vector<int32_t> positions(kTokens), table((kTokens + kBlockTokens - 1) / kBlockTokens);
+    std::iota(positions.begin(), positions.end(), 0);
+    std::iota(table.rbegin(), table.rend(), 0);
+    const std::vector<int32_t> zeros(kTokens);
+    const auto run = [&](size_t first, size_t count) {
+      std::vector<float> out(count * kWidth);
+      const absl::Span<const float> fed[] = {absl::MakeSpan(inputs[0]).subspan(first * kWidth, count * kWidth),
+                                             absl::MakeSpan(inputs[1]).subspan(first * kKvWidth, count * kKvWidth),
+                                             absl::MakeSpan(inputs[2]).subspan(first * kKvWidth, count * kKvWidth)};
+      const absl::Status ran = (*program)->Run({.positions = absl::MakeSpan(positions).subspan(first, count),
+                                                .sequences = absl::MakeSpan(zeros).first(count),
+                                                .block_tables = table,
+                                                .blocks_per_sequence = static_cast<int>(table.size()),
+                                                .inputs = fed},
+                                               absl::MakeSpan(out));
+      EXPECT_TRUE(ran.ok()) << ran;
+      return out;
+    };
+    const std::vector<float> all = run(0, kTokens);
+    for (const auto& [first, count, recorded] : {std::tuple{size_t{699}, size_t{1}, 3}, {size_t{500}, size_t{5}, 3},
+                                                 {size_t{255}, size_t{1}, 2}, {size_t{690}, size_t{9}, 2}}) {
+      dispatches = 0;
+      const std::vector<float> some = run(first, count);
+      EXPECT_EQ(dispatches, recorded) << "of " << count << " tokens from position " << first;
+      EXPECT_EQ(std::memcmp(some.data(), &all[first * kWidth], some.size() * sizeof(float)), 0)
+          << count << " tokens from position " << first << ", window " << window;
+    }
+  }
 }
 
 TEST(VulkanBackendTest, SoftwareIsUsableButPassedOver) {
