@@ -67,7 +67,7 @@ class AwsApi : public CloudApi {
   void Cancel() override { client_.Cancel(); }
 
   // https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
-  std::string DevicePath(const CloudVolume& volume) const override {
+  std::string DevicePath(const CloudVolume& volume, const Offer&) const override {
     return absl::StrCat("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_",
                         absl::StrReplaceAll(volume.id, {{"-", ""}}));
   }

@@ -75,7 +75,7 @@ class AzureApi : public CloudApi {
   const Traits& traits() const override { return traits_; }
   void Cancel() override { http_.Cancel(); }
   // https://learn.microsoft.com/azure/virtual-machines/linux/azure-to-guest-disk-mapping
-  std::string DevicePath(const CloudVolume&) const override { return "/dev/disk/azure/scsi1/lun0"; }
+  std::string DevicePath(const CloudVolume&, const Offer&) const override { return "/dev/disk/azure/scsi1/lun0"; }
 
   absl::StatusOr<CloudInventory> List() override {
     PollOperations();

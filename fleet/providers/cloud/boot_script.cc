@@ -31,12 +31,14 @@ fi
 
 home=$root/var/lib/spotinference
 mkdir -p "$home"
-until [ -e "$root$device" ]; do sleep 0.2; done
-if [ -d "$root$device" ]; then
-  ln -sfn "$root$device" "$home/volume"
+device=$root$device
+until [ -e "$device" ]; do sleep 0.2; done
+if [ -d "$device" ]; then
+  ln -sfn "$device" "$home/volume"
 else
   mkdir -p "$home/volume"
-  blkid "$device" > /dev/null || mkfs.ext4 -q "$device"
+  # Only what is as blank as a new disk is formatted: that blkid finds nothing may also be a disk that cannot be read.
+  ! cmp -s -n 1048576 "$device" /dev/zero || mkfs.ext4 -q "$device"
   mountpoint -q "$home/volume" || mount "$device" "$home/volume"
 fi
 

@@ -27,11 +27,25 @@ class BootScriptTest : public testing::Test {
     std::ofstream(root_ + "/engine") << kEngine;
   }
 
+  // A disk in the folder's place, and programs that write down that they were called.
+  void AddDisk(const std::string& content) {
+    fs::remove(root_ + "/dev/vdb");
+    std::ofstream(root_ + "/dev/vdb") << content;
+    fs::create_directories(root_ + "/bin");
+    for (const char* const program : {"mkfs.ext4", "mount", "mountpoint"}) {
+      const std::string path = absl::StrCat(root_, "/bin/", program);
+      std::ofstream(path) << "#!/bin/sh\necho " << program << " >> " << root_ << "/called\n[ " << program
+                          << " != mountpoint ]\n";
+      fs::permissions(path, fs::perms::owner_all);
+    }
+  }
+
   // Its exit status.
   int Run(const BootOptions& options, const MachineSpec& spec) {
     std::ofstream(root_ + "/user-data") << BootScript(options, spec, "to'ken", "/dev/vdb");
-    const std::string command = absl::StrCat("SPOTINFERENCE_ROOT=", root_, " SPOTINFERENCE_ADDRESS=127.1.2.3 /bin/sh ",
-                                             root_, "/user-data 2> /dev/null");
+    const std::string command =
+        absl::StrCat("PATH=", root_, "/bin:$PATH SPOTINFERENCE_ROOT=", root_,
+                     " SPOTINFERENCE_ADDRESS=127.1.2.3 /bin/sh ", root_, "/user-data 2> /dev/null");
     return WEXITSTATUS(std::system(command.c_str()));
   }
 
@@ -42,6 +56,21 @@ class BootScriptTest : public testing::Test {
 
   const std::string root_;
 };
+
+TEST_F(BootScriptTest, FormatsABlankDiskAndNoOther) {
+  const BootOptions options = {.engine_url = absl::StrCat("file://", root_, "/engine"),
+                               .engine_sha256 = Sha256Hex(kEngine)};
+  const std::string blank(2 << 20, '\0');
+  AddDisk(blank);
+  EXPECT_EQ(Run(options, {.weights = "hf://o/r/f"}), 0);
+  EXPECT_EQ(Read("called"), "mkfs.ext4\nmountpoint\nmount\n");
+  for (const std::string& other : {std::string(), blank.substr(0, 1000) + "x" + blank}) {
+    fs::remove(root_ + "/called");
+    AddDisk(other);
+    EXPECT_EQ(Run(options, {.weights = "hf://o/r/f"}), 0);
+    EXPECT_EQ(Read("called"), "mountpoint\nmount\n") << "it is not to be read, or has something on it";
+  }
+}
 
 TEST_F(BootScriptTest, RunsTheEngineThatIsAskedFor) {
   const BootOptions options = {.engine_url = absl::StrCat("file://", root_, "/engine"),

@@ -97,8 +97,8 @@ class CloudApi {
   virtual absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) = 0;
   virtual absl::Status DetachVolume(const CloudVolume& volume) = 0;
   virtual absl::Status DeleteVolume(const CloudVolume& volume) = 0;
-  // Where a machine finds it.
-  virtual std::string DevicePath(const CloudVolume& volume) const = 0;
+  // Where a machine of that offer finds it.
+  virtual std::string DevicePath(const CloudVolume& volume, const Offer& offer) const = 0;
 
   // Every call ends CANCELLED at once, also those to come.
   virtual void Cancel() = 0;

@@ -242,7 +242,8 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
       .name = machine.name,
       .token = machine.token,
       .offer = *machine.offer,
-      .user_data = BootScript(options_.boot, machine.spec, EngineToken(machine.spec.id), api_->DevicePath(volume)),
+      .user_data = BootScript(options_.boot, machine.spec, EngineToken(machine.spec.id),
+                              api_->DevicePath(volume, *machine.offer)),
       .volume_id = volume.id};
   life.create_at = clock_.Elapsed();
   life.delete_at.reset();  // of what was left of an earlier one

@@ -73,6 +73,19 @@ TEST_P(CloudTest, BuysAsItIsTold) {
   FAIL() << "no offer";
 }
 
+TEST_P(CloudTest, AMachineKnowsWhereItsVolumeIs) {
+  for (const char* ephemeral : {"0", "1"}) {
+    Say(absl::StrCat("habit ephemeral ", ephemeral));
+    Begin();
+    Serve(Spec(absl::StrCat("m-", ephemeral), absl::StrCat("v-", ephemeral)));
+    emulator_.Look([&](CloudModel& model) {
+      const std::string& device = model.volumes().rbegin()->second.device;
+      EXPECT_TRUE(absl::StrContains(model.machines().rbegin()->second.user_data, absl::StrCat("device='", device, "'")))
+          << device;
+    });
+  }
+}
+
 TEST_P(CloudTest, ACreateWithoutAnAnswerIsFoundAgain) {
   Say(absl::StrCat("fault unheard 1 ", GetParam().create));
   Serve(Spec());
@@ -409,7 +422,8 @@ TEST_P(CloudTest, AListOfManyPagesIsReadToItsEnd) {
   const auto offers = api->Offers();
   ASSERT_TRUE(offers.ok()) << offers.status();
   for (int i = 0; i < 130; ++i) {
-    ASSERT_TRUE(api->CreateVolume(absl::StrCat("spotinference-ab12-v-", i), (*offers)[0].offer, NewPurchaseToken()).ok());
+    const std::string name = absl::StrCat("spotinference-ab12-v-", i);
+    ASSERT_TRUE(api->CreateVolume(name, (*offers)[0].offer, NewPurchaseToken()).ok());
   }
   clock_.Advance(absl::Seconds(1));
   const auto inventory = api->List();

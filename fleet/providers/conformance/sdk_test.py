@@ -3,6 +3,8 @@
 sdk_test.py EMULATOR
 """
 
+import base64
+import json
 import os
 import select
 import subprocess
@@ -11,9 +13,17 @@ import tempfile
 import time
 import unittest
 
+import azure.core.credentials
+import azure.core.exceptions
+import azure.core.pipeline.policies
+import azure.mgmt.compute
+import azure.mgmt.network
 import boto3
 import botocore.config
 import botocore.exceptions
+import google.oauth2.credentials
+import googleapiclient.discovery
+import googleapiclient.errors
 import hyperstack
 
 DEADLINE_S = 60
@@ -42,6 +52,40 @@ def wait_for(condition, what):
     while not condition():
         assert time.monotonic() < end, what
         select.select([], [], [], 0.02)
+
+
+def misfits(schemas, schema, value, path='$'):
+    """What in a JSON value is not as Google's description of it says."""
+    if '$ref' in schema:
+        schema = schemas[schema['$ref']]
+    if schema.get('enum') and value not in schema['enum']:
+        yield f'{path}: {value!r} is none of the enum'
+    kinds = {'string': str, 'boolean': bool, 'integer': int, 'number': (int, float), 'array': list, 'object': dict}
+    if not isinstance(value, kinds[schema['type']]):
+        yield f'{path}: {value!r} is no {schema["type"]}'
+    elif schema['type'] == 'array':
+        for i, item in enumerate(value):
+            yield from misfits(schemas, schema['items'], item, f'{path}[{i}]')
+    elif schema['type'] == 'object':
+        for name, item in value.items():
+            field = schema.get('properties', {}).get(name, schema.get('additionalProperties'))
+            if field is None:
+                yield f'{path}.{name}: there is no such field'
+            else:
+                yield from misfits(schemas, field, item, f'{path}.{name}')
+
+
+def unknown_fields(model, path='$'):
+    """Fields of an answer that Azure's models do not have."""
+    names = {field._rest_name: name for name, field in type(model)._attr_to_rest_field.items()}
+    for wire in model:
+        if wire not in names:
+            yield f'{path}.{wire}'
+            continue
+        value = getattr(model, names[wire])
+        for item in value if isinstance(value, list) else [value]:
+            if hasattr(item, '_attr_to_rest_field'):
+                yield from unknown_fields(item, f'{path}.{wire}')
 
 
 class SdkTest(unittest.TestCase):
@@ -147,6 +191,117 @@ class SdkTest(unittest.TestCase):
         self.assertEqual([(i.name, i.environment.region) for i in listed.instances], [('mine', 'CANADA-1')])
         machines.delete_vm(machine.id)
         wait_for(lambda: not machines.list_vms().instances, 'it is gone')
+
+    def test_google(self):
+        documents = os.path.join(os.path.dirname(googleapiclient.__file__), 'discovery_cache', 'documents')
+        described = {}
+        for name in 'compute.v1', 'cloudbilling.v1':
+            with open(os.path.join(documents, f'{name}.json'), encoding='utf-8') as file:
+                described[name] = json.load(file)
+        token = google.oauth2.credentials.Credentials('ya29.emulated')
+
+        def service(name, path):
+            return googleapiclient.discovery.build_from_document(
+                described[name], credentials=token, client_options={'api_endpoint': f'{self.emulator.url}/{path}'})
+
+        compute = service('compute.v1', 'compute/v1/')
+        place = {'project': 'p', 'zone': 'us-central1-a'}
+
+        def run(request, schema='Operation', name='compute.v1'):
+            answer = request.execute()
+            self.assertEqual(list(misfits(described[name]['schemas'], {'$ref': schema}, answer)), [])
+            return answer
+
+        def done(request):
+            operation = run(request)
+            asked = compute.zoneOperations().get(**place, operation=operation['name'])
+            wait_for(lambda: run(asked)['status'] == 'DONE', 'the operation is done')
+            return run(asked)
+
+        def instance():
+            return run(compute.instances().get(**place, instance='mine'), 'Instance')
+
+        def disk():
+            return run(compute.disks().get(**place, disk='weights'), 'Disk')
+
+        machine_type = run(compute.machineTypes().get(**place, machineType='g2-standard-4'), 'MachineType')
+        self.assertEqual(machine_type['accelerators'][0]['guestAcceleratorCount'], 1)
+        done(compute.disks().insert(**place, body={'name': 'weights', 'sizeGb': '10'},
+                                    requestId='01234567-89ab-4def-8123-456789abcdef'))
+        wait_for(lambda: disk()['status'] == 'READY', 'the disk is there')
+        body = {'name': 'mine', 'machineType': 'zones/us-central1-a/machineTypes/g2-standard-4',
+                'disks': [{'source': 'projects/p/zones/us-central1-a/disks/weights', 'deviceName': 'weights'}],
+                'scheduling': {'provisioningModel': 'SPOT'},
+                'metadata': {'items': [{'key': 'startup-script', 'value': '#!/bin/sh\nexec sleep 1000\n'}]}}
+        done(compute.instances().insert(**place, body=body, requestId='11234567-89ab-4def-8123-456789abcdef'))
+        wait_for(lambda: instance()['status'] == 'RUNNING', 'it runs')
+        self.assertEqual(instance()['scheduling']['provisioningModel'], 'SPOT')
+        self.assertEqual([url.rsplit('/', 1)[1] for url in disk()['users']], ['mine'])
+        for what, schema in (compute.instances(), 'InstanceAggregatedList'), (compute.disks(), 'DiskAggregatedList'):
+            self.assertIn('zones/us-central1-a', run(what.aggregatedList(project='p'), schema)['items'])
+        with self.assertRaisesRegex(googleapiclient.errors.HttpError, 'exists already') as refused:
+            compute.instances().insert(**place, body=body).execute()
+        self.assertEqual(refused.exception.resp.status, 409)
+        done(compute.instances().stop(**place, instance='mine'))
+        wait_for(lambda: instance()['status'] == 'TERMINATED', 'it is stopped')
+        self.emulator.say('stock gcp us-central1-a g2-standard-4 0')
+        failed = done(compute.instances().start(**place, instance='mine'))
+        self.assertEqual(failed['error']['errors'][0]['code'], 'ZONE_RESOURCE_POOL_EXHAUSTED')
+        done(compute.instances().delete(**place, instance='mine'))
+        skus = run(service('cloudbilling.v1', '').services().skus().list(parent='services/6F81-5844-456A'),
+                   'ListSkusResponse', 'cloudbilling.v1')
+        self.assertIn('OnDemand', {sku['category']['usageType'] for sku in skus['skus']})
+
+    def test_azure(self):
+        key = azure.core.pipeline.policies.AzureKeyCredentialPolicy(
+            azure.core.credentials.AzureKeyCredential('Bearer eyJ.emulated'), 'Authorization')
+
+        def client(kind):
+            return kind(key, 's', base_url=self.emulator.url, authentication_policy=key, polling_interval=0.02)
+
+        compute = client(azure.mgmt.compute.ComputeManagementClient)
+        network = client(azure.mgmt.network.NetworkManagementClient)
+
+        def known(model):
+            self.assertEqual(list(unknown_fields(model)), [])
+            return model
+
+        def machine():
+            return known(compute.virtual_machines.get('g', 'mine', expand='instanceView'))
+
+        def power():
+            return machine().properties.instance_view.statuses[-1].code
+
+        disk = known(compute.disks.begin_create_or_update('g', 'weights', {
+            'location': 'eastus', 'zones': ['1'], 'sku': {'name': 'Premium_LRS'},
+            'properties': {'creationData': {'createOption': 'Empty'}, 'diskSizeGB': 10}}).result(DEADLINE_S))
+        wait_for(lambda: compute.disks.get('g', 'weights').properties.provisioning_state == 'Succeeded', 'it is there')
+        script = base64.b64encode(b'#!/bin/sh\nexec sleep 1000\n').decode()
+        body = {'location': 'eastus', 'zones': ['1'], 'properties': {
+            'hardwareProfile': {'vmSize': 'Standard_NC4as_T4_v3'}, 'priority': 'Spot', 'evictionPolicy': 'Deallocate',
+            'osProfile': {'customData': script},
+            'storageProfile': {'dataDisks': [{'lun': 0, 'createOption': 'Attach', 'managedDisk': {'id': disk.id}}]}}}
+        made = known(compute.virtual_machines.begin_create_or_update('g', 'mine', body).result(DEADLINE_S))
+        self.assertEqual(made.properties.priority, 'Spot')
+        wait_for(lambda: power() == 'PowerState/running', 'it runs')
+        self.assertTrue(compute.disks.get('g', 'weights').managed_by.endswith('/virtualMachines/mine'))
+        nics = [known(nic) for nic in network.network_interfaces.list('g')]
+        self.assertTrue(nics[0].properties.virtual_machine.id.endswith('/mine'))
+        self.assertRegex(nics[0].properties.ip_configurations[0].properties.private_ip_address, r'^127\.')
+        compute.virtual_machines.begin_deallocate('g', 'mine').result(DEADLINE_S)
+        wait_for(lambda: power() == 'PowerState/deallocated', 'it is deallocated')
+        self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 0')
+        with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
+            compute.virtual_machines.begin_start('g', 'mine').result(DEADLINE_S)
+        with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
+            compute.virtual_machines.begin_create_or_update('g', 'second', {**body, 'properties': {
+                **body['properties'], 'storageProfile': {}}}).result(DEADLINE_S)
+        self.assertEqual(compute.virtual_machines.get('g', 'second').properties.provisioning_state, 'Failed')
+        for name in 'mine', 'second':
+            compute.virtual_machines.begin_delete('g', name).result(DEADLINE_S)
+        wait_for(lambda: not list(compute.virtual_machines.list('g')), 'they are gone')
+        compute.disks.begin_delete('g', 'weights').result(DEADLINE_S)
+        self.assertEqual([known(row) for row in compute.disks.list_by_resource_group('g')], [])
 
 
 if __name__ == '__main__':

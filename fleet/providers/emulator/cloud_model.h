@@ -82,6 +82,7 @@ class CloudModel {
     bool stop_never_ends = false;
     bool attach_never_ends = false;
     bool dead_keep_volumes = false;  // a machine that is gone still has its volume
+    bool ephemeral = false;          // Hyperstack's machines have a disk of their own before any volume
     int quota = 1000;                // machines of a cloud
   };
 

@@ -212,7 +212,7 @@ FakeHttpReply ChangeVolumes(CloudModel& model, const FakeHttpRequest& request, E
     if (attach && machine.state != State::kRunning) {
       status = absl::FailedPreconditionError("the VM is not ACTIVE");
     } else if (attach) {
-      status = model.Attach(*volume, machine, "/dev/vdb");
+      status = model.Attach(*volume, machine, model.habits().ephemeral ? "/dev/vdc" : "/dev/vdb");
     } else if (volume->machine != machine.number) {
       status = absl::FailedPreconditionError("the volume is not attached to this VM");
     } else {
@@ -262,6 +262,7 @@ FakeHttpReply Flavors(CloudModel& model) {
                                   JsonString(type.region), R"(,"flavors":[{"id":1,"name":)", JsonString(type.type),
                                   R"(,"region_name":)", JsonString(type.region), R"(,"gpu":)",
                                   JsonString(type.accelerator), R"(,"gpu_count":)", type.accelerators,
+                                  R"(,"ephemeral":)", model.habits().ephemeral ? 750 : 0,
                                   R"(,"stock_available":)", type.stock > 0 ? "true" : "false", "}]}"));
   }
   return Good("listed", absl::StrCat(R"("data":)", JsonList(groups)));

@@ -86,7 +86,7 @@ class GcpApi : public CloudApi {
 
   const Traits& traits() const override { return traits_; }
   void Cancel() override { http_.Cancel(); }
-  std::string DevicePath(const CloudVolume& volume) const override {
+  std::string DevicePath(const CloudVolume& volume, const Offer&) const override {
     return absl::StrCat("/dev/disk/by-id/google-", volume.name);
   }
 

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
@@ -58,7 +61,11 @@ class HyperstackApi : public CloudApi {
 
   const Traits& traits() const override { return traits_; }
   void Cancel() override { http_.Cancel(); }
-  std::string DevicePath(const CloudVolume&) const override { return "/dev/vdb"; }
+  // Disks come in order; a flavor's ephemeral one, which a hibernation gives up, before any volume.
+  std::string DevicePath(const CloudVolume&, const Offer& offer) const override {
+    absl::MutexLock lock(&mutex_);
+    return with_ephemeral_disk_.contains(offer.machine_type) ? "/dev/vdc" : "/dev/vdb";
+  }
 
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
@@ -100,6 +107,10 @@ class HyperstackApi : public CloudApi {
     for (const Json& group : flavors["data"].Items()) {
       for (const Json& flavor : group["flavors"].Items()) {
         if (!Wanted(options_.flavors, flavor["name"].Text())) continue;
+        if (flavor["ephemeral"].Number().value_or(0) > 0) {
+          absl::MutexLock lock(&mutex_);
+          with_ephemeral_disk_.insert(flavor["name"].Text());
+        }
         const std::optional<double> price = PriceOf(prices, flavor);
         if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
         const auto [first, last] = environments.equal_range(flavor["region_name"].Text());
@@ -231,6 +242,8 @@ class HyperstackApi : public CloudApi {
   const HyperstackOptions options_;
   const Traits traits_ = {.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false};
   CloudHttp http_;
+  mutable absl::Mutex mutex_;
+  std::set<std::string> with_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // flavors
 };
 
 }  // namespace
