@@ -332,6 +332,7 @@ void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_v
 void Controller::BeginLife(Machine& machine, MachineState state, absl::string_view why) {
   machine.life = ++last_life_;
   machine.leases = 0;
+  machine.restored = state == State::kRestoring;
   machine.suspect = machine.reserved = machine.alone = false;
   machine.fate = std::make_shared<MachineLife>();
   machine.interruption.reset();

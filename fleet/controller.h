@@ -178,6 +178,7 @@ class Controller : public Fleet {
     int leases = 0;
     Endpoint endpoint;      // while it serves
     bool adopting = false;  // of a former life, not yet known to serve
+    bool restored = false;  // this life began with one that was hibernated
     bool suspect = false;   // reported broken, being asked
     bool reserved = false;  // for one request alone, see controller_suspects.cc
     bool alone = false;     // which runs

@@ -215,7 +215,8 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   const bool in_use = machine.leases > 0;
   machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
   // What was refused before it was started is as it was.
-  const bool never_left = state == State::kRestoring && (absl::IsResourceExhausted(status) || machine.record.handle.empty());
+  const bool never_left = (state == State::kRestoring && machine.record.handle.empty()) ||
+                          (machine.restored && IsWaking(state) && absl::IsResourceExhausted(status));
   if (never_left || (state == State::kHibernating && provider_.caps().hibernates)) {
     machine.record.handle.clear();
     machine.record.address.clear();

@@ -46,6 +46,21 @@ TEST_F(ControllerMarketTest, TheCheapestIsBoughtAndShownWithItsReason) {
   EXPECT_TRUE(client->lease.has_value());
 }
 
+// A cloud may take a start on and say only then that it has no machine: it is hibernated still, with its disk.
+TEST_F(ControllerMarketTest, AMachineWhoseRestoreFindsNoStockAfterAllIsNotForgotten) {
+  auto client = Acquire();
+  Ready("m-1");
+  client.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Gone("m-1");
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1, restore m-1");
+  provider_.TellStarted("m-1");
+  Gone("m-1", absl::ResourceExhaustedError("no capacity after all"));
+  EXPECT_THAT(States(), HasSubstr("m-1 hibernated;"));
+}
+
 TEST_F(ControllerMarketTest, AStockOutIsFollowedByALaunchElsewhereAtOnce) {
   const auto client = Acquire();
   EXPECT_EQ(provider_.Asked(), "launch m-1");

@@ -147,6 +147,9 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
     decision.launches.emplace_back(offers[launch.offer], launch.why);
   }
   for (const Placement::End& end : placement.ends) decision.ends.emplace_back(kept[end.machine]->id, end.why);
+  if (placement.lacks_money && decision.launches.empty()) {
+    decision.why_none = absl::StrCat("the ", dollars_left, " dollars that are left of spend.max_dollars_per_day pay for no machine");
+  }
   decision.machines = placement.machines;
   decision.next = placement.next;
   return decision;

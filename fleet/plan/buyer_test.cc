@@ -94,6 +94,15 @@ TEST_F(BuyerTest, WithoutMoneyOnlyWhatCostsNothingIsBought) {
   EXPECT_EQ(later.ends[0].first, "m-2");
 }
 
+TEST_F(BuyerTest, WhatTheMoneyLeftDoesNotPayForIsSaid) {
+  dollars_ = 0.01;  // a quarter of an hour of the cheapest costs 0.05
+  EXPECT_THAT(Decide().launches, SizeIs(0));
+  EXPECT_THAT(Decide().why_none, HasSubstr("0.01 dollars that are left of spend.max_dollars_per_day"));
+  dollars_ = 0.06;
+  EXPECT_THAT(Decide().launches, SizeIs(1));
+  EXPECT_EQ(Decide().why_none, "");
+}
+
 TEST_F(BuyerTest, WithoutAChoiceTheWishStillHolds) {
   buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.2)});
   EXPECT_FALSE(buyer_.chooses());

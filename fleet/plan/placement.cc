@@ -197,7 +197,8 @@ class Placer {
       const std::string why = Reason(part.offer);
       for (int i = 0; i < part.limit; ++i) {
         rate += part.price;
-        if (limits_.dollars_left < rate * Hours(kShortestRun)) return;
+        out_.lacks_money = limits_.dollars_left < rate * Hours(kShortestRun);
+        if (out_.lacks_money) return;
         out_.launches.push_back({part.offer, why});
         ++out_.machines;
       }

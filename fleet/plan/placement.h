@@ -78,6 +78,7 @@ struct Placement {
   int machines = 0;  // that are there, not ended, and launched: PlanModel's minimum
   int wanted = 0;    // in the end, spare ones included
   int spare = 0;
+  bool lacks_money = false;  // more would be launched if more were left of the day's money
   absl::Duration next = absl::InfiniteDuration();  // when a closed offer that would be taken may have opened
   int64_t steps = 0;                               // offers and machines looked at, for the test of its growth
 };

@@ -236,10 +236,8 @@ void CloudProvider::SweepOrphans() {
   std::map<std::string, absl::Duration> orphans;
   std::vector<std::pair<CloudMachine, bool>> to_end;  // and whether its name is another's
   for (const CloudMachine& machine : inventory_.machines) {
-    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped ||
-        machine.state == State::kStopping) {
-      continue;
-    }
+    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
+    const bool stops = machine.state == State::kStopping;  // until it has, it holds its volume
     bool known = false, named = false;
     for (const auto& [id, mine] : machines_) {
       named |= mine->name == machine.name;
@@ -249,7 +247,7 @@ void CloudProvider::SweepOrphans() {
     const auto before = orphans_.find(machine.id);
     const absl::Duration since = before == orphans_.end() ? clock_.Elapsed() : before->second;
     orphans[machine.id] = since;
-    if (clock_.Elapsed() - since >= options_.orphan) to_end.emplace_back(machine, named);
+    if (clock_.Elapsed() - since >= (stops ? options_.limits.stop : options_.orphan)) to_end.emplace_back(machine, named);
   }
   orphans_ = std::move(orphans);
   for (const auto& [machine, named] : to_end) {

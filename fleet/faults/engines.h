@@ -1,0 +1,73 @@
+// The engines on emulated machines: where the cloud boots them, and what they answer to the fleet's questions.
+#ifndef FLEET_FAULTS_ENGINES_H_
+#define FLEET_FAULTS_ENGINES_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "fleet/faults/faults.h"
+#include "fleet/faults/sim.h"
+#include "fleet/probe/probe.h"
+#include "fleet/providers/emulator/cloud_model.h"
+
+namespace spotinference::fleet {
+
+inline constexpr char kModelHash[] = "abc";
+
+class Engines : public MachineHost, public Probe {
+ public:
+  Engines(Sim& sim, const Faults& faults) : sim_(sim), faults_(faults) {}
+
+  // Answers on the machine end here, or (`hangs`) nothing comes of them any more.
+  void OnBroken(std::function<void(int64_t machine, bool hangs)> broken) { broken_ = std::move(broken); }
+
+  // Whether an answer can begin on it.
+  bool Serves(int64_t machine) const;
+  static int64_t NumberOf(const std::string& address);
+
+  // MachineHost
+  std::string Address(int64_t machine) override;
+  void Boot(const EmulatedMachine& machine) override;
+  void Halt(const EmulatedMachine& machine) override;
+  void Erase(const EmulatedMachine& machine) override { Halt(machine); }
+  void Attach(const EmulatedMachine& machine, const EmulatedVolume& volume) override;
+  void Detach(const EmulatedMachine& machine, const EmulatedVolume&) override { attached_.erase(machine.number); }
+  void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) override;
+
+  // Probe
+  void Ask(const Endpoint& endpoint, absl::Duration deadline,
+           absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override;
+  void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
+                  absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override;
+  void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
+                 absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override;
+
+ private:
+  struct Engine {
+    std::string user_data;  // what it was started with
+    uint64_t start = 0;     // tells it from an earlier engine of its machine
+    bool serves = false, hangs = false;
+    std::optional<absl::Duration> taken_at;  // it drains until then
+  };
+
+  void StartIfReady(int64_t machine);
+  Engine* Find(const Endpoint& endpoint);
+  // When nobody is there it is the deadline that says so.
+  template <typename Answer>
+  void Reply(absl::Duration deadline, const Engine* engine, Answer answer,
+             absl::AnyInvocable<void(Answer)> done);
+
+  Sim& sim_;
+  const Faults& faults_;
+  std::function<void(int64_t, bool)> broken_;
+  std::map<int64_t, Engine> engines_;  // by machine, while it runs
+  std::map<int64_t, bool> attached_;   // machines with a volume
+  uint64_t starts_ = 0;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_FAULTS_ENGINES_H_

@@ -1,0 +1,287 @@
+#include "fleet/faults/fleet_life.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = EmulatedMachine::State;
+
+constexpr int kThreads = 3;  // calls that a provider makes at a time
+constexpr int kZones = 3;
+constexpr absl::Duration kRest = absl::Hours(4);  // longer than the longest back-off and a wake
+constexpr absl::Duration kNoPoll = absl::Minutes(5);
+constexpr char kType[] = "gpu-1";
+constexpr double kEnough = 200;  // dollars a day
+
+// A machine that is to end: its engine's last seconds, lies that are noticed after LifeLimits::settle each, a boot that
+// it must have behind it, calls and their back-off.
+constexpr absl::Duration kEnd = absl::Minutes(10);
+// Two of the rare polls, the orphan's time, and its end.
+constexpr absl::Duration kLeak = absl::Minutes(22);
+
+const char* StateName(State state) {
+  constexpr const char* kNames[] = {"starting", "running", "stopping", "stopped", "restoring", "deleting", "gone", "failed"};
+  return kNames[static_cast<int>(state)];
+}
+
+const char* StateName(EmulatedVolume::State state) {
+  constexpr const char* kNames[] = {"being made", "free", "attaching", "attached", "detaching"};
+  return kNames[static_cast<int>(state)];
+}
+
+std::vector<ModelSpec> DrawModels(Sim& sim) {
+  std::vector<ModelSpec> models;
+  for (int i = 0, count = 1 + sim.Below(2); i < count; ++i) {
+    models.push_back({.name = absl::StrCat("m", i),
+                      .weights = "hf://o/m",
+                      .model_hash = kModelHash,
+                      .max_machines = 1 + sim.Below(2),
+                      .idle_timeout = absl::Minutes(2 + sim.Below(5)),
+                      .wake_cap = absl::Minutes(10),
+                      .park_requests = 30});
+  }
+  return models;
+}
+
+}  // namespace
+
+FleetLife::FleetLife(const Options& options)
+    : sim_(options.seed, options.events),
+      sabotage_(options.sabotage),
+      length_(options.length),
+      faults_(options.faults.has_value() ? *options.faults : DrawFaults(sim_)),
+      engines_(sim_, faults_),
+      cloud_(sim_, faults_, SimCloud::Kinds()[sim_.Below(static_cast<int>(SimCloud::Kinds().size()))], engines_),
+      store_(death_),
+      models_(DrawModels(sim_)),
+      max_dollars_per_day_(options.max_dollars_per_day.value_or(sim_.Chance(0.7) ? kEnough : 0.1 * (1 + sim_.Below(8)))),
+      watch_(sim_, cloud_, death_, store_.memory(), names_,
+             {.wake_cap = models_[0].wake_cap, .max_dollars_per_day = max_dollars_per_day_, .end = kEnd, .leak = kLeak},
+             sabotage_),
+      clients_(sim_, engines_,
+               {.longest_wait = std::min(models_[0].wake_cap, models_[0].max_wait),
+                .longest_refusal = LongestBackOff(models_[0].wake_cap) + models_[0].wake_cap,
+                .park_requests = models_[0].park_requests,
+                .poor = max_dollars_per_day_ < kEnough}) {
+  engines_.OnBroken([this](int64_t machine, bool hangs) { clients_.OnBroken(machine, hangs); });
+  cloud_.forgets_tokens = sabotage_ == Sabotage::kBuyTwice;
+  clients_.loses_answers = sabotage_ == Sabotage::kLosesAnswers;
+}
+
+FleetLife::~FleetLife() {
+  clients_.Use(nullptr);
+  fleet_.reset();
+  provider_.reset();
+}
+
+FleetLife::Counts FleetLife::counts() const {
+  return {.served = clients_.served, .refused = clients_.refused, .resumed = clients_.resumed,
+          .cut_off = clients_.cut_off, .launches = watch_.launches, .restores = watch_.restores, .deaths = deaths_,
+          .reclaims = reclaims_, .orphans = watch_.orphans(), .dollars = watch_.Dollars()};
+}
+
+void FleetLife::Run() {
+  RunToEnd();
+  if (!broken().has_value()) return;
+  sim_.Note(absl::StrCat("a fleet at ", cloud_.kind().traits.name, " with ", max_dollars_per_day_, " dollars a day"));
+  for (const auto& [number, machine] : cloud_.model().machines()) {
+    sim_.Note(absl::StrCat("i-", number, " ", machine.name, " in ", machine.zone, " is ", StateName(machine.state),
+                           " since ", absl::FormatDuration(machine.since)));
+  }
+  for (const auto& [number, volume] : cloud_.model().volumes()) {
+    sim_.Note(absl::StrCat("i-", number, " ", volume.name, " in ", volume.zone, " is ", StateName(volume.state),
+                           volume.machine == 0 ? "" : absl::StrCat(" of i-", volume.machine)));
+  }
+}
+
+void FleetLife::RunToEnd() {
+  Sell();
+  ScheduleClients();
+  ScheduleTrouble();
+  Begin();
+  Live(length_);
+  EndTrouble();
+  Live(length_ + kRest);
+  if (broken().has_value()) return;
+  watch_.CheckAtRest();
+  const int64_t served = clients_.served;
+  for (const ModelSpec& model : models_) clients_.Come(model.name);
+  Live(length_ + 2 * kRest);
+  watch_.CheckAtRest();
+  if (max_dollars_per_day_ >= kEnough && clients_.served + clients_.left - served < static_cast<int64_t>(models_.size()))
+    sim_.Break("a request came in calm days and was not served");
+}
+
+void FleetLife::Sell() {
+  for (int zone = 0; zone < kZones; ++zone) {
+    const double price = 2 + sim_.Below(10) / 10.0;
+    cloud_.model().Sell({.cloud = cloud_.kind().traits.name,
+                         .region = "r",
+                         .zone = absl::StrCat("z", zone),
+                         .type = kType,
+                         .on_demand_price = price,
+                         .spot_price = price * (2 + sim_.Below(4)) / 10,
+                         .stock = 4});
+  }
+}
+
+void FleetLife::ScheduleClients() {
+  for (const ModelSpec& model : models_) {
+    sim_.Often(absl::Hours(4 + sim_.Below(36)), [this, name = model.name] {
+      if (!trouble_) return;
+      for (int i = 0, burst = 1 + sim_.Below(8); i < burst; ++i)
+        sim_.After(sim_.Around(absl::Minutes(2)), [this, name] { clients_.Come(name); });
+    });
+  }
+}
+
+void FleetLife::ScheduleTrouble() {
+  const auto often = [this](absl::Duration mean, std::function<void()> what) {
+    sim_.Often(mean, [this, what = std::move(what)] {
+      if (trouble_) what();
+    });
+  };
+  // `set` and back again.
+  const auto phase = [this, often](absl::Duration every, absl::Duration mean, const char* name,
+                                   std::function<void(bool)> set) {
+    often(every, [this, mean, name, set] {
+      const absl::Duration left = sim_.Around(mean);
+      sim_.Note(absl::StrCat("trouble: ", name, " for ", absl::FormatDuration(left)));
+      sim_.Trouble(left + absl::Minutes(5));
+      set(true);
+      sim_.After(left, [set] { set(false); });
+    });
+  };
+  phase(faults_.outage, absl::Minutes(10), "the API is down", [this](bool on) { cloud_.down = on; });
+  phase(faults_.full_disk, absl::Minutes(2), "the store cannot write", [this](bool on) {
+    store_.memory().FailWith(on ? absl::ResourceExhaustedError("no space left") : absl::OkStatus());
+  });
+  phase(faults_.stuck, absl::Minutes(30), "stops and attachments never end", [this](bool on) {
+    CloudModel::Habits& habits = cloud_.model().habits();
+    habits.stop_never_ends = habits.attach_never_ends = habits.dead_keep_volumes = on;
+  });
+  often(faults_.dry, [this] {
+    EmulatedType& type = *cloud_.model().FindType(cloud_.kind().traits.name, absl::StrCat("z", sim_.Below(kZones)), kType);
+    const absl::Duration left = sim_.Around(absl::Hours(1));
+    sim_.Note(absl::StrCat("trouble: ", type.zone, " is dry for ", absl::FormatDuration(left)));
+    sim_.Trouble(left + absl::Minutes(5));
+    type.stock -= 100;
+    sim_.After(left, [this, zone = type.zone] {
+      cloud_.model().FindType(cloud_.kind().traits.name, zone, kType)->stock += 100;
+    });
+  });
+  often(faults_.reclaim, [this] { Reclaim(); });
+  often(faults_.clock_step, [this] {
+    sim_.clock.skew = absl::Seconds(sim_.Below(600) - 300);
+    sim_.Note(absl::StrCat("trouble: the wall clock is off by ", absl::FormatDuration(sim_.clock.skew)));
+    sim_.Trouble();
+  });
+  often(faults_.kill, [this] {
+    death_.step = death_.steps_so_far + 1 + sim_.Below(12);
+    death_.done = sim_.Chance(0.5);
+  });
+}
+
+void FleetLife::Reclaim() {
+  std::vector<EmulatedMachine*> running;
+  for (auto& [number, machine] : cloud_.model().machines()) {
+    if (machine.state == State::kRunning && machine.spot) running.push_back(&machine);
+  }
+  reclaims_next_ = running.empty();  // as soon as one runs
+  if (running.empty()) return;
+  EmulatedMachine& machine = *running[sim_.Below(static_cast<int>(running.size()))];
+  const absl::Duration notice = absl::Seconds(30) * sim_.Below(5);
+  const State to = cloud_.kind().traits.keeps_stopped && sim_.Chance(0.5) ? State::kStopped : State::kGone;
+  const bool silent = sim_.Chance(0.3);
+  ++reclaims_;
+  sim_.Note(absl::StrCat("trouble: ", machine.name, " is taken away in ", absl::FormatDuration(notice),
+                         silent ? ", unsaid" : ""));
+  sim_.Trouble(notice + absl::Minutes(5));
+  cloud_.model().TakeAway(machine, notice, to, silent);
+  if (silent || !sim_.Chance(0.2)) return;
+  sim_.After(notice / 2, [this, number = machine.number] {
+    EmulatedMachine* const there = cloud_.model().FindMachine(cloud_.kind().traits.name, number);
+    if (there != nullptr && there->state == State::kRunning) cloud_.model().Withdraw(*there);
+  });
+}
+
+void FleetLife::EndTrouble() {
+  sim_.Note("calm days begin");
+  trouble_ = false;
+  faults_ = {};
+  if (!death_.dead()) death_.step = 0;
+}
+
+// --- Lives of the controller.
+
+void FleetLife::Begin() {
+  death_ = {};
+  CloudProviderOptions options = {.names = names_, .secret = "secret", .idle_poll = kNoPoll, .offers_poll = kNoPoll};
+  options.boot.engine_url = "https://engine";
+  auto api = cloud_.Connect(death_, [this](absl::Duration time) {
+    ++calls_under_way_;
+    if (!death_.dead()) Pass(sim_.now() + time);
+    --calls_under_way_;
+  });
+  provider_ = std::make_unique<CloudProvider>(std::move(api), engines_, sim_.clock, std::move(options));
+  watch_.Use(provider_.get());
+  Controller::Options fleet = {.models = models_, .max_dollars_per_day = max_dollars_per_day_};
+  if (sabotage_ == Sabotage::kOverspends) fleet.max_dollars_per_day.reset();
+  for (ModelSpec& model : fleet.models) {
+    if (sabotage_ == Sabotage::kLongWakes) model.wake_cap *= 2;
+  }
+  auto created = Controller::Create(std::move(fleet), sim_.clock, store_, watch_, engines_);
+  if (!created.ok()) return sim_.Break(created.status().ToString());
+  fleet_ = *std::move(created);
+  clients_.Use(fleet_.get());
+}
+
+void FleetLife::Rise() {
+  ++deaths_;
+  sim_.Note("the controller is dead");
+  clients_.Use(nullptr);
+  fleet_.reset();
+  watch_.Use(nullptr);
+  provider_.reset();
+  const absl::Duration absent = sim_.Chance(0.5) ? sim_.Around(absl::Minutes(5)) : absl::ZeroDuration();
+  sim_.Trouble(absent + absl::Minutes(5));
+  Pass(sim_.now() + absent);
+  sim_.Note("another controller begins");
+  Begin();
+}
+
+void FleetLife::Live(absl::Duration until) {
+  while (sim_.now() < until && !broken().has_value()) {
+    Pass(until);
+    if (death_.dead()) Rise();
+  }
+}
+
+void FleetLife::Pass(absl::Duration until) {
+  while (!broken().has_value()) {
+    if (fleet_ != nullptr) Turn();
+    watch_.Check(!cloud_.down);
+    if (fleet_ != nullptr && death_.dead()) return;
+    if (sim_.now() >= until) return;
+    absl::Duration next = std::min({until, sim_.next(), cloud_.model().NextChange()});
+    if (fleet_ != nullptr) next = std::min({next, fleet_due_, provider_due_});
+    sim_.clock.elapsed = std::max(sim_.now(), next);
+    cloud_.model().Advance();
+    if (reclaims_next_ && trouble_) Reclaim();
+    sim_.RunDue();
+  }
+}
+
+void FleetLife::Turn() {
+  do {
+    fleet_due_ = fleet_->Run();
+    if (death_.dead()) return;
+    provider_due_ = calls_under_way_ < kThreads ? provider_->Run() : absl::InfiniteDuration();
+  } while (watch_.TakeActivity() && !death_.dead());
+}
+
+}  // namespace spotinference::fleet

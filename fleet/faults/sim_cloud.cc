@@ -1,0 +1,267 @@
+#include "fleet/faults/sim_cloud.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = EmulatedMachine::State;
+using VolumeState = EmulatedVolume::State;
+
+constexpr absl::Duration kTimeout = absl::Seconds(20);  // of a call without an answer
+constexpr absl::Duration kOldest = absl::Seconds(5);    // of a stale list
+constexpr int kWrongInARow = 3;
+
+CloudMachine::State StateOf(State state) {
+  switch (state) {
+    case State::kStarting:
+    case State::kRestoring: return CloudMachine::State::kStarting;
+    case State::kRunning: return CloudMachine::State::kRunning;
+    case State::kStopping: return CloudMachine::State::kStopping;
+    case State::kStopped: return CloudMachine::State::kStopped;
+    case State::kDeleting: return CloudMachine::State::kDeleting;
+    case State::kGone: return CloudMachine::State::kGone;
+    case State::kFailed: return CloudMachine::State::kFailed;
+  }
+  return CloudMachine::State::kUnknown;
+}
+
+std::string IdOf(int64_t number) { return absl::StrCat("i-", number); }
+
+}  // namespace
+
+class SimCloudApi : public CloudApi {
+ public:
+  SimCloudApi(SimCloud& cloud, Death& death, std::function<void(absl::Duration)> pass)
+      : cloud_(cloud), death_(death), pass_(std::move(pass)) {}
+
+  const Traits& traits() const override { return cloud_.kind_.traits; }
+
+  absl::StatusOr<CloudInventory> List() override {
+    CloudInventory inventory;
+    RETURN_IF_ERROR(Call("list", false, [&] {
+      inventory = cloud_.ListNow();
+      return absl::OkStatus();
+    }));
+    return inventory;
+  }
+
+  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+    std::vector<OfferNow> offers;
+    RETURN_IF_ERROR(Call("offers", false, [&] {
+      offers.clear();
+      for (const EmulatedType& type : cloud_.model_.types()) {
+        Offer offer = {.provider = type.cloud, .region = type.region, .zone = type.zone, .machine_type = type.type,
+                       .accelerator = type.accelerator, .accelerators = type.accelerators,
+                       .price_per_hour = type.on_demand_price};
+        offers.push_back({offer});
+        if (!type.spot_price.has_value()) continue;
+        offer.market = Market::kSpot;
+        offer.price_per_hour = *type.spot_price;
+        offers.push_back({offer});
+      }
+      return absl::OkStatus();
+    }));
+    return offers;
+  }
+
+  absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
+    absl::StatusOr<std::string> id = "i-0";  // a liar's
+    RETURN_IF_ERROR(Call(absl::StrCat("create ", order.name, " in ", order.offer.zone), true, [&] {
+      id = cloud_.Buy(order);
+      return id.status();
+    }));
+    return id;
+  }
+  absl::Status StopMachine(const CloudMachine& machine) override {
+    return OnMachine("stop ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Stop(found); });
+  }
+  absl::Status StartMachine(const CloudMachine& machine) override {
+    return OnMachine("start ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Start(found); });
+  }
+  absl::Status DeleteMachine(const CloudMachine& machine) override {
+    return OnMachine("delete ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Delete(found); });
+  }
+
+  absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string& token) override {
+    return Call(absl::StrCat("create volume ", name), true, [&]() -> absl::Status {
+      for (const auto& [number, volume] : cloud_.model_.volumes()) {
+        const bool same = cloud_.kind_.tokens ? volume.token == token : volume.name == name && volume.zone == offer.zone;
+        if (same) return absl::AlreadyExistsError("there is one");
+      }
+      cloud_.model_.CreateVolume({.cloud = traits().name, .name = name, .zone = offer.zone, .token = token});
+      return absl::OkStatus();
+    });
+  }
+  absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) override {
+    return OnVolume("attach ", volume, [&](EmulatedVolume& found) -> absl::Status {
+      EmulatedMachine* const to = cloud_.model_.FindMachine(traits().name, SimCloud::NumberOf(machine.id));
+      if (to == nullptr) return absl::NotFoundError(machine.id);
+      return cloud_.model_.Attach(found, *to, "/dev/v");
+    });
+  }
+  absl::Status DetachVolume(const CloudVolume& volume) override {
+    return OnVolume("detach ", volume, [&](EmulatedVolume& found) { return cloud_.model_.Detach(found); });
+  }
+  absl::Status DeleteVolume(const CloudVolume& volume) override {
+    return OnVolume("delete volume ", volume,
+                    [&](EmulatedVolume& found) { return cloud_.model_.DeleteVolume(found); });
+  }
+  std::string DevicePath(const CloudVolume&) const override { return "/dev/v"; }
+  void Cancel() override {}
+
+ private:
+  using Fate = SimCloud::Fate;
+
+  absl::Status OnMachine(const char* what, const CloudMachine& machine,
+                         absl::FunctionRef<absl::Status(EmulatedMachine&)> call) {
+    return Call(absl::StrCat(what, machine.name, " (", machine.id, ")"), true, [&]() -> absl::Status {
+      EmulatedMachine* const found = cloud_.model_.FindMachine(traits().name, SimCloud::NumberOf(machine.id));
+      return found == nullptr ? absl::NotFoundError(machine.id) : call(*found);
+    });
+  }
+  absl::Status OnVolume(const char* what, const CloudVolume& volume,
+                        absl::FunctionRef<absl::Status(EmulatedVolume&)> call) {
+    return Call(absl::StrCat(what, volume.name), true, [&]() -> absl::Status {
+      EmulatedVolume* const found = cloud_.model_.FindVolume(traits().name, SimCloud::NumberOf(volume.id));
+      return found == nullptr ? absl::NotFoundError(volume.id) : call(*found);
+    });
+  }
+
+  absl::Status Call(const std::string& what, bool changes, absl::FunctionRef<absl::Status()> call) {
+    Sim& sim = cloud_.sim_;
+    const absl::Duration takes =
+        cloud_.faults_.call > absl::ZeroDuration() ? sim.Around(cloud_.faults_.call) : absl::ZeroDuration();
+    pass_(takes / 2);
+    const Fate fate = cloud_.Draw(what, changes);
+    if (changes ? !death_.Step() : death_.dead()) return absl::CancelledError("the caller is dead");
+    absl::Status status = absl::UnavailableError("503");
+    if (!cloud_.down && fate != Fate::kRefused) {
+      status = absl::OkStatus();
+      if (fate != Fate::kLie) status = call();
+      if (fate == Fate::kTwice) status = call();
+    }
+    constexpr const char* kFates[] = {"", ", refused", ", its answer is lost", ", twice", ", a lie"};
+    if (changes) sim.Note(absl::StrCat(what, ": ", status.ToString(), cloud_.down ? "" : kFates[static_cast<int>(fate)]));
+    pass_(takes / 2);
+    if (!cloud_.down && fate == Fate::kLost) {
+      pass_(kTimeout);
+      status = absl::DeadlineExceededError("no answer");
+    }
+    return death_.dead() ? absl::CancelledError("the caller is dead") : status;
+  }
+
+  SimCloud& cloud_;
+  Death& death_;
+  const std::function<void(absl::Duration)> pass_;
+};
+
+const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
+  static const auto& kinds = *new std::vector<Kind>{
+      {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false}, /*tokens=*/true, /*lists_gone=*/true},
+      {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true}},
+      {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false}}};
+  return kinds;
+}
+
+SimCloud::SimCloud(Sim& sim, const Faults& faults, const Kind& kind, MachineHost& host)
+    : sim_(sim), faults_(faults), kind_(kind), model_(sim.clock, host) {
+  model_.habits() = {.boot = absl::Seconds(20),
+                     .stop = absl::Seconds(10),
+                     .remove = absl::Seconds(5),
+                     .volume = absl::Seconds(2),
+                     .attach = absl::Seconds(3),
+                     .list_lag = faults.list_lag};
+}
+
+std::unique_ptr<CloudApi> SimCloud::Connect(Death& death, std::function<void(absl::Duration)> pass) {
+  return std::make_unique<SimCloudApi>(*this, death, std::move(pass));
+}
+
+int64_t SimCloud::NumberOf(const std::string& id) {
+  int64_t number = 0;
+  return absl::SimpleAtoi(id.substr(2), &number) ? number : 0;
+}
+
+SimCloud::Fate SimCloud::Draw(const std::string& what, bool changes) {
+  int& wrong = wrong_in_a_row_[what.substr(0, what.find(' '))];
+  Fate fate = Fate::kDone;
+  if (down) {
+    sim_.Trouble();
+  } else if (wrong < kWrongInARow) {
+    if (sim_.Chance(faults_.refused)) fate = Fate::kRefused;
+    else if (sim_.Chance(faults_.lost)) fate = Fate::kLost;
+    else if (changes && sim_.Chance(faults_.repeated)) fate = Fate::kTwice;
+    else if (changes && sim_.Chance(faults_.lies)) fate = Fate::kLie;
+  }
+  wrong = fate == Fate::kDone ? 0 : wrong + 1;
+  if (fate != Fate::kDone) sim_.Trouble();
+  return fate;
+}
+
+CloudInventory SimCloud::ListNow() {
+  model_.Advance();
+  const bool stale = sim_.Chance(faults_.stale);
+  if (stale && sim_.now() - listed_at_ <= kOldest) return listed_;
+  CloudInventory inventory;
+  for (const auto& [number, machine] : model_.machines()) {
+    if (!model_.IsListed(machine) || (machine.state == State::kGone && !kind_.lists_gone)) continue;
+    CloudMachine& to = inventory.machines.emplace_back();
+    to = {.id = IdOf(number), .name = machine.name, .zone = machine.zone, .state = StateOf(machine.state)};
+    if (machine.state == State::kRunning) to.address = machine.address;
+    if (stale && sim_.Chance(0.1)) to.state = CloudMachine::State::kUnknown;
+  }
+  for (const auto& [number, volume] : model_.volumes()) {
+    if (!model_.IsListed(volume)) continue;
+    inventory.volumes.push_back({.id = IdOf(number), .name = volume.name, .zone = volume.zone,
+                                 .ready = volume.state != VolumeState::kCreating,
+                                 .machine = volume.machine == 0 ? "" : IdOf(volume.machine),
+                                 .attached = volume.state == VolumeState::kAttached});
+  }
+  listed_ = inventory;
+  listed_at_ = sim_.now();
+  inventory.failures = std::exchange(failures_, {});
+  return inventory;
+}
+
+absl::StatusOr<std::string> SimCloud::Buy(const MachineOrder& order) {
+  model_.Advance();
+  if (const auto late = purchases_.find(order.token); late != purchases_.end() && late->second == 0) return IdOf(0);
+  if (kind_.tokens && !forgets_tokens) {
+    if (const auto known = purchases_.find(order.token); known != purchases_.end()) return IdOf(known->second);
+  } else if (!kind_.tokens) {
+    for (const auto& [number, machine] : model_.machines()) {
+      if (machine.name != order.name || machine.state == State::kGone) continue;
+      return absl::AlreadyExistsError("there is a machine of that name");
+    }
+  }
+  EmulatedVolume* const volume =
+      kind_.traits.attaches_at_creation ? model_.FindVolume(kind_.traits.name, NumberOf(order.volume_id)) : nullptr;
+  if (kind_.traits.attaches_at_creation && (volume == nullptr || volume->state != VolumeState::kFree)) {
+    return absl::FailedPreconditionError("the volume is in use");
+  }
+  if (sim_.Chance(faults_.late)) {
+    sim_.Trouble(absl::Minutes(1));
+    purchases_[order.token] = 0;
+    failures_.push_back({order.name, absl::ResourceExhaustedError("no stock, after all")});
+    return IdOf(0);
+  }
+  const absl::StatusOr<EmulatedMachine*> machine =
+      model_.Buy({.cloud = kind_.traits.name,
+                  .name = order.name,
+                  .zone = order.offer.zone,
+                  .type = order.offer.machine_type,
+                  .token = order.token,
+                  .user_data = order.user_data,
+                  .spot = order.offer.market == Market::kSpot});
+  if (!machine.ok()) return machine.status();
+  if (volume != nullptr) (void)model_.Attach(*volume, **machine, "/dev/v");
+  purchases_[order.token] = (*machine)->number;
+  return IdOf((*machine)->number);
+}
+
+}  // namespace spotinference::fleet

@@ -1,0 +1,66 @@
+// A cloud in simulated time: its API straight over the emulator's model, without HTTP, and what goes wrong with calls.
+#ifndef FLEET_FAULTS_SIM_CLOUD_H_
+#define FLEET_FAULTS_SIM_CLOUD_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/time/time.h"
+#include "fleet/faults/faults.h"
+#include "fleet/faults/sim.h"
+#include "fleet/providers/cloud/cloud_api.h"
+#include "fleet/providers/emulator/cloud_model.h"
+#include "fleet/store/mortal_store.h"
+
+namespace spotinference::fleet {
+
+// Outlives the controllers that call it.
+class SimCloud {
+ public:
+  // As the four clouds differ.
+  struct Kind {
+    CloudApi::Traits traits;
+    bool tokens = false;      // a repeated purchase is known by its token; else by its name
+    bool lists_gone = false;  // what is gone stays in lists for a while
+  };
+  static const std::vector<Kind>& Kinds();
+
+  SimCloud(Sim& sim, const Faults& faults, const Kind& kind, MachineHost& host);
+
+  // For one life of the controller, which `death` ends. `pass` lets so much time go by while a call is under way.
+  std::unique_ptr<CloudApi> Connect(Death& death, std::function<void(absl::Duration)> pass);
+
+  CloudModel& model() { return model_; }
+  const Kind& kind() const { return kind_; }
+  static int64_t NumberOf(const std::string& id);  // of a machine or a volume
+
+  bool down = false;          // every call fails
+  bool forgets_tokens = false;  // a repeated purchase buys again
+
+ private:
+  friend class SimCloudApi;
+  enum class Fate { kDone, kRefused, kLost, kTwice, kLie };
+  Fate Draw(const std::string& what, bool changes);
+
+  CloudInventory ListNow();
+  absl::StatusOr<std::string> Buy(const MachineOrder& order);
+
+  Sim& sim_;
+  const Faults& faults_;
+  const Kind kind_;
+  CloudModel model_;
+  std::map<std::string, int> wrong_in_a_row_;        // by the kind of call
+  std::map<std::string, int64_t> purchases_;         // by token; 0: taken on, then not done
+  std::vector<CloudInventory::Failure> failures_;    // not told yet
+  CloudInventory listed_;                            // the last whole answer
+  absl::Duration listed_at_ = -absl::InfiniteDuration();
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_FAULTS_SIM_CLOUD_H_

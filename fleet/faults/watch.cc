@@ -1,0 +1,224 @@
+#include "fleet/faults/watch.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = EmulatedMachine::State;
+
+constexpr absl::Duration kForget = absl::Minutes(2);  // what is gone leaves the cloud's lists then
+
+bool Runs(const EmulatedMachine& machine) {
+  return machine.state == State::kStarting || machine.state == State::kRunning || machine.state == State::kRestoring;
+}
+
+const char* KindName(MachineEvent::Kind kind) {
+  switch (kind) {
+    case MachineEvent::Kind::kStarted: return "started";
+    case MachineEvent::Kind::kReady: return "ready";
+    case MachineEvent::Kind::kDownload: return "download";
+    case MachineEvent::Kind::kAdopted: return "adopted";
+    case MachineEvent::Kind::kGone: return "gone";
+    case MachineEvent::Kind::kOffers: return "offers";
+  }
+  return "";
+}
+
+}  // namespace
+
+Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
+             const Limits& limits, Sabotage sabotage)
+    : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage) {}
+
+void Watch::Use(Provider* provider) {
+  provider_ = provider;
+  ++lives_;
+  asked_.clear();
+}
+
+void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
+  if (listener == nullptr) {
+    provider_->Listen(nullptr);
+    listener_ = nullptr;
+    return;
+  }
+  listener_ = std::move(listener);
+  provider_->Listen([this](MachineEvent event) {
+    OnEvent(event);
+    listener_(std::move(event));
+  });
+}
+
+void Watch::OnEvent(const MachineEvent& event) {
+  active_ = true;
+  if (event.kind == MachineEvent::Kind::kOffers) return;
+  sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
+  const auto asked = asked_.find(names_.Machine(event.machine_id));
+  if (asked == asked_.end()) return;
+  if (event.kind == MachineEvent::Kind::kReady) asked->second.wakes = false;
+  if (event.kind == MachineEvent::Kind::kGone) asked_.erase(asked);
+}
+
+// --- What the controller asks.
+
+void Watch::Begin(const MachineSpec& spec, bool wakes) {
+  active_ = true;
+  asked_[names_.Machine(spec.id)] = {spec.id, sim_.now(), wakes};
+  const bool written = std::any_of(store_.machines().begin(), store_.machines().end(),
+                                   [&](const auto& record) { return record.second.id == spec.id; });
+  // What was spent is written down cent by cent.
+  if (wakes && checked_dollars_ - before_day_ > limits_.max_dollars_per_day + 0.01 * (1 + lives_)) {
+    sim_.Break(absl::StrCat(spec.id, " is bought, and the day has cost ", checked_dollars_ - before_day_, " of ",
+                            limits_.max_dollars_per_day, " dollars"));
+  }
+  if (!written) sim_.Break(absl::StrCat(spec.id, " was not written down before it was asked for"));
+}
+
+void Watch::Launch(const MachineSpec& spec) {
+  if (death_.dead()) return;
+  ++launches;
+  sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", spec.offer->zone, " ", MarketName(spec.offer->market)));
+  Begin(spec, true);
+  provider_->Launch(spec);
+}
+
+void Watch::Restore(const MachineSpec& spec) {
+  if (death_.dead()) return;
+  ++restores;
+  sim_.Note(absl::StrCat("controller: restore ", spec.id));
+  Begin(spec, true);
+  provider_->Restore(spec);
+}
+
+void Watch::Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) {
+  if (death_.dead()) return;
+  sim_.Note(absl::StrCat("controller: adopt ", spec.id, " ", handle, " ", address));
+  Begin(spec, false);
+  provider_->Adopt(spec, handle, address);
+}
+
+// False: sabotage keeps it from the provider.
+bool Watch::End(absl::string_view machine_id) {
+  active_ = true;
+  const auto asked = asked_.find(names_.Machine(machine_id));
+  if (asked != asked_.end()) {
+    asked->second.wakes = false;
+    if (!asked->second.ended.has_value()) asked->second.ended = healthy_;
+  }
+  if (sabotage_ == Sabotage::kDeaf) return false;
+  if (sabotage_ != Sabotage::kLeak) return true;
+  const MachineEvent gone = {.machine_id = std::string(machine_id)};
+  OnEvent(gone);
+  listener_(gone);
+  return false;
+}
+
+void Watch::Hibernate(absl::string_view machine_id) {
+  if (death_.dead()) return;
+  sim_.Note(absl::StrCat("controller: hibernate ", machine_id));
+  if (End(machine_id)) provider_->Hibernate(machine_id);
+}
+
+void Watch::Terminate(absl::string_view machine_id) {
+  if (death_.dead()) return;
+  sim_.Note(absl::StrCat("controller: terminate ", machine_id));
+  if (End(machine_id)) provider_->Terminate(machine_id);
+}
+
+// --- What must hold.
+
+double Watch::Dollars() const {
+  double dollars = closed_dollars_;
+  for (const auto& [number, machine] : cloud_.model().machines()) dollars += cloud_.model().Bill(machine);
+  return dollars;
+}
+
+void Watch::Check(bool healthy) {
+  if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
+  checked_at_ = sim_.now();
+  ForgetGone();
+  std::set<std::string> running;
+  for (const auto& [number, machine] : cloud_.model().machines()) {
+    CheckMachine(machine);
+    if (Runs(machine) && !running.insert(machine.name).second)
+      sim_.Break(absl::StrCat(machine.name, " was bought twice and runs twice"));
+  }
+  for (const auto& [name, asked] : asked_) {
+    if (asked.wakes && sim_.now() - asked.began > limits_.wake_cap)
+      sim_.Break(absl::StrCat("the wake of ", asked.id, " goes on after its cap of ", absl::FormatDuration(limits_.wake_cap)));
+  }
+  CheckBudget();
+}
+
+void Watch::CheckMachine(const EmulatedMachine& machine) {
+  if (!Runs(machine)) return void(unknown_since_.erase(machine.number));
+  const auto asked = asked_.find(machine.name);
+  if (asked == asked_.end()) {
+    const absl::Duration since = unknown_since_.try_emplace(machine.number, healthy_).first->second;
+    if (provider_ != nullptr) orphans_.insert(machine.number);
+    if (provider_ == nullptr) unknown_since_[machine.number] = healthy_;  // its next life begins to look for it
+    if (healthy_ - since > limits_.leak)
+      sim_.Break(absl::StrCat(machine.name, " (i-", machine.number, ") is leaked: it runs and nobody knows it"));
+    return;
+  }
+  unknown_since_.erase(machine.number);
+  orphans_.erase(machine.number);
+  if (asked->second.ended.has_value() && healthy_ - *asked->second.ended > limits_.end)
+    sim_.Break(absl::StrCat(asked->second.id, " bills ", absl::FormatDuration(healthy_ - *asked->second.ended),
+                            " after its end was decided"));
+}
+
+// Once the day's money is spent nothing goes on to bill.
+void Watch::CheckBudget() {
+  const double dollars = Dollars();
+  if (const int64_t today = absl::ToUnixSeconds(sim_.clock.Now()) / (24 * 3600); today != day_) {
+    day_ = today;
+    before_day_ = dollars;
+    spent_since_.reset();
+    lives_ = 0;
+  }
+  // What machines cost while no controller lives nobody counts.
+  if (provider_ == nullptr) before_day_ += dollars - checked_dollars_;
+  checked_dollars_ = dollars;
+  if (dollars - before_day_ < limits_.max_dollars_per_day) return;
+  if (!spent_since_.has_value()) spent_since_ = healthy_;
+  const auto& machines = cloud_.model().machines();
+  const bool bills = std::any_of(machines.begin(), machines.end(), [](const auto& machine) { return Runs(machine.second); });
+  if (bills && healthy_ - *spent_since_ > limits_.end)
+    sim_.Break(absl::StrCat("the day has cost ", dollars - before_day_, " of ", limits_.max_dollars_per_day,
+                            " dollars, and machines run on"));
+}
+
+void Watch::ForgetGone() {
+  std::map<int64_t, EmulatedMachine>& machines = cloud_.model().machines();
+  for (auto machine = machines.begin(); machine != machines.end();) {
+    if (machine->second.state != State::kGone || sim_.now() - machine->second.since < kForget) {
+      ++machine;
+      continue;
+    }
+    closed_dollars_ += cloud_.model().Bill(machine->second);
+    machine = machines.erase(machine);
+  }
+}
+
+void Watch::CheckAtRest() {
+  for (const auto& [number, machine] : cloud_.model().machines()) {
+    if (machine.state == State::kGone) continue;
+    const bool known = orphans_.contains(number) || std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
+      return names_.Machine(record.second.id) == machine.name;
+    });
+    if (machine.state != State::kStopped || !known)
+      sim_.Break(absl::StrCat("at rest ", machine.name, " (i-", number, ") is ", Runs(machine) ? "running" : "there",
+                              known ? "" : ", and nobody knows it"));
+  }
+  std::set<std::pair<std::string, std::string>> volumes;
+  for (const auto& [number, volume] : cloud_.model().volumes()) {
+    if (!volumes.emplace(volume.name, volume.zone).second)
+      sim_.Break(absl::StrCat(volume.name, " was made twice in ", volume.zone));
+  }
+}
+
+}  // namespace spotinference::fleet

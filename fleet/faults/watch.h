@@ -1,0 +1,111 @@
+// What must hold after every step of a simulated fleet. It stands between the controller and its provider and hears what
+// one asks of the other; what is true it reads from the cloud's own model.
+//
+// What is to end is given the time that a cloud in order needs for it: time in which the API is down or no controller lives
+// does not count.
+#ifndef FLEET_FAULTS_WATCH_H_
+#define FLEET_FAULTS_WATCH_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "fleet/faults/sim.h"
+#include "fleet/faults/sim_cloud.h"
+#include "fleet/providers/cloud/names.h"
+#include "fleet/providers/provider.h"
+#include "fleet/store/mortal_store.h"
+
+namespace spotinference::fleet {
+
+// Breaks an invariant on purpose, to see that it is found.
+enum class Sabotage {
+  kNone,
+  kLeak,          // the provider says that a machine is gone, and it is not
+  kDeaf,          // the provider does not hear that a machine is to end
+  kBuyTwice,      // the cloud forgets what it has sold
+  kLosesAnswers,  // requests are forgotten
+  kLongWakes,     // the controller has another cap
+  kOverspends,    // and no budget
+};
+
+class Watch : public Provider {
+ public:
+  struct Limits {
+    absl::Duration wake_cap;
+    double max_dollars_per_day = 0;
+    // From the decision to the end of a machine, and until a machine is stopped that nobody knows.
+    absl::Duration end, leak;
+  };
+
+  Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
+        const Limits& limits, Sabotage sabotage);
+
+  // For the next life of the controller; nullptr: there is none.
+  void Use(Provider* provider);
+
+  // After each step. `healthy`: the cloud's API answers.
+  void Check(bool healthy);
+  // After everything has had time to end: nothing bills, and nothing is there that nobody knows.
+  void CheckAtRest();
+
+  // Something was said since the last call.
+  bool TakeActivity() { return std::exchange(active_, false); }
+  double Dollars() const;  // of the cloud's bill
+  int64_t orphans() const { return static_cast<int64_t>(orphans_.size()); }
+  int64_t launches = 0, restores = 0;
+
+  // Provider
+  const Caps& caps() const override { return provider_->caps(); }
+  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override;
+  void Launch(const MachineSpec& spec) override;
+  void Restore(const MachineSpec& spec) override;
+  void Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) override;
+  void Hibernate(absl::string_view machine_id) override;
+  void Terminate(absl::string_view machine_id) override;
+
+ private:
+  struct Asked {
+    std::string id;
+    absl::Duration began;
+    bool wakes = false;                   // asked for in this life, and neither serving nor to end yet
+    std::optional<absl::Duration> ended;  // decided, in healthy time
+  };
+
+  void Begin(const MachineSpec& spec, bool wakes);
+  bool End(absl::string_view machine_id);
+  void OnEvent(const MachineEvent& event);
+  void CheckMachine(const EmulatedMachine& machine);
+  void CheckBudget();
+  void ForgetGone();
+
+  Sim& sim_;
+  SimCloud& cloud_;
+  const Death& death_;  // what a dead controller asks for is not heard
+  const MemoryStore& store_;
+  const CloudNames& names_;
+  const Limits limits_;
+  const Sabotage sabotage_;
+  Provider* provider_ = nullptr;
+  absl::AnyInvocable<void(MachineEvent)> listener_;
+  bool active_ = false;
+  std::map<std::string, Asked> asked_;              // by the cloud's name
+  absl::Duration checked_at_, healthy_;             // healthy time up to then
+  std::map<int64_t, absl::Duration> unknown_since_; // by machine, in healthy time
+  std::set<int64_t> orphans_;                       // ran and nobody knew them: these are stopped, not deleted
+  double closed_dollars_ = 0;                       // of machines that are forgotten
+  int64_t day_ = -1;
+  int lives_ = 0;  // of controllers, today
+  double before_day_ = 0, checked_dollars_ = 0;
+  std::optional<absl::Duration> spent_since_;       // the day's money, in healthy time
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_FAULTS_WATCH_H_

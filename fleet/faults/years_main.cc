@@ -1,0 +1,97 @@
+// ./bazelw run //fleet:years -- --years 1000 --seed S: so many years of simulated fleets, each a fifth of one and drawn
+// from a seed of its own, S, S + 1, …; what broke is told with its seed, which breaks again.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <iostream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "engine/base/flags.h"
+#include "fleet/faults/fleet_life.h"
+
+ABSL_FLAG(double, years, 1, "of simulated time; a fleet lives for a fifth of one");
+ABSL_FLAG(uint64_t, seed, 1, "of the first fleet");
+ABSL_FLAG(size_t, events, 60, "of a fleet whose invariant broke: so many of the last");
+ABSL_FLAG(int, threads, 1, "fleets at a time");
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr double kYears = 0.2;  // of one fleet
+
+struct Tally {
+  std::mutex mutex;
+  int64_t done = 0;
+  std::vector<uint64_t> broken;
+  FleetLife::Counts sum;
+
+  void Add(const FleetLife::Counts& counts) {
+    sum.served += counts.served;
+    sum.refused += counts.refused;
+    sum.resumed += counts.resumed;
+    sum.cut_off += counts.cut_off;
+    sum.launches += counts.launches;
+    sum.restores += counts.restores;
+    sum.deaths += counts.deaths;
+    sum.reclaims += counts.reclaims;
+    sum.orphans += counts.orphans;
+    sum.dollars += counts.dollars;
+  }
+};
+
+void RunOne(uint64_t seed, int64_t fleets, Tally& tally) {
+  FleetLife life({.seed = seed, .length = kYears * absl::Hours(24 * 365), .events = absl::GetFlag(FLAGS_events)});
+  life.Run();
+  const std::lock_guard<std::mutex> lock(tally.mutex);
+  tally.Add(life.counts());
+  ++tally.done;
+  if (life.broken().has_value()) {
+    tally.broken.push_back(seed);
+    for (const std::string& event : life.events()) std::cerr << "  " << event << "\n";
+    std::cerr << "seed " << seed << " breaks: " << *life.broken() << "\n  again: --years " << kYears << " --seed " << seed
+              << "\n";
+  }
+  if (tally.done % 50 == 0) std::cerr << tally.done << " of " << fleets << " fleets\n";
+}
+
+int Main() {
+  FLAGS_minloglevel = google::GLOG_FATAL;
+  const auto fleets = static_cast<int64_t>(std::ceil(absl::GetFlag(FLAGS_years) / kYears));
+  const uint64_t first = absl::GetFlag(FLAGS_seed);
+  const absl::Time began = absl::Now();
+  Tally tally;
+  std::atomic<int64_t> next{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < std::max(1, absl::GetFlag(FLAGS_threads)); ++i) {
+    threads.emplace_back([&] {
+      for (int64_t fleet = next++; fleet < fleets; fleet = next++) RunOne(first + fleet, fleets, tally);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const FleetLife::Counts& sum = tally.sum;
+  std::cout << absl::StrFormat(
+      "fleet-years          %12.1f\nfleets               %12d\nmachines bought      %12d\nmachines restored    %12d\n"
+      "machines taken away  %12d\nunknown ones stopped %12d\ncontrollers killed   %12d\nrequests served      %12d\n  refused            %12d\n"
+      "  went on elsewhere  %12d\n  died with gateways %12d\nbilled, dollars      %12.2f\nseconds              %12.1f\n"
+      "broken invariants    %12d\n",
+      tally.done * kYears, tally.done, sum.launches, sum.restores, sum.reclaims, sum.orphans, sum.deaths, sum.served, sum.refused,
+      sum.resumed, sum.cut_off, sum.dollars, absl::ToDoubleSeconds(absl::Now() - began), tally.broken.size());
+  return tally.broken.empty() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace spotinference::fleet
+
+int main(int argc, char** argv) {
+  spotinference::ParseFlags(argc, argv, "Simulates years of fleets with faults, and says which invariant broke.");
+  return spotinference::fleet::Main();
+}

@@ -1,0 +1,91 @@
+// A year of fleets in which nothing may break, and proof that what breaks is found.
+#include <glog/logging.h>
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "fleet/faults/fleet_life.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+class YearsTest : public testing::Test {
+ protected:
+  YearsTest() { FLAGS_minloglevel = google::GLOG_FATAL; }
+
+  static std::string BrokenBy(FleetLife::Options options) {
+    options.length = absl::Hours(24 * 30);
+    FleetLife life(options);
+    life.Run();
+    return life.broken().value_or("");
+  }
+};
+
+TEST_F(YearsTest, NothingBreaksInAYear) {
+  FleetLife::Counts sum;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    FleetLife life({.seed = seed, .length = absl::Hours(24 * 365) / 20});
+    life.Run();
+    ASSERT_FALSE(life.broken().has_value())
+        << "seed " << seed << ": " << *life.broken() << "\n  " << absl::StrJoin(life.events(), "\n  ");
+    sum.served += life.counts().served;
+    sum.deaths += life.counts().deaths;
+    sum.reclaims += life.counts().reclaims;
+    sum.restores += life.counts().restores;
+  }
+  EXPECT_GT(sum.served, 1000);
+  EXPECT_GT(sum.deaths, 100);
+  EXPECT_GT(sum.reclaims, 10);
+  EXPECT_GT(sum.restores, 100);
+}
+
+TEST_F(YearsTest, ASeedSaysTheSameAgain) {
+  const auto tell = [] {
+    FleetLife life({.seed = 7, .length = absl::Hours(24 * 10)});
+    life.Run();
+    return absl::StrCat(absl::StrJoin(life.events(), "\n"), life.counts().dollars);
+  };
+  const std::string first = tell();
+  EXPECT_FALSE(first.empty());
+  EXPECT_EQ(tell(), first);
+}
+
+// --- What is broken on purpose is found.
+
+TEST_F(YearsTest, ALeakIsFound) {
+  EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kLeak}), "is leaked"));
+}
+
+TEST_F(YearsTest, ABillAfterTheEndIsFound) {
+  EXPECT_TRUE(
+      absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kDeaf}), "after its end was decided"));
+}
+
+TEST_F(YearsTest, ASecondPurchaseIsFound) {
+  std::string broken;
+  for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed)  // not every cloud sells by tokens
+    broken = BrokenBy({.seed = seed, .faults = Faults{.lost = 0.5}, .sabotage = Sabotage::kBuyTwice});
+  EXPECT_TRUE(absl::StrContains(broken, "was bought twice")) << broken;
+}
+
+TEST_F(YearsTest, ALostRequestIsFound) {
+  EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kLosesAnswers}),
+                                "has neither an engine nor an error"));
+}
+
+TEST_F(YearsTest, AWakeWithoutItsCapIsFound) {
+  EXPECT_TRUE(absl::StrContains(
+      BrokenBy({.faults = Faults{.never_serves = 1}, .sabotage = Sabotage::kLongWakes}), "goes on after its cap"));
+}
+
+TEST_F(YearsTest, MoneyThatIsNotThereIsFound) {
+  EXPECT_TRUE(absl::StrContains(
+      BrokenBy({.faults = Faults{}, .max_dollars_per_day = 0.05, .sabotage = Sabotage::kOverspends}),
+      "and the day has cost"));
+}
+
+}  // namespace
+}  // namespace spotinference::fleet
