@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
     } else if (argument == "--card") {
       options.staged = true;
       options.splits = 8;
+      options.gates_together = true;
       options.submission_work = 0x1p16;  // many submissions, and matmuls dealt out over several
     } else {
       argv[kept++] = argv[i];

@@ -27,7 +27,7 @@ bool GoTogether(const Op& a, const Op& b) {
 }
 
 // Of a kMatmul and those that follow it.
-Stage FuseMatmuls(Ops ops, const Graph& graph) {
+Stage FuseMatmuls(Ops ops, const Graph& graph, bool gates) {
   Stage stage{{&ops[0]}};
   while (stage.ops.size() < std::min<size_t>(3, ops.size()) && GoTogether(ops[0], ops[stage.ops.size()])) {
     stage.ops.push_back(&ops[stage.ops.size()]);
@@ -36,7 +36,7 @@ Stage FuseMatmuls(Ops ops, const Graph& graph) {
   const Op& then = ops[stage.ops.size()];
   const Ops rest = ops.subspan(stage.ops.size() + 1);
   const auto dead = [&](const Op& op) { return then.out == op.out || IsDead(op.out, rest, graph.output); };
-  if (then.kind == OpKind::kGate && stage.ops.size() == 2 && then.a == ops[0].out && then.b == ops[1].out &&
+  if (gates && then.kind == OpKind::kGate && stage.ops.size() == 2 && then.a == ops[0].out && then.b == ops[1].out &&
       graph.tensors[then.a].width == graph.tensors[then.b].width && then.out != ops[0].a && dead(ops[0]) &&
       dead(ops[1])) {
     stage.then = &then;
@@ -50,11 +50,11 @@ Stage FuseMatmuls(Ops ops, const Graph& graph) {
 
 }  // namespace
 
-std::vector<Stage> Fuse(const Graph& graph) {
+std::vector<Stage> Fuse(const Graph& graph, bool gates) {
   std::vector<Stage> stages;
   for (Ops ops = graph.ops; !ops.empty();) {
     Stage stage{{&ops[0]}};
-    if (ops[0].kind == OpKind::kMatmul) stage = FuseMatmuls(ops, graph);
+    if (ops[0].kind == OpKind::kMatmul) stage = FuseMatmuls(ops, graph, gates);
     if (ops[0].kind == OpKind::kRope && ops.size() > 1 && ops[1].kind == OpKind::kRope && ops[0].rope == ops[1].rope &&
         ops[0].a != ops[1].a) {
       stage.ops.push_back(&ops[1]);

@@ -21,8 +21,8 @@ struct Stage {
   const Op& op() const { return *ops[0]; }
 };
 
-// In the order of graph.ops, at which the stages point. Weights are this backend's.
-std::vector<Stage> Fuse(const Graph& graph);
+// In the order of graph.ops, at which the stages point. Weights are this backend's. `gates`: kGate is done with its sums.
+std::vector<Stage> Fuse(const Graph& graph, bool gates = true);
 
 }  // namespace spotinference::vulkan
 

@@ -35,9 +35,9 @@ class FuseTest : public testing::Test {
   }
 
   // Stages as "3" operations or "2+1" with the one that follows.
-  std::string Stages() const {
+  std::string Stages(bool gates = true) const {
     std::string text;
-    for (const Stage& stage : Fuse(graph_)) {
+    for (const Stage& stage : Fuse(graph_, gates)) {
       absl::StrAppend(&text, text.empty() ? "" : " ", stage.ops.size(), stage.then != nullptr ? "+1" : "");
     }
     return text;
@@ -67,6 +67,7 @@ TEST_F(FuseTest, ALayer) {
   Other(OpKind::kAdd, 0, 0, 1);
   Matmul(7, 0, weight_);
   EXPECT_EQ(Stages(), "1 3 2 1 1 1+1 1 2+1 1+1 1");
+  EXPECT_EQ(Stages(/*gates=*/false), "1 3 2 1 1 1+1 1 2 1 1+1 1");
 }
 
 TEST_F(FuseTest, AnotherTypeOrInputStaysApart) {

@@ -32,6 +32,7 @@ absl::Status VulkanProgram::Allocate() {
     if (op.kv != nullptr) kv_blocks_ = kv_blocks_ == 0 ? Kv(op).blocks : std::min(kv_blocks_, Kv(op).blocks);
   }
   stages_ = Fuse(graph_);
+  wide_stages_ = Fuse(graph_, /*gates=*/!tuning_.gates_apart);
   const BucketRows largest{Bucket(graph_.max_tokens), Bucket(graph_.max_outputs)};
   const auto bytes = [&](TensorId id) { return size_t{sizeof(float)} * RowsOf(id, largest) * Width(id); };
   for (TensorId id = 0; id < static_cast<TensorId>(graph_.tensors.size()); ++id) {
@@ -147,13 +148,17 @@ absl::Status VulkanProgram::Warm() {
   std::set<Pipelines::Key> keys;
   for (const int bucket : {1, 4, 8}) {
     buckets.push_back({Bucket(std::min(bucket, graph_.max_tokens)), Bucket(std::min(bucket, graph_.max_outputs))});
-    for (const Stage& stage : stages_) keys.insert(PipelineOf(stage, RowsOf(ShapeOf(stage.op()), buckets.back())));
+    for (const Stage& stage : StagesOf(buckets.back())) {
+      keys.insert(PipelineOf(stage, RowsOf(ShapeOf(stage.op()), buckets.back())));
+    }
   }
   const BucketRows largest{Bucket(graph_.max_tokens), Bucket(graph_.max_outputs)};
   if (parts_ != nullptr) buckets.push_back({1, std::min(1, largest.outputs), most_ranges_});
-  for (const Stage& stage : stages_) {
-    for (const BucketRows& rows : {largest, buckets.back()}) RETURN_IF_ERROR(CheckGroups(stage, rows));
-    if (parts_ != nullptr && stage.op().kind == OpKind::kAttention) keys.insert(JoinPipeline(stage.op()));
+  for (const BucketRows& rows : {largest, buckets.back()}) {
+    for (const Stage& stage : StagesOf(rows)) {
+      RETURN_IF_ERROR(CheckGroups(stage, rows));
+      if (rows.splits_attention() && stage.op().kind == OpKind::kAttention) keys.insert(JoinPipeline(stage.op()));
+    }
   }
   RETURN_IF_ERROR(pipelines_.Prepare(keys));
   RETURN_IF_ERROR(step_->Write({}));
@@ -180,6 +185,7 @@ double VulkanProgram::Work(const Op& op, const BucketRows& rows) const {
 
 // Stages go together up to the work of a submission; one that is more than that alone is dealt out.
 absl::StatusOr<const VulkanProgram::Commands*> VulkanProgram::CommandsFor(const BucketRows& rows) {
+  const std::vector<Stage>& stages = StagesOf(rows);
   if (const auto found = commands_.find(rows); found != commands_.end()) return &found->second;
   Commands commands;
   absl::Status status;
@@ -187,14 +193,14 @@ absl::StatusOr<const VulkanProgram::Commands*> VulkanProgram::CommandsFor(const 
   do {
     size_t end = first;
     double work = 0;
-    for (; end < stages_.size(); ++end) {
-      const double more = Work(stages_[end], rows);
+    for (; end < stages.size(); ++end) {
+      const double more = Work(stages[end], rows);
       if (end > first && work + more > tuning_.submission_work) break;
       work += more;
     }
     uint32_t shares = 1;
-    if (first < end && CanBeShared(stages_[first].op())) {
-      const uint32_t groups = GroupsAcross(stages_[first], rows);
+    if (first < end && CanBeShared(stages[first].op())) {
+      const uint32_t groups = GroupsAcross(stages[first], rows);
       const double most = std::min<double>(kMaxShares, groups);  // a share of no group would be a submission of nothing
       shares = static_cast<uint32_t>(std::max(1.0, std::min(most, std::ceil(work / tuning_.submission_work))));
     }
@@ -202,7 +208,7 @@ absl::StatusOr<const VulkanProgram::Commands*> VulkanProgram::CommandsFor(const 
       status = RecordPart(first, end, rows, {share, shares}, commands);
     }
     first = end;
-  } while (first < stages_.size() && status.ok());
+  } while (first < stages.size() && status.ok());
   if (!status.ok()) {
     Free(commands);
     return status;
@@ -212,6 +218,7 @@ absl::StatusOr<const VulkanProgram::Commands*> VulkanProgram::CommandsFor(const 
 
 absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRows& rows, GroupShare share,
                                        Commands& commands) {
+  const std::vector<Stage>& stages = StagesOf(rows);
   absl::Status status;
   ASSIGN_OR_RETURN(commands.emplace_back(), gpu_.Record([&](VkCommandBuffer buffer) {
     Recorder recorder(gpu_.api(), buffer, pipelines_.layout(), share);
@@ -219,8 +226,8 @@ absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRow
       const TensorId id = graph_.inputs[i];
       recorder.Copy(*inputs_[i], *tensors_[id], sizeof(float) * RowsOf(id, rows) * Width(id));
     }
-    for (size_t i = first; i < end; ++i) status.Update(RecordStage(stages_[i], rows, recorder));
-    if (end == stages_.size()) {
+    for (size_t i = first; i < end; ++i) status.Update(RecordStage(stages[i], rows, recorder));
+    if (end == stages.size()) {
       recorder.Copy(*tensors_[graph_.output], *readback_,
                     sizeof(float) * RowsOf(graph_.output, rows) * Width(graph_.output));
     }

@@ -38,7 +38,9 @@ Tuning TuningFor(const PhysicalDevice& device) {
   // A tenth of a second of the slowest card, some seconds of two busy cores; a watchdog waits for two to ten.
   constexpr double kCardWork = 0x1p36, kIntegratedWork = 0x1p33, kProcessorWork = 0x1p32;
   // A processor takes longer to compile the shaders than it would gain.
-  if (device.is_software()) return {.splits = 1, .measures_tiles = false, .submission_work = kProcessorWork};
+  if (device.is_software()) {
+    return {.splits = 1, .measures_tiles = false, .gates_apart = true, .submission_work = kProcessorWork};
+  }
   const bool integrated = device.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
   return {.splits = card_splits,
           .measures_tiles = true,
@@ -207,6 +209,7 @@ absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& 
   if (options.splits > 0) tuning.splits = options.splits;
   RETURN_IF_ERROR(vulkan::CheckSplits(physical.properties.limits, tuning.splits));
   tuning.measures_tiles |= options.measures_tiles;
+  tuning.gates_apart &= !options.gates_together;
   if (options.submission_work > 0) tuning.submission_work = options.submission_work;
   return std::make_unique<vulkan::VulkanDevice>(std::move(gpu), std::move(pipelines), tuning);
 }

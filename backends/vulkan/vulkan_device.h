@@ -25,6 +25,7 @@ struct VulkanOptions {
   std::function<void(vulkan::Api&)> intercept;  // puts functions of its own in the place of the driver's
   uint32_t splits = 0;     // ranges of a matmul's sums; 0: 1 on software, 8 on hardware
   bool measures_tiles = false;  // on software too
+  bool gates_together = false;  // the same: see Tuning::gates_apart
   double submission_work = 0;  // multiply-adds that are submitted together; 0: by the kind of device
 };
 

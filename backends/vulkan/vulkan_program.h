@@ -100,7 +100,9 @@ class VulkanProgram : public Program {
   Pipelines::Key PipelineOf(const Stage& stage, int bucket) const;
   using Commands = std::vector<VkCommandBuffer>;  // a submission each
 
+  const std::vector<Stage>& StagesOf(const BucketRows& rows) const { return rows.tokens > 1 ? wide_stages_ : stages_; }
   absl::StatusOr<const Commands*> CommandsFor(const BucketRows& rows);
+  // Of StagesOf(rows), those from `first` on.
   absl::Status RecordPart(size_t first, size_t end, const BucketRows& rows, GroupShare share, Commands& commands);
   void Free(const Commands& commands) {
     for (const VkCommandBuffer one : commands) gpu_.FreeCommands(one);
@@ -130,7 +132,7 @@ class VulkanProgram : public Program {
   VkDeviceAddress Address(TensorId id) const { return tensors_[id]->address(); }
 
   const Graph graph_;
-  std::vector<Stage> stages_;
+  std::vector<Stage> stages_, wide_stages_;  // of steps of one row, and of more
   Tuning tuning_;
   Gpu& gpu_;
   Pipelines& pipelines_;
