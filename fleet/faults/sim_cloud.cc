@@ -111,7 +111,7 @@ class SimCloudApi : public CloudApi {
     return OnVolume("delete volume ", volume,
                     [&](EmulatedVolume& found) { return cloud_.model_.DeleteVolume(found); });
   }
-  std::string DevicePath(const CloudVolume&) const override { return "/dev/v"; }
+  std::string DevicePath(const CloudVolume&, const Offer&) const override { return "/dev/v"; }
   void Cancel() override {}
 
  private:
