@@ -116,7 +116,9 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
                                   absl::StrCat("there is no model '", model_name, "'")});
     } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(claim, model_name)) {
       result.emplace(Grant(*machine));
-      if (!claim.resumes()) buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, clock_.Elapsed());
+      if (!claim.resumes()) {
+        buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, /*awake=*/true, clock_.Elapsed());
+      }
     } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
       result.emplace(AcquireError{
           Reason::kQueueFull,
@@ -435,8 +437,8 @@ Lease Controller::Grant(Machine& machine, bool alone) {
 }
 
 void Controller::NoteAnswer(const Model& model, const Waiter& waiter, bool refused) {
-  if (waiter.claim.resumes() || !waiter.awake) return;
-  buyer_.Answered(model.spec.name, clock_.Elapsed() - waiter.since, refused, clock_.Elapsed());
+  if (waiter.claim.resumes()) return;
+  buyer_.Answered(model.spec.name, clock_.Elapsed() - waiter.since, refused, waiter.awake, clock_.Elapsed());
 }
 
 void Controller::NoteArrival(Model& model, const Claim& claim) {

@@ -49,12 +49,17 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   const absl::Duration now = clock_.Elapsed();
   std::vector<Buyer::Machine> machines;
   std::vector<Offer> filled;
-  bool in_use = demand.waiting > 0 || model.spec.min_machines > 0;
+  bool in_use = demand.waiting > 0 || model.spec.min_machines > 0, awake = false;
+  double elsewhere = 0;
   for (const auto& [id, machine] : machines_) {
+    if (machine.record.model != model.spec.name && machine.record.state != State::kHibernated) {
+      elsewhere += SoldAs(machine).price_per_hour;
+    }
     if (machine.record.model != model.spec.name || !machine.record.offer.has_value()) continue;
     in_use |= machine.leases > 0;
     if (machine.record.state == State::kHibernated) filled.push_back(*machine.record.offer);
     const bool serves = machine.record.state == State::kServing;
+    awake |= serves;
     if ((!serves && !IsWaking(machine.record.state)) || machine.interruption.has_value()) continue;
     machines.push_back({.id = id,
                         .offer = *machine.record.offer,
@@ -62,9 +67,11 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
                         .serves = serves,
                         .at_risk = machine.at_risk});
   }
-  if (!in_use) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
+  const absl::Duration sleeps_at = model.idle_since + desired.idle_timeout;
+  if (!in_use && (!awake || now >= sleeps_at)) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
   Buyer::Decision decision = buyer_.Decide(
-      model.spec.name, WishOf(model), {demand.waiting, ExpectedWake(model)}, machines, filled,
+      model.spec.name, WishOf(model),
+      {.waiting = demand.waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere}, machines, filled,
       dollars_left, now);
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];
@@ -86,7 +93,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   if (model.to_buy.size() > most) model.to_buy.resize(most);
   desired.min_machines = there + static_cast<int>(model.to_buy.size());
   desired.max_machines = std::max(desired.max_machines, desired.min_machines);
-  return decision.next;
+  return in_use ? decision.next : std::min(decision.next, sleeps_at);
 }
 
 // Where there is no choice: `hibernated_id`, or a new one if that is empty. False: nothing was bought and the model was

@@ -8,9 +8,6 @@
 namespace spotinference::fleet {
 namespace {
 
-// Until weights have been downloaded once nobody knows how long that takes; a model of some gigabytes takes minutes.
-constexpr absl::Duration kFill = absl::Minutes(3);
-
 template <typename T>
 bool IsAmong(const T& value, const std::vector<T>& allowed) {
   return allowed.empty() || std::find(allowed.begin(), allowed.end(), value) != allowed.end();
@@ -28,25 +25,30 @@ absl::string_view WhyNot(const Wish& wish, const Offer& offer, double dollars_le
 
 }  // namespace
 
-Buyer::DomainKey Buyer::KeyOf(const Offer& offer) {
-  return {{offer.provider, offer.zone}, {offer.market, offer.machine_type}};
-}
-
 int Buyer::Domain(const Offer& offer) {
-  return domains_.emplace(KeyOf(offer), static_cast<int>(domains_.size())).first->second;
+  const auto key = std::tie(offer.provider, offer.zone, offer.market, offer.machine_type);
+  if (const auto found = domains_.find(key); found != domains_.end()) return found->second;
+  by_domain_.push_back(-1);
+  return domains_.emplace(key, static_cast<int>(domains_.size())).first->second;
 }
 
 void Buyer::SetOffers(std::vector<Offer> offers) {
-  offers_.clear();
+  sold_.clear();
+  std::fill(by_domain_.begin(), by_domain_.end(), -1);
   for (Offer& offer : offers) {
-    const DomainKey key = KeyOf(offer);
-    offers_[key] = std::move(offer);
+    const int domain = Domain(offer);
+    int& at = by_domain_[domain];
+    if (at < 0) {
+      at = static_cast<int>(sold_.size());
+      sold_.emplace_back();
+    }
+    sold_[at] = {std::move(offer), domain};
   }
 }
 
 std::string Buyer::WhyNotTheOnly(const Wish& wish, double dollars_left) const {
-  if (!offers_.empty()) {
-    const absl::string_view why = WhyNot(wish, offers_.begin()->second, dollars_left);
+  if (!sold_.empty()) {
+    const absl::string_view why = WhyNot(wish, sold_[0].offer, dollars_left);
     return why.empty() ? "" : absl::StrCat(why, " rules out the only offer");
   }
   const bool wants_to_know = wish.max_price < std::numeric_limits<double>::infinity() || !wish.accelerators.empty() ||
@@ -55,13 +57,14 @@ std::string Buyer::WhyNotTheOnly(const Wish& wish, double dollars_left) const {
 }
 
 const Offer& Buyer::Current(const Offer& offer) const {
-  const auto found = offers_.find(KeyOf(offer));
-  return found == offers_.end() ? offer : found->second;
+  const auto found = domains_.find(std::tie(offer.provider, offer.zone, offer.market, offer.machine_type));
+  const int at = found == domains_.end() ? -1 : by_domain_[found->second];
+  return at < 0 ? offer : sold_[at].offer;
 }
 
 bool Buyer::HasFreeOffer(const Wish& wish) const {
-  return std::any_of(offers_.begin(), offers_.end(), [&](const auto& entry) {
-    return entry.second.price_per_hour == 0 && WhyNot(wish, entry.second, 0).empty();
+  return std::any_of(sold_.begin(), sold_.end(), [&](const Sold& sold) {
+    return sold.offer.price_per_hour == 0 && WhyNot(wish, sold.offer, 0).empty();
   });
 }
 
@@ -79,44 +82,75 @@ void Buyer::Served(absl::string_view model, absl::Duration took, absl::Duration 
   if (const auto found = forecasts_.find(model); found != forecasts_.end()) found->second.Served(now, took);
 }
 
-void Buyer::Answered(absl::string_view model, absl::Duration waited, bool refused, absl::Duration now) {
-  const auto budget = budgets_.try_emplace(std::string(model), target_).first;
-  budget->second.Answered(now, !refused && waited <= target_.wait);
+void Buyer::Answered(absl::string_view model, absl::Duration waited, bool refused, bool awake, absl::Duration now) {
+  auto found = services_.find(model);
+  if (found == services_.end()) found = services_.emplace(std::string(model), Service(target_)).first;
+  Service& service = found->second;
+  service.wakes = !awake || (service.wakes && (refused || waited > absl::ZeroDuration()));
+  if (!service.wakes) service.budget.Answered(now, !refused && waited <= target_.wait);
 }
 
-Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const Load& load,
-                              absl::Span<const Machine> machines, absl::Span<const Offer> filled, double dollars_left,
-                              absl::Duration now) {
-  std::map<DomainKey, int> index;
-  std::vector<Offer> offers;
-  std::vector<PlacementOffer> placement_offers;
-  // What the machines have now is among what Place chooses from, but nothing new of it where the wish rules it out.
-  const auto add = [&](const Offer& offer, bool may_buy) {
-    if (!index.emplace(KeyOf(offer), static_cast<int>(offers.size())).second) return;
-    PlacementOffer& to = placement_offers.emplace_back();
+// What Place chooses from, and which of it is what.
+class Buyer::Choice {
+ public:
+  Choice(const MarketMemory& memory, const Load& load, absl::Span<const Machine> machines,
+         absl::Span<const Offer> filled, int domains, absl::Duration now)
+      : memory_(memory), load_(load), now_(now), index_(domains, -1) {
+    for (const Machine& machine : machines) {
+      if (machine.serves) volumes_[{machine.offer.provider, machine.offer.zone}] = 0;
+    }
+    for (const Offer& offer : filled) ++volumes_[{offer.provider, offer.zone}];
+  }
+
+  // Returns its index. Of what may not be bought what is there stays.
+  int Add(const Offer& offer, int domain, bool may_buy) {
+    int& index = index_[domain];
+    if (index >= 0) return index;
+    index = static_cast<int>(offers_.size());
+    offers_.push_back(&offer);
+    PlacementOffer& to = places_.emplace_back();
     to.price_per_hour = offer.price_per_hour;
     to.market = offer.market;
-    to.outlook = memory_.Of(Domain(offer), now);
+    to.outlook = memory_.Of(domain, now_);
     if (!may_buy) {
       to.outlook.room = 0;
       to.outlook.closed_until = absl::InfiniteDuration();
     }
-    to.start = load.start;
-    to.fill = kFill;
-    to.filled = static_cast<int>(std::count_if(filled.begin(), filled.end(), [&](const Offer& has) {
-      return has.provider == offer.provider && has.zone == offer.zone;
-    }));
-    offers.push_back(offer);
-  };
-  std::map<std::string, int> ruled_out;
-  for (const auto& [key, offer] : offers_) {
-    const absl::string_view why = WhyNot(wish, offer, dollars_left);
-    if (why.empty()) add(offer, true);
-    if (!why.empty()) ++ruled_out[std::string(why)];
+    to.start = load_.start;
+    to.fill = load_.fill;
+    const auto volumes = volumes_.find({offer.provider, offer.zone});
+    to.has_weights = volumes != volumes_.end();
+    if (to.has_weights) to.filled = volumes->second;
+    return index;
   }
+
+  const Offer& offer(int index) const { return *offers_[index]; }
+  const std::vector<PlacementOffer>& places() const { return places_; }
+
+ private:
+  const MarketMemory& memory_;
+  const Load& load_;
+  const absl::Duration now_;
+  // Free ones with weights, by provider and zone; 0 where there are others only.
+  std::map<std::pair<absl::string_view, absl::string_view>, int> volumes_;
+  std::vector<int> index_;  // by domain; -1: not among them
+  std::vector<const Offer*> offers_;
+  std::vector<PlacementOffer> places_;
+};
+
+Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const Load& load,
+                              absl::Span<const Machine> machines, absl::Span<const Offer> filled, double dollars_left,
+                              absl::Duration now) {
+  for (const Machine& machine : machines) Domain(machine.offer);
+  Choice choice(memory_, load, machines, filled, static_cast<int>(domains_.size()), now);
   Decision decision;
-  if (offers.empty()) {
-    decision.why_none = absl::StrCat("none of ", offers_.size(), " offers may be bought:");
+  std::map<absl::string_view, int> ruled_out;
+  for (const Sold& sold : sold_) {
+    const absl::string_view why = WhyNot(wish, sold.offer, dollars_left);
+    why.empty() ? void(choice.Add(sold.offer, sold.domain, true)) : void(++ruled_out[why]);
+  }
+  if (choice.places().empty()) {
+    decision.why_none = absl::StrCat("none of ", sold_.size(), " offers may be bought:");
     for (const auto& [why, count] : ruled_out) absl::StrAppend(&decision.why_none, " ", why, " rules out ", count, ";");
     decision.why_none.pop_back();
   }
@@ -124,34 +158,52 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   int serving = 0;
   std::vector<const Machine*> kept;
   for (const Machine& machine : machines) {
-    if (dollars_left <= 0 && Current(machine.offer).price_per_hour > 0) {
+    const Offer& offer = Current(machine.offer);
+    if (dollars_left <= 0 && offer.price_per_hour > 0) {
       decision.ends.emplace_back(machine.id, "the day's money is spent");
       continue;
     }
     kept.push_back(&machine);
-    add(Current(machine.offer), false);
     serving += machine.serves;
-    placed.push_back({.offer = index[KeyOf(machine.offer)], .exists = machine.exists, .serves = machine.serves,
-                      .at_risk = machine.at_risk});
+    placed.push_back({.offer = choice.Add(offer, Domain(offer), false), .exists = machine.exists,
+                      .serves = machine.serves, .at_risk = machine.at_risk});
   }
   LoadForecast& forecast = ForecastOf(model, wish, load.start);
-  const PlacementLimits limits = {.min_machines = wish.min_machines, .max_machines = wish.max_machines,
-                                  // Without money only free ones are left to choose from.
-                                  .dollars_left = dollars_left > 0 ? dollars_left : std::numeric_limits<double>::infinity()};
-  const auto budget = budgets_.find(model);
+  // Without money only free ones are left to choose from.
+  const PlacementLimits limits = {
+      .min_machines = wish.min_machines,
+      .max_machines = wish.max_machines,
+      .dollars_left = dollars_left > 0 ? dollars_left : std::numeric_limits<double>::infinity(),
+      .dollars_elsewhere = load.dollars_elsewhere};
+  const auto service = services_.find(model);
   const Placement placement =
-      Place({.needed = std::max(1, forecast.Needed(now, load.waiting, serving)), .busy = forecast.Busy(now),
-             .budget_used = budget == budgets_.end() ? 0 : budget->second.Used()},
-            target_, limits, placement_offers, placed, now);
+      Place({.needed = std::max(1, forecast.Needed(now, load.waiting, serving)), .busy = forecast.BusyNow(now),
+             .budget_used = service == services_.end() ? 0 : service->second.budget.Used(),
+             .service = forecast.service(), .together = memory_.Together()},
+            target_, limits, choice.places(), placed, now);
   for (const Placement::Launch& launch : placement.launches) {
-    decision.launches.emplace_back(offers[launch.offer], launch.why);
+    decision.launches.emplace_back(choice.offer(launch.offer), launch.why);
   }
-  for (const Placement::End& end : placement.ends) decision.ends.emplace_back(kept[end.machine]->id, end.why);
   if (placement.lacks_money && decision.launches.empty()) {
-    decision.why_none = absl::StrCat("the ", dollars_left, " dollars that are left of spend.max_dollars_per_day pay for no machine");
+    decision.why_none = absl::StrCat("the ", dollars_left,
+                                     " dollars that are left of spend.max_dollars_per_day pay for no machine");
   }
   decision.machines = placement.machines;
   decision.next = placement.next;
+  std::map<std::string, absl::Duration> surplus, &before = surplus_[std::string(model)];
+  for (const Placement::End& end : placement.ends) {
+    const std::string& id = kept[end.machine]->id;
+    const auto since = before.find(id);
+    const absl::Duration keep_until = (since == before.end() ? now : since->second) + load.start;
+    if (now >= keep_until || placement.broke) {
+      decision.ends.emplace_back(id, end.why);
+      continue;
+    }
+    surplus.emplace(id, keep_until - load.start);
+    ++decision.machines;
+    decision.next = std::min(decision.next, keep_until);
+  }
+  before = std::move(surplus);
   return decision;
 }
 

@@ -1,6 +1,9 @@
 // Which machines to buy and to let go for each model: keeps what providers sell, what the market has shown (market_memory.h)
 // and each model's load (demand.h), and asks Place (placement.h) with them.
 //
+// What Place would end is kept for as long as a new one takes to come: it costs at most as much again as to be without it
+// (the ski-rental rule, as in idle_timeout.h), and machines do not come and go with every doubt.
+//
 // Where there is one offer, or none is known yet, nothing is to be chosen and the caller does without.
 //
 // Not thread-safe; no clock. Times are Clock::Elapsed() and never step back.
@@ -10,6 +13,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -43,10 +47,14 @@ class Buyer {
     bool serves = false;
     bool at_risk = false;
   };
-  // What the model's requests are doing.
+  // What the model's requests are doing, and what its machines take to come.
   struct Load {
     int waiting = 0;
     absl::Duration start;  // from asking for a machine until it serves, as measured or expected
+    // Longer, where its volume has no weights yet. Until they have been downloaded once nobody knows how long that
+    // takes; a model of some gigabytes takes minutes.
+    absl::Duration fill = absl::Minutes(3);
+    double dollars_elsewhere = 0;  // an hour, of other models' machines: they spend the same budget
   };
   struct Decision {
     std::vector<std::pair<Offer, std::string>> launches;  // and why
@@ -55,6 +63,8 @@ class Buyer {
     absl::Duration next = absl::InfiniteDuration();  // when a closed offer may have opened
     std::string why_none;  // where nothing may be bought: in words
   };
+
+  explicit Buyer(const ServiceTarget& target = {}) : target_(target) {}
 
   // All that is sold, in place of what was told before.
   void SetOffers(std::vector<Offer> offers);
@@ -66,8 +76,8 @@ class Buyer {
   bool HasFreeOffer(const Wish& wish) const;
 
   // There is a choice.
-  bool chooses() const { return offers_.size() > 1; }
-  bool knows_offers() const { return !offers_.empty(); }
+  bool chooses() const { return sold_.size() > 1; }
+  bool knows_offers() const { return !sold_.empty(); }
   // Where there is none: why the wish forbids the one offer, or any while none is known; "" where it does not.
   std::string WhyNotTheOnly(const Wish& wish, double dollars_left) const;
 
@@ -81,8 +91,8 @@ class Buyer {
 
   void Arrived(absl::string_view model, const Wish& wish, absl::Duration now);  // a request
   void Served(absl::string_view model, absl::Duration took, absl::Duration now);  // an answer, which ran for `took`
-  // A request got its machine, or was refused one, after it had waited; not of requests that came while the model slept.
-  void Answered(absl::string_view model, absl::Duration waited, bool refused, absl::Duration now);
+  // A request got its machine, or was refused one, after it had waited. `awake`: the model was, when it came.
+  void Answered(absl::string_view model, absl::Duration waited, bool refused, bool awake, absl::Duration now);
 
   // For a model that is awake: needs a machine at least. `dollars_left`: see PlacementLimits. `filled`: volumes of the model
   // that no machine has, by where they are.
@@ -91,16 +101,28 @@ class Buyer {
 
  private:
   // Provider, zone, market, machine type: where machines come and go together.
-  using DomainKey = std::pair<std::pair<std::string, std::string>, std::pair<Market, std::string>>;
-  static DomainKey KeyOf(const Offer& offer);
+  using DomainKey = std::tuple<std::string, std::string, Market, std::string>;
+  class Choice;
+  struct Sold {
+    Offer offer;
+    int domain = 0;
+  };
   int Domain(const Offer& offer);
   LoadForecast& ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start);
 
-  std::map<DomainKey, Offer> offers_;
-  std::map<DomainKey, int> domains_;
+  std::map<DomainKey, int, std::less<>> domains_;
+  std::vector<Sold> sold_;
+  std::vector<int> by_domain_;  // index into sold_; -1: not sold now
   MarketMemory memory_;
   std::map<std::string, LoadForecast, std::less<>> forecasts_;
-  std::map<std::string, ErrorBudget, std::less<>> budgets_;
+  struct Service {
+    explicit Service(const ServiceTarget& target) : budget(target) {}
+    ErrorBudget budget;
+    bool wakes = true;  // since it slept no request has been answered at once: where machines are helps nobody
+  };
+  std::map<std::string, Service, std::less<>> services_;
+  // By model: machines that Place would end, and since when.
+  std::map<std::string, std::map<std::string, absl::Duration>> surplus_;
   const ServiceTarget target_;
 };
 

@@ -22,11 +22,12 @@ class BuyerTest : public testing::Test {
  protected:
   BuyerTest() {
     buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.2), OfferOf("b1", Market::kSpot, 0.3),
-                               OfferOf("a1", Market::kOnDemand, 1.0)});
+                      OfferOf("a1", Market::kOnDemand, 1.0)});
   }
 
   Buyer::Decision Decide(const std::vector<Buyer::Machine>& machines = {}) {
-    return buyer_.Decide("m", wish_, {.waiting = 1, .start = absl::Minutes(1)}, machines, {}, dollars_, now_);
+    return buyer_.Decide("m", wish_, {.waiting = 1, .start = absl::Minutes(1), .dollars_elsewhere = elsewhere_}, machines, {},
+                         dollars_, now_);
   }
 
   static Buyer::Machine Serving(const std::string& id, const Offer& offer) {
@@ -35,6 +36,7 @@ class BuyerTest : public testing::Test {
 
   Buyer buyer_;
   Wish wish_;
+  double elsewhere_ = 0;
   double dollars_ = std::numeric_limits<double>::infinity();
   absl::Duration now_ = absl::Hours(100);
 };
@@ -89,7 +91,8 @@ TEST_F(BuyerTest, WithoutMoneyOnlyWhatCostsNothingIsBought) {
   ASSERT_THAT(decision.launches, SizeIs(1));
   EXPECT_EQ(decision.launches[0].first.zone, "z");
   // What is free stays, what costs goes.
-  const Buyer::Decision later = Decide({Serving("m-1", OfferOf("z", Market::kOnDemand, 0)), Serving("m-2", OfferOf("a1", Market::kSpot, 0.2))});
+  const Buyer::Decision later = Decide(
+      {Serving("m-1", OfferOf("z", Market::kOnDemand, 0)), Serving("m-2", OfferOf("a1", Market::kSpot, 0.2))});
   ASSERT_THAT(later.ends, SizeIs(1));
   EXPECT_EQ(later.ends[0].first, "m-2");
 }
@@ -120,6 +123,62 @@ TEST_F(BuyerTest, APriceIsTheLatest) {
   EXPECT_EQ(buyer_.Current(OfferOf("a1", Market::kSpot, 0.2)).price_per_hour, 0.4);
   EXPECT_EQ(buyer_.Current(OfferOf("gone", Market::kSpot, 0.2)).price_per_hour, 0.2);
   EXPECT_EQ(Decide().launches.at(0).first.zone, "b1");
+}
+
+// What a start takes is also how long a machine that is wanted no more is kept.
+TEST_F(BuyerTest, WhatIsTooManyGoesAfterAStartsTime) {
+  const std::vector<Buyer::Machine> machines = {Serving("m-1", OfferOf("a1", Market::kSpot, 0.2)),
+                                                Serving("m-2", OfferOf("a1", Market::kOnDemand, 1.0))};
+  const Buyer::Decision first = Decide(machines);
+  EXPECT_THAT(first.ends, SizeIs(0));
+  EXPECT_EQ(first.machines, 2);
+  EXPECT_EQ(first.next, now_ + absl::Minutes(1));
+  now_ += absl::Seconds(59);
+  EXPECT_THAT(Decide(machines).ends, SizeIs(0));
+  now_ += absl::Seconds(1);
+  const Buyer::Decision last = Decide(machines);
+  ASSERT_THAT(last.ends, SizeIs(1));
+  EXPECT_EQ(last.ends[0].first, "m-2");
+  EXPECT_EQ(last.machines, 1);
+}
+
+TEST_F(BuyerTest, WhatOtherModelsSpendIsNotLeftForThisOne) {
+  dollars_ = 1;  // a quarter of an hour of the cheapest costs 0.05
+  EXPECT_THAT(Decide().launches, SizeIs(1));
+  elsewhere_ = 3.9;  // 1.025 with it
+  EXPECT_THAT(Decide().launches, SizeIs(0));
+}
+
+// No place of machines helps who comes while the model wakes: once one request got its machine at once, misses count.
+TEST_F(BuyerTest, WhileAModelWakesItsMissesDoNotCount) {
+  wish_.max_machines = 9;
+  buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.2), OfferOf("a1", Market::kOnDemand, 1.0)});
+  const auto on_demand = [this] {
+    now_ += absl::Minutes(2);
+    for (int i = 0; i < 1000; ++i) {
+      buyer_.Arrived("m", wish_, now_);
+      buyer_.Served("m", absl::Seconds(10), now_);
+    }
+    int count = 0;
+    for (const auto& [offer, why] : Decide().launches) count += offer.market == Market::kOnDemand;
+    return count;
+  };
+  // Spot that is lost often enough to be worth a guard only where the budget is used.
+  buyer_.Began(OfferOf("a1", Market::kSpot, 0.2), now_);
+  now_ += absl::Hours(20);
+  EXPECT_EQ(on_demand(), 0);
+  const auto miss = [this] {
+    for (int i = 0; i < 1000; ++i) {
+      now_ += absl::Seconds(5);
+      buyer_.Answered("m", absl::Minutes(1), i % 2 == 0, /*awake=*/true, now_);
+    }
+  };
+  buyer_.Answered("m", absl::Minutes(1), false, /*awake=*/false, now_);
+  miss();
+  EXPECT_EQ(on_demand(), 0);
+  buyer_.Answered("m", absl::ZeroDuration(), false, /*awake=*/true, now_);
+  miss();
+  EXPECT_GT(on_demand(), 0);
 }
 
 // A machine whose offer is sold no more is still one, and nothing is bought like it.

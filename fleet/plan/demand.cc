@@ -9,6 +9,8 @@ namespace {
 constexpr absl::Duration kWorkedOff = absl::Minutes(1);
 constexpr absl::Duration kForgotten = absl::Hours(72);
 constexpr double kNewest = 1 / 256.0;  // weight of one answer in the mean
+constexpr double kCrowd = 1e5;         // Erlangs in which chance makes no difference
+constexpr double kMostMachines = 1e6;
 
 }  // namespace
 
@@ -23,6 +25,7 @@ double WaitLongerThan(double load, int servers, absl::Duration service, absl::Du
 
 int MachinesNeeded(double load, absl::Duration service, int streams, const ServiceTarget& target) {
   if (load <= 0) return 0;
+  if (load >= kCrowd) return static_cast<int>(std::min(load / streams, kMostMachines)) + 1;
   int machines = std::max(1, static_cast<int>(std::floor(load / streams)));
   while (WaitLongerThan(load, machines * streams, service, target.wait) > target.missed / 4) ++machines;
   return machines;
@@ -95,7 +98,7 @@ int LoadForecast::Needed(absl::Duration now, int waiting, int serving) {
   if (queue <= target_.wait / 2) return steady;
   const double machine_time = absl::FDivDuration(waiting * service_, kWorkedOff) / streams_ +
                               std::max(0.0, busy - serving) * absl::FDivDuration(start_, kWorkedOff);
-  return std::max(steady, static_cast<int>(std::ceil(busy + machine_time)));
+  return std::max(steady, static_cast<int>(std::ceil(std::min(busy + machine_time, kMostMachines))));
 }
 
 void ErrorBudget::Answered(absl::Duration now, bool in_time) {

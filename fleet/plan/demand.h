@@ -45,6 +45,8 @@ class LoadForecast {
   // The same of the last ten minutes.
   double BusyNow(absl::Duration now);
 
+  absl::Duration service() const { return service_; }
+
   // Machines for the arrivals, by MachinesNeeded: the most of the last quarter of an hour, so that a guess that goes up
   // and down moves none. And for a queue that `serving` machines would need longer to work off than half the target's
   // wait: what waits, and will wait until more machines serve, within a minute.

@@ -10,6 +10,7 @@ constexpr double kYoung = 0.5;  // a, in hours
 constexpr double kPrior = 1;    // openings of shape 1 that the evidence begins with
 constexpr absl::Duration kHalfLife = absl::Hours(96);
 constexpr absl::Duration kTogether = absl::Minutes(10);
+constexpr absl::Duration kMeanwhile = absl::Minutes(3);
 constexpr absl::Duration kKnown = absl::Hours(1);  // a zone that we left so long ago may have closed meanwhile
 constexpr absl::Duration kFirstRetry = absl::Minutes(1), kLongestRetry = absl::Minutes(4);
 constexpr absl::Duration kWarningStep = absl::Seconds(30);
@@ -59,9 +60,24 @@ void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now)
   warning_ =
       std::clamp(warning_ + (warned > warning_ ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), absl::Minutes(10));
   if (warned > warning_ - kWarningStep && warned < warning_ + kWarningStep) warning_ = std::min(warning_, warned);
-  if (now - domain.last_loss > kTogether) domain.losses += 1;
+  if (now - domain.last_loss > kTogether) {
+    domain.losses += 1;
+    CountTogether(id, now);
+  }
   domain.last_loss = domain.opened = domain.counted = now;
   Close(domain, now);
+}
+
+void MarketMemory::CountTogether(int id, absl::Duration now) {
+  const double kept = std::exp2(-absl::FDivDuration(now - paired_, kHalfLife));
+  trials_ *= kept;
+  joint_ *= kept;
+  paired_ = now;
+  for (int other = 0; other < static_cast<int>(domains_.size()); ++other) {
+    if (other == id) continue;
+    trials_ += domains_[other].machines > 0;
+    joint_ += now - domains_[other].last_loss < kMeanwhile;
+  }
 }
 
 void MarketMemory::StockOut(int id, absl::Duration now) {

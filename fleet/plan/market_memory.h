@@ -37,6 +37,9 @@ class MarketMemory {
   void StockOut(int domain, absl::Duration now);
 
   Outlook Of(int domain, absl::Duration now) const;
+  // The share of a domain's losses with which another one of ours goes, before what was lost can be replaced (3 min).
+  // One in ten to begin with, as if of five that were seen; forgotten as α is.
+  double Together() const { return (0.5 + joint_) / (5 + trials_); }
 
  private:
   struct Domain {
@@ -56,7 +59,11 @@ class MarketMemory {
   static void Count(Domain& domain, absl::Duration now);
   void Close(Domain& domain, absl::Duration now);
 
+  void CountTogether(int domain, absl::Duration now);
+
   std::vector<Domain> domains_;
+  double joint_ = 0, trials_ = 0;  // pairs of domains at a loss of one, and those of them that both went; decayed
+  absl::Duration paired_;          // up to when
   // Warnings are a provider's habit, not a zone's. Moves up by a tenth of a step where a loss gave more, down by nine
   // tenths where it gave less: the tenth percentile (Robbins and Monro, 1951).
   absl::Duration warning_;

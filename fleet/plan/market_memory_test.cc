@@ -87,5 +87,22 @@ TEST(MarketMemory, AZoneThatWeLeftForAMomentIsStillKnown) {
   EXPECT_GT(memory.Of(0, 12 * kHour).losses_per_hour, 0.3) << "it may have closed meanwhile";
 }
 
+TEST(MarketMemory, LearnsHowOftenZonesGoTogether) {
+  MarketMemory together, apart;
+  EXPECT_DOUBLE_EQ(together.Together(), 0.1);
+  for (int day = 0; day < 20; ++day) {
+    const absl::Duration at = day * absl::Hours(12);
+    for (MarketMemory* memory : {&together, &apart}) {
+      memory->Began(0, at);
+      memory->Began(1, at);
+      memory->Lost(0, at + absl::Hours(2), at + absl::Hours(2));
+    }
+    together.Lost(1, at + absl::Hours(2) + absl::Minutes(1), at + absl::Hours(2) + absl::Minutes(1));
+    apart.Lost(1, at + absl::Hours(5), at + absl::Hours(5));
+  }
+  EXPECT_GT(together.Together(), 0.6);
+  EXPECT_LT(apart.Together(), 0.05);
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

@@ -11,9 +11,11 @@
 namespace spotinference::fleet {
 namespace {
 
-constexpr double kWaitUsed = 0.5;  // of the target's wait, while machines are missing
-constexpr double kCaution = 2;     // half the budget gone: all caution
+// Of what serving everything on demand costs: what it is worth that the target's share of requests is not missed.
+constexpr double kWorth = 0.3;
+constexpr double kLeastLeft = 0.01;  // of the error budget: what is worth all that it can cost
 constexpr int kAny = std::numeric_limits<int>::max();
+constexpr int kHoped = 3;       // Outlook::room of a zone that has just given one, and that one
 constexpr double kKept = 0.85;  // of its price: what a machine that is there counts for
 constexpr absl::Duration kShortestRun = absl::Minutes(15), kLastMinutes = absl::Minutes(2);
 
@@ -28,34 +30,35 @@ class Placer {
         offers_(offers),
         machines_(machines),
         now_(now),
-        together_(load.budget_used > 1),
         load_(std::clamp(load.needed, limits.min_machines, limits.max_machines)),
+        joint_(load.together),
         held_(offers.size()),
+        unanswered_(offers.size()),
         risky_(offers.size()),
         want_(offers.size()),
         asked_(offers.size()) {
     out_.steps = static_cast<int64_t>(machines.size());
+    rate_ = limits.dollars_elsewhere;
     for (const PlacementMachine& machine : machines) {
       if (!machine.at_risk) ++held_[machine.offer];
+      unanswered_[machine.offer] += !machine.exists;
       rate_ += offers[machine.offer].price_per_hour;
       existing_ += machine.exists;
       serving_ += machine.serves;
     }
-    for (size_t i = 0; i < offers.size(); ++i) risky_[i] = Missed(offers[i]) > target.missed / 2;
-    absl::Duration fallback = absl::InfiniteDuration();
-    for (const PlacementOffer& offer : offers) {
-      if (offer.market == Market::kOnDemand) fallback = std::min(fallback, offer.start);
+    for (int i = 0; i < static_cast<int>(offers.size()); ++i) {
+      missed_.push_back(Missed(offers[i]));
+      if (missed_.back() > 0) by_risk_.push_back(i);
     }
-    // For a fallback that never comes 1.
-    const double share = 1 / (1 + kWaitUsed * absl::FDivDuration(target.wait, fallback));
-    const double cautious = std::clamp(kCaution * load.budget_used, 0.0, 1.0);
-    survivors_ = std::min(load_, static_cast<int>(std::ceil(cautious * share * load.busy)));
+    std::sort(by_risk_.begin(), by_risk_.end(), [this](int a, int b) { return missed_[a] > missed_[b]; });
+    Value(load);
   }
 
   Placement Run() && {
     out_.machines = static_cast<int>(machines_.size());
     if (limits_.dollars_left <= rate_ * Hours(kLastMinutes) && !machines_.empty()) {
-      EndAll("the day's budget is spent");
+      out_.broke = true;
+      EndWhatCosts("the day's budget is spent");
       return std::move(out_);
     }
     if (load_ > 0) ChooseAndHope();
@@ -82,19 +85,35 @@ class Placer {
     return without <= absl::ZeroDuration() ? 0 : offer.outlook.losses_per_hour * Hours(without);
   }
 
+  // What must be left of a loss, and what a miss is worth.
+  void Value(const PlacementLoad& load) {
+    absl::Duration fallback = absl::InfiniteDuration();
+    double dearest = 0, on_demand = std::numeric_limits<double>::infinity();
+    for (const PlacementOffer& offer : offers_) {
+      dearest = std::max(dearest, offer.price_per_hour);
+      if (offer.market != Market::kOnDemand) continue;
+      on_demand = std::min(on_demand, offer.price_per_hour);
+      fallback = std::min(fallback, offer.start + (offer.has_weights ? absl::ZeroDuration() : offer.fill));
+    }
+    const absl::Duration wait = std::max(absl::ZeroDuration(), target_.wait - load.service);
+    enough_ = std::min<double>(load_, load.busy * std::max(0.0, 1 - absl::FDivDuration(wait, fallback)));
+    const double left = std::max(kLeastLeft, 1 - load.budget_used);
+    worth_ = kWorth * std::min(on_demand, dearest) * load.busy / target_.missed / left;
+  }
+
   // Its waking time is paid for and brings nothing: at each loss, and where nothing is lost once a day.
   double EffectivePrice(const PlacementOffer& offer, absl::Duration start) const {
     return offer.price_per_hour * (1 + (offer.outlook.losses_per_hour + 1 / 24.0) * Hours(start));
   }
 
-  // `hopeful`: as if what is asked for came.
-  void MakeParts(bool hopeful) {
+  // As if `hoped` gave the machine that it is asked for.
+  void MakeParts(int hoped) {
     parts_.clear();
     for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
       const PlacementOffer& offer = offers_[i];
       if (offer.price_per_hour > limits_.max_price) continue;
       if (held_[i] > 0) parts_.push_back({kKept * EffectivePrice(offer, offer.start), i, held_[i]});
-      const int room = hopeful && MayAsk(offer) ? kAny : offer.outlook.room;
+      const int room = i == hoped ? kHoped : offer.outlook.room;
       if (const int fast = std::min(room, offer.filled); fast > 0) {
         parts_.push_back({EffectivePrice(offer, offer.start), i, fast});
       }
@@ -107,9 +126,11 @@ class Placer {
     });
   }
 
-  // Takes the cheapest for the load with at most `m` in each risky offer, and enough beside any of them. What it costs
-  // an hour; infinity where there are not as many.
-  double Fill(int m) {
+  // Machines that are missing, and dollars an hour.
+  using Cost = std::pair<int, double>;
+
+  // Takes the cheapest for the load with at most `m` in each risky offer, and enough beside any of them.
+  Cost Fill(int m) {
     std::fill(want_.begin(), want_.end(), 0);
     int left = std::max(load_, survivors_ + m);
     int risky = 0;
@@ -124,49 +145,98 @@ class Placer {
       left -= taken;
       dollars += taken * part.price;
     }
-    return left == 0 ? dollars : std::numeric_limits<double>::infinity();
+    return {left, dollars};
+  }
+
+  // The share of requests that losses would make wait too long with want_.
+  double MissedNow() const {
+    const int total = std::accumulate(want_.begin(), want_.end(), 0);
+    const auto uncovered = [&](int lost) {
+      return enough_ > 0 ? std::max(0.0, 1 - (total - lost) / enough_) : 0;
+    };
+    double missed = 0, least = 1;
+    int spot = 0;
+    for (const int i : by_risk_) {
+      if (want_[i] == 0) continue;
+      missed += missed_[i] * uncovered(want_[i]);
+      least = std::min(least, missed_[i]);
+      spot += want_[i];
+    }
+    return std::max(missed, joint_ * least * uncovered(spot));
   }
 
   bool MayAsk(const PlacementOffer& offer) const { return offer.outlook.closed_until <= now_; }
 
-  // What can be counted on decides what goes; what may be had beside it is asked for.
+  // What can be counted on decides what goes. Beside it one machine is asked for in a zone that has none, the cheapest
+  // that would be taken: what comes is then counted on as it was hoped.
   void ChooseAndHope() {
-    std::vector<int> hoped(offers_.size());
-    const auto doubtful = [this](const PlacementOffer& offer) { return offer.outlook.room < kAny && MayAsk(offer); };
-    if (std::any_of(offers_.begin(), offers_.end(), doubtful)) {
-      Choose(true);
-      for (size_t i = 0; i < offers_.size(); ++i) hoped[i] = doubtful(offers_[i]) ? want_[i] : 0;
-    }
-    Choose(false);
-    for (size_t i = 0; i < offers_.size(); ++i) asked_[i] = std::max(hoped[i], want_[i]);
-    for (const PlacementOffer& offer : offers_) {
+    Choose(-1);
+    asked_ = want_;
+    const int wanted = out_.wanted, spare = out_.spare;
+    const bool together = together_;
+    const std::vector<int> sure = want_;
+    int hoped = -1;
+    for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
+      const PlacementOffer& offer = offers_[i];
       if (offer.outlook.closed_until > now_) out_.next = std::min(out_.next, offer.outlook.closed_until);
       closed_ += offer.market == Market::kSpot && offer.outlook.room == 0;
+      if (offer.outlook.room > 0 || !MayAsk(offer) || want_[i] > held_[i]) continue;
+      if (hoped < 0 || offer.price_per_hour < offers_[hoped].price_per_hour) hoped = i;
     }
+    if (hoped < 0) return;
+    Choose(hoped);
+    if (want_[hoped] > sure[hoped] && unanswered_[hoped] == 0) {
+      asked_[hoped] = std::max(asked_[hoped], held_[hoped] + 1);
+    }
+    want_ = sure;
+    out_.wanted = wanted;
+    out_.spare = spare;
+    together_ = together;
   }
 
-  void Choose(bool hopeful) {
-    MakeParts(hopeful);
-    int low = 0, high = std::min(load_, limits_.max_machines - survivors_);
-    while (low < high) {  // the first m from which on the cost rises
-      const int m = low + (high - low) / 2;
-      const double here = Fill(m), next = Fill(m + 1);
-      // Where m = 0 is out of reach, more spot may not be.
-      if (next < here || (std::isinf(here) && std::isinf(next))) {
-        low = m + 1;
-      } else {
-        high = m;
+  // The cheapest, misses counted in money, of plans that guard against the loss of none, of the riskiest, of the two,
+  // four, … riskiest zones, and of all at once.
+  void Choose(int hoped) {
+    MakeParts(hoped);
+    std::fill(risky_.begin(), risky_.end(), false);
+    std::vector<int> best;
+    Cost least = {kAny, 0};
+    bool best_together = false;
+    const auto consider = [&](bool together) {
+      together_ = together;
+      for (const double survivors : {std::floor(enough_), std::ceil(enough_)}) {
+        survivors_ = static_cast<int>(survivors);
+        Cost cost = FillBest();
+        cost.second += worth_ * MissedNow();
+        if (cost >= least) continue;
+        least = cost;
+        best = want_;
+        best_together = together;
       }
+    };
+    consider(false);
+    const size_t all = by_risk_.size();
+    for (size_t count = 1, guarded = 0; guarded < all; count = 2 * count) {
+      for (; guarded < std::min(count, all); ++guarded) risky_[by_risk_[guarded]] = true;
+      consider(false);
     }
-    if (std::isinf(Fill(low))) FillWhatThereIs();
+    if (all > 1) consider(true);
+    want_ = std::move(best);
+    together_ = best_together;
     out_.wanted = std::accumulate(want_.begin(), want_.end(), 0);
     out_.spare = out_.wanted - load_;
   }
 
-  // Nowhere is enough: whatever can be had, without caps.
-  void FillWhatThereIs() {
-    std::fill(risky_.begin(), risky_.end(), false);
-    Fill(0);
+  // Fill with the best m: first fewer are missing, then it costs less and then more.
+  Cost FillBest() {
+    int low = 0, high = std::min(load_, limits_.max_machines - survivors_);
+    while (low < high) {
+      const int m = low + (high - low) / 2;
+      const Cost here = Fill(m);
+      if (Fill(m + 1) < here) low = m + 1;
+      else high = m;
+    }
+    return Fill(low);
   }
 
   std::string Reason(int offer) const {
@@ -235,9 +305,11 @@ class Placer {
     }
   }
 
-  void EndAll(const std::string& why) {
-    for (int i = 0; i < static_cast<int>(machines_.size()); ++i) out_.ends.push_back({i, why});
-    out_.machines = 0;
+  void EndWhatCosts(const std::string& why) {
+    for (int i = 0; i < static_cast<int>(machines_.size()); ++i) {
+      if (offers_[machines_[i].offer].price_per_hour > 0) out_.ends.push_back({i, why});
+    }
+    out_.machines -= static_cast<int>(out_.ends.size());
   }
 
   const ServiceTarget& target_;
@@ -245,13 +317,18 @@ class Placer {
   const absl::Span<const PlacementOffer> offers_;
   const absl::Span<const PlacementMachine> machines_;
   const absl::Duration now_;
-  const bool together_;  // risky zones may all go at once
   const int load_;
-  int survivors_ = 0;
-  std::vector<int> held_;
-  std::vector<bool> risky_;
+  const double joint_;
+  double enough_ = 0;  // machines' worth that must be left of a loss
+  int survivors_ = 0;  // that are kept
+  std::vector<int> held_, unanswered_;
+  std::vector<bool> risky_;     // guarded against
+  bool together_ = false;       // against the loss of all of them at once
+  std::vector<double> missed_;  // by offer
+  std::vector<int> by_risk_;    // offers that may be lost, the riskiest first
+  double worth_ = 0;            // dollars an hour of all requests missed
   std::vector<int> want_, asked_;  // by offer: counted on, and what to ask for
-  double rate_ = 0;                // dollars an hour of what is there
+  double rate_ = 0;                // dollars an hour of what is there, and elsewhere
   int existing_ = 0, serving_ = 0;
   int closed_ = 0;
   std::vector<Part> parts_;

@@ -5,24 +5,29 @@
 // there are and where. The caller gives PlanModel Placement::machines as its minimum, takes the offers of `launches` in
 // turn for its launches, and drains what `ends` names.
 //
-// **Spare machines.** A zone whose loss would make more requests wait than the target allows is risky: losses an hour ×
-// hours without its machines > half the share that may wait. Any one risky zone may go at any time, and those that are
-// left must do until on-demand machines have come, D later. Doing is less than serving with ease: with S machines'
-// worth of streams for a load of L, a queue grows whose last request waits D · (L − S) / S, which may be half the
-// target's wait W: S = L / (1 + W / 2D). So with at most m machines in each risky zone, max(N, S + m) machines are
-// held. m = 0 buys only what is not risky, on demand if need be; a large m concentrates on the cheapest zones and pays
-// for spare machines there. For each m the cheapest machines are taken in order; the cost is convex in m (a linear
-// program's value in its right-hand side), so the best m is found by bisection.
+// **What must be left of a loss.** On-demand machines come D after it (with the time to fill a volume, where no volume
+// has the weights). Where the load L is cut to S machines' worth, who has to wait longest is served just then, after
+// D · (1 − S / L); answers that lost their machine come first and take an answer's time, A. So nobody waits longer than
+// the target's W where S ≥ L · (1 − (W − A) / D).
 //
-// **What may be missed is spent.** S counts in full once half of the requests that may wait too long have done so of
-// late (demand.h's ErrorBudget), and in proportion before. Zones also go together, which no single one's losses
-// foretell: where that uses up the budget, m is held over all risky zones at once until it has recovered.
+// **What a miss costs.** A zone that is lost λ times an hour makes, where too few are left, the share λ · D' of requests
+// wait too long (D': the time without machines that clients notice). Zones go together in the learned share q of their
+// losses: at most q times as often as the safest of them is lost. A plan costs its machines and, for that share in
+// units of the target's, 0.3 of what serving all on demand costs, divided by what is left of the error budget
+// (demand.h). So cheap safety is always bought, dear safety when it is needed.
 //
-// **Doubt.** A zone that had none, or took one, is counted on for what has come up there since, and asked for more now
-// and then; what comes of that changes the plan, what does not has cost nothing.
+// **Plans.** With at most m machines in each zone that is guarded against, max(N, S + m) machines do. The cheapest are
+// taken in order. First fewer are missing as m grows and then the cost is convex in it (a linear program's value in its
+// right-hand side), so the best m is found by bisection. Guarded against are no zone, the riskiest, the two, four, …
+// riskiest, or all zones, and all of them at once; the cheapest plan wins. So spot in several zones, spare spot
+// machines, on demand, and spread or concentrated, are one decision by price.
+//
+// **Doubt.** A zone that had none, or took one, is counted on for what has come up there since. Where a machine there
+// would be taken one is asked for now and then, in one zone at a time; what comes of that changes the plan, what does
+// not has cost nothing.
 //
 // **Hysteresis.** A machine that is there counts as 15 % cheaper than a new one, and goes only when what replaces it
-// serves.
+// serves; see also buyer.h.
 #ifndef FLEET_PLAN_PLACEMENT_H_
 #define FLEET_PLAN_PLACEMENT_H_
 
@@ -46,6 +51,7 @@ struct PlacementOffer {
   absl::Duration start;  // from the call until a new machine serves whose volume holds the weights
   absl::Duration fill;   // longer, where the volume has to be filled first
   int filled = 0;        // free volumes there that hold the weights: one machine each
+  bool has_weights = true;  // some volume there holds them, free or not
 };
 
 struct PlacementMachine {
@@ -62,6 +68,7 @@ struct PlacementLimits {
   // What may still be spent until the day's end; infinity: no limit. A machine is bought only while this pays for a
   // quarter of an hour of all; below two minutes of all every machine goes.
   double dollars_left = std::numeric_limits<double>::infinity();
+  double dollars_elsewhere = 0;  // an hour, of machines of others that the same money pays
 };
 
 struct Placement {
@@ -77,7 +84,8 @@ struct Placement {
   std::vector<End> ends;
   int machines = 0;  // that are there, not ended, and launched: PlanModel's minimum
   int wanted = 0;    // in the end, spare ones included
-  int spare = 0;
+  int spare = 0;     // of them, beyond the load's
+  bool broke = false;  // what costs is ended because the money is spent
   bool lacks_money = false;  // more would be launched if more were left of the day's money
   absl::Duration next = absl::InfiniteDuration();  // when a closed offer that would be taken may have opened
   int64_t steps = 0;                               // offers and machines looked at, for the test of its growth
@@ -87,6 +95,8 @@ struct PlacementLoad {
   int needed = 0;          // machines, chance included (demand.h)
   double busy = 0;         // machines' worth of streams that the load keeps busy just now
   double budget_used = 0;  // ErrorBudget::Used
+  absl::Duration service;  // an answer's, in the mean
+  double together = 0;     // the share of losses that take another zone with them (MarketMemory::Together)
 };
 
 // Machines that are being drained, or that their provider takes, are not among `machines`.

@@ -1,6 +1,7 @@
 // Readers of traces, prices, requests and profiles, and the arrivals made of them.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "absl/strings/match.h"
@@ -32,6 +33,7 @@ TEST(ParseTrace, NamesTheFileAndWhatIsWrong) {
       {R"({"metadata":{"gap_seconds":1},"data":[1,-1]})", "t: data[1] is -1; a number of machines from 0"},
       {R"({"metadata":{"gap_seconds":1},"data":[1.5]})", "t: data[0] is 1.5E0"},
       {R"({"metadata":{"gap_seconds":1},"data":[1],"prices":[]})", "t: 0 prices for 1 steps"},
+      {R"({"metadata":{"gap_seconds":1},"data":[1],"prices":[1e9]})", "t: prices[0] is 1E9, no price"},
       {R"({"metadata":{"gap_seconds":1},"data":[1],"prices":["a"]})", "t: prices[0] is \"a\", no price"},
       {R"({"metadata":{"gap_seconds":1},"data":[1]} x)", "t:1: "},
   };
@@ -168,6 +170,49 @@ TEST_F(MarketsTest, GroupsByFolderAndKindAndPairsPricesWithinARegion) {
   EXPECT_EQ((*markets)[2].zones[0].region, "us-east1");
   EXPECT_EQ((*markets)[2].zones[0].capacity, (std::vector<int>{9, 16})) << "sixteen nodes say how much";
   EXPECT_EQ((*markets)[2].zones[0].on_demand, 1) << "no price is known";
+}
+
+TEST_F(MarketsTest, WhatIsNotOfferedHasNoPrice) {
+  Add("1-node/aws-1/us-west-2a_v100_1.json", "[1]");
+  Add("1-node/aws-1/us-west-2b_v100_1.json", "[1]");
+  std::vector<PriceRow> prices = {{"aws", "p3", "V100", "us-west-2", "usw2-az1", 1, 0, 0.4},
+                                  {"aws", "p3", "V100", "us-west-2", "usw2-az2", 1, 3, 0.5}};
+  const auto markets = ReadMarkets(dir_.string(), prices, {});
+  ASSERT_TRUE(markets.ok()) << markets.status();
+  EXPECT_TRUE(std::isinf((*markets)[0].zones[0].on_demand));
+  EXPECT_EQ((*markets)[0].zones[1].on_demand, 3);
+  // Elsewhere the mean of what is offered.
+  Add("1-node/aws-1/eu-west-1a_v100_1.json", "[1]");
+  EXPECT_EQ((*ReadMarkets(dir_.string(), prices, {}))[0].zones[0].on_demand, 3);
+  prices.pop_back();
+  EXPECT_TRUE(absl::StrContains(ReadMarkets(dir_.string(), prices, {}).status().message(), "no on-demand price"));
+}
+
+TEST(Resampled, IsDaysOfTheRecordInAnotherOrder) {
+  // Ten days of steps that tell where they are from; the second zone has the same number.
+  RecordedMarket market = {.name = "m", .horizon = 240 * kHour};
+  market.zones.resize(2);
+  for (Zone& zone : market.zones) {
+    zone.step = kHour;
+    zone.spot = {1};
+    for (int i = 0; i < 240; ++i) zone.capacity.push_back(i);
+  }
+  const RecordedMarket drawn = Resampled(market, 7);
+  ASSERT_EQ(drawn.zones[0].capacity.size(), 240);
+  EXPECT_EQ(drawn.zones[0].capacity, drawn.zones[1].capacity) << "zones stay together";
+  EXPECT_EQ(drawn.zones[0].capacity, Resampled(market, 7).zones[0].capacity);
+  EXPECT_NE(drawn.zones[0].capacity, Resampled(market, 8).zones[0].capacity);
+  for (int i = 0; i < 240; ++i) {
+    if (i % 24 == 0) continue;
+    EXPECT_EQ(drawn.zones[0].capacity[i], drawn.zones[0].capacity[i - 1] + 1);
+  }
+}
+
+TEST(ParseTrace, IsNoLongerThanTenYears) {
+  std::string data = "0";
+  for (int i = 0; i < 600; ++i) data += ",0";
+  const auto trace = ParseTrace("{\"metadata\":{\"gap_seconds\":604800},\"data\":[" + data + "]}", "t");
+  EXPECT_EQ(trace.status().message(), "t: longer than ten years");
 }
 
 TEST_F(MarketsTest, SaysWhatIsMissing) {

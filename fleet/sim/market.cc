@@ -1,9 +1,12 @@
 #include "fleet/sim/market.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
+#include <random>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -82,7 +85,7 @@ class PriceList {
   PriceRow For(absl::string_view region, int index, const MarketOptions& options) {
     std::vector<const PriceRow*> here;
     for (const PriceRow& row : rows_) {
-      if (row.region == region) here.push_back(&row);
+      if (row.region == region && (row.on_demand > 0 || row.spot > 0)) here.push_back(&row);
     }
     if (!here.empty()) return *here[index % here.size()];
     PriceRow mean = {.machine_type = absl::StrCat(kind_.accelerator, "_", kind_.accelerators)};
@@ -92,12 +95,14 @@ class PriceList {
       mean.spot = options.unpriced_on_demand * options.unpriced_spot_share;
       return mean;
     }
-    int spots = 0;
+    int spots = 0, on_demands = 0;
     for (const PriceRow& row : rows_) {
-      mean.on_demand += row.on_demand / rows_.size();
+      mean.on_demand += row.on_demand;
+      on_demands += row.on_demand > 0;
       mean.spot += row.spot;
       spots += row.spot > 0;
     }
+    mean.on_demand /= std::max(1, on_demands);
     mean.spot = spots == 0 ? mean.on_demand * options.unpriced_spot_share : mean.spot / spots;
     source_ = "the price list, some regions at the mean of others";
     return mean;
@@ -121,7 +126,7 @@ Zone MakeZone(NamedTrace&& from, const PriceRow& price, const MarketOptions& opt
                .region = RegionOf(from.name.zone),
                .name = from.name.zone,
                .machine_type = price.machine_type,
-               .on_demand = price.on_demand,
+               .on_demand = price.on_demand > 0 ? price.on_demand : std::numeric_limits<double>::infinity(),
                .step = from.trace.step,
                .capacity = std::move(from.trace.machines)};
   if (!from.trace.prices.empty()) {
@@ -136,7 +141,7 @@ Zone MakeZone(NamedTrace&& from, const PriceRow& price, const MarketOptions& opt
   return zone;
 }
 
-RecordedMarket MakeMarket(std::string name, std::vector<NamedTrace> traces, const std::vector<PriceRow>& prices,
+absl::StatusOr<RecordedMarket> MakeMarket(std::string name, std::vector<NamedTrace> traces, const std::vector<PriceRow>& prices,
                           const MarketOptions& options) {
   std::sort(traces.begin(), traces.end(),
             [](const NamedTrace& a, const NamedTrace& b) { return a.name.zone < b.name.zone; });
@@ -158,6 +163,10 @@ RecordedMarket MakeMarket(std::string name, std::vector<NamedTrace> traces, cons
     const Zone& zone = market.zones.back();
     market.horizon = std::max<Nanos>(market.horizon, zone.step * static_cast<Nanos>(zone.capacity.size()));
   }
+  if (std::none_of(market.zones.begin(), market.zones.end(),
+                   [](const Zone& zone) { return std::isfinite(zone.on_demand); })) {
+    return absl::InvalidArgumentError(absl::StrCat(market.name, ": the price list has no on-demand price for it"));
+  }
   market.price_source = priced ? "spot from the traces, on-demand made up" : list.source();
   return market;
 }
@@ -167,6 +176,34 @@ RecordedMarket MakeMarket(std::string name, std::vector<NamedTrace> traces, cons
 double Zone::spot_at(Nanos at) const {
   if (spot.size() == 1) return spot[0];
   return spot[std::min<size_t>(at / step, spot.size() - 1)];
+}
+
+RecordedMarket Resampled(const RecordedMarket& market, uint64_t seed) {
+  constexpr Nanos kBlock = 24 * kHour;
+  Nanos shortest = market.horizon;
+  for (const Zone& zone : market.zones) {
+    shortest = std::min(shortest, zone.step * static_cast<Nanos>(zone.capacity.size()));
+  }
+  std::mt19937_64 random(seed);
+  std::vector<Nanos> begins;  // of the blocks, in the record
+  const Nanos block = std::min(kBlock, shortest);
+  for (Nanos at = 0; at < market.horizon; at += block) {
+    begins.push_back(static_cast<Nanos>(random() % static_cast<uint64_t>(shortest - block + 1)));
+  }
+  RecordedMarket drawn = market;
+  drawn.name = absl::StrCat(market.name, " resampled ", seed);
+  for (Zone& zone : drawn.zones) {
+    const Zone recorded = zone;
+    const size_t steps = market.horizon / zone.step;
+    zone.capacity.resize(steps);
+    if (zone.spot.size() > 1) zone.spot.resize(steps);
+    for (size_t i = 0; i < steps; ++i) {
+      const Nanos at = zone.step * static_cast<Nanos>(i), from = begins[at / block] + at % block;
+      zone.capacity[i] = recorded.capacity[std::min<size_t>(from / zone.step, recorded.capacity.size() - 1)];
+      if (zone.spot.size() > 1) zone.spot[i] = recorded.spot_at(from);
+    }
+  }
+  return drawn;
 }
 
 absl::StatusOr<std::vector<RecordedMarket>> ReadMarkets(const std::string& dir, const std::vector<PriceRow>& prices,
@@ -190,7 +227,10 @@ absl::StatusOr<std::vector<RecordedMarket>> ReadMarkets(const std::string& dir, 
         {std::move(name), std::move(trace)});
   }
   std::vector<RecordedMarket> markets;
-  for (auto& [name, traces] : grouped) markets.push_back(MakeMarket(name, std::move(traces), prices, options));
+  for (auto& [name, traces] : grouped) {
+    ASSIGN_OR_RETURN(RecordedMarket market, MakeMarket(name, std::move(traces), prices, options));
+    markets.push_back(std::move(market));
+  }
   return markets;
 }
 

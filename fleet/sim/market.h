@@ -42,7 +42,7 @@ absl::StatusOr<std::vector<PriceRow>> ParsePrices(absl::string_view text, absl::
 struct Zone {
   std::string provider, region, name;
   std::string machine_type;
-  double on_demand = 0;      // dollars an hour
+  double on_demand = 0;      // dollars an hour; infinity: not offered
   std::vector<double> spot;  // one for all steps, or one a step
   Nanos step = 0;
   std::vector<int> capacity;  // spot machines at each step; none after the last
@@ -71,6 +71,11 @@ struct MarketOptions {
 // without the accelerator at the mean of the others.
 absl::StatusOr<std::vector<RecordedMarket>> ReadMarkets(const std::string& dir, const std::vector<PriceRow>& prices,
                                                         const MarketOptions& options);
+
+// A market that was not recorded, of the recorded one's statistics: days of it (all zones together, from any moment on)
+// drawn with replacement, one after the other, for as long as it was. The moving-block bootstrap (Künsch, "The
+// jackknife and the bootstrap for general stationary observations", 1989).
+RecordedMarket Resampled(const RecordedMarket& market, uint64_t seed);
 
 }  // namespace spotinference::fleet::sim
 

@@ -1,74 +1,172 @@
 #include "fleet/sim/omniscient.h"
 
 #include <algorithm>
+#include <deque>
+#include <limits>
+#include <set>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "fleet/ledger/billing.h"
+#include "fleet/sim/world.h"
 
 namespace spotinference::fleet::sim {
 namespace {
 
+constexpr Nanos kFinest = 300 * kSecond;  // nothing is told apart within
+constexpr size_t kMostPrices = 256;       // of more the dearer ones are taken for the next cheaper one
+
+// What one zone could give in a step: at most so many machines, and at least this price.
 struct Capacity {
-  double price;
-  int offer;
-  double machines;
+  double price = 0;
+  double machines = 0, free_machines = 0;  // the latter of the former
 };
 
-// What existed at `at`, the cheapest first; on demand there is always enough.
-std::vector<Capacity> CapacityAt(const RecordedMarket& market, Nanos at) {
-  std::vector<Capacity> all;
-  const int zones = static_cast<int>(market.zones.size());
-  for (int i = 0; i < zones; ++i) {
-    const Zone& zone = market.zones[i];
-    const size_t step = at / zone.step;
-    if (step < zone.capacity.size()) all.push_back({zone.spot_at(at), i, static_cast<double>(zone.capacity[step])});
-    all.push_back({zone.on_demand, zones + i, 1e18});
+class Bound {
+ public:
+  Bound(const RecordedMarket& market, const Profile& profile) : market_(market), profile_(profile) {
+    step_ = kFinest;
+    for (const Zone& zone : market.zones) {
+      step_ = std::min(step_, zone.step);
+      on_demand_ = std::min(on_demand_, zone.on_demand);
+    }
+    steps_ = static_cast<size_t>((market.horizon + step_ - 1) / step_);
+    work_.resize(steps_);
+    result_ = {.policy = "omniscient", .market = market.name, .horizon = market.horizon};
+    result_.offer_names = {"spot", "on-demand"};
+    result_.machines.assign(2, std::vector<float>(Result::kBins));
   }
-  std::sort(all.begin(), all.end(), [](const Capacity& a, const Capacity& b) {
-    return std::pair(a.price, a.offer) < std::pair(b.price, b.offer);
-  });
-  return all;
-}
+
+  Result Run(Arrivals arrivals) {
+    Collect(arrivals);
+    for (const Zone& zone : market_.zones) capacities_.push_back(CapacityOf(zone));
+    double dollars = 0, done = Sweep(-1, nullptr);  // what is free
+    for (const double price : Prices()) {
+      const double more = Sweep(price, nullptr);
+      dollars += price * (more - done);
+      done = more;
+    }
+    const double left = result_.hours.busy - Sweep(on_demand_, &result_.machines);
+    result_.spot_hours.busy = result_.hours.busy - left;
+    result_.on_demand_machine_dollars = left > 0 ? left * on_demand_ : 0;
+    result_.machine_dollars = dollars + result_.on_demand_machine_dollars;
+    result_.within_target = result_.requests;
+    result_.waits.Add(0, result_.requests);
+    return std::move(result_);
+  }
+
+ private:
+  // Machine hours by the step of their arrival, and how many steps later they may be done.
+  void Collect(Arrivals& arrivals) {
+    const Nanos max_wait = ToNanos(profile_.max_wait_seconds());
+    Nanos longest = 0;
+    for (; arrivals.next().at < market_.horizon - max_wait; arrivals.Pop()) {
+      const Request& request = arrivals.next();
+      if (!IsCounted(request, market_, profile_)) continue;
+      ++result_.requests;
+      const Nanos service =
+          PrefillTime(profile_, request.prompt_tokens) + DecodeTime(profile_, request.generated_tokens);
+      if (service > market_.horizon - max_wait - request.at) continue;  // may be open at the end
+      longest = std::max(longest, service);
+      const double hours = static_cast<double>(service) / kHour / profile_.streams();
+      work_[request.at / step_] += hours;
+      result_.hours.busy += hours;
+    }
+    window_ = static_cast<size_t>((max_wait + longest) / step_ + 1);
+  }
+
+  std::vector<Capacity> CapacityOf(const Zone& zone) const {
+    const auto machines_at = [&](Nanos at) {
+      const size_t step = at / zone.step;
+      return step < zone.capacity.size() ? zone.capacity[step] : 0;
+    };
+    const Nanos free = absl::ToInt64Nanoseconds(BillingRulesOf(zone.provider).free_reclaim);
+    // Falls before each of the zone's steps, added up.
+    std::vector<double> falls(zone.capacity.size() + 2);
+    for (size_t i = 1; i <= zone.capacity.size(); ++i) {
+      const Nanos at = zone.step * static_cast<Nanos>(i);
+      falls[i + 1] = falls[i] + std::max(0, machines_at(at - zone.step) - machines_at(at));
+    }
+    std::vector<Capacity> capacities;
+    for (size_t i = 0; i < steps_; ++i) {
+      // A zone's own steps are no shorter: within this one it changes once at most.
+      const Nanos begin = step_ * static_cast<Nanos>(i), last = begin + step_ - 1;
+      const auto fallen = [&](Nanos at) { return falls[std::min<size_t>(at / zone.step + 1, falls.size() - 1)]; };
+      const double machines = std::max(machines_at(begin), machines_at(last));
+      const double soon = free > 0 ? fallen(last + free) - fallen(begin) : 0;
+      capacities.push_back({.price = std::min(zone.spot_at(begin), zone.spot_at(last)),
+                            .machines = machines,
+                            .free_machines = std::min(machines, soon)});
+    }
+    return capacities;
+  }
+
+  // Spot prices below on demand, ascending.
+  std::vector<double> Prices() {
+    std::set<double> all;
+    for (const std::vector<Capacity>& zone : capacities_) {
+      for (const Capacity& capacity : zone) {
+        if (capacity.price < on_demand_) all.insert(capacity.price);
+      }
+    }
+    std::vector<double> prices(all.begin(), all.end());
+    const size_t every = (prices.size() + kMostPrices - 1) / kMostPrices;
+    if (every <= 1) return prices;
+    std::vector<double> kept;
+    for (size_t i = 0; i < prices.size(); i += every) kept.push_back(prices[i]);
+    for (std::vector<Capacity>& zone : capacities_) {
+      for (Capacity& capacity : zone) {
+        const auto above = std::upper_bound(kept.begin(), kept.end(), capacity.price);
+        if (above != kept.begin()) capacity.price = *std::prev(above);
+      }
+    }
+    return kept;
+  }
+
+  // Machine hours that capacity at up to `price` can do, and the free ones. `machines`: gets it by time, and what it
+  // cannot do.
+  double Sweep(double price, std::vector<std::vector<float>>* machines) const {
+    std::deque<std::pair<size_t, double>> open;  // the last step in which it may be done, hours
+    double done = 0;
+    const auto note = [&](int series, size_t step, double hours) {
+      if (machines == nullptr) return;
+      const size_t bin = std::min<size_t>(Result::kBins - 1, step * Result::kBins / steps_);
+      (*machines)[series][bin] += static_cast<float>(hours * kHour * Result::kBins / market_.horizon);
+    };
+    for (size_t i = 0; i < steps_; ++i) {
+      for (; !open.empty() && open.front().first < i; open.pop_front()) note(1, i, open.front().second);
+      if (work_[i] > 0) open.push_back({i + window_, work_[i]});
+      double left = 0;
+      for (const std::vector<Capacity>& zone : capacities_) {
+        left += zone[i].price <= price ? zone[i].machines : zone[i].free_machines;
+      }
+      left *= static_cast<double>(step_) / kHour;
+      while (left > 0 && !open.empty()) {
+        const double taken = std::min(left, open.front().second);
+        left -= taken;
+        done += taken;
+        note(0, i, taken);
+        open.front().second -= taken;
+        if (open.front().second <= 0) open.pop_front();
+      }
+    }
+    return done;
+  }
+
+  const RecordedMarket& market_;
+  const Profile& profile_;
+  Nanos step_ = 0;
+  size_t steps_ = 0, window_ = 0;
+  double on_demand_ = std::numeric_limits<double>::infinity();  // the cheapest
+  std::vector<double> work_;
+  std::vector<std::vector<Capacity>> capacities_;  // by zone and step
+  Result result_;
+};
 
 }  // namespace
 
 Result Omniscient(const RecordedMarket& market, Arrivals arrivals, const Profile& profile) {
-  const int zones = static_cast<int>(market.zones.size());
-  Result result = {.policy = "omniscient", .market = market.name, .horizon = market.horizon};
-  for (int i = 0; i < 2 * zones; ++i) {
-    result.offer_names.push_back(absl::StrCat(i < zones ? "spot " : "on-demand ", market.zones[i % zones].name));
-  }
-  result.machines.assign(2 * zones, std::vector<float>(Result::kBins));
-  Nanos step = market.zones[0].step;
-  for (const Zone& zone : market.zones) step = std::min(step, zone.step);
-  for (Nanos begin = 0; begin < market.horizon; begin += step) {
-    double work = 0;  // machine hours
-    for (; arrivals.next().at < std::min(begin + step, market.horizon); arrivals.Pop()) {
-      const Request& request = arrivals.next();
-      work += static_cast<double>(PrefillTime(profile, request.prompt_tokens) +
-                                  DecodeTime(profile, request.generated_tokens)) /
-              kHour / profile.streams();
-      if (request.at >= 900 * kSecond && request.at < market.horizon - ToNanos(profile.max_wait_seconds()))
-        ++result.requests;
-    }
-    const double hours = static_cast<double>(std::min(step, market.horizon - begin)) / kHour;
-    result.hours.busy += work;
-    for (const Capacity& capacity : CapacityAt(market, begin)) {
-      const double taken = std::min(work, capacity.machines * hours);
-      work -= taken;
-      result.machine_dollars += taken * capacity.price;
-      (capacity.offer < zones ? result.spot_hours.busy : result.on_demand_machine_dollars) +=
-          capacity.offer < zones ? taken : taken * capacity.price;
-      const int bin = static_cast<int>(static_cast<double>(begin) / market.horizon * Result::kBins);
-      result.machines[capacity.offer][bin] +=
-          static_cast<float>(taken * kHour / (static_cast<double>(market.horizon) / Result::kBins));
-      if (work <= 0) break;
-    }
-  }
-  result.within_target = result.requests;
-  result.waits.Add(0, result.requests);
-  return result;
+  return Bound(market, profile).Run(std::move(arrivals));
 }
 
 }  // namespace spotinference::fleet::sim

@@ -1,48 +1,56 @@
 #include "fleet/sim/ours.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "fleet/plan/buyer.h"
 #include "fleet/plan/idle_timeout.h"
 #include "fleet/plan/plan.h"
 
 namespace spotinference::fleet::sim {
 namespace {
 
+constexpr absl::string_view kModel = "model";
+
 class Ours : public Policy {
  public:
-  Ours(const Profile& profile, const PlacementLimits& limits)
-      : profile_(profile), target_(TargetOf(profile)), limits_(limits) {}
+  explicit Ours(const Profile& profile)
+      : profile_(profile),
+        buyer_(TargetOf(profile)),
+        wish_({.max_machines = profile.max_machines(), .streams = profile.streams()}) {}
 
   absl::string_view name() const override { return "ours"; }
 
-  void OnStarted(int offer, Nanos now) override { memory_.Began(offer, absl::Nanoseconds(now)); }
-  void OnStockOut(int offer, Nanos now) override { memory_.StockOut(offer, absl::Nanoseconds(now)); }
-  void OnEnded(int offer, Nanos now) override { memory_.Ended(offer, absl::Nanoseconds(now)); }
+  void OnStarted(int offer, Nanos now) override { buyer_.Began(offers_[offer], absl::Nanoseconds(now)); }
+  void OnStockOut(int offer, Nanos now) override { buyer_.StockOut(offers_[offer], absl::Nanoseconds(now)); }
+  void OnEnded(int offer, Nanos now) override { buyer_.Ended(offers_[offer], absl::Nanoseconds(now)); }
   void OnLost(int offer, Nanos serves_until, Nanos now) override {
-    memory_.Lost(offer, absl::Nanoseconds(serves_until), absl::Nanoseconds(now));
+    buyer_.Lost(offers_[offer], absl::Nanoseconds(serves_until), absl::Nanoseconds(now));
+  }
+  void OnArrived(Nanos now) override { buyer_.Arrived(kModel, wish_, absl::Nanoseconds(now)); }
+  void OnServed(Nanos took, Nanos now) override {
+    buyer_.Served(kModel, absl::Nanoseconds(took), absl::Nanoseconds(now));
+  }
+  void OnAnswered(Nanos waited, bool refused, bool awake, Nanos now) override {
+    buyer_.Answered(kModel, absl::Nanoseconds(waited), refused, awake, absl::Nanoseconds(now));
   }
 
   Orders Decide(const View& view) override {
     NoteGap(view);
-    const absl::Duration now = absl::Nanoseconds(view.now);
-    const absl::Duration timeout = idle_.Choose(StartTime());
-    const bool awake = !view.idle || (was_asked_ && now < absl::Nanoseconds(view.idle_since) + timeout);
-    std::vector<PlacementMachine> machines;
-    std::vector<int> ids;
-    for (const MachineView& machine : view.machines) {
-      if (machine.phase == Phase::kLeaving) continue;
-      machines.push_back({.offer = machine.offer,
-                          .exists = machine.phase != Phase::kAsked,
-                          .serves = machine.phase == Phase::kServing});
-      ids.push_back(machine.id);
-    }
-    const Placement placement =
-        Place({.needed = awake ? std::max(1, view.needed) : 0, .busy = view.busy, .budget_used = view.budget_used},
-              target_, limits_, Offers(view, now), machines, now);
+    TellPrices(view.offers);
+    Desired desired = {.max_machines = wish_.max_machines, .idle_timeout = idle_.Choose(StartTime())};
     Orders orders;
-    for (const Placement::End& end : placement.ends) orders.ends.push_back({ids[end.machine], end.why});
-    Wake(view, placement, timeout, now, orders);
+    std::vector<Orders::Launch> to_buy;
+    const bool serves = std::any_of(view.machines.begin(), view.machines.end(),
+                                    [](const MachineView& machine) { return machine.phase == Phase::kServing; });
+    if (!view.idle || (serves && absl::Nanoseconds(view.now - view.idle_since) < desired.idle_timeout)) {
+      to_buy = Choose(view, desired, orders);
+    }
+    Wake(view, desired, to_buy, orders);
     return orders;
   }
 
@@ -59,21 +67,58 @@ class Ours : public Policy {
     }
   }
 
-  std::vector<PlacementOffer> Offers(const View& view, absl::Duration now) const {
-    std::vector<PlacementOffer> offers;
-    for (int i = 0; i < static_cast<int>(view.offers.size()); ++i) {
-      offers.push_back({.price_per_hour = view.offers[i].price_per_hour,
-                        .market = view.offers[i].market,
-                        .outlook = memory_.Of(i, now),
-                        .start = StartTime(),
-                        .fill = absl::Seconds(profile_.weights_gb() / profile_.download_gb_per_s()),
-                        .filled = view.filled[i]});
+  void TellPrices(absl::Span<const Offer> offers) {
+    if (std::equal(offers.begin(), offers.end(), offers_.begin(), offers_.end(), [](const Offer& a, const Offer& b) {
+          return a.price_per_hour == b.price_per_hour;
+        })) {
+      return;
     }
-    return offers;
+    offers_.assign(offers.begin(), offers.end());
+    std::vector<Offer> sold;
+    for (const Offer& offer : offers) {
+      if (std::isfinite(offer.price_per_hour)) sold.push_back(offer);
+    }
+    buyer_.SetOffers(std::move(sold));
   }
 
-  // What PlanModel says of the model with as many machines as the placement has.
-  void Wake(const View& view, const Placement& placement, absl::Duration timeout, absl::Duration now, Orders& orders) {
+  int IndexOf(const Offer& offer) const {
+    return static_cast<int>(std::find_if(offers_.begin(), offers_.end(),
+                                         [&](const Offer& other) { return SamePlace(offer, other); }) -
+                            offers_.begin());
+  }
+
+  // Orders what is to go; returns what is to be bought.
+  std::vector<Orders::Launch> Choose(const View& view, Desired& desired, Orders& orders) {
+    std::vector<Buyer::Machine> machines;
+    for (const MachineView& machine : view.machines) {
+      if (machine.phase == Phase::kLeaving) continue;
+      machines.push_back({.id = absl::StrCat(machine.id),
+                          .offer = offers_[machine.offer],
+                          .exists = machine.phase != Phase::kAsked,
+                          .serves = machine.phase == Phase::kServing});
+    }
+    std::vector<Offer> filled;
+    // A zone's volumes are told once, with its spot offer.
+    for (size_t i = 0; i < offers_.size() / 2; ++i) filled.insert(filled.end(), view.filled[i], offers_[i]);
+    const Buyer::Load load = {.waiting = view.waiting,
+                              .start = StartTime(),
+                              .fill = absl::Seconds(profile_.weights_gb() / profile_.download_gb_per_s())};
+    const Buyer::Decision decision =
+        buyer_.Decide(kModel, wish_, load, machines, filled, std::numeric_limits<double>::infinity(),
+                      absl::Nanoseconds(view.now));
+    for (const auto& [id, why] : decision.ends) orders.ends.push_back({std::stoi(id), why});
+    std::vector<Orders::Launch> to_buy;
+    for (const auto& [offer, why] : decision.launches) to_buy.push_back({IndexOf(offer), why});
+    const int there = static_cast<int>(machines.size() - decision.ends.size());
+    const size_t most = std::max(1, desired.max_machines - there);
+    if (to_buy.size() > most) to_buy.resize(most);
+    desired.min_machines = there + static_cast<int>(to_buy.size());
+    desired.max_machines = std::max(desired.max_machines, desired.min_machines);
+    return to_buy;
+  }
+
+  // What PlanModel says of the model with as many machines as were chosen.
+  void Wake(const View& view, const Desired& desired, const std::vector<Orders::Launch>& to_buy, Orders& orders) {
     std::vector<Observation> observed;
     for (const MachineView& machine : view.machines) {
       bool ends = machine.phase == Phase::kLeaving;
@@ -87,16 +132,13 @@ class Ours : public Policy {
                           .leases = machine.answers,
                           .idle_since = absl::Nanoseconds(machine.idle_since)});
     }
-    const Desired desired = {
-        .min_machines = placement.machines, .max_machines = std::max(1, placement.machines), .idle_timeout = timeout};
     const Demand demand = {.waiting = view.waiting, .idle_since = absl::Nanoseconds(view.idle_since)};
-    Plan plan = PlanModel(desired, demand, observed, wake_, now);
+    Plan plan = PlanModel(desired, demand, observed, wake_, absl::Nanoseconds(view.now));
     wake_ = plan.wake;
     size_t launched = 0;
     for (const Action& action : plan.actions) {
-      if (action.kind == Action::Kind::kLaunch && launched < placement.launches.size()) {
-        const Placement::Launch& launch = placement.launches[launched++];
-        orders.launches.push_back({launch.offer, launch.why});
+      if (action.kind == Action::Kind::kLaunch && launched < to_buy.size()) {
+        orders.launches.push_back(to_buy[launched++]);
       } else if (action.kind == Action::Kind::kDrain || action.kind == Action::Kind::kStop) {
         orders.ends.push_back({std::stoi(action.machine_id), action.why});
       }
@@ -104,9 +146,9 @@ class Ours : public Policy {
   }
 
   const Profile profile_;
-  const ServiceTarget target_;
-  const PlacementLimits limits_;
-  MarketMemory memory_;
+  Buyer buyer_;
+  const Wish wish_;
+  std::vector<Offer> offers_;  // as last seen
   IdleTimeout idle_;
   fleet::Wake wake_;
   Nanos gap_since_ = -1;
@@ -115,8 +157,6 @@ class Ours : public Policy {
 
 }  // namespace
 
-std::unique_ptr<Policy> OurPolicy(const Profile& profile, const PlacementLimits& limits) {
-  return std::make_unique<Ours>(profile, limits);
-}
+std::unique_ptr<Policy> OurPolicy(const Profile& profile) { return std::make_unique<Ours>(profile); }
 
 }  // namespace spotinference::fleet::sim

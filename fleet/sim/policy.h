@@ -31,9 +31,9 @@ struct MachineView {
 
 struct View {
   Nanos now = 0;
-  int needed = 0;   // machines for the load as forecast, for every policy the same; 0: nothing arrived for an hour
-  double busy = 0;  // machines' worth of streams that the load keeps busy just now
-  double budget_used = 0;  // fleet/plan/demand.h's ErrorBudget
+  // Machines for the load by fleet/plan/demand.h's forecast, for policies without one of their own; 0: nothing arrived
+  // for an hour.
+  int needed = 0;
   int waiting = 0;         // requests without a stream
   Nanos idle_since = 0;    // when the last request left; meaningful while none is there
   bool idle = true;
@@ -67,7 +67,13 @@ class Policy {
   virtual void OnEnded(int offer, Nanos now) = 0;                     // a started machine, as ordered
   virtual void OnLost(int offer, Nanos served_until, Nanos now) = 0;  // taken by its provider
 
-  // After each of the above, when a machine begins to serve, and at least every 20 s.
+  // What requests did: came, gave back the stream that they had for `took`, got one or were refused one after they had
+  // waited; `awake`: the model was, when it came.
+  virtual void OnArrived(Nanos) {}
+  virtual void OnServed(Nanos /*took*/, Nanos) {}
+  virtual void OnAnswered(Nanos /*waited*/, bool /*refused*/, bool /*awake*/, Nanos) {}
+
+  // After what became of orders, when a machine begins to serve, and at least every 20 s.
   virtual Orders Decide(const View& view) = 0;
 };
 

@@ -19,7 +19,7 @@ namespace {
 constexpr int32_t kMostTokens = 10'000'000;
 constexpr Nanos kLongestRecord = 10 * 366 * 24 * kHour;
 constexpr Nanos kDisplacement = 60 * kSecond;
-constexpr size_t kRowsAtATime = 4096;
+constexpr double kReadyAtATime = 1 << 16;
 
 // Digits at `at`, `count` of them; -1 where they are none.
 int Digits(absl::string_view text, size_t at, size_t count) {
@@ -174,7 +174,8 @@ void Arrivals::Fill() {
   at_ = 0;
   Nanos sure = 0;  // nothing that is still to be told comes before
   do {
-    const size_t end = std::min(recorded_.size(), row_ + kRowsAtATime);
+    const size_t rows = static_cast<size_t>(std::max(1.0, kReadyAtATime / std::max(1.0, copies_)));
+    const size_t end = std::min(recorded_.size(), row_ + rows);
     for (; row_ < end; ++row_) {
       Request request = recorded_[row_];
       const Nanos told = offset_ + request.at;

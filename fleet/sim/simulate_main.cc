@@ -38,6 +38,7 @@ ABSL_FLAG(std::string, profile, "", "what a machine does: a text file of fleet/s
 ABSL_FLAG(double, scale, 0, "so many machines' full work in the mean; 0: the requests as they were recorded");
 ABSL_FLAG(int, zone_capacity, 4, "machines of a zone whose trace says only that there was capacity");
 ABSL_FLAG(int, hedge_extra, 2, "SpotHedge's N_Extra");
+ABSL_FLAG(int, resample, 0, "not 0: markets that were not recorded, days of the recorded ones drawn by this seed");
 ABSL_FLAG(int, seed, 1, "of arrivals, and of which machines are taken");
 
 namespace spotinference::fleet::sim {
@@ -51,19 +52,29 @@ std::unique_ptr<Policy> MakePolicy(absl::string_view name, int zones, const Prof
   if (name == "spot_one_zone") return SpotOneZonePolicy();
   if (name == "spot_round_robin") return SpotRoundRobinPolicy();
   if (name == "spothedge") return SpotHedgePolicy(zones, absl::GetFlag(FLAGS_hedge_extra));
-  return OurPolicy(profile, {.max_machines = profile.max_machines()});
+  return OurPolicy(profile);
 }
 
+constexpr double kMostCopies = 1e6;
+constexpr int kMostMachines = 100'000;
+
+bool InRange(int machines) { return machines >= 0 && machines <= kMostMachines; }
+
 // Copies of each request for --scale.
-double Copies(const std::vector<Request>& requests, const Profile& profile, double scale) {
-  if (scale <= 0) return 1;
+absl::StatusOr<double> Copies(const std::vector<Request>& requests, const Profile& profile, double scale) {
+  if (scale == 0) return 1;
   double work = 0;
   for (const Request& request : requests) {
     work += static_cast<double>(PrefillTime(profile, request.prompt_tokens) +
                                 DecodeTime(profile, request.generated_tokens));
   }
   const double span = std::max<double>(kSecond, requests.back().at);
-  return scale / std::max(1e-9, work / span / profile.streams());
+  const double copies = scale / (work / span / profile.streams());
+  if (!(copies <= kMostCopies)) {
+    return absl::InvalidArgumentError(absl::StrCat("--scale ", scale, " would be ", copies, " copies of each request; ",
+                                                   kMostCopies, " are the most"));
+  }
+  return copies;
 }
 
 Result RunPolicy(absl::string_view name, const RecordedMarket& market, const std::vector<Request>& requests,
@@ -111,7 +122,9 @@ absl::StatusOr<Input> ReadInput() {
                    ReadMarkets(UserPath(absl::GetFlag(FLAGS_traces)), prices,
                                {.zone_capacity = absl::GetFlag(FLAGS_zone_capacity)}));
   for (RecordedMarket& market : markets) {
-    if (absl::StrContains(market.name, absl::GetFlag(FLAGS_market))) input.markets.push_back(std::move(market));
+    if (!absl::StrContains(market.name, absl::GetFlag(FLAGS_market))) continue;
+    const int draw = absl::GetFlag(FLAGS_resample);
+    input.markets.push_back(draw == 0 ? std::move(market) : Resampled(market, draw));
   }
   if (input.markets.empty())
     return absl::NotFoundError(absl::StrCat("no market's name holds '", absl::GetFlag(FLAGS_market), "'"));
@@ -157,7 +170,7 @@ absl::Status WriteReport(const std::string& out, const ReportInput& report) {
 
 absl::Status Run(const std::string& command) {
   ASSIGN_OR_RETURN(const Input input, ReadInput());
-  const double copies = Copies(input.requests, input.profile, absl::GetFlag(FLAGS_scale));
+  ASSIGN_OR_RETURN(const double copies, Copies(input.requests, input.profile, absl::GetFlag(FLAGS_scale)));
   const std::string wanted = absl::GetFlag(FLAGS_policy);
   const std::string out = UserPath(absl::GetFlag(FLAGS_out));
   std::error_code error;
@@ -208,9 +221,11 @@ int Main(const std::string& command) {
   if (absl::GetFlag(FLAGS_traces).empty() || absl::GetFlag(FLAGS_out).empty() ||
       absl::GetFlag(FLAGS_requests).empty() == absl::GetFlag(FLAGS_what_if).empty() ||
       (wanted != "all" && std::find(std::begin(kPolicies), std::end(kPolicies), wanted) == std::end(kPolicies)) ||
-      absl::GetFlag(FLAGS_zone_capacity) < 0 || absl::GetFlag(FLAGS_hedge_extra) < 0) {
+      !(absl::GetFlag(FLAGS_scale) >= 0) || !InRange(absl::GetFlag(FLAGS_zone_capacity)) ||
+      !InRange(absl::GetFlag(FLAGS_hedge_extra))) {
     std::cerr << "--traces, --out and either --requests or --what_if are needed; --policy is one of "
-              << absl::StrJoin(kPolicies, ", ") << ", all\n";
+              << absl::StrJoin(kPolicies, ", ") << ", all; --scale is not negative, --zone_capacity and --hedge_extra "
+              << "are from 0 to " << kMostMachines << "\n";
     return 2;
   }
   if (const absl::Status status = Run(command); !status.ok()) {

@@ -16,6 +16,7 @@ constexpr int64_t kMostMachines = 1'000'000;
 constexpr double kDearest = 1e6;                 // dollars an hour
 constexpr int64_t kLongestStep = 7 * 24 * 3600;  // seconds
 constexpr size_t kMostSteps = 10'000'000;
+constexpr int64_t kLongestTrace = 10 * 366 * int64_t{24} * 3600;  // seconds
 
 absl::Status Wrong(absl::string_view name, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(name, ": ", what));
@@ -83,6 +84,9 @@ absl::StatusOr<Trace> ParseTrace(absl::string_view text, absl::string_view name)
   ASSIGN_OR_RETURN(trace.step, ReadStep(object, name));
   ASSIGN_OR_RETURN(const json::array* const data, Array(object, "data", name));
   if (data->empty()) return Wrong(name, "'data' has no step");
+  if (static_cast<int64_t>(data->size()) > kLongestTrace / (trace.step / kSecond)) {
+    return Wrong(name, "longer than ten years");
+  }
   for (const json::value& value : *data) {
     const int64_t* const machines = value.if_int64();
     if (machines == nullptr || *machines < 0 || *machines > kMostMachines) {

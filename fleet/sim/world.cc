@@ -19,6 +19,7 @@ constexpr Nanos kWarmUp = 900 * kSecond;
 
 struct Waiting {
   Request request;
+  bool awake = true;   // the model was, when it came
   bool began = false;  // its first token is out
 };
 
@@ -76,7 +77,6 @@ class World {
         zones_(market.zones.size()),
         load_(profile_.streams(), absl::Seconds(profile_.launch_seconds() + profile_.boot_seconds()),
               TargetOf(profile_)),
-        budget_(TargetOf(profile_)),
         held_(zones_),
         volumes_(zones_),
         filled_(zones_) {
@@ -149,19 +149,23 @@ class World {
     const Request request = arrivals_.next();
     arrivals_.Pop();
     load_.Arrived(absl::Nanoseconds(now_));
+    policy_.OnArrived(now_);
     const bool was_idle = Idle();
     if (Counts(request)) ++result_.requests;
-    if (TryStart({request})) return;
+    const Waiting waiting = {.request = request, .awake = !asleep_};
+    if (TryStart(waiting)) return;
     if (serving_.empty() && static_cast<int>(queue_.size()) >= profile_.park_requests()) {
+      NoteAnswered(waiting, /*refused=*/true);
       if (Counts(request)) ++result_.refused;
       return;
     }
-    queue_.push_back({request});
+    queue_.push_back(waiting);
     if (was_idle) Decide();
   }
 
-  bool Counts(const Request& request) const {
-    return request.at >= kWarmUp && request.at < market_.horizon - max_wait_;
+  bool Counts(const Request& request) const { return IsCounted(request, market_, profile_); }
+  void NoteAnswered(const Waiting& waiting, bool refused) {
+    if (!waiting.began) policy_.OnAnswered(now_ - waiting.request.at, refused, waiting.awake, now_);
   }
   bool Idle() const { return queue_.empty() && running_ == 0; }
 
@@ -178,6 +182,7 @@ class World {
   void Start(Machine& machine, int slot, const Waiting& waiting) {
     const int stream = machine.free.back();
     machine.free.pop_back();
+    NoteAnswered(waiting, /*refused=*/false);
     if (machine.view.answers == 0) Account(machine);
     ++machine.view.answers;
     ++running_;
@@ -191,7 +196,6 @@ class World {
   void NoteFirstToken(const Running& running) {
     if (running.began || !Counts(running.request)) return;
     const Nanos wait = running.first - running.request.at;
-    if (running.request.at >= awake_at_) budget_.Answered(absl::Nanoseconds(now_), wait <= target_wait_);
     result_.waits.Add(wait);
     result_.within_target += wait <= target_wait_;
   }
@@ -212,6 +216,7 @@ class World {
     const Running& running = machine.streams[done.stream];
     NoteFirstToken(running);
     load_.Served(absl::Nanoseconds(now_), absl::Nanoseconds(now_ - running.start));
+    policy_.OnServed(now_ - running.start, now_);
     FreeStream(machine, done.stream);
     if (machine.view.phase == Phase::kServing || Serving(machine)) {
       StartWaiting();
@@ -229,6 +234,7 @@ class World {
     while (!queue_.empty()) {
       const Waiting& waiting = queue_.front();
       if (!waiting.began && now_ - waiting.request.at > max_wait_) {
+        NoteAnswered(waiting, /*refused=*/true);
         if (Counts(waiting.request)) ++result_.timed_out;
       } else if (!TryStart(waiting)) {
         return;
@@ -242,7 +248,7 @@ class World {
     for (int stream = 0; stream < static_cast<int>(machine.streams.size()); ++stream) {
       Running& running = machine.streams[stream];
       if (running.serial == 0) continue;
-      Waiting waiting = {running.request, running.began};
+      Waiting waiting = {.request = running.request, .began = running.began};
       if (now_ >= running.first) {
         NoteFirstToken(running);
         waiting.began = true;
@@ -365,7 +371,7 @@ class World {
     machine.streams.assign(profile_.streams(), {});
     machine.free.clear();
     for (int stream = 0; stream < profile_.streams(); ++stream) machine.free.push_back(stream);
-    if (awake_at_ == kNever) awake_at_ = now_ + 300 * kSecond;
+    asleep_ = false;
     serving_.push_back(slot);
     StartWaiting();
     Decide();
@@ -446,8 +452,6 @@ class World {
     const absl::Duration now = absl::Nanoseconds(now_);
     view.needed = std::min(profile_.max_machines(),
                            load_.Needed(now, static_cast<int>(queue_.size()), static_cast<int>(serving_.size())));
-    view.busy = load_.BusyNow(now);
-    view.budget_used = budget_.Used();
     for (size_t i = 0; i < offers_.size(); ++i) view.filled.push_back(filled_[ZoneOf(i)]);
     for (size_t i = 0; i < offers_.size(); ++i) {
       if (IsSpot(i)) offers_[i].price_per_hour = market_.zones[i].spot_at(now_);
@@ -496,7 +500,7 @@ class World {
       SetPhase(machine, Phase::kLeaving);
       if (was == Phase::kAsked) return;
       if (was == Phase::kServing) StopServing(slot);
-      if (serving_.empty() && Idle()) awake_at_ = kNever;  // it sleeps
+      if (serving_.empty() && Idle()) asleep_ = true;
       const bool drained = was == Phase::kStarting || machine.view.answers == 0;
       const Nanos limit = drained ? 0 : absl::ToInt64Nanoseconds(Desired().drain_limit);
       Schedule(now_ + limit + ToNanos(profile_.drain_seconds()), drained ? Event::Kind::kGone : Event::Kind::kDrained,
@@ -524,8 +528,7 @@ class World {
   std::vector<Offer> offers_;
   const int zones_;
   LoadForecast load_;
-  ErrorBudget budget_;
-  Nanos awake_at_ = kNever;  // when a model that slept was up again, and its queue had time
+  bool asleep_ = true;
 
   Nanos now_ = 0;
   uint64_t serial_ = 0;
@@ -546,6 +549,10 @@ class World {
 };
 
 }  // namespace
+
+bool IsCounted(const Request& request, const RecordedMarket& market, const Profile& profile) {
+  return request.at >= kWarmUp && request.at < market.horizon - ToNanos(profile.max_wait_seconds());
+}
 
 std::vector<Offer> OffersOf(const RecordedMarket& market) {
   std::vector<Offer> offers;

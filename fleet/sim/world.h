@@ -26,6 +26,9 @@ struct WorldOptions {
   std::function<void(double done)> progress;  // now and then, a share of the horizon
 };
 
+// Whether the request is among those that results speak of: see Simulate.
+bool IsCounted(const Request& request, const RecordedMarket& market, const Profile& profile);
+
 // Spot in each of the market's zones, then on demand in each, at their prices at the beginning.
 std::vector<Offer> OffersOf(const RecordedMarket& market);
 

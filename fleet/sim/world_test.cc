@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "fleet/sim/omniscient.h"
 #include "fleet/sim/ours.h"
 #include "fleet/sim/spothedge.h"
@@ -87,15 +90,21 @@ TEST(Simulate, IsTheSameForASeed) {
   const RecordedMarket market = MarketOf({{4, 0, 2, 4, 1, 0, 3, 4}, {0, 4, 4, 0, 4, 4, 0, 2}});
   std::string seen;
   for (int i = 0; i < 2; ++i) {
-    const auto policy = OurPolicy(TestProfile(), {});
-    const Result result =
-        Simulate(market, Arrivals(EachMinute(), 90, 5), *policy, {.profile = TestProfile(), .seed = 5});
-    const std::string json = ToJson(result, 1, {}, {});
+    const auto ours = OurPolicy(TestProfile());
+    const auto hedge = SpotHedgePolicy(2, 1);
+    std::string json;
+    int64_t interruptions = 0;
+    for (Policy* policy : {ours.get(), hedge.get()}) {
+      const Result result =
+          Simulate(market, Arrivals(EachMinute(), 90, 5), *policy, {.profile = TestProfile(), .seed = 5});
+      json += ToJson(result, 1, {}, {});
+      interruptions += result.interruptions;
+    }
     if (i > 0) {
       EXPECT_EQ(json, seen);
     }
     seen = json;
-    EXPECT_GT(result.interruptions, 0);
+    EXPECT_GT(interruptions, 0);
   }
 }
 
@@ -104,7 +113,7 @@ TEST(Ours, SleepsWhileNobodyAsksAndWakesForARequest) {
   std::vector<Request> requests;
   for (int i = 0; i < 10; ++i) requests.push_back({i * 30 * kSecond, 100, 50});
   requests.push_back({20 * kHour, 100, 50});
-  const auto policy = OurPolicy(TestProfile(), {});
+  const auto policy = OurPolicy(TestProfile());
   const RecordedMarket market = MarketOf({std::vector<int>(24, 4)});
   const Result result = Simulate(market, Arrivals(requests, 1, 1), *policy, {.profile = TestProfile()});
   EXPECT_LT(result.hours.sum(), 2.5) << "what load, an hour's peak and the idle time-out ask for";
@@ -116,7 +125,7 @@ TEST(Ours, ReturnsToSpotAndServesTheTarget) {
   const RecordedMarket market = MarketOf({{4, 4, 0, 4, 4, 0, 4, 4, 4, 4, 4, 4}, {4, 4, 4, 0, 4, 0, 4, 4, 4, 4, 4, 4}});
   Profile profile = TestProfile();
   profile.set_target_share(0.98);  // 14 of some 700 requests
-  const auto ours = OurPolicy(profile, {});
+  const auto ours = OurPolicy(profile);
   const auto on_demand = OnDemandPolicy();
   const Result result = RunOn(market, *ours, profile), always = RunOn(market, *on_demand, profile);
   EXPECT_GT(result.served_within_target(), 0.98);
@@ -127,14 +136,85 @@ TEST(Ours, ReturnsToSpotAndServesTheTarget) {
   for (const Decision& decision : result.decisions) EXPECT_FALSE(decision.why.empty());
 }
 
-TEST(Omniscient, IsBelowEveryoneAndWorkedByHand) {
-  const RecordedMarket market = MarketOf({{4, 0}});
-  const Result bound = Omniscient(market, Arrivals(EachMinute(), 1, 1), TestProfile());
-  // 60 requests of 2.05 s on one of eight streams in each hour, on spot and then on demand.
-  const double hours = 60 * 2.05 / 8 / 3600;
-  EXPECT_NEAR(bound.cost(), hours * (0.25 + 1), 1e-9);
-  const auto ours = OurPolicy(TestProfile(), {});
-  EXPECT_LT(bound.cost(), RunOn(market, *ours).cost());
+// Requests get no answer while their zone is closed: the policy hears of each that is refused or gives up.
+TEST(Simulate, TellsThePolicyOfRequestsThatGotNothing) {
+  class Counting : public Policy {
+   public:
+    absl::string_view name() const override { return "counting"; }
+    void OnStarted(int, Nanos) override {}
+    void OnStockOut(int, Nanos) override {}
+    void OnEnded(int, Nanos) override {}
+    void OnLost(int, Nanos, Nanos) override {}
+    void OnArrived(Nanos) override { ++arrived; }
+    void OnServed(Nanos, Nanos) override { ++served; }
+    void OnAnswered(Nanos waited, bool is_refused, bool awake, Nanos) override {
+      asleep += !awake;
+      (is_refused ? refused : waited > 30 * kSecond ? late : in_time) += 1;
+    }
+    Orders Decide(const View& view) override {
+      Orders orders;
+      if (view.machines.empty() && view.now % kHour < 60 * kSecond) orders.launches.push_back({0, "the hour begins"});
+      return orders;
+    }
+    int arrived = 0, served = 0, in_time = 0, late = 0, refused = 0, asleep = 0;
+  };
+  Counting policy;
+  Profile profile = TestProfile();
+  profile.set_park_requests(5);
+  // One machine from 0:00:05 to 1:00, none until 2:00, one from then on.
+  const Result result = RunOn(MarketOf({{1, 0, 1}}), policy, profile);
+  EXPECT_EQ(policy.arrived, 180);
+  EXPECT_EQ(policy.in_time + policy.late + policy.refused, policy.arrived);
+  EXPECT_EQ(policy.asleep, 2) << "minutes 0 and 1, before the first machine served";
+  // Five wait from minute 60 on and give up in vain; of those that wait at 2:00 the machine takes five.
+  EXPECT_GE(policy.refused, 50);
+  EXPECT_EQ(policy.refused, result.refused + result.timed_out);
+}
+
+TEST(Simulate, AnUnofferedMarketIsNotFree) {
+  // No zone but the first one is sold on demand.
+  RecordedMarket market = MarketOf({{0, 0}, {0, 0}});
+  market.zones[1].on_demand = std::numeric_limits<double>::infinity();
+  const auto on_demand = OnDemandPolicy();
+  const auto hedge = SpotHedgePolicy(2, 1);
+  const auto ours = OurPolicy(TestProfile());
+  for (Policy* policy : {on_demand.get(), hedge.get(), ours.get()}) {
+    const Result result = RunOn(market, *policy);
+    EXPECT_GT(result.cost(), 1.9) << result.policy;
+    EXPECT_TRUE(std::isfinite(result.cost())) << result.policy;
+  }
+}
+
+// One request a minute, of 2.05 s on one of eight streams; counted are those of minutes 15 to 110.
+constexpr double kHoursEach = 2.05 / 8 / 3600;
+
+TEST(Omniscient, IsWorkedOutByHand) {
+  // What comes in minute 59 may be done later, but spot is cheaper before.
+  EXPECT_NEAR(Omniscient(MarketOf({{4, 0}}), Arrivals(EachMinute(), 1, 1), TestProfile()).cost(),
+              kHoursEach * (45 * 0.25 + 51 * 1), 1e-9);
+  // What comes in the last 585 + 2.05 s before the zone opens waits for it, to the five minutes.
+  const double late = Omniscient(MarketOf({{0, 4}}), Arrivals(EachMinute(), 1, 1), TestProfile()).cost();
+  EXPECT_GE(late, kHoursEach * (45 * 1 + 51 * 0.25 - 15 * 0.75) - 1e-9);
+  EXPECT_LE(late, kHoursEach * (45 * 1 + 51 * 0.25 - 9 * 0.75) + 1e-9);
+}
+
+TEST(Omniscient, HasAwssFirstHourForNothingWhereTheMachineIsTaken) {
+  EXPECT_NEAR(Omniscient(MarketOf({{4, 0}}, "aws"), Arrivals(EachMinute(), 1, 1), TestProfile()).cost(),
+              kHoursEach * 51, 1e-9);
+}
+
+TEST(Omniscient, IsBelowEveryone) {
+  for (const char* provider : {"test", "aws"}) {
+    const RecordedMarket market = MarketOf({{4, 0, 4, 4}, {0, 4, 4, 0}}, provider);
+    const double bound = Omniscient(market, Arrivals(EachMinute(), 100, 1), TestProfile()).cost();
+    const auto ours = OurPolicy(TestProfile());
+    const auto hedge = SpotHedgePolicy(2, 1);
+    for (Policy* policy : {ours.get(), hedge.get()}) {
+      const Result result =
+          Simulate(market, Arrivals(EachMinute(), 100, 1), *policy, {.profile = TestProfile()});
+      EXPECT_LT(bound, result.cost()) << result.policy;
+    }
+  }
 }
 
 }  // namespace
