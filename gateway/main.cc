@@ -43,8 +43,8 @@ ABSL_FLAG(bool, delete_all, false,
           "deletes every machine and volume that spotinference ever made in the configuration's clouds, of every fleet, "
           "and ends; with --dry_run it only lists them");
 ABSL_FLAG(bool, forget_machines, false,
-          "forgets machines of clouds that the configuration does not reach any more, or whose fleet_secret is lost; what "
-          "there still is of them goes on billing");
+          "forgets machines of clouds that the configuration does not reach any more, or whose fleet_secret is lost; "
+          "what there still is of them goes on billing");
 ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the one of this build");
 
 namespace spotinference {

@@ -28,7 +28,7 @@ namespace {
 using Kind = config::Provider::KindCase;
 
 constexpr int kCallsAtATime = 8;
-constexpr absl::Duration kCloudStop = absl::Minutes(5);
+const absl::Duration kCloudStop = fleet::LifeLimits().stop + absl::Minutes(1);
 
 std::unique_ptr<fleet::Provider> Local(const config::Local& local, const ProviderOptions& gateway) {
   fleet::LocalProviderOptions options;

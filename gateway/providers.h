@@ -26,8 +26,8 @@ struct ProviderOptions {
 
 bool IsOfCloud(const fleet::MachineRecord& machine);
 
-// Of these machines, those which the configuration's providers would neither list nor end: their provider is not in it any
-// more, or not their region. The local provider's cost nothing, and are none of these.
+// Of these machines, those which the configuration's providers would neither list nor end: their provider is not in it
+// any more, or not their region. The local provider's cost nothing, and are none of these.
 std::vector<fleet::MachineRecord> OutOfReach(const config::Config& config,
                                              const std::vector<fleet::MachineRecord>& machines);
 

@@ -252,7 +252,8 @@ class AwsApi : public CloudApi {
       for (const Xml* const gpu : (*type)["gpuInfo"]["gpus"].Items()) {
         int count = 0;
         accelerator.name = (*gpu)["name"].text;
-        if (absl::SimpleAtoi((*gpu)["count"].text, &count) && count > 0 && count <= kMostGpus) accelerator.count += count;
+        if (!absl::SimpleAtoi((*gpu)["count"].text, &count) || count < 0 || count > kMostGpus) continue;
+        accelerator.count += count;
       }
     }
     return accelerators;

@@ -33,6 +33,7 @@ absl::Status AwsError(const HttpResponse& response, const std::string& code, con
   if (OneOf(code, {"InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
                    "InsufficientCapacity", "SpotMaxPriceTooLow", "MaxSpotInstanceCountExceeded",
                    "InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "Unsupported",
+                   "InsufficientVolumeCapacity", "InsufficientFreeAddressesInSubnet", "MaxIOPSLimitExceeded",
                    "IdempotentInstanceTerminated"})) {  // that one was bought, and did not live
     return absl::ResourceExhaustedError(text);
   }

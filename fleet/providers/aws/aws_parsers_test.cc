@@ -76,6 +76,7 @@ TEST(AwsError, SaysWhatToDoNext) {
   const HttpResponse refused = {.status = 400}, busy = {.status = 503, .headers = {{"Retry-After", "7"}}};
   EXPECT_TRUE(absl::IsResourceExhausted(AwsError({.status = 500}, "InsufficientInstanceCapacity", "")));
   EXPECT_TRUE(absl::IsResourceExhausted(AwsError(refused, "MaxSpotInstanceCountExceeded", "")));
+  EXPECT_TRUE(absl::IsResourceExhausted(AwsError(refused, "InsufficientVolumeCapacity", "")));
   EXPECT_TRUE(absl::IsUnavailable(AwsError(refused, "ThrottlingException", "")));
   EXPECT_TRUE(absl::IsUnavailable(AwsError(refused, "ExpiredTokenException", ""))) << "the next key is good";
   EXPECT_EQ(RetryAfter(AwsError(busy, "RequestLimitExceeded", "")), absl::Seconds(7));

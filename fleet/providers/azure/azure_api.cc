@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -33,9 +34,11 @@ constexpr int64_t kLongestAnswer = 32 << 20;
 std::string LastPart(const std::string& id) { return id.substr(id.rfind('/') + 1); }
 
 // https://learn.microsoft.com/azure/virtual-machines/states-billing
-// What a machine does counts more than how its last operation ended: one that could not be started is still deallocated.
-State StateOf(const std::string& provisioning, const std::string& power) {
+// What a machine does counts more than how its last operation ended: one that could not be started is deallocated.
+// No power: the list of power states does not have it.
+State StateOf(const std::string& provisioning, const std::optional<std::string>& power) {
   if (provisioning == "Deleting") return State::kDeleting;
+  if (!power.has_value()) return provisioning == "Creating" ? State::kStarting : State::kUnknown;
   if (power == "PowerState/running") return State::kRunning;
   if (power == "PowerState/starting") return State::kStarting;
   if (power == "PowerState/deallocating" || power == "PowerState/stopping") return State::kStopping;
@@ -55,7 +58,9 @@ absl::Status ErrorOf(const HttpResponse& response, const std::string& code, cons
   if (code == "OperationNotAllowed" && absl::StrContains(absl::AsciiStrToLower(message), "quota")) {
     return absl::ResourceExhaustedError(text);
   }
-  if (code == "TooManyRequests" || code == "RetryableError" || code == "InternalServerError") {
+  for (const char* const word : {"TooManyRequests", "RetryableError", "InternalServerError", "InternalExecutionError",
+                                 "NetworkingInternalOperationError", "OperationPreempted", "OSProvisioning", "Canceled"}) {
+    if (!absl::StartsWith(code, word)) continue;
     HttpResponse busy = response;
     busy.status = 503;
     return StatusOfHttp(busy, text);
@@ -78,16 +83,16 @@ class AzureApi : public CloudApi {
   std::string DevicePath(const CloudVolume&, const Offer&) const override { return "/dev/disk/azure/scsi1/lun0"; }
 
   absl::StatusOr<CloudInventory> List() override {
-    PollOperations();
     CloudInventory inventory;
     std::map<std::string, std::string> power, addresses;  // by the machine's name
     RETURN_IF_ERROR(Pages(
         absl::StrCat(Subscription(),
                      "/providers/Microsoft.Compute/virtualMachines?statusOnly=true&api-version=", kComputeVersion),
         [&](const Json& row) {
+          std::string& known = power[LastPart(row["id"].Text())];
           for (const Json& status : row["properties"]["instanceView"]["statuses"].Items()) {
             const std::string code = status["code"].Text();
-            if (absl::StartsWith(code, "PowerState/")) power[LastPart(row["id"].Text())] = code;
+            if (absl::StartsWith(code, "PowerState/")) known = code;
           }
         }));
     RETURN_IF_ERROR(Pages(Path("Microsoft.Network/networkInterfaces", "", kNetworkVersion), [&](const Json& row) {
@@ -99,12 +104,14 @@ class AzureApi : public CloudApi {
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/virtualMachines", "", kComputeVersion), [&](const Json& row) {
       const std::string name = row["name"].Text(), provisioning = row["properties"]["provisioningState"].Text();
       if (!absl::StartsWith(name, options_.name_prefix)) return;
+      const auto found = power.find(name);
+      const auto known = found == power.end() ? std::nullopt : std::optional(found->second);
       inventory.machines.push_back({.id = name,
                                     .name = name,
                                     .zone = ZoneOf(row),
                                     .address = addresses[name],
-                                    .state = StateOf(provisioning, power[name]),
-                                    .word = absl::StrCat(provisioning, " ", power[name])});
+                                    .state = StateOf(provisioning, known),
+                                    .word = absl::StrCat(provisioning, " ", known.value_or(""))});
     }));
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/disks", "", kDiskVersion), [&](const Json& row) {
       const Json properties = row["properties"];
@@ -119,6 +126,7 @@ class AzureApi : public CloudApi {
       volume.attached = !volume.machine.empty();
       inventory.volumes.push_back(std::move(volume));
     }));
+    PollOperations();  // last: what has failed by the time of the list is told with it
     absl::MutexLock lock(&mutex_);
     inventory.failures = std::exchange(failures_, {});
     return inventory;
@@ -270,9 +278,9 @@ class AzureApi : public CloudApi {
       absl::MutexLock lock(&mutex_);
       if (status == "Failed" || status == "Canceled") {
         const Json error = (*answer)["error"];
-        failures_.push_back({operation.machine,
-                             ErrorOf({.status = 400}, error["code"].Text(), error["message"].Text()),
-                             /*remains=*/true});
+        const std::string code = status == "Canceled" ? status : error["code"].Text();
+        failures_.push_back(
+            {operation.machine, ErrorOf({.status = 400}, code, error["message"].Text()), /*remains=*/true});
       }
       operations_.erase(std::remove_if(operations_.begin(), operations_.end(),
                                        [&](const Operation& o) { return o.url == operation.url; }),
@@ -284,20 +292,25 @@ class AzureApi : public CloudApi {
   absl::StatusOr<Json> Ask(const char* method, const std::string& url, std::string body = "",
                            HttpResponse* whole = nullptr, bool with_token = true) {
     HttpRequest request = {.method = method, .url = url, .body = std::move(body)};
-    if (with_token) {
-      ASSIGN_OR_RETURN(const std::string token, credentials_.Get(http_));
-      request.headers = {{"Authorization", absl::StrCat("Bearer ", token)}};
-    }
-    if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
     request.timeout = absl::Seconds(30);
     request.max_body_bytes = kLongestAnswer;
-    ASSIGN_OR_RETURN(HttpResponse response, http_.Do(request));
+    HttpResponse response;
+    for (int tries = 0; tries < 2; ++tries) {  // a token may be refused before its time
+      request.headers.clear();
+      if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+      if (with_token) {
+        ASSIGN_OR_RETURN(const std::string token, credentials_.Get(http_));
+        request.headers.emplace_back("Authorization", absl::StrCat("Bearer ", token));
+      }
+      ASSIGN_OR_RETURN(response, http_.Do(request));
+      if (response.status != 401) break;
+      credentials_.Drop();
+    }
     const auto answer = Json::Parse(response.body.empty() ? "{}" : response.body);
     if (response.status >= 200 && response.status < 300) {
       if (whole != nullptr) *whole = std::move(response);
       return answer;
     }
-    if (response.status == 401) credentials_.Drop();
     if (!answer.ok()) return StatusOfHttp(response, "");
     return ErrorOf(response, (*answer)["error"]["code"].Text(), (*answer)["error"]["message"].Text());
   }
@@ -310,7 +323,9 @@ class AzureApi : public CloudApi {
       for (const Json& row : answer["value"].Items()) take(row);
       url = answer["nextLink"].Text();
       if (url.empty()) return absl::OkStatus();
-      if (!absl::StartsWith(url, absl::StrCat(options_.endpoint, "/"))) return absl::UnavailableError("a next page on another host");
+      if (!absl::StartsWith(url, absl::StrCat(options_.endpoint, "/"))) {
+        return absl::UnavailableError("a next page on another host");
+      }
     }
     return absl::UnavailableError(absl::StrCat("more than ", kMostPages, " pages"));
   }

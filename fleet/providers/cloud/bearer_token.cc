@@ -15,7 +15,11 @@ constexpr absl::Duration kRenewBefore = absl::Minutes(5);
 absl::StatusOr<std::string> BearerToken::Get(absl::FunctionRef<absl::StatusOr<HttpResponse>()> ask) {
   absl::MutexLock lock(&mutex_);
   if (!token_.empty() && clock_.Elapsed() + kRenewBefore < good_until_) return token_;
-  ASSIGN_OR_RETURN(const HttpResponse response, ask());
+  const absl::StatusOr<HttpResponse> answer = ask();
+  const bool answered = answer.ok() && answer->status < 500 && answer->status != 429;
+  if (!answered && !token_.empty() && clock_.Elapsed() < good_until_) return token_;
+  RETURN_IF_ERROR(answer.status());
+  const HttpResponse& response = *answer;
   if (response.status == 400 || response.status == 401 || response.status == 403) {  // RFC 6749, 5.2
     const auto error = Json::Parse(response.body);
     return absl::UnauthenticatedError(

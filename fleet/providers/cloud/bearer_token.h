@@ -20,7 +20,8 @@ class BearerToken {
   // `clock` outlives it.
   explicit BearerToken(const Clock& clock) : clock_(clock) {}
 
-  // The token, a new one by `ask` if there is none that is good for five more minutes. Errors: `ask`'s; UNAUTHENTICATED
+  // The token, a new one by `ask` if there is none that is good for five more minutes; the old one to its end while
+  // nobody answers. Errors: `ask`'s; UNAUTHENTICATED
   // for an answer that refuses or has no token.
   absl::StatusOr<std::string> Get(absl::FunctionRef<absl::StatusOr<HttpResponse>()> ask);
   // It was refused.

@@ -233,11 +233,15 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
 }
 
 void CloudProvider::SweepOrphans() {
-  std::map<std::string, absl::Duration> orphans;
-  std::vector<std::pair<CloudMachine, bool>> to_end;  // and whether its name is another's
+  std::map<std::string, Orphan> orphans;
+  std::vector<std::pair<CloudMachine, bool>> to_end;  // and whether it is to be kept, stopped
+  const absl::Duration now = clock_.Elapsed();
+  const bool keeps = api_->traits().keeps_stopped;
   for (const CloudMachine& machine : inventory_.machines) {
-    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
-    const bool stops = machine.state == State::kStopping;  // until it has, it holds its volume
+    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped ||
+        (machine.state == State::kUnknown && keeps)) {
+      continue;
+    }
     bool known = false, named = false;
     for (const auto& [id, mine] : machines_) {
       named |= mine->name == machine.name;
@@ -245,18 +249,25 @@ void CloudProvider::SweepOrphans() {
     }
     if (known) continue;
     const auto before = orphans_.find(machine.id);
-    const absl::Duration since = before == orphans_.end() ? clock_.Elapsed() : before->second;
-    orphans[machine.id] = since;
-    if (clock_.Elapsed() - since >= (stops ? options_.limits.stop : options_.orphan)) to_end.emplace_back(machine, named);
+    const Orphan& orphan =
+        orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now} : before->second).first->second;
+    const bool stops = machine.state == State::kStopping;  // until it has, it holds its volume
+    if (now - orphan.since < (stops ? options_.limits.stop : options_.orphan) || now < orphan.not_before) continue;
+    const bool overdue = now - orphan.since >= options_.orphan + options_.limits.stop;
+    to_end.emplace_back(machine, !named && keeps && !overdue && machine.state == State::kRunning);
   }
   orphans_ = std::move(orphans);
-  for (const auto& [machine, named] : to_end) {
-    LOG(WARNING) << caps_.name << ": nobody knows machine " << machine.id << " (" << machine.name << "), it is stopped";
-    const bool keep = !named && api_->traits().keeps_stopped && machine.state == State::kRunning;
+  for (const auto& [machine, keep] : to_end) {
+    LOG(WARNING) << caps_.name << ": nobody knows machine " << machine.id << " (" << machine.name << "), it is "
+                 << (keep ? "stopped" : "deleted");
     mutex_.Unlock();
     const absl::Status status = keep ? api_->StopMachine(machine) : api_->DeleteMachine(machine);
     mutex_.Lock();
     LOG_IF(WARNING, !status.ok()) << caps_.name << ": " << machine.id << ": " << status;
+    Orphan& orphan = orphans_[machine.id];
+    orphan.failures = status.ok() ? 0 : orphan.failures + 1;
+    orphan.not_before =
+        clock_.Elapsed() + (status.ok() ? options_.limits.settle : BackOff(orphan.failures, status));
   }
 }
 

@@ -97,6 +97,13 @@ class CloudProvider : public Provider {
     bool seen = false;                              // since
   };
 
+  // A machine of this fleet that no life knows.
+  struct Orphan {
+    absl::Duration since;
+    absl::Duration not_before = -absl::InfiniteDuration();  // its end is asked for again
+    int failures = 0;                                       // in a row
+  };
+
   // A thing that is asked of the cloud as a whole, over and over.
   struct Poll {
     absl::Duration due;
@@ -164,7 +171,7 @@ class CloudProvider : public Provider {
   std::map<std::string, VolumeOrder> volume_orders_ ABSL_GUARDED_BY(mutex_);     // by zone and name
   absl::Status list_error_ ABSL_GUARDED_BY(mutex_);                              // of the last poll
   absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll
-  std::map<std::string, absl::Duration> orphans_ ABSL_GUARDED_BY(mutex_);        // by the cloud's id: since when
+  std::map<std::string, Orphan> orphans_ ABSL_GUARDED_BY(mutex_);                // by the cloud's id
 
   // Answers of the probe may come when the provider has gone.
   struct Mailbox {

@@ -24,6 +24,12 @@ bool IsPermanent(const absl::Status& status) {
          absl::IsUnimplemented(status) || absl::IsNotFound(status);
 }
 
+// As provider.h has it.
+absl::Status Refusal(const absl::Status& status) {
+  if (absl::IsResourceExhausted(status)) return status;
+  return IsPermanent(status) ? absl::FailedPreconditionError(status.message()) : absl::UnavailableError(status.message());
+}
+
 bool Buys(Next::Do what) {
   return what == Next::Do::kCreateVolume || what == Next::Do::kCreateMachine || what == Next::Do::kStartMachine;
 }
@@ -78,6 +84,9 @@ void CloudProvider::Step(const MachinePtr& kept) {
   }
   if (const auto failure = std::exchange(machine.failure, std::nullopt)) return OnFailure(machine, *failure);
   const CloudMachine* found = Find(machine);
+  if (life.goal == Goal::kRun && !life.adopting && found != nullptr && found->state == State::kRunning) {
+    TellStarted(machine, found->id);
+  }
   const bool to_buy = life.goal == Goal::kRun && !life.adopting && !life.ran && found == nullptr;
   if (to_buy && !machine.offer.has_value() && !ChooseOffer(machine)) return;
   const CloudVolume* const volume = FindVolume(machine, found);
@@ -192,7 +201,8 @@ bool CloudProvider::ChooseOffer(Machine& machine) {
     for (const OfferNow& now : *offers_) offers.push_back(now.offer);
   }
   const auto refused = [&](const Offer& offer) {
-    return std::any_of(machine.refused.begin(), machine.refused.end(), [&](const Offer& o) { return SamePlace(o, offer); });
+    return std::any_of(machine.refused.begin(), machine.refused.end(),
+                       [&](const Offer& o) { return SamePlace(o, offer); });
   };
   const auto has_volume = [&](const Offer& offer) {
     return std::any_of(inventory_.volumes.begin(), inventory_.volumes.end(), [&](const CloudVolume& volume) {
@@ -232,7 +242,7 @@ void CloudProvider::CreateVolume(Machine& machine) {
   if (!refused) return;  // it was made, or may have been: that will show in a list
   order = {};
   if (absl::IsFailedPrecondition(status)) return OnBusy(machine, status);
-  Fail(machine, IsPermanent(status) ? absl::FailedPreconditionError(status.message()) : status);
+  Fail(machine, Refusal(status));
 }
 
 void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
@@ -249,6 +259,7 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
   life.delete_at.reset();  // of what was left of an earlier one
   life.seen = false;
   life.machine_id.clear();
+  life.absence = {};
   machine.last = {};
   std::string id;
   const absl::Status status = Call(machine, "buy it", [&]() -> absl::Status {
@@ -257,9 +268,10 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
     return created.status();
   });
   life.create_broke = false;
-  if (status.ok()) {
+  if (status.ok()) {  // it is started when a list has it running: until then there may turn out to be no stock
     life.machine_id = id;
-    return TellStarted(machine, id);
+    machine.last = {.id = id, .name = machine.name, .zone = order.offer.zone};
+    return;
   }
   if (absl::IsAlreadyExists(status)) return;
   if (!IsPermanent(status) && !absl::IsFailedPrecondition(status) && !absl::IsResourceExhausted(status)) {
@@ -272,10 +284,12 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
 void CloudProvider::OnFailure(Machine& machine, const CloudInventory::Failure& failure) {
   Life& life = machine.life;
   LOG(WARNING) << machine.spec.id << ": the cloud could not do it after all: " << failure.status;
+  const CloudMachine* const found = Find(machine);
+  if (life.serves || (found != nullptr && found->state == State::kRunning)) return;  // so it says, and yet it runs
   machine.due = clock_.Elapsed();
   if (life.start_at.has_value()) return OnStartRefused(machine, failure.status);
   if (!life.create_at.has_value()) return;
-  if (failure.remains && machine.last.id.empty()) life.remains_at = clock_.Elapsed();
+  if (failure.remains && !life.seen) life.remains_at = clock_.Elapsed();
   OnCreateRefused(machine, failure.status, std::nullopt);
 }
 
@@ -285,7 +299,7 @@ void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status
   machine.life.ran = false;
   if (machine.life.goal != Goal::kRun) return;  // it was told to end meanwhile
   if (absl::IsFailedPrecondition(status)) return OnBusy(machine, status);
-  if (!absl::IsResourceExhausted(status)) return Fail(machine, absl::FailedPreconditionError(status.message()));
+  if (!absl::IsResourceExhausted(status)) return Fail(machine, Refusal(status));
   if (machine.spec.offer.has_value() || doubt.has_value()) return Fail(machine, status);
   machine.refused.push_back(*machine.offer);
   machine.offer.reset();
@@ -295,9 +309,9 @@ void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status
 }
 
 void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
-  machine.life.start_at = clock_.Elapsed();
+  machine.life.start_at = machine.life.may_start_at = clock_.Elapsed();
   const absl::Status status = Call(machine, "start it again", [&] { return api_->StartMachine(found); });
-  if (status.ok()) return;  // it is started when a list has it running: until then there may turn out to be no stock
+  if (status.ok()) return;
   machine.life.start_at.reset();
   if (absl::IsNotFound(status)) return;  // a list will say so
   if (absl::IsResourceExhausted(status) || IsPermanent(status)) OnStartRefused(machine, status);
@@ -305,12 +319,11 @@ void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
 
 void CloudProvider::OnStartRefused(Machine& machine, const absl::Status& status) {
   machine.life.start_at.reset();
+  machine.life.may_start_at.reset();
   machine.life.ran = false;
   if (machine.life.goal != Goal::kRun) return;
-  const absl::Status why =
-      absl::IsResourceExhausted(status) ? status : absl::FailedPreconditionError(status.message());
-  if (machine.launched) return Fail(machine, why);
-  End(machine, why);  // it stays as it is
+  if (machine.launched) return Fail(machine, Refusal(status));
+  End(machine, Refusal(status));  // it stays as it is
 }
 
 // What it needs is another's just now, as a rule a disk that somebody is still letting go of.
@@ -328,7 +341,6 @@ void CloudProvider::TellStarted(Machine& machine, const std::string& handle) {
 
 void CloudProvider::ProbeEngine(const MachinePtr& kept, const CloudMachine& found) {
   Machine& machine = *kept;
-  TellStarted(machine, found.id);
   if (machine.identity.has_value()) return OnIdentity(machine);
   if (machine.probing || found.address.empty()) return;
   if (machine.next_probe > clock_.Elapsed()) {

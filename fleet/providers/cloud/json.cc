@@ -17,7 +17,8 @@ absl::StatusOr<Json> Json::Parse(absl::string_view text) {
   auto value =
       std::make_shared<const boost::json::value>(boost::json::parse({text.data(), text.size()}, error, {}, options));
   if (error) {  // without the text, which may hold a token
-    return absl::UnavailableError(absl::StrCat("the answer, of ", text.size(), " bytes, is no JSON: ", error.message()));
+    return absl::UnavailableError(
+        absl::StrCat("the answer, of ", text.size(), " bytes, is no JSON: ", error.message()));
   }
   const boost::json::value* const root = value.get();
   return Json(std::move(value), root);

@@ -83,7 +83,7 @@ Next Run(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& l
       return {Do::kWait};
     case State::kDeleting:
     case State::kGone:
-      if (!life.ran && !of_this_life) return {Do::kWait};  // what is left of an earlier life; its name is free again then
+      if (!life.ran && !of_this_life) return {Do::kWait};  // what is left of an earlier life: then its name is free
       return Fail(absl::UnavailableError(absl::StrCat("the cloud took it away: ", machine->word)));
     case State::kFailed:
       if (!life.ran && !life.create_at.has_value()) {  // of an earlier life, or of a create that was refused
@@ -99,7 +99,8 @@ Next Delete(const LifeLimits& limits, const Life& life, const CloudMachine* mach
     // Once its deletion is accepted, or it is told not to be there, lists need only agree.
     if (life.delete_at.has_value()) return {life.absence.lists < limits.absent_lists ? Do::kWait : Do::kTellGone};
     if (life.seen) return {Do::kDeleteMachine};
-    if (!life.machine_id.empty()) return {IsGone(limits, life.absence) ? Do::kTellGone : Do::kWait};
+    if (!life.machine_id.empty() && !IsGone(limits, life.absence)) return {Do::kWait};
+    if (!life.machine_id.empty()) return {life.create_at.has_value() ? Do::kDeleteMachine : Do::kTellGone};
     // A create that broke may still turn out to have bought a machine.
     const bool may_come = Recent(life.create_at, limits.settle, now) || Recent(life.remains_at, limits.settle, now);
     return {may_come ? Do::kWait : Do::kTellGone};
@@ -112,6 +113,8 @@ Next Delete(const LifeLimits& limits, const Life& life, const CloudMachine* mach
 Next Stop(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
   if (machine == nullptr && life.seen) return IsGone(limits, life.absence) ? Fail(absl::OkStatus()) : Next{Do::kWait};
   if (machine == nullptr) return Delete(limits, life, machine, now);
+  // One that was told to start may look stopped for a while.
+  if (machine->state == State::kStopped && Recent(life.may_start_at, limits.settle, now)) return {Do::kWait};
   if (machine->state == State::kStopped || machine->state == State::kGone) return {Do::kTellGone};
   // It may bill for as long as it has not stopped; what it was to be kept for is on the volume.
   const bool overdue = life.stop_since.has_value() && now - *life.stop_since >= limits.stop;

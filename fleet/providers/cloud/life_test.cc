@@ -151,6 +151,10 @@ TEST(Life, AStopLeavesWhatIsStopped) {
   EXPECT_EQ(What(life, &stopping, nullptr), Do::kFail) << "it never ends";
   EXPECT_EQ(What(life, &running, nullptr), Do::kFail) << "it was refused all the time, and bills";
   EXPECT_EQ(What(life, &stopped, nullptr), Do::kTellGone);
+  life.may_start_at = kNow - absl::Seconds(59);
+  EXPECT_EQ(What(life, &stopped, nullptr), Do::kWait) << "a restore that was called off may still begin";
+  life.may_start_at = kNow - absl::Seconds(60);
+  EXPECT_EQ(What(life, &stopped, nullptr), Do::kTellGone);
 }
 
 TEST(Life, GoneIsToldWhenItIsSure) {
@@ -170,6 +174,9 @@ TEST(Life, GoneIsToldWhenItIsSure) {
   life.create_at.reset();
   life.machine_id = "i-1";
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "it was made, and no list has had it yet";
+  life.create_at = kNow - absl::Minutes(10);
+  life.absence = Lacking(100, absl::Minutes(10));
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kDeleteMachine) << "the cloud is asked before it is called gone";
   life.seen = true;
   life.absence = Lacking(100, absl::Minutes(10));
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kDeleteMachine) << "it may be there all the same";

@@ -173,7 +173,9 @@ TEST_P(CloudTest, NoStockAnywhere) {
     Say(absl::StrCat("stock ", GetParam().name, " ", zone, " ", GetParam().type, " 0"));
   }
   provider_->Launch(Spec());
-  EXPECT_TRUE(absl::IsResourceExhausted(AwaitGone("m-1")));
+  const MachineEvent gone = Next();  // and it was never said to have started: it is the zone that has none
+  EXPECT_EQ(gone.kind, Kind::kGone);
+  EXPECT_TRUE(absl::IsResourceExhausted(gone.status)) << gone.status;
   EXPECT_EQ(emulator_.billing(), 0);
   emulator_.Look([&](CloudModel& model) {  // Azure keeps a machine that failed
     for (const auto& [number, machine] : model.machines()) EXPECT_EQ(machine.state, EmulatedMachine::State::kGone);
@@ -397,6 +399,24 @@ TEST_P(CloudTest, WhatNobodyKnowsIsStopped) {
   EXPECT_EQ(emulator_.billing(), 1) << "the fleet may yet ask for it";
   Pass(absl::Minutes(2));
   EXPECT_EQ(emulator_.billing(), 0);
+}
+
+TEST_P(CloudTest, WhatNobodyKnowsIsDeletedIfItCannotBeStopped) {
+  if (GetParam().stop.empty()) GTEST_SKIP() << "a stop is a deletion";
+  Serve(Spec());
+  Begin();
+  Say(absl::StrCat("fault 403 100000 ", GetParam().stop));
+  Pass(absl::Minutes(16));
+  EXPECT_EQ(emulator_.billing(), 1);
+  Pass(absl::Minutes(2));
+  EXPECT_EQ(emulator_.billing(), 0);
+}
+
+TEST_P(CloudTest, WhatIsSaidToHaveFailedAndRunsIsLeftAlone) {
+  Say("habit late_failure 1");
+  Serve(Spec());
+  EXPECT_EQ(Next(absl::Minutes(3)).kind, Kind::kOffers) << "nothing was heard of the machine";
+  EXPECT_EQ(emulator_.billing(), 1);
 }
 
 TEST_P(CloudTest, AnothersMachinesAreLeftAlone) {

@@ -114,7 +114,8 @@ FakeHttpReply Page(const ServiceRequest& request, const std::vector<std::string>
 }
 
 // What was asked for is on its way; what cannot be is told by the operation, whose name says it.
-FakeHttpReply Taken(const ServiceRequest& request, const absl::Status& status, int good, std::string body) {
+FakeHttpReply Taken(const ServiceRequest& request, const absl::Status& status, int good, std::string body,
+                    absl::string_view operation = "good") {
   if (!status.ok() && !absl::IsResourceExhausted(status)) return Error(409, "Conflict", status.message());
   if (absl::IsResourceExhausted(status) && status.message() == "quota") {
     return Error(409, "OperationNotAllowed",
@@ -124,7 +125,7 @@ FakeHttpReply Taken(const ServiceRequest& request, const absl::Status& status, i
   reply.headers.emplace_back(
       "Azure-AsyncOperation",
       absl::StrCat(HostOf(request), "/subscriptions/s/providers/Microsoft.Compute/locations/l/operations/",
-                   status.ok() ? "good" : "stock", "?api-version=2024-07-01"));
+                   status.ok() ? operation : "stock", "?api-version=2024-07-01"));
   return reply;
 }
 
@@ -181,7 +182,7 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
     const absl::Status status = model.Attach(*volume, **machine, "/dev/disk/azure/scsi1/lun0");
     if (!status.ok()) return Error(409, "Conflict", status.message());
   }
-  return Taken(request, absl::OkStatus(), 201, Machine(model, **machine));
+  return Taken(request, absl::OkStatus(), 201, Machine(model, **machine), model.habits().late_failure ? "late" : "good");
 }
 
 FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request, const std::vector<std::string>& rest) {
@@ -290,6 +291,12 @@ FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
     return Error(401, "InvalidAuthenticationToken", "the access token is invalid");
   }
   if (request.query.count("api-version") == 0) return Error(400, "MissingApiVersionParameter", "api-version");
+  if (parts.size() == 8 && parts[6] == "operations" && parts[7] == "late") {  // of a machine that runs by then
+    const bool starts = std::any_of(model.machines().begin(), model.machines().end(),
+                                    [](const auto& m) { return m.second.state == State::kStarting; });
+    return JsonReply(200, starts ? R"({"status":"InProgress"})"
+                                 : R"({"status":"Failed","error":{"code":"OSProvisioningTimedOut","message":"late"}})");
+  }
   if (parts.size() == 8 && parts[6] == "operations") {
     return JsonReply(200, parts[7] == "good"
                               ? R"({"status":"Succeeded"})"

@@ -215,7 +215,8 @@ absl::Status CloudEmulator::SetHabit(const std::string& name, double value) {
   const std::map<std::string, bool*> flags = {{"stop_never_ends", &habits.stop_never_ends},
                                               {"attach_never_ends", &habits.attach_never_ends},
                                               {"dead_keep_volumes", &habits.dead_keep_volumes},
-                                              {"ephemeral", &habits.ephemeral}};
+                                              {"ephemeral", &habits.ephemeral},
+                                              {"late_failure", &habits.late_failure}};
   if (const auto time = times.find(name); time != times.end()) {
     *time->second = absl::Seconds(value);
   } else if (const auto flag = flags.find(name); flag != flags.end()) {

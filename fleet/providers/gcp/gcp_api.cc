@@ -91,7 +91,6 @@ class GcpApi : public CloudApi {
   }
 
   absl::StatusOr<CloudInventory> List() override {
-    PollOperations();
     CloudInventory inventory;
     RETURN_IF_ERROR(Aggregated("instances", [&](const Json& row) {
       const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
@@ -118,6 +117,7 @@ class GcpApi : public CloudApi {
     inventory.volumes.erase(std::remove_if(inventory.volumes.begin(), inventory.volumes.end(),
                                            [](const CloudVolume& volume) { return volume.id == volume.machine; }),
                             inventory.volumes.end());
+    PollOperations();  // last: what has failed by the time of the list is told with it
     absl::MutexLock lock(&mutex_);
     inventory.failures = std::exchange(failures_, {});
     return inventory;
@@ -266,16 +266,20 @@ class GcpApi : public CloudApi {
   }
 
   absl::StatusOr<Json> AskUrl(const char* method, std::string url, std::string body = "") {
-    ASSIGN_OR_RETURN(const std::string token, credentials_.Get(http_));
     HttpRequest request = {.method = method, .url = std::move(url), .body = std::move(body)};
-    request.headers = {{"Authorization", absl::StrCat("Bearer ", token)}};
-    if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
     request.timeout = absl::Seconds(30);
     request.max_body_bytes = kLongestAnswer;
-    ASSIGN_OR_RETURN(const HttpResponse response, http_.Do(request));
+    HttpResponse response;
+    for (int tries = 0; tries < 2; ++tries) {  // a token may be refused before its time
+      ASSIGN_OR_RETURN(const std::string token, credentials_.Get(http_));
+      request.headers = {{"Authorization", absl::StrCat("Bearer ", token)}};
+      if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+      ASSIGN_OR_RETURN(response, http_.Do(request));
+      if (response.status != 401) break;
+      credentials_.Drop();
+    }
     const auto answer = Json::Parse(response.body.empty() ? "{}" : response.body);
     if (response.status >= 200 && response.status < 300) return answer;
-    if (response.status == 401) credentials_.Drop();
     if (!answer.ok()) return StatusOfHttp(response, "");
     const Json error = (*answer)["error"];
     const std::vector<Json> errors = error["errors"].Items();
