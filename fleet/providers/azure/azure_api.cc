@@ -58,8 +58,9 @@ absl::Status ErrorOf(const HttpResponse& response, const std::string& code, cons
   if (code == "OperationNotAllowed" && absl::StrContains(absl::AsciiStrToLower(message), "quota")) {
     return absl::ResourceExhaustedError(text);
   }
-  for (const char* const word : {"TooManyRequests", "RetryableError", "InternalServerError", "InternalExecutionError",
-                                 "NetworkingInternalOperationError", "OperationPreempted", "OSProvisioning", "Canceled"}) {
+  for (const char* const word :
+       {"TooManyRequests", "RetryableError", "InternalServerError", "InternalExecutionError",
+        "NetworkingInternalOperationError", "OperationPreempted", "OSProvisioning", "Canceled"}) {
     if (!absl::StartsWith(code, word)) continue;
     HttpResponse busy = response;
     busy.status = 503;

@@ -27,7 +27,8 @@ bool IsPermanent(const absl::Status& status) {
 // As provider.h has it.
 absl::Status Refusal(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) return status;
-  return IsPermanent(status) ? absl::FailedPreconditionError(status.message()) : absl::UnavailableError(status.message());
+  if (IsPermanent(status)) return absl::FailedPreconditionError(status.message());
+  return absl::UnavailableError(status.message());
 }
 
 bool Buys(Next::Do what) {

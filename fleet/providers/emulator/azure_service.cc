@@ -182,7 +182,8 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
     const absl::Status status = model.Attach(*volume, **machine, "/dev/disk/azure/scsi1/lun0");
     if (!status.ok()) return Error(409, "Conflict", status.message());
   }
-  return Taken(request, absl::OkStatus(), 201, Machine(model, **machine), model.habits().late_failure ? "late" : "good");
+  return Taken(request, absl::OkStatus(), 201, Machine(model, **machine),
+               model.habits().late_failure ? "late" : "good");
 }
 
 FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request, const std::vector<std::string>& rest) {
