@@ -1,8 +1,10 @@
 #include "backends/vulkan/program.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -43,6 +45,10 @@ absl::Status VulkanProgram::Allocate() {
     ASSIGN_OR_RETURN(inputs_.emplace_back(), gpu_.memory().Allocate(bytes(id), MemoryUse::kUpload));
   }
   ASSIGN_OR_RETURN(readback_, gpu_.memory().Allocate(bytes(graph_.output), MemoryUse::kReadback));
+  if (Domain(graph_.output) == Rows::kOutputs) {
+    const size_t spans = size_t{Groups(Width(graph_.output), kLargestSpan)} * largest.outputs;
+    ASSIGN_OR_RETURN(largest_, gpu_.memory().Allocate(spans * 2 * sizeof(uint32_t), MemoryUse::kReadback));
+  }
   ASSIGN_OR_RETURN(step_, StepBuffer::Create(graph_, gpu_.memory()));
   return AllocateParts();
 }
@@ -153,7 +159,8 @@ absl::Status VulkanProgram::Warm() {
     }
   }
   const BucketRows largest{Bucket(graph_.max_tokens), Bucket(graph_.max_outputs)};
-  if (parts_ != nullptr) buckets.push_back({1, std::min(1, largest.outputs), most_ranges_});
+  buckets.push_back({1, std::min(1, largest.outputs), most_ranges_, largest_ != nullptr});
+  if (largest_ != nullptr) keys.insert({Shader::kLargest, {}});
   for (const BucketRows& rows : {largest, buckets.back()}) {
     for (const Stage& stage : StagesOf(rows)) {
       RETURN_IF_ERROR(CheckGroups(stage, rows));
@@ -227,7 +234,9 @@ absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRow
       recorder.Copy(*inputs_[i], *tensors_[id], sizeof(float) * RowsOf(id, rows) * Width(id));
     }
     for (size_t i = first; i < end; ++i) status.Update(RecordStage(stages[i], rows, recorder));
-    if (end == stages.size()) {
+    if (end == stages.size() && rows.largest_alone) {
+      status.Update(RecordLargest(rows, recorder));
+    } else if (end == stages.size()) {
       recorder.Copy(*tensors_[graph_.output], *readback_,
                     sizeof(float) * RowsOf(graph_.output, rows) * Width(graph_.output));
     }
@@ -243,11 +252,35 @@ absl::Status VulkanProgram::Run(const StepInput& input, absl::Span<float> out) {
     std::memcpy(inputs_[i]->mapped(), input.inputs[i].data(), input.inputs[i].size() * sizeof(float));
   }
   const BucketRows rows{Bucket(static_cast<int>(input.positions.size())),
-                        Bucket(static_cast<int>(input.output_rows.size())), Ranges(input)};
+                        Bucket(static_cast<int>(input.output_rows.size())), Ranges(input),
+                        largest_ != nullptr && !input.largest_alone.empty() &&
+                            std::all_of(input.largest_alone.begin(), input.largest_alone.end(), [](uint8_t m) { return m; })};
   ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
   RETURN_IF_ERROR(gpu_.Run(*commands));
-  if (!out.empty()) std::memcpy(out.data(), readback_->mapped(), out.size() * sizeof(float));
+  if (rows.largest_alone) {
+    ReadLargest(out);
+  } else if (!out.empty()) {
+    std::memcpy(out.data(), readback_->mapped(), out.size() * sizeof(float));
+  }
   return absl::OkStatus();
+}
+
+void VulkanProgram::ReadLargest(absl::Span<float> out) const {
+  const auto* span = reinterpret_cast<const uint32_t*>(largest_->mapped());
+  const size_t width = Width(graph_.output);
+  for (; !out.empty(); out.remove_prefix(width)) {
+    const absl::Span<float> row = out.first(width);
+    std::fill(row.begin(), row.end(), -std::numeric_limits<float>::infinity());
+    size_t best = width;
+    for (size_t first = 0; first < width; first += kLargestSpan, span += 2) {
+      if (span[1] >= width) continue;  // none is finite
+      const float value = std::bit_cast<float>(span[0]);
+      if (best < width && value <= row[best]) continue;
+      if (best < width) row[best] = -std::numeric_limits<float>::infinity();
+      best = span[1];
+      row[best] = value;
+    }
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, bool measure, Tuning& tuning, Gpu& gpu,

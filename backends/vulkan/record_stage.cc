@@ -173,6 +173,17 @@ absl::Status VulkanProgram::RecordAttention(const Stage& stage, const BucketRows
   return absl::OkStatus();
 }
 
+absl::Status VulkanProgram::RecordLargest(const BucketRows& rows, Recorder& recorder) {
+  ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get({Shader::kLargest, {}}));
+  const TensorId output = graph_.output;
+  const struct {
+    VkDeviceAddress step, row, largest;
+    uint32_t width;
+  } push{step_->address(), Address(output), largest_->address(), static_cast<uint32_t>(Width(output))};
+  recorder.DispatchWhole(pipeline, push, Groups(push.width, kLargestSpan), rows.outputs, {At(output)}, {largest_.get()});
+  return absl::OkStatus();
+}
+
 absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bucket_rows, Recorder& recorder) {
   const Op& op = stage.op();
   const TensorId shape = ShapeOf(op);

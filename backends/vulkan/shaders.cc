@@ -23,6 +23,9 @@ constexpr uint32_t kGate[] = {
 constexpr uint32_t kGatherRows[] = {
 #include "backends/vulkan/shaders/gather_rows.spv.inc"
 };
+constexpr uint32_t kLargest[] = {
+#include "backends/vulkan/shaders/largest.spv.inc"
+};
 constexpr uint32_t kMatmul[] = {
 #include "backends/vulkan/shaders/matmul.spv.inc"
 };
@@ -52,6 +55,8 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kGate;
     case Shader::kGatherRows:
       return kGatherRows;
+    case Shader::kLargest:
+      return kLargest;
     case Shader::kMatmul:
       return kMatmul;
     case Shader::kRmsNorm:

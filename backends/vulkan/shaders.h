@@ -16,12 +16,13 @@ enum class Shader : uint8_t {
   kEmbed,
   kGate,
   kGatherRows,
+  kLargest,
   kMatmul,
   kRmsNorm,
   kRope,
   kStoreKv,
 };
-inline constexpr int kShaders = 10;
+inline constexpr int kShaders = 11;
 
 absl::Span<const uint32_t> SpirV(Shader shader);
 

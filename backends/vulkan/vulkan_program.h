@@ -55,6 +55,8 @@ inline constexpr int kRange = 256;  // RANGE of shaders/softmax.glsl
 // Tokens of a step whose attention is split by ranges. More keep a device busy without.
 inline constexpr int kSplitTokens = 8;
 
+inline constexpr int kLargestSpan = 2048;  // SPAN of shaders/largest.comp
+
 inline Pipelines::Key JoinPipeline(const Op& attention) {
   return {Shader::kAttentionJoin, {static_cast<uint32_t>(attention.attention.head_dim / 2)}};
 }
@@ -76,9 +78,11 @@ class VulkanProgram : public Program {
  private:
   struct BucketRows {
     int tokens, outputs;
-    int ranges = 1;  // of positions that a token sees, at most
+    int ranges = 1;              // of positions that a token sees, at most
+    bool largest_alone = false;  // of all output rows: they stay on the device (shaders/largest.comp)
     bool operator<(const BucketRows& other) const {
-      return std::tie(tokens, outputs, ranges) < std::tie(other.tokens, other.outputs, other.ranges);
+      return std::tie(tokens, outputs, ranges, largest_alone) <
+             std::tie(other.tokens, other.outputs, other.ranges, other.largest_alone);
     }
     // Whether attention has a group a range: few tokens, each far into its sequence.
     bool splits_attention() const { return ranges > 1 && tokens <= kSplitTokens; }
@@ -122,6 +126,9 @@ class VulkanProgram : public Program {
   void RecordRope(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   void RecordStoreKv(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   absl::Status RecordAttention(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
+  absl::Status RecordLargest(const BucketRows& rows, Recorder& recorder);
+  // Rows in which the largest element alone is not −infinity.
+  void ReadLargest(absl::Span<float> out) const;
 
   int Width(TensorId id) const { return graph_.tensors[id].width; }
   Rows Domain(TensorId id) const { return graph_.tensors[id].rows; }
@@ -142,6 +149,7 @@ class VulkanProgram : public Program {
   std::vector<std::unique_ptr<Region>> tensors_;  // by TensorId, for the largest step
   std::vector<std::unique_ptr<Region>> inputs_;   // by Graph::inputs
   std::unique_ptr<Region> readback_;
+  std::unique_ptr<Region> largest_;  // null: outputs are no Rows::kOutputs
   std::unique_ptr<StepBuffer> step_;
   std::map<BucketRows, Commands> commands_;
 };

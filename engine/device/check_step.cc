@@ -33,6 +33,9 @@ absl::Status CheckStep(const Graph& graph, const StepInput& in, int kv_blocks, s
   for (const int32_t row : in.output_rows) {
     if (row < 0 || row >= static_cast<int32_t>(tokens)) return bad("output row ", row, " is not below ", tokens);
   }
+  if (!in.largest_alone.empty() && in.largest_alone.size() != in.output_rows.size()) {
+    return bad(in.largest_alone.size(), " marks for ", in.output_rows.size(), " output rows");
+  }
   if (in.inputs.size() != graph.inputs.size()) return bad("the number of inputs is not the graph's");
   for (size_t i = 0; i < in.inputs.size(); ++i) {
     if (in.inputs[i].size() != tokens * graph.tensors[graph.inputs[i]].width) return bad("an input's size is wrong");

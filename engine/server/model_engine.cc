@@ -28,6 +28,7 @@ ModelEngine::ModelEngine(Options options, Program& program, Constraints& constra
   for (std::vector<int32_t>* per_token : {&token_ids_, &positions_, &sequences_, &output_rows_}) {
     per_token->reserve(options_.scheduler.step_tokens);
   }
+  largest_alone_.reserve(options_.scheduler.step_tokens);
   const size_t widest = std::min<size_t>(kv_.total(), options_.scheduler.context_tokens / kv_.block_tokens() + 1);
   block_tables_.reserve(widest * options_.scheduler.max_sequences);
   PublishStats();
@@ -291,7 +292,8 @@ void ModelEngine::ListSamplings(const Plan& plan) {
 
 void ModelEngine::RunStep(const Plan& plan) {
   BuildStep(plan);
-  const StepInput input{token_ids_, positions_, sequences_, block_tables_, blocks_per_sequence_, output_rows_, {}};
+  const StepInput input{token_ids_,    positions_, sequences_,    block_tables_, blocks_per_sequence_,
+                        output_rows_, {},         largest_alone_};
   const size_t vocabulary = options_.info.vocabulary_size;
   const absl::Status ran = program_.Run(input, absl::MakeSpan(logits_.get(), output_rows_.size() * vocabulary));
   if (!ran.ok()) LoseDevice(ran);
@@ -380,11 +382,19 @@ uint32_t ModelEngine::EndAll(const absl::Status& status) {
   return ended;
 }
 
+// Whether of its logits the sampler looks at the largest alone.
+bool ModelEngine::TakesLargest(const Live& live) {
+  const SamplingParams& params = live.sampling;
+  return params.temperature == 0 && !params.logprobs && params.logit_bias.empty() && !params.needs_counts() &&
+         !live.matcher.has_value();
+}
+
 void ModelEngine::BuildStep(const Plan& plan) {
   token_ids_.clear();
   positions_.clear();
   sequences_.clear();
   output_rows_.clear();
+  largest_alone_.clear();
   size_t widest = 0;
   for (const Chunk& chunk : plan.chunks) widest = std::max(widest, chunk.block_table.size());
   blocks_per_sequence_ = static_cast<int>(widest);
@@ -397,7 +407,9 @@ void ModelEngine::BuildStep(const Plan& plan) {
       positions_.push_back(chunk.first_position + static_cast<int32_t>(t));
       sequences_.push_back(static_cast<int32_t>(i));
     }
+    const bool largest = chunk.logit_rows > 0 && TakesLargest(*scheduled_.at(chunk.sequence));
     for (int32_t back = chunk.logit_rows; back > 0; --back) {
+      largest_alone_.push_back(largest);
       output_rows_.push_back(static_cast<int32_t>(token_ids_.size()) - back);
     }
   }

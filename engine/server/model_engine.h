@@ -136,6 +136,7 @@ class ModelEngine : public Engine {
   void Complete();
   void End();
   void LoseDevice(const absl::Status& why);
+  static bool TakesLargest(const Live& live);
   void BuildStep(const Plan& plan);
   void SampleAll();
   void Sample(Sampling& sampling, Sampler& sampler);
@@ -171,6 +172,7 @@ class ModelEngine : public Engine {
   ThreadPool pool_;
   std::vector<Sampler> samplers_;  // by thread of the pool
   std::vector<int32_t> token_ids_, positions_, sequences_, block_tables_, output_rows_;
+  std::vector<uint8_t> largest_alone_;  // by output row
   int blocks_per_sequence_ = 0;
   std::unique_ptr<float[]> logits_;  // [max_sequences, vocabulary], left untouched until rows are asked for
   std::vector<Sampling> samplings_;  // the first sampling_count_ are of this step, the others keep their memory

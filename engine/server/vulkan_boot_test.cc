@@ -46,11 +46,21 @@ absl::StatusOr<BootedEngine> BootOnVolume() {
 
 // What an engine says, every pipeline having taken part.
 Ids Answer(Engine& engine) {
-  const auto sink = std::make_shared<FakeSink>();
-  EXPECT_TRUE(engine.Submit(Request(Ids(20, 5), 8), sink).ok());
-  EXPECT_TRUE(sink->AwaitEnd().ok());
-  EXPECT_EQ(sink->ids().size(), 8u);
-  return sink->ids();
+  Ids ids;
+  // Of the likeliest ids, found on the device; then the host looks at all logits, and finds the same.
+  for (const bool logprobs : {false, true}) {
+    EngineRequest request = Request(Ids(20, 5), 8);
+    request.sampling.logprobs = logprobs;
+    const auto sink = std::make_shared<FakeSink>();
+    EXPECT_TRUE(engine.Submit(std::move(request), sink).ok());
+    EXPECT_TRUE(sink->AwaitEnd().ok());
+    EXPECT_EQ(sink->ids().size(), 8u);
+    if (logprobs) {
+      EXPECT_EQ(sink->ids(), ids);
+    }
+    ids = sink->ids();
+  }
+  return ids;
 }
 
 // The driver writes on a thread of its own, until its device goes. Returns an answer.
@@ -98,6 +108,7 @@ TEST(VulkanServeTest, ADeviceThatFailsEndsTheEngine) {
     const char* says;
   } const cases[] = {{submitting, VK_ERROR_DEVICE_LOST, "the device is lost"},
                      {waiting, VK_ERROR_DEVICE_LOST, "the device is lost"},
+                     {waiting, VK_TIMEOUT, "taken for lost"},
                      {allocating, VK_ERROR_OUT_OF_DEVICE_MEMORY, "out of the device's memory"}};
   const Backend backend = VulkanBackend({.intercept = [](vulkan::Api& api) {
     real = api;
