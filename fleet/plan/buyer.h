@@ -1,8 +1,8 @@
-// Which machines to buy and to let go for each model: keeps what providers sell, what the market has shown (market_memory.h)
-// and each model's load (demand.h), and asks Place (placement.h) with them.
+// Which machines to buy and to let go for each model: keeps what providers sell, what the market has shown
+// (market_memory.h) and each model's load (demand.h), and asks Place (placement.h) with them.
 //
-// What Place would end is kept for as long as a new one takes to come: it costs at most as much again as to be without it
-// (the ski-rental rule, as in idle_timeout.h), and machines do not come and go with every doubt.
+// What Place would end is kept for as long as a new one takes to come: it costs at most as much again as to be without
+// it (the ski-rental rule, as in idle_timeout.h), and machines do not come and go with every doubt.
 //
 // Where there is one offer, or none is known yet, nothing is to be chosen and the caller does without.
 //
@@ -94,8 +94,8 @@ class Buyer {
   // A request got its machine, or was refused one, after it had waited. `awake`: the model was, when it came.
   void Answered(absl::string_view model, absl::Duration waited, bool refused, bool awake, absl::Duration now);
 
-  // For a model that is awake: needs a machine at least. `dollars_left`: see PlacementLimits. `filled`: volumes of the model
-  // that no machine has, by where they are.
+  // For a model that is awake: needs a machine at least. `dollars_left`: see PlacementLimits. `filled`: volumes of the
+  // model that no machine has, by where they are.
   Decision Decide(absl::string_view model, const Wish& wish, const Load& load, absl::Span<const Machine> machines,
                   absl::Span<const Offer> filled, double dollars_left, absl::Duration now);
 

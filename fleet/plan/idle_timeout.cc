@@ -7,8 +7,8 @@ namespace {
 
 constexpr absl::Duration kFloor = absl::Minutes(1);
 constexpr absl::Duration kCeiling = absl::Minutes(15);
-// A few days of a model that is asked for now and then, or the last hours of a busy one: what it was like at noon should not
-// decide at night. Twenty gaps put the standard error of a share of them at a tenth.
+// A few days of a model that is asked for now and then, or the last hours of a busy one: what it was like at noon
+// should not decide at night. Twenty gaps put the standard error of a share of them at a tenth.
 constexpr size_t kGapsKept = 100, kGapsNeeded = 20;
 constexpr double kWorthAChange = 0.9;
 

@@ -1,14 +1,14 @@
 // When an idle machine should go: `idle_timeout: auto`.
 //
-// Hibernate when idle_seconds · price ≥ wake_seconds · price + wait_cost: the ski-rental rule, which pays at most twice what
-// one would who knew when the next request comes (Karlin, Manasse, Rudolph and Sleator, "Competitive snoopy caching", 1988).
-// A wake of w seconds bills w and makes a client wait as long; wait_cost says that a client's second is worth 19 of the
-// machine's, so that the break-even point is 20 · w whatever the price is, none included.
+// Hibernate when idle_seconds · price ≥ wake_seconds · price + wait_cost: the ski-rental rule, which pays at most twice
+// what one would who knew when the next request comes (Karlin, Manasse, Rudolph and Sleator, "Competitive snoopy
+// caching", 1988). A wake of w seconds bills w and makes a client wait as long; wait_cost says that a client's second
+// is worth 19 of the machine's, so that the break-even point is 20 · w whatever the price is, none included.
 //
-// Where enough idle gaps are known, the time-out that would have cost least over them is better (Irani, Shukla and Gupta,
-// "Online strategies for dynamic power management", 2003, section 4); within half and twice the break-even point B. A gap that
-// ends just past a time-out t costs t + B where min(t, B) would have done, so that a wrong guess costs at most three times the
-// optimum.
+// Where enough idle gaps are known, the time-out that would have cost least over them is better (Irani, Shukla and
+// Gupta, "Online strategies for dynamic power management", 2003, section 4); within half and twice the break-even point
+// B. A gap that ends just past a time-out t costs t + B where min(t, B) would have done, so that a wrong guess costs at
+// most three times the optimum.
 //
 // Times of wakes and gaps only; no clock, no thread of its own.
 #ifndef FLEET_PLAN_IDLE_TIMEOUT_H_
@@ -37,8 +37,8 @@ class IdleTimeout {
   // All that is known, for a later life: the latest, the oldest of them first.
   std::vector<absl::Duration> gaps() const { return {gaps_.begin(), gaps_.end()}; }
 
-  // `wake`: as it is expected. Stays where it was unless another time-out would have cost a tenth less over the gaps known: a
-  // machine that goes and comes with every guess helps nobody.
+  // `wake`: as it is expected. Stays where it was unless another time-out would have cost a tenth less over the gaps
+  // known: a machine that goes and comes with every guess helps nobody.
   absl::Duration Choose(absl::Duration wake);
 
  private:

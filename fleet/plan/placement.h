@@ -10,10 +10,10 @@
 // D · (1 − S / L); answers that lost their machine come first and take an answer's time, A. So nobody waits longer than
 // the target's W where S ≥ L · (1 − (W − A) / D).
 //
-// **What a miss costs.** A zone that is lost λ times an hour makes, where too few are left, the share λ · D' of requests
-// wait too long (D': the time without machines that clients notice). Zones go together in the learned share q of their
-// losses: at most q times as often as the safest of them is lost. A plan costs its machines and, for that share in
-// units of the target's, 0.3 of what serving all on demand costs, divided by what is left of the error budget
+// **What a miss costs.** A zone that is lost λ times an hour makes, where too few are left, the share λ · D' of
+// requests wait too long (D': the time without machines that clients notice). Zones go together in the learned share q
+// of their losses: at most q times as often as the safest of them is lost. A plan costs its machines and, for that
+// share in units of the target's, 0.3 of what serving all on demand costs, divided by what is left of the error budget
 // (demand.h). So cheap safety is always bought, dear safety when it is needed.
 //
 // **Plans.** With at most m machines in each zone that is guarded against, max(N, S + m) machines do. The cheapest are

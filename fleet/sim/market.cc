@@ -141,8 +141,8 @@ Zone MakeZone(NamedTrace&& from, const PriceRow& price, const MarketOptions& opt
   return zone;
 }
 
-absl::StatusOr<RecordedMarket> MakeMarket(std::string name, std::vector<NamedTrace> traces, const std::vector<PriceRow>& prices,
-                          const MarketOptions& options) {
+absl::StatusOr<RecordedMarket> MakeMarket(std::string name, std::vector<NamedTrace> traces,
+                                          const std::vector<PriceRow>& prices, const MarketOptions& options) {
   std::sort(traces.begin(), traces.end(),
             [](const NamedTrace& a, const NamedTrace& b) { return a.name.zone < b.name.zone; });
   RecordedMarket market = {
