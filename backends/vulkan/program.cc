@@ -254,7 +254,8 @@ absl::Status VulkanProgram::Run(const StepInput& input, absl::Span<float> out) {
   const BucketRows rows{Bucket(static_cast<int>(input.positions.size())),
                         Bucket(static_cast<int>(input.output_rows.size())), Ranges(input),
                         largest_ != nullptr && !input.largest_alone.empty() &&
-                            std::all_of(input.largest_alone.begin(), input.largest_alone.end(), [](uint8_t m) { return m; })};
+                            std::all_of(input.largest_alone.begin(), input.largest_alone.end(),
+                                        [](uint8_t mark) { return mark != 0; })};
   ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
   RETURN_IF_ERROR(gpu_.Run(*commands));
   if (rows.largest_alone) {

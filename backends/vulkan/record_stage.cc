@@ -70,8 +70,8 @@ absl::Status VulkanProgram::CheckGroups(const Stage& stage, const BucketRows& ro
   const uint32_t* const most = gpu_.physical().properties.limits.maxComputeWorkGroupCount;
   const uint32_t across = GroupsAcross(stage, rows), down = GroupsDown(stage, rows);
   if (across <= most[0] && down <= most[1]) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat("graph: operation ", &stage.op() - graph_.ops.data(), ": ", across, " x ",
-                                               down, " groups; the device takes ", most[0], " x ", most[1]));
+  return absl::UnimplementedError(absl::StrCat("graph: operation ", &stage.op() - graph_.ops.data(), ": ", across,
+                                               " x ", down, " groups; the device takes ", most[0], " x ", most[1]));
 }
 
 void VulkanProgram::RecordMatmul(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder) {
@@ -180,7 +180,8 @@ absl::Status VulkanProgram::RecordLargest(const BucketRows& rows, Recorder& reco
     VkDeviceAddress step, row, largest;
     uint32_t width;
   } push{step_->address(), Address(output), largest_->address(), static_cast<uint32_t>(Width(output))};
-  recorder.DispatchWhole(pipeline, push, Groups(push.width, kLargestSpan), rows.outputs, {At(output)}, {largest_.get()});
+  recorder.DispatchWhole(pipeline, push, Groups(push.width, kLargestSpan), rows.outputs, {At(output)},
+                         {largest_.get()});
   return absl::OkStatus();
 }
 
