@@ -25,6 +25,7 @@
 #include "engine/base/status.h"
 #include "engine/base/stop_signal.h"
 #include "fleet/controller.h"
+#include "fleet/identity/authority.h"
 #include "fleet/probe/grpc_probe.h"
 #include "fleet/store/sqlite_store.h"
 #include "gateway/config/default_config.h"
@@ -214,7 +215,8 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
     served.push_back(std::move(loaded[i].served));
   }
   const auto costs = [](const config::Provider& provider) { return !provider.has_local(); };
-  if (std::any_of(config.providers().begin(), config.providers().end(), costs)) {
+  const bool has_clouds = std::any_of(config.providers().begin(), config.providers().end(), costs);
+  if (has_clouds) {
     fleet_options.max_dollars_per_day = config.spend().max_dollars_per_day();
   }
   fleet_options.on_wake = [&metrics](absl::string_view model, absl::string_view stage, absl::Duration took) {
@@ -225,7 +227,12 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   ProviderOptions provider_options = ProviderOptionsOf(data_dir);
   ASSIGN_OR_RETURN(provider_options.has_bought, CheckMachines(config, data_dir, *store));
   RemoveUnusedHeads(config, load.heads_folder);  // the store is ours, so the folder is
-  const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe();
+  std::unique_ptr<fleet::Authority> authority;
+  if (has_clouds) {
+    ASSIGN_OR_RETURN(authority, fleet::Authority::Open(absl::StrCat(data_dir, "/identity"), RealClock()));
+  }
+  const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe(authority.get());
+  provider_options.authority = authority.get();
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Provider> provider,
                    OpenProviders(config, provider_options, *probe, RealClock()));
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Controller> controller,

@@ -203,8 +203,9 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
       continue;
     }
     fleet::CloudProviderOptions cloud;
-    ASSIGN_OR_RETURN(cloud.secret, fleet::OpenSecret(options.data_dir + "/fleet_secret", !options.has_bought));
-    cloud.names = fleet::CloudNames(HmacSha256Hex(cloud.secret, "name of the fleet").substr(0, 6));
+    ASSIGN_OR_RETURN(const std::string secret,
+                     fleet::OpenSecret(options.data_dir + "/fleet_secret", !options.has_bought));
+    cloud.names = fleet::CloudNames(HmacSha256Hex(secret, "name of the fleet").substr(0, 6));
     cloud.boot = BootOf(provider);
     if (options.dry_run) {
       cloud.buys_nothing = "--dry_run";
@@ -212,7 +213,8 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
       cloud.buys_nothing = "spend.max_dollars_per_day is 0";
     }
     ASSIGN_OR_RETURN(std::unique_ptr<fleet::CloudApi> api, ApiOf(provider, cloud.names.Prefix(), clock));
-    auto opened = std::make_unique<fleet::CloudProvider>(std::move(api), probe, clock, std::move(cloud));
+    auto opened = std::make_unique<fleet::CloudProvider>(std::move(api), probe, *options.authority, clock,
+                                                         std::move(cloud));
     opened->Start(kCallsAtATime);
     providers.push_back(std::move(opened));
   }

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
+#include "fleet/identity/authority.h"
 #include "fleet/probe/probe.h"
 #include "fleet/providers/provider.h"
 #include "fleet/store/store.h"
@@ -22,6 +23,8 @@ struct ProviderOptions {
   std::string engine;    // the local provider's binary
   bool dry_run = false;  // clouds say what they would buy, and buy nothing
   bool has_bought = false;  // the store knows machines of clouds
+  // By which machines of clouds are known; outlives the providers. nullptr: there is no cloud.
+  fleet::Authority* authority = nullptr;
 };
 
 bool IsOfCloud(const fleet::MachineRecord& machine);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -47,12 +48,13 @@ class SilenceSource : public NoticeSource {
 
   void Look() {
     const absl::Duration left = silence_.left();
-    if (!stands_ && left <= kSilenceNotice) {
+    const absl::Duration lead = std::min(kSilenceNotice, silence_.limit() / 2);
+    if (!stands_ && left <= lead) {
       stands_ = true;
       const std::string silent = absl::FormatDuration(silence_.limit() - left);
       changed_(Notice{name_, Notice::Kind::kStop, clock_.Elapsed() + left,
                       absl::StrCat("nobody has spoken to this machine for ", silent)});
-    } else if (stands_ && left > kSilenceNotice) {
+    } else if (stands_ && left > lead) {
       stands_ = false;
       changed_(std::nullopt);
     }
@@ -63,7 +65,7 @@ class SilenceSource : public NoticeSource {
     }
   }
 
-  const std::string name_ = "silence";
+  const std::string name_ = kSilence;
   const Silence& silence_;
   const std::string contact_file_;
   const Clock& clock_;

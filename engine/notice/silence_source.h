@@ -1,5 +1,5 @@
 // A machine that nobody speaks to any more: its gateway is gone, or was told that the machine is. So that it does not
-// bill for ever, it ends itself.
+// bill for ever, its engine ends, and says by its status why.
 #ifndef ENGINE_NOTICE_SILENCE_SOURCE_H_
 #define ENGINE_NOTICE_SILENCE_SOURCE_H_
 
@@ -32,10 +32,14 @@ class Silence {
   std::atomic<int64_t> heard_ns_;
 };
 
-// How long before the limit it gives notice, so that what is to be saved is.
+// How long before the limit it gives notice, so that what is to be saved is; half of a limit that is shorter than twice
+// as long.
 inline constexpr absl::Duration kSilenceNotice = absl::Seconds(30);
 
-// The notices of "silence": one stands while less than kSilenceNotice is left. While somebody speaks, `contact_file` is
+// The source of its notices.
+inline constexpr char kSilence[] = "silence";
+
+// The notices of kSilence: one stands while less than kSilenceNotice is left. While somebody speaks, `contact_file` is
 // touched, at most every 10 s, for whoever watches over this process; "": none. `poll`: how often it looks. The others
 // outlive it.
 std::unique_ptr<NoticeSource> NewSilenceSource(const Silence& silence, std::string contact_file, const Clock& clock,

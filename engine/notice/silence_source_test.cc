@@ -72,6 +72,19 @@ TEST_F(SilenceSourceTest, AWordBeginsItAnew) {
   EXPECT_TRUE(Await(3).has_value());
 }
 
+TEST_F(SilenceSourceTest, AShortLimitDoesNotBeginWithItsNotice) {
+  const Silence silence(absl::Seconds(2), clock_);
+  source_ = NewSilenceSource(silence, "", clock_, absl::Milliseconds(1));
+  source_->Watch([this](const std::optional<Notice>& notice) {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_EQ(clock_.Elapsed(), absl::Seconds(1));
+    said_.push_back(notice);
+  });
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(Await(1).has_value());
+  source_.reset();
+}
+
 TEST_F(SilenceSourceTest, SaysNothingWhileSomebodySpeaks) {
   Watch();
   for (int i = 0; i < 100; ++i) {

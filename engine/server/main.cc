@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -155,8 +157,10 @@ void Drain(ModelEngine& engine) {
   drained.WaitForNotification();
 }
 
-// Hears of the machine's end, and waits for it.
-void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEngine& engine,
+constexpr int kSilenceStatus = 3;
+
+// Hears of the machine's end, and waits for it. The exit status.
+int ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEngine& engine,
                       Interruptions& interruptions) {
   for (const std::unique_ptr<NoticeSource>& source : notices.metadata) {
     source->Watch([&interruptions, source = source.get()](const std::optional<Notice>& notice) {
@@ -170,15 +174,15 @@ void ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEn
     interruptions.End();
   });
   AwaitLastMoment(engine, interruptions, notices);
+  const std::optional<engine::v1::Notice> why = interruptions.MostUrgent();
   if (!interruptions.stops()) {  // a signal that is no notice
     Drain(engine);
     SaveKv(engine, interruptions);
   }
   notices.metadata.clear();
   LOG(INFO) << "the engine ends";
+  return why.has_value() && why->source() == kSilence ? kSilenceStatus : 0;
 }
-
-constexpr int kSilenceStatus = 3;
 
 // While the engine boots there is nothing to hand over or to save yet: the process ends at once.
 class EarlyEnd {
@@ -239,7 +243,7 @@ absl::StatusOr<BootOptions> BootOptionsOfFlags() {
 class Listener {
  public:
   // Listens from now on.
-  static absl::StatusOr<std::unique_ptr<Listener>> Create(Silence& silence, bool takes_interrupt) {
+  static absl::StatusOr<std::unique_ptr<Listener>> Create(std::function<void()> heard, bool takes_interrupt) {
     const std::string listen = absl::GetFlag(FLAGS_listen);
     ASSIGN_OR_RETURN(std::string token, ReadSecret("token_file", absl::GetFlag(FLAGS_token_file)));
     const std::string folder = UserPath(absl::GetFlag(FLAGS_identity_dir));
@@ -248,7 +252,6 @@ class Listener {
                                                      "--identity_dir or --token_file, or listen on 127.0.0.1"));
     }
     auto listener = std::make_unique<Listener>();
-    const auto heard = [&silence] { silence.Heard(); };
     if (!folder.empty()) {
       ASSIGN_OR_RETURN(listener->identity_, MachineIdentity::Open(folder, absl::Now()));
       listener->identity_service_ = CreateIdentityService(*listener->identity_, heard);
@@ -300,7 +303,13 @@ absl::StatusOr<int> Serve(const StopSignal& signals) {
   Silence silence(absl::GetFlag(FLAGS_silence_limit), RealClock());
   const std::string identity = UserPath(absl::GetFlag(FLAGS_identity_dir));
   const std::string contact_file = identity.empty() ? "" : identity + "/contact";
-  ASSIGN_OR_RETURN(const std::unique_ptr<Listener> listener, Listener::Create(silence, notices.local));
+  // Whoever speaks again is not told any more that the engine goes for want of a word.
+  std::atomic<Interruptions*> serving = nullptr;
+  const auto heard = [&silence, &serving] {
+    silence.Heard();
+    if (Interruptions* const interruptions = serving.load()) interruptions->Withdraw(kSilence);
+  };
+  ASSIGN_OR_RETURN(const std::unique_ptr<Listener> listener, Listener::Create(heard, notices.local));
 
   const std::vector<Backend> backends = AllBackends();
   absl::StatusOr<BootedEngine> boot = [&] {
@@ -310,6 +319,7 @@ absl::StatusOr<int> Serve(const StopSignal& signals) {
   ASSIGN_OR_RETURN(const BootedEngine booted, std::move(boot));
   Interruptions interruptions(*booted.engine, RealClock());
   const absl::Cleanup close_listener = [&listener] { listener->Close(); };  // before what it leads to goes
+  serving = &interruptions;
   listener->engine().Open(*booted.engine, interruptions);
   LOG(INFO) << "serving on " << listener->address();
   const EngineInfo& info = booted.engine->info();
@@ -320,8 +330,7 @@ absl::StatusOr<int> Serve(const StopSignal& signals) {
   if (silence.limit() < absl::InfiniteDuration()) {
     notices.metadata.push_back(NewSilenceSource(silence, contact_file, RealClock()));
   }
-  ServeUntilTheEnd(signals, notices, *booted.engine, interruptions);
-  return silence.left() <= kGoodbye ? kSilenceStatus : 0;
+  return ServeUntilTheEnd(signals, notices, *booted.engine, interruptions);
 }
 
 }  // namespace

@@ -220,14 +220,14 @@ void FleetLife::EndTrouble() {
 
 void FleetLife::Begin() {
   death_ = {};
-  CloudProviderOptions options = {.names = names_, .secret = "secret", .idle_poll = kNoPoll, .offers_poll = kNoPoll};
+  CloudProviderOptions options = {.names = names_, .idle_poll = kNoPoll, .offers_poll = kNoPoll};
   options.boot.engine_url = "https://engine";
   auto api = cloud_.Connect(death_, [this](absl::Duration time) {
     ++calls_under_way_;
     if (!death_.dead()) Pass(sim_.now() + time);
     --calls_under_way_;
   });
-  provider_ = std::make_unique<CloudProvider>(std::move(api), engines_, sim_.clock, std::move(options));
+  provider_ = std::make_unique<CloudProvider>(std::move(api), engines_, *authority_, sim_.clock, std::move(options));
   watch_.Use(provider_.get());
   Controller::Options fleet = {.models = models_, .max_dollars_per_day = max_dollars_per_day_};
   if (sabotage_ == Sabotage::kOverspends) fleet.max_dollars_per_day.reset();

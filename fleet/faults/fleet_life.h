@@ -22,6 +22,7 @@
 #include "fleet/faults/sim.h"
 #include "fleet/faults/sim_cloud.h"
 #include "fleet/faults/watch.h"
+#include "fleet/identity/authority.h"
 #include "fleet/providers/cloud/cloud_provider.h"
 #include "fleet/store/mortal_store.h"
 
@@ -74,6 +75,7 @@ class FleetLife {
   Faults faults_;
   const CloudNames names_{"sim"};
   Engines engines_;
+  const std::unique_ptr<Authority> authority_ = *Authority::Open("", sim_.clock);
   SimCloud cloud_;
   Death death_;
   MortalStore store_;

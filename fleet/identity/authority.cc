@@ -29,6 +29,7 @@ constexpr absl::Duration kMachineSlack = absl::Hours(24);  // by which a machine
 constexpr size_t kMaxIdBytes = 512;
 constexpr size_t kMaxFileBytes = 16 << 10;
 constexpr int kTokenBytes = 32;
+constexpr int kPurchaseBytes = 8;
 
 // They are part of a certificate's name.
 bool IsMachineId(absl::string_view id) {
@@ -37,14 +38,19 @@ bool IsMachineId(absl::string_view id) {
   });
 }
 
+absl::StatusOr<KeyAndCertificate> NewAuthority(absl::Time now) {
+  const std::string key = NewPrivateKey();
+  ASSIGN_OR_RETURN(const std::string certificate,
+                   SelfSigned(key, {Role::kAuthority, kAuthorityName, now - kMachineSlack, now + kAuthorityLife}));
+  return KeyAndCertificate{key, certificate};
+}
+
 absl::StatusOr<KeyAndCertificate> OpenAuthority(const std::string& path, absl::Time now) {
   absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxFileBytes);
   if (absl::IsNotFound(text.status())) {
-    const std::string key = NewPrivateKey();
-    ASSIGN_OR_RETURN(const std::string certificate,
-                     SelfSigned(key, {Role::kAuthority, kAuthorityName, now - kMachineSlack, now + kAuthorityLife}));
-    RETURN_IF_ERROR(WriteWholeFile(path, absl::StrCat(key, certificate)));
-    return KeyAndCertificate{key, certificate};
+    ASSIGN_OR_RETURN(KeyAndCertificate made, NewAuthority(now));
+    RETURN_IF_ERROR(WriteWholeFile(path, absl::StrCat(made.key, made.certificate)));
+    return made;
   }
   if (!text.ok()) return text.status();
   const size_t end = text->find("-----BEGIN CERTIFICATE");
@@ -57,15 +63,20 @@ absl::StatusOr<KeyAndCertificate> OpenAuthority(const std::string& path, absl::T
   return authority;
 }
 
+absl::Status MakeFolder(const std::string& folder) {
+  if (folder.empty()) return absl::OkStatus();
+  std::error_code error;
+  std::filesystem::create_directories(folder + "/machines", error);
+  if (!error && chmod(folder.c_str(), 0700) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(folder, ": cannot be made: ", error.message()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const std::string& folder, const Clock& clock) {
-  std::error_code error;
-  std::filesystem::create_directories(folder + "/machines", error);
-  if (error || chmod(folder.c_str(), 0700) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(folder, ": cannot be made: ", error.message()));
-  }
-  ASSIGN_OR_RETURN(KeyAndCertificate pair, OpenAuthority(folder + "/authority.pem", clock.Now()));
+  RETURN_IF_ERROR(MakeFolder(folder));
+  ASSIGN_OR_RETURN(KeyAndCertificate pair, folder.empty() ? NewAuthority(clock.Now())
+                                                          : OpenAuthority(folder + "/authority.pem", clock.Now()));
   auto authority = std::unique_ptr<Authority>(new Authority(folder, std::move(pair), clock));
   GatewayIdentity& gateway = authority->gateway_;
   gateway.authority = authority->authority_.certificate;
@@ -75,7 +86,7 @@ absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const std::string& fo
   ASSIGN_OR_RETURN(gateway.certificate,
                    Issue(authority->authority_, request,
                          {Role::kClient, kGatewayName, now - kMachineSlack, now + kAuthorityLife}));
-  authority->Load();
+  RETURN_IF_ERROR(authority->Load());
   return authority;
 }
 
@@ -83,27 +94,37 @@ Authority::Authority(std::string folder, KeyAndCertificate authority, const Cloc
     : folder_(std::move(folder)), authority_(std::move(authority)), clock_(clock) {}
 
 // A machine whose file is damaged is unknown: it gets no certificate, and the fleet starts another one.
-void Authority::Load() {
+absl::Status Authority::Load() {
+  if (folder_.empty()) return absl::OkStatus();
   absl::MutexLock lock(&mutex_);
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/machines", error)) {
-    const absl::StatusOr<std::string> text = ReadWholeFile(entry.path(), kMaxFileBytes);
+  std::filesystem::directory_iterator entry(folder_ + "/machines", error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string path = entry->path().string();
+    if (entry->path().extension() == ".tmp") continue;  // whoever was writing it has ended meanwhile
+    absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxFileBytes);
+    if (!text.ok()) return absl::FailedPreconditionError(text.status().message());
     std::string id;
     Machine machine;
-    if (text.ok() && Parse(*text, &id, &machine) && PathOf(id) == entry.path()) {
+    if (Parse(*text, &id, &machine) && PathOf(id) == path) {
       machines_.emplace(std::move(id), std::move(machine));
     } else {
-      LOG(WARNING) << entry.path() << ": says of no machine who it is";
+      LOG(WARNING) << path << ": says of no machine who it is";
     }
   }
+  if (!error) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(folder_, "/machines: cannot be read: ", error.message()));
 }
 
-// Lines: its id; "token HASH UNIX_SECONDS" or "key HASH".
+// Lines: its id; a word of its purchase; "token HASH UNIX_SECONDS" or "key HASH".
 bool Authority::Parse(absl::string_view text, std::string* machine_id, Machine* machine) {
   const std::vector<std::string> lines = absl::StrSplit(text, '\n');
-  if (lines.size() != 3 || !lines[2].empty() || !IsMachineId(lines[0])) return false;
+  if (lines.size() != 4 || !lines[3].empty() || !IsMachineId(lines[0]) || !IsHexHash(lines[1], 2 * kPurchaseBytes)) {
+    return false;
+  }
   *machine_id = lines[0];
-  const std::vector<std::string> words = absl::StrSplit(lines[1], ' ');
+  machine->purchase = lines[1];
+  const std::vector<std::string> words = absl::StrSplit(lines[2], ' ');
   if (words.size() < 2 || !IsHexHash(words[1], 64)) return false;
   int64_t until = 0;
   if (words[0] == "key" && words.size() == 2) {
@@ -126,7 +147,8 @@ absl::Status Authority::Keep(const std::string& machine_id, Machine machine) {
       machine.token_hash.empty()
           ? absl::StrCat("key ", machine.key_hash)
           : absl::StrCat("token ", machine.token_hash, " ", absl::ToUnixSeconds(machine.token_until));
-  RETURN_IF_ERROR(WriteWholeFile(PathOf(machine_id), absl::StrCat(machine_id, "\n", line, "\n")));
+  const std::string text = absl::StrCat(machine_id, "\n", machine.purchase, "\n", line, "\n");
+  if (!folder_.empty()) RETURN_IF_ERROR(WriteWholeFile(PathOf(machine_id), text));
   machines_.insert_or_assign(machine_id, std::move(machine));
   return absl::OkStatus();
 }
@@ -135,9 +157,18 @@ absl::StatusOr<std::string> Authority::Expect(absl::string_view machine_id) {
   if (!IsMachineId(machine_id)) return absl::InvalidArgumentError("it is no id of a machine");
   const std::string token = RandomHex(kTokenBytes);
   absl::MutexLock lock(&mutex_);
-  RETURN_IF_ERROR(Keep(std::string(machine_id),
-                       {.token_hash = Sha256Hex(token), .token_until = clock_.Now() + kTokenLife, .key_hash = ""}));
+  Machine machine;
+  machine.purchase = RandomHex(kPurchaseBytes);
+  machine.token_hash = Sha256Hex(token);
+  machine.token_until = clock_.Now() + kTokenLife;
+  RETURN_IF_ERROR(Keep(std::string(machine_id), std::move(machine)));
   return token;
+}
+
+std::string Authority::NameOf(absl::string_view machine_id) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = machines_.find(machine_id);
+  return absl::StrCat(machine_id, "/", found == machines_.end() ? "" : found->second.purchase);
 }
 
 absl::Status Authority::ExpectAgain(absl::string_view machine_id) {
@@ -145,7 +176,7 @@ absl::Status Authority::ExpectAgain(absl::string_view machine_id) {
   const auto found = machines_.find(machine_id);
   if (found == machines_.end()) return absl::NotFoundError(absl::StrCat(machine_id, " is not expected"));
   Machine machine = found->second;
-  machine.renew_at = -absl::InfiniteDuration();
+  machine.installed_at = absl::InfinitePast();
   if (machine.token_hash.empty()) {
     found->second = std::move(machine);
     return absl::OkStatus();
@@ -172,29 +203,36 @@ absl::StatusOr<std::string> Authority::Certify(absl::string_view machine_id, abs
     if (Sha256Hex(token) != machine.token_hash) return refused("has not its token");
     if (now >= machine.token_until) return refused("has a token that is too old");
     // Before the certificate is given: a token must not be good twice, whatever happens here.
-    RETURN_IF_ERROR(Keep(std::string(machine_id), {.token_hash = "", .token_until = {}, .key_hash = key_hash}));
+    Machine enrolled;
+    enrolled.purchase = machine.purchase;
+    enrolled.key_hash = key_hash;
+    RETURN_IF_ERROR(Keep(std::string(machine_id), std::move(enrolled)));
     LOG(INFO) << machine_id << " has enrolled";
   }
   return Issue(authority_, request,
-               {Role::kServer, MachineName(machine_id), now - kSlack, now + kCertificateLife, kMachineHost});
+               {Role::kServer, MachineName(absl::StrCat(machine_id, "/", machine.purchase)), now - kSlack,
+                now + kCertificateLife, kMachineHost});
 }
 
-void Authority::NoteInstalled(absl::string_view machine_id) {
+void Authority::NoteInstalled(absl::string_view machine_id, absl::string_view name) {
   absl::MutexLock lock(&mutex_);
-  if (const auto found = machines_.find(machine_id); found != machines_.end()) {
-    found->second.renew_at = clock_.Elapsed() + kCertificateLife / 2;
+  const auto found = machines_.find(machine_id);
+  if (found != machines_.end() && name == absl::StrCat(machine_id, "/", found->second.purchase)) {
+    found->second.installed_at = clock_.Now();
   }
 }
 
 bool Authority::IsDue(absl::string_view machine_id) const {
   absl::MutexLock lock(&mutex_);
   const auto found = machines_.find(machine_id);
-  return found != machines_.end() && found->second.renew_at <= clock_.Elapsed();
+  if (found == machines_.end()) return false;
+  const absl::Duration age = clock_.Now() - found->second.installed_at;
+  return age >= kCertificateLife / 2 || age <= -kSlack / 2;
 }
 
 void Authority::Forget(absl::string_view machine_id) {
   absl::MutexLock lock(&mutex_);
-  if (machines_.erase(std::string(machine_id)) != 0) unlink(PathOf(machine_id).c_str());
+  if (machines_.erase(std::string(machine_id)) != 0 && !folder_.empty()) unlink(PathOf(machine_id).c_str());
 }
 
 }  // namespace spotinference::fleet

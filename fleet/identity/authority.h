@@ -31,7 +31,8 @@ class Authority {
   static constexpr absl::Duration kCertificateLife = absl::Hours(1);
   static constexpr absl::Duration kSlack = absl::Minutes(10);  // by which the fleet's own clock may step back
 
-  // Made in `folder`, if it is not there. FAILED_PRECONDITION: what is there is no authority. `clock` outlives it.
+  // Made in `folder`, if it is not there; "": kept in memory alone, for a simulation. FAILED_PRECONDITION: what is there is no authority, or cannot be read.
+  // `clock` outlives it.
   static absl::StatusOr<std::unique_ptr<Authority>> Open(const std::string& folder, const Clock& clock);
 
   // The gateway's key is made anew each time and never written. Its certificate lasts as long as the authority: who
@@ -42,6 +43,10 @@ class Authority {
   // INVALID_ARGUMENT: it is no id of a machine. Durable.
   absl::StatusOr<std::string> Expect(absl::string_view machine_id);
 
+  // For MachineName and CredentialsTo: its id and a word that another machine of that id, bought after it or before, does
+  // not have. Of a machine that is not expected, a name that nobody has.
+  std::string NameOf(absl::string_view machine_id) const;
+
   // It starts again; where it has not used its token, that is good for another kTokenLife. NOT_FOUND: not expected.
   absl::Status ExpectAgain(absl::string_view machine_id);
 
@@ -50,26 +55,28 @@ class Authority {
   // the machine's. INVALID_ARGUMENT: it is no request.
   absl::StatusOr<std::string> Certify(absl::string_view machine_id, absl::string_view request, absl::string_view token);
 
-  // The machine has the certificate that Certify gave.
-  void NoteInstalled(absl::string_view machine_id);
+  // The machine, which was called `name` (NameOf) when it was asked, has the certificate that Certify gave.
+  void NoteInstalled(absl::string_view machine_id, absl::string_view name);
 
-  // It is expected, and has no certificate of this process's life, or one whose half is over.
+  // It is expected, and has no certificate of this process's life, or one whose half is over, or one that the clock has
+  // stepped away from: certificates go by the wall clock.
   bool IsDue(absl::string_view machine_id) const;
 
-  // It will never be certified again.
+  // It will not be certified again. Should the computer crash at once, it may still be, if it is asked for by name.
   void Forget(absl::string_view machine_id);
 
  private:
   struct Machine {
+    std::string purchase;    // a word of it
     std::string token_hash;  // "": used
     absl::Time token_until;
     std::string key_hash;
-    absl::Duration renew_at = -absl::InfiniteDuration();  // Clock::Elapsed()
+    absl::Time installed_at = absl::InfinitePast();  // its certificate; by Clock::Now()
   };
 
   Authority(std::string folder, KeyAndCertificate authority, const Clock& clock);
 
-  void Load();
+  absl::Status Load();
   std::string PathOf(absl::string_view machine_id) const;
   absl::Status Keep(const std::string& machine_id, Machine machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool Parse(absl::string_view text, std::string* machine_id, Machine* machine);

@@ -17,6 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The wall clock may step; the other one never does.
+class SteppingClock : public FakeClock {
+ public:
+  absl::Time Now() const override { return FakeClock::Now() + step; }
+  absl::Duration step;
+};
+
 class AuthorityTest : public testing::Test {
  protected:
   AuthorityTest()
@@ -37,7 +44,7 @@ class AuthorityTest : public testing::Test {
   }
 
   const std::string folder_;
-  FakeClock clock_;
+  SteppingClock clock_;
   std::unique_ptr<Authority> authority_;
   const std::string key_ = NewPrivateKey(), other_key_ = NewPrivateKey();
 };
@@ -89,8 +96,14 @@ TEST_F(AuthorityTest, WhatIsKnownOutlivesTheProcess) {
 TEST_F(AuthorityTest, ABoughtMachineIsNotTheOneBeforeIt) {
   const std::string first = Expect("m-1");
   ASSERT_TRUE(Certify("m-1", key_, first).ok());
+  const std::string name = authority_->NameOf("m-1");
+  Reopen();
+  EXPECT_EQ(authority_->NameOf("m-1"), name);
   const std::string second = Expect("m-1");
   EXPECT_TRUE(absl::IsPermissionDenied(Certify("m-1", key_, first)));
+  EXPECT_NE(authority_->NameOf("m-1"), name) << "its certificate is good for a while";
+  authority_->NoteInstalled("m-1", name);
+  EXPECT_TRUE(authority_->IsDue("m-1")) << "that was the other one";
   EXPECT_TRUE(Certify("m-1", other_key_, second).ok());
   EXPECT_TRUE(absl::IsPermissionDenied(Certify("m-1", key_)));
 }
@@ -112,17 +125,42 @@ TEST_F(AuthorityTest, ACertificateIsDueAtHalfItsLife) {
   EXPECT_TRUE(authority_->IsDue("m-1"));
   ASSERT_TRUE(Certify("m-1", key_, token).ok());
   EXPECT_TRUE(authority_->IsDue("m-1")) << "the machine may not have got it";
-  authority_->NoteInstalled("m-1");
+  authority_->NoteInstalled("m-1", authority_->NameOf("m-1"));
   clock_.Advance(Authority::kCertificateLife / 2 - absl::Seconds(1));
   EXPECT_FALSE(authority_->IsDue("m-1"));
   ASSERT_TRUE(authority_->ExpectAgain("m-1").ok());
   EXPECT_TRUE(authority_->IsDue("m-1")) << "it starts again";
-  authority_->NoteInstalled("m-1");
+  authority_->NoteInstalled("m-1", authority_->NameOf("m-1"));
   clock_.Advance(Authority::kCertificateLife / 2);
   EXPECT_TRUE(authority_->IsDue("m-1"));
-  authority_->NoteInstalled("m-1");
+  authority_->NoteInstalled("m-1", authority_->NameOf("m-1"));
   Reopen();
   EXPECT_TRUE(authority_->IsDue("m-1")) << "when it ends is not known any more";
+}
+
+TEST_F(AuthorityTest, ACertificateIsDueWhenTheClockHasStepped) {
+  const std::string token = Expect("m-1");
+  for (const absl::Duration step : {Authority::kCertificateLife, -absl::Hours(24 * 365), -Authority::kSlack}) {
+    clock_.step = absl::ZeroDuration();
+    authority_->NoteInstalled("m-1", authority_->NameOf("m-1"));
+    EXPECT_FALSE(authority_->IsDue("m-1"));
+    clock_.step = step;
+    EXPECT_TRUE(authority_->IsDue("m-1")) << step;
+  }
+  clock_.step = absl::ZeroDuration();
+  authority_->NoteInstalled("m-1", authority_->NameOf("m-1"));
+  clock_.step = -absl::Minutes(1);
+  EXPECT_FALSE(authority_->IsDue("m-1"));
+}
+
+TEST_F(AuthorityTest, WhatCannotBeReadIsNotForgotten) {
+  const std::string token = Expect("m-1");
+  fs::create_directory(folder_ + "/machines/unreadable");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Authority::Open(folder_, clock_).status()));
+  fs::remove(folder_ + "/machines/unreadable");
+  WriteWholeFile(folder_ + "/machines/half.1.tmp", "m-2").IgnoreError();
+  Reopen();
+  EXPECT_TRUE(Certify("m-1", key_, token).ok());
 }
 
 TEST_F(AuthorityTest, FilesAreNobodyElses) {

@@ -11,6 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "engine/api/engine.grpc.pb.h"
+#include "engine/api/identity.grpc.pb.h"
 #include "engine/api/mutual_tls.h"
 #include "engine/base/certificate.h"
 #include "engine/base/clock.h"
@@ -31,8 +32,8 @@ namespace fs = std::filesystem;
 class MovedClock : public Clock {
  public:
   absl::Time Now() const override { return absl::Now() + now_moved; }
-  absl::Duration Elapsed() const override { return RealClock().Elapsed() + elapsed_moved; }
-  absl::Duration now_moved, elapsed_moved;
+  absl::Duration Elapsed() const override { return RealClock().Elapsed(); }
+  absl::Duration now_moved;
 };
 
 class ServingEngine : public api::Engine::Service {
@@ -112,7 +113,7 @@ class EnrolmentTest : public testing::Test {
                                .token = "",
                                .model_hash = "",
                                .numerics_id = "",
-                               .credentials = CredentialsTo(authority_->gateway(), id)};
+                               .credentials = CredentialsTo(authority_->gateway(), authority_->NameOf(id))};
     absl::Status status;
     absl::Notification answered;
     probe_->Ask(endpoint, absl::Seconds(30), [&](const absl::StatusOr<EngineIdentity>& identity) {
@@ -145,10 +146,11 @@ TEST_F(EnrolmentTest, AMachineEnrolsOnceAndComesBackByItsKey) {
   const std::unique_ptr<Machine> machine = NewMachine("m-1");
   EXPECT_TRUE(absl::IsUnavailable(Ask("m-1", *machine))) << "it has no certificate yet";
   AwaitServed("m-1", *machine);
-  EXPECT_FALSE(machine->has_token());
+  while (machine->has_token()) {  // it goes right after the certificate has come
+  }
   const std::string first = machine->certificate();
 
-  clock_.elapsed_moved = Authority::kCertificateLife / 2;
+  clock_.now_moved = -Authority::kSlack / 2 - absl::Minutes(1);  // a reason to renew
   while (machine->certificate() == first) EXPECT_TRUE(Ask("m-1", *machine).ok()) << "renewed while it serves";
 
   Restart();
@@ -160,9 +162,7 @@ TEST_F(EnrolmentTest, ARestoredMachineWithAnOldCertificateIsWantedOrNot) {
   clock_.now_moved = -absl::Hours(30);
   Restart();  // an authority of yesterday
   const std::unique_ptr<Machine> machine = NewMachine("m-1");
-  const std::string own = machine->certificate();
-  while (machine->certificate() == own) EXPECT_FALSE(Ask("m-1", *machine).ok()) << "what it gets is over already";
-  EXPECT_FALSE(machine->has_token());
+  while (machine->has_token()) EXPECT_FALSE(Ask("m-1", *machine).ok()) << "what it gets is over already";
   machine->Start();
   clock_.now_moved = absl::ZeroDuration();
   Restart();
@@ -171,9 +171,18 @@ TEST_F(EnrolmentTest, ARestoredMachineWithAnOldCertificateIsWantedOrNot) {
   authority_->Forget("m-1");
   Restart();
   const std::string last = machine->certificate();
-  clock_.elapsed_moved = Authority::kCertificateLife;
-  EXPECT_TRUE(Ask("m-1", *machine).ok()) << "its certificate is good until it ends";
-  EXPECT_EQ(machine->certificate(), last) << "and it gets no other one";
+  clock_.now_moved = -Authority::kSlack / 2 - absl::Minutes(1);
+  const int heard = machine->heard();
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(Ask("m-1", *machine).ok()) << "it has nobody's name";
+  EXPECT_EQ(machine->certificate(), last) << "and it gets no other certificate";
+  EXPECT_EQ(machine->heard(), heard) << "nobody asks it for a request";
+}
+
+TEST_F(EnrolmentTest, AClockMayStepBackByMinutesOnceItHasCertified) {
+  clock_.now_moved = Authority::kSlack - absl::Minutes(1);
+  Restart();
+  const std::unique_ptr<Machine> machine = NewMachine("m-1");
+  AwaitServed("m-1", *machine);
 }
 
 TEST_F(EnrolmentTest, AnotherMachineAtTheAddressIsNotTheOne) {
@@ -183,6 +192,67 @@ TEST_F(EnrolmentTest, AnotherMachineAtTheAddressIsNotTheOne) {
   ExpectRefused("m-2", *first);
   AwaitServed("m-2", *second);
   EXPECT_TRUE(absl::IsUnavailable(Ask("m-1", *second)));
+}
+
+// Whoever answers at a machine's address, and shows a certificate of its own making.
+class Impostor : public api::Identity::Service {
+ public:
+  Impostor() {
+    const std::string key = NewPrivateKey();
+    const std::string certificate =
+        *SelfSigned(key, {CertificateTerms::Role::kServer, MachineName("m-1"), absl::Now() - absl::Hours(1),
+                          absl::Now() + absl::Hours(1), kMachineHost});
+    grpc::SslServerCredentialsOptions options;
+    options.pem_key_cert_pairs.push_back({key, certificate});
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::SslServerCredentials(options), &port);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    address = absl::StrCat("127.0.0.1:", port);
+  }
+
+  std::string address;
+  absl::Notification asked;
+  std::string authorization;  // that it was shown, once it is asked
+
+ private:
+  grpc::Status Prove(grpc::ServerContext* context, const api::ProveRequest*, api::ProveReply*) override {
+    if (!asked.HasBeenNotified()) {
+      for (const auto& [name, value] : context->client_metadata()) {
+        if (name == "authorization") authorization = std::string(value.data(), value.size());
+      }
+      asked.Notify();
+    }
+    return grpc::Status::OK;
+  }
+
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST_F(EnrolmentTest, AnImpostorIsToldNothing) {
+  ASSERT_TRUE(authority_->Expect("m-1").ok());
+  Impostor impostor;
+  Endpoint endpoint;
+  endpoint.machine_id = "m-1";
+  endpoint.address = impostor.address;
+  endpoint.token = "a token of the engine's";
+  endpoint.credentials = CredentialsTo(authority_->gateway(), "m-1");
+  absl::Notification answered;
+  probe_->Ask(endpoint, absl::Seconds(30), [&](const absl::StatusOr<EngineIdentity>& identity) {
+    EXPECT_TRUE(absl::IsUnavailable(identity.status())) << identity.status();
+    answered.Notify();
+  });
+  answered.WaitForNotification();
+  impostor.asked.WaitForNotification();
+  EXPECT_EQ(impostor.authorization, "");
+}
+
+TEST_F(EnrolmentTest, AMachineThatIsBoughtAnewIsNotTheOneBeforeIt) {
+  const std::unique_ptr<Machine> before = NewMachine("m-1");
+  AwaitServed("m-1", *before);
+  ASSERT_TRUE(authority_->Expect("m-1").ok());
+  ExpectRefused("m-1", *before);
 }
 
 TEST_F(EnrolmentTest, AStolenTokenIsOfNoUseOnceItIsUsed) {

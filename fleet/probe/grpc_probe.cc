@@ -224,13 +224,20 @@ class Calls {
   grpc::CompletionQueue queue_;
 };
 
+// For whoever answers: to be told nothing that is not public.
+Endpoint WithoutToken(Endpoint endpoint) {
+  endpoint.token.clear();
+  return endpoint;
+}
+
 // Two calls, one after the other: what the machine wants certified, and its certificate.
 class Certification : public Question {
  public:
   Certification(const Endpoint& endpoint, std::shared_ptr<grpc::ChannelCredentials> credentials, Authority& authority,
                 Calls& calls, absl::AnyInvocable<void(const absl::Status&)> done)
-      : Question(endpoint, std::move(credentials), kCertification, 1),
+      : Question(WithoutToken(endpoint), std::move(credentials), kCertification, 1),
         machine_id_(endpoint.machine_id),
+        name_(authority.NameOf(machine_id_)),
         authority_(authority),
         calls_(calls),
         done_(std::move(done)) {
@@ -240,7 +247,7 @@ class Certification : public Question {
  private:
   void Finish() override {
     if (asked_) {
-      if (install_.status.ok()) authority_.NoteInstalled(machine_id_);
+      if (install_.status.ok()) authority_.NoteInstalled(machine_id_, name_);
       return done_(FromGrpc(install_.status));
     }
     asked_ = true;
@@ -257,7 +264,7 @@ class Certification : public Question {
     if (!begun) done_(absl::UnavailableError("the probe ends"));
   }
 
-  const std::string machine_id_;
+  const std::string machine_id_, name_;
   Authority& authority_;
   Calls& calls_;
   absl::AnyInvocable<void(const absl::Status&)> done_;

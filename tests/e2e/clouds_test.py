@@ -7,6 +7,8 @@ import hashlib
 import http.client
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -51,6 +53,10 @@ class Emulator:
         finally:
             connection.close()
         return [row for row in rows if not states or row['state'] in states]
+
+    def identity(self, machine):
+        """The folder of a machine's key and certificate."""
+        return os.path.join(self.dir, 'machines', str(machine['number']), 'var/lib/spotinference/identity')
 
     def logs(self):
         text = ''
@@ -161,6 +167,33 @@ class CloudsTest(unittest.TestCase):
                 self.assertEqual(self.gateway.metric('interruptions_total', noticed='true'), 1)
                 self.gateway.close()
                 self.emulator.close()
+
+    def test_a_machine_is_known_and_speaks_to_its_gateway_alone(self):
+        self.begin('aws')
+        expected = self.undisturbed()
+        machine, = self.emulator.machines('running')
+        identity = self.emulator.identity(machine)
+        self.assertNotIn('token', os.listdir(identity), 'it is used up')
+        self.assertEqual(os.stat(os.path.join(identity, 'key.pem')).st_mode & 0o777, 0o600)
+
+        stranger = ssl.create_default_context(cafile=os.path.join(identity, 'authority.pem'))
+        stranger.check_hostname = False
+        stranger.set_alpn_protocols(['h2'])
+        with socket.create_connection((machine['address'], 8500), DEADLINE_S) as connection:
+            with stranger.wrap_socket(connection, server_hostname='machine.spotinference') as tls:
+                name, = [text for kind, text in tls.getpeercert()['subjectAltName'] if kind == 'URI']
+                self.assertRegex(name, f'^spotinference:machine/{MODEL}-1/[0-9a-f]{{16}}$')
+                try:
+                    said = tls.recv(1)  # HTTP/2's server speaks first
+                except OSError:
+                    said = b''
+                self.assertEqual(said, b'', 'who shows no certificate hears nothing')
+
+        self.gateway.kill()
+        self.gateway.start()  # with another key, of the same authority
+        self.assertEqual(self.undisturbed(), expected)
+        self.assertEqual(self.states(), {f'{MODEL}-1': 'serving'}, 'it was adopted')
+        self.assertNotIn('BEGIN', self.gateway.log())
 
     def test_without_money_nothing_is_bought(self):
         self.begin('hyperstack', spend=0)

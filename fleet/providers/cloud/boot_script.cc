@@ -8,38 +8,83 @@ namespace spotinference::fleet {
 namespace {
 
 // SPOTINFERENCE_ROOT is set on emulated machines alone, which have no disks to mount: there a folder stands in the
-// device's place, and the machine's address is one of many on loopback.
+// device's place, a file says that the machine is off, and its address is one of many on loopback.
 constexpr char kBody[] = R"sh(
 root=${SPOTINFERENCE_ROOT:-}
-if [ -z "$root" ] && [ "${1:-}" != boot ]; then
-  install -m 700 "$0" /usr/local/sbin/spotinference-boot
-  cat > /etc/systemd/system/spotinference.service <<'UNIT'
+home=$root/var/lib/spotinference
+identity=$home/identity
+
+power_off() {
+  echo "$1: this machine powers off" >&2
+  if [ -n "$root" ]; then : > "$root/poweroff"; else systemctl poweroff; fi
+}
+
+# Counts its own steps: neither a clock that is set nor a night in hibernation makes it believe in a silence.
+watch_contact() {
+  seen='' steps=0
+  while sleep "${SPOTINFERENCE_STEP:-30}"; do
+    contact=$(stat -c %y "$identity/contact" 2> /dev/null || :)
+    [ "$contact" = "$seen" ] || steps=0
+    seen=$contact steps=$((steps + 1))
+    if [ "$steps" -ge 40 ]; then
+      power_off "nobody has spoken to the engine for 20 minutes"
+      return
+    fi
+  done
+}
+
+# Whether nothing was ever written to it: no signature, and zeros where ext4 has the superblock and its first copy.
+is_blank() {
+  signature=0
+  blkid -p "$1" > /dev/null 2>&1 || signature=$?
+  [ "$signature" -eq 2 ] && cmp -s -n 16777216 "$1" /dev/zero && cmp -s -i 134217728:0 -n 1048576 "$1" /dev/zero
+}
+
+if [ -z "$root" ]; then
+  case ${1:-} in
+    boot) ;;
+    watch) watch_contact; exit ;;
+    *)
+      install -m 700 "$0" /usr/local/sbin/spotinference-boot
+      cat > /etc/systemd/system/spotinference.service <<'UNIT'
 [Unit]
 After=network-online.target
 Wants=network-online.target
 [Service]
 ExecStart=/usr/local/sbin/spotinference-boot boot
 Restart=on-failure
+RestartPreventExitStatus=3
 RestartSec=2
 TimeoutStopSec=20
 [Install]
 WantedBy=multi-user.target
 UNIT
-  systemctl daemon-reload
-  exec systemctl enable --now --no-block spotinference.service
+      cat > /etc/systemd/system/spotinference-watch.service <<'UNIT'
+[Service]
+ExecStart=/usr/local/sbin/spotinference-boot watch
+Restart=always
+[Install]
+WantedBy=multi-user.target
+UNIT
+      systemctl daemon-reload
+      exec systemctl enable --now --no-block spotinference.service spotinference-watch.service
+      ;;
+  esac
+else
+  watch_contact &
+  watch=$!
+  trap 'kill "$watch" 2> /dev/null || :' EXIT
 fi
 
-home=$root/var/lib/spotinference
-mkdir -p "$home"
-device=$root$device
-until [ -e "$device" ]; do sleep 0.2; done
-if [ -d "$device" ]; then
-  ln -sfn "$device" "$home/volume"
+mkdir -p "$identity"
+disk=$root$device
+until [ -e "$disk" ]; do sleep 0.2; done
+if [ -d "$disk" ]; then
+  ln -sfn "$disk" "$home/volume"
 else
   mkdir -p "$home/volume"
-  # Only what is as blank as a new disk is formatted: that blkid finds nothing may also be a disk that cannot be read.
-  ! cmp -s -n 1048576 "$device" /dev/zero || mkfs.ext4 -q "$device"
-  mountpoint -q "$home/volume" || mount "$device" "$home/volume"
+  ! is_blank "$disk" || mkfs.ext4 -q "$disk"
+  mountpoint -q "$home/volume" || mount "$disk" "$home/volume"
 fi
 
 engine=$home/volume/engine-$engine_sha256
@@ -47,16 +92,19 @@ holds() { echo "$engine_sha256  $1" | sha256sum --status -c -; }
 if ! holds "$engine" 2> /dev/null; then
   case $engine_url in
     file://*) cp "${engine_url#file://}" "$engine.new" ;;
-    *) curl -fsSL --retry 5 -o "$engine.new" "$engine_url" ;;
+    *)
+      curl -fsSL --retry 5 --connect-timeout 20 --speed-limit 1000 --speed-time 60 -o "$engine.new" "$engine_url"
+      ;;
   esac
   holds "$engine.new" || { echo "the engine of $engine_url is another one" >&2; exit 2; }
   chmod 700 "$engine.new"
   mv "$engine.new" "$engine"
 fi
 
-printf '%s' "$token" > "$home/token"
+printf '%s' "$authority" > "$identity/authority.pem"
+[ -e "$identity/key.pem" ] || printf '%s' "$token" > "$identity/token"
 set -- "--model=$model" "--backend=$backend" "--listen=${SPOTINFERENCE_ADDRESS:-0.0.0.0}:$port" \
-  "--volume=$home/volume/data" "--token_file=$home/token" "--notice=$notice"
+  "--volume=$home/volume/data" "--identity_dir=$identity" --silence_limit=15m "--notice=$notice"
 if [ -n "$model_query" ]; then
   printf '%s' "$model_query" > "$home/model_query"
   set -- "$@" "--model_query_file=$home/model_query"
@@ -65,7 +113,11 @@ fi
 [ -z "$head_hash" ] || set -- "$@" "--head_hash=$head_hash"
 [ -z "$context_tokens" ] || set -- "$@" "--context_tokens=$context_tokens"
 [ -z "${SPOTINFERENCE_METADATA:-}" ] || set -- "$@" "--metadata_url=$SPOTINFERENCE_METADATA"
-exec "$engine" "$@"
+trap : TERM  # the engine gets it too, and its status counts
+status=0
+"$engine" "$@" || status=$?
+[ "$status" -ne 3 ] || power_off "nobody has spoken to the engine for 15 minutes"
+exit "$status"
 )sh";
 
 std::string Quoted(absl::string_view text) {
@@ -74,7 +126,7 @@ std::string Quoted(absl::string_view text) {
 
 }  // namespace
 
-std::string BootScript(const BootOptions& options, const MachineSpec& spec, const std::string& token,
+std::string BootScript(const BootOptions& options, const MachineSpec& spec, const Enrolment& enrolment,
                        const std::string& device) {
   const auto [model, query] = SplitQuery(spec.weights);
   std::string script =
@@ -87,7 +139,8 @@ std::string BootScript(const BootOptions& options, const MachineSpec& spec, cons
   set("notice", options.notice);
   set("port", absl::StrCat(options.engine_port));
   set("device", device);
-  set("token", token);
+  set("authority", enrolment.authority);
+  set("token", enrolment.token);
   set("model", model);
   set("model_query", query);
   set("backend", spec.backend);

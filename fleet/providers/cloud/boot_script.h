@@ -16,9 +16,19 @@ struct BootOptions {
   int engine_port = 8500;
 };
 
+// By which a machine knows its fleet, and is known by it at first (fleet/identity).
+struct Enrolment {
+  std::string authority;  // PEM
+  std::string token;
+};
+
 // A shell script, to be run as root at the first boot; it sees to it itself that it runs at later ones. `device`: the
 // volume's. Nothing of `spec` is taken for a command.
-std::string BootScript(const BootOptions& options, const MachineSpec& spec, const std::string& token,
+//
+// A disk becomes the volume, with a new file system, only when nothing has ever been written to it. A machine to which
+// its fleet has not spoken for 15 minutes powers itself off: its engine sees to that, and for whatever keeps that from
+// running, a watch that gives it 5 minutes more.
+std::string BootScript(const BootOptions& options, const MachineSpec& spec, const Enrolment& enrolment,
                        const std::string& device);
 
 }  // namespace spotinference::fleet

@@ -18,10 +18,11 @@ using State = CloudMachine::State;
 
 }  // namespace
 
-CloudProvider::CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, const Clock& clock,
+CloudProvider::CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, Authority& authority, const Clock& clock,
                              CloudProviderOptions options)
     : api_(std::move(api)),
       probe_(probe),
+      authority_(authority),
       clock_(clock),
       options_(std::move(options)),
       caps_{.name = api_->traits().name, .sells_offers = true, .hibernates = true, .outlives_host = true} {
@@ -170,6 +171,7 @@ void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
     if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
     Machine& machine = *found->second;
     machine.life.goal = goal;
+    if (goal == Goal::kDelete) authority_.Forget(machine_id);
     if (!machine.life.stop_since.has_value()) machine.life.stop_since = clock_.Elapsed();
     machine.life.adopting = false;
     machine.due = clock_.Elapsed();

@@ -4,7 +4,8 @@
 // from the newest list that was begun after the life's last call had ended. A machine of this fleet that no life knows
 // is stopped, since nobody would ever end it.
 //
-// Its engine is reached at the machine's address. The gateway dials; nothing on a machine dials the gateway.
+// Its engine is reached at the machine's address, by mutual TLS (fleet/identity). The gateway dials; nothing on a
+// machine dials the gateway. A machine is known from its purchase on until its end is decided.
 #ifndef FLEET_PROVIDERS_CLOUD_CLOUD_PROVIDER_H_
 #define FLEET_PROVIDERS_CLOUD_CLOUD_PROVIDER_H_
 
@@ -20,6 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
+#include "fleet/identity/authority.h"
 #include "fleet/probe/probe.h"
 #include "fleet/providers/cloud/boot_script.h"
 #include "fleet/providers/cloud/cloud_api.h"
@@ -31,7 +33,6 @@ namespace spotinference::fleet {
 
 struct CloudProviderOptions {
   CloudNames names{"test"};
-  std::string secret;  // of the fleet; engines' tokens are made of it
   BootOptions boot;
   LifeLimits limits;
   absl::Duration drain = absl::Seconds(5);      // for the engine to save its KV, before its machine is stopped
@@ -45,8 +46,9 @@ struct CloudProviderOptions {
 
 class CloudProvider : public Provider {
  public:
-  // Probe and clock outlive it.
-  CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, const Clock& clock, CloudProviderOptions options);
+  // Probe, authority and clock outlive it.
+  CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, Authority& authority, const Clock& clock,
+                CloudProviderOptions options);
   ~CloudProvider() override;  // ends calls that are under way; machines stay
 
   // Starts threads: so many calls can be under way at a time. Without them, Run does their work.
@@ -71,6 +73,7 @@ class CloudProvider : public Provider {
     Life life;
     std::string name, volume_name;  // in the cloud
     std::string token;              // of its purchase
+    std::string enrolment_token;    // of its first boot, the same for each try; "": it was not tried
     std::optional<Offer> offer;     // chosen
     std::vector<Offer> refused;     // in this life, for want of stock
     std::string address;            // as Adopt was told it
@@ -152,11 +155,12 @@ class CloudProvider : public Provider {
   const CloudVolume* FindVolume(const Machine& machine, const CloudMachine* found) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const CloudMachine* FindHolder(const CloudVolume* volume) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string EngineToken(absl::string_view machine_id) const;
+  Endpoint EndpointOf(const Machine& machine, const std::string& address) const;
   void Tell(MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::unique_ptr<CloudApi> api_;
   Probe& probe_;
+  Authority& authority_;
   const Clock& clock_;
   const CloudProviderOptions options_;
   const Caps caps_;

@@ -6,8 +6,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "engine/base/sha256.h"
-#include "fleet/providers/cloud/address.h"
+#include "engine/api/mutual_tls.h"
+#include "engine/base/status.h"
 #include "fleet/providers/cloud/cloud_provider.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/secret.h"
@@ -153,8 +153,7 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
       life.serves = true;
       life.ran = found.state == State::kRunning;
       machine.started = true;
-      machine.endpoint = {
-          .machine_id = machine.spec.id, .address = machine.address, .token = EngineToken(machine.spec.id)};
+      machine.endpoint = EndpointOf(machine, machine.address);
       return Tell({.kind = MachineEvent::Kind::kAdopted,
                    .machine_id = machine.spec.id,
                    .handle = found.id,
@@ -249,13 +248,8 @@ void CloudProvider::CreateVolume(Machine& machine) {
 void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
   Life& life = machine.life;
   const std::optional<absl::Duration> before = life.create_at;  // of a try that may have bought it
-  const MachineOrder order = {
-      .name = machine.name,
-      .token = machine.token,
-      .offer = *machine.offer,
-      .user_data = BootScript(options_.boot, machine.spec, EngineToken(machine.spec.id),
-                              api_->DevicePath(volume, *machine.offer)),
-      .volume_id = volume.id};
+  MachineOrder order = {
+      .name = machine.name, .token = machine.token, .offer = *machine.offer, .user_data = "", .volume_id = volume.id};
   life.create_at = clock_.Elapsed();
   life.delete_at.reset();  // of what was left of an earlier one
   life.seen = false;
@@ -263,11 +257,19 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
   life.absence = {};
   machine.last = {};
   std::string id;
+  const MachineSpec spec = machine.spec;
+  std::string enrolment_token = machine.enrolment_token;
   const absl::Status status = Call(machine, "buy it", [&]() -> absl::Status {
+    if (enrolment_token.empty()) {
+      ASSIGN_OR_RETURN(enrolment_token, authority_.Expect(spec.id));
+    }
+    order.user_data = BootScript(options_.boot, spec, {authority_.gateway().authority, enrolment_token},
+                                 api_->DevicePath(volume, order.offer));
     absl::StatusOr<std::string> created = api_->CreateMachine(order);
     if (created.ok()) id = *created;
     return created.status();
   });
+  machine.enrolment_token = enrolment_token;
   life.create_broke = false;
   if (status.ok()) {  // it is started when a list has it running: until then there may turn out to be no stock
     life.machine_id = id;
@@ -310,6 +312,9 @@ void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status
 }
 
 void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
+  if (absl::IsNotFound(authority_.ExpectAgain(machine.spec.id))) {
+    return Fail(machine, absl::UnavailableError("its key is not known to this fleet any more: it could never serve"));
+  }
   machine.life.start_at = machine.life.may_start_at = clock_.Elapsed();
   const absl::Status status = Call(machine, "start it again", [&] { return api_->StartMachine(found); });
   if (status.ok()) return;
@@ -348,16 +353,8 @@ void CloudProvider::ProbeEngine(const MachinePtr& kept, const CloudMachine& foun
     machine.due = machine.next_probe;
     return;
   }
-  if (!IsPrivateAddress(found.address)) {
-    return Fail(machine,
-                absl::FailedPreconditionError(absl::StrCat("its address is ", found.address,
-                                                           ", which is public: what is said to an engine would be "
-                                                           "readable on the way")));
-  }
   machine.probing = true;
-  machine.endpoint = {.machine_id = machine.spec.id,
-                      .address = absl::StrCat(found.address, ":", options_.boot.engine_port),
-                      .token = EngineToken(machine.spec.id)};
+  machine.endpoint = EndpointOf(machine, absl::StrCat(found.address, ":", options_.boot.engine_port));
   const Endpoint endpoint = machine.endpoint;
   mutex_.Unlock();
   probe_.Ask(endpoint, kProbeDeadline, [mailbox = mailbox_, kept](absl::StatusOr<EngineIdentity> identity) {
@@ -391,6 +388,7 @@ void CloudProvider::OnIdentity(Machine& machine) {
 
 void CloudProvider::Fail(Machine& machine, absl::Status status) {
   machine.life.goal = Goal::kDelete;
+  authority_.Forget(machine.spec.id);
   machine.life.adopting = false;
   machine.life.status = std::move(status);
   machine.life.drained_at.reset();
@@ -403,9 +401,12 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
   Tell({.machine_id = id, .status = std::move(status)});
 }
 
-// A machine keeps it when it is restored, and nothing has to be written down for it.
-std::string CloudProvider::EngineToken(absl::string_view machine_id) const {
-  return HmacSha256Hex(options_.secret, absl::StrCat("engine of ", machine_id));
+Endpoint CloudProvider::EndpointOf(const Machine& machine, const std::string& address) const {
+  Endpoint endpoint;
+  endpoint.machine_id = machine.spec.id;
+  endpoint.address = address;
+  endpoint.credentials = CredentialsTo(authority_.gateway(), authority_.NameOf(machine.spec.id));
+  return endpoint;
 }
 
 }  // namespace spotinference::fleet

@@ -1,4 +1,4 @@
-// A fleet's secret, of which engines' tokens are made: 64 random hex digits in a file of mode 0600.
+// A fleet's secret, of which its name is made: 64 random hex digits in a file of mode 0600.
 #ifndef FLEET_PROVIDERS_CLOUD_SECRET_H_
 #define FLEET_PROVIDERS_CLOUD_SECRET_H_
 

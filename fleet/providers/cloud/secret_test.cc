@@ -5,7 +5,6 @@
 
 #include <fstream>
 
-#include "fleet/providers/cloud/address.h"
 #include "gtest/gtest.h"
 
 namespace spotinference::fleet {
@@ -33,15 +32,6 @@ TEST(Secret, OfAFleetThatHasMachinesIsNotMadeAnew) {
   const auto made = OpenSecret(path, /*is_new=*/true);
   ASSERT_TRUE(made.ok()) << made.status();
   EXPECT_EQ(*OpenSecret(path, /*is_new=*/false), *made);
-}
-
-TEST(Address, IsPrivateOrNot) {
-  for (const char* address : {"127.0.0.1", "127.9.8.7", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1"}) {
-    EXPECT_TRUE(IsPrivateAddress(address)) << address;
-  }
-  for (const char* address : {"", "8.8.8.8", "172.32.0.1", "172.15.0.1", "192.169.0.1", "10.1", "::1", "localhost"}) {
-    EXPECT_FALSE(IsPrivateAddress(address)) << address;
-  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/certificate.h"
 #include "fleet/providers/cloud/delete_all.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/cloud/secret.h"
@@ -30,7 +31,7 @@ TEST_P(CloudTest, LaunchesHibernatesAndRestores) {
     const MachineEvent ready = Serve(Spec(), restore);
     EXPECT_FALSE(handle_.empty());
     EXPECT_EQ(ready.endpoint.model_hash, "abc");
-    EXPECT_EQ(ready.endpoint.token.size(), 64);
+    EXPECT_NE(ready.endpoint.credentials, nullptr);
     EXPECT_TRUE(host_.IsUp(ready.endpoint.address));
     EXPECT_EQ(emulator_.billing(), 1);
     EXPECT_EQ(volumes(), 1);
@@ -55,6 +56,54 @@ TEST_P(CloudTest, TerminatesAndKeepsTheVolume) {
   EXPECT_TRUE(AwaitGone("m-1").ok());
   Serve(Spec("m-2"));
   EXPECT_EQ(volumes(), 1) << "the new machine has the old volume";
+}
+
+TEST_P(CloudTest, AMachineIsKnownFromItsPurchaseUntilItsEndIsDecided) {
+  const auto certify = [this](const std::string& key, const std::string& token) {
+    return authority_->Certify("m-1", *CertificateRequest(key), token).status();
+  };
+  const std::string key = NewPrivateKey(), other = NewPrivateKey();
+  Serve(Spec());
+  const std::string token = enrolment_token();
+  EXPECT_TRUE(absl::IsPermissionDenied(certify(key, "another token")));
+  EXPECT_TRUE(certify(key, token).ok());
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  const bool kept = Api("x-")->traits().keeps_stopped;
+  EXPECT_EQ(certify(key, "").code(), kept ? absl::StatusCode::kOk : absl::StatusCode::kNotFound);
+
+  Serve(Spec(), /*restore=*/true);
+  if (kept) {
+    EXPECT_TRUE(certify(key, "").ok()) << "without a new token";
+    EXPECT_TRUE(absl::IsPermissionDenied(certify(other, token)));
+  } else {
+    EXPECT_NE(enrolment_token(), token) << "it is another machine";
+    EXPECT_TRUE(absl::IsPermissionDenied(certify(key, token)));
+    EXPECT_TRUE(certify(other, enrolment_token()).ok());
+  }
+  provider_->Terminate("m-1");
+  EXPECT_TRUE(absl::IsNotFound(certify(kept ? key : other, ""))) << "before it is gone";
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+}
+
+TEST_P(CloudTest, AHibernatedMachineThatIsNotKnownIsOfNoUse) {
+  if (!Api("x-")->traits().keeps_stopped) GTEST_SKIP() << "it is always bought anew";
+  Serve(Spec());
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  authority_->Forget("m-1");
+  provider_->Restore(Spec());
+  EXPECT_TRUE(absl::IsUnavailable(AwaitGone("m-1")));
+  EXPECT_EQ(emulator_.billing(), 0);
+  Serve(Spec("m-2"));
+  EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, EveryTryOfAPurchaseHasTheSameToken) {
+  Say(absl::StrCat("fault unheard 1 ", GetParam().create));
+  Serve(Spec());
+  EXPECT_EQ(bought(), 1);
+  EXPECT_TRUE(authority_->Certify("m-1", *CertificateRequest(NewPrivateKey()), enrolment_token()).ok());
 }
 
 TEST_P(CloudTest, BuysAsItIsTold) {
@@ -330,7 +379,7 @@ TEST_P(CloudTest, ARestartedFleetFindsItsMachines) {
   ASSERT_EQ(adopted.kind, Kind::kAdopted);
   EXPECT_EQ(adopted.handle, handle_);
   EXPECT_EQ(adopted.endpoint.address, ready.endpoint.address);
-  EXPECT_EQ(adopted.endpoint.token, ready.endpoint.token);
+  EXPECT_NE(adopted.endpoint.credentials, nullptr);
   Pass(absl::Minutes(5));
   EXPECT_TRUE(events_.empty());
   EXPECT_EQ(emulator_.billing(), 1);
@@ -524,7 +573,7 @@ TEST_P(CloudTest, WithoutMoneyNothingIsMade) {
   CloudProviderOptions options;
   options.names = CloudNames("ab12");
   options.buys_nothing = "spend.max_dollars_per_day is 0";
-  CloudProvider poor(Api("spotinference-ab12-"), engines_, clock_, options);
+  CloudProvider poor(Api("spotinference-ab12-"), engines_, *authority_, clock_, options);
   std::vector<MachineEvent> events;
   poor.Listen([&](MachineEvent event) {
     if (event.kind != Kind::kOffers) events.push_back(std::move(event));
@@ -544,7 +593,7 @@ TEST_P(CloudTest, WithoutMoneyNothingIsMade) {
 TEST_P(CloudTest, WithoutRightsItFailsForGood) {
   CloudProviderOptions options;
   options.names = CloudNames("ab12");
-  CloudProvider stranger(Api("spotinference-ab12-", /*is_stranger=*/true), engines_, clock_, options);
+  CloudProvider stranger(Api("spotinference-ab12-", /*is_stranger=*/true), engines_, *authority_, clock_, options);
   std::vector<MachineEvent> events;
   stranger.Listen([&](MachineEvent event) {
     if (event.kind != Kind::kOffers) events.push_back(std::move(event));

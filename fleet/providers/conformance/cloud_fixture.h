@@ -2,6 +2,7 @@
 #ifndef FLEET_PROVIDERS_CONFORMANCE_CLOUD_FIXTURE_H_
 #define FLEET_PROVIDERS_CONFORMANCE_CLOUD_FIXTURE_H_
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -12,7 +13,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/fake_clock.h"
+#include "fleet/identity/authority.h"
 #include "fleet/probe/probe.h"
 #include "fleet/providers/cloud/cloud_provider.h"
 #include "fleet/providers/conformance/clouds.h"
@@ -84,10 +87,10 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     events_.clear();
     CloudProviderOptions options;
     options.names = CloudNames("ab12");
-    options.secret = "secret";
     options.boot = {
         .engine_url = "https://example.org/engine", .engine_sha256 = std::string(64, 'a'), .notice = "local"};
-    provider_ = std::make_unique<CloudProvider>(Api(options.names.Prefix()), engines_, clock_, std::move(options));
+    provider_ = std::make_unique<CloudProvider>(Api(options.names.Prefix()), engines_, *authority_, clock_,
+                                                std::move(options));
     provider_->Listen([this](MachineEvent event) {
       if (event.kind == Kind::kOffers) {
         offers_ = std::move(event.offers);
@@ -169,6 +172,14 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     });
     return zone;
   }
+  // As the newest machine was given it.
+  std::string enrolment_token() {
+    std::string user_data;
+    emulator_.Look([&](CloudModel& model) { user_data = model.machines().rbegin()->second.user_data; });
+    const std::vector<std::string> parts = absl::StrSplit(user_data, absl::ByAnyChar("\n'"));
+    const auto name = std::find(parts.begin(), parts.end(), "token=");
+    return name == parts.end() ? "" : *(name + 1);
+  }
   std::string number() const {  // of the newest machine
     int64_t last = 0;
     const_cast<CloudFixture*>(this)->emulator_.Look(
@@ -179,6 +190,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   FakeClock clock_;
   FakeHost host_;
   FakeEngines engines_{host_};
+  const std::unique_ptr<Authority> authority_ = *Authority::Open("", clock_);
   CloudEmulator emulator_{clock_, host_};
   std::unique_ptr<CloudProvider> provider_;
   std::deque<MachineEvent> events_;
