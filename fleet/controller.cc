@@ -86,6 +86,7 @@ absl::Duration Controller::Run() {
         ExpireWaiters(model);
         GrantParked(model);
         PlanAndAct(model);
+        HandOverWhereThereIsRoom(model);
         RememberWake(model);
       }
       for (auto& [id, machine] : machines_) Beat(machine);
@@ -182,12 +183,13 @@ void Controller::CheckHealth(Machine& machine, absl::string_view why) {
   LOG(WARNING) << machine.record.id << " is said to be broken: " << why;
   machine.suspect = true;  // nobody else is sent there until it has answered
   machine.fate->Doubt(true);
-  effects_.push_back([this, endpoint = machine.endpoint, life = machine.life] {
+  effects_.push_back([this, endpoint = machine.endpoint, life = machine.life, asked_at = clock_.Elapsed()] {
     probe_.Ask(endpoint, kHealthDeadline,
-               [this, inbox = inbox_, id = endpoint.machine_id,
-                life](absl::StatusOr<EngineIdentity> identity) {
-                 inbox->Post(
-                     [this, id, life, health = identity.status()] { OnChecked(id, life, health); });
+               [this, inbox = inbox_, id = endpoint.machine_id, life,
+                asked_at](absl::StatusOr<EngineIdentity> health) {
+                 inbox->Post([this, id, life, health = std::move(health), asked_at] {
+                   OnChecked(id, life, health, asked_at);
+                 });
                });
   });
 }
@@ -375,8 +377,10 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
 
 void Controller::Stop(Machine& machine, MachineState state, absl::string_view why) {
   if (machine.record.state != State::kLost) {  // else its end is still to be known
-    machine.fate->EndBy(state == State::kHibernating ? MachineLife::End::kHibernated
-                                                     : MachineLife::End::kKilled);
+    const bool taken = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
+    machine.fate->EndBy(taken                           ? MachineLife::End::kNotice
+                        : state == State::kHibernating ? MachineLife::End::kHibernated
+                                                       : MachineLife::End::kKilled);
   }
   SetState(machine, state, why);
   Write(machine);
@@ -416,11 +420,22 @@ Controller::Model* Controller::FindModel(absl::string_view name) {
 }
 
 Controller::Machine* Controller::FindServing(absl::string_view model) {
+  return FindIdlest(model, [](const Machine& machine) { return machine.record.state == State::kServing; });
+}
+
+// A machine that will be taken away is better than none.
+Controller::Machine* Controller::FindAdmitting(absl::string_view model) {
+  if (Machine* const serving = FindServing(model); serving != nullptr) return serving;
+  return FindIdlest(model, [](const Machine& machine) {
+    return machine.record.state == State::kDraining && machine.interruption.has_value() &&
+           machine.interruption->serves_on;
+  });
+}
+
+Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits) {
   Machine* best = nullptr;
   for (auto& [id, machine] : machines_) {
-    if (machine.record.model != model || machine.record.state != State::kServing || machine.suspect ||
-        machine.reserved || machine.alone)
-      continue;
+    if (machine.record.model != model || machine.suspect || machine.reserved || machine.alone || !fits(machine)) continue;
     if (best == nullptr || machine.leases < best->leases) best = &machine;
   }
   return best;

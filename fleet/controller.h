@@ -130,6 +130,8 @@ class Controller : public Fleet {
     absl::Duration began;
     std::optional<absl::Duration> taken_at;  // with a notice
     std::optional<absl::Duration> heard_at;  // the engine itself told of it; a later answer without it withdraws it
+    bool serves_on = false;  // answers stay on it, and new ones come, until another machine has room for them
+    std::optional<absl::Duration> left_at;  // it was asked to hand over then
   };
 
   struct Model {
@@ -209,8 +211,8 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnChecked(const std::string& id, uint64_t life, const absl::Status& health)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
+                 absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnReleased(const std::string& id, uint64_t life, absl::Duration granted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_heartbeat.cc
@@ -227,6 +229,9 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNotice(Machine& machine, absl::Duration left, bool heard, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HearNotice(Machine& machine, const EngineNotice& notice, absl::Duration asked_at)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandOverWhereThereIsRoom(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNoNotice(Machine& machine, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Lose(Machine& machine, MachineLife::End end, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -282,6 +287,9 @@ class Controller : public Fleet {
   bool QueueIsFull(const Model& model, size_t more_bytes) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindAdmitting(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine& machine, bool alone = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteArrival(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // before it is parked or granted

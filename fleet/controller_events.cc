@@ -176,22 +176,30 @@ void Controller::OnIdentity(const std::string& id, const absl::StatusOr<EngineId
   BeginServing(machine, std::move(endpoint));
 }
 
-void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Status& health) {
+void Controller::OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
+                           absl::Duration asked_at) {
   const auto found = machines_.find(id);
   if (found == machines_.end() || found->second.life != life) return;
   Machine& machine = found->second;
   machine.suspect = false;
   if (!IsAnswering(machine.record.state)) return;
-  if (health.ok()) {
+  if (health.ok() && health->notice.has_value() && health->notice->stops) {
+    machine.fate->Doubt(false);
+    HearNotice(machine, *health->notice, asked_at);
+  } else if (health.ok()) {
     machine.fate->Doubt(false);
     // A session heard of a notice that no longer stands; what comes to this machine later has a fate of its own.
     if (machine.fate->end() != MachineLife::End::kNone) machine.fate = std::make_shared<MachineLife>();
-  } else if (const auto notice = NoticeOf(health); notice.has_value()) {
-    OnNotice(machine, absl::Milliseconds(notice->left_ms()), /*heard=*/true,
-             absl::StrCat(notice->source(), ": ", notice->reason()));
+  } else if (const auto notice = NoticeOf(health.status()); notice.has_value()) {
+    HearNotice(machine,
+               {.source = notice->source(),
+                .stops = true,
+                .left = absl::Milliseconds(notice->left_ms()),
+                .reason = notice->reason()},
+               asked_at);
   } else {
-    const bool hangs = absl::IsDeadlineExceeded(health);
-    Lose(machine, hangs ? MachineLife::End::kHang : MachineLife::End::kLost, health.message());
+    const bool hangs = absl::IsDeadlineExceeded(health.status());
+    Lose(machine, hangs ? MachineLife::End::kHang : MachineLife::End::kLost, health.status().message());
   }
 }
 
@@ -213,7 +221,10 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   LOG_IF(INFO, machine.interruption.has_value()) << machine.interruption->id << ": " << id << " is gone";
   NoteEnded(machine, status, crashed);
   const bool in_use = machine.leases > 0;
-  machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
+  const bool foretold = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
+  machine.fate->EndBy(foretold  ? MachineLife::End::kNotice
+                      : crashed ? MachineLife::End::kCrashed
+                                : MachineLife::End::kLost);
   // What was refused before it was started is as it was.
   const bool never_left = (state == State::kRestoring && machine.record.handle.empty()) ||
                           (machine.restored && IsWaking(state) && absl::IsResourceExhausted(status));

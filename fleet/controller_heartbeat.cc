@@ -68,8 +68,7 @@ void Controller::Compare(Machine& machine, const EngineFigures& figures, absl::D
   if (!stalls) heartbeat.stalled_since.reset();
   else if (!heartbeat.stalled_since.has_value()) heartbeat.stalled_since = clock_.Elapsed();
   if (figures.notice.has_value() && figures.notice->stops) {
-    OnNotice(machine, figures.notice->left, /*heard=*/true,
-             absl::StrCat(figures.notice->source, ": ", figures.notice->reason));
+    HearNotice(machine, *figures.notice, asked_at);
   } else {
     OnNoNotice(machine, asked_at);
   }

@@ -52,8 +52,8 @@ void Controller::Interrupt(absl::string_view machine_id, absl::Duration notice, 
     OnNotice(machine, notice, /*heard=*/false, "an admin's order");
     effects_.push_back([this, endpoint = machine.endpoint, id = machine.interruption->id, notice] {
       probe_.Interrupt(endpoint, notice, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {
-        if (moved.ok()) LOG(INFO) << id << ": its engine handed " << *moved << " sequences over";
-        else LOG(WARNING) << id << ": its engine was not told: " << moved.status();
+        LOG_IF(INFO, moved.ok() && *moved > 0) << id << ": its engine handed " << *moved << " sequences over";
+        LOG_IF(WARNING, !moved.ok()) << id << ": its engine was not told: " << moved.status();
       });
     });
     return absl::OkStatus();
@@ -104,7 +104,7 @@ std::vector<InterruptionCount> Controller::Interruptions() const {
 Controller::Interruption& Controller::BeginInterruption(Machine& machine, MachineLife::End end,
                                                         absl::string_view why) {
   const bool noticed = end == MachineLife::End::kNotice;
-  if (end != MachineLife::End::kNone) machine.fate->EndBy(end);
+  if (end != MachineLife::End::kNone && !noticed) machine.fate->EndBy(end);
   ++interruptions_[noticed];
   // A life is interrupted once, and ids of machines are never given twice.
   Interruption& interruption = machine.interruption.emplace();
@@ -133,6 +133,42 @@ void Controller::OnNotice(Machine& machine, absl::Duration left, bool heard, abs
   interruption.taken_at = std::min(interruption.taken_at.value_or(absl::InfiniteDuration()), clock_.Elapsed() + left);
 }
 
+// Of the engine itself, which was asked at `asked_at`.
+void Controller::HearNotice(Machine& machine, const EngineNotice& notice, absl::Duration asked_at) {
+  OnNotice(machine, notice.left, /*heard=*/true, absl::StrCat(notice.source, ": ", notice.reason));
+  Interruption& interruption = *machine.interruption;
+  if (interruption.left_at.has_value() && asked_at <= *interruption.left_at) return;
+  interruption.serves_on = notice.serves_on;
+  if (!notice.serves_on) machine.fate->EndBy(MachineLife::End::kNotice);
+}
+
+// Answers stay on a machine that will be taken away for as long as they would only wait elsewhere. Then they go at once.
+void Controller::HandOverWhereThereIsRoom(Model& model) {
+  int room = 0;
+  bool serves = false;
+  for (const auto& [id, machine] : machines_) {
+    if (machine.record.model != model.spec.name || machine.record.state != State::kServing || machine.suspect) continue;
+    serves = true;
+    room += std::max(0, model.spec.streams - machine.leases);
+  }
+  for (auto& [id, machine] : machines_) {
+    if (!serves || machine.record.model != model.spec.name || machine.record.state != State::kDraining) continue;
+    if (!machine.interruption.has_value() || !machine.interruption->serves_on) continue;
+    const int needed = std::min(machine.leases, model.spec.streams);
+    if (needed > room) continue;
+    room -= needed;
+    machine.interruption->serves_on = false;
+    machine.interruption->left_at = clock_.Elapsed();
+    machine.fate->EndBy(MachineLife::End::kNotice);
+    effects_.push_back([this, endpoint = machine.endpoint, id = machine.interruption->id] {
+      probe_.HandOver(endpoint, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {
+        if (moved.ok()) LOG(INFO) << id << ": its engine handed " << *moved << " sequences over";
+        else LOG(WARNING) << id << ": its engine was not asked to hand over: " << moved.status();
+      });
+    });
+  }
+}
+
 // The engine, which told of a notice, was asked after that and tells of none any more.
 void Controller::OnNoNotice(Machine& machine, absl::Duration asked_at) {
   if (!machine.interruption.has_value() || !machine.interruption->heard_at.has_value()) return;
@@ -140,7 +176,7 @@ void Controller::OnNoNotice(Machine& machine, absl::Duration asked_at) {
   LOG(WARNING) << machine.interruption->id << ": withdrawn";
   machine.interruption.reset();
   NoteBegan(machine);
-  machine.fate = std::make_shared<MachineLife>();
+  if (machine.fate->end() != MachineLife::End::kNone) machine.fate = std::make_shared<MachineLife>();
   machine.idle_since = clock_.Elapsed();
   SetState(machine, State::kServing, "its notice was withdrawn");
   Write(machine);

@@ -26,8 +26,9 @@ class ControllerInterruptionsTest : public ControllerTest {
     client_->lease.reset();
     client_ = Acquire(Claim{.cuts = {CutOf(End::kLost)}});
   }
-  EngineFigures Noticed(absl::Duration left) {
-    return {.notice = EngineNotice{.source = "aws", .stops = true, .left = left, .reason = "terminate"}};
+  EngineFigures Noticed(absl::Duration left, bool serves_on = false) {
+    return {.notice = EngineNotice{
+                .source = "aws", .stops = true, .serves_on = serves_on, .left = left, .reason = "terminate"}};
   }
   std::string Count() const {
     std::string text;
@@ -44,7 +45,6 @@ TEST_F(ControllerInterruptionsTest, AnInterruptedMachineIsReplacedAtOnceAndTaken
   Serve();
   ASSERT_TRUE(Interrupt("m-1", absl::Seconds(30)).ok());
   EXPECT_EQ(probe_.Interrupted(), "m-1 30s");
-  EXPECT_EQ(life_->end(), End::kNotice);
   EXPECT_EQ(provider_.Asked(), "launch m-2");  // beyond max_machines: m-1 is sure to go
   EXPECT_EQ(provider_.last_spec().volume, "m.2");
   EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
@@ -59,6 +59,83 @@ TEST_F(ControllerInterruptionsTest, AnInterruptedMachineIsReplacedAtOnceAndTaken
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
   Gone("m-1");
   EXPECT_EQ(States(), "m-2 serving;");
+  EXPECT_EQ(Count(), "noticed 1;");
+}
+
+// While nobody serves but a machine that will be taken away, answers stay there and new ones come; then they go at once.
+TEST_F(ControllerInterruptionsTest, AMachineThatIsTakenServesOnUntilAnotherHasRoom) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+  EXPECT_EQ(life_->end(), End::kNone);
+  const auto another = Acquire();
+  ASSERT_TRUE(another->lease.has_value());
+  EXPECT_EQ(another->lease->endpoint().machine_id, "m-1");
+  Advance(absl::Seconds(20));
+  EXPECT_EQ(probe_.HandedOver(), "");
+  Ready("m-2");
+  EXPECT_EQ(probe_.HandedOver(), "m-1");
+  EXPECT_EQ(life_->end(), End::kNotice);
+  Advance(absl::Seconds(5));
+  EXPECT_EQ(probe_.HandedOver(), "") << "once";
+  const auto third = Acquire();
+  EXPECT_EQ(third->lease->endpoint().machine_id, "m-2");
+  EXPECT_EQ(Count(), "noticed 1;");
+  // What it said before it was asked is no news.
+  AnswerFigures(Noticed(absl::Seconds(99), /*serves_on=*/true));
+  EXPECT_EQ(probe_.HandedOver(), "");
+}
+
+TEST_F(ControllerInterruptionsTest, AnEngineThatWasNotReachedIsAskedAgainToHandOver) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));
+  Ready("m-2");
+  EXPECT_EQ(probe_.HandedOver(), "m-1");
+  AnswerFigures(EngineFigures{});  // of m-2
+  Advance(absl::Seconds(5));
+  AnswerFigures(Noticed(absl::Seconds(110), /*serves_on=*/true));
+  EXPECT_EQ(probe_.HandedOver(), "m-1");
+}
+
+// One that serves takes as many as it has streams for.
+TEST_F(ControllerInterruptionsTest, WhereNobodyHasRoomAnswersStay) {
+  options_.models[0].min_machines = options_.models[0].max_machines = 2;
+  options_.models[0].streams = 2;
+  Begin();
+  Ready("m-1");
+  Ready("m-2");
+  const auto a = Acquire(), b = Acquire(), c = Acquire();
+  ASSERT_TRUE(a->lease.has_value() && b->lease.has_value() && c->lease.has_value());
+  const bool first = a->lease->endpoint().machine_id == "m-1";  // which has two of them
+  provider_.Asked();
+  AnswerFigures(first ? Noticed(absl::Seconds(119), /*serves_on=*/true) : EngineFigures{});
+  AnswerFigures(first ? EngineFigures{} : Noticed(absl::Seconds(119), /*serves_on=*/true));
+  EXPECT_EQ(provider_.Asked(), "launch m-3");
+  EXPECT_EQ(probe_.HandedOver(), "");
+  Ready("m-3");
+  EXPECT_EQ(probe_.HandedOver(), first ? "m-1" : "m-2");
+}
+
+// A stream's next token tells of it, sooner than the heartbeat.
+TEST_F(ControllerInterruptionsTest, AnEngineThatServesOnThroughANoticeIsNotBroken) {
+  Serve();
+  fleet_->ReportBroken("m-1", "its engine says that it will be taken away");
+  fleet_->Run();
+  EngineIdentity identity{"abc", "n"};
+  identity.notice = Noticed(absl::Seconds(119), /*serves_on=*/true).notice;
+  probe_.Answer(identity);
+  fleet_->Run();
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+  EXPECT_EQ(life_->end(), End::kNone);
+  EXPECT_FALSE(life_->doubted());
+  EXPECT_EQ(Acquire()->lease->endpoint().machine_id, "m-1");
+}
+
+TEST_F(ControllerInterruptionsTest, AMachineThatIsTakenBeforeItHandedOverWasForetold) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));
+  Gone("m-1", absl::UnavailableError("taken"));
+  EXPECT_EQ(life_->end(), End::kNotice);
   EXPECT_EQ(Count(), "noticed 1;");
 }
 

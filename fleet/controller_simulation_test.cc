@@ -99,6 +99,9 @@ class World : public Provider, public Probe {
     });
   }
 
+  void HandOver(const Endpoint&, absl::Duration, absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
+    done(0);
+  }
   void Interrupt(const Endpoint&, absl::Duration, absl::Duration,
                  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
     done(0);

@@ -40,7 +40,7 @@ Blame BlameOf(const Claim& claim) {
 }  // namespace
 
 Controller::Machine* Controller::FindFor(const Claim& claim, absl::string_view model) {
-  return BlameOf(claim) == Blame::kNone ? FindServing(model) : nullptr;  // GrantParked sees to the others
+  return BlameOf(claim) == Blame::kNone ? FindAdmitting(model) : nullptr;  // GrantParked sees to the others
 }
 
 // What can be had now, first come, first served; suspects only when it is their turn.
@@ -56,7 +56,7 @@ void Controller::GrantParked(Model& model) {
     std::optional<AcquireResult> result;
     switch (BlameOf(waiter->second.claim)) {
       case Blame::kNone:
-        if (Machine* const machine = FindServing(model.spec.name); machine != nullptr) result.emplace(Grant(*machine));
+        if (Machine* const machine = FindAdmitting(model.spec.name); machine != nullptr) result.emplace(Grant(*machine));
         break;
       case Blame::kUnknown: break;
       case Blame::kSuspect:

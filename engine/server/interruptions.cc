@@ -44,20 +44,36 @@ void Interruptions::Withdraw(absl::string_view source) {
   LOG(WARNING) << "notice of " << source << " withdrawn; " << standing_.size() << " others stand";
 }
 
+uint32_t Interruptions::HandOver() {
+  absl::MutexLock lock(&mutex_);
+  hands_over_ = true;
+  const uint32_t ended = Apply();
+  LOG(INFO) << ended << " sequences handed over: another engine has room";
+  return ended;
+}
+
 void Interruptions::End() {
   absl::MutexLock lock(&mutex_);
-  ended_ = true;
-  changed_.SignalAll();
+  ended_ = hands_over_ = true;
+  const uint32_t ended = Apply();
+  LOG_IF(INFO, ended > 0) << ended << " sequences handed over: the engine ends";
 }
 
-bool Interruptions::stops() const {
+void Interruptions::AwaitHandOver() {
   absl::MutexLock lock(&mutex_);
-  return FindStop() != nullptr;
-}
-
-void Interruptions::AwaitStop() {
-  absl::MutexLock lock(&mutex_);
-  while (!ended_ && FindStop() == nullptr) changed_.Wait(&mutex_);
+  while (!ended_ && !hands_over_) {
+    const Notice* const stop = FindStop();
+    if (stop == nullptr) {
+      changed_.Wait(&mutex_);
+      continue;
+    }
+    const absl::Duration left = stop->at - reserve_ - clock_.Elapsed();
+    if (left > absl::ZeroDuration()) {
+      changed_.WaitWithTimeout(&mutex_, left);
+    } else {
+      LOG(INFO) << Apply() << " sequences handed over: no time is left";
+    }
+  }
 }
 
 bool Interruptions::AwaitEnd(absl::Duration margin) {
@@ -94,7 +110,10 @@ const Notice* Interruptions::FindStop() const {
 // Under the lock, so that of two sources' changes the last one holds.
 uint32_t Interruptions::Apply() {
   changed_.SignalAll();
-  if (const Notice* const stop = FindStop()) return engine_.HandOver(NoticedError(ToProto(*stop, clock_.Elapsed())));
+  const Notice* const stop = FindStop();
+  stops_ = stop != nullptr;
+  hands_over_ = stop != nullptr && (hands_over_ || stop->at - reserve_ <= clock_.Elapsed());
+  if (hands_over_) return engine_.HandOver(NoticedError(ToProto(*stop, clock_.Elapsed())));
   engine_.Admit();
   return 0;
 }

@@ -1,8 +1,10 @@
-// The notices that stand, from all sources, and what the engine does about them: while one says that the machine goes, the
-// engine admits nothing and its sequences go on elsewhere; when it is withdrawn, the engine serves again.
+// The notices that stand, from all sources, and what the engine does about them. When one says that the machine goes, the
+// engine serves on until it is asked to hand over, since another one has room, or until little time is left; from then on it
+// admits nothing and its sequences go on elsewhere. When the notice is withdrawn, the engine serves again.
 #ifndef ENGINE_SERVER_INTERRUPTIONS_H_
 #define ENGINE_SERVER_INTERRUPTIONS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,23 +23,28 @@ namespace spotinference {
 // Thread-safe; not to be called from inside a TokenSink.
 class Interruptions {
  public:
-  // Engine and clock outlive it.
-  Interruptions(Engine& engine, const Clock& clock) : engine_(engine), clock_(clock) {}
+  // `reserve`: what handing over, saving KV and a goodbye may take of the time before the machine goes. Engine and clock
+  // outlive it.
+  Interruptions(Engine& engine, const Clock& clock, absl::Duration reserve)
+      : engine_(engine), clock_(clock), reserve_(reserve) {}
 
   // Replaces the earlier notice of the same source. Returns how many sequences ended by it; all have when it returns.
   uint32_t Announce(const Notice& notice);
 
+  // Now, if a stop stands: another engine has room. Returns how many sequences ended by it.
+  uint32_t HandOver();
+
   // The source's notice stands no more.
   void Withdraw(absl::string_view source);
 
-  // The process is to go, notice or not. Once said, it is not taken back.
+  // The process is to go, notice or not; if a stop stands, its sequences go at once. Once said, it is not taken back.
   void End();
 
-  // A stop stands.
-  bool stops() const;
+  // A stop stands. Never waits.
+  bool stops() const { return stops_.load(); }
 
-  // Waits for a stop, or for End.
-  void AwaitStop();
+  // Waits until a stop stands and sequences have been handed over, which it does when their time has come, or for End.
+  void AwaitHandOver();
 
   // Waits until the process has to go: the soonest stop is `margin` away, or End was called. False: no stop stands any
   // more, the engine serves again.
@@ -53,9 +60,12 @@ class Interruptions {
 
   Engine& engine_;
   const Clock& clock_;
+  const absl::Duration reserve_;
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;
+  std::atomic<bool> stops_{false};
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool hands_over_ ABSL_GUARDED_BY(mutex_) = false;  // a stop stands, and the engine admits nothing
   absl::btree_map<std::string, Notice> standing_ ABSL_GUARDED_BY(mutex_);  // by source
 };
 

@@ -38,7 +38,7 @@ class InterruptionsTest : public testing::Test {
 
   FakeClock clock_;
   FakeEngine engine_;
-  Interruptions interruptions_{engine_, clock_};
+  Interruptions interruptions_{engine_, clock_, /*reserve=*/absl::Seconds(40)};
 };
 
 TEST_F(InterruptionsTest, AStopHandsSequencesOver) {
@@ -88,6 +88,44 @@ TEST_F(InterruptionsTest, AStopIsMoreUrgentThanARisk) {
   EXPECT_EQ(MostUrgent(), "local");
 }
 
+TEST_F(InterruptionsTest, WithTimeLeftItServesOnUntilItIsAskedToHandOver) {
+  const auto sink = std::make_shared<FakeSink>();
+  ASSERT_TRUE(engine_.Submit({}, sink).ok());
+  EXPECT_EQ(interruptions_.HandOver(), 0) << "no notice stands";
+  EXPECT_FALSE(interruptions_.stops());
+  EXPECT_EQ(interruptions_.Announce(After(absl::Seconds(41), "aws")), 0);
+  EXPECT_TRUE(interruptions_.stops());
+  EXPECT_TRUE(engine_.handed_over().ok()) << "it admits";
+  EXPECT_EQ(interruptions_.HandOver(), 1);
+  EXPECT_TRUE(NoticeOf(sink->end).has_value()) << sink->end;
+  EXPECT_FALSE(engine_.handed_over().ok());
+  interruptions_.AwaitHandOver();  // at once
+  interruptions_.Announce(After(absl::Seconds(90), "aws"));
+  EXPECT_FALSE(engine_.handed_over().ok()) << "what has left does not come back";
+  interruptions_.Withdraw("aws");
+  EXPECT_TRUE(engine_.handed_over().ok());
+  EXPECT_EQ(interruptions_.Announce(After(absl::Seconds(41), "aws")), 0);
+  EXPECT_TRUE(engine_.handed_over().ok()) << "another notice, another word";
+}
+
+TEST_F(InterruptionsTest, WithLittleTimeLeftItHandsOverByItself) {
+  const auto sink = std::make_shared<FakeSink>();
+  ASSERT_TRUE(engine_.Submit({}, sink).ok());
+  interruptions_.Announce(After(absl::Seconds(50), "aws"));
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_TRUE(engine_.handed_over().ok());
+  interruptions_.AwaitHandOver();
+  EXPECT_TRUE(NoticeOf(sink->end).has_value()) << sink->end;
+}
+
+TEST_F(InterruptionsTest, AtTheEndOfTheProcessSequencesGoAtOnce) {
+  const auto sink = std::make_shared<FakeSink>();
+  ASSERT_TRUE(engine_.Submit({}, sink).ok());
+  interruptions_.Announce(After(absl::Minutes(2), "aws"));
+  interruptions_.End();
+  EXPECT_TRUE(NoticeOf(sink->end).has_value()) << sink->end;
+}
+
 TEST_F(InterruptionsTest, TimeRunsDownToZero) {
   interruptions_.Announce(After(absl::Seconds(2), "local"));
   clock_.Advance(absl::Seconds(1));
@@ -121,7 +159,7 @@ TEST_F(InterruptionsTest, AStopIsAwaitedAndMayPass) {
   EXPECT_FALSE(interruptions_.AwaitEnd(absl::Seconds(2)));
   std::atomic<bool> stops = false;
   std::thread waits([&] {
-    interruptions_.AwaitStop();
+    interruptions_.AwaitHandOver();
     stops = true;
     EXPECT_FALSE(interruptions_.AwaitEnd(absl::Seconds(2)));
   });
@@ -135,7 +173,7 @@ TEST_F(InterruptionsTest, AStopIsAwaitedAndMayPass) {
 
 TEST_F(InterruptionsTest, TheEndMayBeNow) {
   std::thread waits([&] {
-    interruptions_.AwaitStop();
+    interruptions_.AwaitHandOver();
     EXPECT_TRUE(interruptions_.AwaitEnd(absl::Seconds(2)));
   });
   interruptions_.End();

@@ -140,7 +140,7 @@ void SaveKv(ModelEngine& engine, const Interruptions& interruptions) {
 // that nothing holds the machine any more.
 void AwaitLastMoment(ModelEngine& engine, Interruptions& interruptions, const NoticeOptions& notices) {
   do {
-    interruptions.AwaitStop();
+    interruptions.AwaitHandOver();
     if (!interruptions.stops()) continue;
     SaveKv(engine, interruptions);
     for (const std::unique_ptr<NoticeSource>& source : notices.metadata) source->Drained();
@@ -317,7 +317,8 @@ absl::StatusOr<int> Serve(const StopSignal& signals) {
     return Boot(options, backends);
   }();
   ASSIGN_OR_RETURN(const BootedEngine booted, std::move(boot));
-  Interruptions interruptions(*booted.engine, RealClock());
+  // KV is saved, and a goodbye said, in the second before the machine goes and in one more for a clock that is not ours.
+  Interruptions interruptions(*booted.engine, RealClock(), absl::GetFlag(FLAGS_save_kv) + 2 * kGoodbye);
   const absl::Cleanup close_listener = [&listener] { listener->Close(); };  // before what it leads to goes
   serving = &interruptions;
   listener->engine().Open(*booted.engine, interruptions);

@@ -91,10 +91,11 @@ class GenerateStream : public TokenSink {
     const std::shared_ptr<GenerateStream> stream_;
   };
 
-  GenerateStream(Engine& engine, bool logprobs) : engine_(engine), logprobs_(logprobs) {}
+  GenerateStream(Engine& engine, const Interruptions& interruptions, bool logprobs)
+      : engine_(engine), interruptions_(interruptions), logprobs_(logprobs) {}
 
-  static Reactor* Start(Engine& engine, const api::GenerateRequest& request) {
-    auto stream = std::make_shared<GenerateStream>(engine, request.logprobs());
+  static Reactor* Start(Engine& engine, const Interruptions& interruptions, const api::GenerateRequest& request) {
+    auto stream = std::make_shared<GenerateStream>(engine, interruptions, request.logprobs());
     Reactor* const reactor = new Reactor(stream);
     stream->reactor_ = reactor;
     const absl::StatusOr<SequenceId> id = engine.Submit(FromProto(request), stream);
@@ -120,6 +121,7 @@ class GenerateStream : public TokenSink {
       absl::MutexLock lock(&mutex_);
       if (finished_) return true;
       queue_.push_back(ToProto(event, logprobs_, first_));
+      queue_.back().set_noticed(interruptions_.stops());
       first_ = false;
       write = TakeNext();
       more = queue_.size() < kHighWater;
@@ -201,6 +203,7 @@ class GenerateStream : public TokenSink {
   }
 
   Engine& engine_;
+  const Interruptions& interruptions_;
   const bool logprobs_;
   Reactor* reactor_ = nullptr;  // alive until Finish, which is called once
   absl::Mutex mutex_;
@@ -267,7 +270,7 @@ class Service : public api::Engine::CallbackService, public EngineService {
       return refuse({grpc::StatusCode::FAILED_PRECONDITION,
                      absl::StrCat("model ", request->model_hash(), " is asked for; this engine serves ", hash)});
     }
-    return GenerateStream::Start(*engine(), *request);
+    return GenerateStream::Start(*engine(), *interruptions_, *request);
   }
 
   grpc::ServerUnaryReactor* Health(grpc::CallbackServerContext* context, const api::HealthRequest*,
@@ -309,6 +312,14 @@ class Service : public api::Engine::CallbackService, public EngineService {
         reply->set_handed_over(
             interruptions_->Announce({std::string(kLocalSource), Notice::Kind::kStop, at, "interrupt"}));
       }
+      return grpc::Status::OK;
+    });
+  }
+
+  grpc::ServerUnaryReactor* HandOver(grpc::CallbackServerContext* context, const api::HandOverRequest*,
+                                     api::HandOverReply* reply) override {
+    return Answer(context, [&] {
+      reply->set_handed_over(interruptions_->HandOver());
       return grpc::Status::OK;
     });
   }

@@ -46,7 +46,7 @@ class ServiceTest : public testing::Test {
 
   FakeClock clock_;
   FakeEngine engine_;
-  Interruptions interruptions_{engine_, clock_};
+  Interruptions interruptions_{engine_, clock_, /*reserve=*/absl::Seconds(40)};
   std::atomic<int> heard_ = 0;
   std::unique_ptr<EngineService> service_;
   std::unique_ptr<grpc::Server> server_;
@@ -261,6 +261,29 @@ TEST_F(ServiceTest, AnInterruptionEndsStreamsAndShowsInHealth) {
   EXPECT_FALSE(health.has_notice());
 }
 
+TEST_F(ServiceTest, ANoticeWithTimeLeftIsToldWithEachEventUntilTheHandOver) {
+  const auto reader = stub_->Generate(&context_, {});
+  const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  sink->OnToken(Event(0));
+  api::GenerateEvent event;
+  ASSERT_TRUE(reader->Read(&event));
+  EXPECT_FALSE(event.noticed());
+  interruptions_.Announce({"aws", Notice::Kind::kStop, clock_.Elapsed() + absl::Minutes(2), "terminate"});
+  sink->OnToken(Event(1));
+  ASSERT_TRUE(reader->Read(&event));
+  EXPECT_TRUE(event.noticed());
+  grpc::ClientContext contexts[2];
+  api::HealthReply health;
+  ASSERT_TRUE(stub_->Health(&contexts[0], {}, &health).ok());
+  EXPECT_EQ(health.state(), api::HealthReply::STATE_SERVING);
+  EXPECT_EQ(health.notice().source(), "aws");
+  api::HandOverReply handed;
+  ASSERT_TRUE(stub_->HandOver(&contexts[1], {}, &handed).ok());
+  EXPECT_EQ(handed.handed_over(), 1);
+  EXPECT_FALSE(reader->Read(&event));
+  EXPECT_TRUE(NoticeOf(FromGrpc(reader->Finish())).has_value());
+}
+
 TEST_F(ServiceTest, InterruptIsRefusedWhereItIsNoSource) {
   const std::unique_ptr<EngineService> service = CreateEngineService(clock_, {.takes_interrupt = false});
   service->Open(engine_, interruptions_);
@@ -311,15 +334,17 @@ TEST_F(ServiceWithTokenTest, EveryCallNeedsTheToken) {
     api::StatsReply stats;
     api::DrainReply drain;
     api::InterruptReply interrupt;
+    api::HandOverReply hand_over;
     engine_.Refuse(absl::UnavailableError("draining"));
     call([&](auto* context) { return stub_->Handshake(context, {}, &handshake); });
     call([&](auto* context) { return stub_->Health(context, {}, &health); });
     call([&](auto* context) { return stub_->Stats(context, {}, &stats); });
     call([&](auto* context) { return stub_->Drain(context, {}, &drain); });
     call([&](auto* context) { return stub_->Interrupt(context, {}, &interrupt); });
+    call([&](auto* context) { return stub_->HandOver(context, {}, &hand_over); });
     call([&](auto* context) { return stub_->Generate(context, {})->Finish(); });
   }
-  EXPECT_EQ(heard_, 6) << "nobody else is heard";
+  EXPECT_EQ(heard_, 7) << "nobody else is heard";
 }
 
 }  // namespace

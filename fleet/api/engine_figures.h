@@ -40,7 +40,8 @@ struct EngineTotals {
 // What the engine heard of its machine's future.
 struct EngineNotice {
   std::string source;   // "aws", "local", …
-  bool stops = false;   // the machine will be taken away, the engine drains; else it is at risk, the engine serves on
+  bool stops = false;   // the machine will be taken away; else it is at risk
+  bool serves_on = false;  // until it is asked to hand over, or little time is left; else the engine drains
   absl::Duration left;  // until then, as the engine answered
   std::string reason;   // the source's own word
 };

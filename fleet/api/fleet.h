@@ -155,7 +155,8 @@ class Fleet {
   // The client left: its place in the queue is free, `done` is destroyed and will not run. A no-op after `done` ran.
   virtual void Cancel(WaitId id) = 0;
 
-  // A call to this machine broke in a way that says it may be gone. The fleet looks for itself and replaces it.
+  // A call to this machine broke in a way that says it may be gone, or its engine said that it will be. The fleet looks for
+  // itself and replaces it.
   virtual void ReportBroken(absl::string_view machine_id, absl::string_view why) = 0;
 
   // Of the wake under way for `model`; nullopt when there is none.

@@ -32,6 +32,7 @@ std::optional<EngineNotice> NoticeIn(const HealthReply& health) {
   const engine::v1::Notice& notice = health.notice();
   return EngineNotice{.source = notice.source(),
                       .stops = notice.kind() == engine::v1::Notice::KIND_STOP,
+                      .serves_on = health.state() == HealthReply::STATE_SERVING,
                       .left = absl::Milliseconds(notice.left_ms()),
                       .reason = notice.reason()};
 }
@@ -127,7 +128,8 @@ class IdentityQuestion : public Question {
       return health_.reply.has_notice() ? NoticedError(health_.reply.notice())
                                         : absl::UnavailableError("the engine drains");
     }
-    return EngineIdentity{identity.model_hash(), identity.numerics_id(), identity.context_tokens()};
+    return EngineIdentity{identity.model_hash(), identity.numerics_id(), identity.context_tokens(),
+                          NoticeIn(health_.reply)};
   }
 
   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done_;
@@ -197,6 +199,25 @@ class InterruptOrder : public Question {
   absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done_;
   const std::unique_ptr<Engine::Stub> stub_ = NewStub<Engine>();
   Call<engine::v1::InterruptReply> interrupt_;
+};
+
+class HandOverOrder : public Question {
+ public:
+  HandOverOrder(const Endpoint& endpoint, absl::Duration deadline, grpc::CompletionQueue& queue,
+                absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done)
+      : Question(endpoint, deadline, 1), done_(std::move(done)) {
+    Begin(hand_over_, *stub_, &Engine::Stub::AsyncHandOver, engine::v1::HandOverRequest(), queue);
+  }
+
+ private:
+  void Finish() override {
+    if (!hand_over_.status.ok()) return done_(FromGrpc(hand_over_.status));
+    done_(hand_over_.reply.handed_over());
+  }
+
+  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done_;
+  const std::unique_ptr<Engine::Stub> stub_ = NewStub<Engine>();
+  Call<engine::v1::HandOverReply> hand_over_;
 };
 
 // gRPC's queue, where calls may be begun that it comes too late for: its own would abort.
@@ -297,6 +318,11 @@ class GrpcProbe : public Probe {
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
     CertifyIfDue(endpoint);
     new FiguresQuestion(endpoint, deadline, calls_.queue(), std::move(done));
+  }
+
+  void HandOver(const Endpoint& endpoint, absl::Duration deadline,
+                absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
+    new HandOverOrder(endpoint, deadline, calls_.queue(), std::move(done));
   }
 
   void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,

@@ -32,6 +32,10 @@ class FakeService : public api::Engine::Service {
     reply->set_running_sequences(3);
     return grpc::Status::OK;
   }
+  grpc::Status HandOver(grpc::ServerContext*, const api::HandOverRequest*, api::HandOverReply* reply) override {
+    reply->set_handed_over(5);
+    return grpc::Status::OK;
+  }
 
   api::HealthReply health;  // set before a question
 };
@@ -95,6 +99,18 @@ TEST_F(GrpcProbeTest, ANoticeComesWithBothAnswers) {
   EXPECT_TRUE(figures->notice->stops);
   EXPECT_EQ(figures->notice->left, absl::Seconds(119));
   EXPECT_EQ(figures->notice->reason, "terminate");
+  EXPECT_FALSE(figures->notice->serves_on);
+}
+
+TEST_F(GrpcProbeTest, AnEngineMayServeOnThroughANotice) {
+  service_.health.set_state(api::HealthReply::STATE_SERVING);
+  service_.health.mutable_notice()->set_kind(api::Notice::KIND_STOP);
+  const auto identity = Await(&Probe::Ask);
+  ASSERT_TRUE(identity.ok() && identity->notice.has_value());
+  EXPECT_TRUE(identity->notice->stops);
+  EXPECT_TRUE(identity->notice->serves_on);
+  EXPECT_TRUE(Await(&Probe::AskFigures)->notice->serves_on);
+  EXPECT_EQ(*Await(&Probe::HandOver), 5);
 }
 
 TEST_F(GrpcProbeTest, AnEngineAtRiskServesOn) {

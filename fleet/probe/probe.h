@@ -2,6 +2,7 @@
 #ifndef FLEET_PROBE_PROBE_H_
 #define FLEET_PROBE_PROBE_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -15,6 +16,7 @@ struct EngineIdentity {
   std::string model_hash;
   std::string numerics_id;
   uint32_t context_tokens = 0;
+  std::optional<EngineNotice> notice = std::nullopt;  // through which it serves on
 };
 
 // Thread-safe. Its destructor waits for the open questions.
@@ -33,7 +35,12 @@ class Probe {
   virtual void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                           absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) = 0;
 
-  // Its machine goes in `notice`. `done` has how many sequences the engine has handed over.
+  // The machine goes, and another one has room for what runs there. `done` has how many sequences the engine has handed
+  // over.
+  virtual void HandOver(const Endpoint& endpoint, absl::Duration deadline,
+                        absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) = 0;
+
+  // Its machine goes in `notice`. `done` has how many sequences the engine has handed over at once.
   virtual void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
                          absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) = 0;
 };

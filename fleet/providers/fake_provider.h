@@ -105,6 +105,9 @@ class FakeProbe : public Probe {
   // What engines were told since the last call, such as "m-1 30s".
   std::string Interrupted() { return absl::StrJoin(std::exchange(interrupted_, {}), ", "); }
 
+  // Whom engines were asked to hand over from since the last call.
+  std::string HandedOver() { return absl::StrJoin(std::exchange(handed_over_, {}), ", "); }
+
   // Questions of the other kind.
   int open_questions() const { return static_cast<int>(open_.size()); }
 
@@ -126,9 +129,14 @@ class FakeProbe : public Probe {
     interrupted_.push_back(absl::StrCat(endpoint.machine_id, " ", absl::FormatDuration(notice)));
     done(1);
   }
+  void HandOver(const Endpoint& endpoint, absl::Duration,
+                absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
+    handed_over_.push_back(endpoint.machine_id);
+    done(1);
+  }
 
  private:
-  std::vector<std::string> interrupted_;
+  std::vector<std::string> interrupted_, handed_over_;
   std::vector<absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)>> open_;
   std::deque<std::pair<std::string, absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)>>>
       open_figures_;

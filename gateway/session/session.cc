@@ -191,6 +191,11 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
   word_due_ = last_heard_ + request_.silence;
   asked_after_ = false;
   lease_->life()->NoteServed();
+  if (event.noticed() && std::exchange(noticed_, attempt) != attempt) {  // without the lock: see GiveBack
+    context_.timers.After(absl::ZeroDuration(), [&fleet = context_.fleet, machine = lease_->endpoint().machine_id] {
+      fleet.ReportBroken(machine, "its engine says that it will be taken away");
+    });
+  }
   const bool more = TakeId(sequence, index, event);
   if (ended_) return;
   if (!more) paused_ = true;

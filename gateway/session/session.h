@@ -163,6 +163,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<fleet::Fleet::WaitId> wait_ ABSL_GUARDED_BY(mutex_);
   std::optional<fleet::Lease> lease_ ABSL_GUARDED_BY(mutex_);
   uint64_t attempt_ ABSL_GUARDED_BY(mutex_) = 1;  // events of an earlier one are dropped
+  uint64_t noticed_ ABSL_GUARDED_BY(mutex_) = 0;  // the attempt whose engine said that its machine goes
   std::vector<fleet::Claim::Cut> cuts_ ABSL_GUARDED_BY(mutex_);  // the machines of earlier attempts
   std::string numerics_id_ ABSL_GUARDED_BY(mutex_);  // of the engine that said the last id
   bool started_ ABSL_GUARDED_BY(mutex_) = false;

@@ -82,6 +82,24 @@ TEST_F(SessionResumeTest, ANoticeIsTheReason) {
 }
 
 // What gRPC and a stopping engine make of a cut, beside UNAVAILABLE.
+TEST_F(SessionResumeTest, ANoticeThatAnEngineServesThroughIsToldToTheFleetOnce) {
+  StartOnM1();
+  const auto call = engine_.AwaitCall();
+  api::GenerateEvent event = Event(0, kHel);
+  event.set_noticed(true);
+  call->Send(event);
+  fleet_.AwaitBroken(1);
+  EXPECT_EQ(fleet_.broken(), std::vector<std::string>{"m1"});
+  event = Event(1, kLo);
+  event.set_noticed(true);
+  call->Send(event);
+  Send(*call, {kHel, kLo, kWor, kLd, kEnd}, 2, 5, api::FINISH_REASON_STOP);
+  AwaitEnd();
+  EXPECT_EQ(answer_.choices[0].text, "Hello world");
+  EXPECT_EQ(fleet_.broken().size(), 1);
+  EXPECT_EQ(fleet_.acquired(), 1);
+}
+
 TEST_F(SessionResumeTest, AStreamThatWasResetIsACutToo) {
   StartOnM1();
   int cuts = 0;

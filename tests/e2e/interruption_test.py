@@ -65,6 +65,17 @@ class InterruptionTest(unittest.TestCase):
             self.assertEqual(sum(bool(re.fullmatch(what, word)) for word in words), 1, f'{what}: {words}')
         self.assertEqual(len(words), 6, words)
 
+    def test_a_long_notice_is_served_through(self):
+        with self.gateway.stream(chat(logit_bias=LONGEST, max_tokens=2000)) as stream:
+            stream.read_text(5)
+            self.order(f'machines/{FIRST}:interrupt', {'notice_seconds': 3600})
+            while self.gateway.metric('stream_resumes_total', reason='notice') == 0:
+                self.assertTrue(stream.read_chunk(), 'it ended before another machine served')
+        words = re.findall(r'\] interruption \S+: (.*)', self.gateway.log())
+        serves, handed = (next(i for i, word in enumerate(words) if what in word)
+                          for what in (f'{SECOND} serves in its place', 'its engine handed 1 sequences over'))
+        self.assertLess(serves, handed)
+
     def test_hibernate_wake_and_kill(self):
         self.gateway.ask()
         self.order(f'machines/{FIRST}:hibernate')

@@ -60,6 +60,9 @@ class FakeEngines : public Probe {
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
     done(EngineFigures());
   }
+  void HandOver(const Endpoint&, absl::Duration, absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
+    done(0);
+  }
   void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration,
                  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
     interrupted_.push_back(absl::StrCat(endpoint.machine_id, " ", absl::FormatDuration(notice)));
