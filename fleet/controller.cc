@@ -89,7 +89,12 @@ absl::Duration Controller::Run() {
         HandOverWhereThereIsRoom(model);
         RememberWake(model);
       }
-      for (auto& [id, machine] : machines_) Beat(machine);
+      for (auto& [id, machine] : machines_) {
+        Beat(machine);
+        if (!machine.ask_again_at.has_value()) continue;
+        if (clock_.Elapsed() >= *machine.ask_again_at) AskIdentity(machine);
+        else next_ = std::min(next_, *machine.ask_again_at);
+      }
       next = next_;
       effects.swap(effects_);
     }
@@ -178,6 +183,15 @@ void Controller::ReportBroken(absl::string_view machine_id, absl::string_view wh
   inbox_->Post([] {});
 }
 
+// Its figures carry the notice, and unlike a question about its health they may fail a few times.
+void Controller::ReportNotice(absl::string_view machine_id) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = machines_.find(machine_id);
+  if (found == machines_.end() || found->second.interruption.has_value()) return;
+  found->second.heartbeat.due = clock_.Elapsed();
+  inbox_->Post([] {});
+}
+
 void Controller::CheckHealth(Machine& machine, absl::string_view why) {
   if (machine.suspect || !IsAnswering(machine.record.state)) return;
   LOG(WARNING) << machine.record.id << " is said to be broken: " << why;
@@ -252,6 +266,9 @@ void Controller::PlanAndAct(Model& model) {
   } else {
     next_ = std::min(next_, ChooseOffers(model, DemandFor(model), left, desired));
   }
+  if (desired.max_machines > 0) model.unwanted_since.reset();
+  else if (!model.unwanted_since.has_value()) model.unwanted_since = clock_.Elapsed();
+  desired.unwanted_since = model.unwanted_since.value_or(-absl::InfiniteDuration());
   for (;;) {
     std::vector<Observation> observed;
     for (const auto& [id, machine] : machines_) {

@@ -103,6 +103,7 @@ class Controller : public Fleet {
                  absl::AnyInvocable<void(AcquireResult)> done) override;
   void Cancel(WaitId id) override;
   void ReportBroken(absl::string_view machine_id, absl::string_view why) override;
+  void ReportNotice(absl::string_view machine_id) override;
   std::optional<WakeProgress> Progress(absl::string_view model) const override;
   std::vector<MachineView> Machines() const override;
   std::vector<ModelView> Models() const override;
@@ -128,7 +129,8 @@ class Controller : public Fleet {
   struct Interruption {
     std::string id;
     absl::Duration began;
-    std::optional<absl::Duration> taken_at;  // with a notice
+    std::optional<absl::Duration> taken_at;  // with a notice: the sooner of the next two
+    std::optional<absl::Duration> ordered_end, heard_end;  // by an admin; by the engine's latest word
     std::optional<absl::Duration> heard_at;  // the engine itself told of it; a later answer without it withdraws it
     bool serves_on = false;  // answers stay on it, and new ones come, until another machine has room for them
     std::optional<absl::Duration> left_at;  // it was asked to hand over then
@@ -146,6 +148,7 @@ class Controller : public Fleet {
     std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
     size_t parked_bytes = 0;
     absl::Duration idle_since;  // when its last waiter or lease left
+    std::optional<absl::Duration> unwanted_since;  // none of its machines may run
     bool asked = false;         // in this process's life
     IdleTimeout idle;
     EngineTotals ended;         // counted by engines that are gone
@@ -181,6 +184,7 @@ class Controller : public Fleet {
     Endpoint endpoint;      // while it serves
     bool adopting = false;  // of a former life, not yet known to serve
     bool restored = false;  // this life began with one that was hibernated
+    std::optional<absl::Duration> ask_again_at;  // who it is, while it is adopted
     bool suspect = false;   // reported broken, being asked
     bool reserved = false;  // for one request alone, see controller_suspects.cc
     bool alone = false;     // which runs
@@ -209,6 +213,7 @@ class Controller : public Fleet {
   void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnGone(Machine& machine, const absl::Status& status, bool crashed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AskIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,

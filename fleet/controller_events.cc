@@ -2,6 +2,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@ using State = MachineState;
 
 constexpr absl::Duration kAdoptionDeadline = absl::Seconds(2);
 constexpr absl::Duration kFindAgain = absl::Seconds(30);  // a few lists of a slow cloud, and the engine's answer
+constexpr absl::Duration kAskAgain = absl::Seconds(1);
 constexpr double kNewestWakeShare = 0.3;  // of the running mean of wake times
 
 Failure FailureOf(const absl::Status& status) {
@@ -23,6 +25,10 @@ Failure FailureOf(const absl::Status& status) {
     case absl::StatusCode::kFailedPrecondition: return Failure::kPermanent;
     default: return Failure::kStart;
   }
+}
+
+bool MayAnswerYet(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
 
 }  // namespace
@@ -40,13 +46,18 @@ void Controller::Restore(const Store::Contents& contents) {
     if (const auto wake = contents.wake_records.find(name); wake != contents.wake_records.end())
       RecallWake(wake->second, model);
   }
+  std::set<absl::string_view> serving;
+  for (const MachineRecord& record : contents.machines) {
+    if (record.state == State::kServing) serving.insert(record.model);
+  }
   for (const MachineRecord& record : contents.machines) {
     Machine& machine = machines_[record.id];
     machine.record = record;
     machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();
     if (record.state == State::kHibernated) continue;
     Model* const model = FindModel(record.model);
-    if (model != nullptr && IsWaking(record.state)) ResumeWake(record.since, *model);  // of which perhaps no more is known
+    if (model != nullptr && IsWaking(record.state) && serving.count(record.model) == 0)
+      ResumeWake(record.since, *model);  // of which perhaps no more is known
     machine.adopting =
         model != nullptr && (IsWaking(record.state) || record.state == State::kServing);
     const bool stops = record.state == State::kDraining || record.state == State::kHibernating;
@@ -148,8 +159,13 @@ void Controller::OnAdopted(Machine& machine, MachineEvent event) {
     return Stop(machine, stops ? State::kHibernating : State::kTerminating,
                 "left by a former life, of no use");
   }
-  machine.endpoint = event.endpoint;
-  effects_.push_back([this, endpoint = std::move(event.endpoint)] {
+  machine.endpoint = std::move(event.endpoint);
+  AskIdentity(machine);
+}
+
+void Controller::AskIdentity(Machine& machine) {
+  machine.ask_again_at.reset();
+  effects_.push_back([this, endpoint = machine.endpoint] {
     probe_.Ask(
         endpoint, kAdoptionDeadline,
         [this, inbox = inbox_, id = endpoint.machine_id](absl::StatusOr<EngineIdentity> identity) {
@@ -162,6 +178,12 @@ void Controller::OnIdentity(const std::string& id, const absl::StatusOr<EngineId
   const auto found = machines_.find(id);
   if (found == machines_.end() || !found->second.adopting) return;
   Machine& machine = found->second;
+  // It may boot, or the way to it may; a gateway that starts with its host is early.
+  if (machine.record.state == State::kBooting && MayAnswerYet(identity.status()) &&
+      clock_.Elapsed() < machine.since + kFindAgain) {
+    machine.ask_again_at = clock_.Elapsed() + kAskAgain;
+    return;
+  }
   machine.adopting = false;
   if (machine.record.state != State::kBooting) return;  // it is being stopped
   if (!identity.ok()) return Stop(machine, State::kTerminating, identity.status().message());
@@ -219,12 +241,13 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
     NoteDeath(machine, status.message());
   }
   LOG_IF(INFO, machine.interruption.has_value()) << machine.interruption->id << ": " << id << " is gone";
+  if (machine.adopting && model != nullptr) model->wake.began.reset();  // with what a former life began
   NoteEnded(machine, status, crashed);
   const bool in_use = machine.leases > 0;
   const bool foretold = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
-  machine.fate->EndBy(foretold  ? MachineLife::End::kNotice
-                      : crashed ? MachineLife::End::kCrashed
-                                : MachineLife::End::kLost);
+  machine.fate->EndBy(crashed    ? MachineLife::End::kCrashed
+                      : foretold ? MachineLife::End::kNotice
+                                 : MachineLife::End::kLost);
   // What was refused before it was started is as it was.
   const bool never_left = (state == State::kRestoring && machine.record.handle.empty()) ||
                           (machine.restored && IsWaking(state) && absl::IsResourceExhausted(status));

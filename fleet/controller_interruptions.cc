@@ -50,6 +50,7 @@ void Controller::Order(absl::string_view machine_id, OrderDone done,
 void Controller::Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) {
   Order(machine_id, std::move(done), [&](Machine& machine) {
     OnNotice(machine, notice, /*heard=*/false, "an admin's order");
+    machine.heartbeat.due = clock_.Elapsed();  // which tells whether it serves on
     effects_.push_back([this, endpoint = machine.endpoint, id = machine.interruption->id, notice] {
       probe_.Interrupt(endpoint, notice, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {
         LOG_IF(INFO, moved.ok() && *moved > 0) << id << ": its engine handed " << *moved << " sequences over";
@@ -116,21 +117,29 @@ Controller::Interruption& Controller::BeginInterruption(Machine& machine, Machin
   return interruption;
 }
 
-// Also a later word about the same end: the sooner one counts.
+// Also a later word about the same end. An engine's latest one counts, and of that and an admin's the sooner.
 void Controller::OnNotice(Machine& machine, absl::Duration left, bool heard, absl::string_view why) {
   if (!machine.interruption.has_value()) {
     BeginInterruption(machine, MachineLife::End::kNotice, absl::StrCat(why, ", in ", absl::FormatDuration(left)));
     if (machine.record.state == State::kServing) {
       if (Model* const model = FindModel(machine.record.model); model != nullptr)
         RecordServed(clock_.Elapsed() - machine.since, model->wake);
+      machine.reserved = false;  // for a request that now runs elsewhere
       SetState(machine, State::kDraining, absl::StrCat("it will be taken away: ", why));
       Write(machine);
     }
   }
   Interruption& interruption = *machine.interruption;
   NoteLost(machine, clock_.Elapsed() + left);
-  if (heard) interruption.heard_at = clock_.Elapsed();
-  interruption.taken_at = std::min(interruption.taken_at.value_or(absl::InfiniteDuration()), clock_.Elapsed() + left);
+  const absl::Duration end = clock_.Elapsed() + left;
+  if (heard) {
+    interruption.heard_at = clock_.Elapsed();
+    interruption.heard_end = end;
+  } else {
+    interruption.ordered_end = std::min(interruption.ordered_end.value_or(end), end);
+  }
+  interruption.taken_at = std::min(interruption.heard_end.value_or(absl::InfiniteDuration()),
+                                   interruption.ordered_end.value_or(absl::InfiniteDuration()));
 }
 
 // Of the engine itself, which was asked at `asked_at`.
@@ -140,6 +149,7 @@ void Controller::HearNotice(Machine& machine, const EngineNotice& notice, absl::
   if (interruption.left_at.has_value() && asked_at <= *interruption.left_at) return;
   interruption.serves_on = notice.serves_on;
   if (!notice.serves_on) machine.fate->EndBy(MachineLife::End::kNotice);
+  else if (machine.fate->end() != MachineLife::End::kNone) machine.fate = std::make_shared<MachineLife>();
 }
 
 // Answers stay on a machine that will be taken away for as long as they would only wait elsewhere. Then they go at once.
@@ -147,7 +157,10 @@ void Controller::HandOverWhereThereIsRoom(Model& model) {
   int room = 0;
   bool serves = false;
   for (const auto& [id, machine] : machines_) {
-    if (machine.record.model != model.spec.name || machine.record.state != State::kServing || machine.suspect) continue;
+    if (machine.record.model != model.spec.name) continue;
+    if (machine.interruption.has_value() && machine.interruption->left_at.has_value() && !machine.interruption->serves_on)
+      room -= machine.leases;  // on their way
+    if (machine.record.state != State::kServing || machine.suspect || machine.reserved || machine.alone) continue;
     serves = true;
     room += std::max(0, model.spec.streams - machine.leases);
   }

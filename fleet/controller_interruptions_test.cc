@@ -116,10 +116,55 @@ TEST_F(ControllerInterruptionsTest, WhereNobodyHasRoomAnswersStay) {
   EXPECT_EQ(probe_.HandedOver(), first ? "m-1" : "m-2");
 }
 
-// A stream's next token tells of it, sooner than the heartbeat.
+// A stream's next token tells of it, and hurries the heartbeat.
+TEST_F(ControllerInterruptionsTest, ANoticeThatIsReportedIsAskedFor) {
+  Serve();
+  AnswerFigures(EngineFigures{});
+  Advance(absl::Seconds(1));
+  EXPECT_TRUE(probe_.figures_asked().empty());
+  fleet_->ReportNotice("m-1");
+  fleet_->ReportNotice("m-9");
+  fleet_->Run();
+  AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));
+  EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
+}
+
+// Its sources tell of several ends; the first was withdrawn.
+TEST_F(ControllerInterruptionsTest, AnEngineMayHaveMoreTimeThanItSaid) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(30), /*serves_on=*/true));
+  Advance(absl::Seconds(5));
+  AnswerFigures(Noticed(absl::Seconds(120), /*serves_on=*/true));
+  provider_.Asked();
+  Advance(absl::Seconds(119));
+  EXPECT_EQ(provider_.Asked(), "");
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+}
+
+TEST_F(ControllerInterruptionsTest, AShutdownGivesAMachineThatIsTakenItsTimeToDrain) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));
+  Gone("m-2", absl::UnavailableError("no"));
+  Advance(absl::Seconds(40));
+  provider_.Asked();
+  fleet_->BeginShutdown(absl::Seconds(5));
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked().find("hibernate m-1"), std::string::npos);
+  Advance(absl::Seconds(5));
+  EXPECT_NE(provider_.Asked().find("hibernate m-1"), std::string::npos);
+}
+
+TEST_F(ControllerInterruptionsTest, ACrashDuringANoticeIsACrash) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));
+  Crash("m-1");
+  EXPECT_EQ(life_->end(), End::kCrashed);
+}
+
 TEST_F(ControllerInterruptionsTest, AnEngineThatServesOnThroughANoticeIsNotBroken) {
   Serve();
-  fleet_->ReportBroken("m-1", "its engine says that it will be taken away");
+  fleet_->ReportBroken("m-1", "an answer waits for its next token");
   fleet_->Run();
   EngineIdentity identity{"abc", "n"};
   identity.notice = Noticed(absl::Seconds(119), /*serves_on=*/true).notice;

@@ -484,6 +484,29 @@ TEST_F(ControllerTest, AnotherLifeAdoptsWhatFits) {
   EXPECT_EQ(provider_.Asked(), "");
 }
 
+// A gateway that starts with its host may be early.
+TEST_F(ControllerTest, AnotherLifeAsksForAWhileWhoIsThere) {
+  auto client = Acquire();
+  Ready("m-1");
+  for (const bool answers : {true, false}) {
+    Begin();
+    provider_.TellAdopted("m-1", "m-1:1");
+    fleet_->Run();
+    provider_.Asked();
+    for (int i = 0; i < 29; ++i) {
+      probe_.Answer(absl::UnavailableError("connection refused"));
+      fleet_->Run();
+      EXPECT_EQ(probe_.open_questions(), 0);
+      Advance(absl::Seconds(1));
+      ASSERT_EQ(probe_.open_questions(), 1);
+    }
+    if (!answers) Advance(absl::Seconds(1));
+    probe_.Answer(answers ? absl::StatusOr<EngineIdentity>(EngineIdentity{"abc", "n"}) : absl::UnavailableError("no"));
+    fleet_->Run();
+    EXPECT_EQ(provider_.Asked(), answers ? "" : "terminate m-1");
+  }
+}
+
 TEST_F(ControllerTest, AnotherLifeEndsWhatDoesNotFit) {
   auto client = Acquire();
   Ready("m-1");

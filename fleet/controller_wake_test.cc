@@ -104,6 +104,32 @@ TEST_F(ControllerWakeTest, AWakeWhoseCapPassedMeanwhileIsLookedAtFirst) {
   EXPECT_EQ(provider_.Asked(), "hibernate m-1");
 }
 
+// A second machine that boots beside one that serves is no wake.
+TEST_F(ControllerWakeTest, AMachineBesideOneThatServedResumesNoWake) {
+  options_.models[0].min_machines = options_.models[0].max_machines = 2;
+  Begin();
+  Ready("m-1");
+  clock_.Advance(absl::Hours(1));
+  Begin();
+  provider_.Asked();
+  Advance(absl::Seconds(31));
+  EXPECT_EQ(provider_.Asked(), "") << "both are still being found";
+}
+
+// What a former life began ends with its machine; who waits now waits for another one.
+TEST_F(ControllerWakeTest, AWakeWhoseMachineIsGoneBeginsAnew) {
+  auto client = Acquire();
+  provider_.TellStarted("m-1");
+  fleet_->Run();
+  clock_.Advance(absl::Hours(1));
+  Begin();
+  client = Acquire();
+  Gone("m-1", absl::NotFoundError("gone"));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, adopt m-1, launch m-2");
+  Advance(absl::Minutes(9));
+  EXPECT_EQ(provider_.Asked(), "");
+}
+
 // The fleet died between its start and the note of the wake.
 TEST_F(ControllerWakeTest, AWakeOfWhichOnlyTheMachineIsKnown) {
   auto client = Acquire();

@@ -54,9 +54,14 @@ uint32_t Interruptions::HandOver() {
 
 void Interruptions::End() {
   absl::MutexLock lock(&mutex_);
-  ended_ = hands_over_ = true;
+  ended_ = true;
   const uint32_t ended = Apply();
   LOG_IF(INFO, ended > 0) << ended << " sequences handed over: the engine ends";
+}
+
+bool Interruptions::hands_over() const {
+  absl::MutexLock lock(&mutex_);
+  return hands_over_;
 }
 
 void Interruptions::AwaitHandOver() {
@@ -80,7 +85,7 @@ bool Interruptions::AwaitEnd(absl::Duration margin) {
   absl::MutexLock lock(&mutex_);
   while (!ended_) {
     const Notice* const stop = FindStop();
-    if (stop == nullptr) return false;
+    if (stop == nullptr || !hands_over_) return false;
     const absl::Duration left = stop->at - margin - clock_.Elapsed();
     if (left <= absl::ZeroDuration()) return true;
     changed_.WaitWithTimeout(&mutex_, left);
@@ -112,7 +117,7 @@ uint32_t Interruptions::Apply() {
   changed_.SignalAll();
   const Notice* const stop = FindStop();
   stops_ = stop != nullptr;
-  hands_over_ = stop != nullptr && (hands_over_ || stop->at - reserve_ <= clock_.Elapsed());
+  hands_over_ = stop != nullptr && (hands_over_ || ended_ || stop->at - reserve_ <= clock_.Elapsed());
   if (hands_over_) return engine_.HandOver(NoticedError(ToProto(*stop, clock_.Elapsed())));
   engine_.Admit();
   return 0;

@@ -40,14 +40,17 @@ class Interruptions {
   // The process is to go, notice or not; if a stop stands, its sequences go at once. Once said, it is not taken back.
   void End();
 
+  // Sequences have been handed over, and the stop still stands.
+  bool hands_over() const;
+
   // A stop stands. Never waits.
   bool stops() const { return stops_.load(); }
 
   // Waits until a stop stands and sequences have been handed over, which it does when their time has come, or for End.
   void AwaitHandOver();
 
-  // Waits until the process has to go: the soonest stop is `margin` away, or End was called. False: no stop stands any
-  // more, the engine serves again.
+  // After AwaitHandOver: waits until the process has to go: the soonest stop is `margin` away, or End was called. False: the
+  // engine serves again.
   bool AwaitEnd(absl::Duration margin);
 
   // The most urgent of those that stand: a stop before a risk, then the soonest.

@@ -118,6 +118,22 @@ TEST_F(InterruptionsTest, WithLittleTimeLeftItHandsOverByItself) {
   EXPECT_TRUE(NoticeOf(sink->end).has_value()) << sink->end;
 }
 
+TEST_F(InterruptionsTest, ANewNoticeAfterAWithdrawnOneIsServedThroughAgain) {
+  interruptions_.Announce(After(absl::Seconds(30), "azure"));
+  EXPECT_TRUE(interruptions_.hands_over());
+  interruptions_.Withdraw("azure");
+  interruptions_.Announce(After(absl::Minutes(2), "azure"));
+  EXPECT_FALSE(interruptions_.hands_over());
+  EXPECT_FALSE(interruptions_.AwaitEnd(absl::Seconds(2))) << "it has not handed over yet";
+}
+
+TEST_F(InterruptionsTest, AStopThatComesAfterTheEndHandsOver) {
+  const auto sink = std::make_shared<FakeSink>();
+  ASSERT_TRUE(engine_.Submit({}, sink).ok());
+  interruptions_.End();
+  EXPECT_EQ(interruptions_.Announce(After(absl::Minutes(2), "aws")), 1);
+}
+
 TEST_F(InterruptionsTest, AtTheEndOfTheProcessSequencesGoAtOnce) {
   const auto sink = std::make_shared<FakeSink>();
   ASSERT_TRUE(engine_.Submit({}, sink).ok());

@@ -143,6 +143,7 @@ void AwaitLastMoment(ModelEngine& engine, Interruptions& interruptions, const No
     interruptions.AwaitHandOver();
     if (!interruptions.stops()) continue;
     SaveKv(engine, interruptions);
+    if (!interruptions.hands_over()) continue;  // it was withdrawn meanwhile, and another may stand
     for (const std::unique_ptr<NoticeSource>& source : notices.metadata) source->Drained();
   } while (!interruptions.AwaitEnd(kGoodbye));
 }

@@ -155,9 +155,11 @@ class Fleet {
   // The client left: its place in the queue is free, `done` is destroyed and will not run. A no-op after `done` ran.
   virtual void Cancel(WaitId id) = 0;
 
-  // A call to this machine broke in a way that says it may be gone, or its engine said that it will be. The fleet looks for
-  // itself and replaces it.
+  // A call to this machine broke in a way that says it may be gone. The fleet looks for itself and replaces it.
   virtual void ReportBroken(absl::string_view machine_id, absl::string_view why) = 0;
+
+  // This machine's engine has said that the machine will be taken away. The fleet asks it when.
+  virtual void ReportNotice(absl::string_view machine_id) = 0;
 
   // Of the wake under way for `model`; nullopt when there is none.
   virtual std::optional<WakeProgress> Progress(absl::string_view model) const = 0;

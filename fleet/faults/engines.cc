@@ -13,6 +13,7 @@
 namespace spotinference::fleet {
 namespace {
 
+constexpr absl::Duration kReserve = absl::Seconds(7);  // of a notice: what an engine keeps to save KV and say goodbye
 constexpr absl::Duration kStart = absl::Seconds(20);  // of an engine, mean
 constexpr absl::Duration kLife = absl::Minutes(20);   // of one that dies or hangs, mean
 
@@ -35,7 +36,7 @@ int64_t Engines::NumberOf(const std::string& address) {
 
 bool Engines::Serves(int64_t machine) const {
   const auto found = engines_.find(machine);
-  return found != engines_.end() && found->second.serves && !found->second.hangs && !found->second.taken_at.has_value();
+  return found != engines_.end() && found->second.serves && !found->second.hangs && !found->second.handed_over;
 }
 
 void Engines::Boot(const EmulatedMachine& machine) {
@@ -87,9 +88,25 @@ void Engines::Halt(const EmulatedMachine& machine) {
 void Engines::Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) {
   const auto found = engines_.find(machine.number);
   if (found == engines_.end()) return;
-  if (!left.has_value()) return found->second.taken_at.reset();
-  found->second.taken_at = sim_.now() + *left;
-  broken_(machine.number, false);  // it hands its answers over
+  if (left.has_value()) return GoesIn(machine.number, found->second, *left);
+  found->second.taken_at.reset();
+  found->second.handed_over = false;
+}
+
+// As engine/server/interruptions.h has it.
+void Engines::GoesIn(int64_t machine, Engine& engine, absl::Duration left) {
+  engine.taken_at = sim_.now() + left;
+  if (left <= kReserve) return HandOverNow(machine, engine);
+  sim_.After(left - kReserve, [this, machine, start = engine.start, taken_at = engine.taken_at] {
+    const auto found = engines_.find(machine);
+    if (found == engines_.end() || found->second.start != start || found->second.taken_at != taken_at) return;
+    HandOverNow(machine, found->second);
+  });
+}
+
+void Engines::HandOverNow(int64_t machine, Engine& engine) {
+  if (std::exchange(engine.handed_over, true)) return;
+  broken_(machine, false);
 }
 
 Engines::Engine* Engines::Find(const Endpoint& endpoint) {
@@ -115,7 +132,7 @@ void Engines::Ask(const Endpoint& endpoint, absl::Duration deadline,
                   absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) {
   const Engine* const engine = Find(endpoint);
   absl::StatusOr<EngineIdentity> answer = EngineIdentity{kModelHash, "n"};
-  if (engine != nullptr && engine->taken_at.has_value()) answer = absl::UnavailableError("it drains");
+  if (engine != nullptr && engine->handed_over) answer = absl::UnavailableError("it drains");
   Reply(deadline, engine, std::move(answer), std::move(done));
 }
 
@@ -124,19 +141,28 @@ void Engines::AskFigures(const Endpoint& endpoint, absl::Duration deadline,
   const Engine* const engine = Find(endpoint);
   EngineFigures figures;
   if (engine != nullptr && engine->taken_at.has_value()) {
-    figures.notice = EngineNotice{.source = "cloud", .stops = true, .left = *engine->taken_at - sim_.now()};
+    figures.notice = EngineNotice{.source = "cloud",
+                                  .stops = true,
+                                  .serves_on = !engine->handed_over,
+                                  .left = *engine->taken_at - sim_.now()};
   }
   Reply(deadline, engine, absl::StatusOr<EngineFigures>(figures), std::move(done));
 }
 
-// It brings its answers elsewhere and takes no more.
+void Engines::HandOver(const Endpoint& endpoint, absl::Duration deadline,
+                       absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) {
+  Engine* const engine = Find(endpoint);
+  Reply(deadline, engine, absl::StatusOr<int64_t>(0), std::move(done));
+  if (engine == nullptr || engine->hangs || !engine->taken_at.has_value()) return;
+  HandOverNow(NumberOf(endpoint.address), *engine);
+}
+
 void Engines::Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
                         absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) {
   Engine* const engine = Find(endpoint);
   Reply(deadline, engine, absl::StatusOr<int64_t>(0), std::move(done));
   if (engine == nullptr || engine->hangs) return;
-  engine->taken_at = sim_.now() + notice;
-  broken_(NumberOf(endpoint.address), false);
+  GoesIn(NumberOf(endpoint.address), *engine, notice);
 }
 
 }  // namespace spotinference::fleet

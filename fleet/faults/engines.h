@@ -42,6 +42,8 @@ class Engines : public MachineHost, public Probe {
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override;
   void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override;
+  void HandOver(const Endpoint& endpoint, absl::Duration deadline,
+                absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override;
   void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
                  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override;
 
@@ -50,10 +52,13 @@ class Engines : public MachineHost, public Probe {
     std::string user_data;  // what it was started with
     uint64_t start = 0;     // tells it from an earlier engine of its machine
     bool serves = false, hangs = false;
-    std::optional<absl::Duration> taken_at;  // it drains until then
+    std::optional<absl::Duration> taken_at;
+    bool handed_over = false;  // its answers are elsewhere, and it takes no more; until then it serves on
   };
 
   void StartIfReady(int64_t machine);
+  void GoesIn(int64_t machine, Engine& engine, absl::Duration left);
+  void HandOverNow(int64_t machine, Engine& engine);
   Engine* Find(const Endpoint& endpoint);
   // When nobody is there it is the deadline that says so.
   template <typename Answer>

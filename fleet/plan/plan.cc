@@ -66,7 +66,7 @@ class Pass {
       if (machine.taken_at.has_value() && desired_.max_machines > 0) {
         // Without leases it still has KV to save.
         if (Due(*machine.taken_at)) Do(Action::Kind::kTerminate, machine, "its notice has run out");
-      } else if (machine.leases == 0 || Due(machine.since + desired_.drain_limit)) {
+      } else if (machine.leases == 0 || Due(std::max(machine.since, desired_.unwanted_since) + desired_.drain_limit)) {
         Do(Action::Kind::kStop, machine,
            machine.leases == 0 ? "drained" : "its drain took too long");
       }

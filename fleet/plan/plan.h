@@ -26,6 +26,7 @@ struct Desired {
   absl::Duration linger = absl::Minutes(2);  // of a wake that nobody waits for any more
   absl::Duration drain_limit =
       absl::Seconds(30);  // then a draining machine is stopped under its leases
+  absl::Duration unwanted_since = -absl::InfiniteDuration();  // when max_machines became 0: no drain began earlier
 };
 
 struct Demand {

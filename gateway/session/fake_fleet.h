@@ -57,6 +57,10 @@ class FakeFleet : public Fleet {
     absl::MutexLock lock(&mutex_);
     broken_.emplace_back(machine_id);
   }
+  void ReportNotice(absl::string_view machine_id) override {
+    absl::MutexLock lock(&mutex_);
+    noticed_.emplace_back(machine_id);
+  }
   std::optional<WakeProgress> Progress(absl::string_view) const override {
     absl::MutexLock lock(&mutex_);
     ++progress_calls_;
@@ -102,6 +106,11 @@ class FakeFleet : public Fleet {
     absl::MutexLock lock(&mutex_);
     return broken_;
   }
+  std::vector<std::string> noticed() const {
+    absl::MutexLock lock(&mutex_);
+    return noticed_;
+  }
+  void AwaitNoticed(size_t count) const { Await([&] { return noticed_.size() >= count; }); }
   void AwaitAcquired(int count) const { Await([&] { return acquired_ >= count; }); }
   void AwaitReleased() const { Await([&] { return leases_ == 0; }); }
   void AwaitCancelled(int count) const { Await([&] { return cancelled_ >= count; }); }
@@ -151,7 +160,7 @@ class FakeFleet : public Fleet {
   std::optional<Endpoint> endpoint_;
   std::optional<WakeProgress> progress_;
   absl::flat_hash_map<WaitId, absl::AnyInvocable<void(AcquireResult)>> parked_;
-  std::vector<std::string> broken_;
+  std::vector<std::string> broken_, noticed_;
   Claim last_claim_;
   std::shared_ptr<MachineLife> last_life_;
   std::vector<std::string> orders_;

@@ -193,7 +193,7 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
   lease_->life()->NoteServed();
   if (event.noticed() && std::exchange(noticed_, attempt) != attempt) {  // without the lock: see GiveBack
     context_.timers.After(absl::ZeroDuration(), [&fleet = context_.fleet, machine = lease_->endpoint().machine_id] {
-      fleet.ReportBroken(machine, "its engine says that it will be taken away");
+      fleet.ReportNotice(machine);
     });
   }
   const bool more = TakeId(sequence, index, event);

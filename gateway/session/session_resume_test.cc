@@ -88,15 +88,15 @@ TEST_F(SessionResumeTest, ANoticeThatAnEngineServesThroughIsToldToTheFleetOnce) 
   api::GenerateEvent event = Event(0, kHel);
   event.set_noticed(true);
   call->Send(event);
-  fleet_.AwaitBroken(1);
-  EXPECT_EQ(fleet_.broken(), std::vector<std::string>{"m1"});
+  fleet_.AwaitNoticed(1);
+  EXPECT_EQ(fleet_.noticed(), std::vector<std::string>{"m1"});
   event = Event(1, kLo);
   event.set_noticed(true);
   call->Send(event);
   Send(*call, {kHel, kLo, kWor, kLd, kEnd}, 2, 5, api::FINISH_REASON_STOP);
   AwaitEnd();
   EXPECT_EQ(answer_.choices[0].text, "Hello world");
-  EXPECT_EQ(fleet_.broken().size(), 1);
+  EXPECT_EQ(fleet_.noticed().size(), 1);
   EXPECT_EQ(fleet_.acquired(), 1);
 }
 
