@@ -275,7 +275,7 @@ void Controller::PlanAndAct(Model& model) {
       if (machine.record.model != model.spec.name) continue;
       observed.push_back(
           {id, machine.record.state, machine.since, machine.leases, machine.idle_since,
-           machine.interruption.has_value() ? machine.interruption->taken_at : std::nullopt});
+           machine.interruption.has_value() ? machine.interruption->taken_at : std::nullopt, machine.asked_for});
     }
     const Demand demand = DemandFor(model);
     Plan plan = PlanModel(desired, demand, observed, model.wake, clock_.Elapsed());

@@ -109,10 +109,14 @@ class Pass {
     return true;
   }
 
-  // While another machine serves nobody waits for a start alone; one that never ends would bill for ever.
+  // A start that began beside a machine that served is no part of a wake; one that never ends would bill for ever. So
+  // would one after the other: the next comes after as long a pause, and each further one after twice as long, up to six.
   void StopHanging() {
     for (const Observation& machine : machines_) {
-      if (!IsWaking(machine.state) || !Due(machine.since + desired_.wake_cap)) continue;
+      if (!IsWaking(machine.state) || !Due(machine.asked_for.value_or(machine.since) + desired_.wake_cap)) continue;
+      Wake& wake = plan_.wake;
+      wake.hung = std::min(wake.hung + 1, kLongestShare);
+      wake.hung_until = now_ + desired_.wake_cap * std::min(1 << (wake.hung - 1), kLongestShare);
       Do(Action::Kind::kStop, machine, absl::StrCat("its start takes over ", absl::FormatDuration(desired_.wake_cap)));
     }
   }
@@ -122,6 +126,8 @@ class Pass {
     if (coming_ == 0) {
       if (serving_ >= want_) {
         wake.began.reset();
+        wake.hung = 0;
+        wake.hung_until = -absl::InfiniteDuration();
         return;
       }
       if (!Due(wake.blocked_until)) {
@@ -132,11 +138,11 @@ class Pass {
     }
     if (serving_ > 0) {
       wake.began.reset();
-      StopHanging();
     } else {
       if (!wake.began.has_value()) wake.began = now_;
       if (Capped()) return;
     }
+    StopHanging();
     if (coming_ > 0 && serving_ + coming_ > desired_.max_machines) {
       StopComing("no longer wanted");
       return;
@@ -146,7 +152,7 @@ class Pass {
       StopComing("nobody waits for it any more");
       return;
     }
-    Start(want_ - serving_ - coming_);
+    if (serving_ == 0 || Due(wake.hung_until)) Start(want_ - serving_ - coming_);
   }
 
   void Start(int count) {

@@ -43,6 +43,7 @@ struct Observation {
   int leases = 0;
   absl::Duration idle_since = absl::ZeroDuration();  // when its last lease ended
   std::optional<absl::Duration> taken_at = std::nullopt;  // when its notice runs out
+  std::optional<absl::Duration> asked_for = std::nullopt;  // of one that wakes: the start of this life; nullopt: `since`
 };
 
 enum class Refusal { kWakeTimeout, kNoCapacity, kBackOff };
@@ -51,6 +52,10 @@ enum class Refusal { kWakeTimeout, kNoCapacity, kBackOff };
 struct Wake {
   std::optional<absl::Duration> began;  // of the wake under way: all its attempts together
   int strikes = 0;
+  // Starts beside a machine that serves, in a row, that did not end, and until when there is no other such. What is
+  // needed while nothing serves is not blocked by them.
+  int hung = 0;
+  absl::Duration hung_until = -absl::InfiniteDuration();
   absl::Duration blocked_until = -absl::InfiniteDuration();  // no attempt before that
   Refusal blocked_by = Refusal::kBackOff;
   std::string cause;  // of the last failure, for the client's message

@@ -171,8 +171,38 @@ TEST(PlanModel, MoreMachinesBesideOneThatServesAreNoWake) {
   EXPECT_EQ(grows.next, kNow + absl::Seconds(580));
   const Plan hangs = PlanModel(desired, {}, {Machine(State::kServing, 5000, 1), Machine(State::kBooting, 600, 0, "b")},
                                {}, kNow);
-  EXPECT_EQ(Text(hangs), "stop b, launch");
+  EXPECT_EQ(Text(hangs), "stop b");
   EXPECT_EQ(hangs.wake.strikes, 0);
+}
+
+TEST(PlanModel, AStartThatIsOlderThanTheWakeHasACapOfItsOwn) {
+  Observation boots = Machine(State::kBooting, 60, 0, "b");
+  boots.asked_for = kNow - absl::Minutes(10);
+  Wake wake;
+  wake.began = kNow - absl::Minutes(3);  // the machine beside it is gone since then
+  EXPECT_EQ(Text(PlanModel({}, {.waiting = 1}, {boots}, wake, kNow)), "stop b");
+  EXPECT_EQ(Text(PlanModel({}, {.waiting = 1}, {}, wake, kNow)), "launch");
+}
+
+TEST(PlanModel, AStartThatHangsBesideOneThatServesIsNotMadeAgainAtOnce) {
+  const Desired desired = {.min_machines = 2, .max_machines = 2};
+  const Observation serving = Machine(State::kServing, 5000, 1);
+  Observation boots = Machine(State::kBooting, 60, 0, "b");
+  boots.asked_for = kNow - absl::Minutes(10);
+  Wake wake;
+  for (const int pause : {10, 20, 40, 60, 60}) {  // minutes
+    const Plan hangs = PlanModel(desired, {}, {serving, boots}, wake, kNow);
+    EXPECT_EQ(Text(hangs), "stop b") << "its life counts, not its state";
+    EXPECT_EQ(hangs.wake.hung_until, kNow + absl::Minutes(pause));
+    wake = hangs.wake;
+    const Plan waits = PlanModel(desired, {}, {serving}, wake, kNow);
+    EXPECT_EQ(Text(waits), "");
+    EXPECT_EQ(waits.next, wake.hung_until);
+    EXPECT_EQ(Text(PlanModel(desired, {}, {serving}, wake, wake.hung_until)), "launch");
+  }
+  EXPECT_EQ(Text(PlanModel(desired, {}, {}, wake, kNow)), "launch, launch") << "nothing serves";
+  const Plan enough = PlanModel(desired, {}, {serving, Machine(State::kServing, 10, 1, "b")}, wake, kNow);
+  EXPECT_EQ(enough.wake.hung, 0) << "what came takes it back";
 }
 
 TEST(RecordFailure, TheSecondFailedStartBacksOffAndEachFurtherOneDoubles) {
