@@ -121,7 +121,7 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
       result.emplace(AcquireError{Reason::kUnknownModel,
                                   absl::StrCat("there is no model '", model_name, "'")});
     } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(claim, model_name)) {
-      result.emplace(Grant(*machine));
+      result.emplace(Grant(*machine, claim.key));
       if (!claim.resumes()) {
         buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, /*awake=*/true, clock_.Elapsed());
       }
@@ -353,6 +353,7 @@ void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_v
 void Controller::BeginLife(Machine& machine, MachineState state, absl::string_view why) {
   machine.life = ++last_life_;
   machine.leases = 0;
+  machine.answers.clear();
   machine.restored = state == State::kRestoring;
   machine.suspect = machine.reserved = machine.alone = false;
   machine.fate = std::make_shared<MachineLife>();
@@ -416,6 +417,11 @@ void Controller::Forget(Machine& machine) {
 }
 
 void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_resumes) {
+  if (!model.parked.empty()) {
+    Machine none;
+    none.record.model = model.spec.name;
+    NoteDecision(none, "refused", error.message);
+  }
   for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
     if (waiter->second.claim.resumes() && !also_who_resumes) {
       ++waiter;
@@ -458,13 +464,15 @@ Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::Funct
   return best;
 }
 
-Lease Controller::Grant(Machine& machine, bool alone) {
+Lease Controller::Grant(Machine& machine, const std::string& key, bool alone) {
   ++machine.leases;
+  ++machine.answers[key];
   machine.alone = alone;
   Account(machine);
   return Lease(machine.endpoint, machine.fate, alone,
-               [this, inbox = inbox_, id = machine.record.id, life = machine.life, granted = clock_.Elapsed()] {
-                 inbox->Post([this, id, life, granted] { OnReleased(id, life, granted); });
+               [this, inbox = inbox_, id = machine.record.id, life = machine.life, key,
+                granted = clock_.Elapsed()](int64_t tokens) {
+                 inbox->Post([=, this] { OnReleased(id, life, key, granted, tokens); });
                });
 }
 
@@ -507,6 +515,9 @@ void Controller::SetState(Machine& machine, MachineState state, absl::string_vie
   machine.record.state = state;
   machine.record.since = clock_.Now();
   machine.since = clock_.Elapsed();
+  if (!why.empty() && state != State::kBooting && state != State::kHibernated) {
+    NoteDecision(machine, MachineStateName(state), why);
+  }
   Account(machine);
 }
 
@@ -521,7 +532,11 @@ void Controller::Account(const Machine& machine) {
     default: use = machine.leases > 0 ? Use::kBusy : Use::kIdle;
   }
   const Offer offer = SoldAs(machine);
-  ledger_.Set(machine.record.id, {machine.record.model, MarketOf(machine), offer.price_per_hour}, use, clock_.Elapsed());
+  const std::string market = MarketOf(machine);
+  const double on_demand = market == MarketName(Market::kOnDemand) ? offer.price_per_hour : buyer_.OnDemandPrice(offer);
+  const absl::Duration now = clock_.Elapsed();
+  ledger_.Set(machine.record.id, {machine.record.model, market, offer.price_per_hour, on_demand}, use, now);
+  ledger_.SetAnswers(machine.record.id, machine.answers, now);
 }
 
 void Controller::Write(const Machine& machine, OrderDone written) {

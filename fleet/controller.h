@@ -110,6 +110,7 @@ class Controller : public Fleet {
 
   std::vector<LedgerLine> LedgerLines() const override;
   std::vector<InterruptionCount> Interruptions() const override;
+  std::vector<DecisionView> Decisions() const override;
   void Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) override;
   void Kill(absl::string_view machine_id, OrderDone done) override;
   void Hibernate(absl::string_view machine_id, OrderDone done) override;
@@ -181,6 +182,7 @@ class Controller : public Fleet {
     absl::Duration asked_for;   // the start of this life
     absl::Duration idle_since;  // when its last lease ended
     int leases = 0;
+    std::map<std::string, int> answers;  // leases by key
     Endpoint endpoint;      // while it serves
     bool adopting = false;  // of a former life, not yet known to serve
     bool restored = false;  // this life began with one that was hibernated
@@ -218,7 +220,8 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
                  absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnReleased(const std::string& id, uint64_t life, absl::Duration granted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted, int64_t tokens)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_heartbeat.cc
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -295,7 +298,7 @@ class Controller : public Fleet {
   Machine* FindAdmitting(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Lease Grant(Machine& machine, bool alone = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Lease Grant(Machine& machine, const std::string& key, bool alone = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteArrival(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // before it is parked or granted
   void NoteDemand(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -304,6 +307,8 @@ class Controller : public Fleet {
   bool Stopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void SetState(Machine& machine, MachineState state, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteDecision(const Machine& machine, absl::string_view action, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const Machine& machine, OrderDone written = nullptr)
@@ -342,6 +347,7 @@ class Controller : public Fleet {
   double before_day_ ABSL_GUARDED_BY(mutex_) = 0;
   double written_dollars_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<bool, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by whether there was a notice
+  std::deque<DecisionView> decisions_ ABSL_GUARDED_BY(mutex_);  // the latest, newest first
   WaitId last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_life_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t next_serial_ ABSL_GUARDED_BY(mutex_) = 1;

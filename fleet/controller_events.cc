@@ -262,11 +262,16 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   }
 }
 
-void Controller::OnReleased(const std::string& id, uint64_t life, absl::Duration granted) {
+void Controller::OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted,
+                            int64_t tokens) {
   const auto found = machines_.find(id);
   if (found != machines_.end() && found->second.life == life) {
     Machine& machine = found->second;
     if (--machine.leases == 0) machine.idle_since = clock_.Elapsed();
+    if (const auto answers = machine.answers.find(key); answers != machine.answers.end() && --answers->second == 0) {
+      machine.answers.erase(answers);
+    }
+    ledger_.CountTokens(id, key, tokens);
     if (machine.leases == 0 && machine.interruption.has_value()) {
       LOG(INFO) << machine.interruption->id << ": no answer is on it any more, "
                 << absl::FormatDuration(clock_.Elapsed() - machine.interruption->began) << " after the first word";

@@ -61,6 +61,42 @@ TEST_F(ControllerMarketTest, AMachineWhoseRestoreFindsNoStockAfterAllIsNotForgot
   EXPECT_THAT(States(), HasSubstr("m-1 hibernated;"));
 }
 
+TEST_F(ControllerMarketTest, TheLedgerTellsKeysTokensAndThePriceOnDemand) {
+  auto client = Acquire(Claim{.bytes = 1, .key = "laptop"});
+  Ready("m-1");
+  client->lease->CountToken();
+  client->lease->CountToken();
+  Advance(absl::Hours(1));
+  client.reset();
+  fleet_->Run();
+  std::string busy;
+  for (const LedgerLine& line : fleet_->LedgerLines()) {
+    if (line.use != "busy") continue;
+    absl::StrAppend(&busy, line.key, " ", absl::FormatDuration(line.time), " $", line.dollars, " of $",
+                    line.on_demand_dollars, " ", line.tokens);
+  }
+  EXPECT_EQ(busy, "laptop 1h $0.2 of $1 2");
+}
+
+TEST_F(ControllerMarketTest, DecisionsAreKeptWithTheirReasonsNewestFirst) {
+  auto client = Acquire();
+  Ready("m-1");
+  client.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Gone("m-1");
+  const std::vector<DecisionView> decisions = fleet_->Decisions();
+  std::string actions;
+  for (const DecisionView& decision : decisions) absl::StrAppend(&actions, decision.machine, " ", decision.action, ";");
+  EXPECT_EQ(actions, "m-1 hibernating;m-1 draining;m-1 launching;");
+  EXPECT_THAT(decisions[1].why, HasSubstr("idle for 1m30s"));
+  EXPECT_THAT(decisions[2].why, HasSubstr("0.2"));
+  EXPECT_EQ(decisions[2].zone, "a");
+  EXPECT_EQ(decisions[2].market, "spot");
+  EXPECT_EQ(decisions[2].price_per_hour, 0.2);
+  EXPECT_EQ(decisions[2].waiting, 1);
+}
+
 TEST_F(ControllerMarketTest, AStockOutIsFollowedByALaunchElsewhereAtOnce) {
   const auto client = Acquire();
   EXPECT_EQ(provider_.Asked(), "launch m-1");

@@ -56,7 +56,8 @@ void Controller::GrantParked(Model& model) {
     std::optional<AcquireResult> result;
     switch (BlameOf(waiter->second.claim)) {
       case Blame::kNone:
-        if (Machine* const machine = FindAdmitting(model.spec.name); machine != nullptr) result.emplace(Grant(*machine));
+        if (Machine* const machine = FindAdmitting(model.spec.name); machine != nullptr)
+          result.emplace(Grant(*machine, waiter->second.claim.key));
         break;
       case Blame::kUnknown: break;
       case Blame::kSuspect:
@@ -64,7 +65,7 @@ void Controller::GrantParked(Model& model) {
         if (Machine* const machine = Reserve(model); machine != nullptr && machine->leases == 0) {
           LOG(WARNING) << "a request under which engines crashed runs alone on " << machine->record.id;
           machine->reserved = false;
-          result.emplace(Grant(*machine, /*alone=*/true));
+          result.emplace(Grant(*machine, waiter->second.claim.key, /*alone=*/true));
         }
         break;
       case Blame::kGuilty:

@@ -9,6 +9,8 @@ namespace {
 
 using State = MachineState;
 
+constexpr size_t kDecisions = 256;
+
 }  // namespace
 
 std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) const {
@@ -75,11 +77,34 @@ std::vector<ModelView> Controller::Models() const {
   return views;
 }
 
+void Controller::NoteDecision(const Machine& machine, absl::string_view action, absl::string_view why) {
+  const MachineRecord& record = machine.record;
+  const Model* const model = FindModel(record.model);
+  DecisionView& decision = decisions_.emplace_front();
+  decision = {.at = clock_.Now(), .model = record.model, .machine = record.id, .action = std::string(action),
+              .why = std::string(why), .waiting = model == nullptr ? 0 : static_cast<int>(model->parked.size()),
+              .active = Leases(record.model)};
+  if (!record.id.empty()) {
+    const Offer sold = SoldAs(machine);
+    decision.provider = record.provider;
+    decision.market = MarketOf(machine);
+    decision.zone = sold.zone;
+    decision.price_per_hour = sold.price_per_hour;
+  }
+  if (decisions_.size() > kDecisions) decisions_.pop_back();
+}
+
+std::vector<DecisionView> Controller::Decisions() const {
+  absl::MutexLock lock(&mutex_);
+  return {decisions_.begin(), decisions_.end()};
+}
+
 std::vector<LedgerLine> Controller::LedgerLines() const {
   absl::MutexLock lock(&mutex_);
   std::vector<LedgerLine> lines;
-  for (const Ledger::Line& line : ledger_.Totals(clock_.Elapsed())) {
-    lines.push_back({line.model, line.market, std::string(UseName(line.use)), line.time, line.dollars});
+  for (const Ledger::Entry& entry : ledger_.Entries(clock_.Elapsed())) {
+    lines.push_back({entry.model, entry.market, std::string(UseName(entry.use)), entry.time, entry.dollars, entry.key,
+                     entry.on_demand_dollars, entry.tokens});
   }
   return lines;
 }

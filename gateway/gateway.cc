@@ -69,11 +69,16 @@ std::vector<Metrics::Sample> FleetSamples(const fleet::Fleet& fleet) {
   for (const auto& [key, count] : machines) {
     samples.push_back({"machines", {{"provider", key[0]}, {"market", key[1]}, {"state", key[2]}}, double(count)});
   }
+  std::map<std::vector<std::string>, std::pair<absl::Duration, double>> used;  // all keys together
   for (const fleet::LedgerLine& line : fleet.LedgerLines()) {
-    const std::vector<std::pair<std::string, std::string>> labels{
-        {"model", line.model}, {"market", line.market}, {"use", line.use}};
-    samples.push_back({"gpu_seconds_total", labels, absl::ToDoubleSeconds(line.time), true});
-    samples.push_back({"gpu_cost_dollars_total", labels, line.dollars, true});
+    auto& [time, dollars] = used[{line.model, line.market, line.use}];
+    time += line.time;
+    dollars += line.dollars;
+  }
+  for (const auto& [use, sum] : used) {
+    const std::vector<std::pair<std::string, std::string>> labels{{"model", use[0]}, {"market", use[1]}, {"use", use[2]}};
+    samples.push_back({"gpu_seconds_total", labels, absl::ToDoubleSeconds(sum.first), true});
+    samples.push_back({"gpu_cost_dollars_total", labels, sum.second, true});
   }
   for (const fleet::InterruptionCount& count : fleet.Interruptions()) {
     samples.push_back({"interruptions_total",
@@ -100,6 +105,7 @@ class Gateway::Impl {
     Add("GET", "/metrics", MetricsHandler(metrics));
     Add("GET", "/admin/v1/machines", MachinesHandler(fleet, clock));
     Add("GET", "/admin/v1/ledger", LedgerHandler(fleet, clock));
+    Add("GET", "/admin/v1/decisions", DecisionsHandler(fleet, clock));
     Add("POST", "/admin/v1/machines/{id}:interrupt", InterruptHandler(fleet, clock));
     Add("POST", "/admin/v1/machines/{id}:kill", KillHandler(fleet, clock));
     Add("POST", "/admin/v1/machines/{id}:hibernate", HibernateHandler(fleet, clock));

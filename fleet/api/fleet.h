@@ -42,28 +42,34 @@ struct Endpoint {
 // Use of an endpoint. Destroying it gives the endpoint back; any thread.
 class Lease {
  public:
-  Lease(Endpoint endpoint, std::shared_ptr<MachineLife> life, bool alone, absl::AnyInvocable<void()> release)
+  // `release` gets the tokens that were counted.
+  Lease(Endpoint endpoint, std::shared_ptr<MachineLife> life, bool alone,
+        absl::AnyInvocable<void(int64_t tokens)> release)
       : endpoint_(std::move(endpoint)), life_(std::move(life)), alone_(alone), release_(std::move(release)) {}
   Lease(Lease&& other)
       : endpoint_(std::move(other.endpoint_)),
         life_(std::move(other.life_)),
         alone_(other.alone_),
+        tokens_(other.tokens_),
         release_(std::exchange(other.release_, nullptr)) {}
   Lease& operator=(Lease&&) = delete;
   ~Lease() {
-    if (release_) release_();
+    if (release_) release_(tokens_);
   }
   const Endpoint& endpoint() const { return endpoint_; }
   // May be kept for longer than the lease.
   const std::shared_ptr<MachineLife>& life() const { return life_; }
   // No other lease of the machine lives beside it.
   bool alone() const { return alone_; }
+  // One was generated on it, for the ledger. One thread at a time.
+  void CountToken() { ++tokens_; }
 
  private:
   Endpoint endpoint_;
   std::shared_ptr<MachineLife> life_;
   bool alone_;
-  absl::AnyInvocable<void()> release_;
+  int64_t tokens_ = 0;
+  absl::AnyInvocable<void(int64_t)> release_;
 };
 
 // Why there is no lease, and what to tell the client.
@@ -87,6 +93,7 @@ using AcquireResult = std::variant<Lease, AcquireError>;
 // What a request asks for when it asks for a lease.
 struct Claim {
   size_t bytes = 0;  // what the request occupies while it is parked
+  std::string key;   // whose it is, for the ledger
 
   // Leases that it had and lost. One that had any is turned away by no full queue and no refusal. Where two of them ended
   // with a crash of the engine, it may be the request's doing: it gets the next machine alone, and where that one crashes
@@ -131,6 +138,19 @@ struct LedgerLine {
   std::string use;  // busy, idle, waking, lost
   absl::Duration time;
   double dollars = 0;
+  std::string key;               // of busy time: whose answers ran; where several did, each has its part
+  double on_demand_dollars = 0;  // what the same machines would have cost so; 0: not known
+  int64_t tokens = 0;            // generated, of leases that are over
+};
+
+// A row of GET /admin/v1/decisions: what the fleet did with a machine, or that it refused, and why.
+struct DecisionView {
+  absl::Time at;
+  std::string model, machine, action;  // action: the machine's new state, or "refused"
+  std::string why;                     // in words and numbers
+  std::string provider, market, zone;  // of the machine
+  double price_per_hour = 0;
+  int waiting = 0, active = 0;  // requests of the model, then
 };
 
 // Machines that were taken away, or died, since the fleet's process began.
@@ -168,6 +188,7 @@ class Fleet {
   virtual std::vector<ModelView> Models() const = 0;
   virtual std::vector<LedgerLine> LedgerLines() const = 0;
   virtual std::vector<InterruptionCount> Interruptions() const = 0;
+  virtual std::vector<DecisionView> Decisions() const = 0;  // the latest, newest first
 
   // An admin's orders; Machines shows what becomes of them. NOT_FOUND: no such machine or model; FAILED_PRECONDITION:
   // its state does not allow it. `done` runs exactly once, on a thread of the fleet's or before the call returns, OK

@@ -55,6 +55,12 @@ void Ledger::SetAnswers(absl::string_view machine, std::map<std::string, int> by
   if (Open* const open = Settle(machine, now); open != nullptr) open->answers = std::move(by_key);
 }
 
+void Ledger::CountTokens(absl::string_view machine, const std::string& key, int64_t tokens) {
+  const auto open = open_.find(machine);
+  if (open == open_.end() || tokens == 0) return;
+  closed_[{open->second.item.model, open->second.item.market, Use::kBusy, key}].tokens += tokens;
+}
+
 void Ledger::End(absl::string_view machine, absl::Duration now) {
   if (Settle(machine, now) != nullptr) open_.erase(open_.find(machine));
 }
@@ -68,9 +74,9 @@ Ledger::Sums Ledger::All(absl::Duration now) const {
 std::vector<Ledger::Entry> Ledger::Entries(absl::Duration now) const {
   std::vector<Entry> entries;
   for (const auto& [row, sum] : All(now)) {
-    if (sum.time == absl::ZeroDuration()) continue;
+    if (sum.time == absl::ZeroDuration() && sum.tokens == 0) continue;
     const auto& [model, market, use, key] = row;
-    entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars});
+    entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars, sum.tokens});
   }
   return entries;
 }

@@ -2,6 +2,7 @@
 #ifndef FLEET_LEDGER_LEDGER_H_
 #define FLEET_LEDGER_LEDGER_H_
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -44,11 +45,15 @@ class Ledger {
     absl::Duration time;
     double dollars = 0;
     double on_demand_dollars = 0;
+    int64_t tokens = 0;
   };
 
   // The answers on the machine from `now` on, by their keys: busy time is divided among them. A no-op for an unknown
   // machine.
   void SetAnswers(absl::string_view machine, std::map<std::string, int> by_key, absl::Duration now);
+
+  // So many were generated on the machine, for the key. A no-op for an unknown machine.
+  void CountTokens(absl::string_view machine, const std::string& key, int64_t tokens);
 
   // From `now` on the machine costs nothing; what it cost stays. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now);
@@ -64,6 +69,7 @@ class Ledger {
   struct Sum {
     absl::Duration time;
     double dollars = 0, on_demand_dollars = 0;
+    int64_t tokens = 0;
   };
   using Sums = std::map<Key, Sum>;
   struct Open {

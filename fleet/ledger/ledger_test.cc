@@ -81,6 +81,20 @@ TEST(Ledger, ABusySecondHasItsKeys) {
   EXPECT_EQ(Text(ledger, 500), "m spot busy 300\nm spot idle 100\nm spot waking 100\n");
 }
 
+TEST(Ledger, TokensAreTheirKeys) {
+  Ledger ledger;
+  ledger.CountTokens("a", "x", 5);  // of an unknown machine
+  ledger.Set("a", {"m", "spot"}, Use::kBusy, absl::ZeroDuration());
+  ledger.CountTokens("a", "x", 7);
+  ledger.CountTokens("a", "y", 1);
+  ledger.CountTokens("a", "x", 2);
+  const std::vector<Ledger::Entry> entries = ledger.Entries(absl::ZeroDuration());
+  ASSERT_EQ(entries.size(), 2);
+  EXPECT_EQ(entries[0].key, "x");
+  EXPECT_EQ(entries[0].tokens, 9);
+  EXPECT_EQ(entries[1].tokens, 1);
+}
+
 TEST(Ledger, AnswersOfAnUnknownMachineAreNothing) {
   Ledger ledger;
   ledger.SetAnswers("a", {{"x", 1}}, absl::Seconds(1));

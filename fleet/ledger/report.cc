@@ -37,6 +37,8 @@ bool Read(const json::object& line, const char* name, bool required, double& to)
 struct Sums {
   std::map<std::string, double> seconds, dollars;  // by use
   std::map<std::string, double> by_key;            // dollars of busy time
+  std::map<std::string, double> tokens_by_key;
+  double tokens = 0;
   double all = 0, on_demand = 0;                   // dollars
   bool compared = true;                            // each line says what it would have cost on demand
 };
@@ -67,7 +69,7 @@ absl::StatusOr<std::vector<LedgerRow>> ParseLedger(absl::string_view text, absl:
     if (line == nullptr || !Read(*line, "model", true, row.model) || !Read(*line, "market", true, row.market) ||
         !Read(*line, "use", true, row.use) || !Read(*line, "key", false, row.key) ||
         !Read(*line, "seconds", true, row.seconds) || !Read(*line, "dollars", true, row.dollars) ||
-        !Read(*line, "on_demand_dollars", false, row.on_demand_dollars) ||
+        !Read(*line, "on_demand_dollars", false, row.on_demand_dollars) || !Read(*line, "tokens", false, row.tokens) ||
         std::find(std::begin(kUses), std::end(kUses), row.use) == std::end(kUses)) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, ": lines[", rows.size(),
@@ -104,7 +106,11 @@ std::string LedgerReport(const std::vector<LedgerRow>& rows, const std::map<std:
     sums.all += row.dollars;
     sums.on_demand += row.on_demand_dollars;
     sums.compared &= row.on_demand_dollars > 0 || row.seconds == 0;
-    if (row.use == "busy") sums.by_key[row.key] += row.dollars;
+    sums.tokens += row.tokens;
+    if (row.use == "busy") {
+      sums.by_key[row.key] += row.dollars;
+      sums.tokens_by_key[row.key] += row.tokens;
+    }
   }
   std::string text;
   for (const auto& [model, sums] : models) {
@@ -118,8 +124,9 @@ std::string LedgerReport(const std::vector<LedgerRow>& rows, const std::map<std:
     const auto idle = sums.seconds.find("idle");
     const double idle_share = idle == sums.seconds.end() || seconds <= 0 ? 0 : idle->second / seconds;
     const auto generated = tokens.find(model);
-    const bool counted = generated != tokens.end() && generated->second > 0;
-    const double million = counted ? generated->second / 1e6 : 1;
+    const double count = generated == tokens.end() ? sums.tokens : generated->second;
+    const bool counted = count > 0;
+    const double million = counted ? count / 1e6 : 1;
     absl::StrAppendFormat(&text, "  %-22s %10.1f %%\n", "share of idle tail", 100 * idle_share);
     absl::StrAppendFormat(&text, "  %-22s %12s\n", "a million tokens",
                           Or(counted, absl::StrFormat("$%.4f", sums.all / million)));
@@ -132,7 +139,10 @@ std::string LedgerReport(const std::vector<LedgerRow>& rows, const std::map<std:
     }
     absl::StrAppendFormat(&text, "  %-22s %12s\n", "starts and losses", absl::StrFormat("$%.4f", trouble));
     for (const auto& [key, dollars] : sums.by_key) {
-      if (!key.empty()) absl::StrAppendFormat(&text, "  key %-18s %12s\n", key, absl::StrFormat("$%.4f", dollars));
+      if (key.empty()) continue;
+      const double of_key = sums.tokens_by_key.at(key);
+      absl::StrAppendFormat(&text, "  key %-18s %12s%s\n", key, absl::StrFormat("$%.4f", dollars),
+                            of_key > 0 ? absl::StrFormat("  busy; $%.4f a million tokens", dollars / of_key * 1e6) : "");
     }
   }
   return text.empty() ? "no machine has run yet\n" : text;

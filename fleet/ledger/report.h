@@ -17,17 +17,18 @@ struct LedgerRow {
   std::string key;  // "" where it is not told
   double seconds = 0, dollars = 0;
   double on_demand_dollars = 0;  // 0: not told
+  double tokens = 0;             // generated; 0: none, or not told
 };
 
-// The body of GET /admin/v1/ledger: {"lines":[{"model","market","use","seconds","dollars"}, …]}, with "key" and
-// "on_demand_dollars" where they are known. INVALID_ARGUMENT, which names `name` and the line of the list.
+// The body of GET /admin/v1/ledger: {"lines":[{"model","market","use","seconds","dollars"}, …]}, with "key",
+// "on_demand_dollars" and "tokens" where they are known. INVALID_ARGUMENT, which names `name` and the line of the list.
 absl::StatusOr<std::vector<LedgerRow>> ParseLedger(absl::string_view text, absl::string_view name);
 
 // Tokens generated, by model: the samples of spotinference_tokens_total with kind="generated" in the text of GET
 // /metrics. What is no such sample is passed over.
 std::map<std::string, double> GeneratedTokens(absl::string_view metrics);
 
-// Plain text; "-" for what is not known.
+// Plain text; "-" for what is not known. `tokens` by model, in place of those of the rows.
 std::string LedgerReport(const std::vector<LedgerRow>& rows, const std::map<std::string, double>& tokens);
 
 }  // namespace spotinference::fleet

@@ -32,6 +32,16 @@ TEST(LedgerReport, AnswersTheFourQuestions) {
   EXPECT_EQ(LedgerReport({}, {}), "no machine has run yet\n");
 }
 
+TEST(LedgerReport, TokensOfTheLedgerGiveThePriceOfAMillionByModelAndKey) {
+  const auto rows = ParseLedger(R"({"lines":[
+    {"model":"m","market":"spot","use":"busy","key":"x","seconds":3600,"dollars":0.5,"on_demand_dollars":3,"tokens":250000},
+    {"model":"m","market":"spot","use":"idle","seconds":3600,"dollars":0.5,"on_demand_dollars":3}]})", "l");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  const std::string text = LedgerReport(*rows, {});
+  EXPECT_TRUE(absl::StrContains(text, "a million tokens            $4.0000\n")) << text;
+  EXPECT_TRUE(absl::StrContains(text, "$0.5000  busy; $2.0000 a million tokens\n")) << text;
+}
+
 TEST(ParseLedger, RefusesWhatIsNone) {
   for (const char* text : {"", "[]", "{\"lines\":1}", "{\"lines\":[1]}",
                            R"({"lines":[{"model":"m","market":"s","use":"fun","seconds":1,"dollars":1}]})",

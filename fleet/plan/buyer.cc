@@ -62,6 +62,17 @@ const Offer& Buyer::Current(const Offer& offer) const {
   return at < 0 ? offer : sold_[at].offer;
 }
 
+double Buyer::OnDemandPrice(const Offer& offer) const {
+  double least = 0;
+  for (const auto& [other, domain] : sold_) {
+    if (other.market != Market::kOnDemand || other.provider != offer.provider || other.machine_type != offer.machine_type)
+      continue;
+    if (other.zone == offer.zone) return other.price_per_hour;
+    if (least == 0 || other.price_per_hour < least) least = other.price_per_hour;
+  }
+  return least;
+}
+
 bool Buyer::HasFreeOffer(const Wish& wish) const {
   return std::any_of(sold_.begin(), sold_.end(), [&](const Sold& sold) {
     return sold.offer.price_per_hour == 0 && WhyNot(wish, sold.offer, 0).empty();

@@ -72,6 +72,9 @@ class Buyer {
   // As is known now: the offer's price may have changed since the machine was bought.
   const Offer& Current(const Offer& offer) const;
 
+  // Of a machine like that one, in its zone or else where it costs least; 0: nobody sells one so.
+  double OnDemandPrice(const Offer& offer) const;
+
   // Some offer that the wish allows costs nothing.
   bool HasFreeOffer(const Wish& wish) const;
 

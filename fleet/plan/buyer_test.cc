@@ -106,6 +106,14 @@ TEST_F(BuyerTest, WhatTheMoneyLeftDoesNotPayForIsSaid) {
   EXPECT_EQ(Decide().why_none, "");
 }
 
+TEST_F(BuyerTest, KnowsWhatTheSameWouldCostOnDemand) {
+  EXPECT_EQ(buyer_.OnDemandPrice(OfferOf("a1", Market::kSpot, 0.2)), 1.0);
+  EXPECT_EQ(buyer_.OnDemandPrice(OfferOf("b1", Market::kSpot, 0.3)), 1.0);  // of another zone
+  Offer other = OfferOf("a1", Market::kSpot, 0.2);
+  other.machine_type = "large";
+  EXPECT_EQ(buyer_.OnDemandPrice(other), 0);
+}
+
 TEST_F(BuyerTest, WithoutAChoiceTheWishStillHolds) {
   buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.2)});
   EXPECT_FALSE(buyer_.chooses());

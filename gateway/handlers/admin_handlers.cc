@@ -99,8 +99,32 @@ std::unique_ptr<http::Handler> LedgerHandler(const fleet::Fleet& fleet, const Cl
                        {"use", line.use},
                        {"seconds", absl::ToDoubleSeconds(line.time)},
                        {"dollars", line.dollars}});
+      json::object& told = lines.back().get_object();
+      if (!line.key.empty()) told["key"] = line.key;
+      if (line.on_demand_dollars > 0) told["on_demand_dollars"] = line.on_demand_dollars;
+      if (line.tokens > 0) told["tokens"] = line.tokens;
     }
     return json::object{{"lines", std::move(lines)}};
+  });
+}
+
+std::unique_ptr<http::Handler> DecisionsHandler(const fleet::Fleet& fleet, const Clock& clock) {
+  return std::make_unique<ViewHandler>(clock, [&fleet] {
+    json::array decisions;
+    for (const fleet::DecisionView& decision : fleet.Decisions()) {
+      decisions.push_back({{"at", absl::FormatTime(absl::RFC3339_sec, decision.at, absl::UTCTimeZone())},
+                           {"model", decision.model},
+                           {"machine", decision.machine},
+                           {"action", decision.action},
+                           {"why", decision.why},
+                           {"provider", decision.provider},
+                           {"market", decision.market},
+                           {"zone", decision.zone},
+                           {"price_per_hour", decision.price_per_hour},
+                           {"waiting", decision.waiting},
+                           {"active", decision.active}});
+    }
+    return json::object{{"decisions", std::move(decisions)}};
   });
 }
 

@@ -16,6 +16,7 @@ namespace spotinference {
 // What they are given outlives them.
 std::unique_ptr<http::Handler> MachinesHandler(const fleet::Fleet& fleet, const Clock& clock);  // GET …/machines
 std::unique_ptr<http::Handler> LedgerHandler(const fleet::Fleet& fleet, const Clock& clock);    // GET …/ledger
+std::unique_ptr<http::Handler> DecisionsHandler(const fleet::Fleet& fleet, const Clock& clock);  // GET …/decisions
 // POST …/machines/{id}:interrupt, with an InterruptRequest.
 std::unique_ptr<http::Handler> InterruptHandler(fleet::Fleet& fleet, const Clock& clock);
 std::unique_ptr<http::Handler> KillHandler(fleet::Fleet& fleet, const Clock& clock);       // …/machines/{id}:kill

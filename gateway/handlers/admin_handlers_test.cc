@@ -20,6 +20,7 @@ class AdminHandlersTest : public testing::Test {
  protected:
   AdminHandlersTest() {
     Add("GET", "/admin/v1/ledger", LedgerHandler(fleet_, clock_));
+    Add("GET", "/admin/v1/decisions", DecisionsHandler(fleet_, clock_));
     Add("POST", "/admin/v1/machines/{id}:interrupt", InterruptHandler(fleet_, clock_));
     Add("POST", "/admin/v1/machines/{id}:kill", KillHandler(fleet_, clock_));
     Add("POST", "/admin/v1/machines/{id}:hibernate", HibernateHandler(fleet_, clock_));
@@ -81,7 +82,14 @@ TEST_F(AdminHandlersTest, WhatTheFleetCannotDoIsSaid) {
 
 TEST_F(AdminHandlersTest, TheLedgerIsShown) {
   EXPECT_EQ(Ask("GET", "/admin/v1/ledger").bytes,
-            R"({"lines":[{"model":"m","market":"spot","use":"busy","seconds":2.5E0,"dollars":2.5E-1}]})");
+            R"({"lines":[{"model":"m","market":"spot","use":"busy","seconds":2.5E0,"dollars":2.5E-1,)"
+            R"("key":"laptop","on_demand_dollars":5E-1,"tokens":7}]})");
+}
+
+TEST_F(AdminHandlersTest, DecisionsAreShown) {
+  EXPECT_EQ(Ask("GET", "/admin/v1/decisions").bytes,
+            R"({"decisions":[{"at":"2026-01-01T00:00:00+00:00","model":"m","machine":"m-1","action":"launching",)"
+            R"("why":"1 waits","provider":"aws","market":"spot","zone":"z","price_per_hour":5E-1,"waiting":1,"active":0}]})");
 }
 
 }  // namespace

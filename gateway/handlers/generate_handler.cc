@@ -165,6 +165,7 @@ class GenerateHandler : public http::Handler {
     http_request.captures.emplace_back("model", model->name);
     ASSIGN_OR_RETURN(SessionRequest session_request, SessionOf(request, *model, http_request.principal, context_.session.clock.Now()));
     session_request.parked_bytes += body_bytes;
+    session_request.key = http_request.principal;
 
     AnswerOptions options;
     options.endpoint = kChat ? openai::Endpoint::kChat : openai::Endpoint::kCompletion;

@@ -69,9 +69,13 @@ class FakeFleet : public Fleet {
   std::vector<MachineView> Machines() const override { return {}; }
   std::vector<ModelView> Models() const override { return {}; }
   std::vector<LedgerLine> LedgerLines() const override {
-    return {{"m", "spot", "busy", absl::Milliseconds(2500), 0.25}};
+    return {{"m", "spot", "busy", absl::Milliseconds(2500), 0.25, "laptop", 0.5, 7}};
   }
   std::vector<InterruptionCount> Interruptions() const override { return {}; }
+  std::vector<DecisionView> Decisions() const override {
+    return {{.at = absl::FromUnixSeconds(1767225600), .model = "m", .machine = "m-1", .action = "launching", .why = "1 waits",
+             .provider = "aws", .market = "spot", .zone = "z", .price_per_hour = 0.5, .waiting = 1}};
+  }
   void Interrupt(absl::string_view machine, absl::Duration notice, OrderDone done) override {
     done(Order(absl::StrCat("interrupt ", machine, " ", absl::FormatDuration(notice))));
   }
@@ -128,7 +132,7 @@ class FakeFleet : public Fleet {
     absl::MutexLock lock(&mutex_);
     ++leases_;
     last_life_ = std::make_shared<MachineLife>();
-    return Lease(std::move(endpoint), last_life_, /*alone=*/false, [this] {
+    return Lease(std::move(endpoint), last_life_, /*alone=*/false, [this](int64_t) {
       absl::MutexLock lock(&mutex_);
       --leases_;
     });

@@ -110,7 +110,7 @@ void Session::Start() {
 }
 
 void Session::Acquire(uint64_t attempt) {
-  fleet::Claim claim{.bytes = request_.parked_bytes};
+  fleet::Claim claim{.bytes = request_.parked_bytes, .key = request_.key};
   {
     absl::MutexLock lock(&mutex_);
     claim.cuts = cuts_;
@@ -218,6 +218,7 @@ api::FinishReason Session::FinishOf(int index, const api::GenerateEvent& event) 
 bool Session::TakeId(Sequence& sequence, int index, const api::GenerateEvent& event) {
   sequence.ids.push_back(event.id());
   ++usage_.generated_tokens;
+  lease_->CountToken();
   if (event.index() == 0 && index % request_.sequences_per_prompt == 0) usage_.cached_tokens += event.cached_tokens();
   const api::FinishReason finish = FinishOf(index, event);
   if (finish == api::FINISH_REASON_STOP) return FinishSequence(sequence, index, finish);

@@ -84,6 +84,7 @@ struct SessionContext {
 
 struct SessionRequest {
   std::string model;
+  std::string key;  // the name of its API key
   std::shared_ptr<const Tokenizer> tokenizer;
   Detokenizer::Text text = Detokenizer::Text::kWhole;
   // One for each sequence, complete but for what a resume adds; sequences of one prompt follow each other.
