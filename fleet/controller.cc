@@ -126,6 +126,7 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
         buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, /*awake=*/true, clock_.Elapsed());
       }
     } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
+      buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/true, IsAwake(*model), clock_.Elapsed());
       result.emplace(AcquireError{
           Reason::kQueueFull,
           absl::StrCat(model->parked.size(), " requests already wait for ", model_name, " to wake"),
@@ -133,11 +134,7 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
     } else {
       const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
       const absl::Duration now = clock_.Elapsed();
-      const bool awake = model->unreplaced.has_value() ||
-                         std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
-                           return machine.second.record.model == model_name && IsAnswering(machine.second.record.state);
-                         });
-      model->parked.emplace(id, Waiter{claim, now, awake, now + longest, std::move(done)});
+      model->parked.emplace(id, Waiter{claim, now, IsAwake(*model), now + longest, std::move(done)});
       model->parked_bytes += claim.bytes;
     }
   }
@@ -147,6 +144,12 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
     inbox_->Post([] {});
   }
   return id;
+}
+
+bool Controller::IsAwake(const Model& model) const {
+  return model.unreplaced.has_value() || std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
+           return machine.second.record.model == model.spec.name && IsAnswering(machine.second.record.state);
+         });
 }
 
 bool Controller::QueueIsFull(const Model& model, size_t more_bytes) const {
@@ -313,9 +316,16 @@ bool Controller::Act(Model& model, const Action& action) {
       Write(machine);
       return true;
     }
-    case Action::Kind::kStop:
-      Stop(machines_[action.machine_id], State::kHibernating, action.why);
+    case Action::Kind::kStop: {
+      Machine& machine = machines_[action.machine_id];
+      // A place where machines do not come to serve is as good as one that has none.
+      if (IsWaking(machine.record.state) && machine.record.offer.has_value() &&
+          clock_.Elapsed() - machine.asked_for >= model.spec.wake_cap) {
+        buyer_.StockOut(*machine.record.offer, clock_.Elapsed());
+      }
+      Stop(machine, State::kHibernating, action.why);
       return true;
+    }
     case Action::Kind::kTerminate:
       Stop(machines_[action.machine_id], State::kTerminating, action.why);
       return true;
@@ -470,9 +480,12 @@ Lease Controller::Grant(Machine& machine, const std::string& key, bool alone) {
   machine.alone = alone;
   Account(machine);
   return Lease(machine.endpoint, machine.fate, alone,
-               [this, inbox = inbox_, id = machine.record.id, life = machine.life, key,
-                granted = clock_.Elapsed()](int64_t tokens) {
-                 inbox->Post([=, this] { OnReleased(id, life, key, granted, tokens); });
+               [this, inbox = inbox_, id = machine.record.id, life = machine.life, model = machine.record.model,
+                market = MarketOf(machine), key, granted = clock_.Elapsed()](int64_t tokens) {
+                 inbox->Post([=, this] {
+                   ledger_.CountTokens(model, market, key, tokens);  // also of a machine that is gone
+                   OnReleased(id, life, key, granted);
+                 });
                });
 }
 

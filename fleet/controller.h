@@ -220,7 +220,7 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
                  absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted, int64_t tokens)
+  void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_heartbeat.cc
@@ -292,6 +292,7 @@ class Controller : public Fleet {
 
   // Any thread.
   Model* FindModel(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsAwake(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // or has just lost its machine
   bool QueueIsFull(const Model& model, size_t more_bytes) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -160,6 +160,7 @@ void Controller::OnAdopted(Machine& machine, MachineEvent event) {
                 "left by a former life, of no use");
   }
   machine.endpoint = std::move(event.endpoint);
+  machine.since = clock_.Elapsed();  // from now on it may be a while until it answers
   AskIdentity(machine);
 }
 
@@ -262,8 +263,7 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   }
 }
 
-void Controller::OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted,
-                            int64_t tokens) {
+void Controller::OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted) {
   const auto found = machines_.find(id);
   if (found != machines_.end() && found->second.life == life) {
     Machine& machine = found->second;
@@ -271,7 +271,6 @@ void Controller::OnReleased(const std::string& id, uint64_t life, const std::str
     if (const auto answers = machine.answers.find(key); answers != machine.answers.end() && --answers->second == 0) {
       machine.answers.erase(answers);
     }
-    ledger_.CountTokens(id, key, tokens);
     if (machine.leases == 0 && machine.interruption.has_value()) {
       LOG(INFO) << machine.interruption->id << ": no answer is on it any more, "
                 << absl::FormatDuration(clock_.Elapsed() - machine.interruption->began) << " after the first word";

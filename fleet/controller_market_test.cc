@@ -78,6 +78,43 @@ TEST_F(ControllerMarketTest, TheLedgerTellsKeysTokensAndThePriceOnDemand) {
   EXPECT_EQ(busy, "laptop 1h $0.2 of $1 2");
 }
 
+TEST_F(ControllerMarketTest, TokensOfAMachineThatWasTakenAreCounted) {
+  auto client = Acquire(Claim{.bytes = 1, .key = "laptop"});
+  Ready("m-1");
+  client->lease->CountToken();
+  Gone("m-1", absl::UnavailableError("taken"));
+  client->lease.reset();
+  fleet_->Run();
+  int64_t tokens = 0;
+  for (const LedgerLine& line : fleet_->LedgerLines()) tokens += line.tokens;
+  EXPECT_EQ(tokens, 1);
+}
+
+// Boots and never serves: as good as no stock.
+TEST_F(ControllerMarketTest, APlaceWhereStartsHangIsLeftAlone) {
+  auto client = Acquire();
+  provider_.TellStarted("m-1");
+  fleet_->Run();
+  EXPECT_EQ(Zone(), "a");
+  Advance(absl::Minutes(10));
+  Gone("m-1");
+  provider_.Asked();
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  EXPECT_EQ(Zone(), "b");
+}
+
+TEST_F(ControllerMarketTest, RefusalsThatComeAgainFillNoList) {
+  Tell({});
+  for (int i = 0; i < 5; ++i) {
+    const auto refused = Acquire();
+    Advance(absl::Seconds(1));
+  }
+  int refusals = 0;
+  for (const DecisionView& decision : fleet_->Decisions()) refusals += decision.action == "refused";
+  EXPECT_LE(refusals, 1);
+}
+
 TEST_F(ControllerMarketTest, DecisionsAreKeptWithTheirReasonsNewestFirst) {
   auto client = Acquire();
   Ready("m-1");

@@ -80,6 +80,12 @@ std::vector<ModelView> Controller::Models() const {
 void Controller::NoteDecision(const Machine& machine, absl::string_view action, absl::string_view why) {
   const MachineRecord& record = machine.record;
   const Model* const model = FindModel(record.model);
+  if (record.id.empty()) {  // clients that try again and again would fill the list
+    const auto said = std::find_if(decisions_.begin(), decisions_.end(), [&](const DecisionView& decision) {
+      return decision.model == record.model && decision.machine.empty() && decision.why == why;
+    });
+    if (said != decisions_.end()) decisions_.erase(said);
+  }
   DecisionView& decision = decisions_.emplace_front();
   decision = {.at = clock_.Now(), .model = record.model, .machine = record.id, .action = std::string(action),
               .why = std::string(why), .waiting = model == nullptr ? 0 : static_cast<int>(model->parked.size()),

@@ -36,7 +36,10 @@ void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
 Ledger::Open* Ledger::Settle(absl::string_view machine, absl::Duration now) {
   const auto open = open_.find(machine);
   if (open == open_.end()) return nullptr;
-  Add(open->second, now, closed_);
+  if (now > open->second.since) {
+    Add(open->second, now, closed_);
+    closed_dollars_ += Dollars(open->second, now);
+  }
   open->second.since = now;
   return &open->second;
 }
@@ -55,10 +58,8 @@ void Ledger::SetAnswers(absl::string_view machine, std::map<std::string, int> by
   if (Open* const open = Settle(machine, now); open != nullptr) open->answers = std::move(by_key);
 }
 
-void Ledger::CountTokens(absl::string_view machine, const std::string& key, int64_t tokens) {
-  const auto open = open_.find(machine);
-  if (open == open_.end() || tokens == 0) return;
-  closed_[{open->second.item.model, open->second.item.market, Use::kBusy, key}].tokens += tokens;
+void Ledger::CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens) {
+  if (tokens != 0) closed_[{model, market, Use::kBusy, key}].tokens += tokens;
 }
 
 void Ledger::End(absl::string_view machine, absl::Duration now) {
@@ -94,9 +95,13 @@ std::vector<Ledger::Line> Ledger::Totals(absl::Duration now) const {
   return lines;
 }
 
+double Ledger::Dollars(const Open& open, absl::Duration now) {
+  return absl::FDivDuration(now - open.since, absl::Hours(1)) * open.item.price_per_hour;
+}
+
 double Ledger::Dollars(absl::Duration now) const {
-  double dollars = 0;
-  for (const Line& line : Totals(now)) dollars += line.dollars;
+  double dollars = closed_dollars_;
+  for (const auto& [machine, open] : open_) dollars += Dollars(open, now);
   return dollars;
 }
 

@@ -52,8 +52,8 @@ class Ledger {
   // machine.
   void SetAnswers(absl::string_view machine, std::map<std::string, int> by_key, absl::Duration now);
 
-  // So many were generated on the machine, for the key. A no-op for an unknown machine.
-  void CountTokens(absl::string_view machine, const std::string& key, int64_t tokens);
+  // So many were generated for the key on a machine of the model's and market's, which may be gone by now.
+  void CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens);
 
   // From `now` on the machine costs nothing; what it cost stays. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now);
@@ -80,12 +80,14 @@ class Ledger {
   };
 
   static void Add(const Open& open, absl::Duration now, Sums& sums);
+  static double Dollars(const Open& open, absl::Duration now);
   // Books what is open up to `now`; nullptr for an unknown machine.
   Open* Settle(absl::string_view machine, absl::Duration now);
   Sums All(absl::Duration now) const;
 
   std::map<std::string, Open, std::less<>> open_;  // by machine
   Sums closed_;
+  double closed_dollars_ = 0;  // its sum
 };
 
 }  // namespace spotinference::fleet

@@ -83,11 +83,12 @@ TEST(Ledger, ABusySecondHasItsKeys) {
 
 TEST(Ledger, TokensAreTheirKeys) {
   Ledger ledger;
-  ledger.CountTokens("a", "x", 5);  // of an unknown machine
+  ledger.CountTokens("m", "spot", "z", 0);
   ledger.Set("a", {"m", "spot"}, Use::kBusy, absl::ZeroDuration());
-  ledger.CountTokens("a", "x", 7);
-  ledger.CountTokens("a", "y", 1);
-  ledger.CountTokens("a", "x", 2);
+  ledger.CountTokens("m", "spot", "x", 7);
+  ledger.CountTokens("m", "spot", "y", 1);
+  ledger.End("a", absl::ZeroDuration());
+  ledger.CountTokens("m", "spot", "x", 2);
   const std::vector<Ledger::Entry> entries = ledger.Entries(absl::ZeroDuration());
   ASSERT_EQ(entries.size(), 2);
   EXPECT_EQ(entries[0].key, "x");

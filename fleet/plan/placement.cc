@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -56,7 +57,7 @@ class Placer {
 
   Placement Run() && {
     out_.machines = static_cast<int>(machines_.size());
-    if (limits_.dollars_left <= rate_ * Hours(kLastMinutes) && !machines_.empty()) {
+    if (limits_.dollars_left <= rate_ * Hours(kLastMinutes) && rate_ > limits_.dollars_elsewhere) {
       out_.broke = true;
       EndWhatCosts("the day's budget is spent");
       return std::move(out_);
@@ -255,19 +256,22 @@ class Placer {
     return why;
   }
 
+  bool Hopes(int offer) const { return asked_[offer] > want_[offer]; }
+
   void Launch() {
     double rate = rate_;
-    std::vector<Part> order;  // cheapest first, where money or machines are short
+    std::vector<Part> order;  // cheapest first, where money or machines are short; what is only hoped for last
     for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
       if (asked_[i] > held_[i]) order.push_back({offers_[i].price_per_hour, i, asked_[i] - held_[i]});
     }
-    std::sort(order.begin(), order.end(),
-              [](const Part& a, const Part& b) { return std::pair(a.price, a.offer) < std::pair(b.price, b.offer); });
+    std::sort(order.begin(), order.end(), [this](const Part& a, const Part& b) {
+      return std::tuple(Hopes(a.offer), a.price, a.offer) < std::tuple(Hopes(b.offer), b.price, b.offer);
+    });
     for (const Part& part : order) {
       const std::string why = Reason(part.offer);
       for (int i = 0; i < part.limit; ++i) {
         rate += part.price;
-        out_.lacks_money = limits_.dollars_left < rate * Hours(kShortestRun);
+        out_.lacks_money = part.price > 0 && limits_.dollars_left < rate * Hours(kShortestRun);
         if (out_.lacks_money) return;
         out_.launches.push_back({part.offer, why});
         ++out_.machines;

@@ -154,6 +154,16 @@ TEST(Place, FallsBackOnDemandAndComesBack) {
   EXPECT_EQ(back.machines, 2);
 }
 
+// Whoever may have only one machine takes the first.
+TEST(Place, WhatIsOnlyHopedForComesAfterWhatIsCountedOn) {
+  PlacementOffer doubtful = Spot(0.3, kSafe);
+  doubtful.outlook.room = 0;
+  const Placement placement = PlaceOn(Load(1), {doubtful, OnDemand(3)});
+  ASSERT_EQ(placement.launches.size(), 2);
+  EXPECT_EQ(placement.launches[0].offer, 1);
+  EXPECT_EQ(placement.launches[1].offer, 0);
+}
+
 TEST(Place, WhatIsOnlyHopedForEndsNothing) {
   PlacementOffer doubtful = Spot(0.3, kSafe);
   doubtful.outlook.room = 0;
@@ -213,6 +223,9 @@ TEST(Place, SpendsNothingWithoutABudgetAndStopsAtItsEnd) {
   EXPECT_TRUE(absl::StrContains(over.ends[0].why, "budget"));
   const std::vector<PlacementOffer> free_of_charge = {OnDemand(0)};
   EXPECT_EQ(PlaceOn(Load(1), free_of_charge, {}, {.dollars_left = 0}).launches.size(), 1);
+  // Also while others spend what is left.
+  EXPECT_EQ(PlaceOn(Load(1), free_of_charge, {}, {.dollars_left = 1, .dollars_elsewhere = 40}).launches.size(), 1);
+  EXPECT_TRUE(PlaceOn(Load(1), free_of_charge, Serving({0}), {.dollars_left = 1, .dollars_elsewhere = 40}).ends.empty());
 }
 
 TEST(Place, EveryDecisionHasItsReasonInNumbers) {

@@ -50,6 +50,7 @@ if [ -z "$root" ]; then
 [Unit]
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 [Service]
 ExecStart=/usr/local/sbin/spotinference-boot boot
 Restart=on-failure
@@ -60,9 +61,13 @@ TimeoutStopSec=20
 WantedBy=multi-user.target
 UNIT
       cat > /etc/systemd/system/spotinference-watch.service <<'UNIT'
+[Unit]
+StartLimitIntervalSec=0
 [Service]
 ExecStart=/usr/local/sbin/spotinference-boot watch
 Restart=always
+RestartSec=30
+OOMScoreAdjust=-1000
 [Install]
 WantedBy=multi-user.target
 UNIT
@@ -96,13 +101,21 @@ if ! holds "$engine" 2> /dev/null; then
       curl -fsSL --retry 5 --connect-timeout 20 --speed-limit 1000 --speed-time 60 -o "$engine.new" "$engine_url"
       ;;
   esac
-  holds "$engine.new" || { echo "the engine of $engine_url is another one" >&2; exit 2; }
+  if ! holds "$engine.new"; then
+    echo "the engine of $engine_url is another one" >&2
+    rm -f "$engine.new"
+    [ -n "$root" ] || sleep 60  # it is fetched again
+    exit 2
+  fi
   chmod 700 "$engine.new"
   mv "$engine.new" "$engine"
 fi
 
 printf '%s' "$authority" > "$identity/authority.pem"
-[ -e "$identity/key.pem" ] || printf '%s' "$token" > "$identity/token"
+if [ ! -e "$identity/key.pem" ]; then
+  printf '%s' "$token" > "$identity/token"
+  sync "$identity/token"
+fi
 set -- "--model=$model" "--backend=$backend" "--listen=${SPOTINFERENCE_ADDRESS:-0.0.0.0}:$port" \
   "--volume=$home/volume/data" "--identity_dir=$identity" --silence_limit=15m "--notice=$notice"
 if [ -n "$model_query" ]; then

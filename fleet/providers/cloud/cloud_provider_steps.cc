@@ -270,6 +270,7 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
     return created.status();
   });
   machine.enrolment_token = enrolment_token;
+  if (life.goal == Goal::kDelete) authority_.Forget(spec.id);  // decided meanwhile
   life.create_broke = false;
   if (status.ok()) {  // it is started when a list has it running: until then there may turn out to be no stock
     life.machine_id = id;
