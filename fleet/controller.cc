@@ -106,78 +106,6 @@ absl::Duration Controller::Run() {
 
 // --- What the controller is asked.
 
-Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& claim,
-                                  absl::AnyInvocable<void(AcquireResult)> done) {
-  using Reason = AcquireError::Reason;
-  std::optional<AcquireResult> result;
-  WaitId id;
-  {
-    absl::MutexLock lock(&mutex_);
-    id = ++last_wait_id_;
-    Model* const model = FindModel(model_name);
-    if (shutdown_drain_limit_.has_value()) {
-      result.emplace(AcquireError{Reason::kShutdown, "the server is stopping"});
-    } else if (model == nullptr) {
-      result.emplace(AcquireError{Reason::kUnknownModel,
-                                  absl::StrCat("there is no model '", model_name, "'")});
-    } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(claim, model_name)) {
-      result.emplace(Grant(*machine, claim.key));
-      if (!claim.resumes()) {
-        buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, /*awake=*/true, clock_.Elapsed());
-      }
-    } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
-      buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/true, IsAwake(*model), clock_.Elapsed());
-      result.emplace(AcquireError{
-          Reason::kQueueFull,
-          absl::StrCat(model->parked.size(), " requests already wait for ", model_name, " to wake"),
-          ExpectedWake(*model)});
-    } else {
-      const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
-      const absl::Duration now = clock_.Elapsed();
-      model->parked.emplace(id, Waiter{claim, now, IsAwake(*model), now + longest, std::move(done)});
-      model->parked_bytes += claim.bytes;
-    }
-  }
-  if (result.has_value()) {
-    done(*std::move(result));
-  } else {
-    inbox_->Post([] {});
-  }
-  return id;
-}
-
-bool Controller::IsAwake(const Model& model) const {
-  return model.unreplaced.has_value() || std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
-           return machine.second.record.model == model.spec.name && IsAnswering(machine.second.record.state);
-         });
-}
-
-bool Controller::QueueIsFull(const Model& model, size_t more_bytes) const {
-  return model.parked.size() >= model.spec.park_requests ||
-         model.parked_bytes + more_bytes > model.spec.park_bytes;
-}
-
-void Controller::Cancel(WaitId id) {
-  std::optional<Answer> answer;  // what is taken out is destroyed without the lock
-  std::optional<Waiter> waiter;
-  absl::MutexLock lock(&mutex_);
-  if (const auto found = answers_.find(id); found != answers_.end()) {
-    answer.emplace(std::move(found->second));
-    answers_.erase(found);
-    return;
-  }
-  for (auto& [name, model] : models_) {
-    const auto found = model.parked.find(id);
-    if (found == model.parked.end()) continue;
-    model.parked_bytes -= found->second.claim.bytes;
-    waiter.emplace(std::move(found->second));
-    model.parked.erase(found);
-    NoteDemand(model);
-    inbox_->Post([] {});
-    return;
-  }
-}
-
 void Controller::ReportBroken(absl::string_view machine_id, absl::string_view why) {
   absl::MutexLock lock(&mutex_);
   const auto found = machines_.find(machine_id);
@@ -232,27 +160,6 @@ bool Controller::Stopped() const {
 }
 
 // --- What is done about it.
-
-void Controller::ExpireWaiters(Model& model) {
-  const absl::Duration now = clock_.Elapsed();
-  while (!model.parked.empty()) {
-    // All of a model wait equally long at most, so the first is the first to expire.
-    const auto first = model.parked.begin();
-    if (first->second.deadline > now) {
-      next_ = std::min(next_, first->second.deadline);
-      return;
-    }
-    NoteAnswer(model, first->second, /*refused=*/true);
-    AnswerWith(first->first, std::move(first->second.done),
-               AcquireError{AcquireError::Reason::kWakeTimeout,
-                            absl::StrCat(model.spec.name, " did not wake within ",
-                                         absl::FormatDuration(
-                                             std::min(model.spec.wake_cap, model.spec.max_wait)))});
-    model.parked_bytes -= first->second.claim.bytes;
-    model.parked.erase(first);
-    NoteDemand(model);
-  }
-}
 
 void Controller::PlanAndAct(Model& model) {
   Desired desired = {
@@ -426,25 +333,6 @@ void Controller::Forget(Machine& machine) {
   machines_.erase(machine.record.id);
 }
 
-void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_resumes) {
-  if (!model.parked.empty()) {
-    Machine none;
-    none.record.model = model.spec.name;
-    NoteDecision(none, "refused", error.message);
-  }
-  for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
-    if (waiter->second.claim.resumes() && !also_who_resumes) {
-      ++waiter;
-      continue;
-    }
-    NoteAnswer(model, waiter->second, /*refused=*/true);
-    AnswerWith(waiter->first, std::move(waiter->second.done), error);
-    model.parked_bytes -= waiter->second.claim.bytes;
-    waiter = model.parked.erase(waiter);
-  }
-  NoteDemand(model);
-}
-
 // --- Pieces.
 
 Controller::Model* Controller::FindModel(absl::string_view name) {
@@ -489,26 +377,6 @@ Lease Controller::Grant(Machine& machine, const std::string& key, bool alone) {
                });
 }
 
-void Controller::NoteAnswer(const Model& model, const Waiter& waiter, bool refused) {
-  if (waiter.claim.resumes()) return;
-  buyer_.Answered(model.spec.name, clock_.Elapsed() - waiter.since, refused, waiter.awake, clock_.Elapsed());
-}
-
-void Controller::NoteArrival(Model& model, const Claim& claim) {
-  if (!claim.resumes()) buyer_.Arrived(model.spec.name, WishOf(model), clock_.Elapsed());
-  if (claim.resumes() || !model.parked.empty() || Leases(model.spec.name) > 0) return;
-  if (!std::exchange(model.asked, true)) return;  // how long a former life of the fleet is ago, nobody knows
-  model.idle.AddGap(clock_.Elapsed() - model.idle_since);
-  effects_.push_back([this, name = model.spec.name, gaps = model.idle.gaps()] {
-    if (absl::Status status = store_.PutGaps(name, gaps); !status.ok()) LOG(ERROR) << status;
-  });
-  inbox_->Post([] {});
-}
-
-void Controller::NoteDemand(Model& model) {
-  if (model.parked.empty() && Leases(model.spec.name) == 0) model.idle_since = clock_.Elapsed();
-}
-
 int Controller::Leases(absl::string_view model) const {
   int leases = 0;
   for (const auto& [id, machine] : machines_)
@@ -529,7 +397,7 @@ void Controller::SetState(Machine& machine, MachineState state, absl::string_vie
   machine.record.since = clock_.Now();
   machine.since = clock_.Elapsed();
   if (!why.empty() && state != State::kBooting && state != State::kHibernated) {
-    NoteDecision(machine, MachineStateName(state), why);
+    NoteDecision(machine.record.model, &machine, MachineStateName(state), why);
   }
   Account(machine);
 }
@@ -583,24 +451,6 @@ void Controller::RememberWake(Model& model, OrderDone written) {
 void Controller::NoteWake(const std::string& model, absl::string_view stage, absl::Duration took) {
   if (!options_.on_wake) return;
   effects_.push_back([this, model, stage, took] { options_.on_wake(model, stage, took); });
-}
-
-void Controller::AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done,
-                            AcquireResult result) {
-  answers_.emplace(id, Answer{std::move(done), std::move(result)});
-  effects_.push_back([this, id] { Deliver(id); });
-}
-
-void Controller::Deliver(WaitId id) {
-  std::optional<Answer> answer;
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto found = answers_.find(id);
-    if (found == answers_.end()) return;  // cancelled
-    answer.emplace(std::move(found->second));
-    answers_.erase(found);
-  }
-  answer->done(std::move(answer->result));
 }
 
 MachineSpec Controller::SpecOf(const Machine& machine) const {

@@ -309,7 +309,8 @@ class Controller : public Fleet {
 
   void SetState(Machine& machine, MachineState state, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void NoteDecision(const Machine& machine, absl::string_view action, absl::string_view why)
+  // `machine`: nullptr, of a refusal.
+  void NoteDecision(absl::string_view model, const Machine* machine, absl::string_view action, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const Machine& machine, OrderDone written = nullptr)

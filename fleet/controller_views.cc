@@ -77,26 +77,29 @@ std::vector<ModelView> Controller::Models() const {
   return views;
 }
 
-void Controller::NoteDecision(const Machine& machine, absl::string_view action, absl::string_view why) {
-  const MachineRecord& record = machine.record;
-  const Model* const model = FindModel(record.model);
-  if (record.id.empty()) {  // clients that try again and again would fill the list
-    const auto said = std::find_if(decisions_.begin(), decisions_.end(), [&](const DecisionView& decision) {
-      return decision.model == record.model && decision.machine.empty() && decision.why == why;
+void Controller::NoteDecision(absl::string_view model_name, const Machine* machine, absl::string_view action,
+                              absl::string_view why) {
+  const Model* const model = FindModel(model_name);
+  DecisionView decision = {.at = clock_.Now(),
+                           .model = std::string(model_name),
+                           .action = std::string(action),
+                           .why = std::string(why),
+                           .waiting = model == nullptr ? 0 : static_cast<int>(model->parked.size()),
+                           .active = Leases(model_name)};
+  if (machine != nullptr) {
+    const Offer sold = SoldAs(*machine);
+    decision.machine = machine->record.id;
+    decision.provider = machine->record.provider;
+    decision.market = MarketOf(*machine);
+    decision.zone = sold.zone;
+    decision.price_per_hour = sold.price_per_hour;
+  } else {  // clients that try again and again would fill the list
+    const auto said = std::find_if(decisions_.begin(), decisions_.end(), [&](const DecisionView& earlier) {
+      return earlier.machine.empty() && earlier.model == model_name && earlier.why == why;
     });
     if (said != decisions_.end()) decisions_.erase(said);
   }
-  DecisionView& decision = decisions_.emplace_front();
-  decision = {.at = clock_.Now(), .model = record.model, .machine = record.id, .action = std::string(action),
-              .why = std::string(why), .waiting = model == nullptr ? 0 : static_cast<int>(model->parked.size()),
-              .active = Leases(record.model)};
-  if (!record.id.empty()) {
-    const Offer sold = SoldAs(machine);
-    decision.provider = record.provider;
-    decision.market = MarketOf(machine);
-    decision.zone = sold.zone;
-    decision.price_per_hour = sold.price_per_hour;
-  }
+  decisions_.push_front(std::move(decision));
   if (decisions_.size() > kDecisions) decisions_.pop_back();
 }
 

@@ -34,9 +34,14 @@ int Buyer::Domain(const Offer& offer) {
 
 void Buyer::SetOffers(std::vector<Offer> offers) {
   sold_.clear();
+  least_on_demand_.clear();
   std::fill(by_domain_.begin(), by_domain_.end(), -1);
   for (Offer& offer : offers) {
     const int domain = Domain(offer);
+    if (offer.market == Market::kOnDemand) {
+      const auto least = least_on_demand_.try_emplace({offer.provider, offer.machine_type}, offer.price_per_hour).first;
+      least->second = std::min(least->second, offer.price_per_hour);
+    }
     int& at = by_domain_[domain];
     if (at < 0) {
       at = static_cast<int>(sold_.size());
@@ -56,25 +61,25 @@ std::string Buyer::WhyNotTheOnly(const Wish& wish, double dollars_left) const {
   return wants_to_know ? "what is sold is not known yet" : "";
 }
 
-const Offer& Buyer::Current(const Offer& offer) const {
-  const auto found = domains_.find(std::tie(offer.provider, offer.zone, offer.market, offer.machine_type));
+const Offer* Buyer::Sold(const Offer& like, Market market) const {
+  const auto found = domains_.find(std::tie(like.provider, like.zone, market, like.machine_type));
   const int at = found == domains_.end() ? -1 : by_domain_[found->second];
-  return at < 0 ? offer : sold_[at].offer;
+  return at < 0 ? nullptr : &sold_[at].offer;
+}
+
+const Offer& Buyer::Current(const Offer& offer) const {
+  const Offer* const sold = Sold(offer, offer.market);
+  return sold == nullptr ? offer : *sold;
 }
 
 double Buyer::OnDemandPrice(const Offer& offer) const {
-  double least = 0;
-  for (const auto& [other, domain] : sold_) {
-    if (other.market != Market::kOnDemand || other.provider != offer.provider || other.machine_type != offer.machine_type)
-      continue;
-    if (other.zone == offer.zone) return other.price_per_hour;
-    if (least == 0 || other.price_per_hour < least) least = other.price_per_hour;
-  }
-  return least;
+  if (const Offer* const sold = Sold(offer, Market::kOnDemand); sold != nullptr) return sold->price_per_hour;
+  const auto least = least_on_demand_.find(std::tie(offer.provider, offer.machine_type));
+  return least == least_on_demand_.end() ? 0 : least->second;
 }
 
 bool Buyer::HasFreeOffer(const Wish& wish) const {
-  return std::any_of(sold_.begin(), sold_.end(), [&](const Sold& sold) {
+  return std::any_of(sold_.begin(), sold_.end(), [&](const OnSale& sold) {
     return sold.offer.price_per_hour == 0 && WhyNot(wish, sold.offer, 0).empty();
   });
 }
@@ -156,7 +161,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   Choice choice(memory_, load, machines, filled, static_cast<int>(domains_.size()), now);
   Decision decision;
   std::map<absl::string_view, int> ruled_out;
-  for (const Sold& sold : sold_) {
+  for (const OnSale& sold : sold_) {
     const absl::string_view why = WhyNot(wish, sold.offer, dollars_left);
     why.empty() ? void(choice.Add(sold.offer, sold.domain, true)) : void(++ruled_out[why]);
   }

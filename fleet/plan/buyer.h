@@ -106,16 +106,18 @@ class Buyer {
   // Provider, zone, market, machine type: where machines come and go together.
   using DomainKey = std::tuple<std::string, std::string, Market, std::string>;
   class Choice;
-  struct Sold {
+  struct OnSale {
     Offer offer;
     int domain = 0;
   };
   int Domain(const Offer& offer);
+  const Offer* Sold(const Offer& like, Market market) const;  // nullptr: not now
   LoadForecast& ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start);
 
   std::map<DomainKey, int, std::less<>> domains_;
-  std::vector<Sold> sold_;
+  std::vector<OnSale> sold_;
   std::vector<int> by_domain_;  // index into sold_; -1: not sold now
+  std::map<std::tuple<std::string, std::string>, double, std::less<>> least_on_demand_;  // by provider, machine type
   MarketMemory memory_;
   std::map<std::string, LoadForecast, std::less<>> forecasts_;
   struct Service {

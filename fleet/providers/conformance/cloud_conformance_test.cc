@@ -4,7 +4,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/certificate.h"
-#include "fleet/providers/cloud/delete_all.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/cloud/secret.h"
 #include "fleet/providers/conformance/cloud_fixture.h"
@@ -499,67 +498,6 @@ TEST_P(CloudTest, AListOfManyPagesIsReadToItsEnd) {
   ASSERT_TRUE(inventory.ok()) << inventory.status();
   EXPECT_EQ(inventory->volumes.size(), 130);
 }
-
-class DeleteAllTest : public CloudFixture {
- protected:
-  void AddApi(bool is_stranger = false) {
-    clouds_.push_back(Api(kNamePrefix, is_stranger));
-    EXPECT_EQ(clouds_.back()->List().ok(), !is_stranger);  // credentials are this one's from now on
-  }
-  absl::Status Delete(bool dry_run = false) {
-    said_.clear();
-    return DeleteAll(
-        clouds_, {.dry_run = dry_run}, clock_, [&](absl::Duration time) { clock_.Advance(time); },
-        [&](const std::string& line) { said_.push_back(line); });
-  }
-
-  std::vector<std::unique_ptr<CloudApi>> clouds_;
-  std::vector<std::string> said_;
-};
-
-TEST_P(DeleteAllTest, EndsAllThatAnyFleetMade) {
-  Serve(Spec());
-  Serve(Spec("m-2", "v-2"));
-  provider_->Hibernate("m-1");
-  EXPECT_TRUE(AwaitGone("m-1").ok());
-  provider_.reset();
-  AddApi();
-  const int there = volumes();
-  EXPECT_TRUE(Delete(/*dry_run=*/true).ok());
-  EXPECT_GE(said_.size(), 3);
-  EXPECT_EQ(volumes(), there);
-  EXPECT_EQ(emulator_.billing(), 1);
-  Say("fault 503 7");
-  EXPECT_TRUE(Delete().ok());
-  EXPECT_EQ(emulator_.billing(), 0);
-  EXPECT_EQ(volumes(), 0);
-}
-
-TEST_P(DeleteAllTest, OneCloudThatRefusesKeepsNoOtherFromIt) {
-  Serve(Spec());
-  provider_.reset();
-  AddApi();
-  AddApi(/*is_stranger=*/true);
-  std::swap(clouds_[0], clouds_[1]);
-  EXPECT_TRUE(absl::IsUnavailable(Delete()));
-  EXPECT_EQ(emulator_.billing(), 0);
-  EXPECT_EQ(volumes(), 0);
-}
-
-TEST_P(DeleteAllTest, SaysWhatIsLeft) {
-  Serve(Spec());
-  provider_.reset();
-  AddApi();
-  Say("habit attach 1e9");  // nothing lets go of a volume any more
-  Say("habit dead_keep_volumes 1");
-  const absl::Status status = Delete();
-  EXPECT_TRUE(absl::IsUnavailable(status));
-  EXPECT_TRUE(absl::StrContains(status.message(), "left are volume spotinference-ab12-")) << status;
-  EXPECT_EQ(emulator_.billing(), 0);
-}
-
-INSTANTIATE_TEST_SUITE_P(Clouds, DeleteAllTest, testing::ValuesIn(AllClouds()),
-                         [](const auto& info) { return info.param.name; });
 
 TEST_P(CloudTest, AFileOfThisComputerIsOnNoMachine) {
   MachineSpec spec = Spec();

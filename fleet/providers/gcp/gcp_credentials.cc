@@ -11,6 +11,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/openssl_ptr.h"
 #include "engine/base/status.h"
 #include "fleet/providers/cloud/json.h"
 
@@ -25,16 +26,9 @@ constexpr char kNowhere[] =
     "this is "
     "no machine with a service account";
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* what) const {
-    Free(what);
-  }
-};
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Digest = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
+using Bio = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;
+using Key = std::unique_ptr<EVP_PKEY, OpensslDeleter<EVP_PKEY_free>>;
+using Digest = std::unique_ptr<EVP_MD_CTX, OpensslDeleter<EVP_MD_CTX_free>>;
 
 // "": there is none.
 std::string ReadFile() {
