@@ -124,7 +124,7 @@ void CloudProvider::Launch(const MachineSpec& spec) {
 
 void CloudProvider::Restore(const MachineSpec& spec) {
   absl::MutexLock lock(&mutex_);
-  Begin(spec);
+  if (const MachinePtr machine = Begin(spec)) machine->life.kept = api_->traits().keeps_stopped;
 }
 
 void CloudProvider::Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) {

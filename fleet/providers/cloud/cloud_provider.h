@@ -67,6 +67,7 @@ class CloudProvider : public Provider {
 
  private:
   static constexpr absl::Duration kProbeDeadline = absl::Seconds(2);
+  static constexpr absl::Duration kSpeak = absl::Seconds(30);  // a machine bears 15 minutes of silence
 
   struct Machine {
     MachineSpec spec;
@@ -142,6 +143,7 @@ class CloudProvider : public Provider {
   void TellStarted(Machine& machine, const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CreateVolume(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Create(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SpeakTo(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ProbeEngine(const MachinePtr& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A call to the cloud, without the lock, and what its failure means to every kind of call.

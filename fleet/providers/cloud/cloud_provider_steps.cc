@@ -81,6 +81,7 @@ void CloudProvider::Step(const MachinePtr& kept) {
   }
   if (listed_at_ < machine.acted_at) {
     if (list_.failures == 0) list_.due = std::min(list_.due, std::max(clock_.Elapsed(), machine.not_before));
+    if (life.adopting && !machine.address.empty()) SpeakTo(machine);
     return;
   }
   if (const auto failure = std::exchange(machine.failure, std::nullopt)) return OnFailure(machine, *failure);
@@ -344,6 +345,18 @@ void CloudProvider::OnBusy(Machine& machine, const absl::Status& status) {
 void CloudProvider::TellStarted(Machine& machine, const std::string& handle) {
   if (std::exchange(machine.started, true)) return;
   Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = machine.spec.id, .handle = handle});
+}
+
+// A machine that nobody speaks to powers itself off, and it need not suffer for lists that fail.
+void CloudProvider::SpeakTo(Machine& machine) {
+  if (machine.next_probe <= clock_.Elapsed()) {
+    machine.next_probe = clock_.Elapsed() + kSpeak;
+    const Endpoint endpoint = EndpointOf(machine, machine.address);
+    mutex_.Unlock();
+    probe_.Ask(endpoint, kProbeDeadline, [](const absl::StatusOr<EngineIdentity>&) {});
+    mutex_.Lock();
+  }
+  machine.due = machine.next_probe;
 }
 
 void CloudProvider::ProbeEngine(const MachinePtr& kept, const CloudMachine& found) {

@@ -35,6 +35,7 @@ Next FreeVolume(const LifeLimits& limits, const Life& life, const CloudMachine* 
 Next WithoutMachine(const LifeLimits& limits, const Life& life, absl::Duration now) {
   if (life.ran && !IsGone(limits, life.absence)) return {Do::kWait};
   if (life.ran) return Fail(absl::UnavailableError("the cloud has no such machine any more"));
+  if (life.kept && !life.create_at.has_value() && !IsGone(limits, life.absence)) return {Do::kWait};
   if (!life.create_broke && Recent(life.create_at, limits.settle, now)) return {Do::kWait};
   if (Recent(life.remains_at, limits.settle, now)) return {Do::kWait};  // its name is taken until that is deleted
   return {Do::kCreateMachine};

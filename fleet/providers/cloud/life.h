@@ -34,6 +34,7 @@ struct Life {
   Goal goal = Goal::kRun;
   absl::Status status;    // of the kGone that kDelete ends with
   bool adopting = false;  // of a former life of the fleet; nothing is known of it yet
+  bool kept = false;      // hibernated: the cloud has it, whatever one list says
 
   std::string machine_id;  // once it is known
   bool seen = false;    // in a list of this life

@@ -394,6 +394,35 @@ TEST_P(CloudTest, ARestartedFleetBelievesNoSingleList) {
   EXPECT_EQ(Next().kind, Kind::kAdopted);
 }
 
+// Its machines power themselves off when nobody speaks to them.
+TEST_P(CloudTest, ARestartedFleetSpeaksToItsMachinesWhileTheCloudIsDown) {
+  const MachineEvent ready = Serve(Spec());
+  Begin();
+  Say("down");
+  provider_->Adopt(Spec(), handle_, ready.endpoint.address);
+  const int before = engines_.asked();
+  Pass(absl::Minutes(10));
+  EXPECT_GE(engines_.asked() - before, 10);
+  EXPECT_TRUE(events_.empty());
+  Say("up");
+  EXPECT_EQ(Next().kind, Kind::kAdopted);
+}
+
+// What the cloud keeps is neither bought again nor forgotten, with its key.
+TEST_P(CloudTest, ARestoreBelievesNoSingleList) {
+  if (!Api("x-")->traits().keeps_stopped) GTEST_SKIP() << "this cloud keeps no machine: each restore buys one";
+  Serve(Spec());
+  const std::string key = NewPrivateKey();
+  ASSERT_TRUE(authority_->Certify("m-1", *CertificateRequest(key), enrolment_token()).ok());
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  const int before = bought();
+  Say(absl::StrCat("hide ", number(), " 20"));
+  Serve(Spec(), /*restore=*/true);
+  EXPECT_EQ(bought(), before);
+  EXPECT_TRUE(authority_->Certify("m-1", *CertificateRequest(key), "").ok());
+}
+
 TEST_P(CloudTest, AMachineWithAnotherIdThanWasWrittenDownIsFound) {
   Serve(Spec());
   Begin();

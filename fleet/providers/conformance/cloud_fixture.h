@@ -53,6 +53,7 @@ class FakeEngines : public Probe {
   explicit FakeEngines(const FakeHost& host) : host_(host) {}
   void Ask(const Endpoint& endpoint, absl::Duration,
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
+    ++asked_;
     if (!host_.IsUp(endpoint.address)) return done(absl::UnavailableError("nobody is there"));
     done(EngineIdentity{.model_hash = "abc", .numerics_id = "n"});
   }
@@ -69,10 +70,12 @@ class FakeEngines : public Probe {
     done(0);
   }
   const std::vector<std::string>& interrupted() const { return interrupted_; }
+  int asked() const { return asked_; }
 
  private:
   const FakeHost& host_;
   std::vector<std::string> interrupted_;
+  int asked_ = 0;
 };
 
 class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
