@@ -272,7 +272,7 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.leases = 0;
   machine.answers.clear();
   machine.restored = state == State::kRestoring;
-  machine.suspect = machine.reserved = machine.alone = false;
+  machine.suspect = machine.reserved = machine.alone = machine.proved = false;
   machine.fate = std::make_shared<MachineLife>();
   machine.interruption.reset();
   machine.download.reset();

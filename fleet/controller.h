@@ -190,6 +190,7 @@ class Controller : public Fleet {
     bool suspect = false;   // reported broken, being asked
     bool reserved = false;  // for one request alone, see controller_suspects.cc
     bool alone = false;     // which runs
+    bool proved = false;    // an answer came from it, and failed starts before it are forgiven
     std::shared_ptr<MachineLife> fate = std::make_shared<MachineLife>();  // of this life
     std::optional<Interruption> interruption;
     std::optional<Interruption> replaces;

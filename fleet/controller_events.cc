@@ -278,7 +278,12 @@ void Controller::OnReleased(const std::string& id, uint64_t life, const std::str
     if (machine.leases == 0) machine.alone = false;
     Account(machine);
     buyer_.Served(machine.record.model, clock_.Elapsed() - granted, clock_.Elapsed());
-    if (Model* const model = FindModel(machine.record.model); model != nullptr) NoteDemand(*model);
+    if (Model* const model = FindModel(machine.record.model); model != nullptr) {
+      // Once: a start that fails beside a machine which serves on is a failure.
+      if (machine.fate->served() && !std::exchange(machine.proved, true))
+        RecordServed(absl::InfiniteDuration(), model->wake);
+      NoteDemand(*model);
+    }
   }
 }
 

@@ -255,6 +255,27 @@ TEST_F(ControllerTest, AFailedStartIsTriedAgainAtOnceAndThenBacksOff) {
   EXPECT_TRUE(later->lease.has_value());
 }
 
+TEST_F(ControllerTest, AMachinesFirstAnswerForgivesTheFailedStartsBeforeIt) {
+  options_.models[0].min_machines = options_.models[0].max_machines = 2;
+  Begin();
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2");
+  const auto answer = [&] {
+    auto client = Acquire();
+    client->lease->life()->NoteServed();
+    client->lease.reset();
+    fleet_->Run();
+  };
+  Gone("m-1", absl::UnavailableError("killed while it booted"));
+  EXPECT_EQ(provider_.Asked(), "launch m-3");
+  Ready("m-2");
+  answer();
+  Gone("m-3", absl::UnavailableError("killed while it booted"));
+  EXPECT_EQ(provider_.Asked(), "launch m-4") << "the first failure since then";
+  answer();
+  Gone("m-4", absl::UnavailableError("killed while it booted"));
+  EXPECT_EQ(provider_.Asked(), "") << "that m-2 serves on says nothing of the starts beside it";
+}
+
 TEST_F(ControllerTest, ABackOffOutlivesTheFleet) {
   auto client = Acquire();
   for (const char* id : {"m-1", "m-2"}) Gone(id, absl::UnavailableError("it broke"));

@@ -82,7 +82,8 @@ void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl
 // The longest back-off after a failure that took so long.
 absl::Duration LongestBackOff(absl::Duration took);
 
-// A machine that served for `served` was stopped as asked. From 10 s on the model counts as sound.
+// A machine that served for `served` was stopped as asked. From 10 s on the model counts as sound; a machine's first
+// answer is worth as much.
 void RecordServed(absl::Duration served, Wake& wake);
 
 // The same of a machine that died: a crash within the 10 s is a failure, a later one is replaced

@@ -128,7 +128,7 @@ class Run:
                 return
         else:
             order = {'notice': 'interrupt'}.get(what, what)
-            body = {'notice_seconds': self.rng.choice([0.5, 2, 5])} if what == 'notice' else None
+            body = {'notice_seconds': self.rng.choice([0.5, 2, 5, 20])} if what == 'notice' else None
             status, _, _ = self.gateway.request('POST', f'/admin/v1/machines/{machine}:{order}', body, ADMIN)
             if status != 202:
                 return  # it is gone already
