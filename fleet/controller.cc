@@ -305,6 +305,7 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   NoteReplacement(machine);
   if (Model* const model = FindModel(machine.record.model); model != nullptr) {
     model->ordered_until = -absl::InfiniteDuration();
+    RecordStarted(model->wake);
     GrantParked(*model);
   }
   Write(machine);  // after the answers, which need not wait for it

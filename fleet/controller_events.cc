@@ -236,8 +236,12 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   const bool elsewhere = model != nullptr && Chooses() && WasRefused(machine, status);
   if (elsewhere) model->last_refusal = std::string(status.message());
   if (IsWaking(state) && !machine.adopting && !elsewhere) {
-    RecordFailure(FailureOf(status), std::string(status.message()), clock_.Elapsed() - machine.asked_for,
-                  clock_.Elapsed(), model->wake);
+    const absl::Duration now = clock_.Elapsed(), took = now - machine.asked_for;
+    const Failure failure = FailureOf(status);
+    if (failure != Failure::kNoCapacity && FindAdmitting(model->spec.name) != nullptr)
+      RecordFailureBeside(took, now, model->wake);
+    else
+      RecordFailure(failure, std::string(status.message()), took, now, model->wake);
   } else if (IsAnswering(state)) {
     NoteDeath(machine, status.message());
   }

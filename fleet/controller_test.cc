@@ -256,24 +256,36 @@ TEST_F(ControllerTest, AFailedStartIsTriedAgainAtOnceAndThenBacksOff) {
 }
 
 TEST_F(ControllerTest, AMachinesFirstAnswerForgivesTheFailedStartsBeforeIt) {
+  auto client = Acquire();
+  Gone("m-1", absl::UnavailableError("killed while it booted"));
+  Ready("m-2");
+  client->lease->life()->NoteServed();
+  client->lease.reset();
+  fleet_->Run();
+  EXPECT_TRUE(Kill("m-2").ok());
+  Gone("m-2");
+  provider_.Asked();
+  client = Acquire();
+  Gone("m-3", absl::UnavailableError("killed while it booted"));
+  EXPECT_EQ(provider_.Asked(), "launch m-3, launch m-4") << "the first failure since then";
+}
+
+TEST_F(ControllerTest, AStartThatFailsBesideAMachineThatServesBlocksNoWake) {
   options_.models[0].min_machines = options_.models[0].max_machines = 2;
   Begin();
+  Ready("m-1");
   EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2");
-  const auto answer = [&] {
-    auto client = Acquire();
-    client->lease->life()->NoteServed();
-    client->lease.reset();
-    fleet_->Run();
-  };
-  Gone("m-1", absl::UnavailableError("killed while it booted"));
-  EXPECT_EQ(provider_.Asked(), "launch m-3");
-  Ready("m-2");
-  answer();
-  Gone("m-3", absl::UnavailableError("killed while it booted"));
-  EXPECT_EQ(provider_.Asked(), "launch m-4") << "the first failure since then";
-  answer();
-  Gone("m-4", absl::UnavailableError("killed while it booted"));
-  EXPECT_EQ(provider_.Asked(), "") << "that m-2 serves on says nothing of the starts beside it";
+  for (int i = 2; i < 10; ++i) {
+    Gone(absl::StrCat("m-", i), absl::UnavailableError("killed while it booted"));
+    EXPECT_EQ(provider_.Asked(), "") << "not at once, and each time later";
+    Advance(absl::Seconds(1 << (i - 2)));
+    EXPECT_EQ(provider_.Asked(), absl::StrCat("launch m-", i + 1));
+  }
+  Gone("m-10", absl::UnavailableError("killed while it booted"));
+  Crash("m-1");
+  const auto client = Acquire();
+  EXPECT_FALSE(client->error.has_value());
+  EXPECT_EQ(provider_.Asked(), "launch m-11, launch m-12") << "nothing serves any more";
 }
 
 TEST_F(ControllerTest, ABackOffOutlivesTheFleet) {

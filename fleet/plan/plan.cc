@@ -12,6 +12,7 @@ namespace {
 // chances.
 constexpr int kStrikesToBackOff = 4;
 constexpr absl::Duration kFirstBackOff = absl::Seconds(5);
+constexpr absl::Duration kFirstPauseBeside = absl::Seconds(1);
 constexpr absl::Duration kLongestBackOff = absl::Minutes(10);
 constexpr int kLongestShare = 6;  // of what the failure took
 constexpr absl::Duration kCapacityRetry = absl::Seconds(5);
@@ -109,16 +110,15 @@ class Pass {
     return true;
   }
 
-  // A start that began beside a machine that served is no part of a wake; one that never ends would bill for ever. So
-  // would one after the other: the next comes after as long a pause, and each further one after twice as long, up to six.
+  // A start that began beside a machine that served is no part of a wake; one that never ends would bill for ever.
   void StopHanging() {
+    bool any = false;
     for (const Observation& machine : machines_) {
       if (!IsWaking(machine.state) || !Due(machine.asked_for.value_or(machine.since) + desired_.wake_cap)) continue;
-      Wake& wake = plan_.wake;
-      wake.hung = std::min(wake.hung + 1, kLongestShare);
-      wake.hung_until = now_ + desired_.wake_cap * std::min(1 << (wake.hung - 1), kLongestShare);
+      any = true;
       Do(Action::Kind::kStop, machine, absl::StrCat("its start takes over ", absl::FormatDuration(desired_.wake_cap)));
     }
+    if (any) RecordFailureBeside(desired_.wake_cap, now_, plan_.wake);
   }
 
   void PlanWake() {
@@ -126,8 +126,6 @@ class Pass {
     if (coming_ == 0) {
       if (serving_ >= want_) {
         wake.began.reset();
-        wake.hung = 0;
-        wake.hung_until = -absl::InfiniteDuration();
         return;
       }
       if (!Due(wake.blocked_until)) {
@@ -152,7 +150,7 @@ class Pass {
       StopComing("nobody waits for it any more");
       return;
     }
-    if (serving_ == 0 || Due(wake.hung_until)) Start(want_ - serving_ - coming_);
+    if (serving_ == 0 || Due(wake.none_beside_until)) Start(want_ - serving_ - coming_);
   }
 
   void Start(int count) {
@@ -195,6 +193,16 @@ void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl
   const int doublings = std::min((wake.strikes - kStrikesToBackOff) / 2, 16);
   wake.blocked_until = now + std::min(std::max(kFirstBackOff, took) * (1 << doublings), LongestBackOff(took));
   wake.blocked_by = Refusal::kBackOff;
+}
+
+void RecordFailureBeside(absl::Duration took, absl::Duration now, Wake& wake) {
+  const int doublings = std::min(wake.failures_beside++, 16);
+  wake.none_beside_until = now + std::min(std::max(kFirstPauseBeside, took) * (1 << doublings), LongestBackOff(took));
+}
+
+void RecordStarted(Wake& wake) {
+  wake.failures_beside = 0;
+  wake.none_beside_until = -absl::InfiniteDuration();
 }
 
 void RecordServed(absl::Duration served, Wake& wake) {

@@ -52,10 +52,10 @@ enum class Refusal { kWakeTimeout, kNoCapacity, kBackOff };
 struct Wake {
   std::optional<absl::Duration> began;  // of the wake under way: all its attempts together
   int strikes = 0;
-  // Starts beside a machine that serves, in a row, that did not end, and until when there is no other such. What is
-  // needed while nothing serves is not blocked by them.
-  int hung = 0;
-  absl::Duration hung_until = -absl::InfiniteDuration();
+  // Starts that failed, or did not end, beside a machine that served, in a row, and until when there is no other such.
+  // What is needed while nothing serves is not blocked by them.
+  int failures_beside = 0;
+  absl::Duration none_beside_until = -absl::InfiniteDuration();
   absl::Duration blocked_until = -absl::InfiniteDuration();  // no attempt before that
   Refusal blocked_by = Refusal::kBackOff;
   std::string cause;  // of the last failure, for the client's message
@@ -79,8 +79,15 @@ enum class Failure {
 void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl::Duration now,
                    Wake& wake);
 
+// The same of a start beside a machine that served meanwhile, and so showed that the model can be served. The next comes
+// after as long a pause as this took (a second at least), each further one after twice as long, up to the longest.
+void RecordFailureBeside(absl::Duration took, absl::Duration now, Wake& wake);
+
 // The longest back-off after a failure that took so long.
 absl::Duration LongestBackOff(absl::Duration took);
+
+// A start ended well: what failed beside other machines is forgiven.
+void RecordStarted(Wake& wake);
 
 // A machine that served for `served` was stopped as asked. From 10 s on the model counts as sound; a machine's first
 // answer is worth as much.

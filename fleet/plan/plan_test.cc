@@ -193,16 +193,38 @@ TEST(PlanModel, AStartThatHangsBesideOneThatServesIsNotMadeAgainAtOnce) {
   for (const int pause : {10, 20, 40, 60, 60}) {  // minutes
     const Plan hangs = PlanModel(desired, {}, {serving, boots}, wake, kNow);
     EXPECT_EQ(Text(hangs), "stop b") << "its life counts, not its state";
-    EXPECT_EQ(hangs.wake.hung_until, kNow + absl::Minutes(pause));
+    EXPECT_EQ(hangs.wake.none_beside_until, kNow + absl::Minutes(pause));
     wake = hangs.wake;
     const Plan waits = PlanModel(desired, {}, {serving}, wake, kNow);
     EXPECT_EQ(Text(waits), "");
-    EXPECT_EQ(waits.next, wake.hung_until);
-    EXPECT_EQ(Text(PlanModel(desired, {}, {serving}, wake, wake.hung_until)), "launch");
+    EXPECT_EQ(waits.next, wake.none_beside_until);
+    EXPECT_EQ(Text(PlanModel(desired, {}, {serving}, wake, wake.none_beside_until)), "launch");
   }
   EXPECT_EQ(Text(PlanModel(desired, {}, {}, wake, kNow)), "launch, launch") << "nothing serves";
-  const Plan enough = PlanModel(desired, {}, {serving, Machine(State::kServing, 10, 1, "b")}, wake, kNow);
-  EXPECT_EQ(enough.wake.hung, 0) << "what came takes it back";
+  const Plan flicker = PlanModel({.max_machines = 2}, {}, {serving}, wake, kNow);
+  EXPECT_EQ(Text(PlanModel(desired, {}, {serving}, flicker.wake, kNow)), "") << "that less was wanted takes nothing back";
+  RecordStarted(wake);
+  EXPECT_EQ(Text(PlanModel(desired, {}, {serving}, wake, kNow)), "launch");
+}
+
+TEST(PlanModel, StartsThatHangTogetherCountOnce) {
+  const Desired desired = {.min_machines = 3, .max_machines = 3};
+  const std::vector<Observation> machines = {Machine(State::kServing, 5000, 1), Machine(State::kBooting, 600, 0, "b"),
+                                             Machine(State::kBooting, 600, 0, "c")};
+  const Plan hangs = PlanModel(desired, {}, machines, {}, kNow);
+  EXPECT_EQ(Text(hangs), "stop b, stop c");
+  EXPECT_EQ(hangs.wake.none_beside_until, kNow + absl::Minutes(10));
+}
+
+TEST(RecordFailureBeside, PausesAsLongAsItTookAndTwiceAsLongAfterEachFurtherOne) {
+  Wake wake;
+  for (const int seconds : {1, 2, 4, 8}) {
+    RecordFailureBeside(absl::Milliseconds(80), kNow, wake);
+    EXPECT_EQ(wake.none_beside_until, kNow + absl::Seconds(seconds));
+  }
+  for (int i = 0; i < 100; ++i) RecordFailureBeside(absl::Milliseconds(80), kNow, wake);
+  EXPECT_EQ(wake.none_beside_until, kNow + absl::Minutes(10));
+  EXPECT_EQ(wake.strikes, 0);
 }
 
 TEST(RecordFailure, TheSecondFailedStartBacksOffAndEachFurtherOneDoubles) {
