@@ -18,7 +18,6 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
 #include "engine/base/flags.h"
@@ -32,6 +31,7 @@
 #include "gateway/config/load_config.h"
 #include "gateway/filters/gateway_keys.h"
 #include "gateway/gateway.h"
+#include "gateway/known_machines.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/models.h"
 #include "gateway/providers.h"
@@ -44,8 +44,8 @@ ABSL_FLAG(bool, delete_all, false,
           "deletes every machine and volume that spotinference ever made in the configuration's clouds, of every fleet, "
           "and ends; with --dry_run it only lists them");
 ABSL_FLAG(bool, forget_machines, false,
-          "forgets machines of clouds that the configuration does not reach any more, or whose fleet_secret is lost; "
-          "what there still is of them goes on billing");
+          "forgets machines of clouds that the configuration does not reach any more, or whose fleet_secret or identity "
+          "folder is lost; what there still is of them goes on billing");
 ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the one of this build");
 
 namespace spotinference {
@@ -126,33 +126,6 @@ fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) 
   return spec;
 }
 
-// Refuses machines that nobody would end any more, unless they are to be forgotten. Whether it knows any of clouds.
-absl::StatusOr<bool> CheckMachines(const config::Config& config, const std::string& data_dir, fleet::Store& store) {
-  ASSIGN_OR_RETURN(const fleet::Store::Contents contents, store.Load());
-  const bool forgets = absl::GetFlag(FLAGS_forget_machines);
-  const bool lost = !std::filesystem::exists(data_dir + "/fleet_secret");
-  std::vector<fleet::MachineRecord> machines = OutOfReach(config, contents.machines);
-  if (forgets && lost) machines = contents.machines;
-  std::vector<std::string> names;
-  for (const fleet::MachineRecord& machine : machines) {
-    if (!IsOfCloud(machine)) continue;
-    names.push_back(absl::StrCat(machine.id, " (", machine.provider,
-                                 machine.offer.has_value() ? absl::StrCat(", ", machine.offer->zone) : "", ", ",
-                                 fleet::MachineStateName(machine.state), ")"));
-    if (!forgets) continue;
-    LOG(WARNING) << names.back() << " is forgotten";
-    RETURN_IF_ERROR(store.Remove(machine.serial));
-  }
-  if (forgets || names.empty()) {
-    const auto bought = std::count_if(contents.machines.begin(), contents.machines.end(), IsOfCloud);
-    return bought > static_cast<int64_t>(names.size());
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat("the configuration no longer has the provider or the region of ", absl::StrJoin(names, ", "),
-                   ": nobody would end what bills there. Put it back; or end it with --delete_all while it is still in "
-                   "the configuration, and then start once with --forget_machines"));
-}
-
 ProviderOptions ProviderOptionsOf(const std::string& data_dir) {
   ProviderOptions options;
   options.data_dir = data_dir;
@@ -225,11 +198,13 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Store> store,
                    fleet::OpenSqliteStore(absl::StrCat(data_dir, "/fleet.db")));
   ProviderOptions provider_options = ProviderOptionsOf(data_dir);
-  ASSIGN_OR_RETURN(provider_options.has_bought, CheckMachines(config, data_dir, *store));
+  ASSIGN_OR_RETURN(provider_options.have_machines,
+                   CheckMachines(config, data_dir, absl::GetFlag(FLAGS_forget_machines), *store));
   RemoveUnusedHeads(config, load.heads_folder);  // the store is ours, so the folder is
   std::unique_ptr<fleet::Authority> authority;
   if (has_clouds) {
-    ASSIGN_OR_RETURN(authority, fleet::Authority::Open(absl::StrCat(data_dir, "/identity"), RealClock()));
+    ASSIGN_OR_RETURN(authority, fleet::Authority::Open(absl::StrCat(data_dir, "/identity"), RealClock(),
+                                                       /*is_new=*/provider_options.have_machines.empty()));
   }
   const std::unique_ptr<fleet::Probe> probe = fleet::NewGrpcProbe(authority.get());
   provider_options.authority = authority.get();

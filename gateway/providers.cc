@@ -179,18 +179,12 @@ bool Lists(const config::Provider& provider, const std::string& region) {
 
 bool IsOfCloud(const fleet::MachineRecord& machine) { return !machine.provider.empty() && machine.provider != "local"; }
 
-std::vector<fleet::MachineRecord> OutOfReach(const config::Config& config,
-                                             const std::vector<fleet::MachineRecord>& machines) {
-  std::vector<fleet::MachineRecord> out;
-  for (const fleet::MachineRecord& machine : machines) {
-    if (!IsOfCloud(machine)) continue;
-    const auto reaches = [&](const config::Provider& provider) {
-      return NameOf(provider) == machine.provider &&
-             (!machine.offer.has_value() || Lists(provider, machine.offer->region));
-    };
-    if (std::none_of(config.providers().begin(), config.providers().end(), reaches)) out.push_back(machine);
-  }
-  return out;
+bool IsOutOfReach(const config::Config& config, const fleet::MachineRecord& machine) {
+  const auto reaches = [&](const config::Provider& provider) {
+    return NameOf(provider) == machine.provider &&
+           (!machine.offer.has_value() || Lists(provider, machine.offer->region));
+  };
+  return IsOfCloud(machine) && std::none_of(config.providers().begin(), config.providers().end(), reaches);
 }
 
 absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,
@@ -204,7 +198,7 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
     }
     fleet::CloudProviderOptions cloud;
     ASSIGN_OR_RETURN(const std::string secret,
-                     fleet::OpenSecret(options.data_dir + "/fleet_secret", !options.has_bought));
+                     fleet::OpenSecret(options.data_dir + "/fleet_secret", options.have_machines.empty()));
     cloud.names = fleet::CloudNames(HmacSha256Hex(secret, "name of the fleet").substr(0, 6));
     cloud.boot = BootOf(provider);
     if (options.dry_run) {

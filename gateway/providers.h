@@ -3,8 +3,8 @@
 #define GATEWAY_PROVIDERS_H_
 
 #include <memory>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,17 +22,16 @@ struct ProviderOptions {
   std::string data_dir;  // canonical
   std::string engine;    // the local provider's binary
   bool dry_run = false;  // clouds say what they would buy, and buy nothing
-  bool has_bought = false;  // the store knows machines of clouds
+  std::set<std::string> have_machines;  // clouds of which the store knows machines (known_machines.h)
   // By which machines of clouds are known; outlives the providers. nullptr: there is no cloud.
   fleet::Authority* authority = nullptr;
 };
 
 bool IsOfCloud(const fleet::MachineRecord& machine);
 
-// Of these machines, those which the configuration's providers would neither list nor end: their provider is not in it
-// any more, or not their region. The local provider's cost nothing, and are none of these.
-std::vector<fleet::MachineRecord> OutOfReach(const config::Config& config,
-                                             const std::vector<fleet::MachineRecord>& machines);
+// The configuration's providers would neither list nor end it: its provider is not in it any more, or not its region.
+// The local provider's machines cost nothing, and are none of these.
+bool IsOutOfReach(const config::Config& config, const fleet::MachineRecord& machine);
 
 // Keys of clouds are read from the environment and from files, here and never again. Probe and clock outlive it.
 absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,

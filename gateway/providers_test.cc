@@ -21,7 +21,9 @@ std::vector<std::string> OutOfReachOf(const config::Config& config) {
       Machine("east-1", "aws", "us-east-1"), Machine("west-1", "aws", "us-west-2"),
       Machine("gcp-1", "gcp", "us-central1"), Machine("azure-1", "azure", "eastus"),
       Machine("hyperstack-1", "hyperstack", "CANADA-1"), Machine("hyperstack-2", "hyperstack")};
-  for (const fleet::MachineRecord& machine : OutOfReach(config, machines)) ids.push_back(machine.id);
+  for (const fleet::MachineRecord& machine : machines) {
+    if (IsOutOfReach(config, machine)) ids.push_back(machine.id);
+  }
   return ids;
 }
 

@@ -45,8 +45,13 @@ absl::StatusOr<KeyAndCertificate> NewAuthority(absl::Time now) {
   return KeyAndCertificate{key, certificate};
 }
 
-absl::StatusOr<KeyAndCertificate> OpenAuthority(const std::string& path, absl::Time now) {
+absl::StatusOr<KeyAndCertificate> OpenAuthority(const std::string& path, absl::Time now, bool is_new) {
   absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxFileBytes);
+  if (absl::IsNotFound(text.status()) && !is_new) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is gone, and the fleet's machines trust it alone. Put it back; or end them with "
+                           "--delete_all, and then start once with --forget_machines"));
+  }
   if (absl::IsNotFound(text.status())) {
     ASSIGN_OR_RETURN(KeyAndCertificate made, NewAuthority(now));
     RETURN_IF_ERROR(WriteWholeFile(path, absl::StrCat(made.key, made.certificate)));
@@ -73,10 +78,11 @@ absl::Status MakeFolder(const std::string& folder) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const std::string& folder, const Clock& clock) {
+absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const std::string& folder, const Clock& clock, bool is_new) {
   RETURN_IF_ERROR(MakeFolder(folder));
-  ASSIGN_OR_RETURN(KeyAndCertificate pair, folder.empty() ? NewAuthority(clock.Now())
-                                                          : OpenAuthority(folder + "/authority.pem", clock.Now()));
+  ASSIGN_OR_RETURN(KeyAndCertificate pair,
+                   folder.empty() ? NewAuthority(clock.Now())
+                                  : OpenAuthority(folder + "/authority.pem", clock.Now(), is_new));
   auto authority = std::unique_ptr<Authority>(new Authority(folder, std::move(pair), clock));
   GatewayIdentity& gateway = authority->gateway_;
   gateway.authority = authority->authority_.certificate;

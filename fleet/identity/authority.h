@@ -31,9 +31,11 @@ class Authority {
   static constexpr absl::Duration kCertificateLife = absl::Hours(1);
   static constexpr absl::Duration kSlack = absl::Minutes(10);  // by which the fleet's own clock may step back
 
-  // Made in `folder`, if it is not there; "": kept in memory alone, for a simulation. FAILED_PRECONDITION: what is there is no authority, or cannot be read.
-  // `clock` outlives it.
-  static absl::StatusOr<std::unique_ptr<Authority>> Open(const std::string& folder, const Clock& clock);
+  // Made in `folder`, if it is not there and the fleet is new; "": kept in memory alone, for a simulation.
+  // FAILED_PRECONDITION: what is there is no authority, or cannot be read, or is gone: the machines of a fleet that is
+  // not new trust it alone. `clock` outlives it.
+  static absl::StatusOr<std::unique_ptr<Authority>> Open(const std::string& folder, const Clock& clock,
+                                                         bool is_new = true);
 
   // The gateway's key is made anew each time and never written. Its certificate lasts as long as the authority: who
   // could steal the one has the other.

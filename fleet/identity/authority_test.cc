@@ -49,6 +49,18 @@ class AuthorityTest : public testing::Test {
   const std::string key_ = NewPrivateKey(), other_key_ = NewPrivateKey();
 };
 
+TEST_F(AuthorityTest, OfAFleetThatHasMachinesIsNotMadeAnew) {
+  fs::remove(folder_ + "/authority.pem");
+  const auto lost = Authority::Open(folder_, clock_, /*is_new=*/false);
+  EXPECT_TRUE(absl::IsFailedPrecondition(lost.status())) << lost.status();
+  EXPECT_FALSE(fs::exists(folder_ + "/authority.pem"));
+  const auto made = Authority::Open(folder_, clock_, /*is_new=*/true);
+  ASSERT_TRUE(made.ok()) << made.status();
+  const auto again = Authority::Open(folder_, clock_, /*is_new=*/false);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ((*again)->gateway().authority, (*made)->gateway().authority);
+}
+
 TEST_F(AuthorityTest, ATokenIsGoodOnceAndThenTheKey) {
   const std::string token = Expect("org/m:1-1");
   EXPECT_GE(token.size(), 64);
