@@ -6,8 +6,11 @@
 #include <atomic>
 #include <deque>
 #include <optional>
+#include <thread>
 #include <utility>
+#include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/api/engine.grpc.pb.h"
@@ -23,6 +26,10 @@ namespace api = ::spotinference::engine::v1;
 // some 20 bytes on the wire; HTTP/2's own window of 64 KiB comes on top.
 constexpr size_t kHighWater = 64;
 constexpr size_t kLowWater = 16;
+
+// Threads that begin sequences. What a volume has of their KV is read first, for seconds where it is much and the disk
+// slow; more of them would only share the disk.
+constexpr int kStarters = 4;
 
 constexpr absl::string_view kLocalSource = "local";
 
@@ -76,6 +83,45 @@ EngineRequest FromProto(const api::GenerateRequest& in) {
   return out;
 }
 
+// Threads of our own: gRPC's have to answer Health and carry the other streams meanwhile.
+class Starters {
+ public:
+  Starters() {
+    for (int i = 0; i < kStarters; ++i) threads_.emplace_back([this] { Run(); });
+  }
+  ~Starters() {
+    {
+      absl::MutexLock lock(&mutex_);
+      ended_ = true;
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+  void Post(absl::AnyInvocable<void()> start) {
+    absl::MutexLock lock(&mutex_);
+    starts_.push_back(std::move(start));
+  }
+
+ private:
+  void Run() {
+    const auto due = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ended_ || !starts_.empty(); };
+    for (;;) {
+      absl::AnyInvocable<void()> start;
+      {
+        absl::MutexLock lock(&mutex_, absl::Condition(&due));
+        if (starts_.empty()) return;
+        start = std::move(starts_.front());
+        starts_.pop_front();
+      }
+      start();
+    }
+  }
+
+  absl::Mutex mutex_;
+  std::deque<absl::AnyInvocable<void()>> starts_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
 // One Generate call: events from the engine's thread, written one at a time. Lives until both gRPC and the engine have
 // let go of it.
 class GenerateStream : public TokenSink {
@@ -94,24 +140,12 @@ class GenerateStream : public TokenSink {
   GenerateStream(Engine& engine, const Interruptions& interruptions, bool logprobs)
       : engine_(engine), interruptions_(interruptions), logprobs_(logprobs) {}
 
-  static Reactor* Start(Engine& engine, const Interruptions& interruptions, const api::GenerateRequest& request) {
+  static Reactor* Start(Engine& engine, const Interruptions& interruptions, const api::GenerateRequest& request,
+                        Starters& starters) {
     auto stream = std::make_shared<GenerateStream>(engine, interruptions, request.logprobs());
     Reactor* const reactor = new Reactor(stream);
     stream->reactor_ = reactor;
-    const absl::StatusOr<SequenceId> id = engine.Submit(FromProto(request), stream);
-    if (!id.ok()) {
-      stream->OnEnd(id.status());
-      return reactor;
-    }
-    bool cancelled, resume;
-    {
-      absl::MutexLock lock(&stream->mutex_);
-      stream->id_ = *id;
-      cancelled = stream->cancelled_;
-      resume = !stream->paused_;
-    }
-    if (cancelled) engine.Cancel(*id);
-    else if (resume) engine.Resume(*id);  // where it was paused and drained before its id was known
+    starters.Post([stream, request = FromProto(request)]() mutable { stream->Submit(std::move(request), stream); });
     return reactor;
   }
 
@@ -142,6 +176,24 @@ class GenerateStream : public TokenSink {
   }
 
  private:
+  void Submit(EngineRequest request, std::shared_ptr<GenerateStream> self) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (cancelled_) return;
+    }
+    const absl::StatusOr<SequenceId> id = engine_.Submit(std::move(request), std::move(self));
+    if (!id.ok()) return OnEnd(id.status());
+    bool cancelled, resume;
+    {
+      absl::MutexLock lock(&mutex_);
+      id_ = *id;
+      cancelled = cancelled_;
+      resume = !paused_;
+    }
+    if (cancelled) engine_.Cancel(*id);
+    else if (resume) engine_.Resume(*id);  // where it was paused and drained before its id was known
+  }
+
   void OnWriteDone(bool ok) {
     bool write = false, finish = false, resume = false;
     absl::Status end;
@@ -270,7 +322,7 @@ class Service : public api::Engine::CallbackService, public EngineService {
       return refuse({grpc::StatusCode::FAILED_PRECONDITION,
                      absl::StrCat("model ", request->model_hash(), " is asked for; this engine serves ", hash)});
     }
-    return GenerateStream::Start(*engine(), *interruptions_, *request);
+    return GenerateStream::Start(*engine(), *interruptions_, *request, starters_);
   }
 
   grpc::ServerUnaryReactor* Health(grpc::CallbackServerContext* context, const api::HealthRequest*,
@@ -376,6 +428,7 @@ class Service : public api::Engine::CallbackService, public EngineService {
   const std::string authorization_;
   const bool takes_interrupt_;
   const std::function<void()> heard_;
+  Starters starters_;
   Interruptions* interruptions_ = nullptr;  // set before engine_
   std::atomic<Engine*> engine_ = nullptr;
 };

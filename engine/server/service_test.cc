@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "engine/api/engine.grpc.pb.h"
 #include "engine/api/status.h"
 #include "engine/base/fake_clock.h"
@@ -99,6 +100,43 @@ TEST_F(ServiceTest, StreamsWhatTheEngineSays) {
   }
   EXPECT_FALSE(reader->Read(&event));
   EXPECT_TRUE(reader->Finish().ok());
+}
+
+// As it does where it reads much KV from a slow disk.
+class SlowToBegin : public FakeEngine {
+ public:
+  absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override {
+    may_begin.WaitForNotification();
+    return FakeEngine::Submit(std::move(request), std::move(sink));
+  }
+
+  absl::Notification may_begin;
+};
+
+TEST(SlowServiceTest, SequencesThatAreSlowToBeginHoldUpNothingElse) {
+  FakeClock clock;
+  SlowToBegin engine;
+  Interruptions interruptions(engine, clock, absl::Seconds(40));
+  const std::unique_ptr<EngineService> service = CreateEngineService(clock, {});
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service->service());
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  service->Open(engine, interruptions);
+  const auto stub = api::Engine::NewStub(
+      grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
+  constexpr int kCalls = 40;  // more than gRPC has threads
+  std::vector<grpc::ClientContext> contexts(kCalls);
+  std::vector<std::unique_ptr<grpc::ClientReader<api::GenerateEvent>>> calls;
+  for (grpc::ClientContext& context : contexts) calls.push_back(stub->Generate(&context, {}));
+  grpc::ClientContext context;
+  api::HealthReply reply;
+  EXPECT_TRUE(stub->Health(&context, {}, &reply).ok());
+  for (grpc::ClientContext& cancelled : contexts) cancelled.TryCancel();
+  engine.may_begin.Notify();
+  for (const auto& call : calls) EXPECT_EQ(call->Finish().error_code(), StatusCode::CANCELLED);
+  server->Shutdown();
 }
 
 TEST_F(ServiceTest, LeavesOutWhatIsNotAskedFor) {
