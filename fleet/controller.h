@@ -349,7 +349,7 @@ class Controller : public Fleet {
   int64_t day_ ABSL_GUARDED_BY(mutex_) = 0;
   double before_day_ ABSL_GUARDED_BY(mutex_) = 0;
   double written_dollars_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<bool, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by whether there was a notice
+  std::map<std::pair<std::string, bool>, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by provider and notice
   std::deque<DecisionView> decisions_ ABSL_GUARDED_BY(mutex_);  // the latest, newest first
   WaitId last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_life_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -98,7 +98,7 @@ void Controller::WakeModel(absl::string_view model_name, OrderDone done) {
 std::vector<InterruptionCount> Controller::Interruptions() const {
   absl::MutexLock lock(&mutex_);
   std::vector<InterruptionCount> counts;
-  for (const auto& [noticed, count] : interruptions_) counts.push_back({provider_.caps().name, noticed, count});
+  for (const auto& [key, count] : interruptions_) counts.push_back({key.first, key.second, count});
   return counts;
 }
 
@@ -106,7 +106,7 @@ Controller::Interruption& Controller::BeginInterruption(Machine& machine, Machin
                                                         absl::string_view why) {
   const bool noticed = end == MachineLife::End::kNotice;
   if (end != MachineLife::End::kNone && !noticed) machine.fate->EndBy(end);
-  ++interruptions_[noticed];
+  ++interruptions_[{machine.record.provider, noticed}];
   // A life is interrupted once, and ids of machines are never given twice.
   Interruption& interruption = machine.interruption.emplace();
   interruption.id = absl::StrCat("interruption ", machine.record.id, "/", machine.life);

@@ -100,7 +100,7 @@ absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits,
       return absl::AbortedError(
           "none of the tokens that the answer's constraint allows can be picked");
     }
-    return absl::InternalError(absl::StrCat("none of ", logits.size(), " logits is finite"));
+    return absl::DataLossError(absl::StrCat("none of ", logits.size(), " logits is finite"));
   }
   Sampled sampled{.id = likeliest.id};
   if (params.temperature > 0) {

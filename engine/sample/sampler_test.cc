@@ -202,7 +202,7 @@ TEST(SamplerTest, WhatIsNotFiniteCannotBePicked) {
   Sampler sampler;
   const auto none =
       sampler.Sample(std::vector<float>{kNan, kInfinity, -kInfinity}, {.temperature = 1}, {}, 0);
-  EXPECT_EQ(none.status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(none.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(none.status().message(), "none of 3 logits is finite");
   EXPECT_FALSE(sampler.Sample({}, {}, {}, 0).ok());
   // The largest floats there are.

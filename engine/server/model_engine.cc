@@ -453,7 +453,7 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
     sampling.stop = std::find(live.stop_ids.begin(), live.stop_ids.end(), sampled->id) != live.stop_ids.end();
     if (sampling.stop) break;
     if (live.matcher.has_value() && !live.matcher->Accept(sampled->id)) {
-      sampling.status = absl::InternalError(absl::StrCat("a constraint's mask let token ", sampled->id, " through"));
+      sampling.status = absl::DataLossError(absl::StrCat("a constraint's mask let token ", sampled->id, " through"));
       break;
     }
     if (index + 1 == live.max_tokens) break;

@@ -85,8 +85,7 @@ void KvStore::Open(const std::string& name) {
   absl::Status whole = (*object)->Verify(0, std::min<uint64_t>(payload.size(), kObjectChunkBytes));
   absl::StatusOr<KvSegmentHead> head = whole.ok() ? ReadKvSegmentHead(payload) : whole;
   if (head.ok()) whole = (*object)->Verify(0, head->blocks_at);
-  const bool outlived = head.ok() && (head->written + options_.time_to_live < clock_.Now() ||
-                                      head->written > clock_.Now() + absl::Hours(1));  // by a clock that was wrong
+  const bool outlived = head.ok() && Outlived(*head);
   if (!head.ok() || !whole.ok() || head->block_bytes != options_.block_bytes || outlived) {
     LOG_IF(WARNING, !outlived) << "kv: " << name << ": " << (head.ok() ? whole : head.status()) << "; removed";
     volume_.Remove(folder_, name);
@@ -101,6 +100,11 @@ void KvStore::Open(const std::string& name) {
   }
 }
 
+bool KvStore::Outlived(const KvSegmentHead& head) const {
+  const absl::Time now = clock_.Now();
+  return head.written + options_.time_to_live < now || head.written > now + absl::Hours(1);  // a clock was wrong
+}
+
 size_t KvStore::blocks() const {
   absl::MutexLock lock(&mutex_);
   return index_.size();
@@ -108,7 +112,8 @@ size_t KvStore::blocks() const {
 
 bool KvStore::Contains(const BlockHash& hash) const {
   absl::MutexLock lock(&mutex_);
-  return index_.contains(hash);
+  const auto found = index_.find(hash);
+  return found != index_.end() && !Outlived(found->second.segment->head);
 }
 
 absl::Status KvStore::Read(const BlockHash& hash, absl::Span<std::byte> to) {
@@ -118,6 +123,10 @@ absl::Status KvStore::Read(const BlockHash& hash, absl::Span<std::byte> to) {
     const auto found = index_.find(hash);
     if (found == index_.end()) return absl::NotFoundError("no such block of KV");
     place = found->second;
+  }
+  if (Outlived(place.segment->head)) {
+    Drop(*place.segment);
+    return absl::NotFoundError("it has outlived its time");
   }
   if (const absl::Status whole = place.segment->object->Verify(place.at, options_.block_bytes); !whole.ok()) {
     LOG(WARNING) << "kv: " << whole.message() << "; removed";

@@ -76,6 +76,8 @@ class KvStore {
               absl::FunctionRef<absl::Status(size_t, absl::Span<std::byte>)> read);
 
  private:
+  bool Outlived(const KvSegmentHead& head) const;
+
   struct Segment {
     std::string name;
     std::unique_ptr<const Object> object;

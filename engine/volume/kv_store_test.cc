@@ -135,6 +135,15 @@ TEST_F(KvStoreTest, WhatHasOutlivedItsTimeGoes) {
   EXPECT_EQ(files_.Paths().size(), 1);
 }
 
+TEST_F(KvStoreTest, WhatOutlivesItsTimeInARunningEngineIsNotUsed) {
+  Save(0, 3);
+  clock_.Advance(absl::Hours(25));
+  EXPECT_FALSE(store_->Contains(Hash(0)));
+  EXPECT_TRUE(Found(0, 3).empty());
+  EXPECT_TRUE(files_.Paths().empty());
+  EXPECT_EQ(Save(0, 3), 3) << "it may be saved anew";
+}
+
 TEST_F(KvStoreTest, TheLongestUnusedMakesRoom) {
   Reopen("cpu-1", kBlockBytes, 3'000'000);  // three segments of three
   for (const uint32_t first : {0, 10, 20}) {

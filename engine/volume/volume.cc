@@ -149,7 +149,8 @@ absl::Status Volume::MakeRoom(const std::string& path, uint64_t size_bytes) {
     const bool on_disk = !free.ok() || *free >= size_bytes + kFreeBytes || in_vain;
     if (on_disk && used + size_bytes <= options_.max_bytes) return absl::OkStatus();
     const auto least = LeastValuable(path);
-    if (least == entries_.end()) {
+    // What is kept goes for nothing that is worth less: KV that is saved now is no reason to pack the weights again.
+    if (least == entries_.end() || KindWorth(least->folder) > KindWorth(path.substr(options_.root.size() + 1))) {
       // The bound is ours and holds; the disk may have room all the same, and says so itself.
       return used + size_bytes <= options_.max_bytes
                  ? absl::OkStatus()
@@ -171,11 +172,15 @@ void Volume::MakeRoomOnDisk(uint64_t size_bytes) {
   }
 }
 
+int Volume::KindWorth(absl::string_view path) const {
+  const bool kept = std::any_of(kept_.begin(), kept_.end(), [&](const std::string& folder) {
+    return path == folder || absl::StartsWith(path, absl::StrCat(folder, "/"));
+  });
+  return !kept ? 0 : absl::StartsWith(path, "cache/") ? 2 : 1;
+}
+
 std::vector<Volume::Entry>::iterator Volume::LeastValuable(const std::string& path) {
-  const auto worth = [&](const Entry& entry) {
-    const bool kept = kept_.contains(entry.folder);
-    return std::make_tuple(kept, kept && absl::StartsWith(entry.folder, "cache/"), entry.used);
-  };
+  const auto worth = [&](const Entry& entry) { return std::make_pair(KindWorth(entry.folder), entry.used); };
   auto least = entries_.end();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (Path(entry->folder, entry->name) == path) continue;

@@ -136,6 +136,17 @@ TEST_F(VolumeTest, TheLeastValuableMakesRoom) {
   EXPECT_EQ(Write(*volume, "kv/mine", "large", std::string(5 * one, 'x')).code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(VolumeTest, SavingKvRemovesNoCacheThatIsInUse) {
+  const auto volume = *Open();
+  volume->Keep("cache/mine");
+  volume->Keep("kv/mine");
+  ASSERT_TRUE(Write(*volume, "cache/mine", "packed", std::string(1'000'000, 'x')).ok());
+  files_.set_free_bytes((64 << 20) - 500'000);  // below what is left free, with more than enough for this
+  EXPECT_TRUE(Write(*volume, "kv/mine", "1", "saved").ok());
+  EXPECT_EQ(Read(*volume, "cache/mine", "packed").size(), 1'000'000);
+  EXPECT_EQ(Read(*volume, "kv/mine", "1"), "saved");
+}
+
 TEST_F(VolumeTest, TheBoundIsOfWholeFiles) {
   const std::string payload(1000, 'x');
   const uint64_t bound = 2 * (payload.size() + kOverhead) - 1;

@@ -62,6 +62,10 @@ absl::Status ToStatus(const absl::Status& of_engine, bool started) {
   if (of_engine.code() == absl::StatusCode::kAborted) {
     return ReasonError(Reason::kInvalidRequest, of_engine.message(), {.param = "response_format"});
   }
+  // Of this one answer, on an engine that is well: the next engine would come to the same.
+  if (absl::IsDataLoss(of_engine)) {
+    return ReasonError(Reason::kEngineLost, absl::StrCat("the model cannot go on: ", of_engine.message()));
+  }
   if (started) return EngineLost();
   switch (of_engine.code()) {
     case absl::StatusCode::kInvalidArgument:

@@ -313,6 +313,19 @@ TEST_F(SessionResumeTest, AnEngineThatIsFullIsAskedAgain) {
   EXPECT_EQ(answer_.resumes.size(), 1);
 }
 
+TEST_F(SessionResumeTest, WhatTheModelItselfCannotDoIsNoCut) {
+  StartOnM1();
+  const auto call = engine_.AwaitCall();
+  Send(*call, {kHel}, 0, 1, api::FINISH_REASON_NONE);
+  answer_.AwaitPieces(0, 1);
+  call->End({grpc::StatusCode::DATA_LOSS, "none of 3 logits is finite"});
+  AwaitEnd();
+  EXPECT_EQ(openai::ToApiError(answer_.error).code, "engine_lost");
+  EXPECT_EQ(answer_.error.message(), "the model cannot go on: none of 3 logits is finite");
+  EXPECT_TRUE(answer_.resumes.empty());
+  EXPECT_TRUE(fleet_.broken().empty());
+}
+
 TEST_F(SessionResumeTest, PastTheBoundItEndsWithAnErrorAndNeverCleanly) {
   StartOnM1();
   engine_.AwaitCall()->Send(Event(0, kHel));
