@@ -2,12 +2,15 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/status.h"
+#include "fleet/providers/cloud/account.h"
 #include "gateway/providers.h"
 
 namespace spotinference {
@@ -25,17 +28,47 @@ bool IsLost(const std::string& data_dir) {
          !std::filesystem::exists(data_dir + "/identity/authority.pem");
 }
 
+// Of each provider that has machines on record in another account than its own: how that is refused.
+absl::StatusOr<std::map<std::string, absl::Status>> Elsewhere(const config::Config& config,
+                                                              const std::string& data_dir, AccountOf account_of,
+                                                              const fleet::Store::Contents& known) {
+  std::map<std::string, absl::Status> elsewhere;
+  for (const config::Provider& provider : config.providers()) {
+    const std::string name = ProviderName(provider);
+    const auto is_its = [&](const fleet::MachineRecord& machine) { return machine.provider == name; };
+    if (provider.has_local() || std::none_of(known.machines.begin(), known.machines.end(), is_its)) continue;
+    const absl::StatusOr<std::string> account = account_of(provider);
+    if (!account.ok()) {
+      LOG(WARNING) << name << ": does not say whose account it is: " << account.status();
+      continue;
+    }
+    const absl::Status status = fleet::CheckAccount(fleet::AccountPath(data_dir, name), *account, /*is_new=*/false);
+    if (absl::IsPermissionDenied(status)) {
+      elsewhere[name] = status;
+    } else {
+      RETURN_IF_ERROR(status);
+    }
+  }
+  return elsewhere;
+}
+
 }  // namespace
 
 absl::StatusOr<std::set<std::string>> CheckMachines(const config::Config& config, const std::string& data_dir,
-                                                    bool forget, fleet::Store& store) {
+                                                    bool forget, AccountOf account_of, fleet::Store& store) {
   ASSIGN_OR_RETURN(const fleet::Store::Contents contents, store.Load());
+  ASSIGN_OR_RETURN(const auto elsewhere, Elsewhere(config, data_dir, account_of, contents));
+  if (!forget && !elsewhere.empty()) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(elsewhere.begin()->first, ": ", elsewhere.begin()->second.message()));
+  }
   const bool lost = IsLost(data_dir);
   std::set<std::string> clouds;
   std::vector<std::string> beyond;
   for (const fleet::MachineRecord& machine : contents.machines) {
     if (!IsOfCloud(machine)) continue;
-    if (!IsOutOfReach(config, machine) && !(forget && lost)) {
+    const bool is_beyond = IsOutOfReach(config, machine) || elsewhere.count(machine.provider) != 0;
+    if (!is_beyond && !(forget && lost)) {
       clouds.insert(machine.provider);
       continue;
     }

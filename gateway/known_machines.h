@@ -5,17 +5,23 @@
 #include <set>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "fleet/store/store.h"
 #include "gateway/config/config.pb.h"
 
 namespace spotinference {
 
+// Of one of the configuration's providers: CloudApi::Account.
+using AccountOf = absl::FunctionRef<absl::StatusOr<std::string>(const config::Provider& cloud)>;
+
 // The clouds, by their names in the configuration, that have machines on record. FAILED_PRECONDITION: nobody would end
-// some of them any more, and which. With `forget` they are taken off the record instead, and the log names them; so are
-// all of them where what they are known by is lost: data_dir/fleet_secret, data_dir/identity.
+// some of them any more, and which; PERMISSION_DENIED: for they are in another account. With `forget` they are taken
+// off the record instead, and the log names them; so are all of them where what they are known by is lost:
+// data_dir/fleet_secret, data_dir/identity. A cloud that does not say its account is not held against the one of
+// before: that is asked again before its machines are listed.
 absl::StatusOr<std::set<std::string>> CheckMachines(const config::Config& config, const std::string& data_dir,
-                                                    bool forget, fleet::Store& store);
+                                                    bool forget, AccountOf account_of, fleet::Store& store);
 
 }  // namespace spotinference
 

@@ -31,7 +31,10 @@ class KnownMachinesTest : public testing::Test {
     machine.serial = ++serial_;
     ASSERT_TRUE(store_.Put(machine, fleet::Store::Sync::kDurable).ok());
   }
-  absl::StatusOr<Names> Check(bool forget = false) { return CheckMachines(config_, data_dir_, forget, store_); }
+  absl::StatusOr<Names> Check(bool forget = false) {
+    const auto account_of = [this](const config::Provider&) { return account_; };
+    return CheckMachines(config_, data_dir_, forget, account_of, store_);
+  }
   Names Known() {
     Names names;
     for (const auto& [serial, machine] : store_.machines()) names.insert(machine.id);
@@ -42,6 +45,7 @@ class KnownMachinesTest : public testing::Test {
   int64_t serial_ = 0;
   config::Config config_;
   fleet::MemoryStore store_;
+  absl::StatusOr<std::string> account_ = "project p";  // of Google's
 };
 
 TEST_F(KnownMachinesTest, OfCloudsInTheConfigurationAreFine) {
@@ -57,6 +61,20 @@ TEST_F(KnownMachinesTest, OutOfTheConfigurationsReachAreRefused) {
   EXPECT_TRUE(absl::StrContains(refused.status().message(), "of azure-1 (azure, ")) << refused.status();
   EXPECT_EQ(*Check(/*forget=*/true), Names{"gcp"});
   EXPECT_EQ(Known(), (Names{"gcp-1", "local-1"}));
+}
+
+TEST_F(KnownMachinesTest, InAnotherAccountAreRefused) {
+  EXPECT_EQ(*Check(), Names{"gcp"});
+  account_ = "project q";
+  const auto refused = Check();
+  EXPECT_TRUE(absl::IsPermissionDenied(refused.status()));
+  EXPECT_TRUE(absl::StrContains(refused.status().message(), "gcp: the fleet's machines are in project p"));
+  account_ = absl::UnavailableError("it is down");
+  EXPECT_EQ(*Check(), Names{"gcp"}) << "it will be asked again";
+  account_ = "project q";
+  EXPECT_EQ(*Check(/*forget=*/true), Names{});
+  EXPECT_EQ(Known(), Names{"local-1"});
+  EXPECT_EQ(*Check(), Names{});
 }
 
 TEST_F(KnownMachinesTest, WithoutWhatTheyAreKnownByAreForgottenWhenAsked) {

@@ -44,8 +44,8 @@ ABSL_FLAG(bool, delete_all, false,
           "deletes every machine and volume that spotinference ever made in the configuration's clouds, of every fleet, "
           "and ends; with --dry_run it only lists them");
 ABSL_FLAG(bool, forget_machines, false,
-          "forgets machines of clouds that the configuration does not reach any more, or whose fleet_secret or identity "
-          "folder is lost; what there still is of them goes on billing");
+          "forgets machines of clouds that the configuration does not reach any more, that are in another account, or "
+          "whose fleet_secret or identity folder is lost; what there still is of them goes on billing");
 ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the one of this build");
 
 namespace spotinference {
@@ -199,7 +199,7 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
                    fleet::OpenSqliteStore(absl::StrCat(data_dir, "/fleet.db")));
   ProviderOptions provider_options = ProviderOptionsOf(data_dir);
   ASSIGN_OR_RETURN(provider_options.have_machines,
-                   CheckMachines(config, data_dir, absl::GetFlag(FLAGS_forget_machines), *store));
+                   CheckMachines(config, data_dir, absl::GetFlag(FLAGS_forget_machines), AccountOfCloud, *store));
   RemoveUnusedHeads(config, load.heads_folder);  // the store is ours, so the folder is
   std::unique_ptr<fleet::Authority> authority;
   if (has_clouds) {

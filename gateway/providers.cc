@@ -11,6 +11,7 @@
 #include "engine/base/status.h"
 #include "fleet/providers/aws/aws_api.h"
 #include "fleet/providers/azure/azure_api.h"
+#include "fleet/providers/cloud/account.h"
 #include "fleet/providers/cloud/cloud_provider.h"
 #include "fleet/providers/cloud/delete_all.h"
 #include "fleet/providers/cloud/names.h"
@@ -86,6 +87,7 @@ std::unique_ptr<fleet::CloudApi> Aws(const config::Aws& cloud, const std::string
   options.volume_type = cloud.volume_type();
   options.endpoint = cloud.endpoint();
   options.pricing_endpoint = cloud.pricing_endpoint();
+  options.sts_endpoint = cloud.sts_endpoint();
   return fleet::NewAwsApi(std::move(options), clock);
 }
 
@@ -161,12 +163,6 @@ fleet::BootOptions BootOf(const config::Provider& provider) {
   }
 }
 
-std::string NameOf(const config::Provider& provider) {
-  const auto* const field = provider.GetReflection()->GetOneofFieldDescriptor(
-      provider, provider.GetDescriptor()->oneof_decl(0));
-  return field == nullptr ? "" : std::string(field->name());
-}
-
 // Whether its adapter asks for what is in the region at all. Google Cloud's and Hyperstack's lists are an account's.
 bool Lists(const config::Provider& provider, const std::string& region) {
   if (provider.has_azure()) return provider.azure().location() == region;
@@ -177,14 +173,25 @@ bool Lists(const config::Provider& provider, const std::string& region) {
 
 }  // namespace
 
+std::string ProviderName(const config::Provider& provider) {
+  const auto* const field = provider.GetReflection()->GetOneofFieldDescriptor(
+      provider, provider.GetDescriptor()->oneof_decl(0));
+  return field == nullptr ? "" : std::string(field->name());
+}
+
 bool IsOfCloud(const fleet::MachineRecord& machine) { return !machine.provider.empty() && machine.provider != "local"; }
 
 bool IsOutOfReach(const config::Config& config, const fleet::MachineRecord& machine) {
   const auto reaches = [&](const config::Provider& provider) {
-    return NameOf(provider) == machine.provider &&
+    return ProviderName(provider) == machine.provider &&
            (!machine.offer.has_value() || Lists(provider, machine.offer->region));
   };
   return IsOfCloud(machine) && std::none_of(config.providers().begin(), config.providers().end(), reaches);
+}
+
+absl::StatusOr<std::string> AccountOfCloud(const config::Provider& provider) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<fleet::CloudApi> api, ApiOf(provider, fleet::kNamePrefix, RealClock()));
+  return api->Account();
 }
 
 absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,
@@ -201,6 +208,13 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
                      fleet::OpenSecret(options.data_dir + "/fleet_secret", options.have_machines.empty()));
     cloud.names = fleet::CloudNames(HmacSha256Hex(secret, "name of the fleet").substr(0, 6));
     cloud.boot = BootOf(provider);
+    const std::string name = ProviderName(provider);
+    cloud.check_account = [path = fleet::AccountPath(options.data_dir, name),
+                           is_new = options.have_machines.count(name) == 0](const std::string& account) mutable {
+      absl::Status status = fleet::CheckAccount(path, account, is_new);
+      is_new &= !status.ok();
+      return status;
+    };
     if (options.dry_run) {
       cloud.buys_nothing = "--dry_run";
     } else if (config.spend().max_dollars_per_day() == 0) {

@@ -33,6 +33,12 @@ bool IsOfCloud(const fleet::MachineRecord& machine);
 // The local provider's machines cost nothing, and are none of these.
 bool IsOutOfReach(const config::Config& config, const fleet::MachineRecord& machine);
 
+// As in the configuration: "aws".
+std::string ProviderName(const config::Provider& provider);
+
+// CloudApi::Account of a provider that is a cloud, with credentials as OpenProviders has them. Blocks.
+absl::StatusOr<std::string> AccountOfCloud(const config::Provider& provider);
+
 // Keys of clouds are read from the environment and from files, here and never again. Probe and clock outlive it.
 absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,
                                                                const ProviderOptions& options, fleet::Probe& probe,

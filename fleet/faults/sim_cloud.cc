@@ -41,6 +41,7 @@ class SimCloudApi : public CloudApi {
 
   const Traits& traits() const override { return cloud_.kind_.traits; }
 
+  absl::StatusOr<std::string> Account() override { return "the only account"; }
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     RETURN_IF_ERROR(Call("list", false, [&] {

@@ -214,6 +214,7 @@ absl::Status CheckAws(const Aws& cloud, const std::string& path, const Source& s
   RETURN_IF_ERROR(CheckMarkets(cloud.markets(), path + ".markets", source));
   RETURN_IF_ERROR(CheckVolume(cloud.volume_gigabytes(), path + ".volume_gigabytes", source));
   if (cloud.has_endpoint()) RETURN_IF_ERROR(CheckEndpoint(cloud.endpoint(), path + ".endpoint", source));
+  if (cloud.has_sts_endpoint()) RETURN_IF_ERROR(CheckEndpoint(cloud.sts_endpoint(), path + ".sts_endpoint", source));
   if (!cloud.has_pricing_endpoint()) return absl::OkStatus();
   return CheckEndpoint(cloud.pricing_endpoint(), path + ".pricing_endpoint", source);
 }

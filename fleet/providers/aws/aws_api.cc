@@ -72,6 +72,18 @@ class AwsApi : public CloudApi {
                         absl::StrReplaceAll(volume.id, {{"-", ""}}));
   }
 
+  // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: for which nobody needs a right.
+  absl::StatusOr<std::string> Account() override {
+    const std::string& region = options_.regions[0].name;
+    const std::string& endpoint = options_.sts_endpoint.empty() ? options_.endpoint : options_.sts_endpoint;
+    ASSIGN_OR_RETURN(const Xml answer,
+                     client_.Query(endpoint.empty() ? absl::StrCat("https://sts.", region, ".amazonaws.com") : endpoint,
+                                   {region, "sts"}, "GetCallerIdentity", {}));
+    const std::string& account = answer["GetCallerIdentityResult"]["Account"].text;
+    if (account.empty()) return absl::UnavailableError("GetCallerIdentity: an answer without an account");
+    return absl::StrCat("account ", account);
+  }
+
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     const AwsParameters ours = {{"Filter.1.Name", "tag:Name"}, {"Filter.1.Value.1", options_.name_prefix + "*"}};
@@ -190,7 +202,7 @@ class AwsApi : public CloudApi {
   absl::StatusOr<Xml> Ask(const std::string& region, const std::string& action, const AwsParameters& parameters) {
     const std::string endpoint =
         options_.endpoint.empty() ? absl::StrCat("https://ec2.", region, ".amazonaws.com") : options_.endpoint;
-    return client_.Query(endpoint, region, action, parameters);
+    return client_.Query(endpoint, {region, "ec2"}, action, parameters);
   }
 
   // Every row of the set.

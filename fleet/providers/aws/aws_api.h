@@ -30,6 +30,7 @@ struct AwsOptions {
   std::string volume_type = "gp3";
   std::string endpoint;          // "": https://ec2.REGION.amazonaws.com
   std::string pricing_endpoint;  // "": https://api.pricing.us-east-1.amazonaws.com
+  std::string sts_endpoint;      // "": `endpoint`, if that is given; else https://sts.REGION.amazonaws.com
 };
 
 // `clock` outlives it.

@@ -11,7 +11,8 @@
 namespace spotinference::fleet {
 namespace {
 
-constexpr char kVersion[] = "2016-11-15";
+constexpr char kEc2Version[] = "2016-11-15";
+constexpr char kStsVersion[] = "2011-06-15";
 constexpr int64_t kLongestAnswer = 32 << 20;
 // A signature is good for five minutes; a clock that is off by less harms nobody.
 constexpr absl::Duration kHarmlessSkew = absl::Minutes(1);
@@ -59,41 +60,54 @@ absl::Status AwsError(const HttpResponse& response, const std::string& code, con
   return StatusOfHttp(response, text);
 }
 
-absl::StatusOr<HttpResponse> AwsClient::Post(const std::string& endpoint, const AwsScope& scope, HttpHeaders headers,
-                                             const std::string& body) {
-  ASSIGN_OR_RETURN(const AwsKey key, credentials_.Get(http_));
-  absl::Time now = clock_.Now();
-  {
-    absl::MutexLock lock(&mutex_);
-    now += skew_;
-  }
-  HttpRequest request = {.method = "POST", .url = endpoint + "/", .headers = std::move(headers), .body = body};
-  SignV4("POST", HostOf(endpoint), "/", "", body, key, scope, now, request.headers);
-  request.timeout = absl::Seconds(30);
-  request.max_body_bytes = kLongestAnswer;
-  ASSIGN_OR_RETURN(HttpResponse response, http_.Do(request));
+bool AwsClient::NoteSkew(const HttpResponse& response, absl::Time signed_at) {
   absl::Time date;
   std::string error;
   const auto header = FindHeader(response.headers, "date");
-  if (header.has_value() && absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", *header, absl::UTCTimeZone(), &date, &error)) {
-    absl::MutexLock lock(&mutex_);
-    const absl::Duration skew = date - clock_.Now();
-    skew_ = absl::AbsDuration(skew) > kHarmlessSkew ? skew : absl::ZeroDuration();
+  if (!header.has_value() ||
+      !absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", *header, absl::UTCTimeZone(), &date, &error)) {
+    return false;
   }
-  return response;
+  absl::MutexLock lock(&mutex_);
+  const absl::Duration skew = date - clock_.Now();
+  skew_ = absl::AbsDuration(skew) > kHarmlessSkew ? skew : absl::ZeroDuration();
+  return absl::AbsDuration(date - signed_at) > kHarmlessSkew;
 }
 
-absl::StatusOr<Xml> AwsClient::Query(const std::string& endpoint, const std::string& region, const std::string& action,
+absl::StatusOr<HttpResponse> AwsClient::Post(const std::string& endpoint, const AwsScope& scope,
+                                             const HttpHeaders& headers, const std::string& body) {
+  ASSIGN_OR_RETURN(const AwsKey key, credentials_.Get(http_));
+  for (bool again = false;; again = true) {
+    absl::Time now = clock_.Now();
+    {
+      absl::MutexLock lock(&mutex_);
+      now += skew_;
+    }
+    HttpRequest request = {.method = "POST", .url = endpoint + "/", .headers = headers, .body = body};
+    SignV4("POST", HostOf(endpoint), "/", "", body, key, scope, now, request.headers);
+    request.timeout = absl::Seconds(30);
+    request.max_body_bytes = kLongestAnswer;
+    ASSIGN_OR_RETURN(HttpResponse response, http_.Do(request));
+    // Some services call a signature of another time a wrong one, which would be no reason to try again.
+    const bool is_off = NoteSkew(response, now);
+    const bool is_refused = response.status == 400 || response.status == 401 || response.status == 403;
+    if (again || !is_off || !is_refused) return response;
+  }
+}
+
+absl::StatusOr<Xml> AwsClient::Query(const std::string& endpoint, const AwsScope& scope, const std::string& action,
                                      const AwsParameters& parameters) {
-  std::string body = absl::StrCat("Action=", action, "&Version=", kVersion);
+  std::string body =
+      absl::StrCat("Action=", action, "&Version=", scope.service == "sts" ? kStsVersion : kEc2Version);
   for (const auto& [name, value] : parameters) absl::StrAppend(&body, "&", name, "=", UriEncode(value));
   ASSIGN_OR_RETURN(
       const HttpResponse response,
-      Post(endpoint, {region, "ec2"}, {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}}, body));
+      Post(endpoint, scope, {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}}, body));
   absl::StatusOr<Xml> xml = Xml::Parse(response.body);
   if (response.status == 200) return xml;
   if (!xml.ok()) return StatusOfHttp(response, action);
-  const Xml& error = (*xml)["Errors"]["Error"];
+  const Xml& of_sts = (*xml)["Error"];
+  const Xml& error = of_sts.name.empty() ? (*xml)["Errors"]["Error"] : of_sts;
   const std::string code = error["Code"].text;
   return ErrorOf(response, code, error["Message"].text);
 }

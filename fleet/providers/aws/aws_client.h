@@ -24,8 +24,8 @@ class AwsClient {
  public:
   explicit AwsClient(const Clock& clock) : clock_(clock), credentials_(clock) {}
 
-  // An action of EC2's Query API. Errors as in cloud_api.h.
-  absl::StatusOr<Xml> Query(const std::string& endpoint, const std::string& region, const std::string& action,
+  // An action of a Query API: of ec2 or sts. Errors as in cloud_api.h.
+  absl::StatusOr<Xml> Query(const std::string& endpoint, const AwsScope& scope, const std::string& action,
                             const AwsParameters& parameters);
   // A call of a JSON 1.1 service; `target`: X-Amz-Target.
   absl::StatusOr<Json> Call(const std::string& endpoint, const AwsScope& scope, const std::string& target,
@@ -34,8 +34,10 @@ class AwsClient {
   void Cancel() { http_.Cancel(); }
 
  private:
-  absl::StatusOr<HttpResponse> Post(const std::string& endpoint, const AwsScope& scope, HttpHeaders headers,
+  absl::StatusOr<HttpResponse> Post(const std::string& endpoint, const AwsScope& scope, const HttpHeaders& headers,
                                     const std::string& body);
+  // AWS's clock, by its answer. Whether the request was signed for another time.
+  bool NoteSkew(const HttpResponse& response, absl::Time signed_at);
 
   // And a key that was refused is asked for anew.
   absl::Status ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message);

@@ -83,6 +83,10 @@ class AzureApi : public CloudApi {
   // https://learn.microsoft.com/azure/virtual-machines/linux/azure-to-guest-disk-mapping
   std::string DevicePath(const CloudVolume&, const Offer&) const override { return "/dev/disk/azure/scsi1/lun0"; }
 
+  absl::StatusOr<std::string> Account() override {
+    return absl::StrCat("resource group ", options_.resource_group, " of subscription ", options_.subscription);
+  }
+
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     std::map<std::string, std::string> power, addresses;  // by the machine's name

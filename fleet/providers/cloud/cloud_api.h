@@ -82,6 +82,10 @@ class CloudApi {
 
   virtual const Traits& traits() const = 0;
 
+  // Whose machines it lists, in words for people: another account's, project's or subscription's is another text. "":
+  // the credentials may not ask for it. It is asked of the cloud where the configuration does not say it.
+  virtual absl::StatusOr<std::string> Account() = 0;
+
   virtual absl::StatusOr<CloudInventory> List() = 0;
   virtual absl::StatusOr<std::vector<OfferNow>> Offers() = 0;
 

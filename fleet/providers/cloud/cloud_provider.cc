@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/secret.h"
 
@@ -186,12 +187,23 @@ void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
 
 // --- What the cloud as a whole says.
 
+absl::StatusOr<CloudInventory> CloudProvider::List(bool knows_account) const {
+  if (!knows_account && options_.check_account != nullptr) {
+    ASSIGN_OR_RETURN(const std::string account, api_->Account());
+    RETURN_IF_ERROR(options_.check_account(account));
+  }
+  return api_->List();
+}
+
 void CloudProvider::PollList() {
   list_.busy = true;
   const absl::Duration begun = clock_.Elapsed();
+  const bool knows_account = knows_account_;
   mutex_.Unlock();
-  absl::StatusOr<CloudInventory> inventory = api_->List();
+  absl::StatusOr<CloudInventory> inventory = List(knows_account);
   mutex_.Lock();
+  // Whoever asks for credentials again may get another account's.
+  knows_account_ = inventory.ok() || (knows_account && !absl::IsUnauthenticated(inventory.status()));
   list_.busy = false;
   list_error_ = inventory.status();
   if (!inventory.ok()) {

@@ -9,6 +9,7 @@
 #ifndef FLEET_PROVIDERS_CLOUD_CLOUD_PROVIDER_H_
 #define FLEET_PROVIDERS_CLOUD_CLOUD_PROVIDER_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,6 +42,9 @@ struct CloudProviderOptions {
   absl::Duration offers_poll = absl::Seconds(60);
   absl::Duration probe_interval = absl::Milliseconds(500);
   std::string buys_nothing;                  // why it must not; "": it may
+  // Before anything is listed: whether the account (CloudApi::Account) is the one that the fleet's machines are in. May
+  // block. What it says instead is what becomes of everything that is asked of this provider. nullptr: it is.
+  std::function<absl::Status(const std::string& account)> check_account;
   absl::Duration orphan = absl::Minutes(2);  // a machine that nobody has known for so long is nobody's
 };
 
@@ -123,6 +127,7 @@ class CloudProvider : public Provider {
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void PollList() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<CloudInventory> List(bool knows_account) const;
   void PollOffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnList(CloudInventory inventory, absl::Duration begun) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -172,6 +177,7 @@ class CloudProvider : public Provider {
   std::map<std::string, MachinePtr, std::less<>> machines_ ABSL_GUARDED_BY(mutex_);
   CloudInventory inventory_ ABSL_GUARDED_BY(mutex_);
   absl::Duration listed_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();  // when inventory_ was begun
+  bool knows_account_ ABSL_GUARDED_BY(mutex_) = false;  // since its credentials were last refused
   Poll list_ ABSL_GUARDED_BY(mutex_), offers_poll_ ABSL_GUARDED_BY(mutex_);
   std::optional<std::vector<OfferNow>> offers_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, VolumeOrder> volume_orders_ ABSL_GUARDED_BY(mutex_);     // by zone and name

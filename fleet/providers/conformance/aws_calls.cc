@@ -50,6 +50,8 @@ absl::StatusOr<CloudVolume> Volume(CloudApi& api) {
 }
 
 bool Run(CloudApi& api) {
+  const auto account = api.Account();
+  if (!account.ok()) return Say(api, "Account", account.status());
   const auto offers = api.Offers();
   if (!offers.ok()) return Say(api, "Offers", offers.status());
   if (offers->empty()) return Say(api, "Offers", absl::NotFoundError("none"));

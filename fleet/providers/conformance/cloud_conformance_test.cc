@@ -423,6 +423,23 @@ TEST_P(CloudTest, ARestoreBelievesNoSingleList) {
   EXPECT_TRUE(authority_->Certify("m-1", *CertificateRequest(key), "").ok());
 }
 
+TEST_P(CloudTest, MachinesAreNotLookedForInAnotherAccount) {
+  const MachineEvent ready = Serve(Spec());
+  EXPECT_EQ(account_, GetParam().account);
+  if (!GetParam().asks_account) GTEST_SKIP() << "it is in the configuration";
+  Begin();
+  Say("habit account 2");
+  provider_->Adopt(Spec(), handle_, ready.endpoint.address);
+  EXPECT_EQ(Next(absl::Minutes(10)).kind, Kind::kOffers) << "nothing was heard of the machine";
+  provider_->Launch(Spec("m-2"));
+  const absl::Status status = AwaitGone("m-2");
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_TRUE(absl::StrContains(status.message(), GetParam().account)) << status;
+  EXPECT_EQ(bought(), 1);
+  Say("habit account 1");
+  EXPECT_EQ(Next().kind, Kind::kAdopted);
+}
+
 TEST_P(CloudTest, AMachineWithAnotherIdThanWasWrittenDownIsFound) {
   Serve(Spec());
   Begin();

@@ -95,6 +95,10 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     options.names = CloudNames("ab12");
     options.boot = {
         .engine_url = "https://example.org/engine", .engine_sha256 = std::string(64, 'a'), .notice = "local"};
+    options.check_account = [this](const std::string& account) {
+      if (account_.empty()) account_ = account;
+      return account == account_ ? absl::OkStatus() : absl::PermissionDeniedError("machines are in " + account_);
+    };
     provider_ = std::make_unique<CloudProvider>(Api(options.names.Prefix()), engines_, *authority_, clock_,
                                                 std::move(options));
     provider_->Listen([this](MachineEvent event) {
@@ -202,6 +206,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   std::deque<MachineEvent> events_;
   std::vector<OfferNow> offers_;
   std::string handle_;
+  std::string account_;  // that machines are in; "": there is none
 
  private:
   void Tick(absl::Duration end) {

@@ -39,6 +39,8 @@ CloudUnderTest Hyperstack() {
           .create_volume = "volume_type",
           .stop = "/hibernate?",
           .start = "/hibernate-restore",
+          .account = "organization 1",
+          .asks_account = true,
           .api = HyperstackAt};
 }
 
@@ -64,6 +66,8 @@ CloudUnderTest Aws() {
           .type = "g6.xlarge",
           .create = "Action=RunInstances",
           .create_volume = "Action=CreateVolume",
+          .account = "account 123456789012",
+          .asks_account = true,
           .api = AwsAt};
 }
 
@@ -110,6 +114,7 @@ CloudUnderTest Gcp() {
           .create_volume = "sizeGb",
           .stop = "/stop",
           .start = "/start",
+          .account = "project p",
           .api = GcpAt};
 }
 
@@ -140,6 +145,7 @@ CloudUnderTest Azure() {
           .create_volume = "diskSizeGB",
           .stop = "/deallocate",
           .start = "/start",
+          .account = "resource group g of subscription s",
           .api = AzureAt};
 }
 

@@ -98,6 +98,8 @@ class SdkTest(unittest.TestCase):
         region = {'region_name': 'us-east-1'}
         session = boto3.Session(aws_access_key_id='AKIDEMULATOR', aws_secret_access_key='emulated', **region)
         ec2 = session.client('ec2', endpoint_url=self.emulator.url, config=config)
+        sts = session.client('sts', endpoint_url=self.emulator.url, config=config)
+        self.assertEqual(sts.get_caller_identity()['Account'], '123456789012')
         prices = ec2.describe_spot_price_history(InstanceTypes=['g6.xlarge'], ProductDescriptions=['Linux/UNIX'])
         self.assertEqual({p['AvailabilityZone']: float(p['SpotPrice']) for p in prices['SpotPriceHistory']},
                          {'us-east-1a': 0.31, 'us-east-1b': 0.28})
@@ -155,6 +157,7 @@ class SdkTest(unittest.TestCase):
         client = hyperstack.ApiClient(configuration)
         client.set_default_header('api_key', 'key')
         machines, volumes = hyperstack.VirtualMachineApi(client), hyperstack.VolumeApi(client)
+        self.assertEqual(hyperstack.OrganizationApi(client).retrieve_organization_information().organization.id, 1)
         flavors = hyperstack.FlavorApi(client).list_flavors()
         self.assertEqual({(g.region_name, f.name, f.gpu_count) for g in flavors.data for f in g.flavors},
                          {('CANADA-1', 'n3-L40x1', 1), ('NORWAY-1', 'n3-L40x1', 1)})

@@ -221,8 +221,8 @@ absl::Status CloudEmulator::SetHabit(const std::string& name, double value) {
     *time->second = absl::Seconds(value);
   } else if (const auto flag = flags.find(name); flag != flags.end()) {
     *flag->second = value != 0;
-  } else if (name == "quota") {
-    habits.quota = static_cast<int>(value);
+  } else if (name == "quota" || name == "account") {
+    (name == "quota" ? habits.quota : habits.account) = static_cast<int>(value);
   } else {
     return absl::InvalidArgumentError(absl::StrCat("habit ", name, ": there is no such"));
   }

@@ -149,6 +149,7 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   wanted.since = clock_.Elapsed();
   wanted.until = wanted.since + habits_.boot;
   wanted.listed_at = wanted.since + habits_.list_lag;
+  wanted.account = habits_.account;
   return &machines_.emplace(wanted.number, std::move(wanted)).first->second;
 }
 
@@ -157,6 +158,7 @@ void CloudModel::AddFailed(EmulatedMachine wanted) {
   wanted.state = State::kFailed;
   wanted.since = clock_.Elapsed();
   wanted.listed_at = wanted.since + habits_.list_lag;
+  wanted.account = habits_.account;
   machines_.emplace(wanted.number, std::move(wanted));
 }
 
@@ -212,6 +214,7 @@ EmulatedVolume& CloudModel::CreateVolume(EmulatedVolume wanted) {
   wanted.number = ++last_number_;
   wanted.until = clock_.Elapsed() + habits_.volume;
   wanted.listed_at = clock_.Elapsed() + habits_.list_lag;
+  wanted.account = habits_.account;
   return volumes_.emplace(wanted.number, std::move(wanted)).first->second;
 }
 

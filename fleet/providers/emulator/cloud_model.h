@@ -31,6 +31,7 @@ struct EmulatedMachine {
   std::optional<absl::Duration> taken_at;           // the cloud takes it away, and has said so or not
   State taken_to = State::kGone;                    // kGone or kStopped
   absl::Duration billed = absl::ZeroDuration();     // up to `since`
+  int account = 1;
   std::string why;                                  // of its end
 };
 
@@ -43,6 +44,7 @@ struct EmulatedVolume {
   State state = State::kCreating;
   absl::Duration until = absl::InfiniteDuration();
   absl::Duration listed_at = absl::ZeroDuration();
+  int account = 1;
   int64_t machine = 0;  // that has it; 0: none
   std::string device;   // its path there
 };
@@ -85,6 +87,7 @@ class CloudModel {
     bool ephemeral = false;          // Hyperstack's machines have a disk of their own before any volume
     bool late_failure = false;       // Azure says in the end that what it made could not be made
     int quota = 1000;                // machines of a cloud
+    int account = 1;                 // whose the credentials are: what was made with another one is in no list
   };
 
   CloudModel(const Clock& clock, MachineHost& host) : clock_(clock), host_(host) {}
@@ -122,8 +125,12 @@ class CloudModel {
   std::map<int64_t, EmulatedVolume>& volumes() { return volumes_; }
   EmulatedMachine* FindMachine(const std::string& cloud, int64_t number);
   EmulatedVolume* FindVolume(const std::string& cloud, int64_t number);
-  bool IsListed(const EmulatedMachine& machine) const { return machine.listed_at <= clock_.Elapsed(); }
-  bool IsListed(const EmulatedVolume& volume) const { return volume.listed_at <= clock_.Elapsed(); }
+  bool IsListed(const EmulatedMachine& machine) const {
+    return machine.listed_at <= clock_.Elapsed() && machine.account == habits_.account;
+  }
+  bool IsListed(const EmulatedVolume& volume) const {
+    return volume.listed_at <= clock_.Elapsed() && volume.account == habits_.account;
+  }
 
   // Dollars for machines up to now: seconds in which they run or boot, at the price of their purchase.
   double Bill(const EmulatedMachine& machine) const;

@@ -357,6 +357,24 @@ FakeHttpReply GetProducts(CloudModel& model, const FakeHttpRequest& request) {
   return JsonReply(200, absl::StrCat(R"({"FormatVersion":"aws_v1","PriceList":)", JsonList(products), "}"));
 }
 
+// Of the Security Token Service, whose errors have a shape of their own.
+FakeHttpReply StsError(int status, absl::string_view code) {
+  return XmlReply(status, absl::StrCat("<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error>",
+                                       Element("Type", "Sender"), Element("Code", code), Element("Message", "emulated"),
+                                       "</Error>", Element("RequestId", "emulated"), "</ErrorResponse>"));
+}
+
+FakeHttpReply GetCallerIdentity(CloudModel& model) {
+  const std::string account = absl::StrFormat("%012d", 123456789011 + model.habits().account);
+  const std::string result = absl::StrCat(Element("Arn", absl::StrCat("arn:aws:iam::", account, ":user/emulated")),
+                                          Element("UserId", kEmulatedAwsKey), Element("Account", account));
+  return XmlReply(200, absl::StrCat("<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
+                                    "<GetCallerIdentityResult>",
+                                    result, "</GetCallerIdentityResult><ResponseMetadata>",
+                                    Element("RequestId", "emulated"),
+                                    "</ResponseMetadata></GetCallerIdentityResponse>"));
+}
+
 // The region of the signature's scope; "": the signature is none of ours.
 std::string RegionOfSigner(CloudModel& model, const FakeHttpRequest& request, bool& expired) {
   const std::string header(FindHeader(request.headers, "authorization").value_or(""));
@@ -388,11 +406,15 @@ FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   model.Advance();
   bool expired = false;
   const std::string region = RegionOfSigner(model, request, expired);
+  const bool is_sts = absl::StrContains(request.body, "Action=GetCallerIdentity");
+  if (is_sts && region.empty()) return StsError(403, "InvalidClientTokenId");
+  if (is_sts && expired) return StsError(403, "SignatureDoesNotMatch");
   if (region.empty()) return Error(401, "AuthFailure", "AWS was not able to validate the provided access credentials");
   if (expired) return Error(400, "RequestExpired");
   if (FindHeader(request.headers, "x-amz-target").has_value()) return GetProducts(model, request);
   const Fields fields = ServiceRequest(request).query;
   const std::string action = Get(fields, "Action");
+  if (action == "GetCallerIdentity") return GetCallerIdentity(model);
   if (action == "RunInstances") return RunInstances(model, fields);
   if (action == "DescribeInstances") return DescribeInstances(model, fields);
   if (action == "DescribeVolumes") return DescribeVolumes(model, fields);

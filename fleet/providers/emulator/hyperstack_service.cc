@@ -313,6 +313,9 @@ FakeHttpReply AnswerHyperstack(CloudModel& model, const FakeHttpRequest& http) {
   if (!key.has_value() || key->empty() || *key == "wrong") return Error(401, "Unauthorized", "unauthorized");
   const std::vector<std::string>& parts = request.parts;  // v1, core, …
   if (parts.size() == 2 && parts[1] == "pricebook") return Pricebook(model);
+  if (parts.size() == 3 && parts[1] == "auth" && parts[2] == "organizations") {
+    return Good("told", absl::StrCat(R"("organization":{"id":)", model.habits().account, R"(,"name":"emulated"})"));
+  }
   if (parts.size() < 3 || parts[1] != "core") return Error(404, "no such route", "not_found");
   if (parts[2] == "virtual-machines") return Machines(model, request);
   if (parts[2] == "volumes") return Volumes(model, request);

@@ -90,6 +90,8 @@ class GcpApi : public CloudApi {
     return absl::StrCat("/dev/disk/by-id/google-", volume.name);
   }
 
+  absl::StatusOr<std::string> Account() override { return absl::StrCat("project ", options_.project); }
+
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     RETURN_IF_ERROR(Aggregated("instances", [&](const Json& row) {

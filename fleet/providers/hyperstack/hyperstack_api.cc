@@ -67,6 +67,15 @@ class HyperstackApi : public CloudApi {
     return with_ephemeral_disk_.contains(offer.machine_type) ? "/dev/vdc" : "/dev/vdb";
   }
 
+  absl::StatusOr<std::string> Account() override {
+    const absl::StatusOr<Json> answer = Ask("GET", "/auth/organizations");
+    if (absl::IsPermissionDenied(answer.status())) return "";
+    RETURN_IF_ERROR(answer.status());
+    const std::string id = (*answer)["organization"]["id"].Text();
+    if (id.empty()) return absl::UnavailableError("an answer without its organization");
+    return absl::StrCat("organization ", id);
+  }
+
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     RETURN_IF_ERROR(Pages("virtual-machines", "instances", [&](const Json& row) {
