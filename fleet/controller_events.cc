@@ -238,7 +238,7 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   if (IsWaking(state) && !machine.adopting && !elsewhere) {
     const absl::Duration now = clock_.Elapsed(), took = now - machine.asked_for;
     const Failure failure = FailureOf(status);
-    if (failure != Failure::kNoCapacity && FindAdmitting(model->spec.name) != nullptr)
+    if (failure != Failure::kNoCapacity && FindServing(model->spec.name) != nullptr)
       RecordFailureBeside(took, now, model->wake);
     else
       RecordFailure(failure, std::string(status.message()), took, now, model->wake);

@@ -187,6 +187,12 @@ void Controller::OnNoNotice(Machine& machine, absl::Duration asked_at) {
   if (!machine.interruption.has_value() || !machine.interruption->heard_at.has_value()) return;
   if (asked_at <= *machine.interruption->heard_at) return;
   LOG(WARNING) << machine.interruption->id << ": withdrawn";
+  if (machine.interruption->ordered_end.has_value()) {  // what an admin ordered stands
+    machine.interruption->heard_at.reset();
+    machine.interruption->heard_end.reset();
+    machine.interruption->taken_at = machine.interruption->ordered_end;
+    return;
+  }
   machine.interruption.reset();
   NoteBegan(machine);
   if (machine.fate->end() != MachineLife::End::kNone) machine.fate = std::make_shared<MachineLife>();

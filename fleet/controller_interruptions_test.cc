@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "engine/api/status.h"
 #include "fleet/controller_fixture.h"
 #include "gtest/gtest.h"
@@ -270,6 +271,21 @@ TEST_F(ControllerInterruptionsTest, AnOrderThatTheEngineMissedStands) {
   AnswerFigures(EngineFigures{});
   provider_.Asked();
   Advance(absl::Seconds(3));
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
+}
+
+TEST_F(ControllerInterruptionsTest, AWithdrawnNoticeWithdrawsNoOrder) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(30)));
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(60)).ok());
+  AnswerFigures(Noticed(absl::Seconds(30)));  // the order makes it asked at once
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{});
+  EXPECT_TRUE(absl::StrContains(States(), "m-1 draining")) << States();
+  provider_.Asked();
+  Advance(absl::Seconds(30));
+  EXPECT_EQ(provider_.Asked(), "") << "the notice would have run out";
+  Advance(absl::Seconds(25));
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
 }
 

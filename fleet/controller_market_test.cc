@@ -219,6 +219,17 @@ TEST_F(ControllerMarketTest, WhereOffersAreSoldNothingIsBoughtBeforeTheyAreKnown
   EXPECT_EQ(Zone(), "a");
 }
 
+TEST_F(ControllerMarketTest, AnInterruptionIsOfTheProviderThatSoldTheMachine) {
+  Offer offer = OfferOf("c", Market::kSpot, 0.05);
+  offer.provider = "another";
+  Tell({offer, OfferOf("a", Market::kSpot, 0.2)});
+  const auto client = Acquire();
+  Ready("m-1");
+  Crash("m-1");
+  ASSERT_EQ(fleet_->Interruptions().size(), 1);
+  EXPECT_EQ(fleet_->Interruptions()[0].provider, "another");
+}
+
 TEST_F(ControllerMarketTest, ARestoreThatWasRefusedLeavesTheMachineAsItWas) {
   auto client = Acquire();
   Ready("m-1");

@@ -4,13 +4,12 @@
 #include <openssl/crypto.h>
 
 #include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <optional>
-#include <thread>
 #include <utility>
-#include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/api/engine.grpc.pb.h"
@@ -28,7 +27,7 @@ constexpr size_t kHighWater = 64;
 constexpr size_t kLowWater = 16;
 
 // Threads that begin sequences. What a volume has of their KV is read first, for seconds where it is much and the disk
-// slow; more of them would only share the disk.
+// slow: gRPC's own threads have to answer Health and carry the other streams meanwhile. More would only share the disk.
 constexpr int kStarters = 4;
 
 constexpr absl::string_view kLocalSource = "local";
@@ -83,45 +82,6 @@ EngineRequest FromProto(const api::GenerateRequest& in) {
   return out;
 }
 
-// Threads of our own: gRPC's have to answer Health and carry the other streams meanwhile.
-class Starters {
- public:
-  Starters() {
-    for (int i = 0; i < kStarters; ++i) threads_.emplace_back([this] { Run(); });
-  }
-  ~Starters() {
-    {
-      absl::MutexLock lock(&mutex_);
-      ended_ = true;
-    }
-    for (std::thread& thread : threads_) thread.join();
-  }
-  void Post(absl::AnyInvocable<void()> start) {
-    absl::MutexLock lock(&mutex_);
-    starts_.push_back(std::move(start));
-  }
-
- private:
-  void Run() {
-    const auto due = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ended_ || !starts_.empty(); };
-    for (;;) {
-      absl::AnyInvocable<void()> start;
-      {
-        absl::MutexLock lock(&mutex_, absl::Condition(&due));
-        if (starts_.empty()) return;
-        start = std::move(starts_.front());
-        starts_.pop_front();
-      }
-      start();
-    }
-  }
-
-  absl::Mutex mutex_;
-  std::deque<absl::AnyInvocable<void()>> starts_ ABSL_GUARDED_BY(mutex_);
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::thread> threads_;
-};
-
 // One Generate call: events from the engine's thread, written one at a time. Lives until both gRPC and the engine have
 // let go of it.
 class GenerateStream : public TokenSink {
@@ -141,11 +101,13 @@ class GenerateStream : public TokenSink {
       : engine_(engine), interruptions_(interruptions), logprobs_(logprobs) {}
 
   static Reactor* Start(Engine& engine, const Interruptions& interruptions, const api::GenerateRequest& request,
-                        Starters& starters) {
+                        boost::asio::thread_pool& starters) {
     auto stream = std::make_shared<GenerateStream>(engine, interruptions, request.logprobs());
     Reactor* const reactor = new Reactor(stream);
     stream->reactor_ = reactor;
-    starters.Post([stream, request = FromProto(request)]() mutable { stream->Submit(std::move(request), stream); });
+    boost::asio::post(starters, [stream, request = FromProto(request)]() mutable {
+      stream->Submit(std::move(request), stream);
+    });
     return reactor;
   }
 
@@ -428,7 +390,7 @@ class Service : public api::Engine::CallbackService, public EngineService {
   const std::string authorization_;
   const bool takes_interrupt_;
   const std::function<void()> heard_;
-  Starters starters_;
+  boost::asio::thread_pool starters_{kStarters};
   Interruptions* interruptions_ = nullptr;  // set before engine_
   std::atomic<Engine*> engine_ = nullptr;
 };

@@ -11,6 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "engine/api/engine.grpc.pb.h"
 #include "engine/api/status.h"
 #include "engine/base/fake_clock.h"
@@ -131,6 +133,7 @@ TEST(SlowServiceTest, SequencesThatAreSlowToBeginHoldUpNothingElse) {
   std::vector<std::unique_ptr<grpc::ClientReader<api::GenerateEvent>>> calls;
   for (grpc::ClientContext& context : contexts) calls.push_back(stub->Generate(&context, {}));
   grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));  // far beyond what it takes
   api::HealthReply reply;
   EXPECT_TRUE(stub->Health(&context, {}, &reply).ok());
   for (grpc::ClientContext& cancelled : contexts) cancelled.TryCancel();

@@ -120,7 +120,7 @@ absl::Status Volume::Write(const std::string& folder, const std::string& name, O
   {
     absl::MutexLock lock(&mutex_);
     if (full_) return absl::ResourceExhaustedError(absl::StrCat("volume '", options_.root, "' is full"));
-    RETURN_IF_ERROR(MakeRoom(path, ObjectFileBytes(size_bytes)));
+    RETURN_IF_ERROR(MakeRoom(folder, path, ObjectFileBytes(size_bytes)));
   }
   const absl::Status status = write();
   absl::MutexLock lock(&mutex_);
@@ -133,8 +133,8 @@ absl::Status Volume::Write(const std::string& folder, const std::string& name, O
   return absl::OkStatus();
 }
 
-// Room for `size_bytes` more within the bound and on the disk, the one object at `path` not being taken.
-absl::Status Volume::MakeRoom(const std::string& path, uint64_t size_bytes) {
+// Room for `size_bytes` more in `folder`, within the bound and on the disk, the one object at `path` not being taken.
+absl::Status Volume::MakeRoom(const std::string& folder, const std::string& path, uint64_t size_bytes) {
   if (size_bytes > options_.max_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat("volume '", options_.root, "': an object of ", size_bytes, " bytes, more than the ",
@@ -150,7 +150,7 @@ absl::Status Volume::MakeRoom(const std::string& path, uint64_t size_bytes) {
     if (on_disk && used + size_bytes <= options_.max_bytes) return absl::OkStatus();
     const auto least = LeastValuable(path);
     // What is kept goes for nothing that is worth less: KV that is saved now is no reason to pack the weights again.
-    if (least == entries_.end() || KindWorth(least->folder) > KindWorth(path.substr(options_.root.size() + 1))) {
+    if (least == entries_.end() || Worth(least->folder) > Worth(folder)) {
       // The bound is ours and holds; the disk may have room all the same, and says so itself.
       return used + size_bytes <= options_.max_bytes
                  ? absl::OkStatus()
@@ -172,15 +172,13 @@ void Volume::MakeRoomOnDisk(uint64_t size_bytes) {
   }
 }
 
-int Volume::KindWorth(absl::string_view path) const {
-  const bool kept = std::any_of(kept_.begin(), kept_.end(), [&](const std::string& folder) {
-    return path == folder || absl::StartsWith(path, absl::StrCat(folder, "/"));
-  });
-  return !kept ? 0 : absl::StartsWith(path, "cache/") ? 2 : 1;
+int Volume::Worth(const std::string& folder) const {
+  if (!kept_.contains(folder)) return 0;
+  return absl::StartsWith(folder, "cache/") ? 2 : 1;
 }
 
 std::vector<Volume::Entry>::iterator Volume::LeastValuable(const std::string& path) {
-  const auto worth = [&](const Entry& entry) { return std::make_pair(KindWorth(entry.folder), entry.used); };
+  const auto worth = [&](const Entry& entry) { return std::make_pair(Worth(entry.folder), entry.used); };
   auto least = entries_.end();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (Path(entry->folder, entry->name) == path) continue;

@@ -80,9 +80,10 @@ class Volume {
   absl::Status Scan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ScanFolder(const std::string& folder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CreateFolder(const std::string& folder);
-  absl::Status MakeRoom(const std::string& path, uint64_t size_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Of what lies there: 2 the cache in use, 1 the KV in use, 0 all else.
-  int KindWorth(absl::string_view path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status MakeRoom(const std::string& folder, const std::string& path, uint64_t size_bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // 2: the cache in use, 1: the KV in use, 0: all else.
+  int Worth(const std::string& folder) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Entry>::iterator LeastValuable(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveEntry(std::vector<Entry>::iterator entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(const std::string& folder, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

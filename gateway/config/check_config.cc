@@ -185,7 +185,8 @@ absl::Status CheckEngine(const EngineBinary& engine, const std::string& path, co
 // Over plain HTTP only where nobody else can listen.
 absl::Status CheckEndpoint(absl::string_view endpoint, const std::string& path, const Source& source) {
   const bool good = absl::StartsWith(endpoint, "https://") || absl::StartsWith(endpoint, "http://127.0.0.1:");
-  if (good) return absl::OkStatus();
+  // What stands before an '@' is a user's name and no host.
+  if (good && !absl::StrContains(endpoint, '@')) return absl::OkStatus();
   return source.Error(path, absl::StrCat("is '", endpoint.substr(0, 128), "'; expected https://…"));
 }
 

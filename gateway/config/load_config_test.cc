@@ -258,6 +258,10 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
        "g.yaml:1: providers[0].hyperstack.endpoint: is 'http://x/'; expected https://"},
       {"providers: [hyperstack: {key_name: k, engine: {url: 'https://x', sha256: "
        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+       "}, endpoint: 'http://127.0.0.1:80@x/'}]",
+       "g.yaml:1: providers[0].hyperstack.endpoint: is 'http://127.0.0.1:80@x/'; expected https://"},
+      {"providers: [hyperstack: {key_name: k, engine: {url: 'https://x', sha256: "
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
        "}, volume_gigabytes: 0}]",
        "g.yaml:1: providers[0].hyperstack.volume_gigabytes: is 0"},
       {"providers: [hyperstack: {key_name: k, engine: {url: 'https://x', sha256: "

@@ -25,7 +25,7 @@ ALLOWED = {
 }
 
 # Targets that put a program together: they alone link concrete backends and providers.
-MAINS = re.compile(r"//(gateway:(main|providers|known_machines)|engine/server:(main|\w+_main|backends))$")
+MAINS = re.compile(r"//(gateway:(main|providers)|engine/server:(main|\w+_main|backends))$")
 
 
 def folder(label):

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/openssl_ptr.h"
 #include "engine/base/status.h"
@@ -96,6 +97,10 @@ absl::StatusOr<HttpResponse> GcpCredentials::Ask(CloudHttp& http) {
   const std::string type = (*file)["type"].Text();
   std::string uri = (*file)["token_uri"].Text();
   if (uri.empty()) uri = "https://oauth2.googleapis.com/token";
+  const bool is_safe = absl::StartsWith(uri, "https://") || absl::StartsWith(uri, "http://127.0.0.1:");
+  if (!is_safe || absl::StrContains(uri, '@')) {
+    return absl::UnauthenticatedError("the token_uri of Google's credentials is no https://…");
+  }
   if (type == "service_account") {
     const auto jwt = ServiceAccountJwt((*file)["client_email"].Text(), (*file)["private_key_id"].Text(),
                                        (*file)["private_key"].Text(), uri, clock_.Now());
