@@ -69,8 +69,9 @@ class ModelEngine : public Engine {
   void Admit() override;
   EngineStats Stats() const override;
 
-  // Writes published blocks of KV to the store, those worth most first, for at most `budget`. From any thread, at any time;
-  // for when the last sequence has ended. Returns how many were written.
+  // Writes published blocks of KV to the store, those worth most first, for at most `budget`: what most sequences held
+  // when they were cut, then what was let go of last. From any thread, at any time; for when the last sequence has ended.
+  // Returns how many were written.
   size_t SaveKv(absl::Duration budget);
 
  private:
@@ -131,6 +132,8 @@ class ModelEngine : public Engine {
   void Forget(SequenceId id);
   absl::Duration UntilNextDrain() const;
   void FinishDrains();
+  void RankBlocks();
+  std::vector<KvCache::Named> BlocksByWorth() const;
   void ListSamplings(const Plan& plan);
   void RunStep(const Plan& plan);
   void Complete();
@@ -159,11 +162,15 @@ class ModelEngine : public Engine {
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // of HandOver; OK: sequences are admitted
 
+  // Sequences are about to be cut: the loop ranks what they hold before it lets go of the first.
+  std::atomic<bool> cutting_{false};
+
   // The loop's.
   KvCache kv_;
   Scheduler scheduler_;  // but for its Fits
   absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> scheduled_;
   std::vector<DrainWaiter> drains_;
+  std::vector<KvCache::Named> ranked_;  // blocks when sequences were last cut; empty once another has begun
   bool stop_ = false;
   absl::Duration busy_;
   uint64_t steps_ = 0;

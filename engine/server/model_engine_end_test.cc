@@ -5,6 +5,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "engine/server/model_engine_fixture.h"
+#include "engine/volume/simulated_file_system.h"
 
 namespace spotinference {
 namespace {
@@ -173,6 +174,57 @@ TEST_F(ModelEngineTest, HandingOverAmidSteps) {
     engine_->Admit();
   }
   RunAnother();
+}
+
+// With time for half of what sequences held, the half that most of them held is saved, whether they were handed over
+// within a step or between two.
+TEST_F(ModelEngineTest, WhatMostSequencesHeldIsSavedFirst) {
+  constexpr int kShared = 8;  // blocks of a prompt that four sequences have; four others have two of their own each
+  for (int round = 0; round < 10; ++round) {
+    SimulatedFileSystem files;
+    ASSERT_TRUE(files.CreateFolder("/v").ok());
+    const auto volume = *Volume::Open(files, {"/v"}, clock_);
+    const KvStore::Options kept{
+        .model_hash = "model", .numerics_id = "numerics", .block_bytes = 4096, .segment_bytes = 2 * 4096};
+    KvStore store(*volume, kept, clock_);
+    adjust_ = [&](ModelEngine::Options& options) {
+      options.kv_store = &store;
+      options.kv_block_bytes = 4096;
+      options.read_kv = [this](int32_t, absl::Span<std::byte>) {
+        clock_.Advance(absl::Minutes(1));
+        return absl::OkStatus();
+      };
+    };
+    Start(/*blocks=*/128, /*max_sequences=*/8, /*step_tokens=*/1000);
+    program_->Hold();
+    const bool within_a_step = round % 2 == 1;
+    std::vector<std::shared_ptr<FakeSink>> sinks;
+    Ids shared;
+    for (uint32_t i = 0; i < 8; ++i) {
+      Ids prompt((i < 4 ? kShared : 2) * kBlockTokens, i < 4 ? 1 : i);
+      if (i == 0) shared = prompt;
+      prompt.push_back(i);
+      sinks.push_back(std::make_shared<FakeSink>());
+      sinks[i]->more = [this, i, within_a_step] {
+        if (within_a_step && i == 0) program_->Hold();  // the next step
+        return within_a_step;
+      };
+      Submit(Request(prompt, 50), sinks[i]);
+    }
+    program_->Release();
+    for (const auto& sink : sinks) sink->AwaitEvents(1);
+    if (within_a_step) program_->AwaitHeld();
+    engine_->HandOver(absl::UnavailableError("the machine goes"));
+    engine_->HandOver(absl::UnavailableError("the machine goes sooner"));
+    program_->Release();
+    EXPECT_EQ(engine_->SaveKv(absl::Minutes(9)), kShared);
+    BlockHash hash = RootHash("model", "numerics", kBlockTokens, "");
+    for (int i = 0; i < kShared; ++i) {
+      hash = ChildHash(hash, absl::MakeConstSpan(shared).subspan(i * kBlockTokens, kBlockTokens));
+      EXPECT_TRUE(store.Contains(hash)) << round << " " << i;
+    }
+    engine_ = nullptr;
+  }
 }
 
 TEST_F(ModelEngineTest, HandingOverEndsADrain) {

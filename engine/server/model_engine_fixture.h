@@ -191,6 +191,7 @@ class ModelEngineTest : public testing::Test {
       ++fatal_;
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
     };
+    if (adjust_) adjust_(options);
     engine_ = std::make_unique<ModelEngine>(std::move(options), *program_, constraints_, clock_);
   }
 
@@ -216,6 +217,7 @@ class ModelEngineTest : public testing::Test {
     return tokens;
   }};
   std::atomic<int> fatal_ = 0;
+  std::function<void(ModelEngine::Options&)> adjust_;  // of Start, where a test wants more than its arguments say
   std::unique_ptr<FakeProgram> program_;
   std::unique_ptr<ModelEngine> engine_;
 };

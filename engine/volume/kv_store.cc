@@ -149,7 +149,7 @@ size_t KvStore::Save(absl::Span<const BlockHash> blocks, absl::Duration budget,
   for (size_t i = 0; i < blocks.size(); ++i) {
     if (!Contains(blocks[i])) missing.push_back(i);
   }
-  const size_t per_segment = std::max<uint64_t>(1, (kSegmentBytes + options_.block_bytes - 1) / options_.block_bytes);
+  const size_t per_segment = std::max<uint64_t>(1, (options_.segment_bytes + options_.block_bytes - 1) / options_.block_bytes);
   size_t written = 0, segments = 0;
   uint64_t saved_bytes = 0;
   absl::Duration longest;

@@ -56,6 +56,7 @@ class KvStore {
     uint64_t max_bytes = kMaxBytes;  // of this model's segments; the volume's own bound holds too
     size_t max_segments = kMaxSegments;
     absl::Duration time_to_live = kTimeToLive;
+    uint64_t segment_bytes = kSegmentBytes;
   };
 
   // Reads the heads of what is there and removes what has outlived its time. The volume and the clock outlive the
