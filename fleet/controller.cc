@@ -312,16 +312,20 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
 }
 
 void Controller::Stop(Machine& machine, MachineState state, absl::string_view why) {
-  if (machine.record.state != State::kLost) {  // else its end is still to be known
-    const bool taken = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
+  const bool lost = machine.record.state == State::kLost;
+  const bool taken = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
+  const bool asks_why = lost && !taken && machine.fate->end() == MachineLife::End::kNone;
+  if (!lost) {  // else its end is still to be known
     machine.fate->EndBy(taken                           ? MachineLife::End::kNotice
                         : state == State::kHibernating ? MachineLife::End::kHibernated
                                                        : MachineLife::End::kKilled);
   }
   SetState(machine, state, why);
   Write(machine);
-  effects_.push_back([this, id = machine.record.id, state] {
-    state == State::kHibernating ? provider_.Hibernate(id) : provider_.Terminate(id);
+  effects_.push_back([this, id = machine.record.id, state, asks_why] {
+    state == State::kHibernating ? provider_.Hibernate(id)
+    : asks_why                   ? provider_.TerminateLost(id)
+                                 : provider_.Terminate(id);
   });
 }
 

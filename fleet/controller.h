@@ -214,6 +214,7 @@ class Controller : public Fleet {
   void OnDownload(Machine& machine, uint64_t done, uint64_t total) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnReady(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnEnded(Machine& machine, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnGone(Machine& machine, const absl::Status& status, bool crashed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

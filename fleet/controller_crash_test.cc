@@ -33,6 +33,7 @@ class World : public Provider {
   }
   void Hibernate(absl::string_view id) override { Stop(id); }
   void Terminate(absl::string_view id) override { Stop(id); }
+  void TerminateLost(absl::string_view id) override { Stop(id); }
 
   // What was told since then happens, and is heard.
   bool Settle() {

@@ -106,6 +106,7 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kDownload: return OnDownload(machine, event.done_bytes, event.total_bytes);
     case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
     case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
+    case MachineEvent::Kind::kEnded: return OnEnded(machine, event.crashed);
     case MachineEvent::Kind::kGone: return OnGone(machine, event.status, event.crashed);
     case MachineEvent::Kind::kOffers: return;
   }
@@ -224,6 +225,13 @@ void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Sta
     const bool hangs = absl::IsDeadlineExceeded(health.status());
     Lose(machine, hangs ? MachineLife::End::kHang : MachineLife::End::kLost, health.status().message());
   }
+}
+
+void Controller::OnEnded(Machine& machine, bool crashed) {
+  machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
+  if (!crashed) NoteLost(machine, clock_.Elapsed());
+  LOG_IF(INFO, machine.interruption.has_value())
+      << machine.interruption->id << ": its machine " << (crashed ? "lives on" : "went with it");
 }
 
 void Controller::OnGone(Machine& machine, const absl::Status& status, bool crashed) {

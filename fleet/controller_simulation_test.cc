@@ -86,6 +86,7 @@ class World : public Provider, public Probe {
   void Terminate(absl::string_view id) override {
     StopIn(std::string(id), Around(absl::Seconds(1)));
   }
+  void TerminateLost(absl::string_view id) override { Terminate(id); }
 
   // --- Probe
 

@@ -114,6 +114,63 @@ TEST_F(ControllerSuspectsTest, DeathsOfMachinesBlameNobody) {
   }
 }
 
+// A cloud's machine ends long after its engine, and whether it had outlived that is told in between.
+TEST_F(ControllerSuspectsTest, TheVerdictComesBeforeTheMachineIsGone) {
+  Suspect request;
+  request.client = Acquire();
+  for (const char* machine : {"m-1", "m-2", "m-3"}) {
+    Ready(machine);
+    ASSERT_TRUE(Runs(request)) << machine;
+    EXPECT_EQ(request.client->lease->alone(), machine == std::string("m-3"));
+    Cut(request);
+    provider_.Asked();
+    probe_.Answer(absl::UnavailableError("connection refused"));
+    fleet_->Run();
+    EXPECT_EQ(provider_.Asked(), absl::StrCat("terminate lost ", machine));
+    EXPECT_FALSE(request.client->error.has_value()) << "nobody knows yet";
+    provider_.TellEnded(machine, /*crashed=*/true);
+    fleet_->Run();
+    EXPECT_EQ(request.client->error.has_value(), machine == std::string("m-3"));
+    Gone(machine);
+  }
+  EXPECT_EQ(request.client->error->reason, AcquireError::Reason::kPoison);
+}
+
+TEST_F(ControllerSuspectsTest, AnEngineThatWentWithItsMachineBlamesNobody) {
+  Suspect request;
+  request.client = Acquire();
+  for (int i = 1; i <= 6; ++i) {
+    const std::string machine = absl::StrCat("m-", i);
+    Ready(machine);
+    ASSERT_TRUE(Runs(request)) << machine;
+    EXPECT_FALSE(request.client->lease->alone());
+    request.client->lease->life()->NoteServed();
+    Cut(request);
+    probe_.Answer(absl::UnavailableError("connection refused"));
+    fleet_->Run();
+    provider_.TellEnded(machine, /*crashed=*/false);
+    Gone(machine);
+  }
+}
+
+// What an admin ended, or whose end was foretold, needs no reason.
+TEST_F(ControllerSuspectsTest, OnlyAnEndThatNobodyExplainsIsAskedAbout) {
+  auto client = Acquire();
+  Ready("m-1");
+  ASSERT_TRUE(Kill("m-1").ok());
+  EXPECT_EQ(provider_.Asked(), "launch m-1, terminate m-1");
+  Gone("m-1");
+  auto next = Acquire();
+  Ready("m-2");
+  ASSERT_TRUE(Interrupt("m-2", absl::Seconds(9)).ok());
+  EXPECT_EQ(provider_.Asked(), "launch m-2, launch m-3");
+  fleet_->ReportBroken("m-2", "reset");
+  fleet_->Run();
+  probe_.Answer(absl::UnavailableError("connection refused"));
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "terminate m-2");
+}
+
 TEST_F(ControllerSuspectsTest, ADeathThatWasOrderedOrForetoldBlamesNobody) {
   Suspect request;
   request.client = Acquire();

@@ -21,6 +21,7 @@ const char* KindName(MachineEvent::Kind kind) {
     case MachineEvent::Kind::kReady: return "ready";
     case MachineEvent::Kind::kDownload: return "download";
     case MachineEvent::Kind::kAdopted: return "adopted";
+    case MachineEvent::Kind::kEnded: return "ended";
     case MachineEvent::Kind::kGone: return "gone";
     case MachineEvent::Kind::kOffers: return "offers";
   }
@@ -126,6 +127,12 @@ void Watch::Terminate(absl::string_view machine_id) {
   if (death_.dead()) return;
   sim_.Note(absl::StrCat("controller: terminate ", machine_id));
   if (End(machine_id)) provider_->Terminate(machine_id);
+}
+
+void Watch::TerminateLost(absl::string_view machine_id) {
+  if (death_.dead()) return;
+  sim_.Note(absl::StrCat("controller: terminate ", machine_id, ", which is lost"));
+  if (End(machine_id)) provider_->TerminateLost(machine_id);
 }
 
 // --- What must hold.

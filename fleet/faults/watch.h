@@ -69,6 +69,7 @@ class Watch : public Provider {
   void Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) override;
   void Hibernate(absl::string_view machine_id) override;
   void Terminate(absl::string_view machine_id) override;
+  void TerminateLost(absl::string_view machine_id) override;
 
  private:
   struct Asked {

@@ -56,6 +56,10 @@ class FakeProvider : public Provider {
     Tell({.kind = MachineEvent::Kind::kGone, .machine_id = id, .crashed = crashed, .status = std::move(status)});
   }
 
+  void TellEnded(const std::string& id, bool crashed) {
+    Tell({.kind = MachineEvent::Kind::kEnded, .machine_id = id, .crashed = crashed});
+  }
+
   void SellOffers() { caps_.sells_offers = true; }
 
   const Caps& caps() const override { return caps_; }
@@ -73,6 +77,7 @@ class FakeProvider : public Provider {
   void Terminate(absl::string_view id) override {
     asked_.push_back(absl::StrCat("terminate ", id));
   }
+  void TerminateLost(absl::string_view id) override { asked_.push_back(absl::StrCat("terminate lost ", id)); }
 
  private:
   void Ask(absl::string_view what, const MachineSpec& spec) {

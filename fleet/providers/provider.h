@@ -47,6 +47,7 @@ struct MachineEvent {
     kDownload,  // boots, and its weights come: `done_bytes` of `total_bytes`
     kAdopted,  // still runs, nobody asked it whether it serves; `handle`, `endpoint` (address as it
                // was passed)
+    kEnded,    // of TerminateLost: whether its machine outlived its engine is known, `crashed`
     kGone,     // does not exist any more, or never came to be; `status`
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before
   };
@@ -55,7 +56,7 @@ struct MachineEvent {
   std::string handle;  // the provider's own words for the machine, to keep and to give to Adopt
   Endpoint endpoint;
   uint64_t done_bytes = 0, total_bytes = 0;
-  // Of kGone, of a machine that served: its engine died by itself, and the machine lives.
+  // Of kEnded, and of kGone of a machine that served: its engine died by itself, and the machine lived on.
   bool crashed = false;
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
@@ -104,6 +105,10 @@ class Provider {
 
   // Ends it at once; the volume stays.
   virtual void Terminate(absl::string_view machine_id) = 0;
+
+  // The same of one whose engine is not there any more, though nobody asked for that. Where the machine's end takes its
+  // time, kEnded comes before kGone; without it kGone alone tells.
+  virtual void TerminateLost(absl::string_view machine_id) = 0;
 };
 
 }  // namespace spotinference::fleet

@@ -164,6 +164,14 @@ void CloudProvider::Terminate(absl::string_view machine_id) {
   }
 }
 
+void CloudProvider::TerminateLost(absl::string_view machine_id) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = machines_.find(machine_id);
+  if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
+  found->second->lost_at = found->second->due = clock_.Elapsed();
+  if (list_.failures == 0) list_.due = std::min(list_.due, clock_.Elapsed());
+}
+
 void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
   std::optional<Endpoint> engine;
   {

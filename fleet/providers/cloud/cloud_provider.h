@@ -68,9 +68,11 @@ class CloudProvider : public Provider {
   void Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) override;
   void Hibernate(absl::string_view machine_id) override;
   void Terminate(absl::string_view machine_id) override;
+  void TerminateLost(absl::string_view machine_id) override;
 
  private:
   static constexpr absl::Duration kProbeDeadline = absl::Seconds(2);
+  static constexpr absl::Duration kVerdict = absl::Seconds(10);  // a list has told by then, or nobody will
   static constexpr absl::Duration kSpeak = absl::Seconds(30);  // a machine bears 15 minutes of silence
 
   struct Machine {
@@ -90,6 +92,8 @@ class CloudProvider : public Provider {
     absl::Duration not_before = -absl::InfiniteDuration();  // after a failure
     absl::Duration acted_at = -absl::InfiniteDuration();    // lists begun before are too old
     int failures = 0;                                       // in a row, of calls
+    std::optional<absl::Duration> lost_at;                  // its engine was gone then, and whether with its machine is asked
+    bool crashed = false;                                   // its machine outlived it
     std::optional<CloudInventory::Failure> failure;         // of a create or start that the cloud had taken on
     Endpoint endpoint;     // of its engine, being asked or serving
     bool probing = false;
@@ -132,6 +136,7 @@ class CloudProvider : public Provider {
   void OnList(CloudInventory inventory, absl::Duration begun) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  void Judge(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Step(const MachinePtr& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(const MachinePtr& machine, const Next& next, const CloudMachine& found, const CloudVolume& volume)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -69,6 +69,7 @@ const CloudMachine* CloudProvider::FindHolder(const CloudVolume* volume) const {
 void CloudProvider::Step(const MachinePtr& kept) {
   Machine& machine = *kept;
   machine.due = absl::InfiniteDuration();
+  if (machine.lost_at.has_value()) return Judge(machine);
   Life& life = machine.life;
   if (machine.launched && !life.create_at.has_value() && !life.volume_at.has_value()) {
     if (life.goal != Goal::kRun) return End(machine, life.status);
@@ -102,6 +103,20 @@ void CloudProvider::Step(const MachinePtr& kept) {
       Decide(api_->traits(), options_.limits, life, found, volume, FindHolder(volume), clock_.Elapsed());
   if (!options_.buys_nothing.empty() && Buys(next.what)) return Refuse(machine);
   Do(kept, next, found == nullptr ? CloudMachine() : *found, volume == nullptr ? CloudVolume() : *volume);
+}
+
+// Before it is ended: a machine that still runs in a list begun after its engine's end has outlived it.
+void CloudProvider::Judge(Machine& machine) {
+  const absl::Duration verdict_by = *machine.lost_at + kVerdict;
+  if (listed_at_ >= *machine.lost_at) {
+    const CloudMachine* const found = Find(machine);
+    machine.crashed = found != nullptr && found->state == State::kRunning;
+    Tell({.kind = MachineEvent::Kind::kEnded, .machine_id = machine.spec.id, .crashed = machine.crashed});
+  } else if (clock_.Elapsed() < verdict_by) {
+    machine.due = verdict_by;
+    return;
+  }
+  Fail(machine, absl::OkStatus());
 }
 
 // The last door before money is spent.
@@ -406,13 +421,14 @@ void CloudProvider::Fail(Machine& machine, absl::Status status) {
   machine.life.adopting = false;
   machine.life.status = std::move(status);
   machine.life.drained_at.reset();
+  machine.lost_at.reset();
   machine.due = clock_.Elapsed();
 }
 
 void CloudProvider::End(Machine& machine, absl::Status status) {
   const std::string id = machine.spec.id;
   machines_.erase(id);  // the caller holds it still
-  Tell({.machine_id = id, .status = std::move(status)});
+  Tell({.machine_id = id, .crashed = machine.crashed, .status = std::move(status)});
 }
 
 Endpoint CloudProvider::EndpointOf(const Machine& machine, const std::string& address) const {

@@ -267,6 +267,48 @@ TEST_P(CloudTest, AMachineThatIsTakenAwayIsGone) {
   }
 }
 
+TEST_P(CloudTest, AnEngineThatDiesOnAMachineThatRunsHasCrashed) {
+  Serve(Spec());
+  Pass(absl::Seconds(5));
+  provider_->TerminateLost("m-1");
+  MachineEvent event = Next();
+  EXPECT_EQ(event.kind, Kind::kEnded);
+  EXPECT_TRUE(event.crashed);
+  event = Next();
+  EXPECT_EQ(event.kind, Kind::kGone);
+  EXPECT_TRUE(event.crashed);
+  EXPECT_EQ(emulator_.billing(), 0);
+}
+
+TEST_P(CloudTest, AnEngineThatGoesWithItsMachineHasNotCrashed) {
+  for (const char* how : {"gone", "stopped"}) {
+    SCOPED_TRACE(how);
+    const std::string id = absl::StrCat("m-", how);
+    Serve(Spec(id));
+    Pass(absl::Seconds(5));
+    Say(absl::StrCat("take ", number(), " 0 ", how, " silent"));
+    provider_->TerminateLost(id);
+    MachineEvent event = Next();
+    EXPECT_EQ(event.kind, Kind::kEnded);
+    EXPECT_FALSE(event.crashed);
+    EXPECT_FALSE(Next().crashed);
+    EXPECT_EQ(emulator_.billing(), 0);
+  }
+}
+
+TEST_P(CloudTest, WhereNoListTellsNobodyIsBlamed) {
+  Serve(Spec());
+  Pass(absl::Seconds(5));
+  Say("down");
+  provider_->TerminateLost("m-1");
+  Pass(absl::Seconds(20));
+  Say("up");
+  const MachineEvent event = Next();
+  EXPECT_EQ(event.kind, Kind::kGone);
+  EXPECT_FALSE(event.crashed);
+  EXPECT_EQ(emulator_.billing(), 0);
+}
+
 TEST_P(CloudTest, AListThatLacksAMachineDoesNotTakeItAway) {
   Serve(Spec());
   Say(absl::StrCat("hide ", number(), " 50"));

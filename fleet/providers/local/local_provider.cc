@@ -117,6 +117,8 @@ class LocalProvider : public Provider {
     asio::post(io_, [this, id = std::string(machine_id)] { Stop(id, SIGKILL); });
   }
 
+  void TerminateLost(absl::string_view machine_id) override { Terminate(machine_id); }  // its process's end tells
+
  private:
   using MachinePtr = std::shared_ptr<Machine>;
 

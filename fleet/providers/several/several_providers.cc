@@ -51,6 +51,9 @@ class SeveralProviders : public Provider {
   void Terminate(absl::string_view id) override {
     if (Provider* const provider = Of(id)) provider->Terminate(id);
   }
+  void TerminateLost(absl::string_view id) override {
+    if (Provider* const provider = Of(id)) provider->TerminateLost(id);
+  }
 
  private:
   static Caps CapsOf(const std::vector<std::unique_ptr<Provider>>& providers) {
