@@ -155,6 +155,7 @@ class Controller : public Fleet {
     EngineTotals ended;         // counted by engines that are gone
     std::deque<std::pair<Offer, std::string>> to_buy;  // by the latest plan: what, and why
     std::string last_refusal;  // of a provider, in its words
+    std::vector<Offer> failed_at;  // starts of the wake under way
   };
 
   struct Heartbeat {
@@ -267,6 +268,7 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Buy(Model& model, absl::string_view hibernated_id, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TriesElsewhere(Model& model, const Machine& failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Offer SoldAs(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
   double DollarsLeft() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

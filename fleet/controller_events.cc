@@ -245,7 +245,8 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   if (elsewhere) model->last_refusal = std::string(status.message());
   if (IsWaking(state) && !machine.adopting && !elsewhere) {
     const absl::Duration now = clock_.Elapsed(), took = now - machine.asked_for;
-    const Failure failure = FailureOf(status);
+    Failure failure = FailureOf(status);
+    if (failure == Failure::kStart && TriesElsewhere(*model, machine)) failure = Failure::kStartThere;
     if (failure != Failure::kNoCapacity && FindServing(model->spec.name) != nullptr)
       RecordFailureBeside(took, now, model->wake);
     else

@@ -38,7 +38,15 @@ Wish Controller::WishOf(const Model& model) const {
           .max_price = spec.max_price,
           .accelerators = spec.accelerators,
           .regions = spec.regions,
-          .markets = spec.markets};
+          .markets = spec.markets,
+          .not_again = model.failed_at};
+}
+
+// After a start that failed though there was a machine: a bad host, or a zone that takes away what it has just given.
+bool Controller::TriesElsewhere(Model& model, const Machine& failed) {
+  if (!Chooses() || !failed.record.offer.has_value()) return false;
+  model.failed_at.push_back(*failed.record.offer);
+  return buyer_.HasOpenOffer(WishOf(model), DollarsLeft(), clock_.Elapsed());
 }
 
 // Lets go what is to be replaced, leaves what is to be bought in model.to_buy, and wants as many machines. Returns when to
@@ -47,6 +55,8 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   model.to_buy.clear();
   if (!Chooses() || !buyer_.knows_offers() || desired.max_machines == 0) return absl::InfiniteDuration();
   const absl::Duration now = clock_.Elapsed();
+  const bool all_tried = !model.failed_at.empty() && !buyer_.HasOpenOffer(WishOf(model), dollars_left, now);
+  if (all_tried || !model.wake.began.has_value()) model.failed_at.clear();
   std::vector<Buyer::Machine> machines;
   std::vector<Offer> filled;
   bool in_use = demand.waiting > 0 || model.spec.min_machines > 0, awake = false;

@@ -147,6 +147,78 @@ TEST_F(ControllerMarketTest, AStockOutIsFollowedByALaunchElsewhereAtOnce) {
   EXPECT_TRUE(client->lease.has_value());
 }
 
+// Whoever waits waits on while there is another place; the second failure refuses only where there is none.
+TEST_F(ControllerMarketTest, AStartThatFailsIsTriedElsewhereAtOnce) {
+  const auto client = Acquire();
+  for (const char* machine : {"m-1", "m-2"}) {
+    EXPECT_EQ(provider_.Asked(), absl::StrCat("launch ", machine));
+    EXPECT_EQ(Zone(), machine == std::string("m-1") ? "a" : "b");
+    provider_.TellStarted(machine);
+    Advance(absl::Seconds(20));
+    Gone(machine, absl::UnavailableError("its volume is not attached"));
+    EXPECT_FALSE(client->error.has_value());
+  }
+  EXPECT_EQ(provider_.Asked(), "launch m-3");
+  EXPECT_EQ(MarketOf(), Market::kOnDemand);
+  Ready("m-3");
+  EXPECT_TRUE(client->lease.has_value());
+}
+
+TEST_F(ControllerMarketTest, StartsThatFailEverywhereAreLeftAloneForAWhile) {
+  const auto client = Acquire();
+  for (const char* machine : {"m-1", "m-2", "m-3"}) {
+    EXPECT_FALSE(client->error.has_value()) << machine;
+    provider_.TellStarted(machine);
+    Advance(absl::Seconds(20));
+    Gone(machine, absl::UnavailableError("it broke"));
+  }
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2, launch m-3");
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_EQ(client->error->reason, AcquireError::Reason::kBackOff);
+  EXPECT_THAT(client->error->message, HasSubstr("it broke"));
+  EXPECT_GE(client->error->retry_after, absl::Seconds(20));
+}
+
+// Once it is known that a model cannot be served, nowhere.
+TEST_F(ControllerMarketTest, AStartThatWouldFailAgainIsTriedNowhereElse) {
+  const auto client = Acquire();
+  provider_.TellStarted("m-1");
+  fleet_->Run();
+  Gone("m-1", absl::FailedPreconditionError("another hash"));
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  EXPECT_EQ(client->error->reason, AcquireError::Reason::kBackOff);
+}
+
+// A place where a start failed is better than none, and as good as any in the next wake.
+TEST_F(ControllerMarketTest, AStartThatFailsIsTriedThereAgainWhereNothingElseIsLeft) {
+  auto client = Acquire();
+  provider_.TellStarted("m-1");
+  Gone("m-1", absl::UnavailableError("it broke"));
+  Gone("m-2", absl::ResourceExhaustedError("no capacity in b"));
+  Gone("m-3", absl::ResourceExhaustedError("none on demand"));
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2, launch m-3, launch m-4");
+  EXPECT_EQ(Zone(), "a");
+  EXPECT_EQ(MarketOf(), Market::kSpot);
+  Ready("m-4");
+  EXPECT_TRUE(client->lease.has_value());
+}
+
+// All of it is one wake: it ends at its cap.
+TEST_F(ControllerMarketTest, StartsElsewhereMakeAWakeNoLonger) {
+  const auto client = Acquire();
+  for (const char* machine : {"m-1", "m-2"}) {
+    provider_.TellStarted(machine);
+    Advance(absl::Minutes(4));
+    Gone(machine, absl::UnavailableError("it broke"));
+  }
+  provider_.TellStarted("m-3");
+  fleet_->Run();
+  provider_.Asked();
+  Advance(absl::Minutes(2));
+  EXPECT_EQ(provider_.Asked(), "hibernate m-3");
+  EXPECT_EQ(client->error->reason, AcquireError::Reason::kWakeTimeout);
+}
+
 TEST_F(ControllerMarketTest, WhereEveryOfferIsDryTheClientHearsSo) {
   const auto client = Acquire();
   for (int n = 1; n <= 3; ++n) Gone(absl::StrCat("m-", n), absl::ResourceExhaustedError("dry"));

@@ -20,6 +20,8 @@ absl::string_view WhyNot(const Wish& wish, const Offer& offer, double dollars_le
   if (!IsAmong(offer.market, wish.markets)) return "machines.markets";
   if (offer.price_per_hour > wish.max_price) return "machines.max_price";
   if (offer.price_per_hour > 0 && dollars_left <= 0) return "spend.max_dollars_per_day";
+  const auto failed = [&](const Offer& place) { return SamePlace(place, offer); };
+  if (std::any_of(wish.not_again.begin(), wish.not_again.end(), failed)) return "a start that failed";
   return "";
 }
 
@@ -81,6 +83,12 @@ double Buyer::OnDemandPrice(const Offer& offer) const {
 bool Buyer::HasFreeOffer(const Wish& wish) const {
   return std::any_of(sold_.begin(), sold_.end(), [&](const OnSale& sold) {
     return sold.offer.price_per_hour == 0 && WhyNot(wish, sold.offer, 0).empty();
+  });
+}
+
+bool Buyer::HasOpenOffer(const Wish& wish, double dollars_left, absl::Duration now) const {
+  return std::any_of(sold_.begin(), sold_.end(), [&](const OnSale& sold) {
+    return WhyNot(wish, sold.offer, dollars_left).empty() && memory_.Of(sold.domain, now).closed_until <= now;
   });
 }
 

@@ -35,6 +35,7 @@ struct Wish {
   double max_price = std::numeric_limits<double>::infinity();  // dollars an hour of one machine
   std::vector<std::string> accelerators, regions;              // none: any
   std::vector<Market> markets;                                 // none: any
+  std::vector<Offer> not_again;                                // places where starts of this wake have failed
 };
 
 class Buyer {
@@ -77,6 +78,9 @@ class Buyer {
 
   // Some offer that the wish allows costs nothing.
   bool HasFreeOffer(const Wish& wish) const;
+
+  // Some offer that the wish allows is not known to have no machine.
+  bool HasOpenOffer(const Wish& wish, double dollars_left, absl::Duration now) const;
 
   // There is a choice.
   bool chooses() const { return sold_.size() > 1; }

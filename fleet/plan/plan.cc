@@ -189,7 +189,7 @@ void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl
   }
   wake.strikes += failure == Failure::kCrash ? 1 : 2;
   if (failure == Failure::kPermanent) wake.strikes = std::max(wake.strikes, kStrikesToBackOff);
-  if (wake.strikes < kStrikesToBackOff) return;
+  if (wake.strikes < kStrikesToBackOff || failure == Failure::kStartThere) return;
   const int doublings = std::min((wake.strikes - kStrikesToBackOff) / 2, 16);
   wake.blocked_until = now + std::min(std::max(kFirstBackOff, took) * (1 << doublings), LongestBackOff(took));
   wake.blocked_by = Refusal::kBackOff;

@@ -64,13 +64,15 @@ struct Wake {
 enum class Failure {
   kCrash,       // a machine died soon after it began to serve
   kStart,       // a start failed and may succeed when tried again
+  kStartThere,  // the same, and there is another place to try it in
   kPermanent,   // a start failed and will fail again: wrong usage, wrong hash, unknown type, too
                 // little memory
   kCapped,      // a wake reached its cap
   kNoCapacity,  // the provider has no machine
 };
 
-// A start that fails is tried again at once; the second failure in a row, the second capped wake in
+// A start that fails is tried again at once, elsewhere for as long as there is another place (kStartThere); the second
+// failure in a row with none left, the second capped wake in
 // a row, the fourth quick crash in a row or one permanent failure begins a back-off of 5 s, which
 // doubles with each further failure up to 10 min. Where the failure took longer (`took`: of the
 // machine's start, or of the capped wake), that is the first back-off, and six times as long the
