@@ -312,6 +312,9 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
 }
 
 void Controller::Stop(Machine& machine, MachineState state, absl::string_view why) {
+  // What was bought and never served has nothing to keep but its volume, and a cloud may take long to stop what boots.
+  const bool never_served = IsWaking(machine.record.state) && !machine.restored && machine.record.address.empty();
+  if (never_served) state = State::kTerminating;
   const bool lost = machine.record.state == State::kLost;
   const bool taken = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
   const bool asks_why = lost && !taken && machine.fate->end() == MachineLife::End::kNone;

@@ -55,6 +55,7 @@ void Controller::Restore(const Store::Contents& contents) {
     machine.record = record;
     machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();
     if (record.state == State::kHibernated) continue;
+    machine.restored = record.state == State::kRestoring;
     Model* const model = FindModel(record.model);
     if (model != nullptr && IsWaking(record.state) && serving.count(record.model) == 0)
       ResumeWake(record.since, *model);  // of which perhaps no more is known

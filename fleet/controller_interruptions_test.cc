@@ -261,7 +261,7 @@ TEST_F(ControllerInterruptionsTest, ALateAnswerWithdrawsNoNewerNotice) {
   EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
   Advance(absl::Seconds(5));
   AnswerFigures(EngineFigures{});  // this one was asked for later
-  EXPECT_EQ(States(), "m-1 serving;m-2 hibernating;");
+  EXPECT_EQ(States(), "m-1 serving;m-2 terminating;");
 }
 
 // One that the engine does not know of is not withdrawn by its silence.
@@ -334,7 +334,7 @@ TEST_F(ControllerInterruptionsTest, AnOrderedWakeEndsAtItsCap) {
   ASSERT_TRUE(WakeUp("m").ok());
   EXPECT_EQ(provider_.Asked(), "launch m-1");
   Advance(absl::Minutes(10));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
   Gone("m-1");
   Advance(absl::Hours(1));
   EXPECT_EQ(provider_.Asked(), "");
@@ -352,7 +352,7 @@ TEST_F(ControllerInterruptionsTest, AnOrderedWakeOutlivesTheFleet) {
   Gone("m-1", absl::UnavailableError("no"));
   EXPECT_EQ(provider_.Asked(), "launch m-2");
   Advance(absl::Minutes(10));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-2") << "no order lasts longer than a wake";
+  EXPECT_EQ(provider_.Asked(), "terminate m-2") << "no order lasts longer than a wake";
   Gone("m-2");
   Begin();
   EXPECT_EQ(provider_.Asked(), "") << "what is over is forgotten";

@@ -215,7 +215,7 @@ TEST_F(ControllerMarketTest, StartsElsewhereMakeAWakeNoLonger) {
   fleet_->Run();
   provider_.Asked();
   Advance(absl::Minutes(2));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-3");
+  EXPECT_EQ(provider_.Asked(), "terminate m-3");
   EXPECT_EQ(client->error->reason, AcquireError::Reason::kWakeTimeout);
 }
 

@@ -219,7 +219,7 @@ TEST_F(ControllerTest, ARequestWaitsItsTimeAndAWakeItsCap) {
   EXPECT_EQ(provider_.Asked(), "");
   Advance(absl::Seconds(1));
   EXPECT_EQ(second->error->reason, Reason::kWakeTimeout);
-  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
 }
 
 TEST_F(ControllerTest, AWakeThatNobodyWaitsForLingersTwoMinutes) {
@@ -231,7 +231,7 @@ TEST_F(ControllerTest, AWakeThatNobodyWaitsForLingersTwoMinutes) {
   Advance(absl::Seconds(119));
   EXPECT_EQ(provider_.Asked(), "");
   Advance(absl::Seconds(1));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
   EXPECT_EQ(client->answers, 0);
 }
 
@@ -543,7 +543,7 @@ TEST_F(ControllerTest, ShutdownAnswersThoseWhoWait) {
   fleet_->BeginShutdown(absl::Seconds(20));
   fleet_->Run();
   EXPECT_EQ(client->error->reason, Reason::kShutdown);
-  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1");
+  EXPECT_EQ(provider_.Asked(), "launch m-1, terminate m-1");
 }
 
 TEST_F(ControllerTest, ALeaseMayOutliveTheController) {

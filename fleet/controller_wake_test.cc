@@ -27,7 +27,7 @@ TEST_F(ControllerWakeTest, AWakeBillsUpToItsCapAndNoMore) {
   auto client = Acquire();
   provider_.TellStarted("m-1");
   Advance(absl::Minutes(10));
-  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1");
+  EXPECT_EQ(provider_.Asked(), "launch m-1, terminate m-1");
   EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
   Advance(absl::Seconds(3));
   Gone("m-1");
@@ -66,7 +66,7 @@ TEST_F(ControllerWakeTest, TheCapIsOfAllAttemptsTogether) {
   EXPECT_EQ(provider_.Asked(), "");
   client = Acquire();  // whoever waits
   Advance(absl::Seconds(1));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-2");
+  EXPECT_EQ(provider_.Asked(), "terminate m-2");
   EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
   EXPECT_EQ(Billed("waking"), absl::Minutes(10));
 }
@@ -85,7 +85,7 @@ TEST_F(ControllerWakeTest, TheCapIsOfAllLivesTogether) {
   Advance(absl::Minutes(1) + absl::Seconds(59));
   EXPECT_EQ(provider_.Asked(), "");
   Advance(absl::Seconds(1));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-2");
+  EXPECT_EQ(provider_.Asked(), "terminate m-2");
   EXPECT_EQ(client->error->reason, Reason::kWakeTimeout);
 }
 
@@ -101,7 +101,7 @@ TEST_F(ControllerWakeTest, AWakeWhoseCapPassedMeanwhileIsLookedAtFirst) {
   Advance(absl::Seconds(29));
   EXPECT_EQ(provider_.Asked(), "");
   Advance(absl::Seconds(1));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  EXPECT_EQ(provider_.Asked(), "terminate m-1");
 }
 
 // A second machine that boots beside one that serves is no wake.
@@ -138,7 +138,7 @@ TEST_F(ControllerWakeTest, AWakeOfWhichOnlyTheMachineIsKnown) {
   Begin();
   client = Acquire();
   Advance(absl::Minutes(1));
-  EXPECT_EQ(provider_.Asked(), "launch m-1, adopt m-1, hibernate m-1");
+  EXPECT_EQ(provider_.Asked(), "launch m-1, adopt m-1, terminate m-1");
 }
 
 // Three hours of one request a second against a machine that boots for ever: no wake outlives its cap for them.
@@ -150,13 +150,13 @@ TEST_F(ControllerWakeTest, ArrivalsThatNeverStopKeepNoWakeAlive) {
   for (int second = 0; second < 3 * 3600; ++second) {
     clients.push_back(Acquire());
     for (std::string asked = provider_.Asked(); !asked.empty(); asked = provider_.Asked()) {
-      if (absl::StrContains(asked, "hibernate")) {
+      if (absl::StrContains(asked, "terminate")) {
         EXPECT_EQ(clock_.Elapsed() - began, absl::Minutes(10));
         waking += clock_.Elapsed() - began;
         up = false;
-        Gone("m-1");
+        Gone(absl::StrCat("m-", wakes));
       }
-      if (absl::StrContains(asked, "launch") || absl::StrContains(asked, "restore")) {
+      if (absl::StrContains(asked, "launch")) {
         EXPECT_FALSE(up);
         began = clock_.Elapsed();
         up = true;

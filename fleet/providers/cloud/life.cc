@@ -118,7 +118,8 @@ Next Stop(const LifeLimits& limits, const Life& life, const CloudMachine* machin
   if (machine->state == State::kStopped && Recent(life.may_start_at, limits.settle, now)) return {Do::kWait};
   if (machine->state == State::kStopped || machine->state == State::kGone) return {Do::kTellGone};
   // It may bill for as long as it has not stopped; what it was to be kept for is on the volume.
-  const bool overdue = life.stop_since.has_value() && now - *life.stop_since >= limits.stop;
+  const absl::Duration limit = life.serves ? limits.stop : limits.stop_unserved;
+  const bool overdue = life.stop_since.has_value() && now - *life.stop_since >= limit;
   if (overdue || machine->state == State::kFailed) return Fail(absl::OkStatus());
   if (machine->state == State::kStopping || machine->state == State::kDeleting) return {Do::kWait};
   if (life.drained_at.has_value() && now < *life.drained_at) return {Do::kWait};

@@ -57,6 +57,7 @@ struct LifeLimits {
   absl::Duration settle = absl::Seconds(60);  // what was made is in a list by then, if it was made
   absl::Duration attach = absl::Minutes(2);   // a volume that is not attached by then never will be
   absl::Duration stop = absl::Minutes(15);    // a machine that has not stopped then, for whatever reason, is deleted
+  absl::Duration stop_unserved = absl::Minutes(1);  // the same of one that has not served: it has nothing to save
   int absent_lists = 3;                       // what so many lists in a row lack …
   absl::Duration absent = absl::Seconds(60);  // … over so long is gone
 };

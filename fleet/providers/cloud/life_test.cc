@@ -147,6 +147,9 @@ TEST(Life, AStopLeavesWhatIsStopped) {
   EXPECT_EQ(What(life, &stopping, nullptr), Do::kWait);
   life.seen = true;
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait) << "it is to be kept, not deleted";
+  life.serves = true;
+  life.stop_since = kNow - absl::Minutes(15) + absl::Seconds(1);
+  EXPECT_EQ(What(life, &stopping, nullptr), Do::kWait) << "it saves what it computed";
   life.stop_since = kNow - absl::Minutes(15);
   EXPECT_EQ(What(life, &stopping, nullptr), Do::kFail) << "it never ends";
   EXPECT_EQ(What(life, &running, nullptr), Do::kFail) << "it was refused all the time, and bills";
@@ -155,6 +158,16 @@ TEST(Life, AStopLeavesWhatIsStopped) {
   EXPECT_EQ(What(life, &stopped, nullptr), Do::kWait) << "a restore that was called off may still begin";
   life.may_start_at = kNow - absl::Seconds(60);
   EXPECT_EQ(What(life, &stopped, nullptr), Do::kTellGone);
+}
+
+TEST(Life, WhatNeverServedHasAMinuteToStop) {
+  const CloudMachine starting = Machine(State::kStarting);
+  Life life;
+  life.goal = Goal::kStop;
+  life.stop_since = kNow - absl::Seconds(59);
+  EXPECT_EQ(What(life, &starting, nullptr), Do::kStopMachine);
+  life.stop_since = kNow - absl::Seconds(60);
+  EXPECT_EQ(What(life, &starting, nullptr), Do::kFail);
 }
 
 TEST(Life, GoneIsToldWhenItIsSure) {

@@ -54,7 +54,7 @@ class FakeEngines : public Probe {
   void Ask(const Endpoint& endpoint, absl::Duration,
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
     ++asked_;
-    if (!host_.IsUp(endpoint.address)) return done(absl::UnavailableError("nobody is there"));
+    if (silent_ || !host_.IsUp(endpoint.address)) return done(absl::UnavailableError("nobody is there"));
     done(EngineIdentity{.model_hash = "abc", .numerics_id = "n"});
   }
   void AskFigures(const Endpoint&, absl::Duration,
@@ -69,6 +69,7 @@ class FakeEngines : public Probe {
     interrupted_.push_back(absl::StrCat(endpoint.machine_id, " ", absl::FormatDuration(notice)));
     done(0);
   }
+  void Silence() { silent_ = true; }  // none ever serves
   const std::vector<std::string>& interrupted() const { return interrupted_; }
   int asked() const { return asked_; }
 
@@ -76,6 +77,7 @@ class FakeEngines : public Probe {
   const FakeHost& host_;
   std::vector<std::string> interrupted_;
   int asked_ = 0;
+  bool silent_ = false;
 };
 
 class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
