@@ -49,6 +49,7 @@ std::vector<MachineView> Controller::Machines() const {
                      .provider = record.provider,
                      .market = MarketOf(machine),
                      .zone = sold.zone,
+                     .volume = record.volume,
                      .backend = model == models_.end() ? "" : model->second.spec.backend,
                      .numerics_id = record.numerics_id,
                      .reason = record.reason,

@@ -115,7 +115,7 @@ struct WakeProgress {
 
 // A row of GET /admin/v1/machines.
 struct MachineView {
-  std::string id, model, state, provider, market, zone, backend, numerics_id, reason;
+  std::string id, model, state, provider, market, zone, volume, backend, numerics_id, reason;
   absl::Time since;
   double price_per_hour = 0;
   int active = 0;  // answers on it

@@ -72,6 +72,7 @@ json::object MachineObject(const fleet::MachineView& machine) {
           {"provider", machine.provider},
           {"market", machine.market},
           {"zone", machine.zone},
+          {"volume", machine.volume},
           {"backend", machine.backend},
           {"numerics_id", machine.numerics_id},
           {"since", absl::FormatTime(absl::RFC3339_sec, machine.since, absl::UTCTimeZone())},

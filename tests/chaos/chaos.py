@@ -17,7 +17,7 @@ import threading
 import time
 
 from tests.chaos import workload
-from tests.chaos.timeline import Timeline
+from tests.chaos.timeline import LOOK_S, Timeline
 from tests.e2e.harness import MODEL, Gateway, in_parallel, outside_of_bazel_test, wait_for
 
 ADMIN_KEY = 'an-admin-key-of-chaos'
@@ -25,6 +25,7 @@ ADMIN = {'authorization': f'Bearer {ADMIN_KEY}'}
 CUTS_A_STREAM = 2
 MORE_ROUNDS = 20
 # What is done to an engine, and how often. A hang is seen after 5 s of silence, so it is the rarest.
+SIGNALS = {'kill9': signal.SIGKILL, 'sigterm': signal.SIGTERM, 'hang': signal.SIGSTOP}
 ACTS = {'kill': 4, 'kill9': 4, 'notice': 6, 'hibernate': 4, 'sigterm': 3, 'hang': 1}
 
 
@@ -54,6 +55,7 @@ class Run:
         self.acts = collections.Counter()
         self.due = self.rng.sample(list(ACTS), len(ACTS))  # each at least once, then by chance
         self.timeline = None
+        self.before_s = 0.0  # billed before the timeline began
 
     # --- The streams.
 
@@ -68,6 +70,8 @@ class Run:
 
     def disturbed(self):
         self.timeline = Timeline(self.gateway, ADMIN)
+        self.before_s = self.gateway.metric('gpu_seconds_total')
+        self.timeline.start()
         work = [(i % len(self.cases), self.cases[i % len(self.cases)]) for i in range(self.options.streams)]
         self.rng.shuffle(work)
         done = threading.Event()
@@ -75,11 +79,12 @@ class Run:
         def streams():
             try:
                 self._work(work, lambda i, outcome: self.outcomes.append((i, outcome)), self.options.workers)
-                # Few streams may be done before anything was done to them.
+                # Few streams may be done before enough was done to them.
                 for _ in range(MORE_ROUNDS):
-                    if self.gateway.metric('stream_resumes_total') > 0:
+                    if self.gateway.metric('stream_resumes_total') >= CUTS_A_STREAM * len(self.outcomes):
                         break
-                    self._work(work, lambda i, outcome: self.outcomes.append((i, outcome)), self.options.workers)
+                    more = work[:max(self.options.workers, len(work) // 10)]
+                    self._work(more, lambda i, outcome: self.outcomes.append((i, outcome)), self.options.workers)
             finally:
                 done.set()
 
@@ -103,27 +108,29 @@ class Run:
     # --- What happens to the engines.
 
     def disturb(self, done):
-        """Cuts as long as there are fewer than asked for, by what the gateway counts."""
-        while not done.is_set():
-            time.sleep(0.05)
-            begun = len(self.outcomes) + self.gateway.metric('active_requests') + self.gateway.metric('parked_requests')
-            if self.gateway.metric('stream_resumes_total') >= CUTS_A_STREAM * begun:
-                continue
-            busy = [machine for machine, (state, active) in self.timeline.machines().items()
-                    if state == 'serving' and active > 0]
-            if busy:
-                self.act(self.rng.choice(sorted(busy)))
+        """Cuts as long as there are fewer than asked for, by what the gateway counts; ahead by the streams that begin
+        meanwhile, since the last ones leave no time to catch up."""
+        while not done.wait(LOOK_S):
+            begun = len(self.outcomes) + self.options.workers + self.options.workers // 2
+            while not done.is_set() and self.gateway.metric('stream_resumes_total') < CUTS_A_STREAM * begun:
+                machines = self.timeline.machines()
+                busy = [machine for machine, (state, active, _) in machines.items() if state == 'serving' and active > 0]
+                if not busy:
+                    break
+                self.act(machines, self.rng.choice(sorted(busy)))
 
-    def act(self, machine):
+    def act(self, machines, machine):
         what = self.due[0] if self.due else self.rng.choices(list(ACTS), list(ACTS.values()))[0]
-        if what in ('kill9', 'sigterm', 'hang'):
-            pids = self.gateway.engine_pids()
-            if not pids:
+        if what in SIGNALS:
+            # Any engine, one that boots or drains too.
+            volumes = self.gateway.engine_volumes()
+            running = {volume: pid for pid, volume in volumes.items()}
+            there = sorted(machine for machine, (state, _, volume) in machines.items() if volume in running)
+            if not there:
                 return
-            machine = None
-            signals = {'kill9': signal.SIGKILL, 'sigterm': signal.SIGTERM, 'hang': signal.SIGSTOP}
+            machine = self.rng.choice(there)
             try:
-                os.kill(self.rng.choice(pids), signals[what])
+                os.kill(running[machines[machine][2]], SIGNALS[what])
             except ProcessLookupError:
                 return
         else:
@@ -152,7 +159,7 @@ class Run:
         told = sum(answer['usage']['completion_tokens'] for answer in self.expected) + sum(
             o.answer['usage']['completion_tokens'] for _, o in kept)
         billed = gateway.metric('gpu_seconds_total')
-        seen, slack = self.timeline.seen_seconds()
+        seen, slack, lives = self.timeline.process_seconds()
         gaps = sorted((gap for _, o in kept for gap in o.gaps()), reverse=True)[:int(resumes)]
         rows = [
             ('streams', f'{len(self.outcomes)} ({len(self.cases)} distinct), {self.options.workers} at a time'),
@@ -166,20 +173,18 @@ class Run:
             ('usage differs', str(len(miscounted))),
             ('tokens counted', f'{generated:.0f}, answers say {told}'),
             ('longest gaps', f'as many as cuts: p50 {_quantile(gaps, 0.5):.2f} s, p99 {_quantile(gaps, 0.01):.2f} s'),
-            ('billed', f'{billed:.1f} s, seen {seen + self.before_s:.1f} s ± {slack + 1:.1f} s'),
+            ('billed', f'{billed - self.before_s:.1f} s; {lives} processes ran for {seen:.1f} s ± {slack:.1f} s'),
         ]
         faults = len(lost) + len(differ) + len(miscounted)
         faults += generated != told if not lost else 0
         faults += gateway.metric('stream_resumes_total', exact='false') > 0
-        faults += resumes == 0  # nothing was shown
+        faults += resumes < CUTS_A_STREAM * len(self.outcomes)  # too little was shown
         faults += abs(billed - seen - self.before_s) > slack + 1
         for what, bad in ('lost', lost), ('differs', differ), ('usage', miscounted):
             for i, outcome in bad[:3]:
                 print(f'{what}: {self.cases[i]}\n  {outcome.error or outcome.answer}\n  expected {self.expected[i]}',
                       file=sys.stderr)
         return rows, faults
-
-    before_s = 0.0  # billed before the timeline began
 
 
 def _quantile(descending, share_above):
@@ -205,7 +210,6 @@ def main():
         run = Run(gateway, options)
         run.undisturbed()
         wait_for(lambda: gateway.metric('machines', state='serving') >= 2, 'two machines serve')
-        run.before_s = gateway.metric('gpu_seconds_total')
         run.disturbed()
         rows, faults = run.report()
         outputs = os.environ.get('TEST_UNDECLARED_OUTPUTS_DIR', tempfile.gettempdir())

@@ -24,7 +24,7 @@ def make(rng, tokens):
     topic = rng.choice(TOPICS)
     body = {'model': MODEL, 'max_tokens': rng.randint(tokens // 2, tokens * 3 // 2), 'seed': rng.randrange(1 << 30),
             'temperature': rng.choice([0, 0.7, 1]), 'stream': True}
-    kind = rng.choice(['plain', 'plain', 'plain', 'n', 'logprobs', 'schema', 'stop', 'whole', 'whole_n', 'completion'])
+    kind = rng.choice(['plain', 'plain', 'plain', 'n', 'logprobs', 'schema', 'stop', 'whole', 'whole_n', 'long', 'completion'])
     if kind == 'completion':
         return COMPLETIONS, {**body, 'prompt': f'{topic.capitalize()} and I'}
     body['messages'] = [{'role': 'user', 'content': f'Write about {topic}, and use some emoji.'}]
@@ -32,6 +32,9 @@ def make(rng, tokens):
         body['n'] = 2
     if kind in ('whole', 'whole_n'):
         body['stream'] = False
+    if kind == 'long':  # so that cuts come while it is being read
+        body['messages'][0]['content'] += ' This is what I know: ' + ''.join(
+            f'{i}. {rng.choice(TOPICS)} and {rng.choice(TOPICS)}. ' for i in range(130))
     if kind == 'logprobs':
         body.update(logprobs=True, top_logprobs=3)
     if kind == 'schema':

@@ -4,14 +4,15 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import unittest
 
 import openai
 
-from tests.e2e.harness import (DEADLINE_S, LONGEST, MODEL, Broken, Gateway, GatedEngine, chat, in_parallel, runfile, text_of,
-                               wait_for, wait_for_exit)
+from tests.e2e.harness import (DEADLINE_S, LONGEST, MODEL, Broken, Gateway, GatedEngine, chat, cpu_seconds, in_parallel, runfile,
+                               text_of, wait_for, wait_for_exit)
 
 CHAT = '/v1/chat/completions'
 LONG = chat(logit_bias=LONGEST, temperature=0)  # as long as the context
@@ -93,6 +94,22 @@ class EngineDies(unittest.TestCase):
         self.assertEqual(self.gateway.metric('stream_resumes_total'), 8)
         self.gateway.engine_pid()
         self.gateway.wait_for_metric('active_requests', 0)
+
+    def test_while_a_long_prompt_is_read(self):
+        body = {**MOVED, **chat(' '.join(f'{i} bottles.' for i in range(450)))}
+        self.gateway.ask()
+        engine = self.gateway.engine_pid()
+        before_s = cpu_seconds(engine)
+        stream = self.gateway.stream(body)
+        self.addCleanup(stream.close)
+        wait_for(lambda: cpu_seconds(engine) > before_s + 0.1, 'it reads; the whole prompt takes it over a second')
+        self.kill_engine()
+        self.assertEqual(select.select([stream.socket], [], [], 0)[0], [], 'no token has come')
+        stream.read_all()
+        (text,), usage = self.undisturbed(body)
+        self.assertGreaterEqual(usage['prompt_tokens'], 1000)
+        self.assertEqual(text_of(stream.events()), text)
+        self.assertEqual(self.gateway.metric('stream_resumes_total', exact='true'), 1)
 
     def test_a_client_that_leaves_while_its_answer_moves(self):
         stream = self.gateway.stream(LONG)

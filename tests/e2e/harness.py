@@ -197,18 +197,22 @@ class Gateway:
 
     # --- Its engines.
 
-    def engine_pids(self):
-        """Told by the data_dir in their arguments, so that those of a killed gateway are found too."""
-        needle = f'{self.data_dir}/machines/'.encode()
-        pids = []
+    def engine_volumes(self):
+        """{pid: the volume it was started with}. Told by the data_dir in their arguments, so that those of a killed
+        gateway are found too."""
+        volume = re.compile(re.escape(f'{self.data_dir}/machines/').encode() + rb'([^/\0]+)/')
+        found = {}
         for path in glob.glob('/proc/[0-9]*/cmdline'):
             try:
                 with open(path, 'rb') as file:
-                    if needle in file.read():
-                        pids.append(int(path.split('/')[2]))
+                    if match := volume.search(file.read()):
+                        found[int(path.split('/')[2])] = match[1].decode()
             except OSError:
                 pass  # it has just ended
-        return sorted(pids)
+        return found
+
+    def engine_pids(self):
+        return sorted(self.engine_volumes())
 
     def engine_pid(self):
         pids = self.engine_pids()
@@ -290,13 +294,16 @@ class Gateway:
     def stream(self, body, path='/v1/chat/completions', headers=None, receive_bytes=None):
         return RawStream(self, path, {**body, 'stream': True}, headers, receive_bytes)
 
-    def metric(self, name, **labels):
-        """The sum of the samples whose labels contain `labels`."""
+    def metrics(self):
         status, _, text = self.request('GET', '/metrics')
         if status != 200:
             raise AssertionError(f'/metrics: {status}')
+        return text.decode()
+
+    def metric(self, name, text=None, **labels):
+        """The sum of the samples whose labels contain `labels`; `text`: of metrics(), where several are wanted."""
         total = 0
-        for line in text.decode().splitlines():
+        for line in (text or self.metrics()).splitlines():
             match = re.fullmatch(rf'spotinference_{name}(?:{{(.*)}})? (\S+)', line)
             if match and labels.items() <= dict(re.findall(r'(\w+)="([^"]*)"', match[1] or '')).items():
                 total += float(match[2])
