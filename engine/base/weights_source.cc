@@ -35,14 +35,31 @@ bool IsLoopback(absl::string_view rest) {
   return absl::StartsWith(rest, "127.0.0.1:") || absl::StartsWith(rest, "localhost:");
 }
 
+// What follows "#sha256=" in lower case; "" where that is no SHA-256.
+std::string HashIn(absl::string_view fragment) {
+  if (!absl::ConsumePrefix(&fragment, "#sha256=") || !IsHexHash(fragment, 64)) return "";
+  return absl::AsciiStrToLower(fragment);
+}
+
+// A plain path may hold any character.
+absl::StatusOr<WeightsSource> ParseFile(absl::string_view text, absl::string_view path) {
+  const size_t hash = path == text ? path.npos : path.rfind("#sha256=");
+  WeightsSource source;
+  source.path = std::string(path.substr(0, hash));
+  if (source.path.empty()) return Wrong(text, "a path is expected");
+  if (hash == path.npos) return source;
+  source.sha256 = HashIn(path.substr(hash));
+  if (source.sha256.empty()) return Wrong(text, "#sha256= must be followed by the 64 hex digits of a SHA-256");
+  return source;
+}
+
 absl::StatusOr<WeightsSource> ParseWeb(absl::string_view text) {
-  const size_t hash = text.find('#');
-  absl::string_view fragment = hash == text.npos ? "" : text.substr(hash + 1);
+  const size_t hash = std::min(text.find('#'), text.size());
   WeightsSource source;
   source.kind = WeightsSource::Kind::kWeb;
   source.url = std::string(text.substr(0, hash));
-  source.sha256 = absl::ConsumePrefix(&fragment, "sha256=") ? absl::AsciiStrToLower(fragment) : "";
-  if (!IsHexHash(source.sha256, 64)) {
+  source.sha256 = HashIn(text.substr(hash));
+  if (source.sha256.empty()) {
     return Wrong(text, "must end in #sha256= and the 64 hex digits of the file's SHA-256");
   }
   for (const char c : source.url) {
@@ -113,14 +130,11 @@ absl::StatusOr<WeightsSource> ParseWeightsSource(absl::string_view text) {
     return ParseWeb(text);
   }
   absl::ConsumePrefix(&rest, "file://");
-  if (rest.empty()) return Wrong(text, "a path is expected");
   if (absl::StrContains(rest, "://")) {
     return Wrong(text, "file:///…, https://…#sha256=…, hf://org/repo/file.gguf@revision or hf://org/repo@revision is "
                        "expected");
   }
-  WeightsSource source;
-  source.path = std::string(rest);
-  return source;
+  return ParseFile(text, rest);
 }
 
 std::pair<std::string, std::string> SplitQuery(absl::string_view text) {

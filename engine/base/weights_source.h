@@ -1,6 +1,8 @@
 // Where a model's weights come from, as people write it:
 //
-//   file:///path                               a file or folder of this machine; also a plain path
+//   file:///path                               a file or folder of this machine; also a plain path. With #sha256=HEX
+//                                              at its end (model_files.h), no other model; without, the first reading
+//                                              says what it is
 //   https://host/file.gguf#sha256=HEX          any web server; plain http only from loopback
 //   hf://org/repo/file.gguf@revision           Hugging Face's hub; revision: branch, tag or commit; main where left out
 //   hf://org/repo@revision                     a repository there, with safetensors
@@ -22,7 +24,7 @@ struct WeightsSource {
   Kind kind = Kind::kFile;
   std::string path;    // kFile
   std::string url;     // kWeb, without the fragment
-  std::string sha256;  // kWeb, 64 lower-case hex digits
+  std::string sha256;  // kWeb, kFile: 64 lower-case hex digits; "" where a file's was not said
   std::string repository, file, revision;  // kHub: "org/repo", "folder/file.gguf" or ""
 
   // What the file is called on the volume: the last part of its path; "" for a repository.

@@ -21,6 +21,11 @@ TEST(WeightsSourceTest, Files) {
     EXPECT_EQ(source->path, "/models/a.gguf");
   }
   EXPECT_EQ(ParseWeightsSource("models/a.gguf")->path, "models/a.gguf");
+  const auto hashed = ParseWeightsSource("file:///models/#1/a.gguf#sha256=" + std::string(64, 'A'));
+  ASSERT_TRUE(hashed.ok()) << hashed.status();
+  EXPECT_EQ(hashed->path, "/models/#1/a.gguf");
+  EXPECT_EQ(hashed->sha256, kHash);
+  EXPECT_EQ(ParseWeightsSource("/a#sha256=1")->path, "/a#sha256=1");
 }
 
 TEST(WeightsSourceTest, Web) {
@@ -74,6 +79,8 @@ TEST(WeightsSourceTest, AQueryIsTakenOutAndPutBack) {
 TEST(WeightsSourceTest, SaysWhatIsWrong) {
   for (const auto& [text, why] : std::initializer_list<std::pair<std::string, std::string>>{
            {"", "a path is expected"},
+           {"file://#sha256=" + kHash, "a path is expected"},
+           {"file:///a#sha256=12", "#sha256= must be followed by"},
            {"ftp://host/a", "file:///…, https://"},
            {"https://host/a.gguf", "must end in #sha256="},
            {"https://host/a.gguf#sha256=12", "must end in #sha256="},

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <future>
 #include <optional>
 #include <utility>
 
@@ -83,8 +85,7 @@ absl::StatusOr<std::unique_ptr<Volume>> OpenVolume(const std::string& root) {
 }
 
 // The path of the model's file, on the volume where it came from elsewhere, and its hash where that is known.
-absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, Volume* volume) {
-  ASSIGN_OR_RETURN(const WeightsSource source, ParseWeightsSource(options.model));
+absl::StatusOr<FetchedWeights> FindWeights(const BootOptions& options, const WeightsSource& source, Volume* volume) {
   if (source.kind != WeightsSource::Kind::kFile && volume == nullptr) {
     // What follows a question mark may be secret.
     const absl::string_view plain = absl::string_view(options.model).substr(0, options.model.find('?'));
@@ -154,10 +155,12 @@ absl::StatusOr<std::optional<FileProof>> ProofOf(const FetchedWeights::File& fil
   absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), file.path);
   if (proof.ok()) return *std::move(proof);
   if (!absl::IsNotFound(proof.status())) return proof.status();
-  ASSIGN_OR_RETURN(const std::string sha256, FileHash(file.path));
-  if (sha256 != file.sha256) return absl::DataLossError(absl::StrCat("'", file.path, "': its SHA-256 is ", sha256));
+  ASSIGN_OR_RETURN(const FileHashes hashes, HashFile(RealFileSystem(), file.path));
+  if (hashes.sha256 != file.sha256) {
+    return absl::DataLossError(absl::StrCat("'", file.path, "': its SHA-256 is ", hashes.sha256));
+  }
   // It was cut off, or had no room, when the file came.
-  const absl::Status hashed = WriteFileProof(RealFileSystem(), file.path);
+  const absl::Status hashed = WriteFileProof(RealFileSystem(), file.path, hashes);
   LOG_IF(WARNING, !hashed.ok()) << "the next boot computes the SHA-256 too: " << hashed.message();
   return std::nullopt;
 }
@@ -191,35 +194,69 @@ absl::Status OpenFetched(const FetchedWeights& weights, const std::string& head_
   return CheckHead(*booted.checkpoint, head_hash);
 }
 
-// A model of this machine whose hash was told: what this boot reads of its files is proved by the hashes that the first
-// boot left on the volume. `then`: what the first boot has to do for that, once it has time.
-absl::Status ProveLocal(const BootOptions& options, const std::string& path, int threads, const BootedEngine& booted,
-                        std::function<void(const std::atomic<bool>&)>& then) {
-  if (options.model_hash.empty()) return absl::OkStatus();  // just hashed
-  const std::string weights = absl::StrCat(options.volume, "/weights");
-  const std::string folder = absl::StrCat(weights, "/", options.model_hash);
-  ASSIGN_OR_RETURN(const std::vector<std::string> paths, ModelFiles(path));
-  std::vector<std::pair<std::string, std::string>> unproved;  // file, and where its hashes go
-  for (const std::string& file : paths) {
-    const std::string hashes = absl::StrCat(folder, "/", file.substr(file.rfind('/') + 1), kProofEnding);
-    const absl::StatusOr<FileProof> proof = FileProof::Open(RealFileSystem(), file, hashes);
-    if (absl::IsNotFound(proof.status())) {
-      unproved.push_back({file, hashes});
-      continue;
+// The files of a model of this machine, read once and whole while the model is loaded, since no hashes of theirs lie on
+// the volume yet.
+class FirstReading {
+ public:
+  // `folder`, of the volume, is where their hashes go.
+  FirstReading(std::string model, std::vector<std::string> files, std::string folder)
+      : model_(std::move(model)), files_(std::move(files)), folder_(std::move(folder)) {
+    for (const std::string& file : files_) {
+      hashes_.push_back(std::async(std::launch::async, [this, file] { return HashFile(RealFileSystem(), file, &stop_); }));
     }
+  }
+  ~FirstReading() { stop_ = true; }
+
+  // Waits for it. FAILED_PRECONDITION: the model is another one than `sha256`.
+  absl::Status Prove(const std::string& sha256) {
+    std::vector<FileSum> sums;
+    for (size_t i = 0; i < files_.size(); ++i) {
+      ASSIGN_OR_RETURN(read_.emplace_back(), hashes_[i].get());
+      sums.push_back({Name(files_[i]), read_[i].sha256});
+    }
+    return CheckModelHash(model_, ModelHashOf(model_, sums), sha256);
+  }
+
+  // After it: the hashes, for the boots that follow.
+  void Write() const {
+    absl::Status written = RealFileSystem().CreateFolder(folder_.substr(0, folder_.rfind('/')));
+    written.Update(RealFileSystem().CreateFolder(folder_));
+    for (size_t i = 0; written.ok() && i < files_.size(); ++i) {
+      written = WriteFileProof(RealFileSystem(), files_[i], read_[i], HashesPath(folder_, files_[i]));
+    }
+    LOG_IF(WARNING, !written.ok()) << "the next boot reads all of the weights again: " << written.message();
+  }
+
+  static std::string HashesPath(const std::string& folder, const std::string& file) {
+    return absl::StrCat(folder, "/", Name(file), kProofEnding);
+  }
+
+ private:
+  static std::string Name(const std::string& file) { return file.substr(file.rfind('/') + 1); }
+
+  const std::string model_;
+  const std::vector<std::string> files_;
+  const std::string folder_;
+  std::atomic<bool> stop_{false};
+  std::vector<std::future<absl::StatusOr<FileHashes>>> hashes_;
+  std::vector<FileHashes> read_;
+};
+
+// A model of this machine whose hash was told: what this boot reads of its files is proved by the hashes that the first
+// boot left on the volume. Where one of them has none, a reading of all of them, begun; else null.
+absl::StatusOr<std::shared_ptr<FirstReading>> ProveLocal(const BootOptions& options, const std::string& path,
+                                                         int threads, const BootedEngine& booted) {
+  if (options.model_hash.empty()) return nullptr;  // just hashed
+  const std::string folder = absl::StrCat(options.volume, "/weights/", options.model_hash);
+  ASSIGN_OR_RETURN(const std::vector<std::string> paths, ModelFiles(path));
+  for (const std::string& file : paths) {
+    const absl::StatusOr<FileProof> proof =
+        FileProof::Open(RealFileSystem(), file, FirstReading::HashesPath(folder, file));
+    if (absl::IsNotFound(proof.status())) return std::make_shared<FirstReading>(path, paths, folder);
     RETURN_IF_ERROR(proof.status());
     RETURN_IF_ERROR(Prove(*proof, booted, threads));
   }
-  if (unproved.empty()) return absl::OkStatus();
-  then = [=](const std::atomic<bool>& stop) {
-    absl::Status written = RealFileSystem().CreateFolder(weights);
-    written.Update(RealFileSystem().CreateFolder(folder));
-    for (const auto& [file, hashes] : unproved) {
-      if (written.ok()) written = WriteFileProof(RealFileSystem(), file, hashes, &stop);
-    }
-    LOG_IF(WARNING, !written.ok()) << "the next boot does not prove all of the weights: " << written.message();
-  };
-  return absl::OkStatus();
+  return nullptr;
 }
 
 }  // namespace
@@ -252,11 +289,12 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
   const absl::Duration start = RealClock().Elapsed();
   BootedEngine booted;
   ASSIGN_OR_RETURN(booted.volume, OpenVolume(options.volume));
-  ASSIGN_OR_RETURN(const FetchedWeights weights, FindWeights(options, booted.volume.get()));
+  ASSIGN_OR_RETURN(const WeightsSource source, ParseWeightsSource(options.model));
+  ASSIGN_OR_RETURN(const FetchedWeights weights, FindWeights(options, source, booted.volume.get()));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
   const int threads = options.threads > 0 ? options.threads : UsableThreads();
   std::string model_hash = weights.sha256;
-  std::function<void(const std::atomic<bool>&)> prove_later;
+  std::shared_ptr<FirstReading> first_reading;
   if (!model_hash.empty()) {
     RETURN_IF_ERROR(OpenFetched(weights, options.head_hash, *backend, threads, booted));
   } else {
@@ -265,9 +303,10 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
     if (model_hash.empty()) {
       ASSIGN_OR_RETURN(model_hash, ModelHash(weights.path));
     }
+    RETURN_IF_ERROR(CheckModelHash(weights.path, model_hash, source.sha256));
     if (booted.volume != nullptr) {
       OpenCache(*backend, model_hash, threads, booted);
-      RETURN_IF_ERROR(ProveLocal(options, weights.path, threads, booted, prove_later));
+      ASSIGN_OR_RETURN(first_reading, ProveLocal(options, weights.path, threads, booted));
     }
   }
   ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens,
@@ -294,7 +333,10 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
   ASSIGN_OR_RETURN(booted.program,
                    booted.device->Compile(booted.model->ForwardGraph(scheduler.step_tokens, scheduler.max_sequences),
                                           booted.cache.get()));
-  if (booted.cache != nullptr) booted.cache->Write(std::move(prove_later));
+  if (first_reading != nullptr) RETURN_IF_ERROR(first_reading->Prove(model_hash));
+  if (booted.cache != nullptr) {
+    booted.cache->Write(first_reading == nullptr ? std::function<void()>() : [first_reading] { first_reading->Write(); });
+  }
 
   EngineInfo& info = engine.info;
   info.model_hash = model_hash;

@@ -32,7 +32,9 @@ inline constexpr int64_t kKvMemoryBytes = int64_t{1} << 30;
 
 struct BootOptions {
   std::string model;             // a path, or another source that engine/base/weights_source.h takes, to a volume
-  std::string model_hash;        // ModelHash, known already; "": it is computed, some 0.1 s a 100 MB
+  // ModelHash, known already, and proved at the first boot on a volume; without one it is believed. "": it is computed,
+  // some 0.1 s a 100 MB.
+  std::string model_hash;
   std::string head_hash;         // SHA-256 of a GGUF file's head, as who renders prompts has read it; "": any
   std::string volume;            // folder that outlives the machine (engine/volume); "": nothing is kept
   std::string hub_url = "https://huggingface.co";

@@ -9,7 +9,6 @@
 #include <iterator>
 #include <map>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -126,8 +125,8 @@ TEST(BootTest, WhatIsNoWeightServesEveryModel) {
     };
     BootOptions options = Options();
     options.volume = testing::TempDir() + (keeps_weights ? "/of_a_model" : "/of_all");
-    for (const char hash : {'a', 'b', 'a'}) {
-      options.model_hash = std::string(64, hash);
+    for (const std::string& model : {model_path, shard_path, model_path}) {
+      options.model = model;
       const absl::StatusOr<BootedEngine> booted = Boot(options, {&keeping, 1});
       ASSERT_TRUE(booted.ok()) << booted.status();
     }
@@ -257,8 +256,19 @@ TEST(BootTest, ServesWeightsOfAWebServer) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(BootTest, AFileIsTheOneWhoseHashWasSaid) {
+  BootOptions options = Options();
+  for (const std::string& model : {model_path, shard_path, folder_path}) {
+    const std::string path = "file://" + std::string(std::filesystem::absolute(model));
+    options.model = path + "#sha256=" + *ModelHash(model);
+    EXPECT_TRUE(BootStatus(options).ok()) << BootStatus(options);
+    options.model = path + "#sha256=" + std::string(64, 'a');
+    EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kFailedPrecondition);
+  }
+}
+
 // One file, several files, and a folder.
-TEST(BootTest, AModelOfThisMachineIsProvedFromTheSecondBootOn) {
+TEST(BootTest, AModelOfThisMachineIsProvedAtEveryBoot) {
   for (const std::string& model : {model_path, shard_path, folder_path}) {
     SCOPED_TRACE(model);
     std::string root = testing::TempDir() + "/volume-XXXXXX";
@@ -274,13 +284,18 @@ TEST(BootTest, AModelOfThisMachineIsProvedFromTheSecondBootOn) {
     options.model = model == folder_path ? folder.substr(0, folder.size() - 1) : files[0];
     options.model_hash = *ModelHash(options.model);
     {
-      const absl::StatusOr<BootedEngine> first = Boot(options, Backends());
-      ASSERT_TRUE(first.ok()) << first.status();
-      for (const std::string& file : files) {  // written beside what is served; the engine's end would stop it
-        const std::string name = std::filesystem::path(file).filename();
-        const std::string hashes = root + "/weights/" + options.model_hash + "/" + name + ".hashes";
-        while (!std::filesystem::exists(hashes)) std::this_thread::yield();
-      }
+      const std::string tensors = (*OpenCheckpoint(options.model))->files().back().path;
+      const size_t last = std::filesystem::file_size(tensors) - 1;
+      FlipBit(tensors, last);
+      EXPECT_EQ(BootStatus(options).code(), absl::StatusCode::kFailedPrecondition) << "damaged before the first boot";
+      EXPECT_FALSE(std::filesystem::exists(root + "/weights"));
+      EXPECT_FALSE(std::filesystem::exists(root + "/cache"));
+      FlipBit(tensors, last);
+    }
+    ASSERT_TRUE(BootStatus(options).ok());
+    for (const std::string& file : files) {
+      const std::string name = std::filesystem::path(file).filename();
+      EXPECT_TRUE(std::filesystem::exists(root + "/weights/" + options.model_hash + "/" + name + ".hashes"));
     }
     ASSERT_TRUE(BootStatus(options).ok());
     std::map<std::string, size_t> heads;

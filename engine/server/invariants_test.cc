@@ -121,7 +121,6 @@ class InvariantsTest : public testing::TestWithParam<const char*> {
     const std::vector<Backend> backends = {CpuBackend(), ReferenceBackend()};
     BootOptions options;
     options.model = path;
-    options.model_hash = "model";
     options.backend = GetParam();
     options.context_tokens = kContext;
     options.threads = variation.threads;

@@ -49,7 +49,9 @@ ABSL_FLAG(std::string, model, "",
           "HF_TOKEN; another hub: HF_ENDPOINT)");
 ABSL_FLAG(std::string, model_query_file, "",
           "file with the query of --model's address, where that is secret: command lines are everybody's to read");
-ABSL_FLAG(std::string, model_hash, "", "the model's SHA-256 in hex, where it is known; else it is computed");
+ABSL_FLAG(std::string, model_hash, "",
+          "the model's SHA-256 in hex, where it is known: proved at a volume's first boot, and believed without a volume; else "
+          "it is computed");
 ABSL_FLAG(std::string, head_hash, "",
           "SHA-256 in hex of all that comes before the tensors of the downloaded GGUF file; another one is refused");
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");

@@ -27,12 +27,12 @@ absl::Span<const std::byte> Bytes(absl::string_view text) {
 
 }  // namespace
 
-absl::Status FinishDownload(FileSystem& files, const std::string& path) {
+absl::Status FinishDownload(FileSystem& files, const std::string& path, const FileHashes& hashes) {
   RETURN_IF_ERROR(files.Rename(absl::StrCat(path, kPart), path));
   ClearDownload(files, path);
   LOG(INFO) << "weights " << path << ": here and proved";
   RETURN_IF_ERROR(files.SyncFolder(path.substr(0, path.rfind('/'))));
-  const absl::Status hashed = WriteFileProof(files, path);
+  const absl::Status hashed = WriteFileProof(files, path, hashes);
   LOG_IF(WARNING, !hashed.ok()) << "weights " << path << ": each boot computes their SHA-256: " << hashed.message();
   return absl::OkStatus();
 }
@@ -43,7 +43,9 @@ absl::Status WriteDownload(FileSystem& files, const std::string& path, absl::str
     RETURN_IF_ERROR(file->Write(0, Bytes(bytes)));
     RETURN_IF_ERROR(file->Sync());
   }
-  return FinishDownload(files, path);
+  ASSIGN_OR_RETURN(const FileHashes hashes, HashFile(files, absl::StrCat(path, kPart)));
+  if (hashes.sha256 != Sha256Hex(bytes)) return absl::DataLossError(absl::StrCat("'", path, "' is not what was written"));
+  return FinishDownload(files, path, hashes);
 }
 
 bool IsHalfDownload(absl::string_view name) {
@@ -141,17 +143,11 @@ absl::Status Download::GetPiece(HttpClient& client, uint64_t piece, Progress pro
 }
 
 absl::Status Download::Prove() const {
-  std::string sha256;
-  {
-    ASSIGN_OR_RETURN(const std::unique_ptr<MappedBytes> map, files_.Map(PartPath()));
-    map->Prefetch(0, remote_.size_bytes());
-    RETURN_IF_ERROR(map->Populate(0, remote_.size_bytes()));
-    sha256 = Sha256Hex({reinterpret_cast<const char*>(map->bytes().data()), map->bytes().size()});
-  }
-  if (sha256 == remote_.sha256()) return FinishDownload(files_, path_);
+  ASSIGN_OR_RETURN(const FileHashes hashes, HashFile(files_, PartPath()));
+  if (hashes.sha256 == remote_.sha256()) return FinishDownload(files_, path_, hashes);
   ClearDownload(files_, path_);
   files_.Remove(PartPath()).IgnoreError();
-  return absl::FailedPreconditionError(absl::StrCat("weights '", remote_.source().name(), "': SHA-256 ", sha256,
+  return absl::FailedPreconditionError(absl::StrCat("weights '", remote_.source().name(), "': SHA-256 ", hashes.sha256,
                                                     ", not ", remote_.sha256()));
 }
 

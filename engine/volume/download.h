@@ -16,13 +16,14 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/http_client.h"
+#include "engine/volume/file_proof.h"
 #include "engine/volume/file_system.h"
 #include "engine/volume/remote_file.h"
 
 namespace spotinference {
 
-// Gives the file at PATH.part its name and its hashes. What is there was proved.
-absl::Status FinishDownload(FileSystem& files, const std::string& path);
+// Gives the file at PATH.part, which was proved by these, its name and its hashes.
+absl::Status FinishDownload(FileSystem& files, const std::string& path, const FileHashes& hashes);
 // The same with the file's bytes.
 absl::Status WriteDownload(FileSystem& files, const std::string& path, absl::string_view bytes);
 // Whether another one's files may be called so, which no use is left for.

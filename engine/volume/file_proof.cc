@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status.h"
 #include "engine/base/thread_pool.h"
 #include "xxhash.h"
@@ -29,23 +30,31 @@ std::string PathOf(const std::string& path, const std::string& hashes_path) {
 
 }  // namespace
 
-absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path,
-                            const std::atomic<bool>* stop) {
+absl::StatusOr<FileHashes> HashFile(FileSystem& files, const std::string& path, const std::atomic<bool>* stop) {
   ASSIGN_OR_RETURN(const std::unique_ptr<MappedBytes> map, files.Map(path));
-  const uint64_t size = map->bytes().size();
-  std::vector<uint64_t> hashes = {size};  // before those of the chunks
-  std::vector<std::byte> chunk;           // what is mapped and touched would be resident, as large as it is
-  for (uint64_t at = 0; at < size; at += chunk.size()) {
+  FileHashes hashes{.size_bytes = map->bytes().size()};
+  Sha256 sha256;
+  std::vector<std::byte> chunk;  // what is mapped and touched would be resident, as large as it is
+  for (uint64_t at = 0; at < hashes.size_bytes; at += chunk.size()) {
     if (stop != nullptr && *stop) return absl::CancelledError("stopped");
-    chunk.resize(std::min(kObjectChunkBytes, size - at));
+    chunk.resize(std::min(kObjectChunkBytes, hashes.size_bytes - at));
     RETURN_IF_ERROR(map->Read(at, absl::MakeSpan(chunk)));
-    hashes.push_back(XXH3_64bits(chunk.data(), chunk.size()));
+    sha256.Update(chunk.data(), chunk.size());
+    hashes.chunks.push_back(XXH3_64bits(chunk.data(), chunk.size()));
   }
+  hashes.sha256 = sha256.Hex();
+  return hashes;
+}
+
+absl::Status WriteFileProof(FileSystem& files, const std::string& path, const FileHashes& hashes,
+                            const std::string& hashes_path) {
+  const auto bytes = [](const uint64_t* from, size_t count) {
+    return absl::MakeConstSpan(reinterpret_cast<const std::byte*>(from), count * sizeof(*from));
+  };
   ASSIGN_OR_RETURN(const std::unique_ptr<ObjectWriter> writer,
                    ObjectWriter::Create(files, PathOf(path, hashes_path), kKind));
-  const size_t size_bytes = hashes.size() * sizeof(uint64_t);
-  const auto bytes = absl::MakeConstSpan(reinterpret_cast<const std::byte*>(hashes.data()), size_bytes);
-  RETURN_IF_ERROR(writer->Append(bytes));
+  RETURN_IF_ERROR(writer->Append(bytes(&hashes.size_bytes, 1)));
+  RETURN_IF_ERROR(writer->Append(bytes(hashes.chunks.data(), hashes.chunks.size())));
   return writer->Commit();
 }
 

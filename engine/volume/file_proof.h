@@ -20,10 +20,19 @@ namespace spotinference {
 
 inline constexpr absl::string_view kProofEnding = ".hashes";
 
-// Reads the file and writes its hashes to `hashes_path`; "": beside it. CANCELLED, and nothing is written: `stop`, where
-// given, became true.
-absl::Status WriteFileProof(FileSystem& files, const std::string& path, const std::string& hashes_path = "",
-                            const std::atomic<bool>* stop = nullptr);
+// What one reading of a file gives, so that what is proved by one of them is what the other speaks of.
+struct FileHashes {
+  std::string sha256;
+  uint64_t size_bytes = 0;
+  std::vector<uint64_t> chunks;
+};
+// CANCELLED: `stop`, where given, became true.
+absl::StatusOr<FileHashes> HashFile(FileSystem& files, const std::string& path,
+                                    const std::atomic<bool>* stop = nullptr);
+
+// Writes the hashes of the file at `path` to `hashes_path`; "": beside it.
+absl::Status WriteFileProof(FileSystem& files, const std::string& path, const FileHashes& hashes,
+                            const std::string& hashes_path = "");
 
 class FileProof {
  public:

@@ -4,6 +4,7 @@
 #include <random>
 #include <string>
 
+#include "engine/base/sha256.h"
 #include "engine/volume/simulated_file_system.h"
 #include "gtest/gtest.h"
 
@@ -21,7 +22,8 @@ class FileProofTest : public testing::Test {
     std::string bytes(kSize, '\0');
     for (char& c : bytes) c = static_cast<char>(random());
     EXPECT_TRUE((*files_.Create(kPath))->Write(0, {reinterpret_cast<const std::byte*>(bytes.data()), kSize}).ok());
-    EXPECT_TRUE(WriteFileProof(files_, kPath).ok());
+    EXPECT_TRUE(WriteFileProof(files_, kPath, *HashFile(files_, kPath)).ok());
+    EXPECT_EQ(HashFile(files_, kPath)->sha256, Sha256Hex(bytes));
   }
 
   absl::Status Verify(uint64_t offset, uint64_t size) {
@@ -34,11 +36,9 @@ class FileProofTest : public testing::Test {
   SimulatedFileSystem files_;
 };
 
-TEST_F(FileProofTest, WhoStopsLeavesNothing) {
-  EXPECT_TRUE(files_.Remove(std::string(kPath) + std::string(kProofEnding)).ok());
+TEST_F(FileProofTest, WhoStopsDoesNotReadOn) {
   const std::atomic<bool> stop = true;
-  EXPECT_EQ(WriteFileProof(files_, kPath, "", &stop).code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(FileProof::Open(files_, kPath).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(HashFile(files_, kPath, &stop).status().code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(FileProofTest, AWholeFileIsProved) {

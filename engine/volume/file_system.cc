@@ -66,7 +66,9 @@ class RealMappedBytes : public MappedBytes {
  public:
   RealMappedBytes(absl::Span<const std::byte> bytes, Fd fd, std::string path)
       : bytes_(bytes), fd_(std::move(fd)), path_(std::move(path)) {}
-  ~RealMappedBytes() override { munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
+  ~RealMappedBytes() override {
+    if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  }
 
   absl::Span<const std::byte> bytes() const override { return bytes_; }
 
@@ -130,7 +132,7 @@ class PosixFileSystem : public FileSystem {
     if (fstat(fd.get(), &status) != 0) return SystemError("stat", path);
     if (!S_ISREG(status.st_mode)) return absl::InvalidArgumentError(absl::StrCat("'", path, "' is not a regular file"));
     const size_t size = static_cast<size_t>(status.st_size);
-    if (size == 0) return absl::DataLossError(absl::StrCat("'", path, "' is empty"));
+    if (size == 0) return std::make_unique<RealMappedBytes>(absl::Span<const std::byte>(), std::move(fd), path);
     void* const map = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
     if (map == MAP_FAILED) return SystemError("map", path);
     const auto bytes = absl::MakeConstSpan(static_cast<const std::byte*>(map), size);

@@ -191,7 +191,6 @@ absl::StatusOr<std::unique_ptr<MappedBytes>> SimulatedFileSystem::Map(const std:
   absl::MutexLock lock(&mutex_);
   const auto found = names_.find(path);
   if (found == names_.end()) return Missing(path);
-  if (found->second->bytes.empty()) return absl::DataLossError("empty");
   return std::make_unique<SimulatedMap>(found->second->bytes);
 }
 

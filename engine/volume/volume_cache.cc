@@ -80,7 +80,6 @@ VolumeCache::VolumeCache(Volume& volume, absl::string_view key, int threads)
 }
 
 VolumeCache::~VolumeCache() {
-  stop_ = true;
   if (writer_.joinable()) writer_.join();
 }
 
@@ -99,11 +98,11 @@ void VolumeCache::Keep(absl::string_view name, CachedBytes bytes) {
   parts_[std::string(name)] = std::move(bytes);
 }
 
-void VolumeCache::Write(std::function<void(const std::atomic<bool>& stop)> then) {
+void VolumeCache::Write(std::function<void()> then) {
   if ((kept_ == 0 && !then) || writer_.joinable()) return;
   writer_ = std::thread([this, then = std::move(then)] {
     if (kept_ > 0) WriteAll();
-    if (then) then(stop_);
+    if (then) then();
   });
 }
 

@@ -10,7 +10,6 @@
 #ifndef ENGINE_VOLUME_VOLUME_CACHE_H_
 #define ENGINE_VOLUME_VOLUME_CACHE_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -39,7 +38,7 @@ class VolumeCache : public CompileCache {
   // `key` is the folder's name under cache/. Reads and proves all that is kept there, in one pass on `threads` threads,
   // so that a Find costs nothing. The volume outlives the cache.
   VolumeCache(Volume& volume, absl::string_view key, int threads);
-  ~VolumeCache() override;  // waits for Write; what it calls then is told to stop
+  ~VolumeCache() override;  // waits for Write
 
   CachedBytes Find(absl::string_view name) override;
   void Keep(absl::string_view name, CachedBytes bytes) override;
@@ -48,8 +47,8 @@ class VolumeCache : public CompileCache {
   bool HasTensor(absl::string_view name) const;
 
   // If anything was kept: writes it, with what was found, on a thread of its own; then calls `then` there, where one is
-  // given, which ends soon after `stop` is true. Once, after the last Keep.
-  void Write(std::function<void(const std::atomic<bool>& stop)> then = nullptr);
+  // given. Once, after the last Keep.
+  void Write(std::function<void()> then = nullptr);
 
  private:
   void WriteAll();
@@ -59,7 +58,6 @@ class VolumeCache : public CompileCache {
   const std::string folder_;
   std::map<std::string, CachedBytes, std::less<>> parts_;
   int kept_ = 0;
-  std::atomic<bool> stop_{false};
   std::thread writer_;
 };
 

@@ -10,6 +10,7 @@ Exits 1 where anything failed, where a later boot compiled again, and where ther
 import argparse
 import datetime
 import glob
+import hashlib
 import json
 import os
 import platform
@@ -73,11 +74,13 @@ def end_to_end():
 
 def boot_seconds(model, volume):
     """From a process's start until it says that it is ready."""
+    with open(model, 'rb') as file:
+        model_hash = hashlib.sha256(file.read()).hexdigest()
     read, write = os.pipe()
     began = time.monotonic()
     engine = subprocess.Popen([harness.runfile('engine/server/main'), f'--model={model}', '--backend=vulkan',
                                f'--volume={volume}', '--listen=127.0.0.1:0', f'--ready_fd={write}',
-                               '--context_tokens=512', '--model_hash=' + '0' * 64, '--notice=none', '--grace=0s'],
+                               '--context_tokens=512', f'--model_hash={model_hash}', '--notice=none', '--grace=0s'],
                               pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     try:
