@@ -78,24 +78,36 @@ int32_t KvCache::DropLast(KvSequence& sequence) {
   return left * block_tokens();
 }
 
-void KvCache::Release(KvSequence& sequence) {
+void KvCache::Release(KvSequence& sequence, bool comes_back) {
+  if (comes_back) {
+    for (int32_t i = 0; i < sequence.published_; ++i) ++blocks_[sequence.blocks_[i]].awaited;
+    any_awaited_ = true;
+  }
   while (!sequence.blocks_.empty()) DropLast(sequence);
 }
 
+void KvCache::ForgetAwaited() {
+  if (!std::exchange(any_awaited_, false)) return;
+  for (Block& block : blocks_) block.awaited = 0;
+}
+
 std::vector<KvCache::Named> KvCache::PublishedBlocks() const {
-  std::vector<std::pair<int32_t, Named>> held;  // with its depth
+  const auto wanted = [this](int32_t block) { return blocks_[block].references + blocks_[block].awaited; };
+  std::vector<std::pair<int32_t, Named>> held;  // or awaited, with its depth
   for (int32_t block = 0; block < total(); ++block) {
-    if (!blocks_[block].published || blocks_[block].references == 0) continue;
+    if (!blocks_[block].published || wanted(block) == 0) continue;
     int32_t depth = 0;
     for (int32_t parent = blocks_[block].parent; parent != kNone; parent = blocks_[parent].parent) ++depth;
     held.push_back({depth, {block, blocks_[block].hash}});
   }
-  std::sort(held.begin(), held.end(), [this](const auto& a, const auto& b) {
-    return std::make_tuple(-references(a.second.block), a.first) < std::make_tuple(-references(b.second.block), b.first);
+  std::sort(held.begin(), held.end(), [&](const auto& a, const auto& b) {
+    return std::make_tuple(-wanted(a.second.block), a.first) < std::make_tuple(-wanted(b.second.block), b.first);
   });
   std::vector<Named> blocks;
   for (const auto& [_, named] : held) blocks.push_back(named);
-  for (int32_t block = newest_; block != kNone; block = blocks_[block].older) blocks.push_back({block, blocks_[block].hash});
+  for (int32_t block = newest_; block != kNone; block = blocks_[block].older) {
+    if (wanted(block) == 0) blocks.push_back({block, blocks_[block].hash});
+  }
   return blocks;
 }
 
@@ -133,6 +145,7 @@ int32_t KvCache::Allocate() {
     Unlink(block);
     index_.erase(blocks_[block].hash);
     blocks_[block].published = false;
+    blocks_[block].awaited = 0;
   }
   blocks_[block].references = 1;
   return block;

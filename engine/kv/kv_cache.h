@@ -86,11 +86,13 @@ class KvCache {
   // for.
   int32_t DropLast(KvSequence& sequence);
 
-  // Lets go of everything.
-  void Release(KvSequence& sequence);
+  // Lets go of everything. `comes_back`: the sequence was cut and goes on later, so that its blocks are awaited.
+  void Release(KvSequence& sequence, bool comes_back = false);
+  // Whoever was to come back has, or never will.
+  void ForgetAwaited();
 
-  // Published blocks, those worth most to a later engine first: what sequences hold, by how many do, then what was let
-  // go of last. All have one size, and one is of use only behind its parent, which always comes first.
+  // Published blocks, those worth most to a later engine first: what sequences hold or await, by how many do, then what
+  // was let go of last. All have one size, and one is of use only behind its parent, which always comes first.
   struct Named {
     int32_t block;
     BlockHash hash;
@@ -119,6 +121,7 @@ class KvCache {
 
   struct Block {
     int32_t references = 0;
+    int32_t awaited = 0;  // sequences that held it when they were cut, where published
     bool published = false;
     int32_t parent = kNone;  // the block before this one, where published
     int32_t older = kNone;   // neighbours in the order of eviction, where cached
@@ -139,6 +142,7 @@ class KvCache {
   int32_t oldest_ = kNone;                         // the cached blocks, in the order of eviction
   int32_t newest_ = kNone;
   int32_t cached_ = 0;
+  bool any_awaited_ = false;
 };
 
 }  // namespace spotinference

@@ -169,6 +169,27 @@ TEST_F(KvCacheTest, ListsWhatIsWorthMostFirst) {
   cache_.Release(live);
 }
 
+TEST_F(KvCacheTest, WhatIsAwaitedIsWorthMoreThanWhatWasLetGoOfLast) {
+  KvSequence first = Run(Ids(8));
+  std::vector<uint32_t> ids = Ids(8);
+  ids[5] = 99;
+  KvSequence second = Run(ids);  // shares the first block
+  KvSequence gone = Run(Ids(4, 100));
+  const int32_t root = first.block_table()[0], left = first.block_table()[1], right = second.block_table()[1];
+  const int32_t last = gone.block_table()[0];
+  cache_.Release(first, /*comes_back=*/true);
+  cache_.Release(second, /*comes_back=*/true);
+  cache_.Release(gone);
+  const auto blocks = [this] {
+    std::vector<int32_t> blocks;
+    for (const KvCache::Named& named : cache_.PublishedBlocks()) blocks.push_back(named.block);
+    return blocks;
+  };
+  EXPECT_THAT(blocks(), testing::AnyOf(ElementsAre(root, left, right, last), ElementsAre(root, right, left, last)));
+  cache_.ForgetAwaited();
+  EXPECT_THAT(blocks(), ElementsAre(last, root, right, left));
+}
+
 TEST(KvCacheSimulationTest, HoldsItsInvariantsUnderRandomUse) {
   for (uint32_t seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);

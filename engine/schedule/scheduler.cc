@@ -34,6 +34,7 @@ struct Scheduler::Sequence {
   bool paused = false;
   bool lost_blocks = false;  // since it last ran
   bool ended = false;        // to be removed when no step runs
+  bool comes_back = false;   // it ended because it was cut
 
   int32_t outstanding() const { return static_cast<int32_t>(ids.size()) - computed; }
 };
@@ -95,9 +96,10 @@ absl::StatusOr<SequenceId> Scheduler::Add(SequenceSpec spec) {
   return id;
 }
 
-void Scheduler::Cancel(SequenceId id) {
+void Scheduler::Cancel(SequenceId id, bool comes_back) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
+  found->second->comes_back = comes_back;
   found->second->ended = true;
   if (planned_.empty()) RemoveEnded();
 }
@@ -282,7 +284,7 @@ void Scheduler::Computed(Sequence& sequence, int32_t first, int32_t end) {
 void Scheduler::RemoveEnded() {
   std::erase_if(order_, [this](const std::unique_ptr<Sequence>& sequence) {
     if (!sequence->ended) return false;
-    kv_.Release(sequence->kv);
+    kv_.Release(sequence->kv, sequence->comes_back);
     by_id_.erase(sequence->id);
     return true;
   });

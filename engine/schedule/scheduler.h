@@ -117,8 +117,8 @@ class Scheduler {
   absl::StatusOr<SequenceId> Add(SequenceSpec spec);
 
   // Ends a sequence without a word. While its step runs, its blocks stay until Complete; its
-  // outcome is ignored. These three ignore a sequence that has ended.
-  void Cancel(SequenceId id);
+  // outcome is ignored. `comes_back`: as KvCache::Release has it. These three ignore a sequence that has ended.
+  void Cancel(SequenceId id, bool comes_back = false);
   void Pause(SequenceId id);
   void Resume(SequenceId id);
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "engine/base/status.h"
@@ -102,7 +101,7 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
 }
 
 void ModelEngine::Begin(SequenceId id, std::shared_ptr<Live> live, SequenceSpec spec, std::optional<Restored> restored) {
-  ranked_.clear();
+  kv_.ForgetAwaited();
   if (restored.has_value()) {
     kv_.Publish(restored->sequence, restored->ids);
     restored_blocks_ += restored->blocks;
@@ -175,7 +174,7 @@ size_t ModelEngine::SaveKv(absl::Duration budget) {
   if (options_.kv_store == nullptr) return 0;
   const absl::Duration until = clock_.Elapsed() + budget;
   std::vector<KvCache::Named> blocks;
-  if (!RunOnLoop(budget, [&] { blocks = BlocksByWorth(); })) return 0;
+  if (!RunOnLoop(budget, [&] { blocks = kv_.PublishedBlocks(); })) return 0;
   std::vector<BlockHash> hashes;
   for (const KvCache::Named& named : blocks) hashes.push_back(named.hash);
   return options_.kv_store->Save(hashes, until - clock_.Elapsed(), [&](size_t i, absl::Span<std::byte> to) {
@@ -188,23 +187,6 @@ size_t ModelEngine::SaveKv(absl::Duration budget) {
   });
 }
 
-// Once for those that EndAll cuts at once, before the first of them lets go: what nobody holds has no worth to be seen.
-void ModelEngine::RankBlocks() {
-  if (cutting_.exchange(false)) ranked_ = kv_.PublishedBlocks();
-}
-
-std::vector<KvCache::Named> ModelEngine::BlocksByWorth() const {
-  std::vector<KvCache::Named> blocks;
-  absl::flat_hash_set<int32_t> ranked;
-  for (const KvCache::Named& named : ranked_) {
-    if (kv_.Holds(named) && ranked.insert(named.block).second) blocks.push_back(named);
-  }
-  for (const KvCache::Named& named : kv_.PublishedBlocks()) {
-    if (!ranked.contains(named.block)) blocks.push_back(named);
-  }
-  return blocks;
-}
-
 void ModelEngine::Cancel(SequenceId id) {
   std::shared_ptr<Live> cancelled;  // goes after the lock: its sink may call
   absl::MutexLock lock(&mutex_);
@@ -212,7 +194,7 @@ void ModelEngine::Cancel(SequenceId id) {
   if (node.empty()) return;
   cancelled = std::move(node.mapped());
   cancelled->gone = true;
-  inbox_.Put([this, id] { Forget(id); });
+  inbox_.Put([this, id] { Forget(id, /*comes_back=*/false); });
 }
 
 void ModelEngine::Resume(SequenceId id) {
@@ -288,8 +270,8 @@ void ModelEngine::TakeMessages() {
   inbox_.TakeAll([](absl::AnyInvocable<void()> message) { message(); });
 }
 
-void ModelEngine::Forget(SequenceId id) {
-  scheduler_.Cancel(id);
+void ModelEngine::Forget(SequenceId id, bool comes_back) {
+  scheduler_.Cancel(id, comes_back);
   scheduled_.erase(id);
 }
 
@@ -323,13 +305,12 @@ void ModelEngine::RunStep(const Plan& plan) {
 
 // What the step means for the scheduler.
 void ModelEngine::Complete() {
-  RankBlocks();
   outcomes_.clear();
   for (size_t i = 0; i < sampling_count_; ++i) {
     Sampling& sampling = samplings_[i];
     outcomes_.push_back({sampling.id, sampling.ids, sampling.stop});
     if (sampling.status.ok() && !sampling.ids.empty()) continue;
-    scheduler_.Cancel(sampling.id);  // before its outcome counts
+    scheduler_.Cancel(sampling.id, sampling.live->comes_back);  // before its outcome counts
     if (!sampling.status.ok()) ends_.emplace_back(sampling.id, sampling.status);
   }
   for (const Finished& finished : scheduler_.Complete(outcomes_)) {
@@ -387,11 +368,10 @@ uint32_t ModelEngine::EndAll(const absl::Status& status) {
   {
     absl::MutexLock lock(&mutex_);
     live.swap(live_);
-    if (!live.empty()) cutting_ = true;  // before the loop sees that one is gone
-    inbox_.Put([this] { RankBlocks(); });
     for (const auto& [id, sequence] : live) {
+      sequence->comes_back = true;
       sequence->gone = true;
-      inbox_.Put([this, id = id] { Forget(id); });
+      inbox_.Put([this, id = id] { Forget(id, /*comes_back=*/true); });
     }
   }
   uint32_t ended = 0;

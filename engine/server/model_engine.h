@@ -88,6 +88,7 @@ class ModelEngine : public Engine {
     // Who ends a sequence from another thread sets `gone` and waits while its sink hears an event; the loop, which sets
     // `delivering` before it looks at `gone`, never waits.
     std::atomic<bool> gone{false};
+    std::atomic<bool> comes_back{false};  // set before `gone`: it was cut, and goes on somewhere
     std::atomic<bool> delivering{false};
     bool finished = false;  // the sink has had the last event; after `delivering`, whoever ends the sequence reads it
   };
@@ -129,11 +130,9 @@ class ModelEngine : public Engine {
   void Loop();
   void TakeMessages();
   void Begin(SequenceId id, std::shared_ptr<Live> live, SequenceSpec spec, std::optional<Restored> restored);
-  void Forget(SequenceId id);
+  void Forget(SequenceId id, bool comes_back);
   absl::Duration UntilNextDrain() const;
   void FinishDrains();
-  void RankBlocks();
-  std::vector<KvCache::Named> BlocksByWorth() const;
   void ListSamplings(const Plan& plan);
   void RunStep(const Plan& plan);
   void Complete();
@@ -162,15 +161,11 @@ class ModelEngine : public Engine {
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // of HandOver; OK: sequences are admitted
 
-  // Sequences are about to be cut: the loop ranks what they hold before it lets go of the first.
-  std::atomic<bool> cutting_{false};
-
   // The loop's.
   KvCache kv_;
   Scheduler scheduler_;  // but for its Fits
   absl::flat_hash_map<SequenceId, std::shared_ptr<Live>> scheduled_;
   std::vector<DrainWaiter> drains_;
-  std::vector<KvCache::Named> ranked_;  // blocks when sequences were last cut; empty once another has begun
   bool stop_ = false;
   absl::Duration busy_;
   uint64_t steps_ = 0;

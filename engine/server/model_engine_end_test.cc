@@ -206,7 +206,7 @@ TEST_F(ModelEngineTest, WhatMostSequencesHeldIsSavedFirst) {
       prompt.push_back(i);
       sinks.push_back(std::make_shared<FakeSink>());
       sinks[i]->more = [this, i, within_a_step] {
-        if (within_a_step && i == 0) program_->Hold();  // the next step
+        if (within_a_step && i == 7) program_->Hold();  // the next step, which all take part in
         return within_a_step;
       };
       Submit(Request(prompt, 50), sinks[i]);
