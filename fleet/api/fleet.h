@@ -95,7 +95,7 @@ struct Claim {
   size_t bytes = 0;  // what the request occupies while it is parked
   std::string key;   // whose it is, for the ledger
 
-  // Leases that it had and lost. One that had any is turned away by no full queue and no refusal. Where two of them ended
+  // Leases that it had and lost. One that had a lease is turned away by no full queue and no refusal. Where two of them ended
   // with a crash of the engine, it may be the request's doing: it gets the next machine alone, and where that one crashes
   // too it is refused. Deaths of whole machines count for nothing.
   struct Cut {
@@ -103,8 +103,9 @@ struct Claim {
     bool alone = false;
   };
   std::vector<Cut> cuts;
+  bool begun = false;  // its client has a part of the answer: it had a lease, if only to give it back
 
-  bool resumes() const { return !cuts.empty(); }
+  bool resumes() const { return begun || !cuts.empty(); }
 };
 
 // How far a wake is, for the waiting client.

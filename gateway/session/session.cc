@@ -117,7 +117,9 @@ void Session::Acquire(uint64_t attempt) {
   fleet::Claim claim{.bytes = request_.parked_bytes, .key = request_.key};
   {
     absl::MutexLock lock(&mutex_);
+    if (ended_) return;
     claim.cuts = cuts_;
+    claim.begun = started_;
   }
   const fleet::Fleet::WaitId id = context_.fleet.Acquire(
       request_.model, claim,
@@ -144,11 +146,6 @@ void Session::OnLease(fleet::AcquireResult result) {
     attempt = attempt_;
     last_heard_ = context_.clock.Elapsed();
     asked_after_ = false;
-    if (attempt > 1) {
-      const absl::string_view reason = fleet::EndName(cuts_.back().life->end());
-      const bool exact = numerics_id_.empty() || numerics_id_ == endpoint.numerics_id;
-      sink_->OnResume({reason.data(), reason.size()}, exact);
-    }
   }
   BeginAttempt(attempt, endpoint);
 }
@@ -160,13 +157,13 @@ void Session::BeginAttempt(uint64_t attempt, const fleet::Endpoint& endpoint) {
     {
       absl::MutexLock lock(&mutex_);
       if (ended_ || attempt != attempt_) return;
-      if (sequences_[i].ended || sequences_[i].call != nullptr) continue;
+      if (sequences_[i].ended || std::exchange(sequences_[i].asked, true)) continue;
       request.mutable_generated_ids()->Add(sequences_[i].ids.begin(), sequences_[i].ids.end());
     }
     auto handler = std::make_shared<CallHandler>(shared_from_this(), attempt, i);
     std::shared_ptr<EngineCall> call = context_.engines.Generate(endpoint, std::move(request), std::move(handler));
     absl::MutexLock lock(&mutex_);
-    if (ended_ || attempt != attempt_ || sequences_[i].call != nullptr) {
+    if (ended_ || attempt != attempt_) {
       call->Cancel();
       return;
     }
@@ -186,6 +183,8 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
                << event.id() << " where index " << sequence.ids.size() << " was due";
     return EndWith(ReasonError(Reason::kEngineLost, "the engine sent an answer that makes no sense; try it again"));
   }
+  TellResume();
+  full_since_.reset();
   if (!started_) {
     started_ = true;
     sink_->OnStart(lease_->endpoint());
@@ -202,7 +201,7 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
   }
   const bool more = TakeId(sequence, index, event);
   if (ended_) return;
-  if (!more) paused_ = true;
+  if (!more) Pause();
   if (sequence.ended) return;
   if (paused_) sequence.next_wanted = true;
   else sequence.call->Next();
@@ -267,21 +266,46 @@ void Session::OnCallEnd(uint64_t attempt, int index, const absl::Status& status)
   {
     absl::MutexLock lock(&mutex_);
     if (ended_ || attempt != attempt_ || sequences_[index].ended) return;
-    LOG(WARNING) << "engine " << lease_->endpoint().machine_id << " ended a call early: "
-                 << absl::StatusCodeToString(status.code()) << ", " << status.message();
-    if (absl::IsResourceExhausted(status) && (started_ || attempt > 1)) {
-      // Full for the moment, of others that came from where this one did. No client asks again in mid-stream, so we do.
-      sequences_[index].call = nullptr;
-      context_.timers.After(kFullEngine, [self = shared_from_this(), attempt, endpoint = lease_->endpoint()] {
-        self->BeginAttempt(attempt, endpoint);
-      });
-      return;
-    }
+    LOG_IF(WARNING, !full_since_.has_value() || !absl::IsResourceExhausted(status))
+        << "engine " << lease_->endpoint().machine_id << " ended a call early: "
+        << absl::StatusCodeToString(status.code()) << ", " << status.message();
+    if (absl::IsResourceExhausted(status) && (started_ || attempt > 1)) return WaitForRoom(index);
     if (!AnotherMayGoOn(status)) return EndWith(ToStatus(status, started_));
     if (NoticeOf(status).has_value()) lease_->life()->EndBy(fleet::MachineLife::End::kNotice);
   }
   const absl::string_view why = status.message();
   Move(attempt, {why.data(), why.size()});
+}
+
+// Where other sequences of the answer run, this one waits for its turn; else the next lease tells where there is room.
+void Session::WaitForRoom(int index) {
+  const absl::Duration now = context_.clock.Elapsed();
+  if (!full_since_.has_value()) full_since_ = now;
+  if (now - *full_since_ >= kLongestFull) {
+    return EndWith(ReasonError(Reason::kNoCapacity, absl::StrCat("every engine of ", request_.model, " was full for ",
+                                                                 absl::FormatDuration(now - *full_since_))));
+  }
+  sequences_[index].call = nullptr;
+  sequences_[index].asked = false;
+  if (std::any_of(sequences_.begin(), sequences_.end(), [](const Sequence& s) { return s.asked && !s.ended; })) {
+    context_.timers.After(request_.full_engine,
+                          [self = shared_from_this(), attempt = attempt_, endpoint = lease_->endpoint()] {
+                            self->BeginAttempt(attempt, endpoint);
+                          });
+    return;
+  }
+  GiveBack();
+  ++attempt_;
+  context_.timers.After(request_.full_engine,
+                        [self = shared_from_this(), attempt = attempt_] { self->Acquire(attempt); });
+}
+
+void Session::TellResume() {
+  if (cuts_told_ == cuts_.size()) return;
+  cuts_told_ = cuts_.size();
+  const absl::string_view reason = fleet::EndName(cuts_.back().life->end());
+  const bool exact = numerics_id_.empty() || numerics_id_ == lease_->endpoint().numerics_id;
+  sink_->OnResume({reason.data(), reason.size()}, exact);
 }
 
 void Session::Move(uint64_t attempt, std::string_view why) {
@@ -291,7 +315,8 @@ void Session::Move(uint64_t attempt, std::string_view why) {
     absl::MutexLock lock(&mutex_);
     if (ended_ || attempt != attempt_) return;
     machine = lease_->endpoint().machine_id;
-    go_on = attempt_ <= kMostResumes;
+    TellResume();
+    go_on = cuts_.size() < kMostResumes;
     if (go_on) {
       LetCallsGo();
       context_.engines.Forget(lease_->endpoint());
@@ -315,6 +340,28 @@ void Session::Continue() {
     if (sequence.next_wanted && !sequence.ended && sequence.call != nullptr) sequence.call->Next();
     sequence.next_wanted = false;
   }
+}
+
+void Session::Pause() {
+  paused_ = true;
+  if (std::exchange(looks_, true)) return;
+  context_.timers.After(kPausedLook, [weak = weak_from_this()] {
+    if (const std::shared_ptr<Session> self = weak.lock()) self->LookWhilePaused();
+  });
+}
+
+// The end of a call that nothing is read from does not come, and the lease would keep the machine from its goodbye.
+void Session::LookWhilePaused() {
+  uint64_t attempt;
+  {
+    absl::MutexLock lock(&mutex_);
+    looks_ = false;
+    if (ended_ || !paused_) return;
+    Pause();
+    if (!lease_.has_value() || lease_->life()->end() == fleet::MachineLife::End::kNone) return;
+    attempt = attempt_;
+  }
+  Move(attempt, "its machine is left, and the client does not read");
 }
 
 void Session::Cancel() {
@@ -343,6 +390,7 @@ void Session::LetCallsGo() {
   for (Sequence& sequence : sequences_) {
     if (sequence.call != nullptr) sequence.call->Cancel();
     sequence.call = nullptr;
+    sequence.asked = false;
   }
 }
 

@@ -54,8 +54,9 @@ class AnswerSink {
  public:
   virtual ~AnswerSink() = default;
 
-  // The answer goes on at another engine; `reason` is one of fleet::EndName. `exact`: the other one has the numerics_id
-  // of the engine that said the last id, so that the text is the one of an answer that was never cut.
+  // The answer goes on at another engine, which has said its first id or is lost before that; `reason` is one of
+  // fleet::EndName. `exact`: the other one has the numerics_id of the engine that said the last id, so that the text is
+  // the one of an answer that was never cut.
   virtual void OnResume(std::string_view reason, bool exact) = 0;
 
   // An engine has produced the first id. Before this, or OnSilence, nothing has been said.
@@ -82,6 +83,11 @@ struct SessionContext {
   const Clock& clock;
 };
 
+// An answer whose engine is full of others looks again, for the idlest one by then: some of some thousand sequences end
+// each second. It gives up when it has looked for as long as a request may be parked.
+constexpr absl::Duration kFullEngine = absl::Milliseconds(500);
+constexpr absl::Duration kLongestFull = absl::Seconds(585);
+
 struct SessionRequest {
   std::string model;
   std::string key;  // the name of its API key
@@ -95,6 +101,8 @@ struct SessionRequest {
   // OnSilence comes when nothing was said for `first_silence`, and after that, or an id, for `silence`.
   absl::Duration first_silence = absl::Seconds(15);
   absl::Duration silence = absl::Seconds(5);
+  // From an engine that is full of others to the next look for room.
+  absl::Duration full_engine = kFullEngine;
 };
 
 // An answer takes at most 600 s, the SDKs' time-out. Engines that live under 20 s each are no service: 600 / 20 cuts, and
@@ -105,8 +113,8 @@ constexpr uint64_t kMostResumes = 32;
 constexpr absl::Duration kEngineSilence = absl::Seconds(5);
 // Then its health is known: the question's deadline is 1 s.
 constexpr absl::Duration kHealthKnown = absl::Seconds(2);
-// An engine that was full of others when a cut answer came is asked again: some of some thousand sequences end each second.
-constexpr absl::Duration kFullEngine = absl::Milliseconds(500);
+// A client that does not read hears nothing of its engine: so often it is looked whether the machine has been left.
+constexpr absl::Duration kPausedLook = absl::Milliseconds(200);
 
 // Thread-safe. What it waits for, a lease or an engine's call, keeps it alive; nobody else has to.
 class Session : public std::enable_shared_from_this<Session> {
@@ -127,6 +135,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::unique_ptr<StopStrings> stops;
     std::vector<AnswerToken> tokens;  // whose text is held back
     std::shared_ptr<EngineCall> call;
+    bool asked = false;      // in this attempt, and not refused: `call` is there, or about to be
     bool ended = false;      // the client has all of it
     bool next_wanted = false;  // an event has been handled and the next not been asked for, since the sink paused
   };
@@ -137,8 +146,13 @@ class Session : public std::enable_shared_from_this<Session> {
   void OnEvent(uint64_t attempt, int index, const engine::v1::GenerateEvent& event);
   void OnCallEnd(uint64_t attempt, int index, const absl::Status& status);
   void OnTick();
+  void Pause() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LookWhilePaused();
   // Goes on at another engine, unless this is no longer the attempt.
   void Move(uint64_t attempt, std::string_view why) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Sequence `index` was refused in mid-answer. No client asks again there, so we do; nobody is to blame.
+  void WaitForRoom(int index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellResume() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // once for each cut
   // When to look again. Sets `silent` to the machine that has said nothing for too long, where there is one.
   absl::Duration Watch(absl::Duration now, std::string& silent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration Speak(absl::Duration now, const std::optional<fleet::WakeProgress>& waking)
@@ -165,11 +179,14 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<fleet::Lease> lease_ ABSL_GUARDED_BY(mutex_);
   uint64_t attempt_ ABSL_GUARDED_BY(mutex_) = 1;  // events of an earlier one are dropped
   uint64_t noticed_ ABSL_GUARDED_BY(mutex_) = 0;  // the attempt whose engine said that its machine goes
-  std::vector<fleet::Claim::Cut> cuts_ ABSL_GUARDED_BY(mutex_);  // the machines of earlier attempts
+  std::vector<fleet::Claim::Cut> cuts_ ABSL_GUARDED_BY(mutex_);  // the machines of earlier attempts, but for full ones
+  size_t cuts_told_ ABSL_GUARDED_BY(mutex_) = 0;                 // to the sink
+  std::optional<absl::Duration> full_since_ ABSL_GUARDED_BY(mutex_);  // every engine; until one says an id
   std::string numerics_id_ ABSL_GUARDED_BY(mutex_);  // of the engine that said the last id
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool looks_ ABSL_GUARDED_BY(mutex_) = false;  // LookWhilePaused is due
   absl::Duration word_due_ ABSL_GUARDED_BY(mutex_);    // when OnSilence comes, unless something else is said before
   absl::Duration last_heard_ ABSL_GUARDED_BY(mutex_);  // from the engine, or it was asked for
   bool asked_after_ ABSL_GUARDED_BY(mutex_) = false;   // its health, at last_heard_

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/fake_clock.h"
 #include "gateway/openai/api_error.h"
@@ -221,6 +222,37 @@ class SessionTest : public testing::Test {
   std::shared_ptr<Session> session_;
   absl::Mutex sessions_mutex_;
   int sessions_ = 0;
+};
+
+using Ids = std::vector<uint32_t>;
+
+inline const grpc::Status kGone(grpc::StatusCode::UNAVAILABLE, "gone");
+
+// Its first calls are on machine m1; after each cut it goes on at the next one.
+class SessionResumeTest : public SessionTest {
+ protected:
+  // Starts `n` answers to one prompt on machine m1, whose first calls they are.
+  void StartOnM1(int n = 1) {
+    Start(1, n);
+    fleet_.Resolve(Endpoint("m1"));
+  }
+  // Machine m2, m3, … for the attempt after `cuts` cuts; the call of `choice` there.
+  std::shared_ptr<FakeEngine::Call> Resumed(int cuts = 1, uint32_t choice = 0) {
+    fleet_.AwaitAcquired(cuts + 1);
+    EXPECT_EQ(fleet_.last_claim().cuts.size(), cuts);
+    fleet_.Resolve(Endpoint(absl::StrCat("m", cuts + 1)));
+    return engine_.AwaitCall(choice, cuts + 1);
+  }
+  // Ids [from, to) of `ids`, the last of all with `finish`.
+  static void Send(FakeEngine::Call& call, const Ids& ids, size_t from, size_t to, api::FinishReason finish) {
+    for (size_t i = from; i < to; ++i) {
+      api::GenerateEvent event = Event(i, ids[i], i + 1 == ids.size() ? finish : api::FINISH_REASON_NONE);
+      call.Send(call.request().logprobs() ? WithLogprobs(event) : event);
+    }
+  }
+  static Ids Generated(const FakeEngine::Call& call) {
+    return {call.request().generated_ids().begin(), call.request().generated_ids().end()};
+  }
 };
 
 }  // namespace spotinference

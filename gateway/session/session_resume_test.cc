@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "engine/api/status.h"
 #include "gateway/openai/api_error.h"
 #include "gateway/session/session_fixture.h"
@@ -13,35 +12,6 @@ namespace spotinference {
 namespace {
 
 using fleet::AcquireError;
-using Ids = std::vector<uint32_t>;
-
-const grpc::Status kGone(grpc::StatusCode::UNAVAILABLE, "gone");
-
-class SessionResumeTest : public SessionTest {
- protected:
-  // Starts `n` answers to one prompt on machine m1, whose first calls they are.
-  void StartOnM1(int n = 1) {
-    Start(1, n);
-    fleet_.Resolve(Endpoint("m1"));
-  }
-  // Machine m2, m3, … for the attempt after `cuts` cuts; the call of `choice` there.
-  std::shared_ptr<FakeEngine::Call> Resumed(int cuts = 1, uint32_t choice = 0) {
-    fleet_.AwaitAcquired(cuts + 1);
-    EXPECT_EQ(fleet_.last_claim().cuts.size(), cuts);
-    fleet_.Resolve(Endpoint(absl::StrCat("m", cuts + 1)));
-    return engine_.AwaitCall(choice, cuts + 1);
-  }
-  // Ids [from, to) of `ids`, the last of all with `finish`.
-  static void Send(FakeEngine::Call& call, const Ids& ids, size_t from, size_t to, api::FinishReason finish) {
-    for (size_t i = from; i < to; ++i) {
-      api::GenerateEvent event = Event(i, ids[i], i + 1 == ids.size() ? finish : api::FINISH_REASON_NONE);
-      call.Send(call.request().logprobs() ? WithLogprobs(event) : event);
-    }
-  }
-  static Ids Generated(const FakeEngine::Call& call) {
-    return {call.request().generated_ids().begin(), call.request().generated_ids().end()};
-  }
-};
 
 TEST_F(SessionResumeTest, TheAnswerGoesOnAtTheNextIndex) {
   StartOnM1();
@@ -296,23 +266,6 @@ TEST_F(SessionResumeTest, LateEventsOfAnOldAttemptAreDropped) {
   }
 }
 
-TEST_F(SessionResumeTest, AnEngineThatIsFullIsAskedAgain) {
-  StartOnM1();
-  const auto first = engine_.AwaitCall();
-  Send(*first, {kHel}, 0, 1, api::FINISH_REASON_NONE);
-  answer_.AwaitPieces(0, 1);
-  first->End(kGone);
-  const auto full = Resumed();
-  full->End({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many sequences wait"});
-  const auto again = engine_.AwaitCall(0, 3);
-  EXPECT_EQ(Generated(*again), Ids({kHel}));
-  EXPECT_EQ(fleet_.broken(), std::vector<std::string>{"m1"});
-  Send(*again, {kHel, kLo, kEnd}, 1, 3, api::FINISH_REASON_STOP);
-  AwaitEnd();
-  EXPECT_EQ(answer_.choices[0].text, "Hello");
-  EXPECT_EQ(answer_.resumes.size(), 1);
-}
-
 TEST_F(SessionResumeTest, WhatTheModelItselfCannotDoIsNoCut) {
   StartOnM1();
   const auto call = engine_.AwaitCall();
@@ -402,6 +355,35 @@ TEST_F(SessionResumeTest, AnEngineThatSaysNothingIsAskedAfterAndLeftWhenItHangs)
   EXPECT_EQ(answer_.resumes[0].reason, "hang");
 }
 
+// Some 8 KiB of prompt: it is sent whole again, and what the first engine had computed of it counts for nothing.
+TEST_F(SessionResumeTest, ACutDuringALongPrefill) {
+  constexpr int kPrompt = 2000;
+  request_.sequences.resize(1);
+  for (int i = 0; i < kPrompt; ++i) request_.sequences[0].add_prompt_ids(i % kEnd);
+  request_.sequences[0].mutable_sampling()->set_seed(7);
+  request_.first_silence = request_.silence = absl::Milliseconds(1);  // ticks; the fake clock decides
+  Start(0);
+  fleet_.Resolve(Endpoint("m1"));
+  const auto first = engine_.AwaitCall();
+  clock_.Advance(absl::Milliseconds(1));
+  answer_.AwaitSilences(1);  // it computes, and the client hears that nothing is lost
+  first->End(kGone);
+  const auto second = Resumed();
+  EXPECT_EQ(second->request().SerializeAsString(), first->request().SerializeAsString());
+  EXPECT_EQ(second->request().prompt_ids_size(), kPrompt);
+  api::GenerateEvent event = Event(0, kHel, api::FINISH_REASON_LENGTH);
+  event.set_cached_tokens(1024);  // what had come to the volume
+  second->Send(event);
+  AwaitEnd();
+  EXPECT_EQ(answer_.choices[0].text, "Hel");
+  EXPECT_EQ(answer_.started_at, "m2");
+  EXPECT_EQ(answer_.usage->prompt_tokens, kPrompt);
+  EXPECT_EQ(answer_.usage->cached_tokens, 1024);
+  EXPECT_EQ(answer_.usage->generated_tokens, 1);
+  ASSERT_EQ(answer_.resumes.size(), 1);
+  EXPECT_TRUE(answer_.resumes[0].exact);
+}
+
 // A long prefill: while its health is asked after, nobody else is sent to an engine.
 TEST_F(SessionResumeTest, AnEngineThatIsWellIsAskedAgainOnlyAfterAnotherSilence) {
   request_.silence = absl::Milliseconds(1);  // ticks; the fake clock decides
@@ -417,20 +399,6 @@ TEST_F(SessionResumeTest, AnEngineThatIsWellIsAskedAgainOnlyAfterAnotherSilence)
     EXPECT_EQ(fleet_.broken().size(), questions);
   }
   EXPECT_EQ(fleet_.acquired(), 1);
-  session_->Cancel();
-  AwaitEnd();
-}
-
-// A client that does not read is no sign of a sick engine.
-TEST_F(SessionResumeTest, APausedAnswerAsksAfterNobody) {
-  answer_.pause = true;
-  request_.silence = absl::Milliseconds(1);
-  StartOnM1();
-  engine_.AwaitCall()->Send(Event(0, kHel));
-  answer_.AwaitPieces(0, 1);
-  clock_.Advance(kEngineSilence);
-  fleet_.AwaitProgress(5);
-  EXPECT_TRUE(fleet_.broken().empty());
   session_->Cancel();
   AwaitEnd();
 }
@@ -456,29 +424,6 @@ TEST_F(SessionResumeTest, WhatTheFleetRefusesInMidStreamIsSaid) {
   AwaitEnd();
   EXPECT_EQ(HttpStatus(), 504);
   EXPECT_FALSE(answer_.choices[0].finish.has_value());
-}
-
-// A client that does not read is not sent more by the engine that goes on.
-TEST_F(SessionResumeTest, APausedAnswerStaysPaused) {
-  answer_.pause = true;
-  StartOnM1(/*n=*/2);
-  engine_.AwaitCall(0)->Send(Event(0, kHel));
-  answer_.AwaitPieces(0, 1);
-  engine_.AwaitCall(1)->End(kGone);
-  const auto second = Resumed();
-  engine_.AwaitCall(1, 2);
-  second->Send(Event(1, kLo, api::FINISH_REASON_LENGTH));
-  engine_.AwaitCall(1, 2)->Send(Event(0, kBang, api::FINISH_REASON_LENGTH));
-  EXPECT_EQ(answer_.pieces(0), 1);
-  EXPECT_EQ(answer_.pieces(1), 0);
-  {
-    absl::MutexLock lock(&answer_.mutex);
-    answer_.pause = false;
-  }
-  session_->Continue();
-  AwaitEnd();
-  EXPECT_EQ(answer_.choices[0].text, "Hello");
-  EXPECT_EQ(answer_.choices[1].text, "!");
 }
 
 }  // namespace
