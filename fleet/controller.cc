@@ -300,6 +300,7 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   machine.record.address = endpoint.address;
   machine.record.numerics_id = endpoint.numerics_id;
   machine.endpoint = std::move(endpoint);
+  machine.endpoint.life = absl::StrCat(machine.record.id, "/", machine.life);
   machine.idle_since = clock_.Elapsed();
   SetState(machine, State::kServing, "");
   NoteReplacement(machine);

@@ -124,6 +124,7 @@ class Controller : public Fleet {
     absl::Duration deadline;
     absl::AnyInvocable<void(AcquireResult)> done;
   };
+  using Parked = std::map<WaitId, Waiter>;  // ids ascend
 
   // A machine that is taken away, or died: from the first word to the machine that serves in its
   // place, all that is logged of it begins with its id.
@@ -146,7 +147,7 @@ class Controller : public Fleet {
         ordered_until, wake.began, wake.strikes, wake.blocked_until, wake.cause};
     std::optional<Interruption> unreplaced;       // the last, until a start makes up for it
     std::optional<absl::Duration> measured_wake;
-    std::map<WaitId, Waiter> parked;  // ids ascend: first come, first served
+    Parked parked;  // of each key first come, first served
     size_t parked_bytes = 0;
     absl::Duration idle_since;  // when its last waiter or lease left
     std::optional<absl::Duration> unwanted_since;  // none of its machines may run
@@ -297,8 +298,11 @@ class Controller : public Fleet {
   // Any thread.
   Model* FindModel(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsAwake(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // or has just lost its machine
-  bool QueueIsFull(const Model& model, size_t more_bytes) const
+  bool MakePlace(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  AcquireError QueueFull(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Parked::iterator EndWait(Model& model, Parked::iterator waiter, AcquireResult result, bool refused)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static std::vector<Parked::iterator> ByTurns(Parked& parked);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindAdmitting(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits)

@@ -1,8 +1,16 @@
 // Requests: one gets a machine at once, waits for one in the queue of its model, or is turned away.
+//
+// A key alone may fill the queue. When it is full and another key comes, the newest request of the key that holds most
+// of it makes place: "longest queue drop", as a router's buffer is shared among flows (Suter, Lakshman, Stiliadis,
+// Choudhury, Design Considerations for Supporting TCP with Per-flow Queueing, INFOCOM 1998). Machines are granted by
+// turns of the keys (Nagle, On Packet Switches with Infinite Storage, RFC 970).
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "fleet/controller.h"
@@ -28,12 +36,9 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
       if (!claim.resumes()) {
         buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, /*awake=*/true, clock_.Elapsed());
       }
-    } else if (!claim.resumes() && QueueIsFull(*model, claim.bytes)) {
+    } else if (!claim.resumes() && !MakePlace(*model, claim)) {
       buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/true, IsAwake(*model), clock_.Elapsed());
-      result.emplace(AcquireError{
-          Reason::kQueueFull,
-          absl::StrCat(model->parked.size(), " requests already wait for ", model_name, " to wake"),
-          ExpectedWake(*model)});
+      result.emplace(QueueFull(*model));
     } else {
       const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
       const absl::Duration now = clock_.Elapsed();
@@ -55,9 +60,71 @@ bool Controller::IsAwake(const Model& model) const {
          });
 }
 
-bool Controller::QueueIsFull(const Model& model, size_t more_bytes) const {
-  return model.parked.size() >= model.spec.park_requests ||
-         model.parked_bytes + more_bytes > model.spec.park_bytes;
+AcquireError Controller::QueueFull(const Model& model) const {
+  return {AcquireError::Reason::kQueueFull,
+          absl::StrCat(model.parked.size(), " requests already wait for ", model.spec.name, " to wake"),
+          ExpectedWake(model)};
+}
+
+// False: the queue is full, and no key holds more of it than this one would. Who resumes is turned away for nobody.
+bool Controller::MakePlace(Model& model, const Claim& claim) {
+  struct Share {
+    size_t requests = 0, bytes = 0;
+    std::vector<Parked::iterator> may_leave;  // the newest last
+  };
+  size_t requests = model.parked.size() + 1, bytes = model.parked_bytes + claim.bytes;
+  const auto too_many = [&] { return requests > model.spec.park_requests; };
+  const auto full = [&] { return too_many() || bytes > model.spec.park_bytes; };
+  if (!full()) return true;
+  std::map<absl::string_view, Share> shares;
+  for (auto waiter = model.parked.begin(); waiter != model.parked.end(); ++waiter) {
+    Share& share = shares[waiter->second.claim.key];
+    ++share.requests;
+    share.bytes += waiter->second.claim.bytes;
+    if (!waiter->second.claim.resumes()) share.may_leave.push_back(waiter);
+  }
+  Share& own = shares[claim.key];
+  ++own.requests;
+  own.bytes += claim.bytes;
+  std::vector<Parked::iterator> leave;
+  while (full()) {
+    const auto size = [&](const Share& share) { return too_many() ? share.requests : share.bytes; };
+    Share* most = &own;
+    for (auto& [key, share] : shares) {
+      if (!share.may_leave.empty() && size(share) > size(*most)) most = &share;
+    }
+    if (most == &own) return false;
+    const Parked::iterator newest = most->may_leave.back();
+    most->may_leave.pop_back();
+    leave.push_back(newest);
+    --requests;
+    --most->requests;
+    bytes -= newest->second.claim.bytes;
+    most->bytes -= newest->second.claim.bytes;
+  }
+  for (const Parked::iterator waiter : leave) EndWait(model, waiter, QueueFull(model), /*refused=*/true);
+  return true;
+}
+
+// Returns the one after it.
+Controller::Parked::iterator Controller::EndWait(Model& model, Parked::iterator waiter, AcquireResult result,
+                                                 bool refused) {
+  NoteAnswer(model, waiter->second, refused);
+  AnswerWith(waiter->first, std::move(waiter->second.done), std::move(result));
+  model.parked_bytes -= waiter->second.claim.bytes;
+  return model.parked.erase(waiter);
+}
+
+// The first of each key, then the second of each, and so on.
+std::vector<Controller::Parked::iterator> Controller::ByTurns(Parked& parked) {
+  std::map<absl::string_view, int> turns;
+  std::vector<std::pair<int, Parked::iterator>> order;
+  for (auto waiter = parked.begin(); waiter != parked.end(); ++waiter)
+    order.emplace_back(turns[waiter->second.claim.key]++, waiter);
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Parked::iterator> waiters;
+  for (const auto& [turn, waiter] : order) waiters.push_back(waiter);
+  return waiters;
 }
 
 void Controller::Cancel(WaitId id) {
@@ -90,14 +157,11 @@ void Controller::ExpireWaiters(Model& model) {
       next_ = std::min(next_, first->second.deadline);
       return;
     }
-    NoteAnswer(model, first->second, /*refused=*/true);
-    AnswerWith(first->first, std::move(first->second.done),
-               AcquireError{AcquireError::Reason::kWakeTimeout,
-                            absl::StrCat(model.spec.name, " did not wake within ",
-                                         absl::FormatDuration(
-                                             std::min(model.spec.wake_cap, model.spec.max_wait)))});
-    model.parked_bytes -= first->second.claim.bytes;
-    model.parked.erase(first);
+    const absl::Duration longest = std::min(model.spec.wake_cap, model.spec.max_wait);
+    EndWait(model, first,
+            AcquireError{AcquireError::Reason::kWakeTimeout,
+                         absl::StrCat(model.spec.name, " did not wake within ", absl::FormatDuration(longest))},
+            /*refused=*/true);
     NoteDemand(model);
   }
 }
@@ -105,14 +169,8 @@ void Controller::ExpireWaiters(Model& model) {
 void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_resumes) {
   if (!model.parked.empty()) NoteDecision(model.spec.name, nullptr, "refused", error.message);
   for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
-    if (waiter->second.claim.resumes() && !also_who_resumes) {
-      ++waiter;
-      continue;
-    }
-    NoteAnswer(model, waiter->second, /*refused=*/true);
-    AnswerWith(waiter->first, std::move(waiter->second.done), error);
-    model.parked_bytes -= waiter->second.claim.bytes;
-    waiter = model.parked.erase(waiter);
+    if (waiter->second.claim.resumes() && !also_who_resumes) ++waiter;
+    else waiter = EndWait(model, waiter, error, /*refused=*/true);
   }
   NoteDemand(model);
 }

@@ -43,7 +43,7 @@ Controller::Machine* Controller::FindFor(const Claim& claim, absl::string_view m
   return BlameOf(claim) == Blame::kNone ? FindAdmitting(model) : nullptr;  // GrantParked sees to the others
 }
 
-// What can be had now, first come, first served; suspects only when it is their turn.
+// What can be had now, by turns of the keys; suspects only when it is their turn.
 void Controller::GrantParked(Model& model) {
   const bool suspects = std::any_of(model.parked.begin(), model.parked.end(), [](const auto& waiter) {
     return BlameOf(waiter.second.claim) == Blame::kSuspect;
@@ -52,7 +52,7 @@ void Controller::GrantParked(Model& model) {
     if (!suspects && machine.record.model == model.spec.name) machine.reserved = false;
   }
   bool reserves = false;  // for one suspect at a time
-  for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
+  for (const Parked::iterator waiter : ByTurns(model.parked)) {
     std::optional<AcquireResult> result;
     switch (BlameOf(waiter->second.claim)) {
       case Blame::kNone:
@@ -75,14 +75,7 @@ void Controller::GrantParked(Model& model) {
                                     "while it worked on nothing else"});
         break;
     }
-    if (!result.has_value()) {
-      ++waiter;
-      continue;
-    }
-    NoteAnswer(model, waiter->second, /*refused=*/false);
-    AnswerWith(waiter->first, std::move(waiter->second.done), *std::move(result));
-    model.parked_bytes -= waiter->second.claim.bytes;
-    waiter = model.parked.erase(waiter);
+    if (result.has_value()) EndWait(model, waiter, *std::move(result), /*refused=*/false);
   }
 }
 

@@ -37,6 +37,7 @@ struct Endpoint {
   std::string numerics_id;
   // Good for this machine alone, wherever it answers (engine/api/mutual_tls.h); nullptr: plain, on loopback.
   std::shared_ptr<grpc::ChannelCredentials> credentials;
+  std::string life;  // "m-1/3", of this start of the machine; log lines about its end say "interruption m-1/3"
 };
 
 // Use of an endpoint. Destroying it gives the endpoint back; any thread.
@@ -93,7 +94,7 @@ using AcquireResult = std::variant<Lease, AcquireError>;
 // What a request asks for when it asks for a lease.
 struct Claim {
   size_t bytes = 0;  // what the request occupies while it is parked
-  std::string key;   // whose it is, for the ledger
+  std::string key;   // whose it is: for the ledger, and each has its share of the queue
 
   // Leases that it had and lost. One that had a lease is turned away by no full queue and no refusal. Where two of them ended
   // with a crash of the engine, it may be the request's doing: it gets the next machine alone, and where that one crashes
