@@ -305,6 +305,8 @@ void Session::TellResume() {
   cuts_told_ = cuts_.size();
   const absl::string_view reason = fleet::EndName(cuts_.back().life->end());
   const bool exact = numerics_id_.empty() || numerics_id_ == lease_->endpoint().numerics_id;
+  LOG(INFO) << "an answer of " << request_.model << " goes on at " << lease_->endpoint().machine_id << ", interruption "
+            << life_left_ << ": " << reason << (exact ? ", exact" : ", not exact");
   sink_->OnResume({reason.data(), reason.size()}, exact);
 }
 
@@ -318,6 +320,9 @@ void Session::Move(uint64_t attempt, std::string_view why) {
     TellResume();
     go_on = cuts_.size() < kMostResumes;
     if (go_on) {
+      life_left_ = lease_->endpoint().life;
+      LOG(INFO) << "an answer of " << request_.model << " leaves " << machine << ", interruption " << life_left_ << ": "
+                << why;
       LetCallsGo();
       context_.engines.Forget(lease_->endpoint());
       cuts_.push_back({lease_->life(), lease_->alone()});

@@ -181,6 +181,7 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t noticed_ ABSL_GUARDED_BY(mutex_) = 0;  // the attempt whose engine said that its machine goes
   std::vector<fleet::Claim::Cut> cuts_ ABSL_GUARDED_BY(mutex_);  // the machines of earlier attempts, but for full ones
   size_t cuts_told_ ABSL_GUARDED_BY(mutex_) = 0;                 // to the sink
+  std::string life_left_ ABSL_GUARDED_BY(mutex_);                // of the last cut's machine, for the log
   std::optional<absl::Duration> full_since_ ABSL_GUARDED_BY(mutex_);  // every engine; until one says an id
   std::string numerics_id_ ABSL_GUARDED_BY(mutex_);  // of the engine that said the last id
   bool started_ ABSL_GUARDED_BY(mutex_) = false;

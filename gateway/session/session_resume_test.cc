@@ -1,8 +1,12 @@
 // Answers that go on at another engine: cut at every kind of place, they are the answers that were never cut.
+#include <glog/logging.h>
+
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/synchronization/mutex.h"
 #include "engine/api/status.h"
 #include "gateway/openai/api_error.h"
 #include "gateway/session/session_fixture.h"
@@ -36,6 +40,38 @@ TEST_F(SessionResumeTest, TheAnswerGoesOnAtTheNextIndex) {
   EXPECT_EQ(answer_.resumes[0].reason, "lost");
   EXPECT_TRUE(answer_.resumes[0].exact);
   EXPECT_EQ(fleet_.broken(), std::vector<std::string>{"m1"});
+}
+
+// Who looks for an interruption's id in the log finds the answers that it cut, where they went and why.
+TEST_F(SessionResumeTest, TheLogSaysUnderTheInterruptionsIdWhatBecameOfTheAnswer) {
+  class Log : public google::LogSink {
+   public:
+    Log() { google::AddLogSink(this); }
+    ~Log() override { google::RemoveLogSink(this); }
+    void send(google::LogSeverity, const char*, const char*, int, const tm*, const char* message, size_t size) override {
+      absl::MutexLock lock(&mutex_);
+      const std::string line(message, size);
+      if (absl::StrContains(line, "interruption m1/7")) lines_ += line + "\n";
+    }
+    std::string lines() {
+      absl::MutexLock lock(&mutex_);
+      return lines_;
+    }
+
+   private:
+    absl::Mutex mutex_;
+    std::string lines_;
+  } log;
+  Start();
+  fleet::Endpoint first = Endpoint("m1");
+  first.life = "m1/7";
+  fleet_.Resolve(first);
+  engine_.AwaitCall()->Send(Event(0, kHel));
+  engine_.AwaitCall()->End(kGone);
+  Resumed()->Send(Event(1, kLo, api::FINISH_REASON_LENGTH));
+  AwaitEnd();
+  EXPECT_EQ(log.lines(), "an answer of m leaves m1, interruption m1/7: gone\n"
+                         "an answer of m goes on at m2, interruption m1/7: lost, exact\n");
 }
 
 TEST_F(SessionResumeTest, ANoticeIsTheReason) {
