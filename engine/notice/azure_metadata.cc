@@ -1,5 +1,8 @@
 #include "engine/notice/azure_metadata.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -22,6 +25,10 @@ constexpr absl::Duration kMaxRetry = absl::Milliseconds(750);
 constexpr absl::Duration kFirstTimeout = absl::Seconds(150);
 constexpr absl::Duration kTimeout = absl::Seconds(2);
 
+// So many documents in a row that are older than one before come from no cache, but from a service that counts anew: some
+// eight seconds.
+constexpr int kMostStale = 12;
+
 constexpr char kEvents[] = "/metadata/scheduledevents?api-version=2020-07-01";
 constexpr char kName[] = "/metadata/instance/compute/name?api-version=2021-02-01&format=text";
 
@@ -31,9 +38,9 @@ bool IsName(absl::string_view text) {
   return !text.empty() && absl::c_all_of(text, plain);
 }
 
-class ScheduledEvents {
+class EventService {
  public:
-  ScheduledEvents(std::string base_url, std::string machine)
+  EventService(std::string base_url, std::string machine)
       : base_url_(std::move(base_url)), machine_(std::move(machine)) {}
 
   absl::StatusOr<MetadataReading> Read(HttpClient& client) {
@@ -50,8 +57,9 @@ class ScheduledEvents {
                      Ask(client, {.url = kEvents, .timeout = on_ ? kTimeout : kFirstTimeout,
                                   .stall_timeout = kFirstTimeout}));
     on_ = true;
-    ASSIGN_OR_RETURN(const std::vector<ScheduledEvent> events, ParseScheduledEvents(response.body));
-    return MetadataReading{NoticeFor(machine_, events), std::move(response.headers)};
+    ASSIGN_OR_RETURN(const ScheduledEvents document, ParseScheduledEvents(response.body));
+    RETURN_IF_ERROR(CheckOrder(document));
+    return MetadataReading{NoticeFor(machine_, document.events), std::move(response.headers)};
   }
 
   absl::Status Acknowledge(HttpClient& client, const std::string& event_id) {
@@ -75,8 +83,25 @@ class ScheduledEvents {
     return response;
   }
 
+  absl::Status CheckOrder(const ScheduledEvents& document) {
+    if (!document.incarnation.has_value()) return absl::OkStatus();
+    const int64_t last = std::exchange(newest_, std::max(newest_, *document.incarnation));
+    if (*document.incarnation >= last) {
+      stale_ = 0;
+      return absl::OkStatus();
+    }
+    if (++stale_ <= kMostStale) {
+      return absl::UnavailableError(absl::StrCat("document ", *document.incarnation, " after document ", last));
+    }
+    stale_ = 0;
+    newest_ = *document.incarnation;
+    return absl::OkStatus();
+  }
+
   const std::string base_url_;
   std::string machine_;
+  int64_t newest_ = std::numeric_limits<int64_t>::min();  // the incarnation
+  int stale_ = 0;   // older ones since then, in a row
   bool on_ = false;  // the service has answered once
 };
 
@@ -102,7 +127,7 @@ bool TakesAway(const ScheduledEvent& event) {
 }  // namespace
 
 MetadataService AzureMetadata(std::string base_url, std::string machine) {
-  const auto events = std::make_shared<ScheduledEvents>(std::move(base_url), std::move(machine));
+  const auto events = std::make_shared<EventService>(std::move(base_url), std::move(machine));
   return {.name = "azure",
           .read = [events](HttpClient& client) { return events->Read(client); },
           .acknowledge = [events](HttpClient& client, const std::string& id) {
@@ -113,14 +138,17 @@ MetadataService AzureMetadata(std::string base_url, std::string machine) {
           .max_retry = kMaxRetry};
 }
 
-absl::StatusOr<std::vector<ScheduledEvent>> ParseScheduledEvents(absl::string_view json) {
+absl::StatusOr<ScheduledEvents> ParseScheduledEvents(absl::string_view json) {
   ASSIGN_OR_RETURN(const JsonObject document, JsonObject::Parse(json));
   ASSIGN_OR_RETURN(const std::vector<JsonObject> objects, document.Objects("Events"));
-  std::vector<ScheduledEvent> events;
-  for (const JsonObject& object : objects) {
-    if (std::optional<ScheduledEvent> event = ParseEvent(object)) events.push_back(*std::move(event));
+  ScheduledEvents out;
+  if (const absl::StatusOr<int64_t> number = document.Integer("DocumentIncarnation"); number.ok()) {
+    out.incarnation = *number;
   }
-  return events;
+  for (const JsonObject& object : objects) {
+    if (std::optional<ScheduledEvent> event = ParseEvent(object)) out.events.push_back(*std::move(event));
+  }
+  return out;
 }
 
 std::optional<MetadataNotice> NoticeFor(absl::string_view machine, absl::Span<const ScheduledEvent> events) {

@@ -3,6 +3,7 @@
 #ifndef ENGINE_NOTICE_AZURE_METADATA_H_
 #define ENGINE_NOTICE_AZURE_METADATA_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,8 +29,13 @@ struct ScheduledEvent {
   std::optional<absl::Time> not_before;  // nullopt: at any moment, also where what is said is no date
 };
 
+struct ScheduledEvents {
+  std::optional<int64_t> incarnation;  // grows with each change; documents of one incarnation are the same
+  std::vector<ScheduledEvent> events;
+};
+
 // Events without a type or without machines are nobody's, and left out. INVALID_ARGUMENT: no document of events.
-absl::StatusOr<std::vector<ScheduledEvent>> ParseScheduledEvents(absl::string_view json);
+absl::StatusOr<ScheduledEvents> ParseScheduledEvents(absl::string_view json);
 
 // The soonest of the events that take this machine away, or restart it, which is the same to an engine. A Freeze is
 // none: the machine pauses for seconds and goes on. Events of other machines of the same set are in the document too.

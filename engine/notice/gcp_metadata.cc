@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <utility>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -19,9 +20,10 @@ constexpr absl::Duration kRetry = absl::Milliseconds(100);
 constexpr absl::Duration kMaxRetry = absl::Milliseconds(800);
 
 constexpr char kPreempted[] = "/computeMetadata/v1/instance/preempted";
-constexpr int kWaitSeconds = 60;
-// A connection that hangs longer than the service was asked to wait is broken.
-constexpr absl::Duration kWaitTimeout = absl::Seconds(kWaitSeconds + 5);
+// A connection that hangs longer than the service was asked to wait is broken, and what comes after it is not heard for
+// that long: so the wait is the shortest that there is.
+constexpr int kWaitSeconds = 1;
+constexpr absl::Duration kWaitTimeout = absl::Seconds(kWaitSeconds + 1);
 constexpr absl::Duration kTimeout = absl::Seconds(1);
 
 // From the change of `preempted` to the power button, best effort: the service says no time.
@@ -53,7 +55,8 @@ class MetadataServer {
     }
     ASSIGN_OR_RETURN(const bool preempted, ParsePreempted(response.body));
     const absl::string_view etag = FindHeader(response.headers, "etag").value_or("");
-    etag_ = IsPlain(etag) ? std::string(etag) : "";
+    const bool changed = std::exchange(preempted_, preempted) != preempted;
+    etag_ = IsPlain(etag) && !changed ? std::string(etag) : "";
     MetadataReading reading;
     if (preempted) reading.notice = MetadataNotice{.reason = "preempted", .left = kNotice};
     reading.headers = std::move(response.headers);
@@ -62,7 +65,8 @@ class MetadataServer {
 
  private:
   const std::string base_url_;
-  std::string etag_;  // of the last reading; "": it had none, the next one does not wait
+  bool preempted_ = false;  // as of the last reading
+  std::string etag_;  // of it; "": it had none, or was a change: the next one does not wait, but says the same or another
 };
 
 }  // namespace

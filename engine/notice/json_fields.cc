@@ -40,6 +40,12 @@ absl::StatusOr<std::string> JsonObject::String(absl::string_view name) const {
   return std::string(found->get_string());
 }
 
+absl::StatusOr<int64_t> JsonObject::Integer(absl::string_view name) const {
+  const json::value* const found = Find(name);
+  if (found == nullptr || !found->is_int64()) return Wrong(name, "a whole number");
+  return found->get_int64();
+}
+
 absl::StatusOr<std::vector<std::string>> JsonObject::Strings(absl::string_view name) const {
   const json::value* const found = Find(name);
   if (found == nullptr || !found->is_array()) return Wrong(name, "an array");

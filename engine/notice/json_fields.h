@@ -2,6 +2,7 @@
 #ifndef ENGINE_NOTICE_JSON_FIELDS_H_
 #define ENGINE_NOTICE_JSON_FIELDS_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ class JsonObject {
   static absl::StatusOr<JsonObject> Parse(absl::string_view json);
 
   absl::StatusOr<std::string> String(absl::string_view name) const;
+  absl::StatusOr<int64_t> Integer(absl::string_view name) const;
   absl::StatusOr<std::vector<std::string>> Strings(absl::string_view name) const;
   absl::StatusOr<std::vector<JsonObject>> Objects(absl::string_view name) const;
 

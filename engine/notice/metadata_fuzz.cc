@@ -18,8 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   };
   if (const auto notice = ParseInstanceAction(text); notice.ok()) check(*notice);
   if (const auto notice = ParseRebalance(text); notice.ok()) check(*notice);
-  if (const auto events = ParseScheduledEvents(text); events.ok()) {
-    if (const auto notice = NoticeFor("machine_0", *events)) check(*notice);
+  if (const auto document = ParseScheduledEvents(text); document.ok()) {
+    if (const auto notice = NoticeFor("machine_0", document->events)) check(*notice);
   }
   (void)ParsePreempted(text);
   return 0;

@@ -72,7 +72,7 @@ TEST(MetadataParsersTest, Preempted) {
 }
 
 TEST(MetadataParsersTest, ScheduledEvents) {
-  const auto events = ParseScheduledEvents(R"({"DocumentIncarnation":2,"Events":[
+  const auto document = ParseScheduledEvents(R"({"DocumentIncarnation":2,"Events":[
     {"EventId":"A-1","EventType":"Preempt","ResourceType":"VirtualMachine","Resources":["a","b"],
      "EventStatus":"Scheduled","NotBefore":"Mon, 11 Apr 2022 22:26:58 GMT","Description":"","EventSource":"Platform",
      "DurationInSeconds":-1},
@@ -80,17 +80,22 @@ TEST(MetadataParsersTest, ScheduledEvents) {
     {"EventType":"Redeploy","Resources":[],"NotBefore":"tomorrow"},
     {"EventId":"nobody's","EventType":"Preempt"},
     {"Resources":["a"]}]})");
-  ASSERT_TRUE(events.ok()) << events.status();
-  ASSERT_EQ(events->size(), 3);
-  EXPECT_EQ((*events)[0].id, "A-1");
-  EXPECT_EQ((*events)[0].type, "Preempt");
-  EXPECT_EQ((*events)[0].machines, (std::vector<std::string>{"a", "b"}));
-  EXPECT_FALSE((*events)[0].started);
-  EXPECT_EQ((*events)[0].not_before, At("2022-04-11T22:26:58Z"));
-  EXPECT_TRUE((*events)[1].started);
-  EXPECT_EQ((*events)[1].not_before, std::nullopt);
-  EXPECT_EQ((*events)[2].not_before, std::nullopt);
-  EXPECT_TRUE(ParseScheduledEvents(R"({"Events":[]})")->empty());
+  ASSERT_TRUE(document.ok()) << document.status();
+  EXPECT_EQ(document->incarnation, 2);
+  const std::vector<ScheduledEvent>& events = document->events;
+  ASSERT_EQ(events.size(), 3);
+  EXPECT_EQ(events[0].id, "A-1");
+  EXPECT_EQ(events[0].type, "Preempt");
+  EXPECT_EQ(events[0].machines, (std::vector<std::string>{"a", "b"}));
+  EXPECT_FALSE(events[0].started);
+  EXPECT_EQ(events[0].not_before, At("2022-04-11T22:26:58Z"));
+  EXPECT_TRUE(events[1].started);
+  EXPECT_EQ(events[1].not_before, std::nullopt);
+  EXPECT_EQ(events[2].not_before, std::nullopt);
+  EXPECT_TRUE(ParseScheduledEvents(R"({"Events":[]})")->events.empty());
+  for (const char* none : {R"({"Events":[]})", R"({"DocumentIncarnation":"2","Events":[]})"}) {
+    EXPECT_EQ(ParseScheduledEvents(none)->incarnation, std::nullopt) << none;
+  }
   for (const char* wrong : {"", "{}", R"({"Events":{}})", R"({"Events":[1]})", R"({"Events":[{"EventId":)"}) {
     EXPECT_EQ(ParseScheduledEvents(wrong).status().code(), absl::StatusCode::kInvalidArgument) << wrong;
   }

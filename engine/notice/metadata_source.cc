@@ -48,17 +48,18 @@ class MetadataSource : public NoticeSource {
       LOG_IF(WARNING, !status.ok() && failures == 0) << "notices of " << service_.name << ": " << status;
       LOG_IF(INFO, status.ok() && failures > 0) << "notices of " << service_.name << ": heard again";
       failures = status.ok() ? 0 : failures + 1;
-      Wait(failures == 0 ? service_.interval
-                         : std::min(service_.retry * (int64_t{1} << std::min(failures - 1, 16)), service_.max_retry));
+      Wait(PauseAfter(service_, failures));
     }
   }
 
   absl::Status Read() {
     const absl::StatusOr<MetadataReading> reading = service_.read(client_);
     if (!reading.ok()) return reading.status();
-    if (reading->notice == standing_) return absl::OkStatus();
+    const bool doubted = std::exchange(doubted_, reading->notice != standing_ && reading->notice == before_);
+    if (reading->notice == standing_ || (doubted_ && !doubted)) return absl::OkStatus();
+    doubted_ = false;
     const bool stood = stops();
-    standing_ = reading->notice;
+    before_ = std::exchange(standing_, reading->notice);
     acknowledged_ = false;
     if (!stood || !stops()) {
       absl::MutexLock lock(&mutex_);
@@ -78,7 +79,7 @@ class MetadataSource : public NoticeSource {
       absl::MutexLock lock(&mutex_);
       if (!drained_) return absl::OkStatus();
     }
-    if (acknowledged_ || service_.acknowledge == nullptr || !standing_.has_value() || standing_->event_id.empty()) {
+    if (acknowledged_ || doubted_ || service_.acknowledge == nullptr || !standing_.has_value() || standing_->event_id.empty()) {
       return absl::OkStatus();
     }
     const absl::Status told = service_.acknowledge(client_, standing_->event_id);
@@ -102,7 +103,8 @@ class MetadataSource : public NoticeSource {
   HttpClient client_;
   absl::AnyInvocable<void(const std::optional<Notice>&)> changed_;
   // The thread's own.
-  std::optional<MetadataNotice> standing_;
+  std::optional<MetadataNotice> standing_, before_;
+  bool doubted_ = false;  // the latest reading was as before_
   bool acknowledged_ = false;
 
   absl::Mutex mutex_;
@@ -112,6 +114,11 @@ class MetadataSource : public NoticeSource {
 };
 
 }  // namespace
+
+absl::Duration PauseAfter(const MetadataService& service, int failures) {
+  if (failures == 0) return service.interval;
+  return std::min(service.retry * (int64_t{1} << std::min(failures - 1, 16)), service.max_retry);
+}
 
 std::unique_ptr<NoticeSource> NewMetadataSource(MetadataService service, const Clock& clock) {
   return std::make_unique<MetadataSource>(std::move(service), clock);

@@ -117,9 +117,41 @@ TEST_F(MetadataSourceTest, TellsChangesAlone) {
   Say(absl::InvalidArgumentError("not a JSON object"));
   EXPECT_EQ(Changes(), told) << "an error withdraws nothing";
   Say(MetadataReading{});
+  EXPECT_EQ(Changes(), told) << "it is what was so before, and may be an old answer";
+  Say(absl::UnavailableError("status 503"));
   Say(MetadataReading{});
   SayNotice({.reason = "stop", .left = absl::Seconds(30)});
   EXPECT_EQ(Changes(), (std::vector<std::string>{"test terminate at 3m40s", "none", "test stop at 2m10s"}));
+}
+
+TEST_F(MetadataSourceTest, AnOldAnswerAmongNewOnesChangesNothing) {
+  Watch();
+  const MetadataNotice first{.reason = "first"}, second{.reason = "second"};
+  const std::vector<std::string> told = {"test first at 0", "test second at 0"};
+  SayNotice(first);
+  Say(MetadataReading{});
+  SayNotice(first);
+  Say(MetadataReading{});
+  SayNotice(second);  // what is new is believed at once
+  SayNotice(first);
+  SayNotice(second);
+  SayNotice(first);
+  SayNotice(second);
+  EXPECT_EQ(Changes(), told);
+  SayNotice(first);
+  SayNotice(first);
+  EXPECT_EQ(Changes().size(), 3);
+  EXPECT_EQ(Changes().back(), "test first at 0");
+}
+
+TEST_F(MetadataSourceTest, WhatMayBeWithdrawnIsNotAcknowledged) {
+  Watch();
+  SayNotice({.reason = "Preempt", .event_id = "e-1"});
+  source_->Drained();
+  Say(MetadataReading{});
+  EXPECT_TRUE(acknowledged().empty());
+  SayNotice({.reason = "Preempt", .event_id = "e-1"});
+  EXPECT_EQ(acknowledged(), std::vector<std::string>{"e-1"});
 }
 
 TEST_F(MetadataSourceTest, AcknowledgesWhenDrained) {
@@ -136,6 +168,7 @@ TEST_F(MetadataSourceTest, AcknowledgesWhenDrained) {
   EXPECT_EQ(acknowledged(), (std::vector<std::string>{"e-1", "e-1"})) << "once more after the error, then no more";
   SayNotice({.reason = "Preempt", .event_id = "e-2"});  // still drained
   EXPECT_EQ(acknowledged().back(), "e-2");
+  Say(MetadataReading{});
   Say(MetadataReading{});
   SayNotice({.reason = "Preempt", .event_id = "e-3"});  // it served in between
   EXPECT_EQ(acknowledged().back(), "e-2");

@@ -62,6 +62,8 @@ void MetadataEmulator::AwaitRequests(int count) const {
 FakeHttpReply MetadataEmulator::Answer(const FakeHttpRequest& request) {
   absl::MutexLock lock(&mutex_);
   ++requests_;
+  AwaitService();
+  if (clock_.Now() < outage_until_) return {.status = 503};
   if (int status; faults_ > 0 && absl::SimpleAtoi(fault_, &status)) {  // before anything is done
     --faults_;
     return {.status = status};
@@ -70,9 +72,16 @@ FakeHttpReply MetadataEmulator::Answer(const FakeHttpRequest& request) {
                         : absl::StartsWith(request.target, "/computeMetadata/") ? Gcp(request)
                         : absl::StartsWith(request.target, "/metadata/")        ? Azure(request)
                                                                                 : FakeHttpReply{.status = 404};
+  if (clock_.Now() < outage_until_) return {.status = 503};  // since it waits
   if (dates_) reply.headers.emplace_back("Date", HttpDate(Now()));
   if (faults_ > 0) Spoil(reply);
   return reply;
+}
+
+void MetadataEmulator::AwaitService() {
+  const auto goes_on = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_ || !hangs_; };
+  mutex_.Await(absl::Condition(&goes_on));
+  if (slow_ > absl::ZeroDuration()) mutex_.AwaitWithTimeout(absl::Condition(&stop_), slow_);
 }
 
 void MetadataEmulator::Spoil(FakeHttpReply& reply) {
@@ -102,11 +111,12 @@ FakeHttpReply MetadataEmulator::Aws(const FakeHttpRequest& request) {
     return {.body = absl::StrCat("token-", token_)};
   }
   if (FindHeader(request.headers, "x-aws-ec2-metadata-token") != absl::StrCat("token-", token_)) return {.status = 401};
-  if (request.target == "/latest/meta-data/spot/instance-action" && !action_.empty()) {
-    return {.body = absl::StrCat(R"({"action":")", action_, R"(","time":")", Utc(action_at_), R"("})")};
+  const Word& said = Said();
+  if (request.target == "/latest/meta-data/spot/instance-action" && !said.action.empty()) {
+    return {.body = absl::StrCat(R"({"action":")", said.action, R"(","time":")", Utc(said.action_at), R"("})")};
   }
-  if (request.target == "/latest/meta-data/events/recommendations/rebalance" && rebalance_.has_value()) {
-    return {.body = absl::StrCat(R"({"noticeTime":")", Utc(*rebalance_), R"("})")};
+  if (request.target == "/latest/meta-data/events/recommendations/rebalance" && said.rebalance.has_value()) {
+    return {.body = absl::StrCat(R"({"noticeTime":")", Utc(*said.rebalance), R"("})")};
   }
   return {.status = 404, .body = "<?xml version=\"1.0\"?><html>404 - Not Found</html>"};
 }
@@ -118,12 +128,15 @@ FakeHttpReply MetadataEmulator::Gcp(const FakeHttpRequest& request) {
     const std::string last = Parameter(request.target, "last_etag");
     int seconds = 3600;
     (void)absl::SimpleAtoi(Parameter(request.target, "timeout_sec"), &seconds);
-    const int now = etag_;
-    const auto changed = [&] { return stop_ || (last.empty() ? etag_ != now : absl::StrCat(etag_) != last); };
+    const std::string known = last.empty() ? absl::StrCat(now_.etag) : last;
+    const auto changed = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return stop_ || absl::StrCat(Said().etag) != known;
+    };
     mutex_.AwaitWithTimeout(absl::Condition(&changed), absl::Seconds(seconds));
+    AwaitService();
   }
-  return {.headers = {{"ETag", absl::StrCat(etag_)}, {"Metadata-Flavor", "Google"}},
-          .body = preempted_ ? "TRUE" : "FALSE"};
+  return {.headers = {{"ETag", absl::StrCat(Said().etag)}, {"Metadata-Flavor", "Google"}},
+          .body = Said().preempted ? "TRUE" : "FALSE"};
 }
 
 FakeHttpReply MetadataEmulator::Azure(const FakeHttpRequest& request) {
@@ -133,11 +146,12 @@ FakeHttpReply MetadataEmulator::Azure(const FakeHttpRequest& request) {
   if (!absl::StartsWith(request.target, "/metadata/scheduledevents?")) return {.status = 404};
   if (request.method == "GET") return {.body = Document()};
   if (request.method != "POST") return {.status = 405};
-  for (Event& event : events_) {
+  for (Event& event : now_.events) {
     if (!absl::StrContains(request.body, absl::StrCat(R"({"EventId":")", event.id, "\"}"))) continue;
+    before_ = now_;
     event.status = "Started";
     event.not_before.reset();
-    ++incarnation_;
+    ++now_.incarnation;
     acknowledged_.push_back(event.id);
     return {};
   }
@@ -145,15 +159,18 @@ FakeHttpReply MetadataEmulator::Azure(const FakeHttpRequest& request) {
 }
 
 std::string MetadataEmulator::Document() const {
-  std::string events;
-  for (const Event& event : events_) {
-    absl::StrAppend(&events, events.empty() ? "" : ",", R"({"EventId":")", event.id, R"(","EventType":")", event.type,
-                    R"(","ResourceType":"VirtualMachine","Resources":[")", absl::StrJoin(event.machines, R"(",")"),
-                    R"("],"EventStatus":")", event.status, R"(","NotBefore":")",
-                    event.not_before.has_value() ? HttpDate(*event.not_before) : "",
-                    R"(","Description":"","EventSource":"Platform","DurationInSeconds":-1})");
+  const Word& said = Said();
+  std::vector<std::string> events;
+  for (const Event& event : said.events) {
+    const std::string text = absl::StrCat(
+        R"({"EventId":")", event.id, R"(","EventType":")", event.type,
+        R"(","ResourceType":"VirtualMachine","Resources":[")", absl::StrJoin(event.machines, R"(",")"),
+        R"("],"EventStatus":")", event.status, R"(","NotBefore":")",
+        event.not_before.has_value() ? HttpDate(*event.not_before) : "",
+        R"(","Description":"","EventSource":"Platform","DurationInSeconds":-1})");
+    events.insert(events.end(), said.copies, text);
   }
-  return absl::StrCat(R"({"DocumentIncarnation":)", incarnation_, R"(,"Events":[)", events, "]}");
+  return absl::StrCat(R"({"DocumentIncarnation":)", said.incarnation, R"(,"Events":[)", absl::StrJoin(events, ","), "]}");
 }
 
 absl::Status MetadataEmulator::Command(absl::string_view line) {
@@ -164,16 +181,41 @@ absl::Status MetadataEmulator::Command(absl::string_view line) {
   if (!words.empty() && words[0] == "aws") return AwsCommand(words);
   if (!words.empty() && words[0] == "azure") return AzureCommand(words);
   if (is("gcp", 2) && (words[1] == "TRUE" || words[1] == "FALSE")) {
-    preempted_ = words[1] == "TRUE";
-    ++etag_;
+    before_ = now_;
+    now_.preempted = words[1] == "TRUE";
+    ++now_.etag;
+  } else if (is("repeat", 1)) {
+    before_ = now_;
+    ++now_.etag;
+    ++now_.incarnation;
+    now_.copies = 2;
   } else if (is("name", 2)) {
     name_ = words[1];
   } else if (is("skew", 2) && absl::SimpleAtod(words[1], &seconds)) {
     skew_ = absl::Seconds(seconds);
   } else if (is("no_date", 1)) {
     dates_ = false;
-  } else if (is("fault", 3) && absl::SimpleAtoi(words[2], &faults_)) {
+  } else {
+    return FaultCommand(words);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MetadataEmulator::FaultCommand(const std::vector<std::string>& words) {
+  const auto is = [&](absl::string_view word, size_t count) { return words.size() == count && words[0] == word; };
+  double seconds;
+  int count;
+  if (is("fault", 3) && absl::SimpleAtoi(words[2], &faults_)) {
     fault_ = words[1];
+  } else if (is("outage", 2) && absl::SimpleAtod(words[1], &seconds)) {
+    outage_until_ = clock_.Now() + absl::Seconds(seconds);
+  } else if (is("slow", 2) && absl::SimpleAtod(words[1], &seconds)) {
+    slow_ = absl::Seconds(seconds);
+  } else if (is("hang", 2) && (words[1] == "on" || words[1] == "off")) {
+    hangs_ = words[1] == "on";
+  } else if (is("acknowledged", 2) && absl::SimpleAtoi(words[1], &count)) {
+    const int were = static_cast<int>(acknowledged_.size());
+    if (were != count) return absl::FailedPreconditionError(absl::StrCat(were, " events were acknowledged"));
   } else {
     return Unknown(words);
   }
@@ -182,35 +224,40 @@ absl::Status MetadataEmulator::Command(absl::string_view line) {
 
 absl::Status MetadataEmulator::AwsCommand(const std::vector<std::string>& words) {
   double seconds;
+  Word next = now_;
   if (words.size() == 3 && absl::SimpleAtod(words[2], &seconds)) {
-    action_ = words[1];
-    action_at_ = Now() + absl::Seconds(seconds);
+    next.action = words[1];
+    next.action_at = Now() + absl::Seconds(seconds);
   } else if (words.size() == 2 && words[1] == "rebalance") {
-    rebalance_ = Now();
+    next.rebalance = Now();
   } else if (words.size() == 2 && words[1] == "none") {
-    action_.clear();
-    rebalance_.reset();
+    next.action.clear();
+    next.rebalance.reset();
   } else if (words.size() == 2 && words[1] == "expire") {
     ++token_;
+    return absl::OkStatus();
   } else {
     return Unknown(words);
   }
+  before_ = std::exchange(now_, std::move(next));
   return absl::OkStatus();
 }
 
 absl::Status MetadataEmulator::AzureCommand(const std::vector<std::string>& words) {
   double seconds;
+  Word next = now_;
   if (words.size() == 2 && words[1] == "none") {
-    events_.clear();
+    next.events.clear();
   } else if (words.size() >= 5 && (words[3] == "-" || absl::SimpleAtod(words[3], &seconds))) {
-    Event event{.id = absl::StrCat("event-", incarnation_), .type = words[1], .status = words[2]};
+    Event event{.id = absl::StrCat("event-", now_.incarnation), .type = words[1], .status = words[2]};
     if (words[3] != "-") event.not_before = Now() + absl::Seconds(seconds);
     event.machines.assign(words.begin() + 4, words.end());
-    events_.push_back(std::move(event));
+    next.events.push_back(std::move(event));
   } else {
     return Unknown(words);
   }
-  ++incarnation_;
+  ++next.incarnation;
+  before_ = std::exchange(now_, std::move(next));
   return absl::OkStatus();
 }
 

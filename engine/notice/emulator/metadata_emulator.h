@@ -37,8 +37,15 @@ class MetadataEmulator {
   //   name MACHINE                  of this machine, for Azure; at first "machine_0"
   //   skew SECONDS                  its clock, against the machine's
   //   no_date                       answers have no Date
+  //   repeat                        the same once more: Azure's document has a new incarnation, with each event twice,
+  //                                 and Google's value a new etag
   //   fault KIND COUNT              the next COUNT requests: a status such as 503, or slow (by 0.2 s), half (of a
-  //                                 document), garbage, cut (in the middle of the body), hang
+  //                                 document), garbage, cut (in the middle of the body), hang, stale (what was so
+  //                                 before the last of the commands above)
+  //   outage SECONDS                status 503 for so long, by `clock`
+  //   slow SECONDS                  from now on each answer takes so long, by the machine's clock
+  //   hang on|off                   from now on no answer comes; then all do
+  //   acknowledged COUNT            changes nothing. FAILED_PRECONDITION: that is not how many events were acknowledged
   absl::Status Command(absl::string_view line);
 
   // The EventIds that were acknowledged.
@@ -53,15 +60,31 @@ class MetadataEmulator {
     std::optional<absl::Time> not_before;
     std::vector<std::string> machines;
   };
+  // What the services say.
+  struct Word {
+    std::string action;
+    absl::Time action_at;
+    std::optional<absl::Time> rebalance;
+    bool preempted = false;
+    int etag = 1;
+    std::vector<Event> events;
+    int incarnation = 1;
+    int copies = 1;  // of each event
+  };
 
   FakeHttpReply Answer(const FakeHttpRequest& request);
   FakeHttpReply Aws(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FakeHttpReply Gcp(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FakeHttpReply Azure(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitService() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // for as long as it is slow, or hangs
   void Spoil(FakeHttpReply& reply) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Document() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Time Now() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return clock_.Now() + skew_; }
+  const Word& Said() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return faults_ > 0 && fault_ == "stale" ? before_ : now_;
+  }
 
+  absl::Status FaultCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AwsCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AzureCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -73,15 +96,12 @@ class MetadataEmulator {
   bool dates_ ABSL_GUARDED_BY(mutex_) = true;
   std::string fault_ ABSL_GUARDED_BY(mutex_);
   int faults_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::string action_ ABSL_GUARDED_BY(mutex_);
-  absl::Time action_at_ ABSL_GUARDED_BY(mutex_);
-  std::optional<absl::Time> rebalance_ ABSL_GUARDED_BY(mutex_);
+  absl::Time outage_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // by clock_
+  absl::Duration slow_ ABSL_GUARDED_BY(mutex_);
+  bool hangs_ ABSL_GUARDED_BY(mutex_) = false;
+  Word now_ ABSL_GUARDED_BY(mutex_), before_ ABSL_GUARDED_BY(mutex_);
   int token_ ABSL_GUARDED_BY(mutex_) = 1;
-  bool preempted_ ABSL_GUARDED_BY(mutex_) = false;
-  int etag_ ABSL_GUARDED_BY(mutex_) = 1;
   std::string name_ ABSL_GUARDED_BY(mutex_) = "machine_0";
-  std::vector<Event> events_ ABSL_GUARDED_BY(mutex_);
-  int incarnation_ ABSL_GUARDED_BY(mutex_) = 1;
   std::vector<std::string> acknowledged_ ABSL_GUARDED_BY(mutex_);
   FakeHttpServer server_;  // last: its threads use the rest
 };

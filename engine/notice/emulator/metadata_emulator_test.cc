@@ -2,6 +2,7 @@
 #include "engine/notice/emulator/metadata_emulator.h"
 
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/fake_clock.h"
@@ -88,9 +89,41 @@ TEST_F(MetadataEmulatorTest, FaultsComeAsOftenAsAsked) {
   EXPECT_EQ(Ask("GET", kEvents, header), R"(200 {"DocumentIncarnat)");
 }
 
+TEST_F(MetadataEmulatorTest, IsDownSlowAndStaleAsAsked) {
+  const HttpHeaders header = {{"Metadata", "true"}};
+  Say("outage 600");
+  EXPECT_EQ(Ask("GET", kEvents, header), "503 ");
+  clock_.Advance(absl::Seconds(599));
+  EXPECT_EQ(Ask("GET", kEvents, header), "503 ");
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(Ask("GET", kEvents, header).substr(0, 27), R"(200 {"DocumentIncarnation":)");
+  Say("azure Preempt Scheduled 30 a");
+  Say("fault stale 1");
+  EXPECT_EQ(Ask("GET", kEvents, header), R"(200 {"DocumentIncarnation":1,"Events":[]})");
+  Say("repeat");
+  const std::string twice = Ask("GET", kEvents, header);
+  EXPECT_EQ(twice.substr(0, 28), R"(200 {"DocumentIncarnation":3)");
+  EXPECT_NE(twice.find("event-1"), twice.rfind("event-1"));
+  Say("slow 0.02");
+  const absl::Duration asked = RealClock().Elapsed();
+  EXPECT_EQ(Ask("GET", kEvents, header), twice);
+  EXPECT_GE(RealClock().Elapsed() - asked, absl::Milliseconds(20));
+  Say("slow 0");
+  Say("hang on");
+  std::thread person([&] {
+    emulator_.AwaitRequests(7);
+    Say("hang off");
+  });
+  EXPECT_EQ(Ask("GET", kEvents, header), twice);
+  person.join();
+  Say("acknowledged 0");
+  EXPECT_EQ(emulator_.Command("acknowledged 1").message(), "0 events were acknowledged");
+}
+
 TEST_F(MetadataEmulatorTest, RefusesWhatIsNoCommand) {
   for (const char* wrong : {"", "aws", "aws terminate soon", "gcp maybe", "azure Preempt Scheduled soon m",
-                            "azure Preempt Scheduled 30", "fault 503", "skew x", "name", "nonsense"}) {
+                            "azure Preempt Scheduled 30", "fault 503", "skew x", "name", "outage", "slow x",
+                            "hang", "hang maybe", "acknowledged x", "nonsense"}) {
     EXPECT_EQ(emulator_.Command(wrong).code(), absl::StatusCode::kInvalidArgument) << wrong;
   }
 }
