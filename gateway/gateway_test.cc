@@ -110,7 +110,7 @@ class GatewayTest : public testing::Test {
   std::unique_ptr<Gateway> gateway_;
 };
 
-// Nobody learns from the time to the first token what another key's prompts were, unless the model's prefixes are shared.
+// Nobody learns from the time to the first token what another key's prompts were, unless prefixes are shared.
 TEST_F(GatewayTest, EachKeyHasASaltOfItsOwnUnlessPrefixesAreShared) {
   Start();
   const std::string ada = SaltOf(kAda, "m", 1);

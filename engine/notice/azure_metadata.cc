@@ -25,8 +25,8 @@ constexpr absl::Duration kMaxRetry = absl::Milliseconds(750);
 constexpr absl::Duration kFirstTimeout = absl::Seconds(150);
 constexpr absl::Duration kTimeout = absl::Seconds(2);
 
-// So many documents in a row that are older than one before come from no cache, but from a service that counts anew: some
-// eight seconds.
+// So many documents in a row that are older than one before come from no cache, but from a service that counts anew:
+// some eight seconds.
 constexpr int kMostStale = 12;
 
 constexpr char kEvents[] = "/metadata/scheduledevents?api-version=2020-07-01";

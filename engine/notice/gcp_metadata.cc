@@ -66,7 +66,7 @@ class MetadataServer {
  private:
   const std::string base_url_;
   bool preempted_ = false;  // as of the last reading
-  std::string etag_;  // of it; "": it had none, or was a change: the next one does not wait, but says the same or another
+  std::string etag_;        // of it; "": it had none, or was a change, which the next one is to confirm: it does not wait
 };
 
 }  // namespace

@@ -79,9 +79,8 @@ class MetadataSource : public NoticeSource {
       absl::MutexLock lock(&mutex_);
       if (!drained_) return absl::OkStatus();
     }
-    if (acknowledged_ || doubted_ || service_.acknowledge == nullptr || !standing_.has_value() || standing_->event_id.empty()) {
-      return absl::OkStatus();
-    }
+    if (acknowledged_ || doubted_ || service_.acknowledge == nullptr) return absl::OkStatus();
+    if (!standing_.has_value() || standing_->event_id.empty()) return absl::OkStatus();
     const absl::Status told = service_.acknowledge(client_, standing_->event_id);
     acknowledged_ = told.ok();
     LOG_IF(INFO, told.ok()) << "notices of " << service_.name << ": event " << standing_->event_id << " may begin";

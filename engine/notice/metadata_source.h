@@ -39,7 +39,7 @@ struct MetadataService {
   absl::Duration retry, max_retry;
 };
 
-// From the end of a reading to the beginning of the next. `failures`: in a row, that one being the last; 0: it was none.
+// From the end of a reading to the beginning of the next. `failures`: in a row, with that one; 0: it was none.
 absl::Duration PauseAfter(const MetadataService& service, int failures);
 
 // What was so before the last change may come out of a service's cache once more: it is believed when the next reading

@@ -1,5 +1,5 @@
-// What an engine hears through each cloud's watcher while its service repeats itself, lags behind, is down, slow or hangs:
-// every notice, once.
+// What an engine hears through each cloud's watcher while its service repeats itself, lags behind, is down, slow or
+// hangs: every notice, once.
 #include <memory>
 #include <optional>
 #include <string>

@@ -6,6 +6,10 @@
 #include <limits>
 #include <tuple>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "engine/api/status.h"
 
 namespace spotinference {
@@ -25,13 +29,23 @@ api::Notice ToProto(const Notice& notice, absl::Duration now) {
 
 }  // namespace
 
+void Interruptions::NameLife(absl::string_view life) {
+  const auto plain = [](unsigned char c) { return absl::ascii_isalnum(c) || absl::StrContains("-_./", c); };
+  if (life.size() > 128 || !absl::c_all_of(life, plain)) return;
+  absl::MutexLock lock(&mutex_);
+  life_ = std::string(life);
+}
+
+std::string Interruptions::Id() const { return life_.empty() ? "" : absl::StrCat(", interruption ", life_); }
+
 uint32_t Interruptions::Announce(const Notice& notice) {
   absl::MutexLock lock(&mutex_);
   const auto [known, added] = standing_.insert_or_assign(notice.source, notice);
   const uint32_t ended = Apply();
   LOG(WARNING) << "notice of " << notice.source << (added ? "" : ", changed") << ": "
                << (notice.kind == Notice::Kind::kStop ? "the machine goes in " : "the machine is at risk in ")
-               << notice.at - clock_.Elapsed() << " (" << notice.reason << "); " << ended << " sequences handed over";
+               << notice.at - clock_.Elapsed() << " (" << notice.reason << "); " << ended << " sequences handed over"
+               << Id();
   return ended;
 }
 
@@ -41,14 +55,14 @@ void Interruptions::Withdraw(absl::string_view source) {
   if (found == standing_.end()) return;
   standing_.erase(found);
   Apply();
-  LOG(WARNING) << "notice of " << source << " withdrawn; " << standing_.size() << " others stand";
+  LOG(WARNING) << "notice of " << source << " withdrawn; " << standing_.size() << " others stand" << Id();
 }
 
 uint32_t Interruptions::HandOver() {
   absl::MutexLock lock(&mutex_);
   hands_over_ = true;
   const uint32_t ended = Apply();
-  LOG(INFO) << ended << " sequences handed over: another engine has room";
+  LOG(INFO) << ended << " sequences handed over: another engine has room" << Id();
   return ended;
 }
 
@@ -56,7 +70,7 @@ void Interruptions::End() {
   absl::MutexLock lock(&mutex_);
   ended_ = true;
   const uint32_t ended = Apply();
-  LOG_IF(INFO, ended > 0) << ended << " sequences handed over: the engine ends";
+  LOG_IF(INFO, ended > 0) << ended << " sequences handed over: the engine ends" << Id();
 }
 
 bool Interruptions::hands_over() const {
@@ -76,7 +90,7 @@ void Interruptions::AwaitHandOver() {
     if (left > absl::ZeroDuration()) {
       changed_.WaitWithTimeout(&mutex_, left);
     } else {
-      LOG(INFO) << Apply() << " sequences handed over: no time is left";
+      LOG(INFO) << Apply() << " sequences handed over: no time is left" << Id();
     }
   }
 }

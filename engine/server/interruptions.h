@@ -28,6 +28,10 @@ class Interruptions {
   Interruptions(Engine& engine, const Clock& clock, absl::Duration reserve)
       : engine_(engine), clock_(clock), reserve_(reserve) {}
 
+  // What the fleet calls this start of the machine (engine/api/call_metadata.h); from now on the log says it. Ignored:
+  // what is no name, or over 128 bytes.
+  void NameLife(absl::string_view life);
+
   // Replaces the earlier notice of the same source. Returns how many sequences ended by it; all have when it returns.
   uint32_t Announce(const Notice& notice);
 
@@ -60,6 +64,7 @@ class Interruptions {
   const Notice* FindStop() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // the soonest; nullptr: none stands
   const Notice* FindMostUrgent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint32_t Apply() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Id() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // to end a line of the log with
 
   Engine& engine_;
   const Clock& clock_;
@@ -67,6 +72,7 @@ class Interruptions {
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;
   std::atomic<bool> stops_{false};
+  std::string life_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool hands_over_ ABSL_GUARDED_BY(mutex_) = false;  // a stop stands, and the engine admits nothing
   absl::btree_map<std::string, Notice> standing_ ABSL_GUARDED_BY(mutex_);  // by source

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "engine/api/call_metadata.h"
 #include "engine/api/engine.grpc.pb.h"
 #include "engine/api/status.h"
 #include "engine/base/build_id.h"
@@ -365,6 +366,12 @@ class Service : public api::Engine::CallbackService, public EngineService {
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Fn fn) {
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
     const grpc::Status status = Check(*context);
+    if (status.ok()) {
+      const auto found = context->client_metadata().find(kMachineLife);
+      if (found != context->client_metadata().end()) {
+        interruptions_->NameLife({found->second.data(), found->second.size()});
+      }
+    }
     reactor->Finish(status.ok() ? fn() : status);
     return reactor;
   }

@@ -13,8 +13,10 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "engine/api/call_metadata.h"
 #include "engine/api/engine.grpc.pb.h"
 #include "engine/api/status.h"
+#include "engine/base/captured_log.h"
 #include "engine/base/fake_clock.h"
 #include "engine/server/fake_engine.h"
 #include "engine/server/interruptions.h"
@@ -323,6 +325,25 @@ TEST_F(ServiceTest, ANoticeWithTimeLeftIsToldWithEachEventUntilTheHandOver) {
   EXPECT_EQ(handed.handed_over(), 1);
   EXPECT_FALSE(reader->Read(&event));
   EXPECT_TRUE(NoticeOf(FromGrpc(reader->Finish())).has_value());
+}
+
+// As the fleet's log names it, whoever spoke first of it.
+TEST_F(ServiceTest, TheLogSaysWhichInterruptionItIs) {
+  const CapturedLog log("interruption m-1/3");
+  interruptions_.Announce({"aws", Notice::Kind::kStop, clock_.Elapsed() + absl::Minutes(2), "rebalance"});
+  grpc::ClientContext contexts[3];
+  contexts[0].AddMetadata(kMachineLife, "m-1/3");
+  contexts[1].AddMetadata(kMachineLife, "no name");
+  api::HealthReply health;
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(stub_->Health(&contexts[i], {}, &health).ok());
+  interruptions_.Announce({"aws", Notice::Kind::kStop, clock_.Elapsed() + absl::Minutes(2), "terminate"});
+  api::HandOverReply handed;
+  ASSERT_TRUE(stub_->HandOver(&contexts[2], {}, &handed).ok());
+  interruptions_.Withdraw("aws");
+  EXPECT_EQ(log.text(),
+            "notice of aws, changed: the machine goes in 2m (terminate); 0 sequences handed over, interruption m-1/3\n"
+            "0 sequences handed over: another engine has room, interruption m-1/3\n"
+            "notice of aws withdrawn; 0 others stand, interruption m-1/3\n");
 }
 
 TEST_F(ServiceTest, InterruptIsRefusedWhereItIsNoSource) {

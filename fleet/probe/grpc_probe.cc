@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "engine/api/call_metadata.h"
 #include "engine/api/engine.grpc.pb.h"
 #include "engine/api/identity.grpc.pb.h"
 #include "engine/api/mutual_tls.h"
@@ -62,6 +63,7 @@ class Question {
   Question(const Endpoint& endpoint, std::shared_ptr<grpc::ChannelCredentials> credentials, absl::Duration deadline,
            int calls)
       : bearer_(endpoint.token.empty() ? "" : absl::StrCat("Bearer ", endpoint.token)),
+        life_(endpoint.life),
         deadline_(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(deadline)),
         open_calls_(calls) {
     grpc::ChannelArguments arguments;
@@ -84,6 +86,7 @@ class Question {
   void Begin(Call<Reply>& call, Stub& stub, Method method, const Request& request, grpc::CompletionQueue& queue) {
     call.context.set_deadline(deadline_);
     if (!bearer_.empty()) call.context.AddMetadata("authorization", bearer_);
+    if (!life_.empty()) call.context.AddMetadata(kMachineLife, life_);
     call.reader = (stub.*method)(&call.context, request, &queue);
     call.reader->Finish(&call.reply, &call.status, this);
   }
@@ -94,7 +97,7 @@ class Question {
  private:
   virtual void Finish() = 0;
 
-  const std::string bearer_;
+  const std::string bearer_, life_;
   const std::chrono::system_clock::time_point deadline_;
   std::shared_ptr<grpc::Channel> channel_;
   int open_calls_;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "engine/api/call_metadata.h"
 #include "engine/api/engine.grpc.pb.h"
 #include "engine/api/status.h"
 #include "gtest/gtest.h"
@@ -32,12 +33,17 @@ class FakeService : public api::Engine::Service {
     reply->set_running_sequences(3);
     return grpc::Status::OK;
   }
-  grpc::Status HandOver(grpc::ServerContext*, const api::HandOverRequest*, api::HandOverReply* reply) override {
+  grpc::Status HandOver(grpc::ServerContext* context, const api::HandOverRequest*,
+                        api::HandOverReply* reply) override {
+    for (const auto& [name, value] : context->client_metadata()) {
+      if (name == kMachineLife) life.assign(value.data(), value.size());
+    }
     reply->set_handed_over(5);
     return grpc::Status::OK;
   }
 
   api::HealthReply health;  // set before a question
+  std::string life;         // of the last HandOver, read after it
 };
 
 class GrpcProbeTest : public testing::Test {
@@ -79,6 +85,13 @@ TEST_F(GrpcProbeTest, AServingEngineIsGood) {
   ASSERT_TRUE(figures.ok()) << figures.status();
   EXPECT_EQ(figures->running_sequences, 3);
   EXPECT_FALSE(figures->notice.has_value());
+}
+
+// So that the engine's log names the interruption as the fleet's does.
+TEST_F(GrpcProbeTest, EachCallSaysWhichLifeOfTheMachineItMeans) {
+  endpoint_.life = "m-1/3";
+  EXPECT_EQ(*Await(&Probe::HandOver), 5);
+  EXPECT_EQ(service_.life, "m-1/3");
 }
 
 TEST_F(GrpcProbeTest, ANoticeComesWithBothAnswers) {

@@ -1,13 +1,10 @@
 // Answers that go on at another engine: cut at every kind of place, they are the answers that were never cut.
-#include <glog/logging.h>
-
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/api/status.h"
+#include "engine/base/captured_log.h"
 #include "gateway/openai/api_error.h"
 #include "gateway/session/session_fixture.h"
 #include "gtest/gtest.h"
@@ -44,24 +41,7 @@ TEST_F(SessionResumeTest, TheAnswerGoesOnAtTheNextIndex) {
 
 // Who looks for an interruption's id in the log finds the answers that it cut, where they went and why.
 TEST_F(SessionResumeTest, TheLogSaysUnderTheInterruptionsIdWhatBecameOfTheAnswer) {
-  class Log : public google::LogSink {
-   public:
-    Log() { google::AddLogSink(this); }
-    ~Log() override { google::RemoveLogSink(this); }
-    void send(google::LogSeverity, const char*, const char*, int, const tm*, const char* message, size_t size) override {
-      absl::MutexLock lock(&mutex_);
-      const std::string line(message, size);
-      if (absl::StrContains(line, "interruption m1/7")) lines_ += line + "\n";
-    }
-    std::string lines() {
-      absl::MutexLock lock(&mutex_);
-      return lines_;
-    }
-
-   private:
-    absl::Mutex mutex_;
-    std::string lines_;
-  } log;
+  const CapturedLog log("interruption m1/7");
   Start();
   fleet::Endpoint first = Endpoint("m1");
   first.life = "m1/7";
@@ -70,7 +50,7 @@ TEST_F(SessionResumeTest, TheLogSaysUnderTheInterruptionsIdWhatBecameOfTheAnswer
   engine_.AwaitCall()->End(kGone);
   Resumed()->Send(Event(1, kLo, api::FINISH_REASON_LENGTH));
   AwaitEnd();
-  EXPECT_EQ(log.lines(), "an answer of m leaves m1, interruption m1/7: gone\n"
+  EXPECT_EQ(log.text(), "an answer of m leaves m1, interruption m1/7: gone\n"
                          "an answer of m goes on at m2, interruption m1/7: lost, exact\n");
 }
 
@@ -449,6 +429,20 @@ TEST_F(SessionResumeTest, AClientThatLeavesDuringAResumeFreesEverything) {
   AwaitEnd();
   EXPECT_FALSE(answer_.usage.has_value());
   EXPECT_TRUE(answer_.error.ok());
+}
+
+// It ran alone on an engine that crashed: no other one is to, and the client is told not to try again.
+TEST_F(SessionResumeTest, AnAnswerThatCrashesEnginesEndsWithAnError) {
+  StartOnM1();
+  engine_.AwaitCall()->Send(Event(0, kHel));
+  engine_.AwaitCall()->End(kGone);
+  fleet_.AwaitAcquired(2);
+  fleet_.Resolve(AcquireError{AcquireError::Reason::kPoison, "every engine that worked on it crashed"});
+  AwaitEnd();
+  EXPECT_EQ(HttpStatus(), 500);
+  EXPECT_EQ(answer_.error.message(), "every engine that worked on it crashed");
+  EXPECT_FALSE(answer_.choices[0].finish.has_value());
+  EXPECT_FALSE(answer_.usage.has_value());
 }
 
 TEST_F(SessionResumeTest, WhatTheFleetRefusesInMidStreamIsSaid) {

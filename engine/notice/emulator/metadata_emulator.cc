@@ -170,7 +170,8 @@ std::string MetadataEmulator::Document() const {
         R"(","Description":"","EventSource":"Platform","DurationInSeconds":-1})");
     events.insert(events.end(), said.copies, text);
   }
-  return absl::StrCat(R"({"DocumentIncarnation":)", said.incarnation, R"(,"Events":[)", absl::StrJoin(events, ","), "]}");
+  return absl::StrCat(R"({"DocumentIncarnation":)", said.incarnation, R"(,"Events":[)", absl::StrJoin(events, ","),
+                      "]}");
 }
 
 absl::Status MetadataEmulator::Command(absl::string_view line) {
