@@ -87,6 +87,9 @@ absl::StatusOr<WeightsSource> ParseHub(absl::string_view text, absl::string_view
   if (absl::EndsWith(parts.back(), ".safetensors")) {
     return Wrong(text, "a model of safetensors goes by its repository; hf://org/repo@revision is expected");
   }
+  if (parts.size() > 2 && !absl::EndsWith(parts.back(), ".gguf")) {
+    return Wrong(text, "is no .gguf file; a model of safetensors lies at the top of its repository, hf://org/repo@revision");
+  }
   source.repository = absl::StrCat(parts[0], "/", parts[1]);
   source.file = absl::StrJoin(parts.begin() + 2, parts.end(), "/");
   return source;

@@ -82,6 +82,7 @@ TEST(WeightsSourceTest, SaysWhatIsWrong) {
            {"file://#sha256=" + kHash, "a path is expected"},
            {"file:///a#sha256=12", "#sha256= must be followed by"},
            {"ftp://host/a", "file:///…, https://"},
+           {"hf://org/repo/folder@v1", "is no .gguf file"},
            {"https://host/a.gguf", "must end in #sha256="},
            {"https://host/a.gguf#sha256=12", "must end in #sha256="},
            {"https://host/a.gguf#sha256=" + std::string(64, 'g'), "must end in #sha256="},

@@ -21,6 +21,7 @@
 #include "engine/base/status.h"
 #include "engine/model/open_checkpoint.h"
 #include "engine/text/model_text.h"
+#include "engine/volume/driver_cache.h"
 #include "engine/volume/file_proof.h"
 #include "engine/volume/file_system.h"
 #include "engine/volume/weights.h"
@@ -74,13 +75,15 @@ void OpenCache(const Backend& backend, absl::string_view model_hash, int threads
 }
 
 // Null without one, and on a full disk, which a model served from elsewhere does not need.
-absl::StatusOr<std::unique_ptr<Volume>> OpenVolume(const std::string& root) {
-  if (root.empty()) return nullptr;
-  absl::StatusOr<std::unique_ptr<Volume>> volume = Volume::Open(RealFileSystem(), {root}, RealClock());
+absl::StatusOr<std::unique_ptr<Volume>> OpenVolume(const BootOptions& options) {
+  if (options.volume.empty()) return nullptr;
+  absl::StatusOr<std::unique_ptr<Volume>> volume =
+      Volume::Open(RealFileSystem(), {options.volume, options.volume_bytes}, RealClock());
   if (absl::IsResourceExhausted(volume.status())) {
     LOG(WARNING) << volume.status().message() << "; nothing is kept";
     return nullptr;
   }
+  if (volume.ok()) BoundDriverCache(options.volume);
   return volume;
 }
 
@@ -288,7 +291,7 @@ namespace {
 absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& options) {
   const absl::Duration start = RealClock().Elapsed();
   BootedEngine booted;
-  ASSIGN_OR_RETURN(booted.volume, OpenVolume(options.volume));
+  ASSIGN_OR_RETURN(booted.volume, OpenVolume(options));
   ASSIGN_OR_RETURN(const WeightsSource source, ParseWeightsSource(options.model));
   ASSIGN_OR_RETURN(const FetchedWeights weights, FindWeights(options, source, booted.volume.get()));
   ASSIGN_OR_RETURN(booted.device, backend->create(options.threads));
@@ -308,6 +311,9 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
       OpenCache(*backend, model_hash, threads, booted);
       ASSIGN_OR_RETURN(first_reading, ProveLocal(options, weights.path, threads, booted));
     }
+  }
+  if (booted.volume != nullptr) {
+    SweepWeights(RealFileSystem(), options.volume, model_hash, booted.volume->max_bytes(), RealClock().Now());
   }
   ASSIGN_OR_RETURN(booted.model, Model::Load(*booted.checkpoint, *booted.device, options.context_tokens,
                                              booted.cache.get()));
@@ -365,6 +371,9 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
   }
   engine.weight_bytes = booted.model->weight_bytes();
   engine.programs_compiled = [device = booted.device.get()] { return device->compiled(); };
+  engine.volume_full = [volume = booted.volume.get(), wanted = !options.volume.empty()] {
+    return wanted && (volume == nullptr || volume->full());
+  };
   engine.sampling_threads = threads;
   engine.on_fatal = options.on_fatal;
   LOG(INFO) << weights.path << " on " << info.device << ": " << booted.model->weight_bytes() / 1000000

@@ -37,6 +37,7 @@ struct BootOptions {
   std::string model_hash;
   std::string head_hash;         // SHA-256 of a GGUF file's head, as who renders prompts has read it; "": any
   std::string volume;            // folder that outlives the machine (engine/volume); "": nothing is kept
+  uint64_t volume_bytes = 0;     // of cache and KV on it, and once more of other models' weights; 0: half of the disk
   std::string hub_url = "https://huggingface.co";
   std::string hub_token;         // goes to the hub alone
   absl::Duration kv_time_to_live = KvStore::kTimeToLive;  // of KV on the volume

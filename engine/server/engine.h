@@ -56,6 +56,7 @@ struct EngineStats {
   SchedulerStats scheduler;
   int32_t kv_blocks_total = 0, kv_blocks_used = 0, kv_blocks_cached = 0;
   uint64_t kv_blocks_restored = 0;  // read from the volume
+  bool volume_full = false;         // nothing more is kept on it
   uint64_t weight_bytes = 0;
   uint64_t programs_compiled = 0;  // Device::compiled
   uint64_t steps = 0;
@@ -80,6 +81,9 @@ class Engine {
   virtual ~Engine() = default;
 
   virtual const EngineInfo& info() const = 0;
+
+  // Whether Submit would read from the volume, which may take seconds. Itself takes some 5 us a block of the request's ids.
+  virtual bool ReadsVolume(const EngineRequest& request) const = 0;
 
   // Statuses as in engine.proto's Generate. The sink is held until the sequence has ended.
   virtual absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) = 0;

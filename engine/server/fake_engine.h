@@ -16,6 +16,7 @@ class FakeEngine : public Engine {
  public:
   FakeEngine() { info_ = {"hash", "numerics", "fake", "a test", 100, 50}; }
   const EngineInfo& info() const override { return info_; }
+  bool ReadsVolume(const EngineRequest&) const override { return false; }
   absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override {
     absl::MutexLock lock(&mutex_);
     for (const absl::Status& refusal : {refusal_, handed_over_}) {
@@ -61,6 +62,7 @@ class FakeEngine : public Engine {
     stats.scheduler.cached_tokens = 3;
     stats.kv_blocks_total = 4;
     stats.weight_bytes = 5;
+    stats.volume_full = true;
     stats.steps = 6;
     stats.busy = absl::Microseconds(7);
     stats.draining = deadline_ > absl::ZeroDuration() || !handed_over().ok();

@@ -57,6 +57,9 @@ ABSL_FLAG(std::string, head_hash, "",
 ABSL_FLAG(std::string, backend, "auto", "auto, or one that //engine:devices lists");
 ABSL_FLAG(std::string, listen, "127.0.0.1:9000", "HOST:PORT; port 0 takes a free one");
 ABSL_FLAG(std::string, volume, "", "folder that outlives this machine; made if it is not there");
+ABSL_FLAG(int64_t, volume_mib, 0,
+          "of cache and KV on the volume, and once more of the weights of models that were served before; 0: half of its "
+          "file system");
 ABSL_FLAG(std::string, token_file, "", "file with the token that every call must show");
 ABSL_FLAG(std::string, identity_dir, "",
           "folder of this machine's identity, with the fleet's authority.pem and this machine's token: mutual TLS, and "
@@ -73,7 +76,7 @@ ABSL_FLAG(int, draft_tokens, spotinference::kDraftTokens,
           "guesses at a lone sequence's next tokens that a step verifies; 0: none. Changes speed, no token");
 ABSL_FLAG(int64_t, kv_memory_mib, 0, "of the KV cache; 0: a quarter of the memory, at most 1024");
 ABSL_FLAG(absl::Duration, kv_ttl, spotinference::KvStore::kTimeToLive, "how long KV stays on the volume");
-ABSL_FLAG(bool, erase_kv, false, "erase all KV on the volume, and end");
+ABSL_FLAG(bool, erase_kv, false, "erase all KV on the volume, and end; refused while an engine has it");
 ABSL_FLAG(absl::Duration, save_kv, absl::Seconds(5), "of the time before the end, how much KV may take to go to the volume");
 // "local" and "sigterm" cost nothing where nobody uses them; a cloud's service is asked only where it is said to be there.
 ABSL_FLAG(std::string, notice, "local,sigterm",
@@ -106,6 +109,7 @@ absl::StatusOr<std::string> ReadSecret(absl::string_view flag, const std::string
 absl::Status EraseVolumeKv() {
   const std::string root = UserPath(absl::GetFlag(FLAGS_volume));
   if (root.empty()) return absl::InvalidArgumentError("--erase_kv: of which --volume?");
+  RETURN_IF_ERROR(RealFileSystem().List(root).status());  // what is opened is made
   ASSIGN_OR_RETURN(const std::unique_ptr<Volume> volume, Volume::Open(RealFileSystem(), {root}, RealClock()));
   return EraseKv(*volume);
 }
@@ -223,6 +227,7 @@ absl::StatusOr<BootOptions> BootOptionsOfFlags() {
   options.model_hash = absl::GetFlag(FLAGS_model_hash);
   options.head_hash = absl::GetFlag(FLAGS_head_hash);
   options.volume = UserPath(absl::GetFlag(FLAGS_volume));
+  options.volume_bytes = static_cast<uint64_t>(std::max<int64_t>(0, absl::GetFlag(FLAGS_volume_mib))) << 20;
   options.kv_time_to_live = absl::GetFlag(FLAGS_kv_ttl);
   options.backend = absl::GetFlag(FLAGS_backend);
   options.threads = absl::GetFlag(FLAGS_threads);

@@ -133,36 +133,51 @@ bool ModelEngine::RunOnLoop(absl::Duration patience, absl::FunctionRef<void()> f
   return true;
 }
 
-// Brings blocks that continue those in memory from the store, on the caller's thread: steps go on meanwhile.
-std::optional<ModelEngine::Restored> ModelEngine::RestoreKv(const SequenceSpec& spec) {
+ModelEngine::Stored ModelEngine::FindStored(const SequenceSpec& spec) const {
+  Stored stored;
   KvStore* const store = options_.kv_store;
-  if (store == nullptr || store->blocks() == 0) return std::nullopt;
+  if (store == nullptr || store->blocks() == 0) return stored;
   const size_t block_tokens = options_.kv.block_tokens;
-  std::vector<uint32_t> ids = spec.prompt_ids;
+  std::vector<uint32_t>& ids = stored.ids;
+  ids = spec.prompt_ids;
   ids.insert(ids.end(), spec.generated_ids.begin(), spec.generated_ids.end());
   const size_t blocks = ids.empty() ? 0 : (ids.size() - 1) / block_tokens;  // the last id's logits are wanted
-  std::vector<BlockHash> hashes;
+  ids.resize(blocks * block_tokens);
   BlockHash hash = RootHash(options_.kv.model_hash, options_.kv.numerics_id, options_.kv.block_tokens, spec.cache_salt);
   for (size_t i = 0; i < blocks; ++i) {
     hash = ChildHash(hash, absl::MakeConstSpan(ids).subspan(i * block_tokens, block_tokens));
-    hashes.push_back(hash);
+    stored.hashes.push_back(hash);
+    stored.here.push_back(store->Contains(hash));
   }
-  ids.resize(blocks * block_tokens);
-  std::vector<bool> stored;  // asked for here: the store has a lock of its own
-  for (const BlockHash& block : hashes) stored.push_back(store->Contains(block));
+  return stored;
+}
+
+bool ModelEngine::ReadsVolume(const EngineRequest& request) const {
+  const Stored stored = FindStored(request.sequence);
+  return std::count(stored.here.begin(), stored.here.end(), true) > 0;
+}
+
+// Brings blocks that continue those in memory from the store, on the caller's thread: steps go on meanwhile.
+std::optional<ModelEngine::Restored> ModelEngine::RestoreKv(const SequenceSpec& spec) {
+  KvStore* const store = options_.kv_store;
+  const size_t block_tokens = options_.kv.block_tokens;
+  Stored stored = FindStored(spec);
+  std::vector<uint32_t>& ids = stored.ids;
+  const size_t blocks = stored.hashes.size();
+  if (std::count(stored.here.begin(), stored.here.end(), true) == 0) return std::nullopt;
 
   std::optional<KvSequence> sequence;
   size_t held = 0, end = 0;  // blocks
   const bool opened = RunOnLoop(kRestorePatience, [&] {
     sequence = kv_.Open(spec.cache_salt);
     held = end = kv_.Extend(*sequence, ids) / block_tokens;
-    while (end < blocks && stored[end]) ++end;
+    while (end < blocks && stored.here[end]) ++end;
     end = std::min<size_t>(end, kv_.Reserve(*sequence, static_cast<int32_t>(end * block_tokens)) / block_tokens);
   });
   if (!opened) return std::nullopt;
   std::vector<std::byte> bytes(options_.kv_block_bytes);
   size_t restored = held;
-  while (restored < end && store->Read(hashes[restored], absl::MakeSpan(bytes)).ok() &&
+  while (restored < end && store->Read(stored.hashes[restored], absl::MakeSpan(bytes)).ok() &&
          options_.write_kv(sequence->block_table()[restored], bytes).ok()) {
     ++restored;
   }
@@ -225,6 +240,7 @@ void ModelEngine::Admit() {
 EngineStats ModelEngine::Stats() const {
   EngineStats stats = stats_.Get();
   if (options_.programs_compiled) stats.programs_compiled = options_.programs_compiled();
+  stats.volume_full = options_.volume_full && options_.volume_full();
   absl::MutexLock lock(&mutex_);
   stats.draining = draining_ || !refusal_.ok();
   stats.active_sequences = static_cast<uint32_t>(live_.size());

@@ -44,6 +44,7 @@ class ModelEngine : public Engine {
     EngineInfo info;
     uint64_t weight_bytes = 0;
     std::function<int64_t()> programs_compiled;  // so far, that no cache had; from any thread
+    std::function<bool()> volume_full;           // and nothing more is kept on it; from any thread
     int sampling_threads = 1;  // that pick ids of a step's rows
     // Where KV outlives the engine, and how its blocks get there and back; null: it does not. Outlives the engine.
     KvStore* kv_store = nullptr;
@@ -61,6 +62,7 @@ class ModelEngine : public Engine {
   ~ModelEngine() override;  // live sequences end CANCELLED, drains as cut
 
   const EngineInfo& info() const override { return options_.info; }
+  bool ReadsVolume(const EngineRequest& request) const override;
   absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override;
   void Cancel(SequenceId id) override;
   void Resume(SequenceId id) override;
@@ -121,6 +123,14 @@ class ModelEngine : public Engine {
     size_t blocks;              // read from the store
   };
 
+  // A sequence's full blocks that a later step need not compute, and whether each is in the store.
+  struct Stored {
+    std::vector<uint32_t> ids;  // of these blocks
+    std::vector<BlockHash> hashes;
+    std::vector<bool> here;
+  };
+
+  Stored FindStored(const SequenceSpec& spec) const;
   std::optional<Restored> RestoreKv(const SequenceSpec& spec);
   bool RunOnLoop(absl::Duration patience, absl::FunctionRef<void()> fn);
   absl::Status Refusal() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

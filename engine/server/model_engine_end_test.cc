@@ -223,6 +223,8 @@ TEST_F(ModelEngineTest, WhatMostSequencesHeldIsSavedFirst) {
       hash = ChildHash(hash, absl::MakeConstSpan(shared).subspan(i * kBlockTokens, kBlockTokens));
       EXPECT_TRUE(store.Contains(hash)) << round << " " << i;
     }
+    EXPECT_TRUE(engine_->ReadsVolume(Request(shared, 1)));
+    EXPECT_FALSE(engine_->ReadsVolume(Request(Ids(kShared * kBlockTokens, 50), 1)));
     engine_ = nullptr;
   }
 }

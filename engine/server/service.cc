@@ -27,9 +27,15 @@ namespace api = ::spotinference::engine::v1;
 constexpr size_t kHighWater = 64;
 constexpr size_t kLowWater = 16;
 
-// Threads that begin sequences. What a volume has of their KV is read first, for seconds where it is much and the disk
-// slow: gRPC's own threads have to answer Health and carry the other streams meanwhile. More would only share the disk.
+// Threads that begin sequences, and as many for those of whose KV a volume has something, which is read first, for seconds
+// where it is much and the disk slow: gRPC's own threads have to answer Health and carry the other streams meanwhile, and
+// who has nothing to read does not wait for who has. More would only share the disk.
 constexpr int kStarters = 4;
+
+struct Starters {
+  boost::asio::thread_pool reading{kStarters};
+  boost::asio::thread_pool others{kStarters};  // goes first, since it hands over to the other
+};
 
 constexpr absl::string_view kLocalSource = "local";
 
@@ -102,12 +108,15 @@ class GenerateStream : public TokenSink {
       : engine_(engine), interruptions_(interruptions), logprobs_(logprobs) {}
 
   static Reactor* Start(Engine& engine, const Interruptions& interruptions, const api::GenerateRequest& request,
-                        boost::asio::thread_pool& starters) {
+                        Starters& starters) {
     auto stream = std::make_shared<GenerateStream>(engine, interruptions, request.logprobs());
     Reactor* const reactor = new Reactor(stream);
     stream->reactor_ = reactor;
-    boost::asio::post(starters, [stream, request = FromProto(request)]() mutable {
-      stream->Submit(std::move(request), stream);
+    boost::asio::post(starters.others, [stream, &starters, request = FromProto(request)]() mutable {
+      if (!stream->engine_.ReadsVolume(request)) return stream->Submit(std::move(request), stream);
+      boost::asio::post(starters.reading, [stream, request = std::move(request)]() mutable {
+        stream->Submit(std::move(request), stream);
+      });
     });
     return reactor;
   }
@@ -397,7 +406,7 @@ class Service : public api::Engine::CallbackService, public EngineService {
   const std::string authorization_;
   const bool takes_interrupt_;
   const std::function<void()> heard_;
-  boost::asio::thread_pool starters_{kStarters};
+  Starters starters_;
   Interruptions* interruptions_ = nullptr;  // set before engine_
   std::atomic<Engine*> engine_ = nullptr;
 };

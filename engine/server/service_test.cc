@@ -109,7 +109,12 @@ TEST_F(ServiceTest, StreamsWhatTheEngineSays) {
 // As it does where it reads much KV from a slow disk.
 class SlowToBegin : public FakeEngine {
  public:
+  bool ReadsVolume(const EngineRequest& request) const override { return request.sequence.prompt_ids.empty(); }
   absl::StatusOr<SequenceId> Submit(EngineRequest request, std::shared_ptr<TokenSink> sink) override {
+    if (!ReadsVolume(request)) {
+      sink->OnEnd(absl::OkStatus());
+      return SequenceId{7};
+    }
     may_begin.WaitForNotification();
     return FakeEngine::Submit(std::move(request), std::move(sink));
   }
@@ -138,6 +143,12 @@ TEST(SlowServiceTest, SequencesThatAreSlowToBeginHoldUpNothingElse) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));  // far beyond what it takes
   api::HealthReply reply;
   EXPECT_TRUE(stub->Health(&context, {}, &reply).ok());
+  api::GenerateRequest nothing_to_read;
+  nothing_to_read.add_prompt_ids(1);
+  grpc::ClientContext other;
+  other.set_deadline(context.deadline());
+  const grpc::Status ended = stub->Generate(&other, nothing_to_read)->Finish();
+  EXPECT_TRUE(ended.ok()) << ended.error_message();
   for (grpc::ClientContext& cancelled : contexts) cancelled.TryCancel();
   engine.may_begin.Notify();
   for (const auto& call : calls) EXPECT_EQ(call->Finish().error_code(), StatusCode::CANCELLED);

@@ -185,6 +185,12 @@ class PosixFileSystem : public FileSystem {
     return uint64_t{status.f_bavail} * status.f_frsize;
   }
 
+  absl::StatusOr<uint64_t> SizeBytes(const std::string& path) override {
+    struct statvfs status;
+    if (statvfs(path.c_str(), &status) != 0) return SystemError("ask for the size of", path);
+    return uint64_t{status.f_blocks} * status.f_frsize;
+  }
+
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
     Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (fd.get() < 0) return SystemError("open", path);

@@ -68,6 +68,7 @@ class FileSystem {
   virtual absl::StatusOr<std::vector<FolderEntry>> List(const std::string& path) = 0;  // files and folders, by name
   virtual absl::Status SetModified(const std::string& path, absl::Time modified) = 0;
   virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
+  virtual absl::StatusOr<uint64_t> SizeBytes(const std::string& path) = 0;  // of the file system that holds it
   // Makes the file. UNAVAILABLE: somebody else holds it.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 };

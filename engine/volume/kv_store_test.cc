@@ -202,6 +202,7 @@ TEST_F(KvStoreTest, AFullDiskLosesTheRestAndNothingElse) {
   Save(0, 3);
   files_.set_free_bytes(1'000'000);
   EXPECT_EQ(Save(10, 60), 0);
+  EXPECT_TRUE(volume_->full());
   EXPECT_EQ(Found(0, 3).size(), 3);
 }
 

@@ -50,12 +50,8 @@ class Finder {
   absl::Status FindRepository() {
     constexpr absl::string_view kIndex = "model.safetensors.index.json";
     is_several_ = true;
-    bool has_no_config = false;
-    if (const absl::Status config = Add("config.json", &has_no_config); !config.ok()) {
-      const absl::string_view hint = has_no_config ? "; a GGUF model is given by its file" : "";
-      return absl::Status(config.code(), absl::StrCat(config.message(), hint));
-    }
-    RETURN_IF_ERROR(Add("tokenizer.json"));
+    RETURN_IF_ERROR(AddNeeded("config.json", "a GGUF model is given by its file"));
+    RETURN_IF_ERROR(AddNeeded("tokenizer.json", "a tokenizer.model is not read in its place"));
     for (const absl::string_view name : {"tokenizer_config.json", "generation_config.json", "chat_template.jinja"}) {
       RETURN_IF_ERROR(AddIfThere(name).status());
     }
@@ -85,6 +81,12 @@ class Finder {
     });
     if (is_weights && names.size() <= kMostFiles) return names;
     return Refused(absl::StrCat(file.sum.name, " lists ", names.size(), " files, or others than .safetensors"));
+  }
+
+  absl::Status AddNeeded(absl::string_view name, absl::string_view hint) {
+    bool is_missing = false;
+    const absl::Status added = Add(name, &is_missing);
+    return is_missing ? absl::Status(added.code(), absl::StrCat(added.message(), "; ", hint)) : added;
   }
 
   absl::StatusOr<bool> AddIfThere(absl::string_view name) {

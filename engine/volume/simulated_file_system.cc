@@ -262,6 +262,11 @@ absl::StatusOr<uint64_t> SimulatedFileSystem::FreeBytes(const std::string&) {
   return capacity_ > used ? capacity_ - used : 0;
 }
 
+absl::StatusOr<uint64_t> SimulatedFileSystem::SizeBytes(const std::string&) {
+  absl::MutexLock lock(&mutex_);
+  return capacity_;
+}
+
 absl::StatusOr<std::unique_ptr<FileLock>> SimulatedFileSystem::Lock(const std::string& path) {
   absl::MutexLock lock(&mutex_);
   if (!locked_.insert(path).second) return absl::UnavailableError(absl::StrCat("'", path, "' is locked"));

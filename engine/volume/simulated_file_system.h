@@ -50,6 +50,7 @@ class SimulatedFileSystem : public FileSystem {
   absl::StatusOr<std::vector<FolderEntry>> List(const std::string& path) override;
   absl::Status SetModified(const std::string& path, absl::Time modified) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
+  absl::StatusOr<uint64_t> SizeBytes(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
 
  private:

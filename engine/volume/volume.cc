@@ -34,6 +34,10 @@ absl::StatusOr<std::unique_ptr<Volume>> Volume::Open(FileSystem& files, Options 
     return absl::UnavailableError(absl::StrCat("volume '", options.root, "': another engine has it"));
   }
   RETURN_IF_ERROR(lock.status());
+  if (options.max_bytes == 0) {
+    ASSIGN_OR_RETURN(const uint64_t size, files.SizeBytes(options.root));
+    options.max_bytes = size / 2;
+  }
   std::unique_ptr<Volume> volume(new Volume(files, std::move(options), clock, *std::move(lock)));
   absl::MutexLock guard(&volume->mutex_);
   RETURN_IF_ERROR(volume->Scan());
@@ -231,6 +235,11 @@ std::vector<Volume::Entry> Volume::List(absl::string_view folder) const {
   std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(entries),
                [&](const Entry& entry) { return folder.empty() || entry.folder == folder; });
   return entries;
+}
+
+bool Volume::full() const {
+  absl::MutexLock lock(&mutex_);
+  return full_;
 }
 
 uint64_t Volume::used_bytes() const {

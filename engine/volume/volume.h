@@ -32,11 +32,9 @@ namespace spotinference {
 // Thread-safe.
 class Volume {
  public:
-  static constexpr uint64_t kMaxBytes = uint64_t{32} << 30;
-
   struct Options {
     std::string root;  // made where it does not exist; its parent does
-    uint64_t max_bytes = kMaxBytes;  // of all objects together
+    uint64_t max_bytes = 0;  // of all objects together; 0: half of the file system
   };
 
   // Locks the volume and removes what a crash left half done. UNAVAILABLE: another engine has it. Otherwise the
@@ -74,6 +72,8 @@ class Volume {
   };
   std::vector<Entry> List(absl::string_view folder) const;  // of that folder; "": of all
   uint64_t used_bytes() const;
+  uint64_t max_bytes() const { return options_.max_bytes; }
+  bool full() const;  // the disk is, and nothing more is written
 
  private:
   Volume(FileSystem& files, Options options, const Clock& clock, std::unique_ptr<FileLock> lock);

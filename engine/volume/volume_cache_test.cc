@@ -90,6 +90,7 @@ TEST_F(VolumeCacheTest, AFullDiskIsNoError) {
   files_.set_free_bytes(1000);
   Boot("one", "two");
   EXPECT_TRUE(files_.Paths().empty());
+  EXPECT_TRUE(volume_->full());
 }
 
 }  // namespace

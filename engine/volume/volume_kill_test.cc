@@ -84,7 +84,11 @@ class DyingFileSystem : public FileSystem {
     if (!file.ok()) return file.status();
     return std::make_unique<File>(*this, *std::move(file));
   }
-  absl::StatusOr<std::unique_ptr<WritableFile>> Reopen(const std::string& path) override { return real_.Reopen(path); }
+  absl::StatusOr<std::unique_ptr<WritableFile>> Reopen(const std::string& path) override {
+    auto file = real_.Reopen(path);
+    if (!file.ok()) return file.status();
+    return std::make_unique<File>(*this, *std::move(file));
+  }
   absl::StatusOr<std::unique_ptr<MappedBytes>> Map(const std::string& path) override { return real_.Map(path); }
   absl::Status Rename(const std::string& from, const std::string& to) override {
     Change();
@@ -105,6 +109,7 @@ class DyingFileSystem : public FileSystem {
   absl::StatusOr<std::vector<FolderEntry>> List(const std::string& path) override { return real_.List(path); }
   absl::Status SetModified(const std::string& path, absl::Time time) override { return real_.SetModified(path, time); }
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override { return real_.FreeBytes(path); }
+  absl::StatusOr<uint64_t> SizeBytes(const std::string& path) override { return real_.SizeBytes(path); }
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override { return real_.Lock(path); }
 
  private:

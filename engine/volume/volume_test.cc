@@ -43,7 +43,7 @@ class VolumeTest : public testing::Test {
     files_.Restart(Cut::kKill, 0);
   }
 
-  absl::StatusOr<std::unique_ptr<Volume>> Open(uint64_t max_bytes = Volume::kMaxBytes) {
+  absl::StatusOr<std::unique_ptr<Volume>> Open(uint64_t max_bytes = 0) {
     return Volume::Open(files_, {"/v", max_bytes}, clock_);
   }
 
@@ -147,6 +147,12 @@ TEST_F(VolumeTest, SavingKvRemovesNoCacheThatIsInUse) {
   EXPECT_EQ(Read(*volume, "kv/mine", "1"), "saved");
 }
 
+TEST_F(VolumeTest, TakesHalfOfAFileSystemAtMost) {
+  files_.set_free_bytes(20'000'000'000);
+  EXPECT_EQ((*Open())->max_bytes(), 10'000'000'000);
+  EXPECT_EQ((*Open(1000))->max_bytes(), 1000);
+}
+
 TEST_F(VolumeTest, TheBoundIsOfWholeFiles) {
   const std::string payload(1000, 'x');
   const uint64_t bound = 2 * (payload.size() + kOverhead) - 1;
@@ -161,9 +167,11 @@ TEST_F(VolumeTest, AFullDiskStopsTheWritingAndNothingElse) {
   const auto volume = *Open();
   ASSERT_TRUE(Write(*volume, "cache/a", "1", "one").ok());
   volume->Keep("cache/a");
+  EXPECT_FALSE(volume->full());
   files_.set_free_bytes(5000);
   EXPECT_EQ(Write(*volume, "cache/a", "2", std::string(6000, 'x')).code(), absl::StatusCode::kResourceExhausted);
   ExpectNothingTemporary();
+  EXPECT_TRUE(volume->full());
   files_.set_free_bytes(1 << 20);
   EXPECT_EQ(Write(*volume, "cache/b", "2", "two").code(), absl::StatusCode::kResourceExhausted)
       << "until the next opening";

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "engine/base/http_client.h"
 #include "engine/base/model_files.h"
 #include "engine/base/sha256.h"
@@ -54,6 +56,56 @@ std::string HashOf(const std::vector<FileSum>& sums) {
   return sums.size() == 1 ? sums[0].sha256 : ModelHashOf(sums);
 }
 
+struct Other {
+  absl::Time modified;  // InfinitePast: it is of no use to anybody
+  std::string path;
+  uint64_t size_bytes;
+};
+
+// Files of other models, the oldest first.
+absl::StatusOr<std::vector<Other>> ListOthers(FileSystem& files, const std::string& weights, const std::string& sha256) {
+  std::vector<Other> others;
+  ASSIGN_OR_RETURN(const std::vector<FolderEntry> folders, files.List(weights));
+  for (const FolderEntry& folder : folders) {
+    if (!folder.is_folder || folder.name == sha256 || folder.name == "sources") continue;
+    const std::string path = absl::StrCat(weights, "/", folder.name);
+    ASSIGN_OR_RETURN(const std::vector<FolderEntry> entries, files.List(path));
+    std::set<std::string> names;
+    for (const FolderEntry& entry : entries) names.insert(entry.name);
+    for (const FolderEntry& entry : entries) {
+      absl::string_view file = entry.name;
+      const bool is_lone = absl::ConsumeSuffix(&file, kProofEnding) && !names.contains(std::string(file));
+      const bool is_useless = is_lone || IsHalfDownload(entry.name);
+      others.push_back({is_useless ? absl::InfinitePast() : entry.modified, absl::StrCat(path, "/", entry.name),
+                        entry.size_bytes});
+    }
+    if (entries.empty()) files.Remove(path).IgnoreError();
+  }
+  std::sort(others.begin(), others.end(), [](const Other& a, const Other& b) { return a.modified < b.modified; });
+  return others;
+}
+
+absl::Status Remove(FileSystem& files, const Other& other) {
+  const absl::Status removed = files.Remove(other.path);
+  if (!absl::IsNotFound(removed)) RETURN_IF_ERROR(removed);  // as the hashes of a file before it
+  files.Remove(absl::StrCat(other.path, kProofEnding)).IgnoreError();
+  files.Remove(other.path.substr(0, other.path.rfind('/'))).IgnoreError();  // unless something else is in it
+  return absl::OkStatus();
+}
+
+// Sources whose weights have gone since they came.
+void ForgetGone(FileSystem& files, const std::string& weights) {
+  const std::string sources = absl::StrCat(weights, "/sources");
+  const absl::StatusOr<std::vector<FolderEntry>> entries = files.List(sources);
+  if (!entries.ok()) return;
+  for (const FolderEntry& entry : *entries) {
+    const std::string path = absl::StrCat(sources, "/", entry.name);
+    const std::vector<FileSum> sums = ReadSource(files, path).sums;
+    if (!sums.empty() && files.List(absl::StrCat(weights, "/", HashOf(sums))).ok()) continue;
+    files.Remove(path).IgnoreError();
+  }
+}
+
 class Fetch {
  public:
   Fetch(FileSystem& files, const std::string& root, const WeightsSource& source, const FetchOptions& options)
@@ -93,7 +145,7 @@ class Fetch {
       RETURN_IF_ERROR(files_.CreateFolder(absl::StrCat(weights_, "/sources")));
       RETURN_IF_ERROR(files_.SyncFolder(weights_));
       RETURN_IF_ERROR(WriteObject(files_, known, kSourceKind, absl::StrCat(model.commit, "\n", PrintSums(sums_))));
-      ForgetGone();
+      ForgetGone(files_, weights_);
     }
     return Fetched();
   }
@@ -111,19 +163,6 @@ class Fetch {
     FetchedWeights fetched{name.empty() ? Folder() : absl::StrCat(Folder(), "/", name), sha256_, {}};
     for (const FileSum& sum : sums_) fetched.files.push_back({PathOf(sum), sum.sha256});
     return fetched;
-  }
-
-  // Sources whose weights have made room since they came.
-  void ForgetGone() const {
-    const std::string sources = absl::StrCat(weights_, "/sources");
-    const absl::StatusOr<std::vector<FolderEntry>> entries = files_.List(sources);
-    if (!entries.ok()) return;
-    for (const FolderEntry& entry : *entries) {
-      const std::string path = absl::StrCat(sources, "/", entry.name);
-      const std::vector<FileSum> sums = ReadSource(files_, path).sums;
-      if (!sums.empty() && files_.List(absl::StrCat(weights_, "/", HashOf(sums))).ok()) continue;
-      files_.Remove(path).IgnoreError();
-    }
   }
 
   // The numbers of those that are not here.
@@ -181,43 +220,17 @@ class Fetch {
     return absl::OkStatus();
   }
 
-  struct Other {
-    absl::Time modified;  // InfinitePast: what a download left
-    std::string path;
-    uint64_t size_bytes;
-  };
-
-  // Files of other models, the oldest first.
-  absl::StatusOr<std::vector<Other>> Others() const {
-    std::vector<Other> others;
-    ASSIGN_OR_RETURN(const std::vector<FolderEntry> folders, files_.List(weights_));
-    for (const FolderEntry& folder : folders) {
-      if (!folder.is_folder || folder.name == sha256_ || folder.name == "sources") continue;
-      const std::string path = absl::StrCat(weights_, "/", folder.name);
-      ASSIGN_OR_RETURN(const std::vector<FolderEntry> entries, files_.List(path));
-      for (const FolderEntry& entry : entries) {
-        const absl::Time modified = IsHalfDownload(entry.name) ? absl::InfinitePast() : entry.modified;
-        others.push_back({modified, absl::StrCat(path, "/", entry.name), entry.size_bytes});
-      }
-    }
-    std::sort(others.begin(), others.end(), [](const Other& a, const Other& b) { return a.modified < b.modified; });
-    return others;
-  }
-
   // What downloads of others left goes; then, the oldest first, the weights of others, as far as room is needed; but
   // none of these where even all that can go would not be enough.
   absl::Status MakeRoom(uint64_t bytes) const {
-    ASSIGN_OR_RETURN(const std::vector<Other> others, Others());
+    ASSIGN_OR_RETURN(const std::vector<Other> others, ListOthers(files_, weights_, sha256_));
     uint64_t can_go = options_.evictable_bytes;
     for (const Other& other : others) can_go += other.size_bytes;
     const bool in_vain = !HasRoom(bytes - std::min(bytes, can_go)).ok();
     for (const Other& other : others) {
       if (other.modified > absl::InfinitePast() && (in_vain || HasRoom(bytes).ok())) break;
       LOG(INFO) << "weights " << text_ << ": " << other.path << " makes room";
-      const absl::Status removed = files_.Remove(other.path);
-      if (!absl::IsNotFound(removed)) RETURN_IF_ERROR(removed);  // as the hashes of a file before it
-      files_.Remove(absl::StrCat(other.path, kProofEnding)).IgnoreError();
-      files_.Remove(other.path.substr(0, other.path.rfind('/'))).IgnoreError();  // unless something else is in it
+      RETURN_IF_ERROR(Remove(files_, other));
     }
     if (options_.make_room && !in_vain && !HasRoom(bytes).ok()) options_.make_room(bytes);
     return HasRoom(bytes);
@@ -246,6 +259,26 @@ absl::StatusOr<FetchedWeights> FetchWeights(FileSystem& files, const std::string
                                             const FetchOptions& options) {
   if (source.kind == WeightsSource::Kind::kFile) return FetchedWeights{source.path, "", {}};
   return Fetch(files, root, source, options).Run();
+}
+
+void SweepWeights(FileSystem& files, const std::string& root, const std::string& sha256, uint64_t max_bytes,
+                  absl::Time now) {
+  const std::string weights = absl::StrCat(root, "/weights"), own = absl::StrCat(weights, "/", sha256);
+  if (const absl::StatusOr<std::vector<FolderEntry>> entries = files.List(own); entries.ok()) {
+    for (const FolderEntry& entry : *entries) files.SetModified(absl::StrCat(own, "/", entry.name), now).IgnoreError();
+  }
+  const absl::StatusOr<std::vector<Other>> others = ListOthers(files, weights, sha256);
+  if (!others.ok()) return;
+  uint64_t bytes = 0;
+  for (const Other& other : *others) bytes += other.size_bytes;
+  for (const Other& other : *others) {
+    if (other.modified > absl::InfinitePast() && bytes <= max_bytes) break;
+    LOG(INFO) << "weights: " << other.path << ", of another model, goes";
+    const absl::Status removed = Remove(files, other);
+    LOG_IF(WARNING, !removed.ok()) << removed.message();
+    bytes -= other.size_bytes;
+  }
+  ForgetGone(files, weights);
 }
 
 }  // namespace spotinference

@@ -2,7 +2,7 @@
 //
 //   weights/<model hash>/FILE…      each whole and proved before it gets its name; with FILE.hashes, by which later
 //                                   boots prove it (file_proof.h), unless the machine ended between the two. What is
-//                                   half here (download.h) goes when another model comes
+//                                   half here (download.h) goes when another model is served
 //   weights/sources/<SHA-256 of the source's text>
 //                                   an object: which files a source of the hub was, so that a later boot asks nobody,
 //                                   and of which commit, so that one that is damaged comes again as it was
@@ -51,6 +51,11 @@ struct FetchedWeights {
 // cannot be reached, or fails; a later try goes on.
 absl::StatusOr<FetchedWeights> FetchWeights(FileSystem& files, const std::string& root, const WeightsSource& source,
                                             const FetchOptions& options);
+
+// Removes what is of no use beside the model whose hash is `sha256`: what downloads of others left half done, hashes of
+// files that are not here, and of other models' weights those that no boot used for the longest time, past `max_bytes`.
+void SweepWeights(FileSystem& files, const std::string& root, const std::string& sha256, uint64_t max_bytes,
+                  absl::Time now);
 
 }  // namespace spotinference
 

@@ -257,6 +257,32 @@ TEST_F(WeightsTest, NothingOfOthersGoesInVain) {
   EXPECT_EQ(std::count(paths.begin(), paths.end(), "/v/weights/new/b.gguf.part"), 0) << "that is of no use to anybody";
 }
 
+TEST_F(WeightsTest, NothingIsLeftOfAnotherModelForEver) {
+  ExpectWhole(Fetch());  // "the model that was served before"
+  WriteOthers();
+  for (const char* path : {"/v/weights/local/a.gguf.hashes", "/v/weights/empty/gone"}) {
+    ASSERT_TRUE(files_.CreateFolder(std::string(path).substr(0, std::string(path).rfind('/'))).ok());
+    ASSERT_TRUE(files_.Create(path).ok());
+  }
+  ASSERT_TRUE(files_.Remove("/v/weights/empty/gone").ok());
+  const absl::Time now = absl::FromUnixSeconds(10);
+  SweepWeights(files_, "/v", hub_.tag, 60000, now);
+  std::vector<std::string> left = files_.Paths();
+  EXPECT_EQ(left, std::vector<std::string>({absl::StrCat("/v/weights/", hub_.tag, "/model.gguf"),
+                                            absl::StrCat("/v/weights/", hub_.tag, "/model.gguf.hashes"),
+                                            "/v/weights/new/a.gguf", left.back()}));
+  EXPECT_TRUE(absl::StartsWith(left.back(), "/v/weights/sources/"));
+  EXPECT_EQ(files_.List("/v/weights")->size(), 3) << "no empty folder";
+
+  // Another model is served now: what was used last stays longest, and what is in use, always.
+  SweepWeights(files_, "/v", "new", hub_.content.size() + 5000, now + absl::Seconds(1));
+  EXPECT_EQ(files_.Paths(), left);
+  SweepWeights(files_, "/v", "other", hub_.content.size() + 5000 + 50000, now + absl::Seconds(2));
+  EXPECT_EQ(files_.Paths(), std::vector<std::string>{"/v/weights/new/a.gguf"});
+  SweepWeights(files_, "/v", "new", 0, now + absl::Seconds(3));
+  EXPECT_EQ(files_.Paths(), std::vector<std::string>{"/v/weights/new/a.gguf"});
+}
+
 TEST_F(WeightsTest, AGgufModelInSeveralFiles) {
   std::vector<std::string> names;
   for (const char number : {'1', '2', '3'}) {
@@ -311,7 +337,7 @@ TEST_F(WeightsTest, SaysWhatARepositoryLacks) {
   hub_.hub_fault = nullptr;
   ServeRepository();
   hub_.files.erase("tokenizer.json");
-  ExpectStatus(absl::StatusCode::kNotFound, "tokenizer.json", "hf://org/repo");
+  ExpectStatus(absl::StatusCode::kNotFound, "a tokenizer.model is not read", "hf://org/repo");
   ServeRepository();
   hub_.files.erase("model-2.safetensors");
   ExpectStatus(absl::StatusCode::kNotFound, "model-2.safetensors", "hf://org/repo");
