@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -121,6 +122,20 @@ TEST_F(GatewayTest, EachKeyHasASaltOfItsOwnUnlessPrefixesAreShared) {
   EXPECT_EQ(SaltOf(kAda, "m", 3), ada);
   const std::string shared = SaltOf(kAda, "shared", 4);
   EXPECT_EQ(SaltOf(kBob, "shared", 5), shared);
+}
+
+// Both forms of the same time: the SDKs read the milliseconds, everyone else whole seconds, never fewer.
+TEST_F(GatewayTest, AFullQueueSaysWhenToComeBack) {
+  Start();
+  fleet_.ServeAt(std::nullopt);
+  std::future<HttpResponse> refused = Complete(kAda, "m");
+  fleet_.Resolve(fleet::AcquireError{fleet::AcquireError::Reason::kQueueFull, "256 requests already wait for m to wake",
+                                     absl::Milliseconds(5960)});
+  const HttpResponse response = refused.get();
+  EXPECT_EQ(response.status, 429);
+  EXPECT_EQ(FindHeader(response.headers, "retry-after"), "6");
+  EXPECT_EQ(FindHeader(response.headers, "retry-after-ms"), "5960");
+  EXPECT_THAT(response.body, testing::HasSubstr("256 requests already wait for m to wake"));
 }
 
 // "name{labels} type" of each family, its labels sorted; a histogram's "le" is none of ours.
