@@ -180,6 +180,7 @@ TEST_F(ControllerLocalTest, AnEngineThatKnowsTheTokenSaysItsFigures) {
   EXPECT_EQ(figures->kv_blocks_free(), 53);
   EXPECT_EQ(figures->totals.kv_blocks_restored, 4);
   EXPECT_EQ(figures->weights_bytes, int64_t{10} << 32);
+  EXPECT_EQ(figures->volumes_full, 1);
   EXPECT_EQ(figures->totals.programs_compiled, 11);
   EXPECT_EQ(figures->totals.busy, absl::Microseconds(12));
   endpoint.token = "another";

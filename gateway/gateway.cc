@@ -58,6 +58,7 @@ std::vector<Metrics::Sample> FleetSamples(const fleet::Fleet& fleet) {
     add("download_done_bytes", static_cast<int64_t>(model.download_done_bytes));
     add("download_total_bytes", static_cast<int64_t>(model.download_total_bytes));
     add("weights_bytes", engines.weights_bytes);
+    add("volumes_full", engines.volumes_full);
     for (const auto& [state, blocks] : {std::pair("used", engines.kv_blocks_used),
                                         {"cached", engines.kv_blocks_cached},
                                         {"free", engines.kv_blocks_free()}}) {

@@ -196,6 +196,7 @@ TEST_F(GatewayTest, EveryMetricHasTheNameAndTheLabelsThatUsersKnow) {
       "kv_blocks_restored_total{model} counter",
       "batch_rows{model} gauge",
       "weights_bytes{model} gauge",
+      "volumes_full{model} gauge",
       "download_done_bytes{model} gauge",
       "download_total_bytes{model} gauge",
   };

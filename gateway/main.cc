@@ -202,6 +202,7 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   ASSIGN_OR_RETURN(const std::unique_ptr<fleet::Store> store,
                    fleet::OpenSqliteStore(absl::StrCat(data_dir, "/fleet.db")));
   ProviderOptions provider_options = ProviderOptionsOf(data_dir);
+  provider_options.hub_token = load.remote.hub_token;
   ASSIGN_OR_RETURN(provider_options.have_machines,
                    CheckMachines(config, data_dir, absl::GetFlag(FLAGS_forget_machines), AccountOfCloud, *store));
   RemoveUnusedHeads(config, load.heads_folder);  // the store is ours, so the folder is

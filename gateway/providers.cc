@@ -208,6 +208,7 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
                      fleet::OpenSecret(options.data_dir + "/fleet_secret", options.have_machines.empty()));
     cloud.names = fleet::CloudNames(HmacSha256Hex(secret, "name of the fleet").substr(0, 6));
     cloud.boot = BootOf(provider);
+    cloud.boot.hub_token = options.hub_token;
     const std::string name = ProviderName(provider);
     cloud.check_account = [path = fleet::AccountPath(options.data_dir, name),
                            is_new = options.have_machines.count(name) == 0](const std::string& account) mutable {

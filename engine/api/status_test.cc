@@ -15,8 +15,20 @@ TEST(StatusTest, ANoticeCrossesTheWire) {
   EXPECT_EQ(seen, absl::Status(NoticedError(notice)));
   EXPECT_EQ(seen.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(seen.message(), "the engine drains: its machine goes in 1500 ms (aws: terminate)");
+  EXPECT_FALSE(DownloadOf(seen).has_value());
   ASSERT_TRUE(NoticeOf(seen).has_value());
   EXPECT_EQ(NoticeOf(seen)->SerializeAsString(), notice.SerializeAsString());
+}
+
+TEST(StatusTest, ADownloadCrossesTheWireAndIsNoNotice) {
+  const absl::Status seen = FromGrpc(ToGrpc(DownloadingError(5'000'000'000, 7'000'000'000)));
+  EXPECT_EQ(seen, absl::Status(DownloadingError(5'000'000'000, 7'000'000'000)));
+  EXPECT_EQ(seen.code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(NoticeOf(seen).has_value());
+  ASSERT_TRUE(DownloadOf(seen).has_value());
+  EXPECT_EQ(DownloadOf(seen)->done_bytes(), 5'000'000'000);
+  EXPECT_EQ(DownloadOf(seen)->total_bytes(), 7'000'000'000);
+  EXPECT_FALSE(DownloadOf(FromGrpc(ToGrpc(DownloadingError(2, 1)))).has_value());
 }
 
 TEST(StatusTest, OtherStatusesHaveNone) {

@@ -241,9 +241,6 @@ absl::StatusOr<BootOptions> BootOptionsOfFlags() {
     google::FlushLogFiles(google::INFO);
     _exit(1);
   };
-  options.on_download = [](uint64_t done, uint64_t total) {
-    WriteReadyFd(absl::StrCat("download ", done, " ", total, "\n")).IgnoreError();  // the last line will tell
-  };
   return options;
 }
 
@@ -307,7 +304,7 @@ absl::StatusOr<int> Serve(const StopSignal& signals) {
   ASSIGN_OR_RETURN(NoticeOptions notices,
                    ParseNoticeOptions(absl::GetFlag(FLAGS_notice), absl::GetFlag(FLAGS_metadata_url),
                                       absl::GetFlag(FLAGS_machine_name), RealClock()));
-  ASSIGN_OR_RETURN(const BootOptions options, BootOptionsOfFlags());
+  ASSIGN_OR_RETURN(BootOptions options, BootOptionsOfFlags());
   Silence silence(absl::GetFlag(FLAGS_silence_limit), RealClock());
   const std::string identity = UserPath(absl::GetFlag(FLAGS_identity_dir));
   const std::string contact_file = identity.empty() ? "" : identity + "/contact";
@@ -318,6 +315,11 @@ absl::StatusOr<int> Serve(const StopSignal& signals) {
     if (Interruptions* const interruptions = serving.load()) interruptions->Withdraw(kSilence);
   };
   ASSIGN_OR_RETURN(const std::unique_ptr<Listener> listener, Listener::Create(heard, notices.local));
+
+  options.on_download = [&listener](uint64_t done, uint64_t total) {
+    listener->engine().SetDownload(done, total);
+    WriteReadyFd(absl::StrCat("download ", done, " ", total, "\n")).IgnoreError();  // the last line will tell
+  };
 
   const std::vector<Backend> backends = AllBackends();
   absl::StatusOr<BootedEngine> boot = [&] {

@@ -252,6 +252,11 @@ class Service : public api::Engine::CallbackService, public EngineService {
 
   grpc::Service& service() override { return *this; }
 
+  void SetDownload(uint64_t done_bytes, uint64_t total_bytes) override {
+    absl::MutexLock lock(&mutex_);
+    booting_ = DownloadingError(done_bytes, total_bytes);
+  }
+
   void Open(Engine& engine, Interruptions& interruptions) override {
     interruptions_ = &interruptions;
     engine_ = &engine;
@@ -364,6 +369,7 @@ class Service : public api::Engine::CallbackService, public EngineService {
       reply->set_kv_blocks_used(stats.kv_blocks_used);
       reply->set_kv_blocks_cached(stats.kv_blocks_cached);
       reply->set_kv_blocks_restored(stats.kv_blocks_restored);
+      reply->set_volume_full(stats.volume_full);
       reply->set_weights_bytes(stats.weight_bytes);
       reply->set_programs_compiled(stats.programs_compiled);
       reply->set_busy_microseconds(absl::ToInt64Microseconds(stats.busy));
@@ -389,8 +395,9 @@ class Service : public api::Engine::CallbackService, public EngineService {
   grpc::Status Check(const grpc::CallbackServerContext& context) const {
     if (!Allowed(context)) return {grpc::StatusCode::UNAUTHENTICATED, "the engine's token is missing or wrong"};
     if (heard_) heard_();
-    if (engine() == nullptr) return {grpc::StatusCode::UNAVAILABLE, "the engine boots"};
-    return grpc::Status::OK;
+    if (engine() != nullptr) return grpc::Status::OK;
+    absl::MutexLock lock(&mutex_);
+    return ToGrpc(booting_);
   }
 
   bool Allowed(const grpc::CallbackServerContext& context) const {
@@ -407,6 +414,8 @@ class Service : public api::Engine::CallbackService, public EngineService {
   const bool takes_interrupt_;
   const std::function<void()> heard_;
   Starters starters_;
+  mutable absl::Mutex mutex_;
+  absl::Status booting_ ABSL_GUARDED_BY(mutex_) = absl::UnavailableError("the engine boots");
   Interruptions* interruptions_ = nullptr;  // set before engine_
   std::atomic<Engine*> engine_ = nullptr;
 };

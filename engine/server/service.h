@@ -4,6 +4,7 @@
 
 #include <grpcpp/impl/service_type.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,7 +26,10 @@ class EngineService {
 
   virtual grpc::Service& service() = 0;
 
-  // The engine has booted; once. Before it, whoever may call is told UNAVAILABLE. Both outlive the service.
+  // Who may call before the engine has booted is told UNAVAILABLE, and how much of its weights is here. Any thread.
+  virtual void SetDownload(uint64_t done_bytes, uint64_t total_bytes) = 0;
+
+  // The engine has booted; once. Both outlive the service.
   virtual void Open(Engine& engine, Interruptions& interruptions) = 0;
 };
 

@@ -267,6 +267,7 @@ TEST_F(ServiceTest, HealthStatsAndDrain) {
   EXPECT_EQ(stats.cached_tokens(), 3);
   EXPECT_EQ(stats.kv_blocks_total(), 4);
   EXPECT_EQ(stats.weights_bytes(), 5);
+  EXPECT_TRUE(stats.volume_full());
   EXPECT_EQ(stats.busy_microseconds(), 7);
   api::DrainRequest drain;
   api::DrainReply drained;
@@ -379,7 +380,11 @@ TEST_F(ServiceTest, WhoCallsBeforeTheEngineHasBootedIsToldSoAndHeard) {
   grpc::ClientContext contexts[3];
   api::HealthReply reply;
   EXPECT_EQ(stub->Health(&contexts[0], {}, &reply).error_code(), StatusCode::UNAVAILABLE);
-  EXPECT_EQ(stub->Generate(&contexts[1], {})->Finish().error_code(), StatusCode::UNAVAILABLE);
+  service->SetDownload(3, 9);
+  const absl::Status booting = FromGrpc(stub->Generate(&contexts[1], {})->Finish());
+  EXPECT_EQ(booting.code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(DownloadOf(booting).has_value());
+  EXPECT_EQ(DownloadOf(booting)->done_bytes(), 3);
   service->Open(engine_, interruptions_);
   EXPECT_TRUE(stub->Health(&contexts[2], {}, &reply).ok());
   EXPECT_EQ(heard, 3);

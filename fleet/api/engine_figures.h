@@ -56,6 +56,7 @@ struct EngineFigures {
   int64_t kv_blocks_used = 0;    // by live sequences
   int64_t kv_blocks_cached = 0;  // by no one, kept for their prefix
   int64_t weights_bytes = 0;
+  int64_t volumes_full = 0;  // engines that keep nothing more on theirs
   std::optional<EngineNotice> notice;  // of one engine; a sum has none
 
   int64_t kv_blocks_free() const { return kv_blocks_total - kv_blocks_used - kv_blocks_cached; }
@@ -69,6 +70,7 @@ struct EngineFigures {
     kv_blocks_used += other.kv_blocks_used;
     kv_blocks_cached += other.kv_blocks_cached;
     weights_bytes += other.weights_bytes;
+    volumes_full += other.volumes_full;
     return *this;
   }
 };

@@ -173,6 +173,7 @@ class FiguresQuestion : public Question {
         .kv_blocks_used = stats.kv_blocks_used(),
         .kv_blocks_cached = stats.kv_blocks_cached(),
         .weights_bytes = static_cast<int64_t>(stats.weights_bytes()),
+        .volumes_full = stats.volume_full(),
         .notice = NoticeIn(health_.reply)});
   }
 

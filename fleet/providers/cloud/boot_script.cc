@@ -1,5 +1,6 @@
 #include "fleet/providers/cloud/boot_script.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "engine/base/weights_source.h"
@@ -110,6 +111,9 @@ if ! holds "$engine" 2> /dev/null; then
   chmod 700 "$engine.new"
   mv "$engine.new" "$engine"
 fi
+for other in "$home/volume/engine-"*; do
+  [ "$other" = "$engine" ] || rm -f "$other"
+done
 
 printf '%s' "$authority" > "$identity/authority.pem"
 if [ ! -e "$identity/key.pem" ]; then
@@ -126,6 +130,7 @@ fi
 [ -z "$head_hash" ] || set -- "$@" "--head_hash=$head_hash"
 [ -z "$context_tokens" ] || set -- "$@" "--context_tokens=$context_tokens"
 [ -z "${SPOTINFERENCE_METADATA:-}" ] || set -- "$@" "--metadata_url=$SPOTINFERENCE_METADATA"
+[ -z "$hub_token" ] || export HF_TOKEN="$hub_token"
 trap : TERM  # the engine gets it too, and its status counts
 status=0
 "$engine" "$@" || status=$?
@@ -156,6 +161,7 @@ std::string BootScript(const BootOptions& options, const MachineSpec& spec, cons
   set("token", enrolment.token);
   set("model", model);
   set("model_query", query);
+  set("hub_token", absl::StartsWith(spec.weights, "hf://") ? options.hub_token : "");
   set("backend", spec.backend);
   set("model_hash", spec.model_hash);
   set("head_hash", spec.head_hash);

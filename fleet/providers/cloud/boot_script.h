@@ -14,6 +14,7 @@ struct BootOptions {
   std::string engine_sha256;  // lower-case hex; another binary is not run
   std::string notice;         // the engine's --notice
   int engine_port = 8500;
+  std::string hub_token;  // for hf:// weights alone, and secret; "": none
 };
 
 // By which a machine knows its fleet, and is known by it at first (fleet/identity).

@@ -82,6 +82,29 @@ TEST_F(BootScriptTest, RunsTheEngineThatIsAskedFor) {
   }
 }
 
+TEST_F(BootScriptTest, TheHubsTokenGoesWhereTheHubIsAskedAndNowhereElse) {
+  WriteEngine("#!/bin/sh\nprintf '%s\\n' \"$@\" \"token ${HF_TOKEN:-none}\" > \"$SPOTINFERENCE_ROOT/arguments\"\n");
+  options_.hub_token = "hf_'secret'";
+  ASSERT_EQ(Run(options_, {.weights = "hf://o/r/f.gguf"}), 0);
+  EXPECT_TRUE(absl::EndsWith(Read("arguments"), "\ntoken hf_'secret'\n")) << Read("arguments");
+  EXPECT_EQ(Read("errors"), "");
+  EXPECT_FALSE(absl::StrContains(BootScript(options_, {.weights = "https://h/a#sha256=00"}, {"pem", "t"}, "/dev/vdb"),
+                                 "secret"));
+  options_.hub_token.clear();
+  ASSERT_EQ(Run(options_, {.weights = "hf://o/r/f.gguf"}), 0);
+  EXPECT_TRUE(absl::EndsWith(Read("arguments"), "\ntoken none\n")) << Read("arguments");
+}
+
+TEST_F(BootScriptTest, AnotherEngineIsNotLeftOnTheVolume) {
+  const std::string old = root_ + "/disk/engine-old";
+  std::ofstream(old) << "old";
+  std::ofstream(old + ".new") << "half";
+  ASSERT_EQ(Run(options_, {.weights = "hf://o/r/f.gguf"}), 0);
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_FALSE(fs::exists(old + ".new"));
+  EXPECT_TRUE(fs::exists(root_ + "/disk/engine-" + options_.engine_sha256));
+}
+
 TEST_F(BootScriptTest, ALinterHasNothingToSay) {
   std::ofstream(root_ + "/user-data") << BootScript(options_, {.weights = "hf://o/r/f"}, {"pem", "token"}, "/dev/vdb");
   EXPECT_EQ(std::system(absl::StrCat(std::getenv("SHELLCHECK"), " -s sh ", root_, "/user-data").c_str()), 0);

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/api/mutual_tls.h"
+#include "engine/api/status.h"
 #include "engine/base/status.h"
 #include "fleet/providers/cloud/cloud_provider.h"
 #include "fleet/providers/cloud/http.h"
@@ -400,6 +401,12 @@ void CloudProvider::ProbeEngine(const MachinePtr& kept, const CloudMachine& foun
 void CloudProvider::OnIdentity(Machine& machine) {
   const absl::StatusOr<EngineIdentity> identity = *std::exchange(machine.identity, std::nullopt);
   if (!identity.ok()) {  // it still boots
+    if (const auto download = DownloadOf(identity.status())) {
+      Tell({.kind = MachineEvent::Kind::kDownload,
+            .machine_id = machine.spec.id,
+            .done_bytes = download->done_bytes(),
+            .total_bytes = download->total_bytes()});
+    }
     machine.next_probe = clock_.Elapsed() + options_.probe_interval;
     machine.due = machine.next_probe;
     return;

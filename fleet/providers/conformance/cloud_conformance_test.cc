@@ -3,6 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/api/status.h"
 #include "engine/base/certificate.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/cloud/secret.h"
@@ -43,6 +44,20 @@ TEST_P(CloudTest, LaunchesHibernatesAndRestores) {
     EXPECT_EQ(emulator_.billing(), 0);
   }
   EXPECT_EQ(volumes(), 1);
+}
+
+TEST_P(CloudTest, TellsHowFarADownloadIs) {
+  engines_.Boot({absl::UnavailableError("the engine boots"), DownloadingError(3, 9), DownloadingError(9, 9)});
+  provider_->Launch(Spec());
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  for (const uint64_t done : {3, 9}) {
+    const MachineEvent event = Next();
+    EXPECT_EQ(event.kind, Kind::kDownload);
+    EXPECT_EQ(event.machine_id, "m-1");
+    EXPECT_EQ(event.done_bytes, done);
+    EXPECT_EQ(event.total_bytes, 9);
+  }
+  EXPECT_EQ(Next().kind, Kind::kReady);
 }
 
 TEST_P(CloudTest, TerminatesAndKeepsTheVolume) {

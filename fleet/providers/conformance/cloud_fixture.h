@@ -55,6 +55,11 @@ class FakeEngines : public Probe {
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
     ++asked_;
     if (silent_ || !host_.IsUp(endpoint.address)) return done(absl::UnavailableError("nobody is there"));
+    if (!booting_.empty()) {
+      const absl::Status status = booting_.front();
+      booting_.pop_front();
+      return done(status);
+    }
     done(EngineIdentity{.model_hash = "abc", .numerics_id = "n"});
   }
   void AskFigures(const Endpoint&, absl::Duration,
@@ -70,11 +75,14 @@ class FakeEngines : public Probe {
     done(0);
   }
   void Silence() { silent_ = true; }  // none ever serves
+  // The answers before an engine serves.
+  void Boot(std::deque<absl::Status> booting) { booting_ = std::move(booting); }
   const std::vector<std::string>& interrupted() const { return interrupted_; }
   int asked() const { return asked_; }
 
  private:
   const FakeHost& host_;
+  std::deque<absl::Status> booting_;
   std::vector<std::string> interrupted_;
   int asked_ = 0;
   bool silent_ = false;

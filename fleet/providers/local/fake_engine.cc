@@ -90,6 +90,7 @@ class FakeService : public Engine::Service {
     reply->set_kv_blocks_used(8);
     reply->set_kv_blocks_cached(9);
     reply->set_kv_blocks_restored(4);
+    reply->set_volume_full(true);
     reply->set_weights_bytes(uint64_t{10} << 32);
     reply->set_programs_compiled(11);
     reply->set_busy_microseconds(12);
