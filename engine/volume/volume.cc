@@ -128,7 +128,7 @@ absl::Status Volume::Write(const std::string& folder, const std::string& name, O
   }
   const absl::Status status = write();
   absl::MutexLock lock(&mutex_);
-  if (absl::IsResourceExhausted(status) && !std::exchange(full_, true)) {
+  if (absl::IsResourceExhausted(status) && !full_.exchange(true)) {
     LOG(WARNING) << "volume '" << options_.root << "' is full, nothing more is cached: " << status.message();
   }
   RETURN_IF_ERROR(status);
@@ -235,11 +235,6 @@ std::vector<Volume::Entry> Volume::List(absl::string_view folder) const {
   std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(entries),
                [&](const Entry& entry) { return folder.empty() || entry.folder == folder; });
   return entries;
-}
-
-bool Volume::full() const {
-  absl::MutexLock lock(&mutex_);
-  return full_;
 }
 
 uint64_t Volume::used_bytes() const {

@@ -11,6 +11,7 @@
 #ifndef ENGINE_VOLUME_VOLUME_H_
 #define ENGINE_VOLUME_VOLUME_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -73,7 +74,7 @@ class Volume {
   std::vector<Entry> List(absl::string_view folder) const;  // of that folder; "": of all
   uint64_t used_bytes() const;
   uint64_t max_bytes() const { return options_.max_bytes; }
-  bool full() const;  // the disk is, and nothing more is written
+  bool full() const { return full_; }  // the disk is, and nothing more is written; never waits
 
  private:
   Volume(FileSystem& files, Options options, const Clock& clock, std::unique_ptr<FileLock> lock);
@@ -97,7 +98,7 @@ class Volume {
   mutable absl::Mutex mutex_;
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> kept_ ABSL_GUARDED_BY(mutex_);
-  bool full_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<bool> full_{false};
   std::function<void(const std::string&, const std::string&)> on_removed_ ABSL_GUARDED_BY(mutex_);
 };
 
