@@ -95,6 +95,7 @@ absl::Duration Controller::Run() {
         if (clock_.Elapsed() >= *machine.ask_again_at) AskIdentity(machine);
         else next_ = std::min(next_, *machine.ask_again_at);
       }
+      KeepBookIfDue();
       next = next_;
       effects.swap(effects_);
     }
@@ -280,6 +281,7 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
+  KeepBook();
   effects_.push_back([this, record = machine.record, spec = SpecOf(machine)] {
     const auto sync =
         provider_.caps().outlives_host ? Store::Sync::kDurable : Store::Sync::kOrdered;
@@ -306,7 +308,6 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   NoteReplacement(machine);
   if (Model* const model = FindModel(machine.record.model); model != nullptr) {
     model->ordered_until = -absl::InfiniteDuration();
-    RecordStarted(model->wake);
     GrantParked(*model);
   }
   Write(machine);  // after the answers, which need not wait for it
@@ -336,6 +337,7 @@ void Controller::Stop(Machine& machine, MachineState state, absl::string_view wh
 void Controller::Forget(Machine& machine) {
   EndHeartbeat(machine);
   ledger_.End(machine.record.id, clock_.Elapsed());
+  KeepBook();
   effects_.push_back([this, serial = machine.record.serial] {
     if (absl::Status status = store_.Remove(serial); !status.ok()) LOG(ERROR) << status;
   });
@@ -398,7 +400,7 @@ absl::Duration Controller::ExpectedWake(const Model& model) const {
 }
 
 void Controller::SetState(Machine& machine, MachineState state, absl::string_view why) {
-  LOG(INFO) << machine.record.id << " is " << MachineStateName(state) << (why.empty() ? "" : ": ")
+  LOG(INFO) << Heading(machine) << machine.record.id << " is " << MachineStateName(state) << (why.empty() ? "" : ": ")
             << why;
   if (!IsAnswering(state)) EndHeartbeat(machine);
   machine.record.reason = std::string(why);
@@ -411,25 +413,8 @@ void Controller::SetState(Machine& machine, MachineState state, absl::string_vie
   Account(machine);
 }
 
-void Controller::Account(const Machine& machine) {
-  Use use = Use::kIdle;
-  switch (machine.record.state) {
-    case State::kHibernated: return ledger_.End(machine.record.id, clock_.Elapsed());
-    case State::kLost: use = Use::kLost; break;
-    case State::kLaunching:
-    case State::kRestoring:
-    case State::kBooting: use = Use::kWaking; break;
-    default: use = machine.leases > 0 ? Use::kBusy : Use::kIdle;
-  }
-  const Offer offer = SoldAs(machine);
-  const std::string market = MarketOf(machine);
-  const double on_demand = market == MarketName(Market::kOnDemand) ? offer.price_per_hour : buyer_.OnDemandPrice(offer);
-  const absl::Duration now = clock_.Elapsed();
-  ledger_.Set(machine.record.id, {machine.record.model, market, offer.price_per_hour, on_demand}, use, now);
-  ledger_.SetAnswers(machine.record.id, machine.answers, now);
-}
-
 void Controller::Write(const Machine& machine, OrderDone written) {
+  KeepBook();
   effects_.push_back([this, record = machine.record, written = std::move(written)]() mutable {
     const absl::Status status = store_.Put(record, Store::Sync::kOrdered);
     LOG_IF(ERROR, !status.ok()) << status;
@@ -438,16 +423,17 @@ void Controller::Write(const Machine& machine, OrderDone written) {
 }
 
 void Controller::RememberWake(Model& model, OrderDone written) {
-  const auto now = std::tie(model.ordered_until, model.wake.began, model.wake.strikes, model.wake.blocked_until,
-                            model.wake.cause);
+  Model::Remembered now = model.ToRemember();
   if (model.remembered == now && !written) return;
-  model.remembered = now;
+  model.remembered = std::move(now);
   const absl::Duration since_1970 = clock_.Now() - absl::UnixEpoch() - clock_.Elapsed();
   WakeRecord record = {.ordered_until = absl::UnixEpoch() + (since_1970 + model.ordered_until),
                        .strikes = model.wake.strikes,
                        .blocked_until = absl::UnixEpoch() + (since_1970 + model.wake.blocked_until),
                        .blocked_by = model.wake.blocked_by,
-                       .cause = model.wake.cause};
+                       .cause = model.wake.cause,
+                       .failures_beside = model.wake.failures_beside,
+                       .none_beside_until = absl::UnixEpoch() + (since_1970 + model.wake.none_beside_until)};
   if (model.wake.began.has_value()) record.began = absl::UnixEpoch() + (since_1970 + *model.wake.began);
   effects_.push_back([this, name = model.spec.name, record = std::move(record),
                       written = std::move(written)]() mutable {

@@ -142,9 +142,15 @@ class Controller : public Fleet {
     ModelSpec spec;
     Wake wake;
     absl::Duration ordered_until = -absl::InfiniteDuration();  // an admin wants it awake
-    // What is written down of these two: the order, when the wake began, strikes, the end of the block and its cause.
-    std::tuple<absl::Duration, std::optional<absl::Duration>, int, absl::Duration, std::string> remembered = {
-        ordered_until, wake.began, wake.strikes, wake.blocked_until, wake.cause};
+    // What is written down of these two: the order, when the wake began, strikes, the end of the block and its cause,
+    // the failures beside a machine and what they block.
+    using Remembered = std::tuple<absl::Duration, std::optional<absl::Duration>, int, absl::Duration, std::string, int,
+                                  absl::Duration>;
+    Remembered ToRemember() const {
+      return {ordered_until, wake.began,           wake.strikes,           wake.blocked_until,
+              wake.cause,    wake.failures_beside, wake.none_beside_until};
+    }
+    Remembered remembered = ToRemember();
     std::optional<Interruption> unreplaced;       // the last, until a start makes up for it
     std::optional<absl::Duration> measured_wake;
     Parked parked;  // of each key first come, first served
@@ -177,6 +183,12 @@ class Controller : public Fleet {
     bool done() const { return done_bytes == total_bytes; }
   };
 
+  // A time in which no fleet was there.
+  struct Absence {
+    absl::Duration from;  // when the ledger was last written down
+    Use use;
+  };
+
   struct Machine {
     MachineRecord record;
     uint64_t life = 0;          // a restored machine is not the one that it was
@@ -199,6 +211,7 @@ class Controller : public Fleet {
     Heartbeat heartbeat;
     std::optional<Download> download;
     bool at_risk = false;    // its provider recommends to replace it
+    std::optional<Absence> absence;  // of this fleet's, and not known yet whether the machine was there all the time
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
   };
 
@@ -217,7 +230,7 @@ class Controller : public Fleet {
   void OnReady(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnEnded(Machine& machine, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnGone(Machine& machine, const absl::Status& status, bool crashed)
+  void OnGone(Machine& machine, const absl::Status& status, bool crashed, std::optional<absl::Time> ended)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity)
@@ -245,6 +258,7 @@ class Controller : public Fleet {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandOverWhereThereIsRoom(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNoNotice(Machine& machine, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static std::string Heading(const Machine& machine);
   void Lose(Machine& machine, MachineLife::End end, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteDeath(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -320,7 +334,15 @@ class Controller : public Fleet {
   // `machine`: nullptr, of a refusal.
   void NoteDecision(absl::string_view model, const Machine* machine, absl::string_view action, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // controller_ledger.cc
+  void RecallBook(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Ledger::Item ItemOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BookAbsence(const Machine& machine, absl::Duration until, Ledger& ledger) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndBilling(Machine& machine, std::optional<absl::Time> ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepBookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const Machine& machine, OrderDone written = nullptr)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If something of it has changed; for an order always, which `written` answers.
@@ -351,6 +373,8 @@ class Controller : public Fleet {
   std::map<WaitId, Answer> answers_ ABSL_GUARDED_BY(mutex_);  // decided, about to be delivered
   std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  const absl::Duration began_ = clock_.Elapsed();            // this life of the fleet
+  absl::Duration book_due_ ABSL_GUARDED_BY(mutex_) = began_;  // the ledger is written down again
   Buyer buyer_ ABSL_GUARDED_BY(mutex_);
   // A day is UTC's. What it cost is the ledger's dollars beyond `before_day_`.
   int64_t day_ ABSL_GUARDED_BY(mutex_) = 0;

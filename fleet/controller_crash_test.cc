@@ -1,6 +1,6 @@
 // The gateway dies at every single step of a launch, a hibernation, a wake, an interruption and an order, before or
 // after the step was done, and begins again on the same store: no machine is leaked, none runs twice, no order that was
-// answered is forgotten, and every second that a machine billed is in the ledger once.
+// answered is forgotten, and the ledger has every second that the provider's own meter has, also right after a death.
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,8 +40,11 @@ class World : public Provider {
     bool any = false;
     for (const auto& [id, address] : std::exchange(adoptions_, {})) {
       any = true;
-      if (!alive_.contains(id)) Tell({.machine_id = id, .status = absl::UnavailableError("gone")});
-      else Tell({.kind = MachineEvent::Kind::kAdopted, .machine_id = id, .handle = "h", .endpoint = At(id, address)});
+      if (!alive_.contains(id)) {
+        MachineEvent gone = {.machine_id = id, .status = absl::UnavailableError("gone")};
+        if (const auto ended = ended_.find(id); ended != ended_.end()) gone.ended = ended->second;
+        Tell(std::move(gone));
+      } else Tell({.kind = MachineEvent::Kind::kAdopted, .machine_id = id, .handle = "h", .endpoint = At(id, address)});
     }
     for (const std::string& id : std::exchange(starting_, {})) {
       any = true;
@@ -50,10 +53,7 @@ class World : public Provider {
     }
     for (const std::string& id : std::exchange(stopping_, {})) {
       any = true;
-      if (const auto found = alive_.find(id); found != alive_.end()) {
-        billed_ += clock_.Elapsed() - found->second.since;
-        alive_.erase(found);
-      }
+      End(id);
       Tell({.machine_id = id});
     }
     return any;
@@ -66,9 +66,17 @@ class World : public Provider {
     Settle();
     starting_.clear();
   }
+  void TakeAllAway() {
+    while (!alive_.empty()) End(alive_.begin()->first);
+  }
 
   size_t alive() const { return alive_.size(); }
-  absl::Duration billed() const { return billed_; }
+  // By its own meter, up to now.
+  absl::Duration billed() const {
+    absl::Duration billed = billed_;
+    for (const auto& [id, machine] : alive_) billed += clock_.Elapsed() - machine.since;
+    return billed;
+  }
 
  private:
   struct Alive {
@@ -89,6 +97,13 @@ class World : public Provider {
     alive_[spec.id] = {spec.volume, clock_.Elapsed()};
     starting_.insert(spec.id);
   }
+  void End(std::string id) {
+    const auto found = alive_.find(id);
+    if (found == alive_.end()) return;
+    billed_ += clock_.Elapsed() - found->second.since;
+    ended_[id] = clock_.Now();
+    alive_.erase(found);
+  }
   void Stop(absl::string_view id) {
     if (death_.Step()) stopping_.insert(std::string(id));
   }
@@ -98,6 +113,7 @@ class World : public Provider {
   const Caps caps_ = {.name = "world", .market = "spot", .zone = "z", .price_per_hour = 1, .hibernates = true};
   absl::AnyInvocable<void(MachineEvent)> listener_;
   std::map<std::string, Alive> alive_;  // and billing
+  std::map<std::string, absl::Time> ended_;
   std::set<std::string> starting_, stopping_;
   std::vector<std::pair<std::string, std::string>> adoptions_;
   absl::Duration billed_;
@@ -105,7 +121,8 @@ class World : public Provider {
 
 class CrashTest {
  public:
-  explicit CrashTest(Death death) : death_(death), world_(clock_, death_), store_(death_) { Begin(); }
+  // `takes`: the provider takes all machines away while nobody looks.
+  CrashTest(Death death, bool takes) : takes_(takes), death_(death), world_(clock_, death_), store_(death_) { Begin(); }
 
   // Launch, hibernation, wake, interruption with its replacement, hibernation; whatever the death has left open; a wake
   // by order.
@@ -156,12 +173,15 @@ class CrashTest {
 
   void Rise() {
     died_ = true;
-    billed_before_ += BilledNow();
     client_.reset();
     fleet_.reset();
     world_.Orphan();
+    clock_.Advance(absl::Seconds(13));
+    if (takes_) world_.TakeAllAway();
+    clock_.Advance(absl::Seconds(17));
     death_ = {};
     Begin();
+    EXPECT_EQ(Billed(), world_.billed()) << "right after its death";
     for (const MachineView& machine : fleet_->Machines()) {
       if (machine.id != interrupted_) continue;
       EXPECT_NE(machine.state, "serving") << "an order that was answered is forgotten";
@@ -186,7 +206,7 @@ class CrashTest {
     bool answered = false;
     fleet_->WakeModel("m", [&](const absl::Status& status) { answered = status.ok() && !death_.dead(); });
     Settle();
-    EXPECT_TRUE(!answered || world_.alive() == 1) << "an order that was answered is forgotten";
+    EXPECT_TRUE(!answered || takes_ || world_.alive() == 1) << "an order that was answered is forgotten";
   }
 
   void Idle() {
@@ -200,13 +220,13 @@ class CrashTest {
     Settle();
   }
 
-  absl::Duration BilledNow() const {
+  absl::Duration Billed() const {
     absl::Duration sum;
     for (const LedgerLine& line : fleet_->LedgerLines()) sum += line.time;
     return sum;
   }
-  absl::Duration Billed() const { return billed_before_ + BilledNow(); }
 
+  const bool takes_;
   FakeClock clock_;
   Death death_;
   World world_;
@@ -215,19 +235,20 @@ class CrashTest {
   std::unique_ptr<Controller> fleet_;
   std::optional<Lease> client_;
   std::string interrupted_;  // the machine, once the order was answered
-  absl::Duration billed_before_;
   bool died_ = false;
 };
 
 TEST(ControllerCrash, AtEveryStepOfEveryLife) {
-  CrashTest undisturbed{Death{}};
+  CrashTest undisturbed{Death{}, /*takes=*/false};
   undisturbed.Run();
   const int steps = undisturbed.steps();
   EXPECT_GT(steps, 20);
   for (int step = 1; step <= steps; ++step) {
-    for (const bool done : {false, true}) {
-      SCOPED_TRACE(absl::StrCat("dies ", done ? "after" : "before", " step ", step, " of ", steps));
-      CrashTest test{Death{step, done}};
+    for (const int variant : {0, 1, 2, 3}) {
+      const bool done = variant % 2 == 1, takes = variant >= 2;
+      SCOPED_TRACE(absl::StrCat("dies ", done ? "after" : "before", " step ", step, " of ", steps,
+                                takes ? ", and its machines are taken away" : ""));
+      CrashTest test{Death{step, done}, takes};
       test.Run();
       EXPECT_TRUE(test.died());
       if (testing::Test::HasFailure()) return;

@@ -35,9 +35,6 @@ bool MayAnswerYet(const absl::Status& status) {
 
 void Controller::Restore(const Store::Contents& contents) {
   next_serial_ = contents.next_serial;
-  day_ = contents.spending.day;
-  before_day_ = -contents.spending.dollars;
-  written_dollars_ = contents.spending.dollars;
   for (auto& [name, model] : models_) {
     if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end())
       model.measured_wake = wake->second;
@@ -50,9 +47,10 @@ void Controller::Restore(const Store::Contents& contents) {
   for (const MachineRecord& record : contents.machines) {
     if (record.state == State::kServing) serving.insert(record.model);
   }
+  for (const MachineRecord& record : contents.machines) machines_[record.id].record = record;
+  RecallBook(contents);
   for (const MachineRecord& record : contents.machines) {
     Machine& machine = machines_[record.id];
-    machine.record = record;
     machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();
     if (record.state == State::kHibernated) continue;
     machine.restored = record.state == State::kRestoring;
@@ -86,8 +84,9 @@ void Controller::RecallWake(const WakeRecord& record, Model& model) {
   model.wake.blocked_by = record.blocked_by;
   model.wake.cause = record.cause;
   if (record.began > absl::InfinitePast()) ResumeWake(record.began, model);
-  model.remembered = std::tie(model.ordered_until, model.wake.began, model.wake.strikes, model.wake.blocked_until,
-                              model.wake.cause);
+  model.wake.failures_beside = record.failures_beside;
+  model.wake.none_beside_until = recalled(record.none_beside_until, LongestBackOff(model.spec.wake_cap));
+  model.remembered = model.ToRemember();
 }
 
 // A wake that a former life began keeps its cap, but for the time that finding its machine again takes.
@@ -108,7 +107,7 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
     case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
     case MachineEvent::Kind::kEnded: return OnEnded(machine, event.crashed);
-    case MachineEvent::Kind::kGone: return OnGone(machine, event.status, event.crashed);
+    case MachineEvent::Kind::kGone: return OnGone(machine, event.status, event.crashed, event.ended);
     case MachineEvent::Kind::kOffers: return;
   }
 }
@@ -144,6 +143,7 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
   NoteWake(machine.record.model, "total", took);
   Model* const model = FindModel(machine.record.model);
   if (model == nullptr) return;
+  RecordStarted(model->wake);
   const absl::Duration usual = took - downloading;  // weights come once
   const absl::Duration before = model->measured_wake.value_or(usual);
   model->measured_wake = before + kNewestWakeShare * (usual - before);
@@ -155,6 +155,8 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
 void Controller::OnAdopted(Machine& machine, MachineEvent event) {
   machine.record.handle = std::move(event.handle);
   NoteBegan(machine);
+  BookAbsence(machine, began_, ledger_);
+  machine.absence.reset();
   if (!machine.adopting || event.endpoint.address.empty()) {
     machine.adopting = false;
     const bool stops = machine.record.state == State::kHibernating;
@@ -231,15 +233,16 @@ void Controller::OnChecked(const std::string& id, uint64_t life, const absl::Sta
 void Controller::OnEnded(Machine& machine, bool crashed) {
   machine.fate->EndBy(crashed ? MachineLife::End::kCrashed : MachineLife::End::kLost);
   if (!crashed) NoteLost(machine, clock_.Elapsed());
-  LOG_IF(INFO, machine.interruption.has_value())
-      << machine.interruption->id << ": its machine " << (crashed ? "lives on" : "went with it");
+  LOG(INFO) << Heading(machine) << "the machine of " << machine.record.id << (crashed ? " lives on" : " went with it");
 }
 
-void Controller::OnGone(Machine& machine, const absl::Status& status, bool crashed) {
+void Controller::OnGone(Machine& machine, const absl::Status& status, bool crashed, std::optional<absl::Time> ended) {
   const std::string id = machine.record.id;
   const State state = machine.record.state;
   Model* const model = FindModel(machine.record.model);
-  LOG_IF(WARNING, !status.ok()) << id << " is gone while " << MachineStateName(state) << ": "
+  // A death's log begins with the id that NoteDeath gives it.
+  if (IsAnswering(state)) NoteDeath(machine, status.message());
+  LOG_IF(WARNING, !status.ok()) << Heading(machine) << id << " is gone while " << MachineStateName(state) << ": "
                                 << status.message();
   // Where there is a choice, another zone is asked at once.
   const bool elsewhere = model != nullptr && Chooses() && WasRefused(machine, status);
@@ -252,12 +255,11 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
       RecordFailureBeside(took, now, model->wake);
     else
       RecordFailure(failure, std::string(status.message()), took, now, model->wake);
-  } else if (IsAnswering(state)) {
-    NoteDeath(machine, status.message());
   }
-  LOG_IF(INFO, machine.interruption.has_value()) << machine.interruption->id << ": " << id << " is gone";
+  LOG_IF(INFO, status.ok() && machine.interruption.has_value()) << Heading(machine) << id << " is gone";
   if (machine.adopting && model != nullptr) model->wake.began.reset();  // with what a former life began
   NoteEnded(machine, status, crashed);
+  EndBilling(machine, ended);
   const bool in_use = machine.leases > 0;
   const bool foretold = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
   machine.fate->EndBy(crashed    ? MachineLife::End::kCrashed

@@ -205,6 +205,13 @@ void Controller::OnNoNotice(Machine& machine, absl::Duration asked_at) {
   }
 }
 
+// Of a log line, of one that is interrupted or takes another's place; else "".
+std::string Controller::Heading(const Machine& machine) {
+  const std::optional<Interruption>& own = machine.interruption;
+  if (own.has_value()) return absl::StrCat(own->id, ": ");
+  return machine.replaces.has_value() ? absl::StrCat(machine.replaces->id, ": ") : "";
+}
+
 // It does not answer, or does nothing: nobody is sent there again, and it is ended to be sure.
 void Controller::Lose(Machine& machine, MachineLife::End end, absl::string_view why) {
   machine.fate->Doubt(true);

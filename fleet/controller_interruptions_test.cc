@@ -1,4 +1,7 @@
 // Notices, hangs, deaths and an admin's orders.
+#include <glog/logging.h>
+
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -414,6 +417,54 @@ TEST_F(ControllerInterruptionsTest, TheDeathOfWhatServedPutsNoModelIntoBackOff) 
     Move();
   }
   EXPECT_EQ(Count(), "unnoticed 10;");
+}
+
+// What is logged while it lives.
+class Lines : public google::LogSink {
+ public:
+  Lines() { google::AddLogSink(this); }
+  ~Lines() override { google::RemoveLogSink(this); }
+  void send(google::LogSeverity, const char*, const char*, int, const std::tm*, const char* text,
+            size_t size) override {
+    lines_.emplace_back(text, size);
+  }
+  std::vector<std::string> Without(const std::string& heading) const {
+    std::vector<std::string> others;
+    for (const std::string& line : lines_) {
+      if (!absl::StartsWith(line, heading)) others.push_back(line);
+    }
+    return others;
+  }
+  size_t size() const { return lines_.size(); }
+
+ private:
+  std::vector<std::string> lines_;
+};
+
+// From its first word to the machine that serves in its place.
+TEST_F(ControllerInterruptionsTest, AnInterruptionsWholeLifeIsInTheLogUnderOneId) {
+  for (const bool noticed : {true, false}) {
+    const std::string lost = noticed ? "m-1" : "m-2", next = noticed ? "m-2" : "m-3";
+    auto client = Acquire();
+    if (noticed) Ready(lost);
+    Lines lines;
+    if (noticed) {
+      ASSERT_TRUE(Interrupt(lost, absl::Seconds(9)).ok());
+      Ready(next);
+      client->lease.reset();
+      client = Acquire();
+      Advance(absl::Seconds(9));
+      Gone(lost);
+    } else {
+      Gone(lost, absl::UnavailableError("taken away"));
+      client->lease.reset();
+      client = Acquire();
+      Ready(next);
+    }
+    EXPECT_TRUE(client->lease.has_value());
+    EXPECT_EQ(lines.Without(absl::StrCat("interruption ", lost, "/")), std::vector<std::string>());
+    EXPECT_GE(lines.size(), 6);
+  }
 }
 
 }  // namespace

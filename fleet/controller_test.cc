@@ -288,6 +288,32 @@ TEST_F(ControllerTest, AStartThatFailsBesideAMachineThatServesBlocksNoWake) {
   EXPECT_EQ(provider_.Asked(), "launch m-11, launch m-12") << "nothing serves any more";
 }
 
+TEST_F(ControllerTest, APauseBesideAMachineThatServesOutlivesTheFleet) {
+  options_.models[0].min_machines = options_.models[0].max_machines = 2;
+  Begin();
+  Ready("m-1");
+  for (int i = 2; i < 6; ++i) {
+    Gone(absl::StrCat("m-", i), absl::UnavailableError("killed while it booted"));
+    Advance(absl::Seconds(1 << (i - 2)));
+  }
+  Gone("m-6", absl::UnavailableError("killed while it booted"));  // 16 s
+  provider_.Asked();
+  Begin();
+  EXPECT_EQ(provider_.Asked(), "adopt m-1");
+  provider_.TellAdopted("m-1", "m-1:1");
+  fleet_->Run();
+  probe_.Answer(EngineIdentity{"abc", "n"});
+  fleet_->Run();
+  EXPECT_EQ(States(), "m-1 serving;");
+  Advance(absl::Seconds(15));
+  EXPECT_EQ(provider_.Asked(), "") << "a gateway that restarts pays for no more starts";
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(provider_.Asked(), "launch m-7");
+  Gone("m-7", absl::UnavailableError("killed while it booted"));
+  Advance(absl::Seconds(31));
+  EXPECT_EQ(provider_.Asked(), "") << "twice as long";
+}
+
 TEST_F(ControllerTest, ABackOffOutlivesTheFleet) {
   auto client = Acquire();
   for (const char* id : {"m-1", "m-2"}) Gone(id, absl::UnavailableError("it broke"));

@@ -134,7 +134,7 @@ struct ModelView {
   uint64_t download_done_bytes = 0, download_total_bytes = 0;  // of weights that are on their way to engines
 };
 
-// A row of GET /admin/v1/ledger: what machines of a model were used for since the fleet's process began.
+// A row of GET /admin/v1/ledger: what machines of a model were used for since the fleet's store was made.
 struct LedgerLine {
   std::string model, market;
   std::string use;  // busy, idle, waking, lost

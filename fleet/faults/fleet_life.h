@@ -75,7 +75,7 @@ class FleetLife {
   Faults faults_;
   const CloudNames names_{"sim"};
   Engines engines_;
-  const std::unique_ptr<Authority> authority_ = *Authority::Open("", sim_.clock);
+  const std::unique_ptr<Authority> authority_ = *Authority::Open("", sim_.clock, /*is_new=*/true);
   SimCloud cloud_;
   Death death_;
   MortalStore store_;

@@ -238,7 +238,12 @@ bool Authority::IsDue(absl::string_view machine_id) const {
 
 void Authority::Forget(absl::string_view machine_id) {
   absl::MutexLock lock(&mutex_);
-  if (machines_.erase(std::string(machine_id)) != 0 && !folder_.empty()) unlink(PathOf(machine_id).c_str());
+  if (machines_.erase(std::string(machine_id)) == 0 || folder_.empty()) return;
+  // A file that says nothing is nobody's, should the unlinking not outlive a crash of the computer.
+  const std::string path = PathOf(machine_id);
+  const absl::Status emptied = WriteWholeFile(path, "");
+  LOG_IF(ERROR, !emptied.ok()) << machine_id << " is not forgotten for good: " << emptied;
+  unlink(path.c_str());
 }
 
 }  // namespace spotinference::fleet

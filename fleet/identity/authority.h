@@ -35,7 +35,7 @@ class Authority {
   // FAILED_PRECONDITION: what is there is no authority, or cannot be read, or is gone: the machines of a fleet that is
   // not new trust it alone. `clock` outlives it.
   static absl::StatusOr<std::unique_ptr<Authority>> Open(const std::string& folder, const Clock& clock,
-                                                         bool is_new = true);
+                                                         bool is_new);
 
   // The gateway's key is made anew each time and never written. Its certificate lasts as long as the authority: who
   // could steal the one has the other.
@@ -64,7 +64,7 @@ class Authority {
   // stepped away from: certificates go by the wall clock.
   bool IsDue(absl::string_view machine_id) const;
 
-  // It will not be certified again. Should the computer crash at once, it may still be, if it is asked for by name.
+  // It will not be certified again. Durable, or the log says why not.
   void Forget(absl::string_view machine_id);
 
  private:

@@ -32,7 +32,7 @@ class AuthorityTest : public testing::Test {
   }
   void Reopen() {
     authority_.reset();
-    auto opened = Authority::Open(folder_, clock_);
+    auto opened = Authority::Open(folder_, clock_, /*is_new=*/true);
     ASSERT_TRUE(opened.ok()) << opened.status();
     authority_ = *std::move(opened);
   }
@@ -168,7 +168,7 @@ TEST_F(AuthorityTest, ACertificateIsDueWhenTheClockHasStepped) {
 TEST_F(AuthorityTest, WhatCannotBeReadIsNotForgotten) {
   const std::string token = Expect("m-1");
   fs::create_directory(folder_ + "/machines/unreadable");
-  EXPECT_TRUE(absl::IsFailedPrecondition(Authority::Open(folder_, clock_).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Authority::Open(folder_, clock_, /*is_new=*/true).status()));
   fs::remove(folder_ + "/machines/unreadable");
   WriteWholeFile(folder_ + "/machines/half.1.tmp", "m-2").IgnoreError();
   Reopen();
@@ -201,7 +201,7 @@ TEST_F(AuthorityTest, ADamagedMachineIsUnknownAndADamagedAuthorityAnError) {
     }
   }
   ASSERT_TRUE(WriteWholeFile(folder_ + "/authority.pem", key_).ok());
-  const absl::Status status = Authority::Open(folder_, clock_).status();
+  const absl::Status status = Authority::Open(folder_, clock_, /*is_new=*/true).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_EQ(std::string(status.message()).find("BEGIN"), std::string::npos);
 }

@@ -12,6 +12,13 @@ absl::string_view UseName(Use use) {
   return "";
 }
 
+std::optional<Use> ParseUse(absl::string_view name) {
+  for (const Use use : {Use::kBusy, Use::kIdle, Use::kWaking, Use::kLost}) {
+    if (UseName(use) == name) return use;
+  }
+  return std::nullopt;
+}
+
 void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
   const absl::Duration time = now - open.since;
   const auto add = [&](const std::string& key, absl::Duration part) {
@@ -64,6 +71,24 @@ void Ledger::CountTokens(const std::string& model, const std::string& market, co
 
 void Ledger::End(absl::string_view machine, absl::Duration now) {
   if (Settle(machine, now) != nullptr) open_.erase(open_.find(machine));
+}
+
+void Ledger::Book(const Item& item, Use use, absl::Duration from, absl::Duration to) {
+  if (from >= to) return;
+  const Open open = {.item = item, .use = use, .since = from};
+  Add(open, to, closed_);
+  closed_dollars_ += Dollars(open, to);
+}
+
+void Ledger::Recall(const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    Sum& sum = closed_[{entry.model, entry.market, entry.use, entry.key}];
+    sum.time += entry.time;
+    sum.dollars += entry.dollars;
+    sum.on_demand_dollars += entry.on_demand_dollars;
+    sum.tokens += entry.tokens;
+    closed_dollars_ += entry.dollars;
+  }
 }
 
 Ledger::Sums Ledger::All(absl::Duration now) const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -17,6 +18,7 @@ namespace spotinference::fleet {
 enum class Use { kBusy, kIdle, kWaking, kLost };
 
 absl::string_view UseName(Use use);
+std::optional<Use> ParseUse(absl::string_view name);
 
 // Not thread-safe. Times are Clock::Elapsed() and never step back.
 class Ledger {
@@ -55,8 +57,15 @@ class Ledger {
   // So many were generated for the key on a machine of the model's and market's, which may be gone by now.
   void CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens);
 
-  // From `now` on the machine costs nothing; what it cost stays. A no-op for an unknown machine.
+  // From `now` on, which may have been some time ago, the machine costs nothing. What was told of it by its last Set is
+  // booked up to then. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now);
+
+  // A machine was used so for a time that no Set tells of.
+  void Book(const Item& item, Use use, absl::Duration from, absl::Duration to);
+
+  // What a former life of the process had in its Entries.
+  void Recall(const std::vector<Entry>& entries);
 
   // All that was billed up to `now`, by model, market and use.
   std::vector<Line> Totals(absl::Duration now) const;

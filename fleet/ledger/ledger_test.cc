@@ -102,6 +102,35 @@ TEST(Ledger, AnswersOfAnUnknownMachineAreNothing) {
   EXPECT_TRUE(ledger.Entries(absl::Seconds(9)).empty());
 }
 
+TEST(Ledger, AFormerLifeAndATimeThatNobodySawAreInIt) {
+  const Ledger::Item item = {"m", "spot", 3600, 7200};
+  Ledger before, after;
+  before.Set("a", item, Use::kBusy, absl::ZeroDuration());
+  before.SetAnswers("a", {{"x", 1}}, absl::ZeroDuration());
+  before.CountTokens("m", "spot", "x", 5);
+  after.Recall(before.Entries(absl::Seconds(2)));
+  after.Book(item, Use::kIdle, absl::Seconds(-3), absl::ZeroDuration());
+  after.Book(item, Use::kIdle, absl::Seconds(1), absl::ZeroDuration());  // nothing
+  EXPECT_DOUBLE_EQ(after.Dollars(absl::Seconds(9)), 5);
+  const std::vector<Ledger::Entry> entries = after.Entries(absl::Seconds(9));
+  ASSERT_EQ(entries.size(), 2);
+  EXPECT_EQ(entries[0].key, "x");
+  EXPECT_EQ(entries[0].tokens, 5);
+  EXPECT_EQ(entries[0].time, absl::Seconds(2));
+  EXPECT_DOUBLE_EQ(entries[0].on_demand_dollars, 4);
+  EXPECT_EQ(entries[1].use, Use::kIdle);
+  EXPECT_EQ(entries[1].time, absl::Seconds(3));
+}
+
+TEST(Ledger, AnEndThatWasHeardOfLateIsBookedUpToItsTime) {
+  Ledger ledger;
+  ledger.Set("a", {"m", "spot", 3600}, Use::kIdle, absl::ZeroDuration());
+  ledger.End("a", absl::Seconds(4));
+  ledger.Set("b", {"m", "spot", 3600}, Use::kIdle, absl::Seconds(9));
+  ledger.End("b", absl::Seconds(5));
+  EXPECT_DOUBLE_EQ(ledger.Dollars(absl::Seconds(20)), 4);
+}
+
 TEST(Ledger, PartsOfABusyTimeMakeTheWhole) {
   Ledger ledger;
   ledger.Set("a", {"m", "spot"}, Use::kBusy, absl::ZeroDuration());

@@ -150,7 +150,7 @@ class Pass {
       StopComing("nobody waits for it any more");
       return;
     }
-    if (serving_ == 0 || Due(wake.none_beside_until)) Start(want_ - serving_ - coming_);
+    if (serving_ + coming_ == 0 || Due(wake.none_beside_until)) Start(want_ - serving_ - coming_);
   }
 
   void Start(int count) {

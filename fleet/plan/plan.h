@@ -53,7 +53,7 @@ struct Wake {
   std::optional<absl::Duration> began;  // of the wake under way: all its attempts together
   int strikes = 0;
   // Starts that failed, or did not end, beside a machine that served, in a row, and until when there is no other such.
-  // What is needed while nothing serves is not blocked by them.
+  // What is needed while nothing serves or starts is not blocked by them.
   int failures_beside = 0;
   absl::Duration none_beside_until = -absl::InfiniteDuration();
   absl::Duration blocked_until = -absl::InfiniteDuration();  // no attempt before that

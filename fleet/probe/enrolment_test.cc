@@ -98,7 +98,7 @@ class EnrolmentTest : public testing::Test {
   void Restart() {
     probe_.reset();
     authority_.reset();
-    authority_ = *Authority::Open(folder_ + "/fleet", clock_);
+    authority_ = *Authority::Open(folder_ + "/fleet", clock_, /*is_new=*/true);
     probe_ = NewGrpcProbe(authority_.get());
   }
 

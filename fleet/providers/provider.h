@@ -15,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "fleet/api/fleet.h"
 #include "fleet/api/offer.h"
 
@@ -58,6 +59,7 @@ struct MachineEvent {
   uint64_t done_bytes = 0, total_bytes = 0;
   // Of kEnded, and of kGone of a machine that served: its engine died by itself, and the machine lived on.
   bool crashed = false;
+  std::optional<absl::Time> ended;  // of kGone: when it ended, where that is known and some time ago
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
   // names the cause.

@@ -26,6 +26,7 @@ class MemoryStore : public Store {
     contents.gaps = gaps_;
     contents.wake_records = wake_records_;
     contents.spending = spending_;
+    contents.book = book_;
     return contents;
   }
   absl::Status Put(const MachineRecord& machine, Sync) override {
@@ -56,9 +57,14 @@ class MemoryStore : public Store {
     if (failure_.ok()) spending_ = spending;
     return failure_;
   }
+  absl::Status PutBook(const Book& book) override {
+    if (failure_.ok()) book_ = book;
+    return failure_;
+  }
 
  private:
   Spending spending_;
+  Book book_;
   absl::Status failure_;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, absl::Duration> wakes_;

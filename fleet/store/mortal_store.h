@@ -45,6 +45,7 @@ class MortalStore : public Store {
   absl::Status PutSpending(const Spending& spending) override {
     return death_.Step() ? store_.PutSpending(spending) : absl::OkStatus();
   }
+  absl::Status PutBook(const Book& book) override { return death_.Step() ? store_.PutBook(book) : absl::OkStatus(); }
 
  private:
   Death& death_;

@@ -19,7 +19,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 5;
+constexpr int kSchemaVersion = 6;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
 // AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
@@ -78,7 +78,25 @@ constexpr char kWakeBeganSchema[] = R"(
   ALTER TABLE wake_records ADD COLUMN began_us INTEGER NOT NULL DEFAULT 0;
   PRAGMA user_version = 5;
   COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 5, "the schemas spell both out");
+// From version 5. What machines have cost, up to `until_us`; `use` as in UseName.
+constexpr char kBookSchema[] = R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE wake_records ADD COLUMN failures_beside INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE wake_records ADD COLUMN none_beside_until_us INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE ledger (
+    model TEXT NOT NULL,
+    market TEXT NOT NULL,
+    use TEXT NOT NULL,
+    key TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    dollars REAL NOT NULL,
+    on_demand_dollars REAL NOT NULL,
+    tokens INTEGER NOT NULL,
+    PRIMARY KEY (model, market, use, key)) STRICT;
+  CREATE TABLE ledger_until (only INTEGER PRIMARY KEY CHECK (only = 0), until_us INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = 6;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 6, "the schemas spell both out");
 
 int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
 absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
@@ -162,6 +180,7 @@ class SqliteStore : public Store {
     if (version < 3) RETURN_IF_ERROR(Execute(kWakeRecordsSchema));
     if (version < 4) RETURN_IF_ERROR(Execute(kOffersSchema));
     if (version < 5) RETURN_IF_ERROR(Execute(kWakeBeganSchema));
+    if (version < 6) RETURN_IF_ERROR(Execute(kBookSchema));
     return Prepare();
   }
 
@@ -194,6 +213,7 @@ class SqliteStore : public Store {
     if (code != SQLITE_DONE) return Error(code);
     RETURN_IF_ERROR(LoadGaps(contents));
     RETURN_IF_ERROR(LoadWakeRecords(contents));
+    RETURN_IF_ERROR(LoadBook(contents.book));
     ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
     if ((code = spending.Step()) == SQLITE_ROW) {
       contents.spending = {spending.Number(0), spending.Real(1)};
@@ -233,15 +253,32 @@ class SqliteStore : public Store {
   absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
     return Write(kPutWakeRecord, Sync::kOrdered,
                  {model, MicrosOf(wake.ordered_until), int64_t{wake.strikes}, MicrosOf(wake.blocked_until),
-                  static_cast<int64_t>(wake.blocked_by), absl::string_view(wake.cause), MicrosOf(wake.began)});
+                  static_cast<int64_t>(wake.blocked_by), absl::string_view(wake.cause), MicrosOf(wake.began),
+                  int64_t{wake.failures_beside}, MicrosOf(wake.none_beside_until)});
   }
 
   absl::Status PutSpending(const Spending& spending) override {
     return Write(kPutSpending, Sync::kOrdered, {spending.day, spending.dollars});
   }
 
+  absl::Status PutBook(const Book& book) override {
+    RETURN_IF_ERROR(SetSync(Sync::kOrdered));
+    RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+    absl::Status written = Write(kPutUntil, Sync::kOrdered, {MicrosOf(book.until)});
+    for (const Ledger::Entry& entry : book.entries) {
+      if (!written.ok()) break;
+      written = Write(kPutEntry, Sync::kOrdered,
+                      {entry.model, entry.market, UseName(entry.use), entry.key, absl::ToInt64Nanoseconds(entry.time),
+                       entry.dollars, entry.on_demand_dollars, entry.tokens});
+    }
+    if (written.ok()) written = Execute("COMMIT");
+    if (!written.ok() && sqlite3_get_autocommit(database_) == 0)
+      sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+    return written;
+  }
+
  private:
-  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending };
+  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kPutEntry, kPutUntil };
 
   absl::StatusOr<std::optional<Offer>> OfferOf(const Statement& machines, const MachineRecord& record) {
     const std::string market = machines.Text(11);
@@ -263,18 +300,43 @@ class SqliteStore : public Store {
     ASSIGN_OR_RETURN(Statement wakes, Compile("SELECT * FROM wake_records"));
     int code;
     while ((code = wakes.Step()) == SQLITE_ROW) {
-      const int64_t strikes = wakes.Number(2), blocked_by = wakes.Number(4);
-      if (strikes < 0 || strikes > std::numeric_limits<int>::max() || blocked_by < 0 ||
+      const int64_t strikes = wakes.Number(2), blocked_by = wakes.Number(4), beside = wakes.Number(7);
+      constexpr int64_t kMost = std::numeric_limits<int>::max();
+      if (strikes < 0 || strikes > kMost || beside < 0 || beside > kMost || blocked_by < 0 ||
           blocked_by > static_cast<int64_t>(Refusal::kBackOff))
-        return Damaged(absl::StrCat("model ", wakes.Text(0), " has ", strikes, " strikes, blocked by ", blocked_by));
+        return Damaged(absl::StrCat("model ", wakes.Text(0), " has ", strikes, " strikes and ", beside,
+                                    " failures, blocked by ", blocked_by));
       contents.wake_records[wakes.Text(0)] = {.ordered_until = TimeOf(wakes.Number(1)),
                                               .strikes = static_cast<int>(strikes),
                                               .blocked_until = TimeOf(wakes.Number(3)),
                                               .blocked_by = static_cast<Refusal>(blocked_by),
                                               .cause = wakes.Text(5),
-                                              .began = TimeOf(wakes.Number(6))};
+                                              .began = TimeOf(wakes.Number(6)),
+                                              .failures_beside = static_cast<int>(beside),
+                                              .none_beside_until = TimeOf(wakes.Number(8))};
     }
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
+
+  absl::Status LoadBook(Book& book) {
+    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM ledger"));
+    int code;
+    while ((code = rows.Step()) == SQLITE_ROW) {
+      const std::optional<Use> use = ParseUse(rows.Text(2));
+      if (!use.has_value()) return Damaged(absl::StrCat("the ledger has a use '", rows.Text(2), "'"));
+      book.entries.push_back({.model = rows.Text(0),
+                              .market = rows.Text(1),
+                              .use = *use,
+                              .key = rows.Text(3),
+                              .time = absl::Nanoseconds(rows.Number(4)),
+                              .dollars = rows.Real(5),
+                              .on_demand_dollars = rows.Real(6),
+                              .tokens = rows.Number(7)});
+    }
+    if (code != SQLITE_DONE) return Error(code);
+    ASSIGN_OR_RETURN(Statement until, Compile("SELECT until_us FROM ledger_until"));
+    if ((code = until.Step()) == SQLITE_ROW) book.until = TimeOf(until.Number(0));
+    return code == SQLITE_ROW || code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
 
   absl::Status LoadGaps(Contents& contents) {
@@ -304,8 +366,9 @@ class SqliteStore : public Store {
           "measured_us = excluded.measured_us",
           "INSERT INTO gaps VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "gaps_us = excluded.gaps_us",
-          "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?,?)",
-          "INSERT OR REPLACE INTO spending VALUES (0,?,?)"}) {
+          "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "INSERT OR REPLACE INTO ledger VALUES (?,?,?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO ledger_until VALUES (0,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }
@@ -313,12 +376,15 @@ class SqliteStore : public Store {
   }
 
   // In WAL mode NORMAL appends without a sync, FULL syncs all that was appended.
+  absl::Status SetSync(Sync sync) {
+    if (sync == sync_) return absl::OkStatus();
+    RETURN_IF_ERROR(Execute(sync == Sync::kDurable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+    sync_ = sync;
+    return absl::OkStatus();
+  }
+
   absl::Status Write(Id id, Sync sync, std::initializer_list<Value> values) {
-    if (sync != sync_) {
-      RETURN_IF_ERROR(Execute(sync == Sync::kDurable ? "PRAGMA synchronous = FULL"
-                                                     : "PRAGMA synchronous = NORMAL"));
-      sync_ = sync;
-    }
+    RETURN_IF_ERROR(SetSync(sync));
     statements_[id].Bind(values);
     const int code = statements_[id].Step();
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);

@@ -136,12 +136,12 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 6", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 6"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 7"));
 }
 
 // As builds before this one wrote it.
@@ -152,8 +152,11 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
   }
   for (const char* older : {"DROP TABLE wake_records; DROP TABLE gaps; PRAGMA user_version = 1",
                             "DROP TABLE wake_records; DELETE FROM gaps; PRAGMA user_version = 2",
-                            "DELETE FROM wake_records; DELETE FROM gaps; ALTER TABLE wake_records DROP COLUMN began_us; PRAGMA user_version = 3"}) {
-    const std::string back = absl::StrCat(no_offers, "DROP TABLE spending; ", older);
+                            "DELETE FROM wake_records; DELETE FROM gaps; ALTER TABLE wake_records DROP COLUMN began_us; "
+                            "ALTER TABLE wake_records DROP COLUMN failures_beside; "
+                            "ALTER TABLE wake_records DROP COLUMN none_beside_until_us; PRAGMA user_version = 3"}) {
+    const std::string back =
+        absl::StrCat(no_offers, "DROP TABLE spending; DROP TABLE ledger; DROP TABLE ledger_until; ", older);
     { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
@@ -166,6 +169,8 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
       EXPECT_EQ(store->Load()->wake_records.size(), life);
       EXPECT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
       EXPECT_TRUE(store->PutWakeRecord("m", {}).ok());
+      EXPECT_EQ(store->Load()->book.entries.size(), life);
+      EXPECT_TRUE(store->PutBook({{{.model = "m"}}, absl::UnixEpoch() + absl::Hours(1)}).ok());
     }
   }
 }
@@ -180,6 +185,34 @@ TEST_F(SqliteStoreTest, WhatADayCost) {
   const auto contents = *Open()->Load();
   EXPECT_EQ(contents.spending.day, 20001);
   EXPECT_EQ(contents.spending.dollars, 0.5);
+}
+
+TEST_F(SqliteStoreTest, TheLedger) {
+  const auto entry = [](Use use, const std::string& key, absl::Duration time) {
+    return Ledger::Entry{.model = "m", .market = "spot", .use = use, .key = key, .time = time, .dollars = 0.1,
+                         .on_demand_dollars = 0.7, .tokens = 12};
+  };
+  const absl::Time until = absl::FromUnixMicros(1767225600123456);
+  {
+    auto store = Open();
+    EXPECT_EQ(store->Load()->book.until, absl::InfinitePast());
+    ASSERT_TRUE(store->PutBook({{entry(Use::kBusy, "k", absl::Seconds(1)), entry(Use::kLost, "", absl::Seconds(2))},
+                                until - absl::Seconds(15)}).ok());
+    ASSERT_TRUE(store->PutBook({{entry(Use::kBusy, "k", absl::Hours(9) + absl::Nanoseconds(1)),
+                                 entry(Use::kLost, "", absl::Seconds(2)), entry(Use::kIdle, "", absl::Seconds(3))},
+                                until}).ok());
+    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable).ok());
+  }
+  const Store::Book book = Open()->Load()->book;
+  EXPECT_EQ(book.until, until);
+  ASSERT_EQ(book.entries.size(), 3);
+  const Ledger::Entry& busy = book.entries[0];
+  EXPECT_EQ(busy.use, Use::kBusy);
+  EXPECT_EQ(busy.model + busy.market + busy.key, "mspotk");
+  EXPECT_EQ(busy.time, absl::Hours(9) + absl::Nanoseconds(1));
+  EXPECT_EQ(busy.dollars, 0.1);
+  EXPECT_EQ(busy.on_demand_dollars, 0.7);
+  EXPECT_EQ(busy.tokens, 12);
 }
 
 TEST_F(SqliteStoreTest, WhatWasBought) {
@@ -208,7 +241,7 @@ TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {
   {
     auto store = Open();
     ASSERT_TRUE(store->PutWakeRecord("m", {.strikes = 1}).ok());
-    ASSERT_TRUE(store->PutWakeRecord("m", {order, 7, block, Refusal::kNoCapacity, "it's full", began}).ok());
+    ASSERT_TRUE(store->PutWakeRecord("m", {order, 7, block, Refusal::kNoCapacity, "it's full", began, 3, block}).ok());
     ASSERT_TRUE(store->PutWakeRecord("other", {}).ok());
   }
   auto contents = *Open()->Load();
@@ -220,6 +253,8 @@ TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {
   EXPECT_EQ(m.blocked_by, Refusal::kNoCapacity);
   EXPECT_EQ(m.cause, "it's full");
   EXPECT_EQ(m.began, began);
+  EXPECT_EQ(m.failures_beside, 3);
+  EXPECT_EQ(m.none_beside_until, block);
   EXPECT_EQ(contents.wake_records["other"].ordered_until, absl::InfinitePast());
   EXPECT_EQ(contents.wake_records["other"].blocked_until, absl::InfinitePast());
 }

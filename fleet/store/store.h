@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "fleet/api/offer.h"
+#include "fleet/ledger/ledger.h"
 #include "fleet/plan/machine_state.h"
 #include "fleet/plan/plan.h"
 
@@ -43,6 +44,8 @@ struct WakeRecord {
   Refusal blocked_by = Refusal::kBackOff;
   std::string cause;
   absl::Time began = absl::InfinitePast();  // of the wake under way; InfinitePast(): there is none
+  int failures_beside = 0;
+  absl::Time none_beside_until = absl::InfinitePast();
 };
 
 // Called by one thread at a time. An error means that nothing was written.
@@ -54,6 +57,12 @@ class Store {
     double dollars = 0;
   };
 
+  // What machines have cost.
+  struct Book {
+    std::vector<Ledger::Entry> entries;
+    absl::Time until = absl::InfinitePast();  // when they were made up: what bills goes on from there
+  };
+
   struct Contents {
     std::vector<MachineRecord> machines;  // by serial
     int64_t next_serial = 1;
@@ -61,6 +70,7 @@ class Store {
     std::map<std::string, std::vector<absl::Duration>> gaps;  // as in PutGaps, by model
     std::map<std::string, WakeRecord> wake_records;           // by model
     Spending spending;                                        // as last put
+    Book book;                                                // as last put
   };
 
   // kDurable survives a crash of the computer: for a write that precedes a side effect which would
@@ -78,6 +88,8 @@ class Store {
   // The latest times for which a model was idle, in place of what was kept of it. kOrdered.
   virtual absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) = 0;
   virtual absl::Status PutSpending(const Spending& spending) = 0;  // kOrdered
+  // With every entry that an earlier one had. kOrdered.
+  virtual absl::Status PutBook(const Book& book) = 0;
   virtual absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) = 0;  // kOrdered
 };
 

@@ -210,7 +210,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   FakeClock clock_;
   FakeHost host_;
   FakeEngines engines_{host_};
-  const std::unique_ptr<Authority> authority_ = *Authority::Open("", clock_);
+  const std::unique_ptr<Authority> authority_ = *Authority::Open("", clock_, /*is_new=*/true);
   CloudEmulator emulator_{clock_, host_};
   std::unique_ptr<CloudProvider> provider_;
   std::deque<MachineEvent> events_;
