@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/escaping.h"
@@ -15,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/aws/aws_client.h"
+#include "glog/logging.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -88,42 +90,33 @@ class AwsApi : public CloudApi {
     CloudInventory inventory;
     const AwsParameters ours = {{"Filter.1.Name", "tag:Name"}, {"Filter.1.Value.1", options_.name_prefix + "*"}};
     for (const AwsRegion& region : options_.regions) {
-      RETURN_IF_ERROR(Pages(region.name, "DescribeInstances", "reservationSet", ours, [&](const Xml& reservation) {
-        for (const Xml* const instance : reservation["instancesSet"].Items()) AddMachine(*instance, inventory);
-      }));
-      RETURN_IF_ERROR(Pages(region.name, "DescribeVolumes", "volumeSet", ours,
-                            [&](const Xml& volume) { AddVolume(volume, inventory); }));
+      CloudInventory here;
+      absl::Status status = Pages(region.name, "DescribeInstances", "reservationSet", ours, [&](const Xml& reservation) {
+        for (const Xml* const instance : reservation["instancesSet"].Items()) AddMachine(*instance, here);
+      });
+      if (status.ok()) {
+        status = Pages(region.name, "DescribeVolumes", "volumeSet", ours,
+                       [&](const Xml& volume) { AddVolume(volume, here); });
+      }
+      if (status.ok()) {
+        absl::c_move(here.machines, std::back_inserter(inventory.machines));
+        absl::c_move(here.volumes, std::back_inserter(inventory.volumes));
+      } else {
+        inventory.unheard.push_back({region.name, std::move(status)});
+      }
     }
+    if (inventory.unheard.size() == options_.regions.size()) return inventory.unheard[0].status;
     return inventory;
   }
 
   absl::StatusOr<std::vector<OfferNow>> Offers() override {
     std::vector<OfferNow> offers;
+    size_t failures = 0;
     for (const AwsRegion& region : options_.regions) {
-      ASSIGN_OR_RETURN(const auto accelerators, Accelerators(region.name));
-      ASSIGN_OR_RETURN(const auto spot, SpotPrices(region.name));
-      const auto add = [&](const std::string& zone, Market market, const std::string& type, double price) {
-        const auto accelerator = accelerators.find(type);
-        if (!region.zones.empty() && std::count(region.zones.begin(), region.zones.end(), zone) == 0) return;
-        if (std::count(options_.markets.begin(), options_.markets.end(), market) == 0) return;
-        Offer offer = {.provider = traits_.name,
-                       .region = region.name,
-                       .zone = zone,
-                       .market = market,
-                       .machine_type = type,
-                       .price_per_hour = price};
-        if (accelerator != accelerators.end()) {
-          offer.accelerator = accelerator->second.name;
-          offer.accelerators = accelerator->second.count;
-        }
-        offers.push_back({.offer = std::move(offer)});
-      };
-      for (const auto& [where, price] : spot) {
-        const auto& [zone, type] = where;
-        add(zone, Market::kSpot, type, price);
-        ASSIGN_OR_RETURN(const double on_demand, OnDemandPrice(region.name, type));
-        if (on_demand > 0) add(zone, Market::kOnDemand, type, on_demand);
-      }
+      const absl::Status status = AddOffers(region, offers);
+      if (status.ok()) continue;
+      LOG(WARNING) << traits_.name << ": cannot ask for prices in " << region.name << ": " << status;
+      if (++failures == options_.regions.size()) return status;
     }
     return offers;
   }
@@ -250,6 +243,37 @@ class AwsApi : public CloudApi {
       volume.word = status;
     }
     inventory.volumes.push_back(std::move(volume));
+  }
+
+  // All or nothing.
+  absl::Status AddOffers(const AwsRegion& region, std::vector<OfferNow>& offers) {
+    ASSIGN_OR_RETURN(const auto accelerators, Accelerators(region.name));
+    ASSIGN_OR_RETURN(const auto spot, SpotPrices(region.name));
+    std::vector<OfferNow> here;
+    const auto add = [&](const std::string& zone, Market market, const std::string& type, double price) {
+      const auto accelerator = accelerators.find(type);
+      if (!region.zones.empty() && std::count(region.zones.begin(), region.zones.end(), zone) == 0) return;
+      if (std::count(options_.markets.begin(), options_.markets.end(), market) == 0) return;
+      Offer offer = {.provider = traits_.name,
+                     .region = region.name,
+                     .zone = zone,
+                     .market = market,
+                     .machine_type = type,
+                     .price_per_hour = price};
+      if (accelerator != accelerators.end()) {
+        offer.accelerator = accelerator->second.name;
+        offer.accelerators = accelerator->second.count;
+      }
+      here.push_back({.offer = std::move(offer)});
+    };
+    for (const auto& [where, price] : spot) {
+      const auto& [zone, type] = where;
+      add(zone, Market::kSpot, type, price);
+      ASSIGN_OR_RETURN(const double on_demand, OnDemandPrice(region.name, type));
+      if (on_demand > 0) add(zone, Market::kOnDemand, type, on_demand);
+    }
+    absl::c_move(here, std::back_inserter(offers));
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::map<std::string, Accelerator>> Accelerators(const std::string& region) {

@@ -54,6 +54,13 @@ struct CloudInventory {
     bool remains = false;  // the cloud keeps a machine of that name, of no use, until it is deleted
   };
   std::vector<Failure> failures;
+
+  // Regions or zones that could not be asked: what is in a zone that begins with `place` is not in the lists.
+  struct Unheard {
+    std::string place;
+    absl::Status status;
+  };
+  std::vector<Unheard> unheard;
 };
 
 struct MachineOrder {
@@ -86,6 +93,7 @@ class CloudApi {
   // the credentials may not ask for it. It is asked of the cloud where the configuration does not say it.
   virtual absl::StatusOr<std::string> Account() = 0;
 
+  // Fails where no place could be asked. Offers() leaves out what is sold in places that could not.
   virtual absl::StatusOr<CloudInventory> List() = 0;
   virtual absl::StatusOr<std::vector<OfferNow>> Offers() = 0;
 

@@ -225,7 +225,49 @@ void CloudProvider::PollList() {
   OnList(*std::move(inventory), begun);
 }
 
+// What was last known of places that could not be asked, so that nothing in them seems to be gone.
+void CloudProvider::KeepUnheard(CloudInventory& inventory) {
+  std::map<std::string, absl::Duration> unheard;
+  for (const CloudInventory::Unheard& place : inventory.unheard) {
+    const auto since = unheard_.find(place.place);
+    if (since == unheard_.end()) LOG(WARNING) << caps_.name << ": cannot ask " << place.place << ": " << place.status;
+    unheard.emplace(place.place, since == unheard_.end() ? listed_at_ : since->second);
+    const auto keep = [&](const auto& from, auto& to) {
+      for (const auto& old : from) {
+        if (absl::StartsWith(old.zone, place.place)) to.push_back(old);
+      }
+    };
+    keep(inventory_.machines, inventory.machines);
+    keep(inventory_.volumes, inventory.volumes);
+  }
+  for (const auto& [place, since] : unheard_) {
+    if (!unheard.contains(place)) LOG(INFO) << caps_.name << ": " << place << " can be asked again";
+  }
+  unheard_ = std::move(unheard);
+}
+
+absl::Duration CloudProvider::HeardAt(absl::string_view zone) const {
+  absl::Duration at = listed_at_;
+  for (const auto& [place, heard] : unheard_) {
+    if (absl::StartsWith(zone, place)) at = std::min(at, heard);
+  }
+  return at;
+}
+
+// Where nobody knows where it is, it may be in any place.
+absl::Duration CloudProvider::HeardAt(const Machine& machine) const {
+  for (const auto& offer : {machine.offer, machine.spec.offer}) {
+    if (offer.has_value()) return HeardAt(offer->zone);
+  }
+  if (!machine.last.zone.empty()) return HeardAt(machine.last.zone);
+  if (machine.launched) return listed_at_;
+  absl::Duration at = listed_at_;
+  for (const auto& [place, heard] : unheard_) at = std::min(at, heard);
+  return at;
+}
+
 void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
+  KeepUnheard(inventory);
   inventory_ = std::move(inventory);
   listed_at_ = begun;
   bool busy = false;
@@ -235,7 +277,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
       if (failure.name == machine->name) machine->failure = failure;
     }
     busy |= life.goal != Goal::kRun || !life.serves;
-    if (begun < machine->acted_at) continue;
+    if (HeardAt(*machine) < std::max(begun, machine->acted_at)) continue;
     const CloudMachine* const found = Find(*machine);
     const CloudVolume* const volume = FindVolume(*machine, found);
     life.absence.Note(found != nullptr, begun);
@@ -264,6 +306,7 @@ void CloudProvider::SweepOrphans() {
         (machine.state == State::kUnknown && keeps)) {
       continue;
     }
+    if (HeardAt(machine.zone) < listed_at_) continue;
     bool known = false, named = false;
     for (const auto& [id, mine] : machines_) {
       named |= mine->name == machine.name;

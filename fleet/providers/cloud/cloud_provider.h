@@ -134,6 +134,9 @@ class CloudProvider : public Provider {
   absl::StatusOr<CloudInventory> List(bool knows_account) const;
   void PollOffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnList(CloudInventory inventory, absl::Duration begun) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepUnheard(CloudInventory& inventory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration HeardAt(absl::string_view zone) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration HeardAt(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Judge(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -182,6 +185,8 @@ class CloudProvider : public Provider {
   std::map<std::string, MachinePtr, std::less<>> machines_ ABSL_GUARDED_BY(mutex_);
   CloudInventory inventory_ ABSL_GUARDED_BY(mutex_);
   absl::Duration listed_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();  // when inventory_ was begun
+  // Places that the last list could not ask, and when one last could: what inventory_ has of them is as old.
+  std::map<std::string, absl::Duration> unheard_ ABSL_GUARDED_BY(mutex_);
   bool knows_account_ ABSL_GUARDED_BY(mutex_) = false;  // since its credentials were last refused
   Poll list_ ABSL_GUARDED_BY(mutex_), offers_poll_ ABSL_GUARDED_BY(mutex_);
   std::optional<std::vector<OfferNow>> offers_ ABSL_GUARDED_BY(mutex_);

@@ -80,8 +80,12 @@ void CloudProvider::Step(const MachinePtr& kept) {
                               caps_.name, " cannot read it; expected hf://… or https://…")));
     }
     if (IsPermanent(list_error_)) return End(machine, absl::FailedPreconditionError(list_error_.message()));
+    if (machine.spec.offer.has_value() && HeardAt(machine.spec.offer->zone) < listed_at_) {
+      return End(machine, absl::UnavailableError(
+                              absl::StrCat(caps_.name, ": ", machine.spec.offer->zone, " cannot be asked now")));
+    }
   }
-  if (listed_at_ < machine.acted_at) {
+  if (HeardAt(machine) < machine.acted_at) {
     if (list_.failures == 0) list_.due = std::min(list_.due, std::max(clock_.Elapsed(), machine.not_before));
     if (life.adopting && !machine.address.empty()) SpeakTo(machine);
     return;
@@ -97,7 +101,7 @@ void CloudProvider::Step(const MachinePtr& kept) {
   if (machine.offer.has_value()) {
     VolumeOrder& order = volume_orders_[absl::StrCat(machine.offer->zone, "/", machine.volume_name)];
     order.seen |= volume != nullptr;
-    if (volume != nullptr) order.at = listed_at_;
+    if (volume != nullptr) order.at = HeardAt(machine.offer->zone);
     life.volume_at = order.at;
   }
   const Next next =
@@ -109,7 +113,7 @@ void CloudProvider::Step(const MachinePtr& kept) {
 // Before it is ended: a machine that still runs in a list begun after its engine's end has outlived it.
 void CloudProvider::Judge(Machine& machine) {
   const absl::Duration verdict_by = *machine.lost_at + kVerdict;
-  if (listed_at_ >= *machine.lost_at) {
+  if (HeardAt(machine) >= *machine.lost_at) {
     const CloudMachine* const found = Find(machine);
     machine.crashed = found != nullptr && found->state == State::kRunning;
     Tell({.kind = MachineEvent::Kind::kEnded, .machine_id = machine.spec.id, .crashed = machine.crashed});
@@ -230,7 +234,7 @@ bool CloudProvider::ChooseOffer(Machine& machine) {
   const bool keeps_volume = !machine.launched && std::any_of(offers.begin(), offers.end(), has_volume);
   const Offer* best = nullptr;
   for (const Offer& offer : offers) {
-    if (refused(offer) || (keeps_volume && !has_volume(offer))) continue;
+    if (refused(offer) || (keeps_volume && !has_volume(offer)) || HeardAt(offer.zone) < listed_at_) continue;
     const auto rank = [&](const Offer& o) { return std::pair(!has_volume(o), o.price_per_hour); };
     if (best == nullptr || rank(offer) < rank(*best)) best = &offer;
   }

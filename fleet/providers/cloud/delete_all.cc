@@ -38,13 +38,17 @@ class Sweep {
       due_ = now + BackOff(++failures_, error_);
       return;
     }
-    failures_ = 0;
     left_.clear();
     EndMachines(*inventory);
     EndVolumes(*inventory);
+    for (const CloudInventory::Unheard& place : inventory->unheard) {
+      left_.push_back(absl::StrCat("what is in ", place.place, ", which cannot be asked: ", place.status.message()));
+      SayOnce(left_.back());
+    }
+    failures_ = inventory->unheard.empty() ? 0 : failures_ + 1;
     empty_lists_ = left_.empty() ? empty_lists_ + 1 : 0;
     ended_ = options_.dry_run || empty_lists_ >= kEmptyLists;
-    due_ = now + options_.between;
+    due_ = now + (failures_ == 0 ? options_.between : BackOff(failures_, inventory->unheard[0].status));
   }
 
   // What is to be said at the end; "": nothing is left.

@@ -50,7 +50,7 @@ std::unique_ptr<CloudApi> AwsAt(const std::string& url, const std::string& prefi
   setenv("AWS_ACCESS_KEY_ID", is_stranger ? "AKIDSTRANGER" : kEmulatedAwsKey, 1);
   setenv("AWS_SECRET_ACCESS_KEY", kEmulatedAwsSecret, 1);
   AwsOptions options;
-  options.regions = {{.name = "us-east-1", .image = "ami-1"}};
+  options.regions = {{.name = "us-east-1", .image = "ami-1"}, {.name = "us-west-2", .image = "ami-2"}};
   options.instance_types = {"g6.xlarge"};
   options.name_prefix = prefix;
   options.endpoint = options.pricing_endpoint = url;
@@ -60,13 +60,14 @@ std::unique_ptr<CloudApi> AwsAt(const std::string& url, const std::string& prefi
 CloudUnderTest Aws() {
   return {.name = "aws",
           .catalogue = {"sell aws us-east-1 us-east-1a g6.xlarge L4 1 0.80 0.30 2",
-                        "sell aws us-east-1 us-east-1b g6.xlarge L4 1 0.80 0.35 2"},
+                        "sell aws us-west-2 us-west-2a g6.xlarge L4 1 0.80 0.35 2"},
           .zone = "us-east-1a",
-          .other_zone = "us-east-1b",
+          .other_zone = "us-west-2a",
           .type = "g6.xlarge",
           .create = "Action=RunInstances",
           .create_volume = "Action=CreateVolume",
           .account = "account 123456789012",
+          .has_places = true,
           .asks_account = true,
           .api = AwsAt};
 }
@@ -115,6 +116,7 @@ CloudUnderTest Gcp() {
           .stop = "/stop",
           .start = "/start",
           .account = "project p",
+          .has_places = true,
           .api = GcpAt};
 }
 

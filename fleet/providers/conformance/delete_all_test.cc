@@ -71,6 +71,17 @@ TEST_P(DeleteAllTest, SaysWhatIsLeft) {
   EXPECT_EQ(emulator_.billing(), 0);
 }
 
+TEST_P(DeleteAllTest, WhatCannotBeAskedMayBeLeft) {
+  if (!GetParam().has_places) GTEST_SKIP() << GetParam().name << " answers for all places or none";
+  Serve(Spec());
+  provider_.reset();
+  AddApi();
+  Say(absl::StrCat("unreachable ", GetParam().zone.substr(0, GetParam().zone.size() - 1)));
+  const absl::Status status = Delete();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_TRUE(absl::StrContains(status.message(), "cannot be asked")) << status;
+}
+
 INSTANTIATE_TEST_SUITE_P(Clouds, DeleteAllTest, testing::ValuesIn(AllClouds()),
                          [](const auto& info) { return info.param.name; });
 

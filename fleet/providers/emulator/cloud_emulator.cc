@@ -168,6 +168,8 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     chaos_ = number;
   } else if (is("down", 1) || is("up", 1)) {
     down_ = words[0] == "down";
+  } else if (is("unreachable", 2) || is("reachable", 1)) {
+    model_.habits().unreachable = words.size() == 2 ? words[1] : "";
   } else if (is("habit", 3) && absl::SimpleAtod(words[2], &number)) {
     return SetHabit(words[1], number);
   } else if (is("skew", 2) && absl::SimpleAtod(words[1], &number)) {

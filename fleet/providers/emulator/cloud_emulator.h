@@ -39,6 +39,7 @@ class CloudEmulator {
   //                               hang (not done)
   //   chaos SEED SHARE            from now on that share of all requests has one of these, but hang; 0: none
   //   down, up                    every request is lost
+  //   unreachable PLACE           aws, gcp: no request about that region or zone is done; reachable: none is out any more
   //   habit NAME VALUE            CloudModel::Habits by its fields' names; times in seconds
   //   skew SECONDS                the clouds' clock, against ours
   absl::Status Command(absl::string_view line);

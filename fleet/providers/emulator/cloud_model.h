@@ -11,6 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
 
@@ -87,6 +89,7 @@ class CloudModel {
     bool ephemeral = false;          // Hyperstack's machines have a disk of their own before any volume
     bool late_failure = false;       // Azure says in the end that what it made could not be made
     int quota = 1000;                // machines of a cloud
+    std::string unreachable;         // what is in zones that begin so cannot be asked for; "": none are
     int account = 1;                 // whose the credentials are: what was made with another one is in no list
   };
 
@@ -125,6 +128,9 @@ class CloudModel {
   std::map<int64_t, EmulatedVolume>& volumes() { return volumes_; }
   EmulatedMachine* FindMachine(const std::string& cloud, int64_t number);
   EmulatedVolume* FindVolume(const std::string& cloud, int64_t number);
+  bool IsReachable(absl::string_view zone) const {
+    return habits_.unreachable.empty() || !absl::StartsWith(zone, habits_.unreachable);
+  }
   bool IsListed(const EmulatedMachine& machine) const {
     return machine.listed_at <= clock_.Elapsed() && machine.account == habits_.account;
   }

@@ -227,11 +227,12 @@ FakeHttpReply RunInstances(CloudModel& model, const Fields& fields) {
                            Element("ownerId", "123456789012"), Set("instancesSet", {Instance(model, *machine)})));
 }
 
-FakeHttpReply DescribeInstances(CloudModel& model, const Fields& fields) {
+FakeHttpReply DescribeInstances(CloudModel& model, const Fields& fields, const std::string& region) {
   const std::vector<std::string> ids = ListOf(fields, "InstanceId");
   std::vector<std::string> rows;
   for (const auto& [number, machine] : model.machines()) {
     if (machine.cloud != kCloud || !model.IsListed(machine) || !Matches(fields, machine.tags)) continue;
+    if (!absl::StartsWith(machine.zone, region)) continue;
     if (!ids.empty() && std::count(ids.begin(), ids.end(), MachineId(number)) == 0) continue;
     rows.push_back(absl::StrCat(Element("reservationId", absl::StrFormat("r-%017x", number)),
                                 Element("ownerId", "123456789012"), Set("instancesSet", {Instance(model, machine)})));
@@ -240,11 +241,11 @@ FakeHttpReply DescribeInstances(CloudModel& model, const Fields& fields) {
   return Page(fields, "DescribeInstances", "reservationSet", rows);
 }
 
-FakeHttpReply DescribeVolumes(CloudModel& model, const Fields& fields) {
+FakeHttpReply DescribeVolumes(CloudModel& model, const Fields& fields, const std::string& region) {
   std::vector<std::string> rows;
   for (const auto& [number, volume] : model.volumes()) {
-    if (volume.cloud == kCloud && model.IsListed(volume) && Matches(fields, volume.tags))
-      rows.push_back(Volume(model, volume));
+    if (volume.cloud != kCloud || !absl::StartsWith(volume.zone, region)) continue;
+    if (model.IsListed(volume) && Matches(fields, volume.tags)) rows.push_back(Volume(model, volume));
   }
   return Page(fields, "DescribeVolumes", "volumeSet", rows);
 }
@@ -411,13 +412,14 @@ FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   if (is_sts && expired) return StsError(403, "SignatureDoesNotMatch");
   if (region.empty()) return Error(401, "AuthFailure", "AWS was not able to validate the provided access credentials");
   if (expired) return Error(400, "RequestExpired");
+  if (!model.IsReachable(region)) return Error(503, "Unavailable", "The server is overloaded and can't handle the request.");
   if (FindHeader(request.headers, "x-amz-target").has_value()) return GetProducts(model, request);
   const Fields fields = ServiceRequest(request).query;
   const std::string action = Get(fields, "Action");
   if (action == "GetCallerIdentity") return GetCallerIdentity(model);
   if (action == "RunInstances") return RunInstances(model, fields);
-  if (action == "DescribeInstances") return DescribeInstances(model, fields);
-  if (action == "DescribeVolumes") return DescribeVolumes(model, fields);
+  if (action == "DescribeInstances") return DescribeInstances(model, fields, region);
+  if (action == "DescribeVolumes") return DescribeVolumes(model, fields, region);
   if (action == "DescribeSpotPriceHistory") return SpotPrices(model, fields, region);
   if (action == "DescribeInstanceTypes") return InstanceTypes(model, fields, region);
   if (action == "CreateVolume") return CreateVolume(model, fields);

@@ -245,6 +245,14 @@ FakeHttpReply Aggregated(CloudModel& model, const ServiceRequest& request, const
       if (absl::StartsWith(volume.name, prefix)) rows.emplace_back(volume.zone, Disk(model, request, volume));
     }
   }
+  std::vector<std::string> unreachables;
+  for (const EmulatedType& type : model.types()) {
+    if (type.cloud != kCloud || model.IsReachable(type.zone)) continue;
+    unreachables.push_back(JsonString(absl::StrCat("projects/p/zones/", type.zone)));
+  }
+  if (!unreachables.empty() && get("returnPartialSuccess") != "true") return Error(503, "backendError", "unreachable");
+  rows.erase(std::remove_if(rows.begin(), rows.end(), [&](const auto& row) { return !model.IsReachable(row.first); }),
+             rows.end());
   const size_t most =
       std::min<size_t>(NumberOr(get("maxResults"), 500), 50);  // fewer than asked for, as the real one may
   const size_t first = std::min(NumberOr(get("pageToken"), 0), rows.size());
@@ -262,6 +270,7 @@ FakeHttpReply Aggregated(CloudModel& model, const ServiceRequest& request, const
   std::string body = absl::StrCat(R"({"kind":"compute#)", what == "instances" ? "instance" : "disk",
                                   R"(AggregatedList","items":{)", JsonList(items).substr(1));
   body.back() = '}';
+  if (!unreachables.empty()) absl::StrAppend(&body, R"(,"unreachables":)", JsonList(unreachables));
   return JsonReply(
       200, absl::StrCat(body, last < rows.size() ? absl::StrCat(R"(,"nextPageToken":")", last, "\"") : "", "}"));
 }
@@ -330,6 +339,7 @@ FakeHttpReply AnswerGcp(CloudModel& model, const FakeHttpRequest& http) {
   if (parts[4] == "aggregated") return Aggregated(model, request, parts[5]);
   if (parts[4] != "zones" || parts.size() < 7) return Error(404, "notFound", http.target);
   const std::string& zone = parts[5];
+  if (!model.IsReachable(zone)) return Error(503, "backendError", zone);
   if (parts[6] == "instances") return Instances(model, request, zone);
   if (parts[6] == "disks") return Disks(model, request, zone);
   if (parts[6] == "machineTypes" && parts.size() == 8) return MachineType(model, request, zone);

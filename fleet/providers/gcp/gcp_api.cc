@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -16,6 +17,7 @@
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/gcp/gcp_credentials.h"
 #include "fleet/providers/gcp/gcp_prices.h"
+#include "glog/logging.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -94,7 +96,7 @@ class GcpApi : public CloudApi {
 
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
-    RETURN_IF_ERROR(Aggregated("instances", [&](const Json& row) {
+    RETURN_IF_ERROR(Aggregated("instances", inventory, [&](const Json& row) {
       const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
       std::string address;
       for (const Json& interface : row["networkInterfaces"].Items()) address = interface["networkIP"].Text();
@@ -105,7 +107,7 @@ class GcpApi : public CloudApi {
                                     .state = StateOf(row["status"].Text()),
                                     .word = row["status"].Text()});
     }));
-    RETURN_IF_ERROR(Aggregated("disks", [&](const Json& row) {
+    RETURN_IF_ERROR(Aggregated("disks", inventory, [&](const Json& row) {
       const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
       CloudVolume volume = {
           .id = absl::StrCat(zone, "/", name), .name = name, .zone = zone, .word = row["status"].Text()};
@@ -128,32 +130,12 @@ class GcpApi : public CloudApi {
   absl::StatusOr<std::vector<OfferNow>> Offers() override {
     ASSIGN_OR_RETURN(const GcpPrices prices, Prices());
     std::vector<OfferNow> offers;
+    size_t failures = 0;
     for (const std::string& zone : options_.zones) {
-      const std::string region = zone.substr(0, zone.rfind('-'));
-      for (const std::string& type : options_.machine_types) {
-        const auto answer = Ask("GET", absl::StrCat("zones/", zone, "/machineTypes/", type));
-        if (absl::IsNotFound(answer.status())) continue;  // it is not sold there
-        RETURN_IF_ERROR(answer.status());
-        GcpMachineType parts = {.name = type,
-                                .cores = (*answer)["guestCpus"].Number().value_or(0),
-                                .gigabytes = (*answer)["memoryMb"].Number().value_or(0) / 1024};
-        for (const Json& accelerator : (*answer)["accelerators"].Items()) {
-          parts.accelerator = accelerator["guestAcceleratorType"].Text();
-          parts.accelerators = static_cast<int>(accelerator["guestAcceleratorCount"].Whole().value_or(0));
-        }
-        for (const Market market : options_.markets) {
-          const std::optional<double> price = prices.PriceOf(parts, region, market);
-          if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
-          offers.push_back({.offer = {.provider = traits_.name,
-                                      .region = region,
-                                      .zone = zone,
-                                      .market = market,
-                                      .machine_type = type,
-                                      .accelerator = parts.accelerator,
-                                      .accelerators = parts.accelerators,
-                                      .price_per_hour = *price}});
-        }
-      }
+      const absl::Status status = AddOffers(zone, prices, offers);
+      if (status.ok()) continue;
+      LOG(WARNING) << traits_.name << ": cannot ask for machine types in " << zone << ": " << status;
+      if (++failures == options_.zones.size()) return status;
     }
     return offers;
   }
@@ -289,24 +271,62 @@ class GcpApi : public CloudApi {
                    error["message"].Text());
   }
 
-  // Every row that is ours, of all zones. What could not be reached is no answer: its machines would seem to be gone.
-  absl::Status Aggregated(const std::string& what, absl::FunctionRef<void(const Json&)> take) {
+  // All or nothing.
+  absl::Status AddOffers(const std::string& zone, const GcpPrices& prices, std::vector<OfferNow>& offers) {
+    const std::string region = zone.substr(0, zone.rfind('-'));
+    std::vector<OfferNow> here;
+    for (const std::string& type : options_.machine_types) {
+      const auto answer = Ask("GET", absl::StrCat("zones/", zone, "/machineTypes/", type));
+      if (absl::IsNotFound(answer.status())) continue;  // it is not sold there
+      RETURN_IF_ERROR(answer.status());
+      GcpMachineType parts = {.name = type,
+                              .cores = (*answer)["guestCpus"].Number().value_or(0),
+                              .gigabytes = (*answer)["memoryMb"].Number().value_or(0) / 1024};
+      for (const Json& accelerator : (*answer)["accelerators"].Items()) {
+        parts.accelerator = accelerator["guestAcceleratorType"].Text();
+        parts.accelerators = static_cast<int>(accelerator["guestAcceleratorCount"].Whole().value_or(0));
+      }
+      for (const Market market : options_.markets) {
+        const std::optional<double> price = prices.PriceOf(parts, region, market);
+        if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
+        here.push_back({.offer = {.provider = traits_.name,
+                                  .region = region,
+                                  .zone = zone,
+                                  .market = market,
+                                  .machine_type = type,
+                                  .accelerator = parts.accelerator,
+                                  .accelerators = parts.accelerators,
+                                  .price_per_hour = *price}});
+      }
+    }
+    absl::c_move(here, std::back_inserter(offers));
+    return absl::OkStatus();
+  }
+
+  // Every row that is ours, of all zones. What could not be reached is told: its machines would seem to be gone.
+  // https://cloud.google.com/compute/docs/reference/rest/v1/instances/aggregatedList
+  absl::Status Aggregated(const std::string& what, CloudInventory& inventory, absl::FunctionRef<void(const Json&)> take) {
+    const auto unheard = [&](absl::string_view scope) {
+      const std::string zone = LastPart(std::string(scope));
+      for (const CloudInventory::Unheard& known : inventory.unheard) {
+        if (known.place == zone) return;
+      }
+      inventory.unheard.push_back({zone, absl::UnavailableError("UNREACHABLE")});
+    };
     std::string token;
     for (int page = 0; page < kMostPages; ++page) {
       const std::string filter = absl::StrCat("name eq \"", options_.name_prefix, ".*\"");
       ASSIGN_OR_RETURN(const Json answer,
-                       Ask("GET", absl::StrCat("aggregated/", what, "?maxResults=500&filter=", UriEncode(filter),
+                       Ask("GET", absl::StrCat("aggregated/", what, "?maxResults=500&returnPartialSuccess=true&filter=", UriEncode(filter),
                                                token.empty() ? "" : "&pageToken=", UriEncode(token))));
       // No list is no empty list: its machines would seem to be gone.
       if (!answer["items"] && !absl::EndsWith(answer["kind"].Text(), "AggregatedList")) {
         return absl::UnavailableError("an answer without its list");
       }
-      if (!answer["unreachables"].Items().empty()) return absl::UnavailableError("some zones cannot be reached");
+      for (const Json& scope : answer["unreachables"].Items()) unheard(scope.Text());
       const Json items = answer["items"];
       for (const std::string& scope : items.Names()) {
-        if (items[scope]["warning"]["code"].Text() == "UNREACHABLE") {
-          return absl::UnavailableError(absl::StrCat(scope, " cannot be reached"));
-        }
+        if (items[scope]["warning"]["code"].Text() == "UNREACHABLE") unheard(scope);
         for (const Json& row : items[scope][what].Items()) {
           if (absl::StartsWith(row["name"].Text(), options_.name_prefix)) take(row);
         }
