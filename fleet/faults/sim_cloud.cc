@@ -51,7 +51,7 @@ class SimCloudApi : public CloudApi {
     return inventory;
   }
 
-  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+  absl::StatusOr<CloudOffers> Offers() override {
     std::vector<OfferNow> offers;
     RETURN_IF_ERROR(Call("offers", false, [&] {
       offers.clear();
@@ -67,7 +67,7 @@ class SimCloudApi : public CloudApi {
       }
       return absl::OkStatus();
     }));
-    return offers;
+    return CloudOffers{.offers = std::move(offers)};
   }
 
   absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {

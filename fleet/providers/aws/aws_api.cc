@@ -16,7 +16,6 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/aws/aws_client.h"
-#include "glog/logging.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -109,15 +108,13 @@ class AwsApi : public CloudApi {
     return inventory;
   }
 
-  absl::StatusOr<std::vector<OfferNow>> Offers() override {
-    std::vector<OfferNow> offers;
-    size_t failures = 0;
+  absl::StatusOr<CloudOffers> Offers() override {
+    CloudOffers offers;
     for (const AwsRegion& region : options_.regions) {
-      const absl::Status status = AddOffers(region, offers);
-      if (status.ok()) continue;
-      LOG(WARNING) << traits_.name << ": cannot ask for prices in " << region.name << ": " << status;
-      if (++failures == options_.regions.size()) return status;
+      absl::Status status = AddOffers(region, offers.offers);
+      if (!status.ok()) offers.unheard.push_back({region.name, std::move(status)});
     }
+    if (offers.unheard.size() == options_.regions.size()) return offers.unheard[0].status;
     return offers;
   }
 

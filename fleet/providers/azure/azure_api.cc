@@ -137,7 +137,7 @@ class AzureApi : public CloudApi {
     return inventory;
   }
 
-  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+  absl::StatusOr<CloudOffers> Offers() override {
     std::vector<OfferNow> offers;
     for (const std::string& size : options_.vm_sizes) {
       ASSIGN_OR_RETURN(const auto prices, PricesOf(size));
@@ -156,7 +156,7 @@ class AzureApi : public CloudApi {
         }
       }
     }
-    return offers;
+    return CloudOffers{.offers = std::move(offers)};
   }
 
   absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {

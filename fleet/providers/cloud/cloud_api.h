@@ -42,6 +42,12 @@ struct CloudVolume {
   std::string word;
 };
 
+// A region or zone that could not be asked: an answer tells nothing of zones that begin with `place`.
+struct UnheardPlace {
+  std::string place;
+  absl::Status status;
+};
+
 // All that carries the fleet's tag.
 struct CloudInventory {
   std::vector<CloudMachine> machines;
@@ -55,12 +61,12 @@ struct CloudInventory {
   };
   std::vector<Failure> failures;
 
-  // Regions or zones that could not be asked: what is in a zone that begins with `place` is not in the lists.
-  struct Unheard {
-    std::string place;
-    absl::Status status;
-  };
-  std::vector<Unheard> unheard;
+  std::vector<UnheardPlace> unheard;
+};
+
+struct CloudOffers {
+  std::vector<OfferNow> offers;
+  std::vector<UnheardPlace> unheard;
 };
 
 struct MachineOrder {
@@ -93,9 +99,9 @@ class CloudApi {
   // the credentials may not ask for it. It is asked of the cloud where the configuration does not say it.
   virtual absl::StatusOr<std::string> Account() = 0;
 
-  // Fails where no place could be asked. Offers() leaves out what is sold in places that could not.
+  // These two fail where no place could be asked.
   virtual absl::StatusOr<CloudInventory> List() = 0;
-  virtual absl::StatusOr<std::vector<OfferNow>> Offers() = 0;
+  virtual absl::StatusOr<CloudOffers> Offers() = 0;
 
   // Its id. A second call with the same name and token makes no second machine, but may answer ALREADY_EXISTS.
   virtual absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) = 0;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 #include "fleet/providers/cloud/http.h"
@@ -210,6 +211,8 @@ void CloudProvider::PollList() {
   mutex_.Unlock();
   absl::StatusOr<CloudInventory> inventory = List(knows_account);
   mutex_.Lock();
+  const absl::Status heard = inventory.ok() ? Hear(inventory->unheard, list_) : inventory.status();
+  if (!heard.ok()) inventory = heard;
   // Whoever asks for credentials again may get another account's.
   knows_account_ = inventory.ok() || (knows_account && !absl::IsUnauthenticated(inventory.status()));
   list_.busy = false;
@@ -225,10 +228,26 @@ void CloudProvider::PollList() {
   OnList(*std::move(inventory), begun);
 }
 
+// A place that fails now and then fails the whole answer, which is asked for again soon: what is decided without it, such
+// as where to buy, would be decided wrong.
+absl::Status CloudProvider::Hear(const std::vector<UnheardPlace>& unheard, Poll& poll) {
+  std::map<std::string, absl::Duration> since;
+  absl::Status status;
+  for (const UnheardPlace& place : unheard) {
+    const auto known = poll.unheard.find(place.place);
+    const absl::Duration first = known == poll.unheard.end() ? clock_.Elapsed() : known->second;
+    since.emplace(place.place, first);
+    if (clock_.Elapsed() - first >= kUnheard) continue;
+    status = absl::UnavailableError(absl::StrCat(place.place, ": ", place.status.message()));
+  }
+  poll.unheard = std::move(since);
+  return status;
+}
+
 // What was last known of places that could not be asked, so that nothing in them seems to be gone.
 void CloudProvider::KeepUnheard(CloudInventory& inventory) {
   std::map<std::string, absl::Duration> unheard;
-  for (const CloudInventory::Unheard& place : inventory.unheard) {
+  for (const UnheardPlace& place : inventory.unheard) {
     const auto since = unheard_.find(place.place);
     if (since == unheard_.end()) LOG(WARNING) << caps_.name << ": cannot ask " << place.place << ": " << place.status;
     unheard.emplace(place.place, since == unheard_.end() ? listed_at_ : since->second);
@@ -339,26 +358,28 @@ void CloudProvider::SweepOrphans() {
 void CloudProvider::PollOffers() {
   offers_poll_.busy = true;
   mutex_.Unlock();
-  absl::StatusOr<std::vector<OfferNow>> offers = api_->Offers();
+  absl::StatusOr<CloudOffers> answer = api_->Offers();
   mutex_.Lock();
+  const absl::Status status = answer.ok() ? Hear(answer->unheard, offers_poll_) : answer.status();
   offers_poll_.busy = false;
-  offers_error_ = offers.status();
+  offers_error_ = status;
   for (auto& [id, machine] : machines_)
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
-  if (!offers.ok()) {
-    LOG(WARNING) << caps_.name << ": cannot ask for prices and stock: " << offers.status();
-    offers_poll_.due = clock_.Elapsed() + BackOff(++offers_poll_.failures, offers.status());
+  if (!status.ok()) {
+    LOG(WARNING) << caps_.name << ": cannot ask for prices and stock: " << status;
+    offers_poll_.due = clock_.Elapsed() + BackOff(++offers_poll_.failures, status);
     return;
   }
   offers_poll_.failures = 0;
   offers_poll_.due = clock_.Elapsed() + options_.offers_poll;
+  std::vector<OfferNow>& offers = answer->offers;
   // Neither what has no stock, nor what a slip of the cloud seems to give away.
   const auto is_none = [](const OfferNow& now) {
     return now.stock.value_or(1) <= 0 || !(now.offer.price_per_hour > 0) || !std::isfinite(now.offer.price_per_hour);
   };
-  offers->erase(std::remove_if(offers->begin(), offers->end(), is_none), offers->end());
-  offers_ = *offers;
-  Tell({.kind = MachineEvent::Kind::kOffers, .offers = *std::move(offers)});
+  offers.erase(std::remove_if(offers.begin(), offers.end(), is_none), offers.end());
+  offers_ = offers;
+  Tell({.kind = MachineEvent::Kind::kOffers, .offers = std::move(offers)});
 }
 
 }  // namespace spotinference::fleet

@@ -72,6 +72,7 @@ class CloudProvider : public Provider {
 
  private:
   static constexpr absl::Duration kProbeDeadline = absl::Seconds(2);
+  static constexpr absl::Duration kUnheard = absl::Seconds(30);  // until the others are to go on without a place
   static constexpr absl::Duration kVerdict = absl::Seconds(10);  // a list has told by then, or nobody will
   static constexpr absl::Duration kSpeak = absl::Seconds(30);  // a machine bears 15 minutes of silence
 
@@ -121,6 +122,7 @@ class CloudProvider : public Provider {
     absl::Duration due;
     bool busy = false;
     int failures = 0;
+    std::map<std::string, absl::Duration> unheard;  // places, and since when
   };
 
   MachinePtr Begin(const MachineSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // nullptr: it has a life
@@ -134,6 +136,7 @@ class CloudProvider : public Provider {
   absl::StatusOr<CloudInventory> List(bool knows_account) const;
   void PollOffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnList(CloudInventory inventory, absl::Duration begun) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Hear(const std::vector<UnheardPlace>& unheard, Poll& poll) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepUnheard(CloudInventory& inventory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration HeardAt(absl::string_view zone) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration HeardAt(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -41,7 +41,7 @@ class Sweep {
     left_.clear();
     EndMachines(*inventory);
     EndVolumes(*inventory);
-    for (const CloudInventory::Unheard& place : inventory->unheard) {
+    for (const UnheardPlace& place : inventory->unheard) {
       left_.push_back(absl::StrCat("what is in ", place.place, ", which cannot be asked: ", place.status.message()));
       SayOnce(left_.back());
     }

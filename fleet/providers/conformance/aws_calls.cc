@@ -54,8 +54,8 @@ bool Run(CloudApi& api) {
   if (!account.ok()) return Say(api, "Account", account.status());
   const auto offers = api.Offers();
   if (!offers.ok()) return Say(api, "Offers", offers.status());
-  if (offers->empty()) return Say(api, "Offers", absl::NotFoundError("none"));
-  const Offer offer = offers->front().offer;
+  if (offers->offers.empty()) return Say(api, "Offers", absl::NotFoundError("none"));
+  const Offer offer = offers->offers.front().offer;
   std::printf("Offers: %s %s %d\n", offer.zone.c_str(), offer.accelerator.c_str(), offer.accelerators);
   if (!Say(api, "CreateVolume", api.CreateVolume(kName, offer, NewPurchaseToken()))) return false;
   const auto id = api.CreateMachine(

@@ -442,7 +442,7 @@ TEST_P(CloudTest, AListOfManyPagesIsReadToItsEnd) {
   ASSERT_TRUE(offers.ok()) << offers.status();
   for (int i = 0; i < 130; ++i) {
     const std::string name = absl::StrCat("spotinference-ab12-v-", i);
-    ASSERT_TRUE(api->CreateVolume(name, (*offers)[0].offer, NewPurchaseToken()).ok());
+    ASSERT_TRUE(api->CreateVolume(name, offers->offers[0].offer, NewPurchaseToken()).ok());
   }
   clock_.Advance(absl::Seconds(1));
   const auto inventory = api->List();

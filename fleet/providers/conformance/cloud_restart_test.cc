@@ -151,7 +151,7 @@ TEST_P(CloudTest, AnothersMachinesAreLeftAlone) {
   auto other = Api("spotinference-other-");
   const auto offers = other->Offers();
   ASSERT_TRUE(offers.ok()) << offers.status();
-  const Offer offer = (*offers)[0].offer;
+  const Offer offer = offers->offers[0].offer;
   ASSERT_TRUE(other->CreateVolume("spotinference-other-v", offer, NewPurchaseToken()).ok());
   clock_.Advance(absl::Seconds(1));
   const auto listed = other->List();

@@ -17,7 +17,6 @@
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/gcp/gcp_credentials.h"
 #include "fleet/providers/gcp/gcp_prices.h"
-#include "glog/logging.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -127,16 +126,14 @@ class GcpApi : public CloudApi {
     return inventory;
   }
 
-  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+  absl::StatusOr<CloudOffers> Offers() override {
     ASSIGN_OR_RETURN(const GcpPrices prices, Prices());
-    std::vector<OfferNow> offers;
-    size_t failures = 0;
+    CloudOffers offers;
     for (const std::string& zone : options_.zones) {
-      const absl::Status status = AddOffers(zone, prices, offers);
-      if (status.ok()) continue;
-      LOG(WARNING) << traits_.name << ": cannot ask for machine types in " << zone << ": " << status;
-      if (++failures == options_.zones.size()) return status;
+      absl::Status status = AddOffers(zone, prices, offers.offers);
+      if (!status.ok()) offers.unheard.push_back({zone, std::move(status)});
     }
+    if (offers.unheard.size() == options_.zones.size()) return offers.unheard[0].status;
     return offers;
   }
 
@@ -308,7 +305,7 @@ class GcpApi : public CloudApi {
   absl::Status Aggregated(const std::string& what, CloudInventory& inventory, absl::FunctionRef<void(const Json&)> take) {
     const auto unheard = [&](absl::string_view scope) {
       const std::string zone = LastPart(std::string(scope));
-      for (const CloudInventory::Unheard& known : inventory.unheard) {
+      for (const UnheardPlace& known : inventory.unheard) {
         if (known.place == zone) return;
       }
       inventory.unheard.push_back({zone, absl::UnavailableError("UNREACHABLE")});

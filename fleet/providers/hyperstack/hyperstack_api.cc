@@ -103,7 +103,7 @@ class HyperstackApi : public CloudApi {
     return inventory;
   }
 
-  absl::StatusOr<std::vector<OfferNow>> Offers() override {
+  absl::StatusOr<CloudOffers> Offers() override {
     std::multimap<std::string, std::string> environments;  // by region
     RETURN_IF_ERROR(Pages("environments", "environments", [&](const Json& row) {
       if (Wanted(options_.environments, row["name"].Text()))
@@ -136,7 +136,7 @@ class HyperstackApi : public CloudApi {
         }
       }
     }
-    return offers;
+    return CloudOffers{.offers = std::move(offers)};
   }
 
   absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
