@@ -72,7 +72,7 @@ class CloudProvider : public Provider {
 
  private:
   static constexpr absl::Duration kProbeDeadline = absl::Seconds(2);
-  static constexpr absl::Duration kUnheard = absl::Seconds(30);  // until the others are to go on without a place
+  static constexpr absl::Duration kUnheard = absl::Minutes(1);  // until the others are to go on without a place
   static constexpr absl::Duration kVerdict = absl::Seconds(10);  // a list has told by then, or nobody will
   static constexpr absl::Duration kSpeak = absl::Seconds(30);  // a machine bears 15 minutes of silence
 
