@@ -40,7 +40,9 @@ std::unique_ptr<fleet::Provider> Local(const config::Local& local, const Provide
   options.stock = static_cast<int>(local.stock());
   options.price_per_hour = local.price_per_hour();
   options.zone = local.zone();
+  options.more_zones.assign(local.more_zones().begin(), local.more_zones().end());
   options.start_failures = local.start_failures();
+  options.restore_failures = local.restore_failures();
   options.stop_grace = config::ToDuration(local.stop_grace());
   return fleet::NewLocalProvider(std::move(options));
 }

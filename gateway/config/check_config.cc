@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
@@ -158,12 +160,23 @@ absl::Status CheckModels(const Config& config, const Source& source) {
 absl::Status CheckLocal(const Local& local, const std::string& path, const Source& source) {
   if (local.stock() < 1) return source.Error(path + ".stock", "is 0; expected 1 or more");
   if (local.price_per_hour() < 0) return source.Error(path + ".price_per_hour", "is negative; expected 0 or more");
-  if (const double share = local.start_failures(); !(share >= 0 && share <= 1)) {
-    return source.Error(path + ".start_failures", absl::StrCat("is ", share, "; expected a share, 0 to 1"));
+  for (const auto& [name, share] : {std::pair("start_failures", local.start_failures()),
+                                    std::pair("restore_failures", local.restore_failures())}) {
+    if (share >= 0 && share <= 1) continue;
+    return source.Error(absl::StrCat(path, ".", name), absl::StrCat("is ", share, "; expected a share, 0 to 1"));
   }
-  if (!IsName(local.zone(), "._-")) {
-    return source.Error(path + ".zone", absl::StrCat("is '", local.zone().substr(0, 128),
-                                                     "'; expected letters, digits, '.', '_' and '-', 128 at most"));
+  std::set<absl::string_view> zones;
+  const auto check_zone = [&](const std::string& zone, const std::string& at) {
+    if (!IsName(zone, "._-")) {
+      return source.Error(at, absl::StrCat("is '", zone.substr(0, 128),
+                                           "'; expected letters, digits, '.', '_' and '-', 128 at most"));
+    }
+    if (zones.insert(zone).second) return absl::OkStatus();
+    return source.Error(at, absl::StrCat("is '", zone, "', which is there already; expected another zone"));
+  };
+  RETURN_IF_ERROR(check_zone(local.zone(), path + ".zone"));
+  for (int i = 0; i < local.more_zones_size(); ++i) {
+    RETURN_IF_ERROR(check_zone(local.more_zones(i), absl::StrCat(path, ".more_zones[", i, "]")));
   }
   if (local.stop_grace().seconds() < 2) {  // the engine's last second is for goodbyes
     return source.Error(path + ".stop_grace", "is too short; expected 2s or more");

@@ -45,6 +45,7 @@ Provider DefaultLocal() {
   local.set_price_per_hour(0);
   local.set_zone("local");
   local.set_start_failures(0);
+  local.set_restore_failures(0);
   local.mutable_stop_grace()->set_seconds(10);
   return provider;
 }

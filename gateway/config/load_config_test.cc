@@ -104,6 +104,9 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_EQ(ToDuration(local.stop_grace()), absl::Seconds(20));
   EXPECT_EQ(local.zone(), "z-1");
   EXPECT_EQ(local.start_failures(), 0.5);
+  ASSERT_EQ(local.more_zones_size(), 1);
+  EXPECT_EQ(local.more_zones(0), "z-2");
+  EXPECT_EQ(local.restore_failures(), 0.25);
   const Hyperstack& hyperstack = config->providers(1).hyperstack();
   EXPECT_EQ(hyperstack.engine().url(), "https://example.org/engine");
   EXPECT_EQ(hyperstack.engine().sha256(), kHash);
@@ -291,6 +294,10 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
       {"providers: [local: {stock: 0}]", "g.yaml:1: providers[0].local.stock: is 0; expected 1"},
       {"providers: [local: {start_failures: 1.5}]",
        "g.yaml:1: providers[0].local.start_failures: is 1.5; expected a share, 0 to 1"},
+      {"providers: [local: {restore_failures: -1}]",
+       "g.yaml:1: providers[0].local.restore_failures: is -1; expected a share, 0 to 1"},
+      {"providers: [local: {zone: a, more_zones: [b, a]}]",
+       "g.yaml:1: providers[0].local.more_zones[1]: is 'a', which is there already"},
       {"providers: [local: {zone: 'a b'}]",
        "g.yaml:1: providers[0].local.zone: is 'a b'; expected letters"},
       {"providers: [local: {stop_grace: 1s}]",

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -99,7 +100,13 @@ class LocalProvider : public Provider {
   }
 
   void Restore(const MachineSpec& spec) override {
-    asio::post(io_, [this, spec] { Start(spec, options_.restore_delay); });
+    asio::post(io_, [this, spec] {
+      // None is drawn where there is no chance: what else is drawn stays as it was.
+      const bool finds_none = options_.restore_failures > 0 && !machines_.contains(spec.id) &&
+                              std::bernoulli_distribution(options_.restore_failures)(random_);
+      if (!finds_none) return Start(spec, options_.restore_delay);
+      TellGone(spec.id, absl::ResourceExhaustedError("it was to find no stock, by restore_failures"));
+    });
   }
 
   void Adopt(const MachineSpec& spec, absl::string_view handle,
@@ -127,14 +134,23 @@ class LocalProvider : public Provider {
     if (listener_) listener_(std::move(event));
   }
 
-  // Its one offer does not change; how many of it are left is known when one is asked for.
+  // One offer a zone, which does not change; how many of it are left is known when one is asked for.
   void TellOffers() {
-    Tell({.kind = MachineEvent::Kind::kOffers,
-          .offers = {{.offer = {.provider = caps_.name,
-                                .region = options_.zone,
-                                .zone = options_.zone,
-                                .machine_type = "process",
-                                .price_per_hour = options_.price_per_hour}}}});
+    MachineEvent event = {.kind = MachineEvent::Kind::kOffers};
+    const auto sell = [&](const std::string& zone) {
+      event.offers.push_back({.offer = {.provider = caps_.name,
+                                        .region = zone,
+                                        .zone = zone,
+                                        .machine_type = "process",
+                                        .price_per_hour = options_.price_per_hour}});
+    };
+    sell(options_.zone);
+    for (const std::string& zone : options_.more_zones) sell(zone);
+    Tell(std::move(event));
+  }
+
+  const std::string& ZoneOf(const MachineSpec& spec) const {
+    return spec.offer.has_value() ? spec.offer->zone : options_.zone;
   }
 
   void TellGone(const std::string& id, absl::Status status, bool crashed = false) {
@@ -144,10 +160,11 @@ class LocalProvider : public Provider {
 
   void Start(const MachineSpec& spec, absl::Duration delay) {
     if (machines_.contains(spec.id)) return;
-    if (machines_.size() >= options_.stock) {
+    const auto beside = [&](const auto& other) { return ZoneOf(other.second->spec) == ZoneOf(spec); };
+    if (std::count_if(machines_.begin(), machines_.end(), beside) >= options_.stock) {
       return TellGone(spec.id, absl::ResourceExhaustedError(absl::StrCat(
-                                   "all ", options_.stock,
-                                   " machines of the local provider's stock are in use")));
+                                   "all ", options_.stock, " machines of the local provider's stock in ",
+                                   ZoneOf(spec), " are in use")));
     }
     if (std::bernoulli_distribution(options_.start_failures)(random_)) {
       return TellGone(spec.id, absl::UnavailableError("it was to fail, by start_failures"));

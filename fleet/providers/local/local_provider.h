@@ -16,6 +16,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "fleet/providers/provider.h"
@@ -28,10 +29,12 @@ struct LocalProviderOptions {
   // To behave like a cloud.
   absl::Duration launch_delay = absl::ZeroDuration();
   absl::Duration restore_delay = absl::ZeroDuration();
-  int stock = 4;  // machines at a time
+  int stock = 4;  // machines at a time, in each zone
   double price_per_hour = 0;
   std::string zone = "local";
-  double start_failures = 0;  // the share of launches and restores that fail, drawn from a fixed seed
+  std::vector<std::string> more_zones;  // each with a stock of its own, at the same price; volumes stay in theirs
+  double start_failures = 0;    // the share of launches and restores that fail, drawn from a fixed seed
+  double restore_failures = 0;  // of the rest, the share of restores that find no stock
   absl::Duration stop_grace = absl::Seconds(10);  // from SIGTERM to SIGKILL, of which engines are told
 };
 

@@ -62,7 +62,7 @@ class LocalProviderTest : public testing::Test {
     });
     const MachineEvent offers = Next();
     ASSERT_EQ(offers.kind, Kind::kOffers);
-    ASSERT_EQ(offers.offers.size(), 1);
+    ASSERT_EQ(offers.offers.size(), 1 + options_.more_zones.size());
     EXPECT_EQ(offers.offers[0].offer.provider, "local");
     EXPECT_EQ(offers.offers[0].offer.zone, options_.zone);
     EXPECT_EQ(offers.offers[0].offer.price_per_hour, options_.price_per_hour);
@@ -293,6 +293,42 @@ TEST_F(LocalProviderTest, AVolumeHasOneMachineAndTheStockIsFinite) {
     provider_->Terminate(id);
     Next();
   }
+}
+
+TEST_F(LocalProviderTest, EveryZoneHasAStockOfItsOwn) {
+  options_.stock = 1;
+  options_.more_zones = {"b"};
+  Begin();
+  const auto in = [&](const std::string& id, const std::string& zone) {
+    MachineSpec spec = Spec(id, "hang");
+    spec.offer = Offer{.provider = "local", .region = zone, .zone = zone, .machine_type = "process"};
+    return spec;
+  };
+  provider_->Launch(in("m-1", "local"));
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  provider_->Launch(in("m-2", "local"));
+  const MachineEvent refused = Next();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.status)) << refused.status;
+  EXPECT_TRUE(absl::StrContains(refused.status.message(), "stock in local"));
+  provider_->Launch(in("m-3", "b"));
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  for (const char* id : {"m-1", "m-3"}) {
+    provider_->Terminate(id);
+    EXPECT_EQ(Next().kind, Kind::kGone);
+  }
+}
+
+TEST_F(LocalProviderTest, RestoresFindNoStockAsOftenAsToldAndLaunchesDo) {
+  options_.restore_failures = 1;
+  Begin();
+  provider_->Restore(Spec("m-1", "hang"));
+  const MachineEvent refused = Next();
+  EXPECT_EQ(refused.kind, Kind::kGone);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.status)) << refused.status;
+  provider_->Launch(Spec("m-1", "hang"));
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  provider_->Terminate("m-1");
+  EXPECT_EQ(Next().kind, Kind::kGone);
 }
 
 TEST_F(LocalProviderTest, StartsFailAsOftenAsAClouds) {
