@@ -53,6 +53,7 @@ class Run:
         self.expected = None
         self.outcomes = []  # (case, Outcome)
         self.acts = collections.Counter()
+        self.hung = set()  # pids: what else is done to one would hide that its hang is seen
         self.due = self.rng.sample(list(ACTS), len(ACTS))  # each at least once, then by chance
         self.timeline = None
         self.before_s = 0.0  # billed before the timeline began
@@ -112,8 +113,11 @@ class Run:
         meanwhile, since the last ones leave no time to catch up."""
         while not done.wait(LOOK_S):
             begun = len(self.outcomes) + self.options.workers + self.options.workers // 2
-            while not done.is_set() and self.gateway.metric('stream_resumes_total') < CUTS_A_STREAM * begun:
-                machines = self.timeline.machines()
+            # One at a time: a stream that is cut 32 times is given up, as it should be.
+            while not done.wait(LOOK_S) and self.gateway.metric('stream_resumes_total') < CUTS_A_STREAM * begun:
+                running = {volume: pid for pid, volume in self.gateway.engine_volumes().items() if pid not in self.hung}
+                machines = {machine: (state, active, running[volume])
+                            for machine, (state, active, volume) in self.timeline.machines().items() if volume in running}
                 busy = [machine for machine, (state, active, _) in machines.items() if state == 'serving' and active > 0]
                 if not busy:
                     break
@@ -122,17 +126,14 @@ class Run:
     def act(self, machines, machine):
         what = self.due[0] if self.due else self.rng.choices(list(ACTS), list(ACTS.values()))[0]
         if what in SIGNALS:
-            # Any engine, one that boots or drains too.
-            volumes = self.gateway.engine_volumes()
-            running = {volume: pid for pid, volume in volumes.items()}
-            there = sorted(machine for machine, (state, _, volume) in machines.items() if volume in running)
-            if not there:
-                return
-            machine = self.rng.choice(there)
+            machine = self.rng.choice(sorted(machines))  # one that boots or drains too
+            pid = machines[machine][2]
             try:
-                os.kill(running[machines[machine][2]], SIGNALS[what])
+                os.kill(pid, SIGNALS[what])
             except ProcessLookupError:
                 return
+            if what == 'hang':
+                self.hung.add(pid)
         else:
             order = {'notice': 'interrupt'}.get(what, what)
             body = {'notice_seconds': self.rng.choice([0.5, 2, 5, 20])} if what == 'notice' else None

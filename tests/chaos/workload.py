@@ -4,7 +4,7 @@ import json
 import random
 import time
 
-from tests.e2e.harness import MODEL, parse_events
+from tests.e2e.harness import MODEL, Broken, parse_events
 
 CHAT = '/v1/chat/completions'
 COMPLETIONS = '/v1/completions'
@@ -85,9 +85,12 @@ def _stream(gateway, path, body, arrivals):
     with gateway.stream(body, path) as stream:
         if stream.read_head() != 200:
             raise AssertionError(f'{stream.status}: {stream.read_all()!r}')
-        while piece := stream.read_chunk():
-            if b'data: ' in piece:
-                arrivals.append(time.monotonic())
+        try:
+            while piece := stream.read_chunk():
+                if b'data: ' in piece:
+                    arrivals.append(time.monotonic())
+        except Broken as error:  # after an error event, which says why
+            raise Broken(f'{error}: {stream.body[-400:]!r}') from error
         events = parse_events(stream.body)
     if not events or events[-1] != '[DONE]':
         raise AssertionError(f'no clean end: {json.dumps(events[-1:])}')
