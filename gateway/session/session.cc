@@ -329,6 +329,8 @@ void Session::Move(uint64_t attempt, std::string_view why) {
       GiveBack();
       ++attempt_;
     } else {
+      LOG(WARNING) << "an answer of " << request_.model << " is given up after " << cuts_.size() << " cuts, the last by "
+                   << machine << ": " << why;
       EndWith(EngineLost());
     }
   }

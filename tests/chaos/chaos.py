@@ -115,10 +115,12 @@ class Run:
             begun = len(self.outcomes) + self.options.workers + self.options.workers // 2
             # One at a time: a stream that is cut 32 times is given up, as it should be.
             while not done.wait(LOOK_S) and self.gateway.metric('stream_resumes_total') < CUTS_A_STREAM * begun:
-                running = {volume: pid for pid, volume in self.gateway.engine_volumes().items() if pid not in self.hung}
+                volumes = self.gateway.engine_volumes()
+                running = {volume: pid for pid, volume in volumes.items() if pid not in self.hung}
+                seen = self.timeline.machines()
                 machines = {machine: (state, active, running[volume])
-                            for machine, (state, active, volume) in self.timeline.machines().items() if volume in running}
-                busy = [machine for machine, (state, active, _) in machines.items() if state == 'serving' and active > 0]
+                            for machine, (state, active, volume) in seen.items() if volume in running}
+                busy = [m for m, (state, active, _) in machines.items() if state == 'serving' and active > 0]
                 if not busy:
                     break
                 self.act(machines, self.rng.choice(sorted(busy)))

@@ -90,9 +90,10 @@ class AwsApi : public CloudApi {
     const AwsParameters ours = {{"Filter.1.Name", "tag:Name"}, {"Filter.1.Value.1", options_.name_prefix + "*"}};
     for (const AwsRegion& region : options_.regions) {
       CloudInventory here;
-      absl::Status status = Pages(region.name, "DescribeInstances", "reservationSet", ours, [&](const Xml& reservation) {
-        for (const Xml* const instance : reservation["instancesSet"].Items()) AddMachine(*instance, here);
-      });
+      absl::Status status =
+          Pages(region.name, "DescribeInstances", "reservationSet", ours, [&](const Xml& reservation) {
+            for (const Xml* const instance : reservation["instancesSet"].Items()) AddMachine(*instance, here);
+          });
       if (status.ok()) {
         status = Pages(region.name, "DescribeVolumes", "volumeSet", ours,
                        [&](const Xml& volume) { AddVolume(volume, here); });

@@ -228,8 +228,8 @@ void CloudProvider::PollList() {
   OnList(*std::move(inventory), begun);
 }
 
-// A place that fails now and then fails the whole answer, which is asked for again soon: what is decided without it, such
-// as where to buy, would be decided wrong.
+// A place that fails now and then fails the whole answer, which is asked for again soon: what is decided without it,
+// such as where to buy, would be decided wrong.
 absl::Status CloudProvider::Hear(const std::vector<UnheardPlace>& unheard, Poll& poll) {
   std::map<std::string, absl::Duration> since;
   absl::Status status;

@@ -413,7 +413,7 @@ FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   if (region.empty()) return Error(401, "AuthFailure", "AWS was not able to validate the provided access credentials");
   if (expired) return Error(400, "RequestExpired");
   if (FindHeader(request.headers, "x-amz-target").has_value()) return GetProducts(model, request);
-  if (!model.IsReachable(region)) return Error(503, "Unavailable", "The server is overloaded and can't handle the request.");
+  if (!model.IsReachable(region)) return Error(503, "Unavailable", region);
   const Fields fields = ServiceRequest(request).query;
   const std::string action = Get(fields, "Action");
   if (action == "GetCallerIdentity") return GetCallerIdentity(model);

@@ -302,7 +302,8 @@ class GcpApi : public CloudApi {
 
   // Every row that is ours, of all zones. What could not be reached is told: its machines would seem to be gone.
   // https://cloud.google.com/compute/docs/reference/rest/v1/instances/aggregatedList
-  absl::Status Aggregated(const std::string& what, CloudInventory& inventory, absl::FunctionRef<void(const Json&)> take) {
+  absl::Status Aggregated(const std::string& what, CloudInventory& inventory,
+                          absl::FunctionRef<void(const Json&)> take) {
     const auto unheard = [&](absl::string_view scope) {
       const std::string zone = LastPart(std::string(scope));
       for (const UnheardPlace& known : inventory.unheard) {
@@ -314,8 +315,9 @@ class GcpApi : public CloudApi {
     for (int page = 0; page < kMostPages; ++page) {
       const std::string filter = absl::StrCat("name eq \"", options_.name_prefix, ".*\"");
       ASSIGN_OR_RETURN(const Json answer,
-                       Ask("GET", absl::StrCat("aggregated/", what, "?maxResults=500&returnPartialSuccess=true&filter=", UriEncode(filter),
-                                               token.empty() ? "" : "&pageToken=", UriEncode(token))));
+                       Ask("GET", absl::StrCat("aggregated/", what, "?maxResults=500&returnPartialSuccess=true&filter=",
+                                               UriEncode(filter), token.empty() ? "" : "&pageToken=",
+                                               UriEncode(token))));
       // No list is no empty list: its machines would seem to be gone.
       if (!answer["items"] && !absl::EndsWith(answer["kind"].Text(), "AggregatedList")) {
         return absl::UnavailableError("an answer without its list");
