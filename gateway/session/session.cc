@@ -184,6 +184,7 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
     return EndWith(ReasonError(Reason::kEngineLost, "the engine sent an answer that makes no sense; try it again"));
   }
   TellResume();
+  vain_cuts_ = 0;
   full_since_.reset();
   if (!started_) {
     started_ = true;
@@ -318,7 +319,7 @@ void Session::Move(uint64_t attempt, std::string_view why) {
     if (ended_ || attempt != attempt_) return;
     machine = lease_->endpoint().machine_id;
     TellResume();
-    go_on = cuts_.size() < kMostResumes;
+    go_on = vain_cuts_ < kMostVainCuts;
     if (go_on) {
       life_left_ = lease_->endpoint().life;
       LOG(INFO) << "an answer of " << request_.model << " leaves " << machine << ", interruption " << life_left_ << ": "
@@ -326,11 +327,12 @@ void Session::Move(uint64_t attempt, std::string_view why) {
       LetCallsGo();
       context_.engines.Forget(lease_->endpoint());
       cuts_.push_back({lease_->life(), lease_->alone()});
+      ++vain_cuts_;
       GiveBack();
       ++attempt_;
     } else {
-      LOG(WARNING) << "an answer of " << request_.model << " is given up after " << cuts_.size() << " cuts, the last by "
-                   << machine << ": " << why;
+      LOG(WARNING) << "an answer of " << request_.model << " is given up after " << vain_cuts_
+                   << " cuts without a token, the last by " << machine << ": " << why;
       EndWith(EngineLost());
     }
   }

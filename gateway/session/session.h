@@ -105,9 +105,9 @@ struct SessionRequest {
   absl::Duration full_engine = kFullEngine;
 };
 
-// An answer takes at most 600 s, the SDKs' time-out. Engines that live under 20 s each are no service: 600 / 20 cuts, and
-// a few. It ends an answer whose engines never get anywhere.
-constexpr uint64_t kMostResumes = 32;
+// It ends an answer whose engines never get anywhere: so many cuts in a row without an id. An answer waits at most 600 s,
+// the SDKs' time-out, and engines that live under 20 s each are no service: 600 / 20 cuts, and a few.
+constexpr uint64_t kMostVainCuts = 32;
 
 // An engine that says nothing for so long is asked whether it is well; a prompt of 8,000 tokens may well take as long.
 constexpr absl::Duration kEngineSilence = absl::Seconds(5);
@@ -181,6 +181,7 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t noticed_ ABSL_GUARDED_BY(mutex_) = 0;  // the attempt whose engine said that its machine goes
   std::vector<fleet::Claim::Cut> cuts_ ABSL_GUARDED_BY(mutex_);  // the machines of earlier attempts, but for full ones
   size_t cuts_told_ ABSL_GUARDED_BY(mutex_) = 0;                 // to the sink
+  uint64_t vain_cuts_ ABSL_GUARDED_BY(mutex_) = 0;               // since the last id
   std::string life_left_ ABSL_GUARDED_BY(mutex_);                // of the last cut's machine, for the log
   std::optional<absl::Duration> full_since_ ABSL_GUARDED_BY(mutex_);  // every engine; until one says an id
   std::string numerics_id_ ABSL_GUARDED_BY(mutex_);  // of the engine that said the last id

@@ -298,18 +298,34 @@ TEST_F(SessionResumeTest, WhatTheModelItselfCannotDoIsNoCut) {
 TEST_F(SessionResumeTest, PastTheBoundItEndsWithAnErrorAndNeverCleanly) {
   StartOnM1();
   engine_.AwaitCall()->Send(Event(0, kHel));
-  for (int cuts = 1; cuts <= static_cast<int>(kMostResumes); ++cuts) {
+  for (int cuts = 1; cuts <= static_cast<int>(kMostVainCuts); ++cuts) {
     engine_.AwaitCall(0, cuts)->End(kGone);
     Resumed(cuts);
   }
-  engine_.AwaitCall(0, kMostResumes + 1)->End(kGone);
+  engine_.AwaitCall(0, kMostVainCuts + 1)->End(kGone);
   AwaitEnd();
-  fleet_.AwaitBroken(kMostResumes + 1);
+  fleet_.AwaitBroken(kMostVainCuts + 1);
   EXPECT_EQ(HttpStatus(), 500);
   EXPECT_EQ(openai::ToApiError(answer_.error).code, "engine_lost");
   EXPECT_FALSE(answer_.choices[0].finish.has_value());
   EXPECT_FALSE(answer_.usage.has_value());
-  EXPECT_EQ(fleet_.acquired(), kMostResumes + 1);
+  EXPECT_EQ(fleet_.acquired(), kMostVainCuts + 1);
+}
+
+// However often it is cut: what is said is never said in vain.
+TEST_F(SessionResumeTest, AnAnswerThatGetsSomewhereIsNeverGivenUp) {
+  const int cuts = kMostVainCuts + 5;
+  StartOnM1();
+  for (int id = 0; id < cuts; ++id) {
+    const auto call = id == 0 ? engine_.AwaitCall() : Resumed(id);
+    EXPECT_EQ(Generated(*call), Ids(id, kHel));
+    call->Send(Event(id, kHel));
+    call->End(kGone);
+  }
+  Resumed(cuts)->Send(Event(cuts, kBang, api::FINISH_REASON_LENGTH));
+  AwaitEnd();
+  EXPECT_EQ(answer_.usage->generated_tokens, cuts + 1);
+  EXPECT_EQ(answer_.resumes.size(), cuts);
 }
 
 TEST_F(SessionResumeTest, AnotherNumericsIdGoesOnAndIsNotExact) {

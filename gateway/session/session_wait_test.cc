@@ -47,7 +47,7 @@ TEST_F(SessionWaitTest, FullEnginesAreAskedForAsLongAsARequestMayWait) {
   answer_.AwaitPieces(0, 1);
   engine_.AwaitCall()->End(kGone);
   fleet_.AwaitAcquired(2);
-  const int asks = kMostResumes + 5;
+  const int asks = kMostVainCuts + 5;
   for (int ask = 1; ask <= asks; ++ask) {
     if (ask == asks) clock_.Advance(kLongestFull);
     fleet_.Resolve(Endpoint("m2"));

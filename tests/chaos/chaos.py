@@ -111,9 +111,10 @@ class Run:
     def disturb(self, done):
         """Cuts as long as there are fewer than asked for, by what the gateway counts; ahead by the streams that begin
         meanwhile, since the last ones leave no time to catch up."""
+        at_once = min(self.options.workers, self.options.streams)
         while not done.wait(LOOK_S):
-            begun = len(self.outcomes) + self.options.workers + self.options.workers // 2
-            # One at a time: a stream that is cut 32 times is given up, as it should be.
+            begun = len(self.outcomes) + at_once + at_once // 2
+            # One at a time: a stream that is cut 32 times before it says a token is given up, as it should be.
             while not done.wait(LOOK_S) and self.gateway.metric('stream_resumes_total') < CUTS_A_STREAM * begun:
                 volumes = self.gateway.engine_volumes()
                 running = {volume: pid for pid, volume in volumes.items() if pid not in self.hung}
