@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/cpu/cpu_device.h"
 #include "backends/reference/reference_device.h"
 #include "engine/base/fake_http_server.h"
 #include "engine/base/model_files.h"
@@ -312,6 +313,19 @@ TEST(BootTest, AModelOfThisMachineIsProvedAtEveryBoot) {
         EXPECT_TRUE(BootStatus(options).ok()) << "it is the user's, and stays";
       }
     }
+    std::filesystem::remove_all(root);
+  }
+}
+
+TEST(BootTest, AVolumeTakesNoMoreThanItWasGiven) {
+  for (const uint64_t bytes : {uint64_t{0}, uint64_t{1000}}) {
+    SCOPED_TRACE(bytes);
+    std::string root = testing::TempDir() + "/volume-XXXXXX";
+    BootOptions options = Options();
+    options.volume = mkdtemp(root.data());
+    options.volume_bytes = bytes;
+    ASSERT_TRUE(Boot(options, {CpuBackend()}).ok());
+    EXPECT_EQ(std::filesystem::exists(root + "/cache"), bytes == 0) << "of packed weights";
     std::filesystem::remove_all(root);
   }
 }
