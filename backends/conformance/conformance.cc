@@ -19,6 +19,7 @@
 #include "absl/strings/strip.h"
 #include "backends/conformance/case.h"
 #include "backends/conformance/op_cases.h"
+#include "backends/conformance/picks.h"
 #include "engine/base/status.h"
 
 namespace spotinference::conformance {
@@ -183,6 +184,25 @@ bool InShard(const Options& options, size_t number) {
   return number / kTogether % options.shards == options.shard;
 }
 
+constexpr char kPicks[] = "picks";  // the name of a case that is no graph
+
+// Whether it went well.
+bool RunPicks(Device& device) {
+  const absl::StatusOr<Picks> picks = CheckPicks(device);
+  if (!picks.ok()) {
+    std::printf("FAIL %s: %s\n", kPicks, picks.status().ToString().c_str());
+    return false;
+  }
+  // Of rows that are as strange as these; of a model's, hardly any do not tell.
+  if (picks->selected * 3 < picks->wanted * 2) {
+    std::printf("FAIL %s: candidates told only %d of %d ids\n", kPicks, picks->selected, picks->wanted);
+    return false;
+  }
+  std::printf("ok   %-56s %d rows, of %d candidates, which told %d times\n", kPicks, picks->rows, picks->wanted,
+              picks->selected);
+  return true;
+}
+
 absl::StatusOr<bool> RunAll(const Registration& r, const Options& options) {
   Devices devices;
   ASSIGN_OR_RETURN(devices.one_thread, r.backend.create(1));
@@ -225,6 +245,10 @@ absl::StatusOr<bool> RunAll(const Registration& r, const Options& options) {
       std::printf("ok   %-56s error %.1e of %.1e\n", test.name.c_str(), error,
                   test.tolerance(r.rounding));
     }
+  }
+  if (!options.perf && absl::StrContains(kPicks, options.only) && options.shard == 0) {
+    ++ran;
+    failed += !RunPicks(*devices.one_thread);
   }
   for (const auto* exceptions : {&r.unsupported, &r.expected_failures}) {
     for (const Exception& e : *exceptions) {

@@ -1,10 +1,8 @@
 #include "backends/vulkan/program.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -46,8 +44,7 @@ absl::Status VulkanProgram::Allocate() {
   }
   ASSIGN_OR_RETURN(readback_, gpu_.memory().Allocate(bytes(graph_.output), MemoryUse::kReadback));
   if (Domain(graph_.output) == Rows::kOutputs) {
-    const size_t spans = size_t{Groups(Width(graph_.output), kLargestSpan)} * largest.outputs;
-    ASSIGN_OR_RETURN(largest_, gpu_.memory().Allocate(spans * 2 * sizeof(uint32_t), MemoryUse::kReadback));
+    ASSIGN_OR_RETURN(selection_, SelectionBuffer::Create(largest.outputs, Width(graph_.output), gpu_.memory()));
   }
   ASSIGN_OR_RETURN(step_, StepBuffer::Create(graph_, gpu_.memory()));
   return AllocateParts();
@@ -159,8 +156,8 @@ absl::Status VulkanProgram::Warm() {
     }
   }
   const BucketRows largest{Bucket(graph_.max_tokens), Bucket(graph_.max_outputs)};
-  buckets.push_back({1, std::min(1, largest.outputs), most_ranges_, largest_ != nullptr});
-  if (largest_ != nullptr) keys.insert({Shader::kLargest, {}});
+  buckets.push_back({1, std::min(1, largest.outputs), most_ranges_, selection_ != nullptr});
+  if (selection_ != nullptr) keys.insert({Shader::kSelect, {}});
   for (const BucketRows& rows : {largest, buckets.back()}) {
     for (const Stage& stage : StagesOf(rows)) {
       RETURN_IF_ERROR(CheckGroups(stage, rows));
@@ -234,8 +231,8 @@ absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRow
       recorder.Copy(*inputs_[i], *tensors_[id], sizeof(float) * RowsOf(id, rows) * Width(id));
     }
     for (size_t i = first; i < end; ++i) status.Update(RecordStage(stages[i], rows, recorder));
-    if (end == stages.size() && rows.largest_alone) {
-      status.Update(RecordLargest(rows, recorder));
+    if (end == stages.size() && rows.selects) {
+      status.Update(RecordSelect(rows, recorder));
     } else if (end == stages.size()) {
       recorder.Copy(*tensors_[graph_.output], *readback_,
                     sizeof(float) * RowsOf(graph_.output, rows) * Width(graph_.output));
@@ -245,43 +242,41 @@ absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRow
   return status;
 }
 
-absl::Status VulkanProgram::Run(const StepInput& input, absl::Span<float> out) {
-  RETURN_IF_ERROR(CheckStep(graph_, input, kv_blocks_, out.size()));
+absl::Status VulkanProgram::RunStep(const StepInput& input, bool selects) {
   RETURN_IF_ERROR(step_->Write(input));
   for (size_t i = 0; i < inputs_.size(); ++i) {
     std::memcpy(inputs_[i]->mapped(), input.inputs[i].data(), input.inputs[i].size() * sizeof(float));
   }
   const BucketRows rows{Bucket(static_cast<int>(input.positions.size())),
-                        Bucket(static_cast<int>(input.output_rows.size())), Ranges(input),
-                        largest_ != nullptr && !input.largest_alone.empty() &&
-                            std::all_of(input.largest_alone.begin(), input.largest_alone.end(),
-                                        [](uint8_t mark) { return mark != 0; })};
+                        Bucket(static_cast<int>(input.output_rows.size())), Ranges(input), selects};
   ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
-  RETURN_IF_ERROR(gpu_.Run(*commands));
-  if (rows.largest_alone) {
-    ReadLargest(out);
-  } else if (!out.empty()) {
-    std::memcpy(out.data(), readback_->mapped(), out.size() * sizeof(float));
+  return gpu_.Run(*commands);
+}
+
+absl::Status VulkanProgram::Run(const StepInput& input, absl::Span<float> out) {
+  RETURN_IF_ERROR(CheckStep(graph_, input, kv_blocks_, out.size()));
+  RETURN_IF_ERROR(RunStep(input, /*selects=*/false));
+  if (!out.empty()) std::memcpy(out.data(), readback_->mapped(), out.size() * sizeof(float));
+  return absl::OkStatus();
+}
+
+absl::Status VulkanProgram::RunSelecting(const StepInput& input, absl::Span<const Selection> selections,
+                                         absl::Span<Selected> selected) {
+  const size_t outputs = input.output_rows.size(), width = Width(graph_.output);
+  RETURN_IF_ERROR(CheckStep(graph_, input, kv_blocks_, outputs * width));
+  RETURN_IF_ERROR(CheckSelections(selections, selected.size(), outputs, width));
+  selection_->Write(selections);
+  RETURN_IF_ERROR(RunStep(input, /*selects=*/true));
+  for (size_t o = 0; o < outputs; ++o) {
+    if (selections[o].kind != Selection::Kind::kAll) selection_->Read(static_cast<int>(o), selections[o], selected[o]);
   }
   return absl::OkStatus();
 }
 
-void VulkanProgram::ReadLargest(absl::Span<float> out) const {
-  const auto* span = reinterpret_cast<const uint32_t*>(largest_->mapped());
-  const size_t width = Width(graph_.output);
-  for (; !out.empty(); out.remove_prefix(width)) {
-    const absl::Span<float> row = out.first(width);
-    std::fill(row.begin(), row.end(), -std::numeric_limits<float>::infinity());
-    size_t best = width;
-    for (size_t first = 0; first < width; first += kLargestSpan, span += 2) {
-      if (span[1] >= width) continue;  // none is finite
-      const float value = std::bit_cast<float>(span[0]);
-      if (best < width && value <= row[best]) continue;
-      if (best < width) row[best] = -std::numeric_limits<float>::infinity();
-      best = span[1];
-      row[best] = value;
-    }
-  }
+absl::Status VulkanProgram::ReadRow(int row, absl::Span<float> out) {
+  const size_t row_bytes = Width(graph_.output) * sizeof(float);
+  const Gpu::Piece piece{At(graph_.output), row * row_bytes, row_bytes};
+  return gpu_.Read({&piece, 1}, reinterpret_cast<std::byte*>(out.data()));
 }
 
 absl::StatusOr<std::unique_ptr<Program>> CompileProgram(const Graph& graph, bool measure, Tuning& tuning, Gpu& gpu,

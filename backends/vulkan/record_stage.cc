@@ -173,15 +173,16 @@ absl::Status VulkanProgram::RecordAttention(const Stage& stage, const BucketRows
   return absl::OkStatus();
 }
 
-absl::Status VulkanProgram::RecordLargest(const BucketRows& rows, Recorder& recorder) {
-  ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get({Shader::kLargest, {}}));
+absl::Status VulkanProgram::RecordSelect(const BucketRows& rows, Recorder& recorder) {
+  ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get({Shader::kSelect, {}}));
   const TensorId output = graph_.output;
   const struct {
-    VkDeviceAddress step, row, largest;
+    VkDeviceAddress step, rows, selections, allowed, asked, parts, answers;
     uint32_t width;
-  } push{step_->address(), Address(output), largest_->address(), static_cast<uint32_t>(Width(output))};
-  recorder.DispatchWhole(pipeline, push, Groups(push.width, kLargestSpan), rows.outputs, {At(output)},
-                         {largest_.get()});
+  } push{step_->address(),    Address(output),     selection_->selections(), selection_->allowed(),
+         selection_->asked(), selection_->parts(), selection_->answers(),    static_cast<uint32_t>(Width(output))};
+  recorder.DispatchWhole(pipeline, push, selection_->parts_of_row(), rows.outputs, {At(output)},
+                         {&selection_->found()});
   return absl::OkStatus();
 }
 

@@ -23,9 +23,6 @@ constexpr uint32_t kGate[] = {
 constexpr uint32_t kGatherRows[] = {
 #include "backends/vulkan/shaders/gather_rows.spv.inc"
 };
-constexpr uint32_t kLargest[] = {
-#include "backends/vulkan/shaders/largest.spv.inc"
-};
 constexpr uint32_t kMatmul[] = {
 #include "backends/vulkan/shaders/matmul.spv.inc"
 };
@@ -34,6 +31,9 @@ constexpr uint32_t kRmsNorm[] = {
 };
 constexpr uint32_t kRope[] = {
 #include "backends/vulkan/shaders/rope.spv.inc"
+};
+constexpr uint32_t kSelect[] = {
+#include "backends/vulkan/shaders/select.spv.inc"
 };
 constexpr uint32_t kStoreKv[] = {
 #include "backends/vulkan/shaders/store_kv.spv.inc"
@@ -55,14 +55,14 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kGate;
     case Shader::kGatherRows:
       return kGatherRows;
-    case Shader::kLargest:
-      return kLargest;
     case Shader::kMatmul:
       return kMatmul;
     case Shader::kRmsNorm:
       return kRmsNorm;
     case Shader::kRope:
       return kRope;
+    case Shader::kSelect:
+      return kSelect;
     case Shader::kStoreKv:
       return kStoreKv;
   }

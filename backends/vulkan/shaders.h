@@ -16,10 +16,10 @@ enum class Shader : uint8_t {
   kEmbed,
   kGate,
   kGatherRows,
-  kLargest,
   kMatmul,
   kRmsNorm,
   kRope,
+  kSelect,
   kStoreKv,
 };
 inline constexpr int kShaders = 11;

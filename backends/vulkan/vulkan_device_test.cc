@@ -411,54 +411,41 @@ TEST(VulkanAttentionTest, IsSplitByRangesForFewTokensToTheSameBits) {
   }
 }
 
-// Rows of which the largest element alone is wanted, as the host's arg-max has it: NaN and infinities are passed over, of equals
-// the first counts, the zeros are equal.
-TEST_F(VulkanDeviceTest, GivesTheLargestFiniteElementAlone) {
-  constexpr int kWidth = 5000, kRows = 9;  // three spans
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
+TEST_F(VulkanDeviceTest, RefusesSelectionsThatFitNoRow) {
+  constexpr int kWidth = 33;
   const Graph graph{.tensors = {{kWidth}, {kWidth, Rows::kOutputs}},
                     .ops = {{.kind = OpKind::kGatherRows, .out = 1, .a = 0}},
                     .inputs = {0},
                     .output = 1,
-                    .max_tokens = kRows,
-                    .max_outputs = kRows};
+                    .max_tokens = 1,
+                    .max_outputs = 1};
   const auto program = device_->Compile(graph, nullptr);
   ASSERT_TRUE(program.ok()) << program.status();
-  std::vector<float> rows(kRows * kWidth, -3.0f);
-  const auto row = [&](int r) { return &rows[r * kWidth]; };
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  for (int i = 0; i < kWidth; ++i) row(0)[i] = normal(random);
-  row(1)[4999] = row(1)[2049] = row(1)[2048] = 2;     // equals within a span and past it
-  row(2)[7] = kInfinity, row(2)[8] = kNan, row(2)[4100] = 1;
-  std::fill_n(row(3), kWidth, kNan);
-  std::fill_n(row(4), kWidth, -kInfinity);
-  row(5)[30] = -0.0f, row(5)[31] = 0.0f;
-  row(6)[64] = 0x1p-149f, row(6)[63] = 0.0f;          // the smallest float is more than zero
-  std::fill_n(row(7), kWidth, -std::numeric_limits<float>::max());
-  row(8)[0] = 0.5f;
-  std::vector<int32_t> output_rows(kRows), zeros(kRows);
-  std::iota(output_rows.rbegin(), output_rows.rend(), 0);
-  const std::vector<uint8_t> all(kRows, 1);
-  std::vector<uint8_t> some = all;
-  some[4] = 0;
-  const absl::Span<const float> inputs[] = {rows};
-  std::vector<float> out(kRows * kWidth), whole(kRows * kWidth);
-  StepInput input{.positions = zeros, .sequences = zeros, .output_rows = output_rows, .inputs = inputs};
-  input.largest_alone = all;
-  ASSERT_TRUE((*program)->Run(input, absl::MakeSpan(out)).ok());
-  const std::vector<int> places = {-1, 2048, 4100, -1, -1, 30, 64, 0, 0};
-  for (int r = 0; r < kRows; ++r) {
-    std::vector<float> expected(kWidth, -kInfinity);
-    const int place = r == 0 ? static_cast<int>(std::max_element(row(0), row(1)) - row(0)) : places[r];
-    if (place >= 0) expected[place] = row(r)[place];
-    EXPECT_EQ(std::memcmp(&out[(kRows - 1 - r) * kWidth], expected.data(), kWidth * sizeof(float)), 0) << "row " << r;
-  }
-  input.largest_alone = some;
-  ASSERT_TRUE((*program)->Run(input, absl::MakeSpan(whole)).ok());
-  EXPECT_EQ(std::memcmp(&whole[4 * kWidth], row(4), kWidth * sizeof(float)), 0) << "one row is wanted whole";
-  input.largest_alone = absl::MakeSpan(all).first(3);
-  EXPECT_TRUE(absl::IsInvalidArgument((*program)->Run(input, absl::MakeSpan(whole))));
+  std::vector<float> row(kWidth);
+  row[32] = 1;
+  const int32_t zero = 0;
+  const absl::Span<const float> inputs[] = {row};
+  const StepInput input{.positions = {&zero, 1}, .sequences = {&zero, 1}, .output_rows = {&zero, 1}, .inputs = inputs};
+  Selected selected;
+  const auto select = [&](absl::Span<const Selection> selections) {
+    return (*program)->selector()->RunSelecting(input, selections, {&selected, 1});
+  };
+  const auto refused = [&](const Selection& selection) { return absl::IsInvalidArgument(select({&selection, 1})); };
+  using Kind = Selection::Kind;
+  const uint32_t last = kWidth - 1, past = kWidth, mask[] = {0, 1, 0};
+  const std::vector<uint32_t> many(Selection::kMaxAsked + 1);
+  EXPECT_TRUE(absl::IsInvalidArgument(select({})));
+  EXPECT_TRUE(refused({.kind = Kind::kLargest, .allowed = {mask, 1}}));
+  EXPECT_TRUE(refused({.kind = Kind::kLargest, .allowed = {mask, 3}}));
+  EXPECT_TRUE(refused({.kind = Kind::kLargest, .asked = {&past, 1}}));
+  EXPECT_TRUE(refused({.kind = Kind::kLargest, .asked = many}));
+  EXPECT_TRUE(refused({.kind = Kind::kTop, .temperature = 0}));
+  const Selection good{.kind = Kind::kLargest, .allowed = {mask, 2}, .asked = {&last, 1}};
+  ASSERT_TRUE(select({&good, 1}).ok());
+  ASSERT_EQ(selected.candidates.size(), 1u);
+  EXPECT_EQ(selected.candidates[0].id, last);
+  EXPECT_EQ(selected.candidates[0].logit, 1);
+  EXPECT_EQ(selected.asked, std::vector<float>{1});
 }
 
 TEST(VulkanBackendTest, SoftwareIsUsableButPassedOver) {

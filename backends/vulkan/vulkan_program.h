@@ -15,6 +15,7 @@
 #include "backends/vulkan/fuse.h"
 #include "backends/vulkan/program.h"
 #include "backends/vulkan/recorder.h"
+#include "backends/vulkan/selection_buffer.h"
 #include "backends/vulkan/step_buffer.h"
 
 namespace spotinference::vulkan {
@@ -47,7 +48,6 @@ inline TensorId ShapeOf(const Op& op) { return op.out != kNoTensor ? op.out : op
 
 inline bool IsGated(const Stage& stage) { return stage.then != nullptr && stage.then->kind == OpKind::kGate; }
 
-
 // Rows of an invocation of the matmul: one of kTileRowCounts, as buckets are.
 inline int MatmulRows(int bucket) { return std::clamp(bucket, 1, 8); }
 
@@ -55,13 +55,11 @@ inline constexpr int kRange = 256;  // RANGE of shaders/softmax.glsl
 // Tokens of a step whose attention is split by ranges. More keep a device busy without.
 inline constexpr int kSplitTokens = 8;
 
-inline constexpr int kLargestSpan = 2048;  // SPAN of shaders/largest.comp
-
 inline Pipelines::Key JoinPipeline(const Op& attention) {
   return {Shader::kAttentionJoin, {static_cast<uint32_t>(attention.attention.head_dim / 2)}};
 }
 
-class VulkanProgram : public Program {
+class VulkanProgram : public Program, public Selector {
  public:
   VulkanProgram(const Graph& graph, const Tuning& tuning, Gpu& gpu, Pipelines& pipelines)
       : graph_(graph), tuning_(tuning), gpu_(gpu), pipelines_(pipelines) {}
@@ -74,15 +72,19 @@ class VulkanProgram : public Program {
   absl::Status MeasureTiles(TileChoices& tiles);
   absl::Status Warm();
   absl::Status Run(const StepInput& input, absl::Span<float> out) override;
+  Selector* selector() override { return selection_ != nullptr ? this : nullptr; }
+  absl::Status RunSelecting(const StepInput& input, absl::Span<const Selection> selections,
+                            absl::Span<Selected> selected) override;
+  absl::Status ReadRow(int row, absl::Span<float> out) override;
 
  private:
   struct BucketRows {
     int tokens, outputs;
-    int ranges = 1;              // of positions that a token sees, at most
-    bool largest_alone = false;  // of all output rows: they stay on the device (shaders/largest.comp)
+    int ranges = 1;        // of positions that a token sees, at most
+    bool selects = false;  // output rows stay on the device (shaders/select.comp)
     bool operator<(const BucketRows& other) const {
-      return std::tie(tokens, outputs, ranges, largest_alone) <
-             std::tie(other.tokens, other.outputs, other.ranges, other.largest_alone);
+      return std::tie(tokens, outputs, ranges, selects) <
+             std::tie(other.tokens, other.outputs, other.ranges, other.selects);
     }
     // Whether attention has a group a range: few tokens, each far into its sequence.
     bool splits_attention() const { return ranges > 1 && tokens <= kSplitTokens; }
@@ -126,9 +128,9 @@ class VulkanProgram : public Program {
   void RecordRope(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   void RecordStoreKv(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   absl::Status RecordAttention(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
-  absl::Status RecordLargest(const BucketRows& rows, Recorder& recorder);
-  // Rows in which the largest element alone is not −infinity.
-  void ReadLargest(absl::Span<float> out) const;
+  absl::Status RecordSelect(const BucketRows& rows, Recorder& recorder);
+  // Runs a checked step; outputs are on the device, and, where it does not select, in readback_.
+  absl::Status RunStep(const StepInput& input, bool selects);
 
   int Width(TensorId id) const { return graph_.tensors[id].width; }
   Rows Domain(TensorId id) const { return graph_.tensors[id].rows; }
@@ -149,7 +151,7 @@ class VulkanProgram : public Program {
   std::vector<std::unique_ptr<Region>> tensors_;  // by TensorId, for the largest step
   std::vector<std::unique_ptr<Region>> inputs_;   // by Graph::inputs
   std::unique_ptr<Region> readback_;
-  std::unique_ptr<Region> largest_;  // null: outputs are no Rows::kOutputs
+  std::unique_ptr<SelectionBuffer> selection_;  // null: outputs are no Rows::kOutputs
   std::unique_ptr<StepBuffer> step_;
   std::map<BucketRows, Commands> commands_;
 };

@@ -33,9 +33,6 @@ absl::Status CheckStep(const Graph& graph, const StepInput& in, int kv_blocks, s
   for (const int32_t row : in.output_rows) {
     if (row < 0 || row >= static_cast<int32_t>(tokens)) return bad("output row ", row, " is not below ", tokens);
   }
-  if (!in.largest_alone.empty() && in.largest_alone.size() != in.output_rows.size()) {
-    return bad(in.largest_alone.size(), " marks for ", in.output_rows.size(), " output rows");
-  }
   if (in.inputs.size() != graph.inputs.size()) return bad("the number of inputs is not the graph's");
   for (size_t i = 0; i < in.inputs.size(); ++i) {
     if (in.inputs[i].size() != tokens * graph.tensors[graph.inputs[i]].width) return bad("an input's size is wrong");
@@ -43,6 +40,28 @@ absl::Status CheckStep(const Graph& graph, const StepInput& in, int kv_blocks, s
   const bool by_token = graph.tensors[graph.output].rows == Rows::kTokens;
   const size_t rows = by_token ? tokens : in.output_rows.size();
   if (out_elements != rows * graph.tensors[graph.output].width) return bad("the output's size is wrong");
+  return absl::OkStatus();
+}
+
+absl::Status CheckSelections(absl::Span<const Selection> selections, size_t selected, size_t outputs, size_t width) {
+  const auto bad = [](auto... what) { return absl::InvalidArgumentError(absl::StrCat("selection: ", what...)); };
+  if (selections.size() != outputs || selected != outputs) {
+    return bad(selections.size(), " of them and room for ", selected, ", for ", outputs, " output rows");
+  }
+  for (const Selection& selection : selections) {
+    if (!selection.allowed.empty() && selection.allowed.size() != (width + 31) / 32) {
+      return bad(selection.allowed.size(), " words of allowed ids for ", width, " ids");
+    }
+    if (selection.asked.size() > Selection::kMaxAsked) {
+      return bad(selection.asked.size(), " ids asked for, more than ", Selection::kMaxAsked);
+    }
+    if (!(selection.temperature >= Selection::kLeastTemperature)) {
+      return bad("a temperature of ", selection.temperature, ", not from ", Selection::kLeastTemperature);
+    }
+    for (const uint32_t id : selection.asked) {
+      if (id >= width) return bad("id ", id, " is not below ", width);
+    }
+  }
   return absl::OkStatus();
 }
 

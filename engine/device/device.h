@@ -19,6 +19,7 @@
 #include "absl/types/span.h"
 #include "engine/device/compile_cache.h"
 #include "engine/device/graph.h"
+#include "engine/device/selection.h"
 #include "engine/device/tensor.h"
 
 namespace spotinference {
@@ -38,6 +39,22 @@ class Buffer {
   virtual size_t size_bytes() const = 0;  // what it takes on the device
 };
 
+// What a Program has beside Run where its device looks through output rows itself, so that the host need not have
+// them.
+class Selector {
+ public:
+  virtual ~Selector() = default;
+
+  // As Program::Run, but output rows stay on the device: selected[o] gets what selections[o] wants of row o, and keeps
+  // its memory; of kAll nothing.
+  virtual absl::Status RunSelecting(const StepInput& input, absl::Span<const Selection> selections /* [O] */,
+                                    absl::Span<Selected> selected /* [O] */) = 0;
+
+  // An output row of the last run, whole, if that was a RunSelecting. From any thread, between runs. UNAVAILABLE: the
+  // device is lost.
+  virtual absl::Status ReadRow(int row, absl::Span<float> out /* [width] */) = 0;
+};
+
 class Program {
  public:
   virtual ~Program() = default;
@@ -45,6 +62,9 @@ class Program {
   // Runs one step and writes the output tensor's rows. out: [O, width] floats. Blocks until done.
   // INVALID_ARGUMENT: an index or a size in `input` is out of the graph's range. UNAVAILABLE: the device is lost.
   virtual absl::Status Run(const StepInput& input, absl::Span<float> out) = 0;
+
+  // Null: rows lie where the host samples from them. The program's own.
+  virtual Selector* selector() { return nullptr; }
 };
 
 // What a weight is read for; a tied embedding is both.

@@ -106,9 +106,6 @@ struct StepInput {
   int blocks_per_sequence = 0;
   absl::Span<const int32_t> output_rows;   // [O] tokens whose output is wanted
   absl::Span<const absl::Span<const float>> inputs;  // one per Graph::inputs, [T, width]
-  // [O], or empty. Of a row marked 1 only the largest finite element is wanted, the first of equals, at its place: the others
-  // of it may be −infinity instead of what they are.
-  absl::Span<const uint8_t> largest_alone;
 };
 
 }  // namespace spotinference

@@ -8,18 +8,16 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engine/sample/exp_log.h"
+#include "engine/sample/logit.h"
 
 namespace spotinference {
 namespace {
 
-constexpr float kLowest = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = kLowestLogit;
 constexpr float kLargest = std::numeric_limits<float>::max();
 
 // Of the loops that the compiler vectorises. It orders the sums, so it is the same everywhere.
 constexpr size_t kLanes = 32;
-
-// By one comparison, so that it vectorises: infinity - infinity is not a number.
-float FiniteOrLowest(float x) { return x - x == 0 ? x : kLowest; }
 
 float Max(absl::Span<const float> values) {
   float lanes[kLanes];
@@ -55,11 +53,6 @@ double SumExp(absl::Span<const float> values, float largest) {
   for (const double lane : lanes) sum += lane;
   return sum;
 }
-
-// e^z in whole units, so that a sum is the same in any order. Finer than a top_p of float can tell,
-// and the sum of a vocabulary fits.
-constexpr float kWeightOfLikeliest = 0x1p40f;
-int64_t Weight(float z) { return static_cast<int64_t>(ExpOfNegative(z) * kWeightOfLikeliest); }
 
 int64_t SumWeights(absl::Span<const float> z) {
   int64_t sum = 0;
@@ -116,15 +109,7 @@ void Sampler::Adjust(absl::Span<const float> logits, const SamplingParams& param
   adjusted_.assign(logits.begin(), logits.end());
   for (const auto& [id, bias] : params.logit_bias) adjusted_[id] += bias;
   if (!params.needs_counts()) return;
-  const float repetition = params.repetition_penalty == 0 ? 1 : params.repetition_penalty;
-  for (const auto& [id, times] : counts.generated()) {
-    float& logit = adjusted_[id];
-    if (FiniteOrLowest(logit) == kLowest) continue;
-    logit = std::clamp(logit > 0 ? logit / repetition : logit * repetition, -kLargest, kLargest);
-    if (times > 0) {
-      logit -= params.presence_penalty + params.frequency_penalty * static_cast<float>(times);
-    }
-  }
+  for (const auto& [id, times] : counts.generated()) adjusted_[id] = Penalised(adjusted_[id], params, times);
 }
 
 // A word of the mask at a time: where it is all ones, nothing is to be done.
@@ -195,16 +180,13 @@ Sampler::Cut Sampler::Filter(const SamplingParams& params) {
     } else {
       total = SumWeights(z_);
     }
-    const auto enough = std::max<int64_t>(
-        1, static_cast<int64_t>(double{params.top_p} * static_cast<double>(total)));
+    const int64_t enough = WeightOfNucleus(params.top_p, total);
     if (!by_k) SelectHeavierThan((total - enough) / static_cast<double>(z_.size()));
     const Token last = LastOfNucleus(enough);
     cut = {last.value, last.id};
   }
   if (params.min_p > 0) {
-    const double log_min_p = Log(params.min_p);
-    float least = static_cast<float>(log_min_p);
-    if (least < log_min_p) least = std::nextafter(least, 1.0f);
+    const float least = LeastZ(params.min_p);
     if (least > cut.z) cut = {least, kAnyId};
   }
   return cut;

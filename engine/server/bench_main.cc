@@ -30,6 +30,8 @@ ABSL_FLAG(int, generate_tokens, 128, "of each stream");
 ABSL_FLAG(std::vector<std::string>, streams, {"1"}, "at once; a row for each of a list such as 1,8,16");
 ABSL_FLAG(int, step_tokens, 0, "computed in one step; 0: the engine's default");
 ABSL_FLAG(int, draft_tokens, 0, "guesses verified in a step; the bench's prompts repeat, so that they flatter");
+ABSL_FLAG(double, temperature, 0, "0: the likeliest id");
+ABSL_FLAG(double, top_p, 0, "0: off");
 ABSL_FLAG(int, repeat, 3, "runs; the row has the fastest");
 ABSL_FLAG(double, memory_gb_per_s, 0, "what this machine can read; 0: it is measured");
 
@@ -91,6 +93,8 @@ absl::StatusOr<Rates> RunOnce(Engine& engine, int streams, int prompt_tokens, in
       request.sequence.prompt_ids.push_back((7919u * (run * streams + s + 1) + 104729u * i) % engine.info().vocabulary_size);
     }
     request.sequence.max_tokens = generate_tokens;
+    request.sampling.temperature = static_cast<float>(absl::GetFlag(FLAGS_temperature));
+    request.sampling.top_p = static_cast<float>(absl::GetFlag(FLAGS_top_p));
     RETURN_IF_ERROR(engine.Submit(std::move(request), sink).status());
   }
   first.Wait();

@@ -23,12 +23,15 @@ ModelEngine::ModelEngine(Options options, Program& program, Constraints& constra
       kv_(options_.kv),
       scheduler_(options_.scheduler, kv_),
       pool_(options_.sampling_threads),
-      logits_(new float[size_t{options_.info.vocabulary_size} * options_.scheduler.max_sequences]) {
+      rows_(options_.scheduler.max_sequences),
+      logits_(new float[size_t{options_.info.vocabulary_size} * options_.scheduler.max_sequences]),
+      selector_(program.selector()),
+      selections_(options_.scheduler.max_sequences),
+      selected_(options_.scheduler.max_sequences) {
   for (int i = 0; i < pool_.size(); ++i) samplers_.emplace_back(options_.info.vocabulary_size);
   for (std::vector<int32_t>* per_token : {&token_ids_, &positions_, &sequences_, &output_rows_}) {
     per_token->reserve(options_.scheduler.step_tokens);
   }
-  largest_alone_.reserve(options_.scheduler.step_tokens);
   const size_t widest = std::min<size_t>(kv_.total(), options_.scheduler.context_tokens / kv_.block_tokens() + 1);
   block_tables_.reserve(widest * options_.scheduler.max_sequences);
   PublishStats();
@@ -256,6 +259,8 @@ void ModelEngine::PublishStats() {
   stats.kv_blocks_restored = restored_blocks_;
   stats.weight_bytes = options_.weight_bytes;
   stats.steps = steps_;
+  stats.selected_rows = selected_rows_;
+  stats.fallen_back_rows = fallen_back_rows_;
   stats.busy = busy_;
   stats_.Set(stats);
 }
@@ -309,12 +314,11 @@ void ModelEngine::ListSamplings(const Plan& plan) {
 
 void ModelEngine::RunStep(const Plan& plan) {
   BuildStep(plan);
-  const StepInput input{token_ids_,    positions_, sequences_,    block_tables_, blocks_per_sequence_,
-                        output_rows_, {},         largest_alone_};
-  const size_t vocabulary = options_.info.vocabulary_size;
-  const absl::Status ran = program_.Run(input, absl::MakeSpan(logits_.get(), output_rows_.size() * vocabulary));
-  if (!ran.ok()) LoseDevice(ran);
-  SampleAll();
+  if (const absl::Status ran = RunProgram(); !ran.ok()) LoseDevice(ran);
+  ForEachSampling([this](Sampling& sampling, Sampler& sampler) { Sample(sampling, sampler); });
+  const auto sampled = absl::MakeSpan(samplings_).first(sampling_count_);
+  const auto failed = std::find_if(sampled.begin(), sampled.end(), [](const Sampling& s) { return s.device_failed; });
+  if (failed != sampled.end()) LoseDevice(failed->status);
   for (size_t i = 0; i < sampling_count_; ++i) Deliver(samplings_[i]);
   Complete();
 }
@@ -400,19 +404,11 @@ uint32_t ModelEngine::EndAll(const absl::Status& status) {
   return ended;
 }
 
-// Whether of its logits the sampler looks at the largest alone.
-bool ModelEngine::TakesLargest(const Live& live) {
-  const SamplingParams& params = live.sampling;
-  return params.temperature == 0 && !params.logprobs && params.logit_bias.empty() && !params.needs_counts() &&
-         !live.matcher.has_value();
-}
-
 void ModelEngine::BuildStep(const Plan& plan) {
   token_ids_.clear();
   positions_.clear();
   sequences_.clear();
   output_rows_.clear();
-  largest_alone_.clear();
   size_t widest = 0;
   for (const Chunk& chunk : plan.chunks) widest = std::max(widest, chunk.block_table.size());
   blocks_per_sequence_ = static_cast<int>(widest);
@@ -425,9 +421,7 @@ void ModelEngine::BuildStep(const Plan& plan) {
       positions_.push_back(chunk.first_position + static_cast<int32_t>(t));
       sequences_.push_back(static_cast<int32_t>(i));
     }
-    const bool largest = chunk.logit_rows > 0 && TakesLargest(*scheduled_.at(chunk.sequence));
     for (int32_t back = chunk.logit_rows; back > 0; --back) {
-      largest_alone_.push_back(largest);
       output_rows_.push_back(static_cast<int32_t>(token_ids_.size()) - back);
     }
   }
@@ -436,29 +430,57 @@ void ModelEngine::BuildStep(const Plan& plan) {
 // A row takes from 10 µs (greedy) to some 300 µs (top_p over 49,000 ids); waking the pool's threads takes some 20 µs.
 constexpr size_t kParallelRows = 4;
 
-void ModelEngine::SampleAll() {
+void ModelEngine::ForEachSampling(absl::FunctionRef<void(Sampling& sampling, Sampler& sampler)> fn) {
   if (output_rows_.size() < kParallelRows || pool_.size() == 1) {
-    for (size_t i = 0; i < sampling_count_; ++i) Sample(samplings_[i], samplers_[0]);
+    for (size_t i = 0; i < sampling_count_; ++i) fn(samplings_[i], samplers_[0]);
     return;
   }
   const int pieces = static_cast<int>(sampling_count_);
-  pool_.Run({&pieces, 1}, [&](int, int piece, int thread) { Sample(samplings_[piece], samplers_[thread]); });
+  pool_.Run({&pieces, 1}, [&](int, int piece, int thread) { fn(samplings_[piece], samplers_[thread]); });
+}
+
+// With all rows of the step, or with what each of them is wanted for.
+absl::Status ModelEngine::RunProgram() {
+  const StepInput input{token_ids_, positions_, sequences_, block_tables_, blocks_per_sequence_, output_rows_};
+  const size_t rows = output_rows_.size();
+  selects_ = false;
+  if (selector_ != nullptr) {
+    std::fill_n(selections_.begin(), rows, Selection());
+    ForEachSampling([this](Sampling& sampling, Sampler&) { Select(sampling); });
+    selects_ = std::any_of(selections_.begin(), selections_.begin() + rows,
+                           [](const Selection& selection) { return selection.kind != Selection::Kind::kAll; });
+  }
+  if (selects_) {
+    return selector_->RunSelecting(input, absl::MakeSpan(selections_).first(rows), absl::MakeSpan(selected_).first(rows));
+  }
+  return program_.Run(input, absl::MakeSpan(logits_.get(), rows * options_.info.vocabulary_size));
+}
+
+// What is wanted of its rows: of each as if the guesses before it held.
+void ModelEngine::Select(Sampling& sampling) {
+  Live& live = *sampling.live;
+  std::optional<Matcher> ahead;
+  if (!sampling.guesses.empty()) ahead = live.matcher;
+  for (size_t i = 0; i <= sampling.guesses.size(); ++i) {
+    const size_t at = sampling.first_row + i;
+    Row& row = rows_[at];
+    FillMask(live, sampling.guesses.empty() ? live.matcher : ahead, row);
+    selections_[at] =
+        row.pick.Select(options_.info.vocabulary_size, live.sampling, live.counts, sampling.guesses.first(i),
+                        live.next_index + static_cast<uint32_t>(i), row.allowed);
+    if (i < sampling.guesses.size() && ahead.has_value() && !ahead->Accept(sampling.guesses[i])) return;  // cannot hold
+  }
 }
 
 // Of one sequence: row after row while the guess before it holds.
 void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
   Live& live = *sampling.live;
-  const size_t vocabulary = options_.info.vocabulary_size;
   sampling.ids.clear();
   sampling.status = absl::OkStatus();
-  sampling.stop = sampling.pause = false;
+  sampling.device_failed = sampling.stop = sampling.pause = false;
   if (live.gone) return;  // the scheduler ignores its outcome; after a lost device there are no logits either
   for (size_t i = 0; i <= sampling.guesses.size(); ++i) {
-    const uint32_t index = live.next_index + static_cast<uint32_t>(i);
-    const absl::Span<const float> logits(logits_.get() + (sampling.first_row + i) * vocabulary, vocabulary);
-    sampling.status = FillAllowed(live);
-    if (!sampling.status.ok()) break;
-    const absl::StatusOr<Sampled> sampled = sampler.Sample(logits, live.sampling, live.counts, index, live.allowed);
+    const absl::StatusOr<Sampled> sampled = Pick(sampling, i, sampler);
     if (!sampled.ok()) {
       sampling.status = sampled.status();
       break;
@@ -474,9 +496,33 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
       sampling.status = absl::DataLossError(absl::StrCat("a constraint's mask let token ", sampled->id, " through"));
       break;
     }
-    if (index + 1 == live.max_tokens) break;
+    if (live.next_index + i + 1 == live.max_tokens) break;
     if (i < sampling.guesses.size() && sampled->id != sampling.guesses[i]) break;
   }
+}
+
+// The id of the row after so many guesses: from the candidates where these tell, else from the whole row.
+absl::StatusOr<Sampled> ModelEngine::Pick(Sampling& sampling, size_t guesses_held, Sampler& sampler) {
+  Live& live = *sampling.live;
+  const size_t at = sampling.first_row + guesses_held, vocabulary = options_.info.vocabulary_size;
+  Row& row = rows_[at];
+  if (selector_ == nullptr) FillMask(live, live.matcher, row);
+  RETURN_IF_ERROR(row.masked);
+  const absl::Span<float> logits(logits_.get() + at * vocabulary, vocabulary);
+  if (selects_) {
+    if (selections_[at].kind != Selection::Kind::kAll) {
+      const std::optional<uint32_t> id = row.pick.Pick(selected_[at], live.sampling, live.counts);
+      ++(id.has_value() ? selected_rows_ : fallen_back_rows_);
+      if (id.has_value()) return Sampled{.id = *id};
+      LOG_EVERY_N(INFO, 1000) << "candidates did not tell an id, and the row is read: so it was of " << fallen_back_rows_
+                              << " rows, and not of " << selected_rows_;
+    }
+    const absl::Status read = selector_->ReadRow(static_cast<int>(at), logits);
+    sampling.device_failed = !read.ok();
+    RETURN_IF_ERROR(read);
+  }
+  const uint32_t index = live.next_index + static_cast<uint32_t>(guesses_held);
+  return sampler.Sample(logits, live.sampling, live.counts, index, row.allowed);
 }
 
 void ModelEngine::Deliver(Sampling& sampling) {
@@ -498,19 +544,21 @@ void ModelEngine::Deliver(Sampling& sampling) {
 }
 
 // Stop ids are no text: they may come exactly where the text may end.
-absl::Status ModelEngine::FillAllowed(Live& live) const {
-  if (!live.matcher.has_value()) return absl::OkStatus();
-  live.allowed.resize((options_.info.vocabulary_size + 31) / 32);
-  if (const absl::Status filled = live.matcher->FillMask(absl::MakeSpan(live.allowed)); !filled.ok()) {
-    return absl::AbortedError(filled.message());
+void ModelEngine::FillMask(const Live& live, std::optional<Matcher>& matcher, Row& row) const {
+  row.allowed.clear();
+  row.masked = absl::OkStatus();
+  if (!matcher.has_value()) return;
+  row.allowed.resize((options_.info.vocabulary_size + 31) / 32);
+  if (const absl::Status filled = matcher->FillMask(absl::MakeSpan(row.allowed)); !filled.ok()) {
+    row.masked = absl::AbortedError(filled.message());
+    return;
   }
-  const bool may_end = live.matcher->CanEnd();
+  const bool may_end = matcher->CanEnd();
   for (const uint32_t id : live.stop_ids) {
     if (id >= options_.info.vocabulary_size) continue;
     const uint32_t bit = uint32_t{1} << (id % 32);
-    live.allowed[id / 32] = may_end ? live.allowed[id / 32] | bit : live.allowed[id / 32] & ~bit;
+    row.allowed[id / 32] = may_end ? row.allowed[id / 32] | bit : row.allowed[id / 32] & ~bit;
   }
-  return absl::OkStatus();
 }
 
 }  // namespace spotinference

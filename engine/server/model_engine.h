@@ -27,6 +27,7 @@
 #include "engine/sample/sampler.h"
 #include "engine/sample/token_counts.h"
 #include "engine/schedule/scheduler.h"
+#include "engine/server/candidate_pick.h"
 #include "engine/server/constraints.h"
 #include "engine/server/engine.h"
 #include "engine/volume/kv_store.h"
@@ -84,7 +85,6 @@ class ModelEngine : public Engine {
     std::shared_ptr<TokenSink> sink;
     TokenCounts counts;
     std::optional<Matcher> matcher;
-    std::vector<uint32_t> allowed;  // the mask of the row being sampled; empty without a matcher
     uint32_t next_index = 0;  // in the answer
     uint32_t max_tokens = 0;
     // Who ends a sequence from another thread sets `gone` and waits while its sink hears an event; the loop, which sets
@@ -98,16 +98,23 @@ class ModelEngine : public Engine {
     float logprob;
     std::vector<TokenLogprob> top_logprobs;
   };
+  // An output row of the step under way.
+  struct Row {
+    std::vector<uint32_t> allowed;  // the constraint's mask; empty without one
+    absl::Status masked;            // why there is none
+    CandidatePick pick;             // of what the device selects
+  };
   // A chunk with logit rows of the step under way, and what came of it.
   struct Sampling {
     SequenceId id;
     std::shared_ptr<Live> live;
     uint32_t cached_tokens = 0;
     absl::Span<const uint32_t> guesses;  // the row after guess i counts if row i said it
-    size_t first_row = 0;                // of logits_
+    size_t first_row = 0;                // of rows_
     absl::InlinedVector<uint32_t, 8> ids;
     std::vector<Picked> picked;  // of each id, what its event says beside it
     absl::Status status;
+    bool device_failed = false;  // `status` is what it said
     bool stop = false;
     bool pause = false;
   };
@@ -148,12 +155,14 @@ class ModelEngine : public Engine {
   void Complete();
   void End();
   void LoseDevice(const absl::Status& why);
-  static bool TakesLargest(const Live& live);
   void BuildStep(const Plan& plan);
-  void SampleAll();
+  absl::Status RunProgram();
+  void ForEachSampling(absl::FunctionRef<void(Sampling& sampling, Sampler& sampler)> fn);
+  void Select(Sampling& sampling);
   void Sample(Sampling& sampling, Sampler& sampler);
+  absl::StatusOr<Sampled> Pick(Sampling& sampling, size_t guesses_held, Sampler& sampler);
   void Deliver(Sampling& sampling);
-  absl::Status FillAllowed(Live& live) const;
+  void FillMask(const Live& live, std::optional<Matcher>& matcher, Row& row) const;
   void PublishStats();
 
   const Options options_;
@@ -184,9 +193,14 @@ class ModelEngine : public Engine {
   ThreadPool pool_;
   std::vector<Sampler> samplers_;  // by thread of the pool
   std::vector<int32_t> token_ids_, positions_, sequences_, block_tables_, output_rows_;
-  std::vector<uint8_t> largest_alone_;  // by output row
   int blocks_per_sequence_ = 0;
-  std::unique_ptr<float[]> logits_;  // [max_sequences, vocabulary], left untouched until rows are asked for
+  std::vector<Row> rows_;              // [max_sequences]
+  std::unique_ptr<float[]> logits_;    // [max_sequences, vocabulary], left untouched until rows are asked for
+  Selector* const selector_;           // null: the host has all rows
+  bool selects_ = false;               // in the step under way: logits_ has a row once it has been read
+  std::vector<Selection> selections_;  // [max_sequences]
+  std::vector<Selected> selected_;     // the same
+  std::atomic<uint64_t> selected_rows_ = 0, fallen_back_rows_ = 0;
   std::vector<Sampling> samplings_;  // the first sampling_count_ are of this step, the others keep their memory
   size_t sampling_count_ = 0;
   std::vector<Outcome> outcomes_;

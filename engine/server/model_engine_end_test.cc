@@ -10,7 +10,7 @@
 namespace spotinference {
 namespace {
 
-TEST_F(ModelEngineTest, NoEventComesAfterCancelHasReturned) {
+TEST_P(ModelEngineTest, NoEventComesAfterCancelHasReturned) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   program_->Hold();
@@ -26,7 +26,7 @@ TEST_F(ModelEngineTest, NoEventComesAfterCancelHasReturned) {
   engine_->Cancel(id);  // ended: nothing happens
 }
 
-TEST_F(ModelEngineTest, CancelledFromInsideItsSink) {
+TEST_P(ModelEngineTest, CancelledFromInsideItsSink) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   program_->Hold();
@@ -44,7 +44,7 @@ TEST_F(ModelEngineTest, CancelledFromInsideItsSink) {
 }
 
 // What a sink does when its last owner is the engine is its own affair.
-TEST_F(ModelEngineTest, ASinkMayCallTheEngineAsItGoes) {
+TEST_P(ModelEngineTest, ASinkMayCallTheEngineAsItGoes) {
   struct LastWords : FakeSink {
     ~LastWords() override { engine->Stats(); }
     Engine* engine;
@@ -59,7 +59,7 @@ TEST_F(ModelEngineTest, ASinkMayCallTheEngineAsItGoes) {
   RunAnother();
 }
 
-TEST_F(ModelEngineTest, DrainWaitsForWhatLives) {
+TEST_P(ModelEngineTest, DrainWaitsForWhatLives) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   program_->Hold();
@@ -87,7 +87,7 @@ TEST_F(ModelEngineTest, DrainWaitsForWhatLives) {
   again.WaitForNotification();
 }
 
-TEST_F(ModelEngineTest, DrainCutsAtItsDeadline) {
+TEST_P(ModelEngineTest, DrainCutsAtItsDeadline) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   sink->more = [] { return false; };
@@ -106,7 +106,7 @@ TEST_F(ModelEngineTest, DrainCutsAtItsDeadline) {
   EXPECT_EQ(engine_->Stats().active_sequences, 0);
 }
 
-TEST_F(ModelEngineTest, CancelEndsADrain) {
+TEST_P(ModelEngineTest, CancelEndsADrain) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   sink->more = [] { return false; };
@@ -121,7 +121,7 @@ TEST_F(ModelEngineTest, CancelEndsADrain) {
   drained.WaitForNotification();
 }
 
-TEST_F(ModelEngineTest, HandingOverWaitsForNoStep) {
+TEST_P(ModelEngineTest, HandingOverWaitsForNoStep) {
   Start();
   std::vector<std::shared_ptr<FakeSink>> sinks;
   for (uint32_t i = 0; i < 32; ++i) {
@@ -154,7 +154,7 @@ TEST_F(ModelEngineTest, HandingOverWaitsForNoStep) {
 }
 
 // An end comes once and after every event, whenever it comes; FakeSink sees to it.
-TEST_F(ModelEngineTest, HandingOverAmidSteps) {
+TEST_P(ModelEngineTest, HandingOverAmidSteps) {
   Start();
   for (int round = 0; round < 200; ++round) {
     std::vector<std::shared_ptr<FakeSink>> sinks;
@@ -178,7 +178,7 @@ TEST_F(ModelEngineTest, HandingOverAmidSteps) {
 
 // With time for half of what sequences held, the half that most of them held is saved, whether they were handed over
 // within a step or between two.
-TEST_F(ModelEngineTest, WhatMostSequencesHeldIsSavedFirst) {
+TEST_P(ModelEngineTest, WhatMostSequencesHeldIsSavedFirst) {
   constexpr int kShared = 8;  // blocks of a prompt that four sequences have; four others have two of their own each
   for (int round = 0; round < 10; ++round) {
     SimulatedFileSystem files;
@@ -229,7 +229,7 @@ TEST_F(ModelEngineTest, WhatMostSequencesHeldIsSavedFirst) {
   }
 }
 
-TEST_F(ModelEngineTest, HandingOverEndsADrain) {
+TEST_P(ModelEngineTest, HandingOverEndsADrain) {
   Start();
   program_->Hold();
   const auto sink = std::make_shared<FakeSink>();
@@ -244,7 +244,7 @@ TEST_F(ModelEngineTest, HandingOverEndsADrain) {
   EXPECT_EQ(engine_->Submit(Request({1}, 1), sink).status().code(), absl::StatusCode::kUnavailable);
 }
 
-TEST_F(ModelEngineTest, EndsEverythingAsItGoes) {
+TEST_P(ModelEngineTest, EndsEverythingAsItGoes) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   sink->more = [] { return false; };
@@ -257,7 +257,7 @@ TEST_F(ModelEngineTest, EndsEverythingAsItGoes) {
   EXPECT_EQ(cut, 1);
 }
 
-TEST_F(ModelEngineTest, ALostDeviceEndsEverySequenceOnce) {
+TEST_P(ModelEngineTest, ALostDeviceEndsEverySequenceOnce) {
   Start();
   program_->Hold();
   std::vector<std::shared_ptr<FakeSink>> sinks;
@@ -280,7 +280,24 @@ TEST_F(ModelEngineTest, ALostDeviceEndsEverySequenceOnce) {
   EXPECT_EQ(fatal_, 1);
 }
 
-TEST_F(ModelEngineTest, LogitsThatAreNoNumbersEndTheirOwnSequenceAlone) {
+// A row that has to be read after all, and cannot be.
+TEST_P(ModelEngineTest, ADeviceThatFailsAfterAStepEndsTheEngineToo) {
+  if (!GetParam()) GTEST_SKIP() << "without a selection all rows are read in the step";
+  Start();
+  program_->Hold();
+  program_->FailReadsWith(absl::UnavailableError("fell off the bus"));
+  EngineRequest request = Request({1}, 20);
+  request.sampling.temperature = 1;
+  request.sampling.top_k = 40;
+  const auto sink = std::make_shared<FakeSink>(), beside = std::make_shared<FakeSink>();
+  Submit(std::move(request), sink);
+  Submit(Request({2}, 20), beside);
+  program_->Release();
+  for (const auto& ended : {sink, beside}) EXPECT_EQ(ended->AwaitEnd().message(), "the device failed: fell off the bus");
+  EXPECT_EQ(fatal_, 1);
+}
+
+TEST_P(ModelEngineTest, LogitsThatAreNoNumbersEndTheirOwnSequenceAlone) {
   Start();
   for (const uint32_t max_tokens : {1, 5}) {  // with 1, the failed row would have been the last
     const auto sink = std::make_shared<FakeSink>();
@@ -296,6 +313,8 @@ TEST_F(ModelEngineTest, LogitsThatAreNoNumbersEndTheirOwnSequenceAlone) {
   }
   EXPECT_EQ(engine_->Stats().kv_blocks_used, 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Selects, ModelEngineTest, testing::Bool());
 
 }  // namespace
 }  // namespace spotinference

@@ -17,6 +17,7 @@
 #include "engine/base/fake_clock.h"
 #include "engine/device/graph.h"
 #include "engine/server/model_engine.h"
+#include "engine/server/plain_selection.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
@@ -54,9 +55,9 @@ inline Ids Answer(Ids ids, size_t tokens) {
 }
 
 // Keeps token ids where a device keeps keys and values, so that a wrong block table or a block written twice shows.
-class FakeProgram : public Program {
+class FakeProgram : public Program, public Selector {
  public:
-  explicit FakeProgram(int blocks) : cache_(blocks * kBlockTokens, kVocabulary) {}
+  FakeProgram(int blocks, bool selects) : cache_(blocks * kBlockTokens, kVocabulary), selects_(selects) {}
 
   absl::Status Run(const StepInput& input, absl::Span<float> out) override {
     {
@@ -77,6 +78,27 @@ class FakeProgram : public Program {
     return absl::OkStatus();
   }
 
+  Selector* selector() override { return selects_ ? this : nullptr; }
+  absl::Status RunSelecting(const StepInput& input, absl::Span<const Selection> selections,
+                            absl::Span<Selected> selected) override {
+    constexpr size_t kCandidates = 16;
+    rows_.resize(selections.size() * kVocabulary);
+    if (const absl::Status ran = Run(input, absl::MakeSpan(rows_)); !ran.ok()) return ran;
+    for (size_t o = 0; o < selections.size(); ++o) {
+      if (selections[o].kind == Selection::Kind::kAll) continue;
+      selected[o] = SelectPlainly(Row(static_cast<int>(o)), selections[o], kCandidates);
+    }
+    return absl::OkStatus();
+  }
+  absl::Status ReadRow(int row, absl::Span<float> out) override {
+    ++rows_read;
+    const absl::Span<const float> values = Row(row);
+    std::copy(values.begin(), values.end(), out.begin());
+    absl::MutexLock lock(&mutex_);
+    return read_status_;
+  }
+  std::atomic<int> rows_read = 0;
+
   void Hold() { SetHeld(true); }
   void Release() { SetHeld(false); }
   // A run is under way and held.
@@ -94,8 +116,15 @@ class FakeProgram : public Program {
     absl::MutexLock lock(&mutex_);
     status_ = std::move(status);
   }
+  void FailReadsWith(absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    read_status_ = std::move(status);
+  }
 
  private:
+  absl::Span<const float> Row(int row) const {
+    return absl::MakeConstSpan(rows_).subspan(size_t{kVocabulary} * row, kVocabulary);
+  }
   static size_t Slot(const StepInput& input, size_t t, int position) {
     const int32_t block = input.block_tables[input.sequences[t] * input.blocks_per_sequence + position / kBlockTokens];
     return block * kBlockTokens + position % kBlockTokens;
@@ -106,11 +135,13 @@ class FakeProgram : public Program {
   }
 
   std::vector<uint32_t> cache_;  // of the engine's thread
+  std::vector<float> rows_;      // of the last run that selected
+  const bool selects_;
   absl::Mutex mutex_;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   bool waits_ ABSL_GUARDED_BY(mutex_) = false;
   int entered_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  absl::Status status_ ABSL_GUARDED_BY(mutex_), read_status_ ABSL_GUARDED_BY(mutex_);
 };
 
 class FakeSink : public TokenSink {
@@ -178,10 +209,11 @@ inline EngineRequest Request(Ids prompt, uint32_t max_tokens, Ids generated = {}
   return request;
 }
 
-class ModelEngineTest : public testing::Test {
+// Its parameter: whether the program selects.
+class ModelEngineTest : public testing::TestWithParam<bool> {
  protected:
   void Start(int blocks = 64, int max_sequences = 4, int step_tokens = 24, int draft_tokens = 0) {
-    program_ = std::make_unique<FakeProgram>(blocks);
+    program_ = std::make_unique<FakeProgram>(blocks, GetParam());
     ModelEngine::Options options;
     options.scheduler = {step_tokens, max_sequences, /*max_live=*/64, /*context_tokens=*/256, draft_tokens};
     options.kv = {blocks, kBlockTokens, "model", "numerics"};

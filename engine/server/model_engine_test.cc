@@ -5,12 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "engine/sample/sampler.h"
+#include "engine/sample/token_counts.h"
 #include "engine/server/model_engine_fixture.h"
+#include "engine/server/pick_question.h"
 
 namespace spotinference {
 namespace {
 
-TEST_F(ModelEngineTest, ManySequencesEachGetTheirOwnAnswer) {
+TEST_P(ModelEngineTest, ManySequencesEachGetTheirOwnAnswer) {
   Start(/*blocks=*/12);  // four sequences of up to 9 blocks each do not fit: some are preempted
   std::mt19937 random(1);
   std::vector<std::shared_ptr<FakeSink>> sinks;
@@ -36,7 +39,7 @@ TEST_F(ModelEngineTest, ManySequencesEachGetTheirOwnAnswer) {
   EXPECT_GT(stats.steps, 50);
 }
 
-TEST_F(ModelEngineTest, AStopIdEndsTheAnswer) {
+TEST_P(ModelEngineTest, AStopIdEndsTheAnswer) {
   Start();
   const Ids answer = Answer({1, 2, 3}, 20);
   EngineRequest request = Request({1, 2, 3}, 20);
@@ -51,7 +54,7 @@ TEST_F(ModelEngineTest, AStopIdEndsTheAnswer) {
 
 // The same answers with and without guesses, greedy and drawn, with penalties and logprobs, stopped and cut, alone and in
 // company, with room for guesses and without.
-TEST_F(ModelEngineTest, GuessesChangeNoAnswer) {
+TEST_P(ModelEngineTest, GuessesChangeNoAnswer) {
   const auto requests = [] {
     std::vector<EngineRequest> all;
     for (uint32_t i = 0; i < 24; ++i) {
@@ -96,7 +99,7 @@ TEST_F(ModelEngineTest, GuessesChangeNoAnswer) {
   }
 }
 
-TEST_F(ModelEngineTest, APauseAmidGuessesLosesNothing) {
+TEST_P(ModelEngineTest, APauseAmidGuessesLosesNothing) {
   const Ids prompt{kForgetful, 1, 2};
   Start(64, 4, 24, /*draft_tokens=*/3);
   const auto sink = std::make_shared<FakeSink>();
@@ -116,7 +119,7 @@ TEST_F(ModelEngineTest, APauseAmidGuessesLosesNothing) {
   EXPECT_GT(engine_->Stats().scheduler.accepted_tokens, 10);
 }
 
-TEST_F(ModelEngineTest, AResumedAnswerGoesOnAtTheNextIndex) {
+TEST_P(ModelEngineTest, AResumedAnswerGoesOnAtTheNextIndex) {
   Start();
   const Ids answer = Answer({5, 6}, 40);
   for (const size_t cut : {1, 13, 14, 15, 31, 39}) {
@@ -139,7 +142,7 @@ EngineRequest Constrained(Ids prompt, Ids generated = {}) {
   return request;
 }
 
-TEST_F(ModelEngineTest, AConstrainedAnswerKeepsItsFormAndEndsWithIt) {
+TEST_P(ModelEngineTest, AConstrainedAnswerKeepsItsFormAndEndsWithIt) {
   for (const int draft_tokens : {0, 3}) {
     Start(64, 4, 24, draft_tokens);
     for (uint32_t seed = 0; seed < 20; ++seed) {
@@ -169,7 +172,92 @@ TEST_F(ModelEngineTest, AConstrainedAnswerKeepsItsFormAndEndsWithIt) {
   RunAnother();  // without a constraint nothing is held back
 }
 
-TEST_F(ModelEngineTest, AConstraintThatTheVocabularyCannotWriteEndsTheSequence) {
+// The answer without any engine, drawn from whole rows.
+Ids Drawn(const EngineRequest& request) {
+  Sampler sampler;
+  TokenCounts counts(request.sequence.prompt_ids, {});
+  Ids ids = request.sequence.prompt_ids, answer;
+  float logits[kVocabulary];
+  while (answer.size() < request.sequence.max_tokens) {
+    FakeLogits(ids, absl::MakeSpan(logits));
+    const auto sampled = sampler.Sample(logits, request.sampling, counts, static_cast<uint32_t>(answer.size()));
+    if (!sampled.ok()) break;
+    answer.push_back(sampled->id);
+    ids.push_back(sampled->id);
+    counts.AddGenerated(sampled->id);
+  }
+  return answer;
+}
+
+TEST_P(ModelEngineTest, WhatIsDrawnIsAsFromWholeRows) {
+  Start(64, 4, 24, /*draft_tokens=*/3);
+  std::vector<Ids> expected;
+  std::vector<std::shared_ptr<FakeSink>> sinks;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    EngineRequest request = Request({kForgetful, seed % 5, seed % 7}, 40);
+    request.sampling = PickQuestion(seed, kVocabulary).params;
+    request.sampling.logprobs = seed % 4 == 0;
+    expected.push_back(Drawn(request));
+    sinks.push_back(std::make_shared<FakeSink>());
+    Submit(std::move(request), sinks.back());
+  }
+  for (size_t i = 0; i < sinks.size(); ++i) {
+    EXPECT_TRUE(sinks[i]->AwaitEnd().ok());
+    EXPECT_EQ(sinks[i]->ids(), expected[i]) << i;
+  }
+  const EngineStats stats = engine_->Stats();
+  EXPECT_EQ(stats.selected_rows > 1000, GetParam()) << stats.selected_rows;
+  EXPECT_EQ(stats.fallen_back_rows > 0, GetParam());  // a top_k of 30 and more
+  EXPECT_EQ(program_->rows_read > 0, GetParam());
+}
+
+TEST_P(ModelEngineTest, NoRowIsReadWhereCandidatesTell) {
+  Start();
+  program_->Hold();
+  std::vector<EngineRequest> requests;
+  const auto ask = [&](SamplingParams params) {
+    requests.push_back(Request({kForgetful, 1}, 20));
+    requests.back().sampling = std::move(params);
+  };
+  ask({});
+  ask({.temperature = 1});
+  ask({.temperature = 1, .top_k = 5});
+  ask({.temperature = 1, .top_p = 0.6f});
+  ask({.temperature = 1, .min_p = 0.1f});
+  ask({.temperature = 1, .presence_penalty = 1, .frequency_penalty = 1, .repetition_penalty = 1.1f});
+  ask({.logit_bias = {{3, 5.0f}, {60, -100.0f}}});
+  requests.push_back(Constrained({1}));
+  uint64_t rows = 0;
+  std::vector<std::shared_ptr<FakeSink>> sinks;
+  for (EngineRequest& request : requests) {
+    sinks.push_back(std::make_shared<FakeSink>());
+    Submit(std::move(request), sinks.back());
+  }
+  program_->Release();
+  for (const auto& sink : sinks) {
+    EXPECT_TRUE(sink->AwaitEnd().ok());
+    rows += sink->ids().size();
+  }
+  EXPECT_EQ(program_->rows_read, 0);
+  EXPECT_EQ(engine_->Stats().selected_rows, GetParam() ? rows : 0);
+  EXPECT_EQ(engine_->Stats().fallen_back_rows, 0);
+
+  // Logprobs want all of a row; of none beside it.
+  program_->Hold();
+  EngineRequest whole = Request({1, 2}, 10);
+  whole.sampling.logprobs = true;
+  const auto sink = std::make_shared<FakeSink>(), beside = std::make_shared<FakeSink>();
+  Submit(std::move(whole), sink);
+  Submit(Request({3, 4}, 10), beside);
+  program_->Release();
+  EXPECT_TRUE(sink->AwaitEnd().ok());
+  EXPECT_TRUE(beside->AwaitEnd().ok());
+  EXPECT_EQ(sink->ids(), Answer({1, 2}, 10));
+  EXPECT_LE(program_->rows_read, GetParam() ? 10 : 0);
+  EXPECT_EQ(engine_->Stats().fallen_back_rows, 0);
+}
+
+TEST_P(ModelEngineTest, AConstraintThatTheVocabularyCannotWriteEndsTheSequence) {
   characters_ = "{}\"atruefls: ";  // no 'b'
   Start();
   const auto sink = std::make_shared<FakeSink>();
@@ -180,7 +268,7 @@ TEST_F(ModelEngineTest, AConstraintThatTheVocabularyCannotWriteEndsTheSequence) 
   RunAnother();
 }
 
-TEST_F(ModelEngineTest, APausedSequenceWaitsForResume) {
+TEST_P(ModelEngineTest, APausedSequenceWaitsForResume) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   sink->more = [] { return false; };
@@ -196,7 +284,7 @@ TEST_F(ModelEngineTest, APausedSequenceWaitsForResume) {
   EXPECT_EQ(sink->ids(), Answer({1, 2}, 5));
 }
 
-TEST_F(ModelEngineTest, AResumeBeforeThePauseIsNotLost) {
+TEST_P(ModelEngineTest, AResumeBeforeThePauseIsNotLost) {
   Start();
   const auto sink = std::make_shared<FakeSink>();
   program_->Hold();
@@ -211,7 +299,7 @@ TEST_F(ModelEngineTest, AResumeBeforeThePauseIsNotLost) {
   EXPECT_EQ(sink->ids(), Answer({1, 2}, 30));
 }
 
-TEST_F(ModelEngineTest, PausedSequencesHoldNobodyUp) {
+TEST_P(ModelEngineTest, PausedSequencesHoldNobodyUp) {
   Start(/*blocks=*/20, /*max_sequences=*/2);
   std::vector<std::shared_ptr<FakeSink>> slow;
   std::vector<SequenceId> ids;
@@ -229,7 +317,7 @@ TEST_F(ModelEngineTest, PausedSequencesHoldNobodyUp) {
   for (uint32_t i = 0; i < 4; ++i) EXPECT_EQ(slow[i]->ids(), Answer(Ids(100, i), 20));
 }
 
-TEST_F(ModelEngineTest, RefusesWhatCannotWork) {
+TEST_P(ModelEngineTest, RefusesWhatCannotWork) {
   Start(/*blocks=*/12);
   const auto refused = [&](EngineRequest request) {
     const auto status = engine_->Submit(std::move(request), std::make_shared<FakeSink>()).status();
@@ -249,7 +337,7 @@ TEST_F(ModelEngineTest, RefusesWhatCannotWork) {
   RunAnother();
 }
 
-TEST_F(ModelEngineTest, AStepThatHangsShowsWhoRuns) {
+TEST_P(ModelEngineTest, AStepThatHangsShowsWhoRuns) {
   Start();
   RunAnother();
   const uint64_t steps = engine_->Stats().steps;
@@ -264,7 +352,7 @@ TEST_F(ModelEngineTest, AStepThatHangsShowsWhoRuns) {
   EXPECT_EQ(engine_->Stats().scheduler.running_sequences, 0);
 }
 
-TEST_F(ModelEngineTest, RefusesMoreThanMayLive) {
+TEST_P(ModelEngineTest, RefusesMoreThanMayLive) {
   Start();
   std::vector<std::shared_ptr<FakeSink>> sinks;
   program_->Hold();
@@ -277,6 +365,8 @@ TEST_F(ModelEngineTest, RefusesMoreThanMayLive) {
   program_->Release();
   for (const auto& sink : sinks) EXPECT_TRUE(sink->AwaitEnd().ok());
 }
+
+INSTANTIATE_TEST_SUITE_P(Selects, ModelEngineTest, testing::Bool());
 
 }  // namespace
 }  // namespace spotinference

@@ -1,13 +1,16 @@
 // A step in which no sequence begins or ends allocates nothing.
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <tuple>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "engine/base/fake_clock.h"
 #include "engine/server/model_engine.h"
+#include "engine/server/plain_selection.h"
 #include "gtest/gtest.h"
 
 namespace {
@@ -36,23 +39,36 @@ namespace {
 constexpr uint32_t kVocabulary = 64;
 
 // Says the same few ids over and over, so that guesses hold, and notes what was allocated between two of its runs.
-class CountingProgram : public Program {
+class CountingProgram : public Program, public Selector {
  public:
   struct Between {
     size_t sequences;
     uint64_t allocations;
   };
 
-  CountingProgram() { between_.reserve(10000); }
+  explicit CountingProgram(bool selects) : selects_(selects), rows_(kMostRows * kVocabulary) { between_.reserve(10000); }
 
   absl::Status Run(const StepInput& input, absl::Span<float> out) override {
-    all_submitted.WaitForNotification();
-    between_.push_back({input.output_rows.size(), allocations - before_});
-    for (size_t row = 0; row < input.output_rows.size(); ++row) {
-      const uint32_t next = (input.token_ids[input.output_rows[row]] + 1) % 7;
-      for (uint32_t i = 0; i < kVocabulary; ++i) out[row * kVocabulary + i] = i == next ? 20 : i * 0.01f;
+    Begin(input);
+    Fill(input, out);
+    before_ = allocations;
+    return absl::OkStatus();
+  }
+
+  Selector* selector() override { return selects_ ? this : nullptr; }
+  absl::Status RunSelecting(const StepInput& input, absl::Span<const Selection> selections,
+                            absl::Span<Selected> selected) override {
+    Begin(input);
+    Fill(input, absl::MakeSpan(rows_));
+    for (size_t row = 0; row < selections.size(); ++row) {
+      if (selections[row].kind != Selection::Kind::kAll) selected[row] = SelectPlainly(Row(row), selections[row], 64);
     }
     before_ = allocations;
+    return absl::OkStatus();
+  }
+  absl::Status ReadRow(int row, absl::Span<float> out) override {
+    const absl::Span<const float> values = Row(row);
+    std::copy(values.begin(), values.end(), out.begin());
     return absl::OkStatus();
   }
 
@@ -60,6 +76,22 @@ class CountingProgram : public Program {
   const std::vector<Between>& between() const { return between_; }
 
  private:
+  static constexpr size_t kMostRows = 16;
+
+  absl::Span<const float> Row(size_t row) const { return absl::MakeSpan(rows_).subspan(row * kVocabulary, kVocabulary); }
+  void Begin(const StepInput& input) {
+    all_submitted.WaitForNotification();
+    between_.push_back({input.output_rows.size(), allocations - before_});
+  }
+  void Fill(const StepInput& input, absl::Span<float> out) const {
+    for (size_t row = 0; row < input.output_rows.size(); ++row) {
+      const uint32_t next = (input.token_ids[input.output_rows[row]] + 1) % 7;
+      for (uint32_t i = 0; i < kVocabulary; ++i) out[row * kVocabulary + i] = i == next ? 20 : i * 0.01f;
+    }
+  }
+
+  const bool selects_;
+  std::vector<float> rows_;
   std::vector<Between> between_;
   uint64_t before_ = 0;
 };
@@ -74,14 +106,14 @@ class QuietSink : public TokenSink {
   absl::Notification ended;
 };
 
-// 1 alone, with guesses; 4 and more pick their ids on several threads.
-class StepPathTest : public testing::TestWithParam<int> {};
+// How many sequences, and whether the program selects. 1 alone, with guesses; 4 and more pick their ids on several threads.
+class StepPathTest : public testing::TestWithParam<std::tuple<int, bool>> {};
 
 TEST_P(StepPathTest, AStepAllocatesNothing) {
-  const int sequences = GetParam();
+  const auto [sequences, selects] = GetParam();
   constexpr uint32_t kTokens = 400;
   FakeClock clock;
-  CountingProgram program;
+  CountingProgram program(selects);
   Constraints constraints([]() -> absl::StatusOr<Constraints::Tokens> { return Constraints::Tokens(kVocabulary); });
   ModelEngine::Options options;
   options.scheduler = {/*step_tokens=*/32, /*max_sequences=*/16, /*max_live=*/64, /*context_tokens=*/1024, /*draft=*/3};
@@ -101,8 +133,8 @@ TEST_P(StepPathTest, AStepAllocatesNothing) {
       request.sampling.min_p = 0.01f;
     }
     if (i % 3 == 2) request.sampling.frequency_penalty = 0.001f;
-    request.sampling.logprobs = i % 2 == 0;
-    request.sampling.top_logprobs = i % 2 == 0 ? 5 : 0;
+    request.sampling.logprobs = i % 2 == 0 && sequences > 1;
+    request.sampling.top_logprobs = request.sampling.logprobs ? 5 : 0;
     sinks.push_back(std::make_shared<QuietSink>());
     ASSERT_TRUE(engine.Submit(std::move(request), sinks.back()).ok());
   }
@@ -120,9 +152,11 @@ TEST_P(StepPathTest, AStepAllocatesNothing) {
   if (sequences == 1) {
     EXPECT_GT(engine.Stats().scheduler.accepted_tokens, kTokens / 2);
   }
+  EXPECT_EQ(engine.Stats().selected_rows > kTokens / 2, selects);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sequences, StepPathTest, testing::Values(1, 3, 4, 16));
+INSTANTIATE_TEST_SUITE_P(Sequences, StepPathTest,
+                         testing::Combine(testing::Values(1, 3, 4, 16), testing::Bool()));
 
 }  // namespace
 }  // namespace spotinference

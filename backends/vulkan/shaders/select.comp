@@ -1,0 +1,186 @@
+// What the sampler needs of each part of an output row (engine/device/selection.h): the largest logits, or the largest of
+// logit / temperature + noise; with their bounds, so that what is rounded here decides nothing.
+//
+// The row is dealt out to parts in runs of 32 ids, so that none has all of the likeliest: run r is of part r % parts.
+// Orders are those of integers, since a device may take the smallest floats for zero. Group: 32. Groups: [parts, outputs].
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "exp.glsl"
+#include "step.glsl"
+
+layout(local_size_x = 32) in;
+
+const uint LANES = 32, PER_LANE = 32;  // a lane has eight runs of four ids, LANES apart
+const uint MOST_TOP = 16, MOST_NOISY = 4;  // candidates of a part
+const uint MOST_ASKED = 2048;
+const uint ALL = 0, LARGEST = 1, TOP = 2, NOISY = 3;  // Selection::Kind
+const uint NOWHERE = 0xffffffffu;
+const int LOWEST = -0x7fffffff - 1;
+
+struct Selection {
+  uint kind;
+  float inverse_temperature;
+  uint seed[2];
+  uint choice, position;
+  uint masked;  // whether allowed ids count
+  uint asked;   // how many
+};
+struct Part {
+  uint candidates;  // how many
+  uint largest_id;  // NOWHERE: there is none
+  uint largest;     // the bits of its logit
+  float weight;     // Σ e^((logit − largest) / temperature)
+  uint last;        // the bits of what the last candidate has its place by
+  uint ids[MOST_TOP];
+  uint logits[MOST_TOP];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Selections { Selection v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer Parts { Part v[]; };
+
+layout(push_constant) uniform Push {
+  Step step;
+  Words rows;             // [outputs, width] floats
+  Selections selections;  // [outputs]
+  Words allowed;          // [outputs, width / 32] bits
+  Words asked;            // [outputs, MOST_ASKED]
+  Parts parts;            // [outputs, parts]
+  MutableWords answers;   // [outputs, MOST_ASKED]
+  uint width;
+};
+
+shared int lane_keys[LANES];
+shared uint lane_places[LANES];
+
+shared int keys[PER_LANE * LANES];  // of each lane's ids; LOWEST: no candidate
+
+int best_key;  // of the lane's largest, and its place; of equals the first
+uint best_place;
+
+// Ordered as the floats are; equal where they are.
+int Key(uint bits) {
+  if ((bits & 0x7f800000u) == 0x7f800000u) return LOWEST;
+  const int magnitude = int(bits & 0x7fffffffu);
+  return (bits >> 31) != 0 ? -magnitude : magnitude;
+}
+uint BitsOf(int key) { return key < 0 ? uint(-key) | 0x80000000u : uint(key); }
+float OfKey(int key) { return uintBitsToFloat(BitsOf(key)); }
+
+// Of the `place`-th id of a lane.
+uint IdOf(uint lane, uint place) {
+  const uint at = (place / 4 * LANES + lane) * 4 + place % 4;
+  return (at / 32 * gl_NumWorkGroups.x + gl_WorkGroupID.x) * 32 + at % 32;
+}
+
+void FindBest(uint lane) {
+  best_key = LOWEST;
+  best_place = 0;
+  for (uint i = 0; i < PER_LANE; ++i) {
+    const int key = keys[i * LANES + lane];
+    if (key <= best_key) continue;
+    best_key = key;
+    best_place = i;
+  }
+}
+
+// The lane of the largest key of all, the smallest id of equals; `key` is that.
+uint LaneOfLargest(uint lane, out int key) {
+  barrier();
+  lane_keys[lane] = best_key;
+  lane_places[lane] = best_key == LOWEST ? NOWHERE : IdOf(lane, best_place);
+  barrier();
+  uint largest = 0;
+  for (uint i = 1; i < LANES; ++i) {
+    if (lane_keys[i] < lane_keys[largest]) continue;
+    if (lane_keys[i] > lane_keys[largest] || lane_places[i] < lane_places[largest]) largest = i;
+  }
+  key = lane_keys[largest];
+  return largest;
+}
+
+// Four words of engine/sample/noise.h.
+uvec4 Philox(uvec4 counter, uvec2 key) {
+  for (uint round = 0; round < 10; ++round) {
+    uint high0, low0, high1, low1;
+    umulExtended(0xd2511f53u, counter.x, high0, low0);
+    umulExtended(0xcd9e8d57u, counter.z, high1, low1);
+    counter = uvec4(high1 ^ counter.y ^ key.x, low1, high0 ^ counter.w ^ key.y, low0);
+    key += uvec2(0x9e3779b9u, 0xbb67ae85u);
+  }
+  return counter;
+}
+
+// Noise::GumbelBound: more than the noise of these bits.
+float NoiseBound(uint bits) {
+  const float half_w = float(int(~bits >> 1)) + 0.25;
+  const float log2_w = float(floatBitsToInt(half_w)) * 1.1920928955078125e-07 - 126.0;
+  return (32.0 - log2_w) * 0.693147181 + 2e-5;
+}
+
+void main() {
+  const uint lane = gl_LocalInvocationID.x, part = gl_WorkGroupID.x, o = gl_WorkGroupID.y;
+  if (o >= step.rows[1]) return;
+  const Selection selection = selections.v[o];
+  if (selection.kind == ALL) return;
+  const uint row = o * width, group_lanes = gl_NumWorkGroups.x * LANES;
+  for (uint i = part * LANES + lane; i < selection.asked; i += group_lanes) {
+    answers.v[o * MOST_ASKED + i] = rows.v[row + asked.v[o * MOST_ASKED + i]];
+  }
+  const uint mask_words = (width + 31) / 32;
+  for (uint i = 0; i < PER_LANE; ++i) {
+    const uint id = IdOf(lane, i);
+    const bool counts =
+        id < width && (selection.masked == 0 || (allowed.v[o * mask_words + id / 32] >> (id % 32) & 1) != 0);
+    keys[i * LANES + lane] = counts ? Key(rows.v[row + id]) : LOWEST;
+  }
+  FindBest(lane);
+  int key;
+  const uint owner = LaneOfLargest(lane, key);
+  const uint at = o * gl_NumWorkGroups.x + part;
+  if (lane == 0) {
+    parts.v[at].candidates = 0;
+    parts.v[at].largest_id = lane_places[owner];
+    if (key != LOWEST) parts.v[at].largest = BitsOf(key);
+  }
+  if (key == LOWEST) return;
+  const float largest = OfKey(key);
+  if (selection.kind == LARGEST) return;
+
+  if (selection.kind == TOP) {
+    float weight = 0;
+    for (uint i = 0; i < PER_LANE; ++i) {
+      const int here = keys[i * LANES + lane];
+      if (here != LOWEST) weight += Exp((OfKey(here) - largest) * selection.inverse_temperature);
+    }
+    barrier();
+    lane_keys[lane] = floatBitsToInt(weight);
+    barrier();
+    weight = 0;
+    for (uint i = 0; i < LANES; ++i) weight += intBitsToFloat(lane_keys[i]);
+    if (lane == 0) parts.v[at].weight = weight;
+  } else {
+    for (uint i = 0; i < PER_LANE; i += 4) {
+      const uvec4 bits = Philox(uvec4(IdOf(lane, i) / 4, selection.position, selection.choice, 0),
+                                uvec2(selection.seed[0], selection.seed[1]));
+      for (uint j = i; j < i + 4; ++j) {
+        const int here = keys[j * LANES + lane];
+        if (here == LOWEST) continue;
+        const float z = (OfKey(here) - largest) * selection.inverse_temperature;
+        keys[j * LANES + lane] = Key(floatBitsToUint(z + NoiseBound(bits[j - i])));
+      }
+    }
+    FindBest(lane);
+  }
+  const uint most = selection.kind == TOP ? MOST_TOP : MOST_NOISY;
+  for (uint count = 0; count < most; ++count) {
+    const uint winner = LaneOfLargest(lane, key);
+    if (key == LOWEST) return;
+    if (lane != winner) continue;
+    const uint id = IdOf(lane, best_place);
+    parts.v[at].candidates = count + 1;
+    parts.v[at].ids[count] = id;
+    parts.v[at].logits[count] = rows.v[row + id];
+    parts.v[at].last = BitsOf(key);
+    keys[best_place * LANES + lane] = LOWEST;
+    FindBest(lane);
+  }
+}

@@ -1,0 +1,66 @@
+// What a sampler needs of an output row, so that a device with memory of its own need not give all of it.
+//
+// The device scans the row; the sampler picks from the few logits that it is given, and can prove that no other could
+// have been picked, or reads the row after all (engine/server/candidate_pick.h). So nothing that a device rounds decides
+// what is picked.
+#ifndef ENGINE_DEVICE_SELECTION_H_
+#define ENGINE_DEVICE_SELECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace spotinference {
+
+// What is wanted of a row. Spans stay valid during the run.
+struct Selection {
+  enum class Kind : uint8_t {
+    kAll,      // nothing: the row itself is, if anything
+    kLargest,  // the candidate of the largest logit
+    kTop,      // those of the largest logits
+    kNoisy,    // those of the largest logit / temperature + noise
+  };
+  Kind kind = Kind::kAll;
+  float temperature = 1;  // kTop, kNoisy: from kLeastTemperature
+  // kNoisy: of the noise (engine/sample/noise.h).
+  uint64_t seed = 0;
+  uint32_t choice = 0, position = 0;
+  // Bit id % 32 of word id / 32: the ids that may be candidates and have a weight. Empty: all.
+  absl::Span<const uint32_t> allowed;
+  // Ids whose logits are wanted too, as they are; at most kMaxAsked.
+  absl::Span<const uint32_t> asked;
+
+  static constexpr size_t kMaxAsked = 2048;
+  // A device may take differences below the smallest normal float for zero: divided by this they are still nothing.
+  static constexpr float kLeastTemperature = 1e-20f;
+};
+
+// What a device found. A logit that is not finite is no candidate and has no weight.
+struct Selected {
+  struct Candidate {
+    uint32_t id;
+    float logit;
+  };
+  // In no order, each once; the largest logit's, of equals the smallest id, is among them.
+  std::vector<Candidate> candidates;
+  // kTop: what the logits of allowed ids that are no candidates are at most; −infinity: there are none.
+  float others = -std::numeric_limits<float>::infinity();
+  // kNoisy: what (logit − largest candidate) / temperature + noise of those is at most, within kScoreError.
+  double others_score = -std::numeric_limits<double>::infinity();
+  // kTop: Σ e^((logit − largest candidate) / temperature) over allowed ids, within kWeightError of it.
+  double weight = 0;
+  std::vector<float> asked;  // as Selection::asked
+
+  // Of an exponent down to −28, past which nothing has a weight, three roundings of a float in either direction are
+  // 1.0e-5, and those of the host's own 3e-6; Exp is good to 3e-7; 64 sums in a row are off by 8e-6. That is 2.2e-5.
+  static constexpr double kWeightError = 1e-4;
+  // Of a score that can matter the exponent is from −100: four roundings are 5e-5, the noise is off by 2e-5.
+  static constexpr double kScoreError = 1e-3;
+};
+
+}  // namespace spotinference
+
+#endif  // ENGINE_DEVICE_SELECTION_H_
