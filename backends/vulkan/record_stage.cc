@@ -33,6 +33,14 @@ Pipelines::Key VulkanProgram::PipelineOf(const Stage& stage, int bucket) const {
   return {};
 }
 
+Recorder::GroupCounts VulkanProgram::CountGroups(const Stage& stage, const BucketRows& rows) const {
+  const OpKind kind = stage.op().kind;
+  const auto down = static_cast<uint32_t>(RowsOf(ShapeOf(stage.op()), rows));
+  return {GroupsAcross(stage, rows),
+          kind == OpKind::kMatmul ? Groups(down, MatmulRows(static_cast<int>(down))) : down,
+          kind == OpKind::kAttention && rows.splits_attention() ? static_cast<uint32_t>(rows.ranges) : 1};
+}
+
 uint32_t VulkanProgram::GroupsAcross(const Stage& stage, const BucketRows& rows) const {
   const Op& op = stage.op();
   const int width = Width(ShapeOf(op));
@@ -57,7 +65,7 @@ uint32_t VulkanProgram::GroupsAcross(const Stage& stage, const BucketRows& rows)
     case OpKind::kStoreKv:
       return Groups(int64_t{Kv(op).kv_heads} * Kv(op).head_dim / 2, kGroup);
     case OpKind::kAttention:
-      return op.attention.heads / HeadGroup(op) * (rows.splits_attention() ? rows.ranges : 1);
+      return op.attention.heads / HeadGroup(op);
     case OpKind::kGate:
     case OpKind::kAdd:
     case OpKind::kGatherRows:
@@ -68,10 +76,11 @@ uint32_t VulkanProgram::GroupsAcross(const Stage& stage, const BucketRows& rows)
 
 absl::Status VulkanProgram::CheckGroups(const Stage& stage, const BucketRows& rows) const {
   const uint32_t* const most = gpu_.physical().properties.limits.maxComputeWorkGroupCount;
-  const uint32_t across = GroupsAcross(stage, rows), down = GroupsDown(stage, rows);
-  if (across <= most[0] && down <= most[1]) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat("graph: operation ", &stage.op() - graph_.ops.data(), ": ", across,
-                                               " x ", down, " groups; the device takes ", most[0], " x ", most[1]));
+  const Recorder::GroupCounts groups = CountGroups(stage, rows);
+  if (groups.x <= most[0] && groups.y <= most[1] && groups.z <= most[2]) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat("graph: operation ", &stage.op() - graph_.ops.data(), ": ", groups.x,
+                                               " x ", groups.y, " x ", groups.z, " groups; the device takes ", most[0],
+                                               " x ", most[1], " x ", most[2]));
 }
 
 void VulkanProgram::RecordMatmul(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder) {
@@ -108,7 +117,7 @@ void VulkanProgram::RecordMatmul(const Stage& stage, const BucketRows& rows, VkP
     push.outs[1] = Address(added);
     reads.push_back(At(added));
   }
-  recorder.Dispatch(pipeline, push, GroupsAcross(stage, rows), GroupsDown(stage, rows), reads, writes);
+  recorder.Dispatch(pipeline, push, CountGroups(stage, rows), reads, writes);
 }
 
 void VulkanProgram::RecordRope(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder) {
@@ -128,7 +137,7 @@ void VulkanProgram::RecordRope(const Stage& stage, const BucketRows& rows, VkPip
     push.heads[i] = static_cast<uint32_t>(Width(tensor) / rope.head_dim);
     turned.push_back(At(tensor));
   }
-  recorder.Dispatch(pipeline, push, GroupsAcross(stage, rows), GroupsDown(stage, rows), {}, turned);
+  recorder.Dispatch(pipeline, push, CountGroups(stage, rows), {}, turned);
 }
 
 void VulkanProgram::RecordStoreKv(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder) {
@@ -139,7 +148,7 @@ void VulkanProgram::RecordStoreKv(const Stage& stage, const BucketRows& rows, Vk
     VkDeviceAddress step, keys, values, kv;
     uint32_t words, head_words;
   } push{step_->address(), Address(op.a), Address(op.b), kv.pages->address(), words, head_words};
-  recorder.Dispatch(pipeline, push, GroupsAcross(stage, rows), rows.tokens, {At(op.a), At(op.b)}, {kv.pages.get()});
+  recorder.Dispatch(pipeline, push, CountGroups(stage, rows), {At(op.a), At(op.b)}, {kv.pages.get()});
 }
 
 absl::Status VulkanProgram::RecordAttention(const Stage& stage, const BucketRows& rows, VkPipeline pipeline,
@@ -162,14 +171,14 @@ absl::Status VulkanProgram::RecordAttention(const Stage& stage, const BucketRows
          static_cast<uint32_t>(op.attention.window),
          op.attention.scale,
          split ? static_cast<uint32_t>(rows.ranges) : 0};
-  recorder.Dispatch(pipeline, push, GroupsAcross(stage, rows), rows.tokens, {At(op.a), kv.pages.get()}, {to});
+  recorder.Dispatch(pipeline, push, CountGroups(stage, rows), {At(op.a), kv.pages.get()}, {to});
   if (!split) return absl::OkStatus();
   ASSIGN_OR_RETURN(const VkPipeline join, pipelines_.Get(JoinPipeline(op)));
   const struct {
     VkDeviceAddress step, parts, out;
     uint32_t window, ranges;
   } joined{step_->address(), parts_->address(), Address(op.out), push.window, push.ranges};
-  recorder.DispatchWhole(join, joined, push.heads, rows.tokens, {parts_.get()}, {At(op.out)});
+  recorder.DispatchWhole(join, joined, {push.heads, static_cast<uint32_t>(rows.tokens)}, {parts_.get()}, {At(op.out)});
   return absl::OkStatus();
 }
 
@@ -181,8 +190,8 @@ absl::Status VulkanProgram::RecordSelect(const BucketRows& rows, Recorder& recor
     uint32_t width;
   } push{step_->address(),    Address(output),     selection_->selections(), selection_->allowed(),
          selection_->asked(), selection_->parts(), selection_->answers(),    static_cast<uint32_t>(Width(output))};
-  recorder.DispatchWhole(pipeline, push, selection_->parts_of_row(), rows.outputs, {At(output)},
-                         {&selection_->found()});
+  recorder.DispatchWhole(pipeline, push, {selection_->parts_of_row(), static_cast<uint32_t>(rows.outputs)},
+                         {At(output)}, {&selection_->found()});
   return absl::OkStatus();
 }
 
@@ -192,7 +201,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
   const int rows = RowsOf(shape, bucket_rows);
   const auto domain = static_cast<uint32_t>(Domain(shape)), columns = static_cast<uint32_t>(Width(shape));
   ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get(PipelineOf(stage, rows)));
-  const uint32_t groups = GroupsAcross(stage, bucket_rows);
+  const Recorder::GroupCounts groups = CountGroups(stage, bucket_rows);
   const VkDeviceAddress step = step_->address();
   switch (op.kind) {
     case OpKind::kEmbed: {
@@ -203,7 +212,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         uint32_t columns, row_words, apart;
       } push{step, weight.tiles->address(), Address(op.out), op.embedding_scale, columns, weight.layout.row_words,
              weight.layout.apart};
-      recorder.Dispatch(pipeline, push, groups, rows, {}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, {}, {At(op.out)});
       break;
     }
     case OpKind::kRmsNorm: {
@@ -213,7 +222,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         float epsilon;
       } push{step, Address(op.a), Weight(op).vector->address(), Address(op.out), domain,
              static_cast<uint32_t>(Weight(op).columns), op.epsilon};
-      recorder.Dispatch(pipeline, push, groups, rows, {At(op.a)}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, {At(op.a)}, {At(op.out)});
       break;
     }
     case OpKind::kMatmul:
@@ -233,7 +242,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         VkDeviceAddress step, a, b, out;
         uint32_t domain, width;
       } push{step, Address(op.a), Address(op.b), Address(op.out), domain, columns};
-      recorder.Dispatch(pipeline, push, groups, rows, {At(op.a), At(op.b)}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, {At(op.a), At(op.b)}, {At(op.out)});
       break;
     }
     case OpKind::kGatherRows: {
@@ -241,7 +250,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
         VkDeviceAddress step, a, out;
         uint32_t width;
       } push{step, Address(op.a), Address(op.out), columns};
-      recorder.Dispatch(pipeline, push, groups, rows, {At(op.a)}, {At(op.out)});
+      recorder.Dispatch(pipeline, push, groups, {At(op.a)}, {At(op.out)});
       break;
     }
   }

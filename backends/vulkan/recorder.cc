@@ -31,18 +31,18 @@ void Recorder::Order(Regions reads, Regions writes) {
 }
 
 void Recorder::DispatchBytes(VkPipeline pipeline, const void* push, uint32_t push_bytes, GroupShare share,
-                             uint32_t groups_x, uint32_t groups_y, Regions reads, Regions writes) {
-  const auto begin = static_cast<uint32_t>(uint64_t{groups_x} * share.index / share.of);
-  const auto end = static_cast<uint32_t>(uint64_t{groups_x} * (share.index + 1) / share.of);
-  if (begin == end || groups_y == 0) return;
+                             GroupCounts groups, Regions reads, Regions writes) {
+  const auto begin = static_cast<uint32_t>(uint64_t{groups.x} * share.index / share.of);
+  const auto end = static_cast<uint32_t>(uint64_t{groups.x} * (share.index + 1) / share.of);
+  if (begin == end || groups.y == 0) return;
   Order(reads, writes);
   if (pipeline != bound_) api_.CmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
   bound_ = pipeline;
   api_.CmdPushConstants(commands_, layout_, VK_SHADER_STAGE_COMPUTE_BIT, 0, push_bytes, push);
   if (share.of == 1) {
-    api_.CmdDispatch(commands_, groups_x, groups_y, 1);
+    api_.CmdDispatch(commands_, groups.x, groups.y, groups.z);
   } else {
-    api_.CmdDispatchBase(commands_, begin, 0, 0, end - begin, groups_y, 1);
+    api_.CmdDispatchBase(commands_, begin, 0, 0, end - begin, groups.y, groups.z);
   }
 }
 

@@ -25,17 +25,20 @@ class Recorder {
   // What the dispatches and copies that follow name as read or written. Two different regions never overlap.
   using Regions = absl::Span<const Region* const>;
 
+  // Of a dispatch, along each dimension.
+  struct GroupCounts {
+    uint32_t x, y, z = 1;
+  };
+
   // Push: a struct laid out as the shader's push constants.
   template <typename Push>
-  void Dispatch(VkPipeline pipeline, const Push& push, uint32_t groups_x, uint32_t groups_y, Regions reads,
-                Regions writes) {
-    DispatchBytes(pipeline, &push, sizeof(push), share_, groups_x, groups_y, reads, writes);
+  void Dispatch(VkPipeline pipeline, const Push& push, GroupCounts groups, Regions reads, Regions writes) {
+    DispatchBytes(pipeline, &push, sizeof(push), share_, groups, reads, writes);
   }
   // What needs all of a dispatch before it that is dealt out: whole, in the last share.
   template <typename Push>
-  void DispatchWhole(VkPipeline pipeline, const Push& push, uint32_t groups_x, uint32_t groups_y, Regions reads,
-                     Regions writes) {
-    if (share_.index + 1 == share_.of) DispatchBytes(pipeline, &push, sizeof(push), {}, groups_x, groups_y, reads, writes);
+  void DispatchWhole(VkPipeline pipeline, const Push& push, GroupCounts groups, Regions reads, Regions writes) {
+    if (share_.index + 1 == share_.of) DispatchBytes(pipeline, &push, sizeof(push), {}, groups, reads, writes);
   }
   void Copy(const Region& from, const Region& to, size_t bytes);
 
@@ -45,8 +48,8 @@ class Recorder {
   int barriers() const { return barriers_; }
 
  private:
-  void DispatchBytes(VkPipeline pipeline, const void* push, uint32_t push_bytes, GroupShare share, uint32_t groups_x,
-                     uint32_t groups_y, Regions reads, Regions writes);
+  void DispatchBytes(VkPipeline pipeline, const void* push, uint32_t push_bytes, GroupShare share, GroupCounts groups,
+                     Regions reads, Regions writes);
   void Order(Regions reads, Regions writes);
 
   const Api& api_;

@@ -69,7 +69,7 @@ class RecorderTest : public testing::Test {
     return calls;
   }
   static void Run(Recorder& recorder, Recorder::Regions reads, Recorder::Regions writes, uint32_t groups = 1) {
-    recorder.Dispatch(VK_NULL_HANDLE, uint32_t{7}, groups, 1, reads, writes);
+    recorder.Dispatch(VK_NULL_HANDLE, uint32_t{7}, {groups, 1}, reads, writes);
   }
 
   std::unique_ptr<Gpu> gpu_;
@@ -141,8 +141,8 @@ TEST_F(RecorderTest, WhatIsDealtOutIsFollowedByWhatNeedsAllOfIt) {
     calls.clear();
     const auto commands = gpu_->Record([&](VkCommandBuffer buffer) {
       Recorder recorder(gpu_->api(), buffer, VK_NULL_HANDLE, {index, 2});
-      recorder.Dispatch(VK_NULL_HANDLE, uint32_t{7}, 5, 1, {a_.get()}, {b_.get()});
-      recorder.DispatchWhole(VK_NULL_HANDLE, uint32_t{7}, 5, 1, {b_.get()}, {c_.get()});
+      recorder.Dispatch(VK_NULL_HANDLE, uint32_t{7}, {5, 1}, {a_.get()}, {b_.get()});
+      recorder.DispatchWhole(VK_NULL_HANDLE, uint32_t{7}, {5, 1}, {b_.get()}, {c_.get()});
     });
     ASSERT_TRUE(commands.ok()) << commands.status();
     gpu_->FreeCommands(*commands);
@@ -153,7 +153,7 @@ TEST_F(RecorderTest, WhatIsDealtOutIsFollowedByWhatNeedsAllOfIt) {
 TEST_F(RecorderTest, APipelineIsBoundOnce) {
   const auto pipeline = reinterpret_cast<VkPipeline>(8);
   EXPECT_EQ(Record([&](Recorder& recorder) {
-              for (const Region* to : {a_.get(), b_.get()}) recorder.Dispatch(pipeline, uint32_t{7}, 1, 1, {}, {to});
+              for (const Region* to : {a_.get(), b_.get()}) recorder.Dispatch(pipeline, uint32_t{7}, {1, 1}, {}, {to});
               Run(recorder, {}, {c_.get()});
             }),
             "pcdcdpcd");

@@ -287,6 +287,7 @@ TEST(VulkanLimitsTest, RefusesMoreGroupsThanTheDeviceTakes) {
   const auto device = DeviceWith([](VkPhysicalDeviceProperties& p) {
     p.limits.maxComputeWorkGroupCount[0] = 2;
     p.limits.maxComputeWorkGroupCount[1] = 4;
+    p.limits.maxComputeWorkGroupCount[2] = 6;
   });
   ASSERT_TRUE(device.ok()) << device.status();
   const std::vector<float> values(129 * 32);
@@ -300,7 +301,7 @@ TEST(VulkanLimitsTest, RefusesMoreGroupsThanTheDeviceTakes) {
   EXPECT_TRUE(compile(128, 32).ok()) << compile(128, 32);
   const absl::Status wide = compile(129, 1), long_step = compile(32, 33);
   EXPECT_TRUE(absl::IsUnimplemented(wide)) << wide;
-  EXPECT_EQ(wide.message(), "graph: operation 0: 3 x 1 groups; the device takes 2 x 4");
+  EXPECT_EQ(wide.message(), "graph: operation 0: 3 x 1 x 1 groups; the device takes 2 x 4 x 6");
   EXPECT_TRUE(absl::IsUnimplemented(long_step)) << long_step;
 }
 
@@ -349,9 +350,16 @@ TEST(VulkanWorkTest, IsDealtOutByNoMoreThanItsGroups) {
 PFN_vkCmdDispatch real_dispatch = nullptr;
 int dispatches = 0;
 
-// A token far into its sequence has a group for each range of positions, when there are few of them; it changes no bit.
+// A token far into its sequence has a group for each range of positions, when there are few of them; it changes no bit. On a
+// device that takes no more groups along x than there are groups of heads.
 TEST(VulkanAttentionTest, IsSplitByRangesForFewTokensToTheSameBits) {
+  change_properties = [](VkPhysicalDeviceProperties& p) {
+    p.limits.maxComputeWorkGroupCount[0] = 2;
+    p.limits.maxComputeWorkGroupCount[2] = 3;
+  };
   const auto device = CreateVulkanDevice({.intercept = [](vulkan::Api& api) {
+    real_properties = api.GetPhysicalDeviceProperties2;
+    api.GetPhysicalDeviceProperties2 = ChangedProperties;
     real_dispatch = api.CmdDispatch;
     api.CmdDispatch = [](VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z) {
       ++dispatches;

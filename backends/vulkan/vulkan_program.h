@@ -116,12 +116,9 @@ class VulkanProgram : public Program, public Selector {
   // Multiply-adds, about; never fewer.
   double Work(const Stage& stage, const BucketRows& rows) const;
   double Work(const Op& op, const BucketRows& rows) const;
-  // Of its dispatch, along x and y.
+  // Of its dispatch, and of them those along x.
+  Recorder::GroupCounts CountGroups(const Stage& stage, const BucketRows& rows) const;
   uint32_t GroupsAcross(const Stage& stage, const BucketRows& rows) const;
-  uint32_t GroupsDown(const Stage& stage, const BucketRows& bucket_rows) const {
-    const int rows = RowsOf(ShapeOf(stage.op()), bucket_rows);
-    return stage.op().kind == OpKind::kMatmul && rows > 0 ? Groups(rows, MatmulRows(rows)) : rows;
-  }
   absl::Status CheckGroups(const Stage& stage, const BucketRows& rows) const;
   absl::Status RecordStage(const Stage& stage, const BucketRows& rows, Recorder& recorder);
   void RecordMatmul(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);

@@ -7,7 +7,7 @@
 // own positions, and the totals are added up at the end of a range in ascending order. Ranges are joined in ascending order
 // (softmax.glsl): here, or, where a group has one range alone, by attention_join.comp, to the same bits.
 //
-// Group: 32. Groups: [heads / GROUP · max(1, ranges), tokens].
+// Group: 32. Groups: [heads / GROUP, tokens, max(1, ranges)].
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "softmax.glsl"
@@ -103,7 +103,7 @@ void AddPiece(int begin, int first, int last, uint lane, uint query, uint table,
 
 void main() {
   const uint lane = gl_LocalInvocationID.x, t = gl_WorkGroupID.y;
-  const uint first_head = gl_WorkGroupID.x / max(ranges, 1u) * GROUP;
+  const uint first_head = gl_WorkGroupID.x * GROUP;
   if (t >= step.rows[0]) return;
   const uint kv_head = first_head / (heads / kv_heads);
   const uint page_words = kv_heads * HEAD_WORDS * 32, in_page = kv_head * HEAD_WORDS * 16;
@@ -113,7 +113,7 @@ void main() {
   const uint table = uint(step.sequences.v[t]) * step.blocks_per_sequence;
   int range = first / RANGE, ranges_end = last / RANGE + 1;
   if (ranges > 0) {
-    const int only = int(gl_WorkGroupID.x % ranges);
+    const int only = int(gl_WorkGroupID.z);
     if (only < range || only >= ranges_end) return;
     range = only;
     ranges_end = only + 1;
