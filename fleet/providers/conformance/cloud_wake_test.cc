@@ -58,6 +58,23 @@ class CloudWakeTest : public CloudFixture {
     return count;
   }
 
+  // All that follows from what was asked without a moment passing: no poll and no heartbeat is waited for.
+  void Round() {
+    for (int i = 0; i < 3; ++i) {
+      fleet_->Run();
+      provider_->Run();
+    }
+  }
+  int starting() {
+    int count = 0;
+    emulator_.Look([&](CloudModel& model) {
+      for (const auto& [number, machine] : model.machines()) {
+        count += machine.state == EmulatedMachine::State::kStarting || machine.state == EmulatedMachine::State::kRestoring;
+      }
+    });
+    return count;
+  }
+
   MemoryStore store_;
   std::unique_ptr<Controller> fleet_;
   std::optional<Lease> lease_;
@@ -122,6 +139,36 @@ TEST_P(CloudWakeTest, ARestoreThatNeverServesIsThereForAMinuteMore) {
   Ask();
   PassAll(absl::Minutes(3));
   EXPECT_TRUE(lease_.has_value()) << "it can be woken all the same";
+}
+
+TEST_P(CloudWakeTest, LaunchCallsFollowAtOnce) {
+  const auto hibernate = [&](const std::string& id) {
+    fleet_->Hibernate(id, [](const absl::Status& status) { EXPECT_TRUE(status.ok()) << status; });
+    lease_.reset();
+    PassAll(absl::Minutes(2));
+    ASSERT_EQ(there(), 0);
+  };
+  const auto interrupt = [&](const std::string& id) {
+    fleet_->Interrupt(id, absl::Minutes(1), [](const absl::Status& status) { EXPECT_TRUE(status.ok()) << status; });
+  };
+  Ask();
+  Round();
+  EXPECT_EQ(volumes(), 1) << "a machine is bought when its volume is there";
+  PassAll(absl::Seconds(30));
+  ASSERT_TRUE(lease_.has_value());
+  interrupt("m-1");
+  Round();
+  EXPECT_EQ(volumes(), 2);
+  PassAll(absl::Minutes(2));
+  hibernate("m-2");
+  Ask();
+  Round();
+  EXPECT_EQ(starting(), 1) << "by a request";
+  PassAll(absl::Seconds(30));
+  ASSERT_TRUE(lease_.has_value());
+  interrupt(lease_->endpoint().machine_id);
+  Round();
+  EXPECT_EQ(starting(), 1) << "by a notice";
 }
 
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudWakeTest, testing::ValuesIn(AllClouds()),
