@@ -278,14 +278,14 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.interruption.reset();
   machine.download.reset();
   machine.at_risk = machine.in_market = false;
+  machine.whole_run = true;
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
-  KeepBook();
-  effects_.push_back([this, record = machine.record, spec = SpecOf(machine)] {
+  effects_.push_back([this, record = machine.record, book = MakeBook(), spec = SpecOf(machine)] {
     const auto sync =
         provider_.caps().outlives_host ? Store::Sync::kDurable : Store::Sync::kOrdered;
-    if (absl::Status status = store_.Put(record, sync); !status.ok()) {
+    if (absl::Status status = store_.Put(record, sync, &book); !status.ok()) {
       MachineEvent gone = {.machine_id = record.id,
                            .status = absl::InternalError(
                                absl::StrCat("cannot write down its start: ", status.message()))};
@@ -337,9 +337,8 @@ void Controller::Stop(Machine& machine, MachineState state, absl::string_view wh
 void Controller::Forget(Machine& machine) {
   EndHeartbeat(machine);
   ledger_.End(machine.record.id, clock_.Elapsed());
-  KeepBook();
-  effects_.push_back([this, serial = machine.record.serial] {
-    if (absl::Status status = store_.Remove(serial); !status.ok()) LOG(ERROR) << status;
+  effects_.push_back([this, serial = machine.record.serial, book = MakeBook()] {
+    if (absl::Status status = store_.Remove(serial, &book); !status.ok()) LOG(ERROR) << status;
   });
   machines_.erase(machine.record.id);
 }
@@ -414,9 +413,8 @@ void Controller::SetState(Machine& machine, MachineState state, absl::string_vie
 }
 
 void Controller::Write(const Machine& machine, OrderDone written) {
-  KeepBook();
-  effects_.push_back([this, record = machine.record, written = std::move(written)]() mutable {
-    const absl::Status status = store_.Put(record, Store::Sync::kOrdered);
+  effects_.push_back([this, record = machine.record, book = MakeBook(), written = std::move(written)]() mutable {
+    const absl::Status status = store_.Put(record, Store::Sync::kOrdered, &book);
     LOG_IF(ERROR, !status.ok()) << status;
     if (written) written(status);
   });

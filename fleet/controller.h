@@ -212,6 +212,7 @@ class Controller : public Fleet {
     std::optional<Download> download;
     bool at_risk = false;    // its provider recommends to replace it
     std::optional<Absence> absence;  // of this fleet's, and not known yet whether the machine was there all the time
+    bool whole_run = true;   // the ledger has all of it
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
   };
 
@@ -230,8 +231,7 @@ class Controller : public Fleet {
   void OnReady(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnEnded(Machine& machine, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnGone(Machine& machine, const absl::Status& status, bool crashed, std::optional<absl::Time> ended)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnGone(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -340,7 +340,10 @@ class Controller : public Fleet {
   Ledger::Item ItemOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BookAbsence(const Machine& machine, absl::Duration until, Ledger& ledger) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndBilling(Machine& machine, std::optional<absl::Time> ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndBilling(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<absl::Duration> RanFor(Machine& machine, const MachineEvent& gone)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Store::Book MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const Machine& machine, OrderDone written = nullptr)

@@ -107,7 +107,7 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kReady: return OnReady(machine, std::move(event.endpoint));
     case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
     case MachineEvent::Kind::kEnded: return OnEnded(machine, event.crashed);
-    case MachineEvent::Kind::kGone: return OnGone(machine, event.status, event.crashed, event.ended);
+    case MachineEvent::Kind::kGone: return OnGone(machine, event);
     case MachineEvent::Kind::kOffers: return;
   }
 }
@@ -236,7 +236,9 @@ void Controller::OnEnded(Machine& machine, bool crashed) {
   LOG(INFO) << Heading(machine) << "the machine of " << machine.record.id << (crashed ? " lives on" : " went with it");
 }
 
-void Controller::OnGone(Machine& machine, const absl::Status& status, bool crashed, std::optional<absl::Time> ended) {
+void Controller::OnGone(Machine& machine, const MachineEvent& gone) {
+  const absl::Status& status = gone.status;
+  const bool crashed = gone.crashed;
   const std::string id = machine.record.id;
   const State state = machine.record.state;
   Model* const model = FindModel(machine.record.model);
@@ -259,7 +261,7 @@ void Controller::OnGone(Machine& machine, const absl::Status& status, bool crash
   LOG_IF(INFO, status.ok() && machine.interruption.has_value()) << Heading(machine) << id << " is gone";
   if (machine.adopting && model != nullptr) model->wake.began.reset();  // with what a former life began
   NoteEnded(machine, status, crashed);
-  EndBilling(machine, ended);
+  EndBilling(machine, gone);
   const bool in_use = machine.leases > 0;
   const bool foretold = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
   machine.fate->EndBy(crashed    ? MachineLife::End::kCrashed

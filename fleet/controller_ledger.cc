@@ -1,12 +1,18 @@
 // What machines cost, also over a restart: the ledger is written down with everything that is written of a machine, and
 // now and then in between. What machines cost while no fleet was there is booked when their provider has said what
 // became of them.
+//
+// A machine is booked from the decision to start it until its end was heard of, at the price of its purchase. At its end
+// that becomes what its cloud charges by its rules (ledger/billing.h), for the time that the cloud says. Where it says
+// none the rules are held to the time that was booked, which is no less.
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "fleet/controller.h"
+#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -14,6 +20,7 @@ namespace {
 using State = MachineState;
 
 constexpr absl::Duration kBookKept = absl::Seconds(15);  // whose tokens, and busy or idle, a crash forgets
+constexpr absl::Duration kBeyondBelief = absl::Hours(1);  // nothing runs for so much longer than it was asked for
 
 Use UseOf(State state, int leases) {
   switch (state) {
@@ -29,12 +36,20 @@ Use UseOf(State state, int leases) {
 
 // Before the machines of the store get the states of this life.
 void Controller::RecallBook(const Store::Contents& contents) {
-  ledger_.Recall(contents.book.entries);
+  std::vector<Ledger::Entry> entries = contents.book.entries;
+  std::set<std::string> open;
+  for (Ledger::Entry& entry : entries) {
+    const auto machine = machines_.find(entry.machine);
+    if (machine == machines_.end() || machine->second.record.state == State::kHibernated) entry.machine.clear();
+    else open.insert(entry.machine);
+  }
+  ledger_.Recall(entries);
   day_ = contents.spending.day;
   before_day_ = ledger_.Dollars(began_) - contents.spending.dollars;
   written_dollars_ = contents.spending.dollars;
   for (auto& [id, machine] : machines_) {
     const MachineRecord& record = machine.record;
+    machine.whole_run = open.contains(id);
     if (record.state == State::kHibernated) continue;
     const absl::Duration ago = clock_.Now() - std::max(record.since, contents.book.until);
     machine.absence = Absence{began_ - std::max(absl::ZeroDuration(), ago), UseOf(record.state, /*leases=*/0)};
@@ -57,26 +72,52 @@ void Controller::Account(const Machine& machine) {
 
 void Controller::BookAbsence(const Machine& machine, absl::Duration until, Ledger& ledger) const {
   if (!machine.absence.has_value()) return;
-  ledger.Book(ItemOf(machine), machine.absence->use, machine.absence->from, std::min(until, began_));
+  ledger.Book(machine.record.id, ItemOf(machine), machine.absence->use, machine.absence->from, std::min(until, began_));
 }
 
 // What nobody ever heard of, and is not there, has not been there.
-void Controller::EndBilling(Machine& machine, std::optional<absl::Time> ended) {
+void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const absl::Duration now = clock_.Elapsed();
   absl::Duration end = now;
-  if (ended.has_value()) end = now - std::max(absl::ZeroDuration(), clock_.Now() - *ended);
+  if (gone.ended.has_value()) end = now - std::max(absl::ZeroDuration(), clock_.Now() - *gone.ended);
   else if (machine.absence.has_value() && machine.record.handle.empty()) end = machine.absence->from;
   BookAbsence(machine, end, ledger_);
   machine.absence.reset();
-  ledger_.End(machine.record.id, end);
+  const MachineRecord& record = machine.record;
+  const BillingRules& rules = BillingRulesOf(record.provider);
+  if (!record.offer.has_value() || rules.provider != record.provider) return ledger_.End(record.id, end);
+  const absl::Duration booked = ledger_.Time(record.id, now).value_or(absl::ZeroDuration());
+  std::optional<absl::Duration> ran = RanFor(machine, gone);
+  if (ran.has_value() && *ran > booked + kBeyondBelief) ran.reset();
+  if (!machine.whole_run) return ledger_.End(record.id, end);
+  if (ran == absl::ZeroDuration()) return ledger_.Drop(record.id);
+  const absl::Duration charged = ran.value_or(ledger_.Time(record.id, end).value_or(absl::ZeroDuration()));
+  const PriceSpan price = {.per_hour = record.offer->price_per_hour};
+  ledger_.End(record.id, end,
+              BillOfRun(rules, record.offer->market, absl::ZeroDuration(), charged, gone.reclaimed, {price}));
 }
 
-void Controller::KeepBook() {
+// By its cloud's clock, beyond what is billed already; nullopt: the cloud does not say.
+std::optional<absl::Duration> Controller::RanFor(Machine& machine, const MachineEvent& gone) {
+  if (!gone.began.has_value() || !gone.ended.has_value()) {
+    return gone.never_ran ? std::optional(absl::ZeroDuration()) : std::nullopt;
+  }
+  absl::Time& until = machine.record.billed_until;
+  const absl::Time from = std::max(*gone.began, until);
+  until = std::max(until, *gone.ended);
+  return std::max(absl::ZeroDuration(), *gone.ended - from);
+}
+
+Store::Book Controller::MakeBook() {
   Ledger ledger = ledger_;
   // What is not told yet would be forgotten by another crash.
   for (const auto& [id, machine] : machines_) BookAbsence(machine, began_, ledger);
   book_due_ = clock_.Elapsed() + kBookKept;
-  effects_.push_back([this, book = Store::Book{ledger.Entries(clock_.Elapsed()), clock_.Now()}] {
+  return {ledger.EntriesByMachine(clock_.Elapsed()), clock_.Now()};
+}
+
+void Controller::KeepBook() {
+  effects_.push_back([this, book = MakeBook()] {
     const absl::Status status = store_.PutBook(book);
     LOG_IF(ERROR, !status.ok()) << status;
   });

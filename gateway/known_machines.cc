@@ -75,7 +75,7 @@ absl::StatusOr<std::set<std::string>> CheckMachines(const config::Config& config
     beyond.push_back(ForPeople(machine));
     if (!forget) continue;
     LOG(WARNING) << beyond.back() << " is forgotten";
-    RETURN_IF_ERROR(store.Remove(machine.serial));
+    RETURN_IF_ERROR(store.Remove(machine.serial, nullptr));
   }
   if (forget || beyond.empty()) return clouds;
   return absl::FailedPreconditionError(

@@ -29,7 +29,7 @@ class KnownMachinesTest : public testing::Test {
   void Know(const std::string& id, const std::string& provider) {
     fleet::MachineRecord machine = {.id = id, .provider = provider};
     machine.serial = ++serial_;
-    ASSERT_TRUE(store_.Put(machine, fleet::Store::Sync::kDurable).ok());
+    ASSERT_TRUE(store_.Put(machine, fleet::Store::Sync::kDurable, nullptr).ok());
   }
   absl::StatusOr<Names> Check(bool forget = false) {
     const auto account_of = [this](const config::Provider&) { return account_; };

@@ -81,7 +81,8 @@ FleetLife::~FleetLife() {
 FleetLife::Counts FleetLife::counts() const {
   return {.served = clients_.served, .refused = clients_.refused, .resumed = clients_.resumed,
           .cut_off = clients_.cut_off, .launches = watch_.launches, .restores = watch_.restores, .deaths = deaths_,
-          .reclaims = reclaims_, .orphans = watch_.orphans(), .dollars = watch_.Dollars()};
+          .reclaims = reclaims_, .orphans = watch_.orphans(), .dollars = watch_.Dollars(),
+          .untold = watch_.untold()};
 }
 
 void FleetLife::Run() {
@@ -106,14 +107,21 @@ void FleetLife::RunToEnd() {
   Live(length_);
   EndTrouble();
   Live(length_ + kRest);
-  if (broken().has_value()) return;
-  watch_.CheckAtRest();
+  CheckAtRest();
   const int64_t served = clients_.served;
   for (const ModelSpec& model : models_) clients_.Come(model.name);
   Live(length_ + 2 * kRest);
-  watch_.CheckAtRest();
+  CheckAtRest();
   if (max_dollars_per_day_ >= kEnough && clients_.served + clients_.left - served < static_cast<int64_t>(models_.size()))
     sim_.Break("a request came in calm days and was not served");
+}
+
+void FleetLife::CheckAtRest() {
+  if (broken().has_value()) return;
+  watch_.CheckAtRest();
+  double dollars = 0;
+  for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.dollars;
+  watch_.CheckLedger(dollars);
 }
 
 void FleetLife::Sell() {

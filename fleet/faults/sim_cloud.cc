@@ -163,9 +163,12 @@ class SimCloudApi : public CloudApi {
 
 const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
   static const auto& kinds = *new std::vector<Kind>{
-      {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false}, /*tokens=*/true, /*lists_gone=*/true},
-      {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true}},
-      {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false}}};
+      {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false}, /*tokens=*/true,
+       /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds},
+      {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true}, false, absl::ZeroDuration(),
+       Kind::Tells::kStops},
+      {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false}, false, absl::ZeroDuration(),
+       Kind::Tells::kNothing}};
   return kinds;
 }
 
@@ -187,6 +190,18 @@ int64_t SimCloud::NumberOf(const std::string& id) {
   int64_t number = 0;
   return absl::SimpleAtoi(id.substr(2), &number) ? number : 0;
 }
+
+bool SimCloud::IsListed(const EmulatedMachine& machine) const {
+  const bool forgotten = machine.state == State::kGone && sim_.now() - machine.since >= kind_.lists_gone;
+  return model_.IsListed(machine) && !forgotten;
+}
+
+bool SimCloud::TellsRunOf(const EmulatedMachine& machine) const {
+  if (!machine.ended.has_value() || kind_.tells == Kind::Tells::kNothing || !IsListed(machine)) return false;
+  return kind_.tells == Kind::Tells::kEnds || machine.state == State::kStopped;
+}
+
+absl::Time SimCloud::TimeOf(absl::Duration at) { return absl::FromUnixSeconds(1767225600) + at; }
 
 SimCloud::Fate SimCloud::Draw(const std::string& what, bool changes) {
   int& wrong = wrong_in_a_row_[what.substr(0, what.find(' '))];
@@ -210,10 +225,15 @@ CloudInventory SimCloud::ListNow() {
   if (stale && sim_.now() - listed_at_ <= kOldest) return listed_;
   CloudInventory inventory;
   for (const auto& [number, machine] : model_.machines()) {
-    if (!model_.IsListed(machine) || (machine.state == State::kGone && !kind_.lists_gone)) continue;
+    if (!IsListed(machine)) continue;
     CloudMachine& to = inventory.machines.emplace_back();
     to = {.id = IdOf(number), .name = machine.name, .zone = machine.zone, .state = StateOf(machine.state)};
     if (machine.state == State::kRunning) to.address = machine.address;
+    if (TellsRunOf(machine)) {
+      to.began = TimeOf(*machine.began);
+      to.ended = TimeOf(*machine.ended);
+      to.reclaimed = machine.reclaimed && kind_.tells == Kind::Tells::kEnds;
+    }
     if (stale && sim_.Chance(0.1)) to.state = CloudMachine::State::kUnknown;
   }
   for (const auto& [number, volume] : model_.volumes()) {

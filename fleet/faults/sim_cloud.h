@@ -26,7 +26,9 @@ class SimCloud {
   struct Kind {
     CloudApi::Traits traits;
     bool tokens = false;      // a repeated purchase is known by its token; else by its name
-    bool lists_gone = false;  // what is gone stays in lists for a while
+    absl::Duration lists_gone;  // what is gone stays in lists for so long
+    enum class Tells { kNothing, kStops, kEnds } tells;  // when runs that are over began and ended: of none, of those
+                                                         // of machines that it keeps, of all
   };
   static const std::vector<Kind>& Kinds();
 
@@ -38,6 +40,10 @@ class SimCloud {
   CloudModel& model() { return model_; }
   const Kind& kind() const { return kind_; }
   static int64_t NumberOf(const std::string& id);  // of a machine or a volume
+  bool IsListed(const EmulatedMachine& machine) const;
+  // When its latest run began and ended is in its row of a list.
+  bool TellsRunOf(const EmulatedMachine& machine) const;
+  static absl::Time TimeOf(absl::Duration at);  // by the cloud's own clock, which nobody sets
 
   bool down = false;          // every call fails
   bool forgets_tokens = false;  // a repeated purchase buys again

@@ -3,13 +3,15 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
 
 using State = EmulatedMachine::State;
 
-constexpr absl::Duration kForget = absl::Minutes(2);  // what is gone leaves the cloud's lists then
+constexpr absl::Duration kForget = absl::Hours(1);  // as the longest of the clouds' lists
+constexpr double kCent = 0.01;
 
 bool Runs(const EmulatedMachine& machine) {
   return machine.state == State::kStarting || machine.state == State::kRunning || machine.state == State::kRestoring;
@@ -48,6 +50,7 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
   }
   listener_ = std::move(listener);
   provider_->Listen([this](MachineEvent event) {
+    if (sabotage_ == Sabotage::kMisbooks && event.ended.has_value()) *event.ended -= absl::Seconds(10);
     OnEvent(event);
     listener_(std::move(event));
   });
@@ -60,7 +63,9 @@ void Watch::OnEvent(const MachineEvent& event) {
   const auto asked = asked_.find(names_.Machine(event.machine_id));
   if (asked == asked_.end()) return;
   if (event.kind == MachineEvent::Kind::kReady) asked->second.wakes = false;
-  if (event.kind == MachineEvent::Kind::kGone) asked_.erase(asked);
+  if (event.kind != MachineEvent::Kind::kGone) return;
+  NoteRun(event);
+  asked_.erase(asked);
 }
 
 // --- What the controller asks.
@@ -81,6 +86,7 @@ void Watch::Begin(const MachineSpec& spec, bool wakes) {
 void Watch::Launch(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++launches;
+  runs_[names_.Machine(spec.id)] = {sim_.now(), *spec.offer};
   sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", spec.offer->zone, " ", MarketName(spec.offer->market)));
   Begin(spec, true);
   provider_->Launch(spec);
@@ -89,6 +95,7 @@ void Watch::Launch(const MachineSpec& spec) {
 void Watch::Restore(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++restores;
+  runs_[names_.Machine(spec.id)] = {sim_.now(), *spec.offer};
   sim_.Note(absl::StrCat("controller: restore ", spec.id));
   Begin(spec, true);
   provider_->Restore(spec);
@@ -98,6 +105,12 @@ void Watch::Adopt(const MachineSpec& spec, absl::string_view handle, absl::strin
   if (death_.dead()) return;
   sim_.Note(absl::StrCat("controller: adopt ", spec.id, " ", handle, " ", address));
   Begin(spec, false);
+  // A life that died may have written down a run that it then never asked for.
+  Run& run = runs_.try_emplace(names_.Machine(spec.id), Run{sim_.now(), *spec.offer}).first->second;
+  const bool restores_only = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
+    return record.second.id == spec.id && record.second.state == MachineState::kRestoring;
+  });
+  if (std::exchange(run.over, false) && restores_only) run.asked = sim_.now();
   provider_->Adopt(spec, handle, address);
 }
 
@@ -144,6 +157,7 @@ double Watch::Dollars() const {
 }
 
 void Watch::Check(bool healthy) {
+  NoteUnknownRuns();
   if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
   checked_at_ = sim_.now();
   ForgetGone();
@@ -176,6 +190,59 @@ void Watch::CheckMachine(const EmulatedMachine& machine) {
   if (asked->second.ended.has_value() && healthy_ - *asked->second.ended > limits_.end)
     sim_.Break(absl::StrCat(asked->second.id, " bills ", absl::FormatDuration(healthy_ - *asked->second.ended),
                             " after its end was decided"));
+}
+
+// What the cloud does not say of a run that is over bounds what the ledger can know of it: it has the time from the
+// order to the word of its end, or nothing where no list ever had it running.
+void Watch::NoteRun(const MachineEvent& gone) {
+  const std::string name = names_.Machine(gone.machine_id);
+  Run& run = runs_.at(name);
+  run.over = true;
+  const EmulatedMachine* machine = nullptr;  // the newest of its name
+  for (const auto& [number, candidate] : cloud_.model().machines()) {
+    if (candidate.name == name) machine = &candidate;
+  }
+  absl::Duration ran;  // since it was asked for
+  bool free = false;
+  const BillingRules& rules = BillingRulesOf(run.offer.provider);
+  if (machine != nullptr && machine->began.has_value()) {
+    const absl::Duration ended = std::min(machine->ended.value_or(sim_.now()), sim_.now());
+    ran = std::max(absl::ZeroDuration(), ended - std::max(*machine->began, run.asked));
+    free = machine->reclaimed;
+  }
+  const auto bill = [&](absl::Duration time, bool reclaimed) {
+    return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, reclaimed,
+                     {{.per_hour = run.offer.price_per_hour}});
+  };
+  if (gone.began.has_value() && gone.ended.has_value()) {
+    over_ += bill(ran, gone.reclaimed) - bill(ran, free);
+  } else if (gone.never_ran) {
+    under_ += bill(ran, free);
+  } else {
+    over_ += bill(sim_.now() - run.asked, false) - bill(ran, free);
+  }
+}
+
+// What is charged for while it is neither asked for nor written down is in no ledger.
+void Watch::NoteUnknownRuns() {
+  for (const auto& [number, machine] : cloud_.model().machines()) {
+    if (!machine.began.has_value() || machine.ended.has_value() || asked_.contains(machine.name)) continue;
+    const bool written = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
+      return record.second.state != MachineState::kHibernated && names_.Machine(record.second.id) == machine.name;
+    });
+    if (written) continue;
+    const BillingRules& rules = BillingRulesOf(machine.cloud);
+    absl::Duration time = sim_.now() - checked_at_;
+    if (unknown_runs_.insert(number).second) time += rules.minimum + rules.granularity;
+    under_ += absl::ToDoubleHours(time) * machine.price_per_hour;
+  }
+}
+
+void Watch::CheckLedger(double dollars) {
+  const double bill = Dollars();
+  if (dollars <= bill + over_ + kCent && dollars >= bill - under_ - kCent) return;
+  sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill, "; for what it does not tell ",
+                          over_, " more and ", under_, " less are right"));
 }
 
 // Once the day's money is spent nothing goes on to bill.

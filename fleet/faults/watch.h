@@ -33,6 +33,7 @@ enum class Sabotage {
   kLosesAnswers,  // requests are forgotten
   kLongWakes,     // the controller has another cap
   kOverspends,    // and no budget
+  kMisbooks,      // the provider says that runs were shorter
 };
 
 class Watch : public Provider {
@@ -55,9 +56,13 @@ class Watch : public Provider {
   // After everything has had time to end: nothing bills, and nothing is there that nobody knows.
   void CheckAtRest();
 
+  // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not say.
+  void CheckLedger(double dollars);
+
   // Something was said since the last call.
   bool TakeActivity() { return std::exchange(active_, false); }
   double Dollars() const;  // of the cloud's bill
+  double untold() const { return over_ + under_; }  // dollars by which the ledger may be wrong
   int64_t orphans() const { return static_cast<int64_t>(orphans_.size()); }
   int64_t launches = 0, restores = 0;
 
@@ -79,7 +84,16 @@ class Watch : public Provider {
     std::optional<absl::Duration> ended;  // decided, in healthy time
   };
 
+  // What was asked for last under a name, by whichever life of the controller.
+  struct Run {
+    absl::Duration asked;
+    Offer offer;
+    bool over = false;
+  };
+
   void Begin(const MachineSpec& spec, bool wakes);
+  void NoteRun(const MachineEvent& gone);
+  void NoteUnknownRuns();
   bool End(absl::string_view machine_id);
   void OnEvent(const MachineEvent& event);
   void CheckMachine(const EmulatedMachine& machine);
@@ -101,6 +115,9 @@ class Watch : public Provider {
   std::map<int64_t, absl::Duration> unknown_since_; // by machine, in healthy time
   std::set<int64_t> orphans_;                       // ran and nobody knew them: these are stopped, not deleted
   double closed_dollars_ = 0;                       // of machines that are forgotten
+  std::map<std::string, Run> runs_;                 // by the cloud's name
+  std::set<int64_t> unknown_runs_;                  // of these machines, that were charged for and nobody knew
+  double over_ = 0, under_ = 0;                     // the ledger may have so much more than the bill, and less
   int64_t day_ = -1;
   int lives_ = 0;  // of controllers, today
   double before_day_ = 0, checked_dollars_ = 0;

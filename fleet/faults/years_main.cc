@@ -45,6 +45,7 @@ struct Tally {
     sum.reclaims += counts.reclaims;
     sum.orphans += counts.orphans;
     sum.dollars += counts.dollars;
+    sum.untold += counts.untold;
   }
 };
 
@@ -81,10 +82,10 @@ int Main() {
   std::cout << absl::StrFormat(
       "fleet-years          %12.1f\nfleets               %12d\nmachines bought      %12d\nmachines restored    %12d\n"
       "machines taken away  %12d\nunknown ones stopped %12d\ncontrollers killed   %12d\nrequests served      %12d\n  refused            %12d\n"
-      "  went on elsewhere  %12d\n  died with gateways %12d\nbilled, dollars      %12.2f\nseconds              %12.1f\n"
+      "  went on elsewhere  %12d\n  died with gateways %12d\nbilled, dollars      %12.2f\n  runs told badly    %12.2f\nseconds              %12.1f\n"
       "broken invariants    %12d\n",
       tally.done * kYears, tally.done, sum.launches, sum.restores, sum.reclaims, sum.orphans, sum.deaths, sum.served, sum.refused,
-      sum.resumed, sum.cut_off, sum.dollars, absl::ToDoubleSeconds(absl::Now() - began), tally.broken.size());
+      sum.resumed, sum.cut_off, sum.dollars, sum.untold, absl::ToDoubleSeconds(absl::Now() - began), tally.broken.size());
   return tally.broken.empty() ? 0 : 1;
 }
 

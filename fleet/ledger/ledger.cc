@@ -1,5 +1,8 @@
 #include "fleet/ledger/ledger.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace spotinference::fleet {
 
 absl::string_view UseName(Use use) {
@@ -19,14 +22,21 @@ std::optional<Use> ParseUse(absl::string_view name) {
   return std::nullopt;
 }
 
+Ledger::Sum& Ledger::Sum::operator+=(const Sum& other) {
+  time += other.time;
+  dollars += other.dollars;
+  on_demand_dollars += other.on_demand_dollars;
+  tokens += other.tokens;
+  return *this;
+}
+
 void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
+  if (now <= open.since) return;
   const absl::Duration time = now - open.since;
   const auto add = [&](const std::string& key, absl::Duration part) {
-    Sum& sum = sums[{open.item.model, open.item.market, open.use, key}];
     const double hours = absl::FDivDuration(part, absl::Hours(1));
-    sum.time += part;
-    sum.dollars += hours * open.item.price_per_hour;
-    sum.on_demand_dollars += hours * open.item.on_demand_per_hour;
+    sums[{open.item.model, open.item.market, open.use, key}] += {
+        part, hours * open.item.price_per_hour, hours * open.item.on_demand_per_hour};
   };
   int left_answers = 0;
   for (const auto& [key, count] : open.answers) left_answers += count;
@@ -41,22 +51,19 @@ void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
 }
 
 Ledger::Open* Ledger::Settle(absl::string_view machine, absl::Duration now) {
-  const auto open = open_.find(machine);
-  if (open == open_.end()) return nullptr;
-  if (now > open->second.since) {
-    Add(open->second, now, closed_);
-    closed_dollars_ += Dollars(open->second, now);
-  }
-  open->second.since = now;
-  return &open->second;
+  const auto found = open_.find(machine);
+  if (found == open_.end()) return nullptr;
+  Open& open = found->second;
+  Add(open, now, open.booked);
+  open.dollars += Dollars(open, now);
+  if (open.since < absl::InfiniteDuration()) open.since = now;
+  return &open;
 }
 
 void Ledger::Set(absl::string_view machine, const Item& item, Use use, absl::Duration now) {
   Open* open = Settle(machine, now);
-  if (open == nullptr) {
-    open = &open_[std::string(machine)];
-    open->since = now;
-  }
+  if (open == nullptr) open = &open_[std::string(machine)];
+  open->since = now;
   open->item = item;
   open->use = use;
 }
@@ -69,40 +76,85 @@ void Ledger::CountTokens(const std::string& model, const std::string& market, co
   if (tokens != 0) closed_[{model, market, Use::kBusy, key}].tokens += tokens;
 }
 
-void Ledger::End(absl::string_view machine, absl::Duration now) {
-  if (Settle(machine, now) != nullptr) open_.erase(open_.find(machine));
+void Ledger::End(absl::string_view machine, absl::Duration now, std::optional<double> charged) {
+  Open* const open = Settle(machine, now);
+  if (open == nullptr) return;
+  if (charged.has_value()) Charge(*open, *charged);
+  for (const auto& [row, sum] : open->booked) closed_[row] += sum;
+  closed_dollars_ += open->dollars;
+  open_.erase(open_.find(machine));
 }
 
-void Ledger::Book(const Item& item, Use use, absl::Duration from, absl::Duration to) {
+// Rounded up to a minute, or of a cloud that charges less than the time from the order on: it is every use's.
+void Ledger::Charge(Open& open, double dollars) {
+  if (open.dollars > 0) {
+    const double factor = dollars / open.dollars;
+    for (auto& [row, sum] : open.booked) {
+      sum.dollars *= factor;
+      sum.on_demand_dollars *= factor;
+    }
+  } else if (dollars > 0) {
+    open.booked[{open.item.model, open.item.market, open.use, ""}].dollars += dollars;
+  }
+  open.dollars = dollars;
+}
+
+void Ledger::Book(absl::string_view machine, const Item& item, Use use, absl::Duration from, absl::Duration to) {
   if (from >= to) return;
-  const Open open = {.item = item, .use = use, .since = from};
-  Add(open, to, closed_);
-  closed_dollars_ += Dollars(open, to);
+  const Open time = {.item = item, .use = use, .since = from};
+  const auto open = open_.find(machine);
+  Add(time, to, open == open_.end() ? closed_ : open->second.booked);
+  (open == open_.end() ? closed_dollars_ : open->second.dollars) += Dollars(time, to);
 }
 
 void Ledger::Recall(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
-    Sum& sum = closed_[{entry.model, entry.market, entry.use, entry.key}];
-    sum.time += entry.time;
-    sum.dollars += entry.dollars;
-    sum.on_demand_dollars += entry.on_demand_dollars;
-    sum.tokens += entry.tokens;
-    closed_dollars_ += entry.dollars;
+    Open* const open = entry.machine.empty() ? nullptr : &open_[entry.machine];
+    (open == nullptr ? closed_ : open->booked)[{entry.model, entry.market, entry.use, entry.key}] += {
+        entry.time, entry.dollars, entry.on_demand_dollars, entry.tokens};
+    (open == nullptr ? closed_dollars_ : open->dollars) += entry.dollars;
   }
+}
+
+std::optional<absl::Duration> Ledger::Time(absl::string_view machine, absl::Duration now) const {
+  const auto open = open_.find(machine);
+  if (open == open_.end()) return std::nullopt;
+  absl::Duration time = std::max(absl::ZeroDuration(), now - open->second.since);
+  for (const auto& [row, sum] : open->second.booked) time += sum.time;
+  return time;
 }
 
 Ledger::Sums Ledger::All(absl::Duration now) const {
   Sums sums = closed_;
-  for (const auto& [machine, open] : open_) Add(open, now, sums);
+  for (const auto& [machine, open] : open_) {
+    for (const auto& [row, sum] : open.booked) sums[row] += sum;
+    Add(open, now, sums);
+  }
   return sums;
+}
+
+void Ledger::AddEntries(const Sums& sums, const std::string& machine, std::vector<Entry>& entries) {
+  for (const auto& [row, sum] : sums) {
+    if (sum.time == absl::ZeroDuration() && sum.tokens == 0 && sum.dollars == 0 && machine.empty()) continue;
+    const auto& [model, market, use, key] = row;
+    entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars, sum.tokens, machine});
+  }
 }
 
 std::vector<Ledger::Entry> Ledger::Entries(absl::Duration now) const {
   std::vector<Entry> entries;
-  for (const auto& [row, sum] : All(now)) {
-    if (sum.time == absl::ZeroDuration() && sum.tokens == 0) continue;
-    const auto& [model, market, use, key] = row;
-    entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars, sum.tokens});
+  AddEntries(All(now), "", entries);
+  return entries;
+}
+
+std::vector<Ledger::Entry> Ledger::EntriesByMachine(absl::Duration now) const {
+  std::vector<Entry> entries;
+  AddEntries(closed_, "", entries);
+  for (const auto& [machine, open] : open_) {
+    Sums sums = open.booked;
+    sums[{open.item.model, open.item.market, open.use, ""}];  // one that has just begun is in it, too
+    Add(open, now, sums);
+    AddEntries(sums, machine, entries);
   }
   return entries;
 }
@@ -121,12 +173,13 @@ std::vector<Ledger::Line> Ledger::Totals(absl::Duration now) const {
 }
 
 double Ledger::Dollars(const Open& open, absl::Duration now) {
-  return absl::FDivDuration(now - open.since, absl::Hours(1)) * open.item.price_per_hour;
+  const absl::Duration time = std::max(absl::ZeroDuration(), now - open.since);
+  return absl::FDivDuration(time, absl::Hours(1)) * open.item.price_per_hour;
 }
 
 double Ledger::Dollars(absl::Duration now) const {
   double dollars = closed_dollars_;
-  for (const auto& [machine, open] : open_) dollars += Dollars(open, now);
+  for (const auto& [machine, open] : open_) dollars += open.dollars + Dollars(open, now);
   return dollars;
 }
 

@@ -48,6 +48,7 @@ class Ledger {
     double dollars = 0;
     double on_demand_dollars = 0;
     int64_t tokens = 0;
+    std::string machine;  // of EntriesByMachine: whose run is not over; else ""
   };
 
   // The answers on the machine from `now` on, by their keys: busy time is divided among them. A no-op for an unknown
@@ -58,19 +59,27 @@ class Ledger {
   void CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens);
 
   // From `now` on, which may have been some time ago, the machine costs nothing. What was told of it by its last Set is
-  // booked up to then. A no-op for an unknown machine.
-  void End(absl::string_view machine, absl::Duration now);
+  // booked up to then. `charged`, where it is known: the dollars that the whole run has cost, from the first Set on; what
+  // was booked of it is made to be as much. A no-op for an unknown machine.
+  void End(absl::string_view machine, absl::Duration now, std::optional<double> charged = std::nullopt);
+
+  // The run has never been: what was booked of it is taken back. A no-op for an unknown machine.
+  void Drop(absl::string_view machine) { open_.erase(std::string(machine)); }
 
   // A machine was used so for a time that no Set tells of.
-  void Book(const Item& item, Use use, absl::Duration from, absl::Duration to);
+  void Book(absl::string_view machine, const Item& item, Use use, absl::Duration from, absl::Duration to);
 
-  // What a former life of the process had in its Entries.
+  // What a former life of the process had in its EntriesByMachine. Runs that were not over go on with their next Set.
   void Recall(const std::vector<Entry>& entries);
+
+  // The time of the run, which is not over; nullopt for an unknown machine.
+  std::optional<absl::Duration> Time(absl::string_view machine, absl::Duration now) const;
 
   // All that was billed up to `now`, by model, market and use.
   std::vector<Line> Totals(absl::Duration now) const;
   // By model, market, use and key.
   std::vector<Entry> Entries(absl::Duration now) const;
+  std::vector<Entry> EntriesByMachine(absl::Duration now) const;
   double Dollars(absl::Duration now) const;  // of all of it
 
  private:
@@ -79,22 +88,28 @@ class Ledger {
     absl::Duration time;
     double dollars = 0, on_demand_dollars = 0;
     int64_t tokens = 0;
+
+    Sum& operator+=(const Sum& other);
   };
   using Sums = std::map<Key, Sum>;
   struct Open {
     Item item;
     Use use = Use::kIdle;
     std::map<std::string, int> answers;  // by key
-    absl::Duration since;
+    absl::Duration since = absl::InfiniteDuration();  // infinite: it was recalled, and no Set has come yet
+    Sums booked;         // up to `since`
+    double dollars = 0;  // the sum of these
   };
 
   static void Add(const Open& open, absl::Duration now, Sums& sums);
   static double Dollars(const Open& open, absl::Duration now);
+  static void AddEntries(const Sums& sums, const std::string& machine, std::vector<Entry>& entries);
+  static void Charge(Open& open, double dollars);
   // Books what is open up to `now`; nullptr for an unknown machine.
   Open* Settle(absl::string_view machine, absl::Duration now);
   Sums All(absl::Duration now) const;
 
-  std::map<std::string, Open, std::less<>> open_;  // by machine
+  std::map<std::string, Open, std::less<>> open_;  // by machine, while its run is not over
   Sums closed_;
   double closed_dollars_ = 0;  // its sum
 };

@@ -108,9 +108,9 @@ TEST(Ledger, AFormerLifeAndATimeThatNobodySawAreInIt) {
   before.Set("a", item, Use::kBusy, absl::ZeroDuration());
   before.SetAnswers("a", {{"x", 1}}, absl::ZeroDuration());
   before.CountTokens("m", "spot", "x", 5);
-  after.Recall(before.Entries(absl::Seconds(2)));
-  after.Book(item, Use::kIdle, absl::Seconds(-3), absl::ZeroDuration());
-  after.Book(item, Use::kIdle, absl::Seconds(1), absl::ZeroDuration());  // nothing
+  after.Recall(before.EntriesByMachine(absl::Seconds(2)));
+  after.Book("b", item, Use::kIdle, absl::Seconds(-3), absl::ZeroDuration());
+  after.Book("b", item, Use::kIdle, absl::Seconds(1), absl::ZeroDuration());  // nothing
   EXPECT_DOUBLE_EQ(after.Dollars(absl::Seconds(9)), 5);
   const std::vector<Ledger::Entry> entries = after.Entries(absl::Seconds(9));
   ASSERT_EQ(entries.size(), 2);
@@ -129,6 +129,40 @@ TEST(Ledger, AnEndThatWasHeardOfLateIsBookedUpToItsTime) {
   ledger.Set("b", {"m", "spot", 3600}, Use::kIdle, absl::Seconds(9));
   ledger.End("b", absl::Seconds(5));
   EXPECT_DOUBLE_EQ(ledger.Dollars(absl::Seconds(20)), 4);
+}
+
+// 3,600 dollars an hour: one a second.
+TEST(Ledger, ARunCostsWhatItsCloudCharges) {
+  const Ledger::Item item = {"m", "spot", 3600, 7200};
+  Ledger ledger;
+  ledger.Set("a", item, Use::kWaking, absl::ZeroDuration());
+  ledger.Set("a", item, Use::kIdle, absl::Seconds(10));
+  ledger.Set("b", item, Use::kWaking, absl::Seconds(10));
+  ledger.Set("c", item, Use::kWaking, absl::Seconds(20));
+  EXPECT_EQ(ledger.Time("a", absl::Seconds(40)), absl::Seconds(40));
+  EXPECT_EQ(ledger.Time("x", absl::Seconds(40)), std::nullopt);
+  ledger.End("a", absl::Seconds(40), 30);  // it was charged for from when it ran
+  ledger.Drop("b");                        // it never came to be
+  ledger.End("c", absl::Seconds(20), 60);  // a minute at least
+  EXPECT_EQ(Detail(ledger, 50), "spot idle - 30 $22.5 of $45\nspot waking - 10 $67.5 of $15\n");
+  EXPECT_DOUBLE_EQ(ledger.Dollars(absl::Seconds(50)), 90);
+}
+
+TEST(Ledger, ARunGoesOnInAnotherLife) {
+  const Ledger::Item item = {"m", "spot", 3600, 7200};
+  Ledger before, after;
+  before.Set("gone", item, Use::kIdle, absl::ZeroDuration());
+  before.End("gone", absl::Seconds(5));
+  before.Set("a", item, Use::kWaking, absl::ZeroDuration());
+  before.Set("new", item, Use::kWaking, absl::Seconds(10));
+  after.Recall(before.EntriesByMachine(absl::Seconds(10)));
+  EXPECT_EQ(after.Time("new", absl::Seconds(2)), absl::ZeroDuration());
+  EXPECT_DOUBLE_EQ(after.Dollars(absl::Seconds(99)), 15) << "nobody has said what became of it";
+  after.Book("a", item, Use::kLost, absl::Seconds(-3), absl::ZeroDuration());
+  after.Set("a", item, Use::kIdle, absl::Seconds(1));
+  EXPECT_DOUBLE_EQ(after.Dollars(absl::Seconds(3)), 20);
+  after.End("a", absl::Seconds(3), 30);
+  EXPECT_EQ(Detail(after, 3), "spot idle - 7 $9 of $18\nspot waking - 10 $20 of $40\nspot lost - 3 $6 of $12\n");
 }
 
 TEST(Ledger, PartsOfABusyTimeMakeTheWhole) {

@@ -59,7 +59,11 @@ struct MachineEvent {
   uint64_t done_bytes = 0, total_bytes = 0;
   // Of kEnded, and of kGone of a machine that served: its engine died by itself, and the machine lived on.
   bool crashed = false;
-  std::optional<absl::Time> ended;  // of kGone: when it ended, where that is known and some time ago
+  // Of kGone, by the cloud's own clock and as far as it says so: from when and until when it charges for the machine's
+  // latest run, which may be one that an earlier kGone told of; and whether it took the machine back.
+  std::optional<absl::Time> began, ended;
+  bool reclaimed = false;
+  bool never_ran = false;  // of kGone: since the machine was asked for none has run
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
   // names the cause.

@@ -29,15 +29,19 @@ class MemoryStore : public Store {
     contents.book = book_;
     return contents;
   }
-  absl::Status Put(const MachineRecord& machine, Sync) override {
+  absl::Status Put(const MachineRecord& machine, Sync, const Book* book) override {
     if (failure_.ok()) {
       machines_[machine.serial] = machine;
       next_serial_ = std::max(next_serial_, machine.serial + 1);
+      if (book != nullptr) book_ = *book;
     }
     return failure_;
   }
-  absl::Status Remove(int64_t serial) override {
-    if (failure_.ok()) machines_.erase(serial);
+  absl::Status Remove(int64_t serial, const Book* book) override {
+    if (failure_.ok()) {
+      machines_.erase(serial);
+      if (book != nullptr) book_ = *book;
+    }
     return failure_;
   }
   absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
@@ -52,7 +56,6 @@ class MemoryStore : public Store {
     if (failure_.ok()) wake_records_[std::string(model)] = wake;
     return failure_;
   }
-
   absl::Status PutSpending(const Spending& spending) override {
     if (failure_.ok()) spending_ = spending;
     return failure_;

@@ -29,10 +29,12 @@ class MortalStore : public Store {
   MemoryStore& memory() { return store_; }
 
   absl::StatusOr<Contents> Load() override { return store_.Load(); }
-  absl::Status Put(const MachineRecord& machine, Sync sync) override {
-    return death_.Step() ? store_.Put(machine, sync) : absl::OkStatus();
+  absl::Status Put(const MachineRecord& machine, Sync sync, const Book* book) override {
+    return death_.Step() ? store_.Put(machine, sync, book) : absl::OkStatus();
   }
-  absl::Status Remove(int64_t serial) override { return death_.Step() ? store_.Remove(serial) : absl::OkStatus(); }
+  absl::Status Remove(int64_t serial, const Book* book) override {
+    return death_.Step() ? store_.Remove(serial, book) : absl::OkStatus();
+  }
   absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
     return death_.Step() ? store_.PutWake(model, measured) : absl::OkStatus();
   }

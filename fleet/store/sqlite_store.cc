@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -19,7 +20,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 6;
+constexpr int kSchemaVersion = 7;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
 // AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
@@ -96,7 +97,26 @@ constexpr char kBookSchema[] = R"(
   CREATE TABLE ledger_until (only INTEGER PRIMARY KEY CHECK (only = 0), until_us INTEGER NOT NULL) STRICT;
   PRAGMA user_version = 6;
   COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 6, "the schemas spell both out");
+// From version 6. `machine`: whose run is not over; else ''.
+constexpr char kRunsSchema[] = R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE machines ADD COLUMN billed_until_us INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE book (
+    model TEXT NOT NULL,
+    market TEXT NOT NULL,
+    use TEXT NOT NULL,
+    key TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    dollars REAL NOT NULL,
+    on_demand_dollars REAL NOT NULL,
+    tokens INTEGER NOT NULL,
+    machine TEXT NOT NULL,
+    PRIMARY KEY (machine, model, market, use, key)) STRICT;
+  INSERT INTO book SELECT *, '' FROM ledger;
+  DROP TABLE ledger;
+  PRAGMA user_version = 7;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 7, "the schemas spell both out");
 
 int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
 absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
@@ -181,6 +201,7 @@ class SqliteStore : public Store {
     if (version < 4) RETURN_IF_ERROR(Execute(kOffersSchema));
     if (version < 5) RETURN_IF_ERROR(Execute(kWakeBeganSchema));
     if (version < 6) RETURN_IF_ERROR(Execute(kBookSchema));
+    if (version < 7) RETURN_IF_ERROR(Execute(kRunsSchema));
     return Prepare();
   }
 
@@ -204,6 +225,7 @@ class SqliteStore : public Store {
         return Damaged(absl::StrCat("machine ", record.id, " has state '", machines.Text(5), "'"));
       record.state = *state;
       ASSIGN_OR_RETURN(record.offer, OfferOf(machines, record));
+      record.billed_until = TimeOf(machines.Number(18));
       contents.machines.push_back(std::move(record));
     }
     if (code != SQLITE_DONE) return Error(code);
@@ -227,17 +249,22 @@ class SqliteStore : public Store {
     return contents;
   }
 
-  absl::Status Put(const MachineRecord& machine, Sync sync) override {
+  absl::Status Put(const MachineRecord& machine, Sync sync, const Book* book) override {
     const Offer offer = machine.offer.value_or(Offer{});
-    return Write(kPut, sync,
-                 {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
-                  MachineStateName(machine.state), machine.handle, machine.address,
-                  machine.numerics_id, machine.reason, absl::ToUnixMicros(machine.since),
-                  machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone, offer.machine_type,
-                  offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour});
+    return WithBook(book, sync, [&] {
+      return Write(kPut, sync,
+                   {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
+                    MachineStateName(machine.state), machine.handle, machine.address, machine.numerics_id,
+                    machine.reason, absl::ToUnixMicros(machine.since),
+                    machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone,
+                    offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
+                    MicrosOf(machine.billed_until)});
+    });
   }
 
-  absl::Status Remove(int64_t serial) override { return Write(kRemove, Sync::kOrdered, {serial}); }
+  absl::Status Remove(int64_t serial, const Book* book) override {
+    return WithBook(book, Sync::kOrdered, [&] { return Write(kRemove, Sync::kOrdered, {serial}); });
+  }
 
   absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
     return Write(kPutWake, Sync::kOrdered, {model, absl::ToInt64Microseconds(measured)});
@@ -262,23 +289,31 @@ class SqliteStore : public Store {
   }
 
   absl::Status PutBook(const Book& book) override {
-    RETURN_IF_ERROR(SetSync(Sync::kOrdered));
+    return WithBook(&book, Sync::kOrdered, [] { return absl::OkStatus(); });
+  }
+
+ private:
+  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil };
+
+  // Both or neither.
+  absl::Status WithBook(const Book* book, Sync sync, absl::FunctionRef<absl::Status()> write) {
+    if (book == nullptr) return write();
+    RETURN_IF_ERROR(SetSync(sync));
     RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
-    absl::Status written = Write(kPutUntil, Sync::kOrdered, {MicrosOf(book.until)});
-    for (const Ledger::Entry& entry : book.entries) {
+    absl::Status written = write();
+    if (written.ok()) written = Write(kClearBook, sync, {});
+    for (const Ledger::Entry& entry : book->entries) {
       if (!written.ok()) break;
-      written = Write(kPutEntry, Sync::kOrdered,
+      written = Write(kPutEntry, sync,
                       {entry.model, entry.market, UseName(entry.use), entry.key, absl::ToInt64Nanoseconds(entry.time),
-                       entry.dollars, entry.on_demand_dollars, entry.tokens});
+                       entry.dollars, entry.on_demand_dollars, entry.tokens, entry.machine});
     }
+    if (written.ok()) written = Write(kPutUntil, sync, {MicrosOf(book->until)});
     if (written.ok()) written = Execute("COMMIT");
     if (!written.ok() && sqlite3_get_autocommit(database_) == 0)
       sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
     return written;
   }
-
- private:
-  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kPutEntry, kPutUntil };
 
   absl::StatusOr<std::optional<Offer>> OfferOf(const Statement& machines, const MachineRecord& record) {
     const std::string market = machines.Text(11);
@@ -319,7 +354,7 @@ class SqliteStore : public Store {
   }
 
   absl::Status LoadBook(Book& book) {
-    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM ledger"));
+    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM book"));
     int code;
     while ((code = rows.Step()) == SQLITE_ROW) {
       const std::optional<Use> use = ParseUse(rows.Text(2));
@@ -331,7 +366,8 @@ class SqliteStore : public Store {
                               .time = absl::Nanoseconds(rows.Number(4)),
                               .dollars = rows.Real(5),
                               .on_demand_dollars = rows.Real(6),
-                              .tokens = rows.Number(7)});
+                              .tokens = rows.Number(7),
+                              .machine = rows.Text(8)});
     }
     if (code != SQLITE_DONE) return Error(code);
     ASSIGN_OR_RETURN(Statement until, Compile("SELECT until_us FROM ledger_until"));
@@ -357,17 +393,18 @@ class SqliteStore : public Store {
 
   absl::Status Prepare() {
     for (const char* sql :
-         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
+         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
           "state = excluded.state, handle = excluded.handle, address = excluded.address, "
           "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = "
-          "excluded.since_us",
+          "excluded.since_us, billed_until_us = excluded.billed_until_us",
           "DELETE FROM machines WHERE serial = ?",
           "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "measured_us = excluded.measured_us",
           "INSERT INTO gaps VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "gaps_us = excluded.gaps_us",
           "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?,?,?,?)",
-          "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "INSERT OR REPLACE INTO ledger VALUES (?,?,?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "DELETE FROM book",
+          "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO ledger_until VALUES (0,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));

@@ -59,13 +59,13 @@ TEST_F(SqliteStoreTest, KeepsMachinesAndWakesAndNeverGivesASerialTwice) {
   {
     auto store = Open();
     EXPECT_EQ(store->Load()->next_serial, 1);
-    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable).ok());
-    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable).ok());
+    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable, nullptr).ok());
+    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable, nullptr).ok());
     MachineRecord changed = Record(1);
     changed.state = MachineState::kHibernated;
     changed.handle = "";
-    ASSERT_TRUE(store->Put(changed, Store::Sync::kOrdered).ok());
-    ASSERT_TRUE(store->Remove(2).ok());
+    ASSERT_TRUE(store->Put(changed, Store::Sync::kOrdered, nullptr).ok());
+    ASSERT_TRUE(store->Remove(2, nullptr).ok());
     ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(250)).ok());
     ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(300)).ok());
     ASSERT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
@@ -110,7 +110,7 @@ TEST_F(SqliteStoreTest, ADamagedFileIsTold) {
   {
     auto store = Open();
     for (int serial = 1; serial <= 200; ++serial) {
-      ASSERT_TRUE(store->Put(Record(serial), Store::Sync::kOrdered).ok());
+      ASSERT_TRUE(store->Put(Record(serial), Store::Sync::kOrdered, nullptr).ok());
     }
   }
   std::string bytes = Bytes();
@@ -136,12 +136,12 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 8", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 7"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 8"));
 }
 
 // As builds before this one wrote it.
@@ -156,8 +156,9 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
                             "ALTER TABLE wake_records DROP COLUMN failures_beside; "
                             "ALTER TABLE wake_records DROP COLUMN none_beside_until_us; PRAGMA user_version = 3"}) {
     const std::string back =
-        absl::StrCat(no_offers, "DROP TABLE spending; DROP TABLE ledger; DROP TABLE ledger_until; ", older);
-    { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable).ok()); }
+        absl::StrCat(no_offers, "ALTER TABLE machines DROP COLUMN billed_until_us; ",
+                     "DROP TABLE spending; DROP TABLE book; DROP TABLE ledger_until; ", older);
+    { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable, nullptr).ok()); }
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
     ASSERT_EQ(sqlite3_exec(database, back.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
@@ -173,6 +174,54 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
       EXPECT_TRUE(store->PutBook({{{.model = "m"}}, absl::UnixEpoch() + absl::Hours(1)}).ok());
     }
   }
+}
+
+// Which had no runs that were not over.
+TEST_F(SqliteStoreTest, TheLedgerOfVersion6IsRead) {
+  Open().reset();
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database,
+                         "ALTER TABLE machines DROP COLUMN billed_until_us; DROP TABLE book; "
+                         "CREATE TABLE ledger (model TEXT NOT NULL, market TEXT NOT NULL, use TEXT NOT NULL, "
+                         "key TEXT NOT NULL, time_ns INTEGER NOT NULL, dollars REAL NOT NULL, "
+                         "on_demand_dollars REAL NOT NULL, tokens INTEGER NOT NULL, "
+                         "PRIMARY KEY (model, market, use, key)) STRICT; "
+                         "INSERT INTO ledger VALUES ('m', 'spot', 'busy', 'k', 7, 0.5, 1.5, 9); "
+                         "PRAGMA user_version = 6",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  const Store::Book book = Open()->Load()->book;
+  ASSERT_EQ(book.entries.size(), 1);
+  EXPECT_EQ(book.entries[0].key + book.entries[0].machine, "k");
+  EXPECT_EQ(book.entries[0].time, absl::Nanoseconds(7));
+  EXPECT_EQ(book.entries[0].dollars, 0.5);
+  EXPECT_EQ(book.entries[0].tokens, 9);
+}
+
+TEST_F(SqliteStoreTest, AMachineAndTheLedgerAreWrittenTogether) {
+  const Store::Book open = {{{.model = "m", .dollars = 1, .machine = "m-1"}}, absl::FromUnixSeconds(1)};
+  const Store::Book closed = {{{.model = "m", .dollars = 2}}, absl::FromUnixSeconds(2)};
+  MachineRecord record = Record(1);
+  record.billed_until = absl::FromUnixMicros(1767225600123456);
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->Put(record, Store::Sync::kDurable, &open).ok());
+  }
+  {
+    auto store = Open();
+    EXPECT_EQ(store->Load()->machines[0].billed_until, record.billed_until);
+    ASSERT_EQ(store->Load()->book.entries.size(), 1);
+    EXPECT_EQ(store->Load()->book.entries[0].machine, "m-1");
+    ASSERT_TRUE(store->Remove(1, &closed).ok());
+  }
+  const Store::Contents contents = *Open()->Load();
+  EXPECT_TRUE(contents.machines.empty());
+  ASSERT_EQ(contents.book.entries.size(), 1);
+  EXPECT_EQ(contents.book.entries[0].dollars, 2);
+  EXPECT_EQ(contents.book.entries[0].machine, "");
+  EXPECT_EQ(contents.book.until, closed.until);
 }
 
 TEST_F(SqliteStoreTest, WhatADayCost) {
@@ -201,7 +250,7 @@ TEST_F(SqliteStoreTest, TheLedger) {
     ASSERT_TRUE(store->PutBook({{entry(Use::kBusy, "k", absl::Hours(9) + absl::Nanoseconds(1)),
                                  entry(Use::kLost, "", absl::Seconds(2)), entry(Use::kIdle, "", absl::Seconds(3))},
                                 until}).ok());
-    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable).ok());
+    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable, nullptr).ok());
   }
   const Store::Book book = Open()->Load()->book;
   EXPECT_EQ(book.until, until);
@@ -221,8 +270,8 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
                        .accelerator = "L4", .accelerators = 2, .price_per_hour = 0.345};
   {
     auto store = Open();
-    ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable).ok());
-    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable).ok());
+    ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable, nullptr).ok());
+    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable, nullptr).ok());
   }
   const auto contents = *Open()->Load();
   ASSERT_EQ(contents.machines.size(), 2);
@@ -266,19 +315,19 @@ TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsTold) {
 
 TEST_F(SqliteStoreTest, AWriteThatFailsIsAnErrorAndLeavesNothingHalfDone) {
   auto store = Open();
-  ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable).ok());
+  ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable, nullptr).ok());
   // A limit on the size of files stands in for a full disk.
   signal(SIGXFSZ, SIG_IGN);
   rlimit old_limit;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
   const rlimit limit = {std::filesystem::file_size(path_ + "-wal"), old_limit.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  const absl::Status failed = store->Put(Record(2), Store::Sync::kDurable);
+  const absl::Status failed = store->Put(Record(2), Store::Sync::kDurable, nullptr);
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
   EXPECT_FALSE(failed.ok());
   EXPECT_TRUE(absl::StrContains(failed.message(), path_)) << failed;
   EXPECT_EQ(store->Load()->machines.size(), 1);
-  EXPECT_TRUE(store->Put(Record(2), Store::Sync::kDurable).ok());
+  EXPECT_TRUE(store->Put(Record(2), Store::Sync::kDurable, nullptr).ok());
   EXPECT_EQ(store->Load()->machines.size(), 2);
 }
 

@@ -34,6 +34,8 @@ struct MachineRecord {
   std::string reason;  // of the state, for people
   absl::Time since;    // in this state
   std::optional<Offer> offer = std::nullopt;  // where there was a choice
+  // Of runs up to then, by its cloud's clock, the ledger has all that they cost.
+  absl::Time billed_until = absl::InfinitePast();
 };
 
 // What is remembered of a model's wakes (plan.h), by the wall clock.
@@ -59,7 +61,7 @@ class Store {
 
   // What machines have cost.
   struct Book {
-    std::vector<Ledger::Entry> entries;
+    std::vector<Ledger::Entry> entries;  // as in Ledger::EntriesByMachine
     absl::Time until = absl::InfinitePast();  // when they were made up: what bills goes on from there
   };
 
@@ -81,14 +83,14 @@ class Store {
   virtual ~Store() = default;
 
   virtual absl::StatusOr<Contents> Load() = 0;
-  virtual absl::Status Put(const MachineRecord& machine,
-                           Sync sync) = 0;          // new, or in place of the same serial
-  virtual absl::Status Remove(int64_t serial) = 0;  // kOrdered
+  // New, or in place of the same serial. With the book, unless that is nullptr: both are written, or neither.
+  virtual absl::Status Put(const MachineRecord& machine, Sync sync, const Book* book) = 0;
+  virtual absl::Status Remove(int64_t serial, const Book* book) = 0;  // kOrdered
   virtual absl::Status PutWake(absl::string_view model, absl::Duration measured) = 0;  // kOrdered
   // The latest times for which a model was idle, in place of what was kept of it. kOrdered.
   virtual absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) = 0;
   virtual absl::Status PutSpending(const Spending& spending) = 0;  // kOrdered
-  // With every entry that an earlier one had. kOrdered.
+  // In place of what was put before. kOrdered.
   virtual absl::Status PutBook(const Book& book) = 0;
   virtual absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) = 0;  // kOrdered
 };

@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -16,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/aws/aws_client.h"
+#include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -36,6 +38,15 @@ State StateOf(const std::string& name) {
   if (name == "stopping") return State::kStopping;
   if (name == "stopped") return State::kStopped;
   return State::kUnknown;
+}
+
+// "User initiated (2026-11-29 11:30:55 GMT)", "Service initiated (…)"; empty while nothing has ended it.
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html
+std::optional<absl::Time> EndOf(absl::string_view transition) {
+  const size_t from = transition.rfind('('), to = transition.rfind(" GMT)");
+  if (from == absl::string_view::npos || to == absl::string_view::npos || to < from) return std::nullopt;
+  const absl::string_view text = transition.substr(from + 1, to - from - 1);
+  return TimeIn(absl::StrCat(absl::StrReplaceAll(text, {{" ", "T"}}), "Z"));
 }
 
 std::string TagOf(const Xml& resource, absl::string_view key) {
@@ -218,12 +229,17 @@ class AwsApi : public CloudApi {
   static void AddMachine(const Xml& instance, CloudInventory& inventory) {
     const std::string& word = instance["instanceState"]["name"].text;
     const std::string& why = instance["stateReason"]["code"].text;
-    inventory.machines.push_back({.id = instance["instanceId"].text,
-                                  .name = TagOf(instance, "Name"),
-                                  .zone = instance["placement"]["availabilityZone"].text,
-                                  .address = instance["privateIpAddress"].text,
-                                  .state = StateOf(word),
-                                  .word = why.empty() ? word : absl::StrCat(word, ", ", why)});
+    CloudMachine machine = {.id = instance["instanceId"].text,
+                            .name = TagOf(instance, "Name"),
+                            .zone = instance["placement"]["availabilityZone"].text,
+                            .address = instance["privateIpAddress"].text,
+                            .state = StateOf(word),
+                            .word = why.empty() ? word : absl::StrCat(word, ", ", why)};
+    // It is charged for from "running" to "shutting-down". The time of the former nobody tells: pending is counted too.
+    machine.began = TimeIn(instance["launchTime"].text);
+    if (machine.state == State::kDeleting || machine.state == State::kGone) machine.ended = EndOf(instance["reason"].text);
+    machine.reclaimed = absl::StartsWith(why, "Server.SpotInstance");
+    inventory.machines.push_back(std::move(machine));
   }
 
   static void AddVolume(const Xml& row, CloudInventory& inventory) {

@@ -90,6 +90,7 @@ class AzureApi : public CloudApi {
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     std::map<std::string, std::string> power, addresses;  // by the machine's name
+    std::map<std::string, std::optional<absl::Time>> changed;  // its last operation ended
     RETURN_IF_ERROR(Pages(
         absl::StrCat(Subscription(),
                      "/providers/Microsoft.Compute/virtualMachines?statusOnly=true&api-version=", kComputeVersion),
@@ -98,6 +99,7 @@ class AzureApi : public CloudApi {
           for (const Json& status : row["properties"]["instanceView"]["statuses"].Items()) {
             const std::string code = status["code"].Text();
             if (absl::StartsWith(code, "PowerState/")) known = code;
+            else if (const auto time = TimeIn(status["time"].Text())) changed[LastPart(row["id"].Text())] = time;
           }
         }));
     RETURN_IF_ERROR(Pages(Path("Microsoft.Network/networkInterfaces", "", kNetworkVersion), [&](const Json& row) {
@@ -111,12 +113,15 @@ class AzureApi : public CloudApi {
       if (!absl::StartsWith(name, options_.name_prefix)) return;
       const auto found = power.find(name);
       const auto known = found == power.end() ? std::nullopt : std::optional(found->second);
-      inventory.machines.push_back({.id = name,
-                                    .name = name,
-                                    .zone = ZoneOf(row),
-                                    .address = addresses[name],
-                                    .state = StateOf(provisioning, known),
-                                    .word = absl::StrCat(provisioning, " ", known.value_or(""))});
+      CloudMachine machine = {.id = name,
+                              .name = name,
+                              .zone = ZoneOf(row),
+                              .address = addresses[name],
+                              .state = StateOf(provisioning, known),
+                              .word = absl::StrCat(provisioning, " ", known.value_or(""))};
+      // The last operation of one that is deallocated took it out of service. When it came into service is not told.
+      if (machine.state == State::kStopped) machine.ended = changed[name];
+      inventory.machines.push_back(std::move(machine));
     }));
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/disks", "", kDiskVersion), [&](const Json& row) {
       const Json properties = row["properties"];

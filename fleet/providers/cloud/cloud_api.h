@@ -3,11 +3,13 @@
 #ifndef FLEET_PROVIDERS_CLOUD_CLOUD_API_H_
 #define FLEET_PROVIDERS_CLOUD_CLOUD_API_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "fleet/api/offer.h"
 #include "fleet/providers/provider.h"
 
@@ -30,6 +32,10 @@ struct CloudMachine {
   std::string address;  // at which its engine can be reached; "": none yet
   State state = State::kUnknown;
   std::string word;  // the cloud's, for people
+  // Where the cloud says so, and by its clock: from when it charges for the latest run, and until when, if that is over.
+  // No later and no earlier than it really does: what is not said exactly makes the run longer.
+  std::optional<absl::Time> began, ended;
+  bool reclaimed = false;  // the cloud says that it took it back
 };
 
 struct CloudVolume {

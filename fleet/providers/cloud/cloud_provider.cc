@@ -133,7 +133,7 @@ void CloudProvider::Adopt(const MachineSpec& spec, absl::string_view handle, abs
   absl::MutexLock lock(&mutex_);
   const MachinePtr machine = Begin(spec);
   if (machine == nullptr) return;
-  machine->life.adopting = true;
+  machine->life.adopting = machine->adopted = true;
   machine->life.machine_id = std::string(handle);
   machine->address = std::string(address);
   if (handle.empty()) machine->life.create_at = clock_.Elapsed();  // it may have just been asked for

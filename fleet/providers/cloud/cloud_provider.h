@@ -87,6 +87,7 @@ class CloudProvider : public Provider {
     std::string address;            // as Adopt was told it
     CloudMachine last;              // as a list last had it
     bool launched = false;          // by Launch: before its first call there is nothing of it in the cloud
+    bool adopted = false;           // by Adopt: it may have run before this life
     bool started = false;           // kStarted was told
     bool stepping = false;          // on some thread
     absl::Duration due;

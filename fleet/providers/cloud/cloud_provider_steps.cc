@@ -38,7 +38,7 @@ bool Buys(Next::Do what) {
 
 }  // namespace
 
-// The one whose id is known, unless it is gone and another one of its name is not.
+// The one whose id is known, unless it is gone and another one of its name is not, as far as its state is known.
 const CloudMachine* CloudProvider::Find(const Machine& machine) const {
   const CloudMachine* gone = nullptr;
   const CloudMachine* other = nullptr;
@@ -46,7 +46,8 @@ const CloudMachine* CloudProvider::Find(const Machine& machine) const {
     if (candidate.name != machine.name) continue;
     const bool is_it = candidate.id == machine.life.machine_id;
     if (candidate.state != State::kGone && is_it) return &candidate;
-    if (candidate.state != State::kGone) other = &candidate;
+    const bool is_known = candidate.state != State::kUnknown || machine.life.machine_id.empty();
+    if (candidate.state != State::kGone && is_known) other = &candidate;
     if (candidate.state == State::kGone && is_it) gone = &candidate;
   }
   return other != nullptr ? other : gone;
@@ -437,9 +438,17 @@ void CloudProvider::Fail(Machine& machine, absl::Status status) {
 }
 
 void CloudProvider::End(Machine& machine, absl::Status status) {
-  const std::string id = machine.spec.id;
-  machines_.erase(id);  // the caller holds it still
-  Tell({.machine_id = id, .crashed = machine.crashed, .status = std::move(status)});
+  const CloudMachine* const found = Find(machine);
+  const CloudMachine& last = found != nullptr ? *found : machine.last;
+  MachineEvent gone = {.machine_id = machine.spec.id, .crashed = machine.crashed, .status = std::move(status)};
+  if (last.id == machine.life.machine_id || machine.life.machine_id.empty()) {
+    gone.began = last.began;
+    gone.ended = last.ended;
+    gone.reclaimed = last.reclaimed;
+  }
+  gone.never_ran = !machine.adopted && !machine.life.ran;
+  machines_.erase(gone.machine_id);  // the caller holds it still
+  Tell(std::move(gone));
 }
 
 Endpoint CloudProvider::EndpointOf(const Machine& machine, const std::string& address) const {

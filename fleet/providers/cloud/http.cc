@@ -90,6 +90,13 @@ absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view messag
   return status;
 }
 
+std::optional<absl::Time> TimeIn(absl::string_view text) {
+  absl::Time time;
+  if (!absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) return std::nullopt;
+  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return std::nullopt;  // it reads these, too
+  return time;
+}
+
 std::optional<absl::Duration> RetryAfter(const absl::Status& status) {
   const auto payload = status.GetPayload(kRetryAfter);
   int seconds;

@@ -38,6 +38,9 @@ class CloudHttp {
 // UNAVAILABLE carries the answer's retry-after.
 absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view message);
 
+// Of RFC 3339, in an answer; nullopt: it is none.
+std::optional<absl::Time> TimeIn(absl::string_view text);
+
 // nullopt: nobody said.
 std::optional<absl::Duration> RetryAfter(const absl::Status& status);
 

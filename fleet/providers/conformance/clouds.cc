@@ -68,6 +68,8 @@ CloudUnderTest Aws() {
           .create_volume = "Action=CreateVolume",
           .account = "account 123456789012",
           .has_places = true,
+          .tells_begin = true,
+          .tells_end = true,
           .asks_account = true,
           .api = AwsAt};
 }
@@ -117,6 +119,8 @@ CloudUnderTest Gcp() {
           .start = "/start",
           .account = "project p",
           .has_places = true,
+          .tells_begin = true,
+          .tells_end = true,
           .api = GcpAt};
 }
 
@@ -148,6 +152,7 @@ CloudUnderTest Azure() {
           .stop = "/deallocate",
           .start = "/start",
           .account = "resource group g of subscription s",
+          .tells_end = true,
           .api = AzureAt};
 }
 

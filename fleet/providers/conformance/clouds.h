@@ -22,6 +22,8 @@ struct CloudUnderTest {
   std::string stop, start;  // of a machine that is kept; "": the cloud keeps none
   std::string account;      // CloudApi::Account of the emulator's first account
   bool has_places = false;    // a region or zone can be out of reach while the others are not
+  // Of a run that was hibernated: the cloud says when it began, and when it ended.
+  bool tells_begin = false, tells_end = false;
   bool asks_account = false;  // it is the credentials', and in no configuration
   // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,

@@ -74,8 +74,8 @@ std::string Machine(CloudModel& model, const EmulatedMachine& machine) {
                       R"(","provisioningState":")", provisioning, R"(","hardwareProfile":{"vmSize":)",
                       JsonString(machine.type), R"(},"priority":")", machine.spot ? "Spot" : "Regular",
                       R"(","storageProfile":{"dataDisks":)", JsonList(disks),
-                      R"(},"instanceView":{"statuses":[{"code":"ProvisioningState/)", provisioning, R"("},{"code":")",
-                      power, R"("}]}}})");
+                      R"(},"instanceView":{"statuses":[{"code":"ProvisioningState/)", provisioning, R"(","time":")",
+                      Timestamp(model.TimeOf(machine.since)), R"("},{"code":")", power, R"("}]}}})");
 }
 
 std::string Interface(const EmulatedMachine& machine) {

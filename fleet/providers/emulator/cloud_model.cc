@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -11,7 +12,30 @@ namespace {
 using State = EmulatedMachine::State;
 using VolumeState = EmulatedVolume::State;
 
-bool Bills(State state) { return state == State::kStarting || state == State::kRunning || state == State::kDeleting; }
+// As the clouds' adapters ask for it: a machine that is stopped was hibernated, or deallocated, where there is such a
+// thing. https://cloud.google.com/compute/docs/instances/instance-lifecycle: GCP's is only stopped.
+BilledState BilledStateOf(const EmulatedMachine& machine, State state) {
+  const bool hibernates = machine.cloud == "azure" || machine.cloud == "hyperstack";
+  switch (state) {
+    case State::kStarting: return BilledState::kStarting;
+    case State::kRestoring: return machine.cloud == "hyperstack" ? BilledState::kHibernated : BilledState::kStarting;
+    case State::kRunning: return BilledState::kRunning;
+    case State::kStopping: return hibernates ? BilledState::kHibernating : BilledState::kStopping;
+    case State::kDeleting: return BilledState::kStopping;
+    case State::kStopped:
+    case State::kGone:
+    case State::kFailed: break;
+  }
+  return BilledState::kHibernated;
+}
+
+bool IsCharged(const EmulatedMachine& machine) { return machine.began.has_value() && !machine.ended.has_value(); }
+
+// Once it has entered `state`. What is deleted while it is stopped costs nothing meanwhile.
+bool WillBeCharged(const EmulatedMachine& machine, State state) {
+  const bool charged = BillingRulesOf(machine.cloud).charged[static_cast<int>(BilledStateOf(machine, state))];
+  return charged && (state != State::kDeleting || IsCharged(machine));
+}
 
 bool HoldsStock(State state) { return state != State::kStopped && state != State::kGone && state != State::kFailed; }
 
@@ -43,7 +67,14 @@ EmulatedVolume* CloudModel::FindVolume(const std::string& cloud, int64_t number)
 }
 
 void CloudModel::Enter(EmulatedMachine& machine, State state, absl::Duration at) {
-  if (Bills(machine.state)) machine.billed += at - machine.since;
+  const bool was_charged = IsCharged(machine), is_charged = WillBeCharged(machine, state);
+  if (was_charged && !is_charged) {
+    machine.ended = at;
+    machine.dollars += BillOfRun(machine, at);
+  } else if (!was_charged && is_charged) {
+    machine.began = at;
+    machine.ended.reset();
+  }
   if (HoldsStock(machine.state) && !HoldsStock(state)) FreeStock(machine);
   machine.state = state;
   machine.since = at;
@@ -59,6 +90,7 @@ void CloudModel::Settle(EmulatedMachine& machine, absl::Duration now) {
     const absl::Duration at = *std::exchange(machine.taken_at, std::nullopt);
     host_.Halt(machine);
     machine.why = "taken away";
+    machine.reclaimed = true;
     Enter(machine, machine.taken_to, at);
   }
   while (machine.until <= now) {
@@ -146,7 +178,8 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   wanted.number = ++last_number_;
   wanted.price_per_hour = wanted.spot ? *type->spot_price : type->on_demand_price;
   wanted.address = host_.Address(wanted.number);
-  wanted.since = clock_.Elapsed();
+  wanted.since = wanted.launched = clock_.Elapsed();
+  if (WillBeCharged(wanted, State::kStarting)) wanted.began = wanted.since;
   wanted.until = wanted.since + habits_.boot;
   wanted.listed_at = wanted.since + habits_.list_lag;
   wanted.account = habits_.account;
@@ -178,6 +211,8 @@ absl::Status CloudModel::Start(EmulatedMachine& machine) {
   EmulatedType* const type = FindType(machine.cloud, machine.zone, machine.type);
   if (type == nullptr || type->stock <= 0) return absl::ResourceExhaustedError("stock");
   --type->stock;
+  machine.launched = clock_.Elapsed();
+  machine.reclaimed = false;
   Enter(machine, State::kRestoring, clock_.Elapsed());
   machine.until = clock_.Elapsed() + habits_.boot;
   return absl::OkStatus();
@@ -247,10 +282,13 @@ absl::Status CloudModel::DeleteVolume(EmulatedVolume& volume) {
   return absl::OkStatus();
 }
 
+double CloudModel::BillOfRun(const EmulatedMachine& machine, absl::Duration until) {
+  return fleet::BillOfRun(BillingRulesOf(machine.cloud), machine.spot ? Market::kSpot : Market::kOnDemand,
+                          *machine.began, until, machine.reclaimed, {{.per_hour = machine.price_per_hour}});
+}
+
 double CloudModel::Bill(const EmulatedMachine& machine) const {
-  absl::Duration billed = machine.billed;
-  if (Bills(machine.state)) billed += clock_.Elapsed() - machine.since;
-  return absl::ToDoubleHours(billed) * machine.price_per_hour;
+  return machine.dollars + (IsCharged(machine) ? BillOfRun(machine, clock_.Elapsed()) : 0);
 }
 
 }  // namespace spotinference::fleet

@@ -32,7 +32,10 @@ struct EmulatedMachine {
   absl::Duration listed_at = absl::ZeroDuration();  // before that no list has it
   std::optional<absl::Duration> taken_at;           // the cloud takes it away, and has said so or not
   State taken_to = State::kGone;                    // kGone or kStopped
-  absl::Duration billed = absl::ZeroDuration();     // up to `since`
+  absl::Duration launched;                          // bought or started again, the last time
+  std::optional<absl::Duration> began, ended;       // the latest run that is charged for; `ended`: it is over
+  bool reclaimed = false;                           // by the cloud, at its end
+  double dollars = 0;                               // of runs that are over
   int account = 1;
   std::string why;                                  // of its end
 };
@@ -138,14 +141,16 @@ class CloudModel {
     return volume.listed_at <= clock_.Elapsed() && volume.account == habits_.account;
   }
 
-  // Dollars for machines up to now: seconds in which they run or boot, at the price of their purchase.
+  // Dollars for the machine up to now, at the price of its purchase and by its cloud's rules (fleet/ledger/billing.h).
   double Bill(const EmulatedMachine& machine) const;
 
   absl::Time Now() const { return clock_.Now() + skew_; }
+  absl::Time TimeOf(absl::Duration at) const { return Now() + (at - clock_.Elapsed()); }
   void set_skew(absl::Duration skew) { skew_ = skew; }
 
  private:
   void Enter(EmulatedMachine& machine, EmulatedMachine::State state, absl::Duration at);
+  static double BillOfRun(const EmulatedMachine& machine, absl::Duration until);
   void Settle(EmulatedMachine& machine, absl::Duration now);
   void Settle(EmulatedVolume& volume, absl::Duration now);
   void FreeStock(const EmulatedMachine& machine);

@@ -144,9 +144,19 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                                  Element("status", volume.state == VolumeState::kAttached ? "attached" : "attaching"),
                                  Element("deleteOnTermination", "false"), "</ebs>"));
   }
+  std::string end;
+  if (machine.ended.has_value()) {
+    const std::string time =
+        absl::FormatTime("%Y-%m-%d %H:%M:%S GMT", model.TimeOf(*machine.ended), absl::UTCTimeZone());
+    end = absl::StrCat(Element("reason", absl::StrCat(machine.reclaimed ? "Service" : "User", " initiated (", time, ")")),
+                       "<stateReason>",
+                       Element("code", machine.reclaimed ? "Server.SpotInstanceTermination" : "Client.UserInitiatedShutdown"),
+                       "</stateReason>");
+  }
   return absl::StrCat(Element("instanceId", MachineId(machine.number)), Element("imageId", "ami-emulated"),
                       StateElement("instanceState", machine.state), Element("instanceType", machine.type),
-                      Element("launchTime", Timestamp(model.Now())), "<placement>", placement, "</placement>",
+                      Element("launchTime", Timestamp(model.TimeOf(machine.launched))), end, "<placement>", placement,
+                      "</placement>",
                       Element("privateIpAddress", machine.address), Set("blockDeviceMapping", disks),
                       machine.spot ? Element("instanceLifecycle", "spot") : "", Element("clientToken", machine.token),
                       Tags(machine.tags));

@@ -64,13 +64,18 @@ std::string Instance(CloudModel& model, const ServiceRequest& request, const Emu
     disks.push_back(absl::StrCat(R"({"boot":false,"autoDelete":false,"deviceName":)", JsonString(volume.name),
                                  R"(,"source":)", JsonString(UrlOf(request, volume.zone, "disks", volume.name)), "}"));
   }
+  std::string run;
+  if (machine.began.has_value())
+    absl::StrAppend(&run, R"("lastStartTimestamp":")", Timestamp(model.TimeOf(*machine.began)), R"(",)");
+  if (machine.ended.has_value())
+    absl::StrAppend(&run, R"("lastStopTimestamp":")", Timestamp(model.TimeOf(*machine.ended)), R"(",)");
   return absl::StrCat(R"({"kind":"compute#instance","id":")", machine.number, R"(","name":)", JsonString(machine.name),
                       R"(,"zone":)",
                       JsonString(absl::StrCat("https://www.googleapis.com/compute/v1/projects/", request.parts[3],
                                               "/zones/", machine.zone)),
                       R"(,"machineType":)", JsonString(UrlOf(request, machine.zone, "machineTypes", machine.type)),
                       R"(,"status":")", StatusOf(machine), R"(","creationTimestamp":")", Timestamp(model.Now()),
-                      R"(","disks":)", JsonList(disks), R"(,"networkInterfaces":[{"name":"nic0","networkIP":)",
+                      R"(",)", run, R"("disks":)", JsonList(disks), R"(,"networkInterfaces":[{"name":"nic0","networkIP":)",
                       JsonString(machine.address), R"(}],"scheduling":{"provisioningModel":")",
                       machine.spot ? "SPOT" : "STANDARD", R"("},"labels":{"spotinference":"true"}})");
 }

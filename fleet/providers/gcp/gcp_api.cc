@@ -99,12 +99,18 @@ class GcpApi : public CloudApi {
       const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
       std::string address;
       for (const Json& interface : row["networkInterfaces"].Items()) address = interface["networkIP"].Text();
-      inventory.machines.push_back({.id = absl::StrCat(zone, "/", name),
-                                    .name = name,
-                                    .zone = zone,
-                                    .address = address,
-                                    .state = StateOf(row["status"].Text()),
-                                    .word = row["status"].Text()});
+      CloudMachine machine = {.id = absl::StrCat(zone, "/", name),
+                              .name = name,
+                              .zone = zone,
+                              .address = address,
+                              .state = StateOf(row["status"].Text()),
+                              .word = row["status"].Text()};
+      // Who stopped it is not told; and one that is deleted is in no list.
+      machine.began = TimeIn(row["lastStartTimestamp"].Text());
+      if (machine.state == State::kStopped) {
+        machine.ended = std::max(TimeIn(row["lastStopTimestamp"].Text()), TimeIn(row["lastSuspendedTimestamp"].Text()));
+      }
+      inventory.machines.push_back(std::move(machine));
     }));
     RETURN_IF_ERROR(Aggregated("disks", inventory, [&](const Json& row) {
       const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();

@@ -84,7 +84,7 @@ class HyperstackApi : public CloudApi {
                               .zone = row["environment"]["name"].Text(),
                               .address = row["fixed_ip"].Text(),
                               .state = StateOf(row["status"].Text()),
-                              .word = row["status"].Text()};
+                              .word = row["status"].Text()};  // of runs it tells no times
       inventory.machines.push_back(std::move(machine));
     }));
     RETURN_IF_ERROR(Pages("volumes", "volumes", [&](const Json& row) {
