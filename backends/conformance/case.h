@@ -37,6 +37,7 @@ struct Built {
 struct Rounding {
   double kv = 0x1p-24;        // the relative error of a value kept in the KV cache: 2^-24 for floats, 2^-11 for halves
   bool activations = false;   // inputs of quantised matmuls, to int8: it does, or its oracle
+  double factors = 0;         // the relative error of a matmul's weights and inputs where it has many rows: 2^-11 for halves
 };
 
 struct Case {

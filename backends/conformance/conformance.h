@@ -30,6 +30,7 @@ struct Registration {
   Backend backend;
   Backend oracle;
   Rounding rounding;
+  bool batch_invariant = true;  // asks for the same bits in any company
   bool has_threads = true;  // of its own: two must give the same bits as one
   bool required = true;  // fails where the backend cannot be used, instead of skipping everything
   std::vector<Exception> unsupported;

@@ -18,6 +18,11 @@ namespace {
 // The relative error of one rounding to float.
 constexpr double kUnit = 0x1p-24;
 
+// A factor rounded, and the other one, both in one direction.
+double OfFactors(const Rounding& rounding) { return 4 * rounding.factors * rounding.factors; }
+
+constexpr int kManyRows = 9;  // from where a backend may have other arithmetic (Rounding::factors)
+
 // `roundings` of unit size, all in one direction.
 auto Roundings(double roundings) {
   return [error = roundings * kUnit](const Rounding&) { return error * error; };
@@ -152,7 +157,9 @@ void AddMatmuls(std::vector<Case>& cases, std::mt19937& random) {
       test.operations = 2.0 * rows * columns * outputs;
       // A running sum of n terms of random sign gathers √(n/2) roundings of its own size; n is
       // above that even where the terms of a block nearly cancel.
-      test.tolerance = Roundings(std::sqrt(columns) * 4);
+      test.tolerance = [sums = Roundings(std::sqrt(columns) * 4), many = rows >= kManyRows](const Rounding& rounding) {
+        return sums(rounding) + (many ? OfFactors(rounding) : 0);
+      };
       cases.push_back(std::move(test));
     }
   }
@@ -164,7 +171,10 @@ void AddMatmuls(std::vector<Case>& cases, std::mt19937& random) {
           {RandomWeight(type, outputs, columns, random),
            RandomWeight(DType::kF32, 1, outputs, random)},
           SingleTokens(rows, 1, random), random));
-      cases.back().tolerance = Roundings(std::sqrt(columns) * 4 + 1);
+      cases.back().tolerance = [sums = Roundings(std::sqrt(columns) * 4 + 1),
+                                many = rows >= kManyRows](const Rounding& rounding) {
+        return sums(rounding) + (many ? OfFactors(rounding) : 0);
+      };
     }
   }
 }
@@ -354,7 +364,7 @@ absl::StatusOr<Case> ModelCase(const std::string& path, int longest) {
   // off.
   constexpr double kRounding = 2.4 * 2.4 / (127.0 * 127.0) / 12;
   test.tolerance = [layers = config.layers, quantised](const Rounding& rounding) {
-    return layers * (2 * rounding.kv * rounding.kv + 64 * 64 * kUnit * kUnit) +
+    return layers * (2 * rounding.kv * rounding.kv + 64 * 64 * kUnit * kUnit) + (7 * layers + 1) * OfFactors(rounding) +
            (quantised && rounding.activations ? 2 * (7 * layers + 1) * kRounding : 0);
   };
   return test;

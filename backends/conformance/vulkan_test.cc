@@ -4,7 +4,7 @@
 #include "backends/reference/reference_device.h"
 #include "backends/vulkan/vulkan_device.h"
 
-// Beside the suite's own arguments: --validated, --card (see VulkanOptions).
+// Beside the suite's own arguments: --validated, --card, --varying (see VulkanOptions).
 int main(int argc, char** argv) {
   spotinference::VulkanOptions options;
   int kept = 1;
@@ -12,6 +12,9 @@ int main(int argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument == "--validated") {
       options.validated = true;
+    } else if (argument == "--varying") {
+      options.batch_invariant = false;
+      options.emulates_matrices = true;
     } else if (argument == "--card") {
       options.staged = true;
       options.splits = 8;
@@ -23,7 +26,9 @@ int main(int argc, char** argv) {
   }
   return spotinference::conformance::RunConformance({.backend = spotinference::VulkanBackend(options),
                                                      .oracle = spotinference::ReferenceBackend(),
-                                                     .rounding = {.kv = 0x1p-11},
+                                                     .rounding = {.kv = 0x1p-11,
+                                                                  .factors = options.batch_invariant ? 0 : 0x1p-11},
+                                                     .batch_invariant = options.batch_invariant,
                                                      .has_threads = false},
                                                     kept, argv);
 }

@@ -39,7 +39,7 @@ absl::Status Api::Load(VkInstance instance) {
   SPOTINFERENCE_VULKAN_INSTANCE(LOAD)
 #undef LOAD
 #define LOAD(name) name = reinterpret_cast<PFN_vk##name>(GetInstanceProcAddr(instance, "vk" #name));
-  SPOTINFERENCE_VULKAN_DEBUG(LOAD)
+  SPOTINFERENCE_VULKAN_EXTENSIONS(LOAD)
 #undef LOAD
   return absl::OkStatus();
 }

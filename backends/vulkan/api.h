@@ -56,14 +56,17 @@ namespace spotinference::vulkan {
   F(MapMemory)                                                                                                 \
   F(QueueSubmit)                                                                                               \
   F(WaitSemaphores)
-// Of an extension: null without it.
-#define SPOTINFERENCE_VULKAN_DEBUG(F) F(CreateDebugUtilsMessengerEXT) F(DestroyDebugUtilsMessengerEXT)
+// Of extensions: null without them.
+#define SPOTINFERENCE_VULKAN_EXTENSIONS(F) \
+  F(CreateDebugUtilsMessengerEXT)          \
+  F(DestroyDebugUtilsMessengerEXT)         \
+  F(GetPhysicalDeviceCooperativeMatrixPropertiesNV)
 
 struct Api {
 #define SPOTINFERENCE_VULKAN_MEMBER(name) PFN_vk##name name = nullptr;
   SPOTINFERENCE_VULKAN_GLOBAL(SPOTINFERENCE_VULKAN_MEMBER)
   SPOTINFERENCE_VULKAN_INSTANCE(SPOTINFERENCE_VULKAN_MEMBER)
-  SPOTINFERENCE_VULKAN_DEBUG(SPOTINFERENCE_VULKAN_MEMBER)
+  SPOTINFERENCE_VULKAN_EXTENSIONS(SPOTINFERENCE_VULKAN_MEMBER)
 #undef SPOTINFERENCE_VULKAN_MEMBER
   PFN_vkGetInstanceProcAddr GetInstanceProcAddr = nullptr;
 

@@ -39,11 +39,15 @@ absl::Status Gpu::CreateDevice(bool staged) {
   VkDeviceCreateInfo device{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
   device.queueCreateInfoCount = static_cast<uint32_t>(queues.size());
   device.pQueueCreateInfos = queues.data();
-  const char* const extension = VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME;
-  if (physical_.tells_compiles) {
-    device.enabledExtensionCount = 1;
-    device.ppEnabledExtensionNames = &extension;
-  }
+  features.shaderFloat16 = physical_.has_halves;
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV matrices{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
+  matrices.cooperativeMatrix = VK_TRUE;
+  if (physical_.has_matrices) features.pNext = &matrices;
+  std::vector<const char*> extensions;
+  if (physical_.tells_compiles) extensions.push_back(VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
+  if (physical_.has_matrices) extensions.push_back(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
+  device.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
+  device.ppEnabledExtensionNames = extensions.data();
   RETURN_IF_ERROR(ToStatus(api().CreateDevice(physical_.handle, &device, nullptr, &device_), "vkCreateDevice"));
   ASSIGN_OR_RETURN(compute_, Queue::Create(api(), device_, state_, families[0]));
   if (families.size() > 1) {

@@ -251,6 +251,80 @@ TEST(InstanceTest, FindsTheSoftwareDevice) {
   EXPECT_NE(std::string(best->properties.deviceName).find("llvmpipe"), std::string::npos);
 }
 
+// A card that has matrices, of which it tells `told_matrices`.
+Api with_matrices;
+VkCooperativeMatrixPropertiesNV told_matrices;
+
+VkResult VKAPI_CALL ExtensionsWithMatrices(VkPhysicalDevice device, const char* layer, uint32_t* count,
+                                           VkExtensionProperties* extensions) {
+  const uint32_t room = *count;
+  const VkResult result = with_matrices.EnumerateDeviceExtensionProperties(device, layer, count, extensions);
+  if (extensions == nullptr) {
+    ++*count;
+  } else if (*count < room) {
+    extensions[(*count)++] = {VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, 1};
+  }
+  return result;
+}
+
+void VKAPI_CALL FeaturesWithMatrices(VkPhysicalDevice device, VkPhysicalDeviceFeatures2* features) {
+  with_matrices.GetPhysicalDeviceFeatures2(device, features);
+  for (auto* next = static_cast<VkBaseOutStructure*>(features->pNext); next != nullptr; next = next->pNext) {
+    if (next->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV) {
+      reinterpret_cast<VkPhysicalDeviceCooperativeMatrixFeaturesNV*>(next)->cooperativeMatrix = VK_TRUE;
+    }
+  }
+}
+
+uint32_t subgroup = 32;
+void VKAPI_CALL PropertiesOfACard(VkPhysicalDevice device, VkPhysicalDeviceProperties2* properties) {
+  with_matrices.GetPhysicalDeviceProperties2(device, properties);
+  auto* const next = static_cast<VkBaseOutStructure*>(properties->pNext);
+  if (next == nullptr || next->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES) return;
+  reinterpret_cast<VkPhysicalDeviceSubgroupProperties*>(next)->subgroupSize = subgroup;
+}
+
+VkResult VKAPI_CALL ToldMatrices(VkPhysicalDevice, uint32_t* count, VkCooperativeMatrixPropertiesNV* kinds) {
+  *count = 1;
+  if (kinds != nullptr) *kinds = told_matrices;
+  return VK_SUCCESS;
+}
+
+TEST(InstanceTest, TakesTheMatricesThatTheShadersWantAndNoOthers) {
+  const VkCooperativeMatrixPropertiesNV wanted{.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV,
+                                               .MSize = 16,
+                                               .NSize = 16,
+                                               .KSize = 16,
+                                               .AType = VK_COMPONENT_TYPE_FLOAT16_NV,
+                                               .BType = VK_COMPONENT_TYPE_FLOAT16_NV,
+                                               .CType = VK_COMPONENT_TYPE_FLOAT32_NV,
+                                               .DType = VK_COMPONENT_TYPE_FLOAT32_NV,
+                                               .scope = VK_SCOPE_SUBGROUP_NV};
+  const auto has = [](const VkCooperativeMatrixPropertiesNV& kind, uint32_t of_subgroup) {
+    told_matrices = kind;
+    subgroup = of_subgroup;
+    const auto instance = Instance::Create(/*validated=*/false, [](Api& api) {
+      with_matrices = api;
+      api.EnumerateDeviceExtensionProperties = ExtensionsWithMatrices;
+      api.GetPhysicalDeviceFeatures2 = FeaturesWithMatrices;
+      api.GetPhysicalDeviceProperties2 = PropertiesOfACard;
+      api.GetPhysicalDeviceCooperativeMatrixPropertiesNV = ToldMatrices;
+    });
+    return (*instance)->BestDevice()->has_matrices;
+  };
+  EXPECT_TRUE(has(wanted, 32));
+  EXPECT_FALSE(has(wanted, 64));
+  VkCooperativeMatrixPropertiesNV other = wanted;
+  other.NSize = 8;
+  EXPECT_FALSE(has(other, 32));
+  other = wanted;
+  other.DType = VK_COMPONENT_TYPE_FLOAT16_NV;
+  EXPECT_FALSE(has(other, 32));
+  const auto plain = Instance::Create(/*validated=*/false);
+  EXPECT_FALSE((*plain)->BestDevice()->has_matrices) << "lavapipe";
+  EXPECT_TRUE((*plain)->BestDevice()->sums_subgroups);
+}
+
 // What would not be there on another machine.
 TEST(InstanceTest, NothingButTheCLibraryComesFromTheHost) {
   const auto gpu = NewGpu(Card::kMapped);

@@ -43,6 +43,44 @@ bool HasExtension(const Api& api, VkPhysicalDevice device, absl::string_view nam
                      [&](const VkExtensionProperties& extension) { return extension.extensionName == name; });
 }
 
+// Whether it has matrices of 16 × 16 halves, summed in floats, of a subgroup of 32: what shaders/matrix.glsl wants.
+bool HasMatrices(const Api& api, VkPhysicalDevice device, uint32_t subgroup) {
+  if (subgroup != 32 || api.GetPhysicalDeviceCooperativeMatrixPropertiesNV == nullptr ||
+      !HasExtension(api, device, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME)) {
+    return false;
+  }
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV matrices{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
+  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &matrices};
+  api.GetPhysicalDeviceFeatures2(device, &features);
+  uint32_t count = 0;
+  if (!matrices.cooperativeMatrix ||
+      api.GetPhysicalDeviceCooperativeMatrixPropertiesNV(device, &count, nullptr) != VK_SUCCESS) {
+    return false;
+  }
+  std::vector<VkCooperativeMatrixPropertiesNV> kinds(count, {VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV});
+  if (api.GetPhysicalDeviceCooperativeMatrixPropertiesNV(device, &count, kinds.data()) < 0) return false;
+  return std::any_of(kinds.begin(), kinds.end(), [](const VkCooperativeMatrixPropertiesNV& kind) {
+    return kind.MSize == 16 && kind.NSize == 16 && kind.KSize == 16 && kind.AType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+           kind.BType == VK_COMPONENT_TYPE_FLOAT16_NV && kind.CType == VK_COMPONENT_TYPE_FLOAT32_NV &&
+           kind.DType == VK_COMPONENT_TYPE_FLOAT32_NV && kind.scope == VK_SCOPE_SUBGROUP_NV;
+  });
+}
+
+// What --batch_invariant=false may use.
+void ExamineForVariance(const Api& api, PhysicalDevice& device) {
+  VkPhysicalDeviceSubgroupProperties subgroups{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
+  VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &subgroups};
+  api.GetPhysicalDeviceProperties2(device.handle, &properties);
+  constexpr VkSubgroupFeatureFlags kSums = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+  device.sums_subgroups = (subgroups.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
+                          (subgroups.supportedOperations & kSums) == kSums;
+  VkPhysicalDeviceVulkan12Features v12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &v12};
+  api.GetPhysicalDeviceFeatures2(device.handle, &features);
+  device.has_halves = v12.shaderFloat16;
+  device.has_matrices = device.has_halves && HasMatrices(api, device.handle, subgroups.subgroupSize);
+}
+
 absl::Status Examine(const Api& api, PhysicalDevice& device) {
   if (device.properties.apiVersion < kVersion) {
     return absl::UnimplementedError(
@@ -68,6 +106,7 @@ absl::Status Examine(const Api& api, PhysicalDevice& device) {
   if (best < 0) return absl::UnimplementedError("it has no queue for compute shaders");
   device.compute_queue_family = best;
   device.tells_compiles = HasExtension(api, device.handle, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
+  ExamineForVariance(api, device);
   return absl::OkStatus();
 }
 

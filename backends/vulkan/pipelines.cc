@@ -8,6 +8,22 @@
 #include "engine/base/thread_pool.h"
 
 namespace spotinference::vulkan {
+namespace {
+
+bool CanBeShared(Shader shader) {
+  switch (shader) {
+    case Shader::kAttention:
+    case Shader::kAttentionSubgroups:
+    case Shader::kMatmul:
+    case Shader::kMatmulMatrix:
+    case Shader::kMatmulMatrixEmulated:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Pipelines>> Pipelines::Create(Gpu& gpu) {
   std::unique_ptr<Pipelines> pipelines(new Pipelines(gpu));
@@ -71,7 +87,7 @@ absl::StatusOr<VkPipeline> Pipelines::Make(const Key& key) {
   info.stage.pSpecializationInfo = &specialization;
   info.layout = layout_;
   // What may be more than one submission ought to take is dealt out by groups.
-  if (shader == Shader::kMatmul || shader == Shader::kAttention) info.flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT;
+  if (CanBeShared(shader)) info.flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT;
   VkPipelineCreationFeedback said{}, stage_said{};
   VkPipelineCreationFeedbackCreateInfo feedback{VK_STRUCTURE_TYPE_PIPELINE_CREATION_FEEDBACK_CREATE_INFO};
   feedback.pPipelineCreationFeedback = &said;

@@ -149,7 +149,9 @@ absl::Status VulkanProgram::MeasureTiles(TileChoices& tiles) {
 absl::Status VulkanProgram::Warm() {
   std::vector<BucketRows> buckets;
   std::set<Pipelines::Key> keys;
-  for (const int bucket : {1, 4, 8}) {
+  std::vector<int> with_kernels_of_their_own{1, 4, 8};
+  if (tuning_.many_rows != Shader::kMatmul) with_kernels_of_their_own.insert(with_kernels_of_their_own.end(), {16, 32, 64});
+  for (const int bucket : with_kernels_of_their_own) {
     buckets.push_back({Bucket(std::min(bucket, graph_.max_tokens)), Bucket(std::min(bucket, graph_.max_outputs))});
     for (const Stage& stage : StagesOf(buckets.back())) {
       keys.insert(PipelineOf(stage, RowsOf(ShapeOf(stage.op()), buckets.back())));

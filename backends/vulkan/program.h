@@ -19,6 +19,9 @@ struct Tuning {
   TileChoices tiles;
   uint32_t splits = 1;  // ranges of a matmul's sums (shaders/matmul.comp)
   bool measures_tiles = false;  // where there is a place to keep them
+  // Of --batch_invariant=false: sums by subgroups, and what does the matmuls of 16 rows and more.
+  bool sums_subgroups = false;
+  Shader many_rows = Shader::kMatmul;
   // Of steps of more than one row: two kinds of matmul less to compile, for a pass more over an activation.
   bool gates_apart = false;
   double submission_work = 0x1p32;  // multiply-adds submitted together, so that no watchdog takes them for a hang

@@ -11,18 +11,19 @@ Pipelines::Key VulkanProgram::PipelineOf(const Stage& stage, int bucket) const {
     case OpKind::kEmbed:
       return {Shader::kEmbed, {static_cast<uint32_t>(Weight(op).type)}};
     case OpKind::kRmsNorm:
-      return {Shader::kRmsNorm, {kGroup}};
-    case OpKind::kMatmul:
-      return {Shader::kMatmul,
-              {static_cast<uint32_t>(Weight(op).type), static_cast<uint32_t>(MatmulRows(bucket)),
-               MatmulOutputs(stage, bucket), tuning_.splits, IsGated(stage),
-               IsGated(stage) ? static_cast<uint32_t>(stage.then->activation) : 0}};
+      return {tuning_.sums_subgroups ? Shader::kRmsNormSubgroups : Shader::kRmsNorm, {kGroup}};
+    case OpKind::kMatmul: {
+      return {UsesMatrices(bucket) ? tuning_.many_rows : Shader::kMatmul,
+              {static_cast<uint32_t>(Weight(op).type), RowsOfGroup(stage, bucket), MatmulOutputs(stage, bucket),
+               tuning_.splits, IsGated(stage), IsGated(stage) ? static_cast<uint32_t>(stage.then->activation) : 0}};
+    }
     case OpKind::kRope:
       return {Shader::kRope, {}};
     case OpKind::kStoreKv:
       return {Shader::kStoreKv, {}};
     case OpKind::kAttention:
-      return {Shader::kAttention, {static_cast<uint32_t>(op.attention.head_dim / 2), HeadGroup(op)}};
+      return {tuning_.sums_subgroups ? Shader::kAttentionSubgroups : Shader::kAttention,
+              {static_cast<uint32_t>(op.attention.head_dim / 2), HeadGroup(op)}};
     case OpKind::kGate:
       return {Shader::kGate, {static_cast<uint32_t>(op.activation)}};
     case OpKind::kAdd:
@@ -37,7 +38,7 @@ Recorder::GroupCounts VulkanProgram::CountGroups(const Stage& stage, const Bucke
   const OpKind kind = stage.op().kind;
   const auto down = static_cast<uint32_t>(RowsOf(ShapeOf(stage.op()), rows));
   return {GroupsAcross(stage, rows),
-          kind == OpKind::kMatmul ? Groups(down, MatmulRows(static_cast<int>(down))) : down,
+          kind == OpKind::kMatmul ? Groups(down, RowsOfGroup(stage, static_cast<int>(down))) : down,
           kind == OpKind::kAttention && rows.splits_attention() ? static_cast<uint32_t>(rows.ranges) : 1};
 }
 

@@ -11,6 +11,9 @@ constexpr uint32_t kAdd[] = {
 constexpr uint32_t kAttention[] = {
 #include "backends/vulkan/shaders/attention.spv.inc"
 };
+constexpr uint32_t kAttentionSubgroups[] = {
+#include "backends/vulkan/shaders/attention_subgroups.spv.inc"
+};
 constexpr uint32_t kAttentionJoin[] = {
 #include "backends/vulkan/shaders/attention_join.spv.inc"
 };
@@ -26,8 +29,17 @@ constexpr uint32_t kGatherRows[] = {
 constexpr uint32_t kMatmul[] = {
 #include "backends/vulkan/shaders/matmul.spv.inc"
 };
+constexpr uint32_t kMatmulMatrix[] = {
+#include "backends/vulkan/shaders/matmul_matrix.spv.inc"
+};
+constexpr uint32_t kMatmulMatrixEmulated[] = {
+#include "backends/vulkan/shaders/matmul_matrix_emulated.spv.inc"
+};
 constexpr uint32_t kRmsNorm[] = {
 #include "backends/vulkan/shaders/rms_norm.spv.inc"
+};
+constexpr uint32_t kRmsNormSubgroups[] = {
+#include "backends/vulkan/shaders/rms_norm_subgroups.spv.inc"
 };
 constexpr uint32_t kRope[] = {
 #include "backends/vulkan/shaders/rope.spv.inc"
@@ -47,6 +59,8 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kAdd;
     case Shader::kAttention:
       return kAttention;
+    case Shader::kAttentionSubgroups:
+      return kAttentionSubgroups;
     case Shader::kAttentionJoin:
       return kAttentionJoin;
     case Shader::kEmbed:
@@ -57,8 +71,14 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kGatherRows;
     case Shader::kMatmul:
       return kMatmul;
+    case Shader::kMatmulMatrix:
+      return kMatmulMatrix;
+    case Shader::kMatmulMatrixEmulated:
+      return kMatmulMatrixEmulated;
     case Shader::kRmsNorm:
       return kRmsNorm;
+    case Shader::kRmsNormSubgroups:
+      return kRmsNormSubgroups;
     case Shader::kRope:
       return kRope;
     case Shader::kSelect:

@@ -12,17 +12,21 @@ namespace spotinference::vulkan {
 enum class Shader : uint8_t {
   kAdd,
   kAttention,
+  kAttentionSubgroups,
   kAttentionJoin,
   kEmbed,
   kGate,
   kGatherRows,
   kMatmul,
+  kMatmulMatrix,
+  kMatmulMatrixEmulated,
   kRmsNorm,
+  kRmsNormSubgroups,
   kRope,
   kSelect,
   kStoreKv,
 };
-inline constexpr int kShaders = 11;
+inline constexpr int kShaders = 15;
 
 absl::Span<const uint32_t> SpirV(Shader shader);
 

@@ -59,6 +59,8 @@ class VulkanDevice : public Device {
     for (const uint8_t byte : p.pipelineCacheUUID) absl::StrAppendFormat(&info_.driver, "%02x", byte);
     // Division, roots and the compiler are the driver's.
     info_.arithmetic = absl::StrCat("f32-splits", tuning.splits, "-kv16-pieces64-ranges256-", info_.driver);
+    info_.batch_invariant = !tuning.sums_subgroups && tuning.many_rows == Shader::kMatmul;
+    if (!info_.batch_invariant) info_.arithmetic = absl::StrCat("varying-", info_.arithmetic);
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -210,6 +212,11 @@ absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& 
   RETURN_IF_ERROR(vulkan::CheckSplits(physical.properties.limits, tuning.splits));
   tuning.measures_tiles |= options.measures_tiles;
   tuning.gates_apart &= !options.gates_together;
+  if (!options.batch_invariant) {
+    tuning.sums_subgroups = physical.sums_subgroups;
+    if (physical.has_matrices) tuning.many_rows = vulkan::Shader::kMatmulMatrix;
+    else if (options.emulates_matrices && physical.has_halves) tuning.many_rows = vulkan::Shader::kMatmulMatrixEmulated;
+  }
   if (options.submission_work > 0) tuning.submission_work = options.submission_work;
   return std::make_unique<vulkan::VulkanDevice>(std::move(gpu), std::move(pipelines), tuning);
 }

@@ -18,8 +18,13 @@ namespace vulkan {
 struct Api;
 }
 
-// Where a test wants what another device would have.
 struct VulkanOptions {
+  // Whether a row has the same bits in any company. Without, what is fastest: sums by subgroups, and matrix instructions
+  // where the device has them. Built, validated, run on lavapipe but for these instructions; no card has run it.
+  bool batch_invariant = true;
+
+  // Where a test wants what another device would have.
+  bool emulates_matrices = false;  // in their place, where the device has none
   bool validated = false;  // under the validation layer; a message ends the process
   bool staged = false;     // the device's memory is out of the host's reach, as a card's is
   std::function<void(vulkan::Api&)> intercept;  // puts functions of its own in the place of the driver's

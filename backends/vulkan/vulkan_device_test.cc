@@ -224,6 +224,14 @@ void VKAPI_CALL ChangedProperties(VkPhysicalDevice device, VkPhysicalDevicePrope
   change_properties(properties->properties);
 }
 
+TEST(VulkanArithmeticTest, SaysThatItVaries) {
+  const auto usual = CreateVulkanDevice({}), varying = CreateVulkanDevice({.batch_invariant = false});
+  ASSERT_TRUE(usual.ok() && varying.ok()) << usual.status() << varying.status();
+  EXPECT_TRUE((*usual)->info().batch_invariant);
+  EXPECT_FALSE((*varying)->info().batch_invariant);
+  EXPECT_EQ((*varying)->info().arithmetic, "varying-" + (*usual)->info().arithmetic);
+}
+
 // What DeviceInfo::driver says is what names a CompileCache: what another driver or device compiled is not found.
 TEST(VulkanDriverTest, NamesVendorDeviceVersionAndCacheUuid) {
   using Properties = VkPhysicalDeviceProperties;

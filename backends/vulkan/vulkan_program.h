@@ -51,6 +51,9 @@ inline bool IsGated(const Stage& stage) { return stage.then != nullptr && stage.
 // Rows of an invocation of the matmul: one of kTileRowCounts, as buckets are.
 inline int MatmulRows(int bucket) { return std::clamp(bucket, 1, 8); }
 
+// Rows of a group of shaders/matmul_matrix.comp. Of 64, and of 32 and two weights, the sums take 128 of a lane's 255 registers.
+inline int MatrixRows(int bucket, bool gated) { return std::clamp(bucket, 16, gated ? 32 : 64); }
+
 inline constexpr int kRange = 256;  // RANGE of shaders/softmax.glsl
 // Tokens of a step whose attention is split by ranges. More keep a device busy without.
 inline constexpr int kSplitTokens = 8;
@@ -98,8 +101,14 @@ class VulkanProgram : public Program, public Selector {
   absl::StatusOr<absl::Duration> TimeMatmul(const Op& op, int rows);
   // A matmul's pipelines of all choices that there are for `rows` rows.
   void AddChoices(const Op& op, int rows, std::set<Pipelines::Key>& keys);
+  bool UsesMatrices(int rows) const { return rows >= 16 && tuning_.many_rows != Shader::kMatmul; }
+  // Of a matmul.
+  uint32_t RowsOfGroup(const Stage& stage, int rows) const {
+    return UsesMatrices(rows) ? MatrixRows(rows, IsGated(stage)) : MatmulRows(rows);
+  }
   // Outputs of an invocation: gate and up in turn, where there is a gate.
   uint32_t MatmulOutputs(const Stage& stage, int rows) const {
+    if (UsesMatrices(rows)) return IsGated(stage) ? 2 : 1;
     const uint32_t outputs = tuning_.tiles.outputs(Weight(stage.op()).type, MatmulRows(rows));
     return IsGated(stage) ? std::max(outputs, 2u) : outputs;
   }

@@ -29,6 +29,7 @@ struct DeviceInfo {
   std::string name;        // for people: "AMD EPYC, avx2, 2 threads"
   std::string arithmetic;  // names the order and precision of every sum; part of numerics_id
   std::string driver;      // what a CompileCache holds fits no other: a driver's version, or a layout's name
+  bool batch_invariant = true;  // a row has the same bits in any company
   bool keeps_weights = false;  // a CompileCache holds what a model's weights became; else any model's serves all
 };
 

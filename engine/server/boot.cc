@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/random/random.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -347,17 +348,21 @@ absl::StatusOr<BootedEngine> BootOn(const Backend* backend, const BootOptions& o
   EngineInfo& info = engine.info;
   info.model_hash = model_hash;
   info.numerics_id = Word(absl::StrCat(backend->name, "-", booted.device->info().arithmetic, "-", BuildId()));
+  engine.kv = {blocks, kBlockTokens, info.model_hash, info.numerics_id};
+  // An answer that goes on elsewhere is not exact, be it on a device of the same make.
+  if (!booted.device->info().batch_invariant) {
+    absl::StrAppend(&info.numerics_id, "-", absl::Hex(absl::Uniform<uint64_t>(absl::BitGen()), absl::kZeroPad16));
+  }
   info.backend = backend->name;
   info.device = booted.device->info().name;
   info.context_tokens = static_cast<uint32_t>(scheduler.context_tokens);
   info.vocabulary_size = static_cast<uint32_t>(config.vocabulary);
-  engine.kv = {blocks, kBlockTokens, info.model_hash, info.numerics_id};
   if (booted.volume != nullptr) {
     ASSIGN_OR_RETURN(engine.kv_block_bytes, booted.model->KvBlockBytes());
     booted.kv_store = std::make_unique<KvStore>(
         *booted.volume,
         KvStore::Options{.model_hash = info.model_hash,
-                         .numerics_id = info.numerics_id,
+                         .numerics_id = engine.kv.numerics_id,
                          .block_bytes = engine.kv_block_bytes,
                          .time_to_live = options.kv_time_to_live},
         RealClock());

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "engine/base/fake_http_server.h"
 #include "engine/base/model_files.h"
 #include "engine/base/sha256.h"
+#include "engine/base/status.h"
 #include "engine/model/gguf.h"
 #include "engine/model/open_checkpoint.h"
 #include "engine/volume/fake_hub.h"
@@ -65,6 +67,56 @@ TEST(ChooseBackendTest, PassesOverWhatOnlyItsNameMayChoose) {
   EXPECT_EQ(ChooseBackend({&backends[0], 1}, "auto").status().message(), "no usable backend: slow: it is slow");
   backends[0].passed_over = [] { return absl::OkStatus(); };
   EXPECT_EQ((*ChooseBackend(backends, "auto"))->name, "slow");
+}
+
+// A device whose results depend on company.
+class VaryingDevice : public Device {
+ public:
+  explicit VaryingDevice(std::unique_ptr<Device> device) : device_(std::move(device)), info_(device_->info()) {
+    info_.batch_invariant = false;
+  }
+  const DeviceInfo& info() const override { return info_; }
+  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use, CompileCache* cache) override {
+    return device_->LoadWeight(view, use, cache);
+  }
+  absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) override {
+    return device_->AllocateKv(shape, blocks);
+  }
+  absl::Status ReadKv(absl::Span<const Buffer* const> layers, int block, absl::Span<std::byte> to) const override {
+    return device_->ReadKv(layers, block, to);
+  }
+  absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) override {
+    return device_->WriteKv(layers, block, from);
+  }
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache* cache) override {
+    return device_->Compile(graph, cache);
+  }
+  int64_t compiled() const override { return device_->compiled(); }
+
+ private:
+  const std::unique_ptr<Device> device_;
+  DeviceInfo info_;
+};
+
+// So that no answer that goes on at another engine is called exact.
+TEST(BootTest, TwoEnginesOfADeviceThatVariesHaveTwoNumericsIds) {
+  for (const bool varies : {false, true}) {
+    SCOPED_TRACE(varies);
+    Backend backend = ReferenceBackend();
+    if (varies) {
+      backend.create = [create = backend.create](int threads) -> absl::StatusOr<std::unique_ptr<Device>> {
+        ASSIGN_OR_RETURN(std::unique_ptr<Device> device, create(threads));
+        return std::make_unique<VaryingDevice>(std::move(device));
+      };
+    }
+    std::set<std::string> ids;
+    for (int boot = 0; boot < 2; ++boot) {
+      const absl::StatusOr<BootedEngine> booted = Boot(Options(), {backend});
+      ASSERT_TRUE(booted.ok()) << booted.status();
+      ids.insert(booted->engine->info().numerics_id);
+    }
+    EXPECT_EQ(ids.size(), varies ? 2 : 1);
+  }
 }
 
 TEST(BootTest, AutoGoesOnWhereAModelDoesNotFitACard) {

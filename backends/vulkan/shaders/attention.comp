@@ -5,13 +5,17 @@
 // came. First a lane has two positions of a piece, 32 apart, and their scores; then, of the sum over the piece's values in
 // ascending order, words lane, lane + 32, …. Pieces are joined by the running maximum; a lane keeps the total weight of its
 // own positions, and the totals are added up at the end of a range in ascending order. Ranges are joined in ascending order
-// (softmax.glsl): here, or, where a group has one range alone, by attention_join.comp, to the same bits.
+// (softmax.glsl): here, or, where a group has one range alone, by attention_join.comp, to the same bits. SUBGROUPS: maxima
+// and totals are taken over the lanes as subgroup.glsl has it.
 //
 // Group: 32. Groups: [heads / GROUP, tokens, max(1, ranges)].
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "softmax.glsl"
 #include "step.glsl"
+#ifdef SUBGROUPS
+#include "subgroup.glsl"
+#endif
 
 layout(constant_id = 0) const uint HEAD_WORDS = 32;  // head_dim / 2
 layout(constant_id = 1) const uint GROUP = 1;
@@ -33,7 +37,9 @@ const uint LANES = 32;
 const uint PER_LANE = (HEAD_WORDS + LANES - 1) / LANES;
 const int PIECE = 64;
 
+#ifndef SUBGROUPS
 shared float lane_values[GROUP * LANES];
+#endif
 shared float weights[GROUP * PIECE];
 
 // Of the range at hand.
@@ -65,12 +71,18 @@ void AddPiece(int begin, int first, int last, uint lane, uint query, uint table,
   }
   [[unroll]] for (uint g = 0; g < GROUP; ++g) {
     [[unroll]] for (uint i = 0; i < 2; ++i) scores[i * GROUP + g] = seen[i] ? scores[i * GROUP + g] * scale : NONE;
+#ifndef SUBGROUPS
     lane_values[g * LANES + lane] = max(scores[g], scores[GROUP + g]);
+#endif
   }
   barrier();
   [[unroll]] for (uint g = 0; g < GROUP; ++g) {
     float piece_largest = largest[g];
+#ifdef SUBGROUPS
+    piece_largest = max(piece_largest, GroupMax(max(scores[g], scores[GROUP + g])));
+#else
     for (uint i = 0; i < LANES; ++i) piece_largest = max(piece_largest, lane_values[g * LANES + i]);
+#endif
     const float shrink = largest[g] == NONE ? 0 : Exp(largest[g] - piece_largest);
     largest[g] = piece_largest;
     total[g] *= shrink;
@@ -136,11 +148,17 @@ void main() {
     for (int begin = max(first / PIECE * PIECE, range * RANGE); begin <= end; begin += PIECE) {
       AddPiece(begin, first, last, lane, query, table, page_words, in_page);
     }
+#ifndef SUBGROUPS
     [[unroll]] for (uint g = 0; g < GROUP; ++g) lane_values[g * LANES + lane] = total[g];
     barrier();
+#endif
     [[unroll]] for (uint g = 0; g < GROUP; ++g) {
+#ifdef SUBGROUPS
+      total[g] = GroupSum(total[g]);
+#else
       total[g] = 0;
       for (uint i = 0; i < LANES; ++i) total[g] += lane_values[g * LANES + i];
+#endif
       if (ranges > 0) continue;
       const Joint joint = Join(joined_largest[g], joined_total[g], largest[g], total[g]);
       joined_largest[g] = joint.largest;
