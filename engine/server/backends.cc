@@ -12,7 +12,7 @@ ABSL_FLAG(bool, batch_invariant, true,
 
 namespace spotinference {
 
-std::vector<Backend> AllBackends() { return {
+std::vector<Backend> AllBackends() {
   return {VulkanBackend({.batch_invariant = absl::GetFlag(FLAGS_batch_invariant)}), CpuBackend(), ReferenceBackend()};
 }
 
