@@ -242,6 +242,7 @@ class Controller : public Fleet {
 
   // controller_heartbeat.cc
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeatAtOnce(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Compare(Machine& machine, const EngineFigures& figures, absl::Duration asked_at)

@@ -40,6 +40,12 @@ void Controller::Beat(Machine& machine) {
   });
 }
 
+// Whoever knows of something that the next answer tells.
+void Controller::BeatAtOnce(const std::string& id, uint64_t life) {
+  const auto found = machines_.find(id);
+  if (found != machines_.end() && found->second.life == life) found->second.heartbeat.due = clock_.Elapsed();
+}
+
 void Controller::OnFigures(const std::string& id, uint64_t life,
                            const absl::StatusOr<EngineFigures>& figures) {
   const auto found = machines_.find(id);

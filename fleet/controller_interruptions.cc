@@ -50,12 +50,14 @@ void Controller::Order(absl::string_view machine_id, OrderDone done,
 void Controller::Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) {
   Order(machine_id, std::move(done), [&](Machine& machine) {
     OnNotice(machine, notice, /*heard=*/false, "an admin's order");
-    machine.heartbeat.due = clock_.Elapsed();  // which tells whether it serves on
-    effects_.push_back([this, endpoint = machine.endpoint, id = machine.interruption->id, notice] {
-      probe_.Interrupt(endpoint, notice, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {
-        LOG_IF(INFO, moved.ok() && *moved > 0) << id << ": its engine handed " << *moved << " sequences over";
-        LOG_IF(WARNING, !moved.ok()) << id << ": its engine was not told: " << moved.status();
-      });
+    effects_.push_back([this, endpoint = machine.endpoint, life = machine.life, id = machine.interruption->id, notice] {
+      probe_.Interrupt(endpoint, notice, kOrderDeadline,
+                       [this, inbox = inbox_, machine_id = endpoint.machine_id, life,
+                        id](const absl::StatusOr<int64_t>& moved) {
+                         LOG_IF(INFO, moved.ok() && *moved > 0) << id << ": its engine handed " << *moved << " sequences over";
+                         LOG_IF(WARNING, !moved.ok()) << id << ": its engine was not told: " << moved.status();
+                         inbox->Post([this, machine_id, life] { BeatAtOnce(machine_id, life); });
+                       });
     });
     return absl::OkStatus();
   });

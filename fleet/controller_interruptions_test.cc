@@ -292,6 +292,20 @@ TEST_F(ControllerInterruptionsTest, AWithdrawnNoticeWithdrawsNoOrder) {
   EXPECT_EQ(provider_.Asked(), "terminate m-1");
 }
 
+// Asked before it has taken the order, it would say nothing of it, and be asked again seconds later.
+TEST_F(ControllerInterruptionsTest, WhetherAnEngineServesOnIsAskedOnceItHasTheOrder) {
+  Serve();
+  AnswerFigures(EngineFigures{});
+  probe_.HoldOrders();
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(30)).ok());
+  EXPECT_EQ(probe_.figures_asked().size(), 0);
+  probe_.AnswerOrders(0);
+  fleet_->Run();
+  ASSERT_EQ(probe_.figures_asked().size(), 1);
+  AnswerFigures(Noticed(absl::Seconds(30), /*serves_on=*/true));
+  EXPECT_TRUE(Acquire()->lease.has_value()) << "nobody else serves";
+}
+
 TEST_F(ControllerInterruptionsTest, AnOrderThatCannotBeWrittenDownIsNotSaidToBe) {
   Serve();
   store_.FailWith(absl::ResourceExhaustedError("no space left"));

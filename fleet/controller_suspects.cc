@@ -1,6 +1,6 @@
 // Requests that may end engines. A request is blamed only for crashes: an engine that died, or whose loop stood still,
 // while its machine lived. Those that shared two crashes run one at a time, each alone on a machine, and only one that
-// crashes an engine there is refused.
+// crashes an engine there is refused; the others that shared its crashes are then cleared of them.
 #include <glog/logging.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ Blame BlameOf(const Claim& claim) {
   for (const Claim::Cut& cut : claim.cuts) {
     const bool crashed = IsCrash(cut.life->end());
     if (crashed && cut.alone) return Blame::kGuilty;
-    crashes += crashed;
+    crashes += crashed && !cut.life->explained();
     doubts += cut.life->doubted();
   }
   if (crashes + doubts < kSharedCrashes) return Blame::kNone;
@@ -45,6 +45,12 @@ Controller::Machine* Controller::FindFor(const Claim& claim, absl::string_view m
 
 // What can be had now, by turns of the keys; suspects only when it is their turn.
 void Controller::GrantParked(Model& model) {
+  for (const auto& [id, waiter] : model.parked) {
+    if (BlameOf(waiter.claim) != Blame::kGuilty) continue;
+    for (const Claim::Cut& cut : waiter.claim.cuts) {
+      if (IsCrash(cut.life->end())) cut.life->Explain();
+    }
+  }
   const bool suspects = std::any_of(model.parked.begin(), model.parked.end(), [](const auto& waiter) {
     return BlameOf(waiter.second.claim) == Blame::kSuspect;
   });

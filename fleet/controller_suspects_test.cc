@@ -37,14 +37,16 @@ class ControllerSuspectsTest : public ControllerTest {
 };
 
 TEST_F(ControllerSuspectsTest, WhatSharedTwoCrashesRunsOneAtATimeAndOnlyTheGuiltyIsRefused) {
-  Suspect guilty, innocent;
+  Suspect guilty, innocent, other;
   guilty.client = Acquire();
   innocent.client = Acquire();
+  other.client = Acquire();
   for (const char* machine : {"m-1", "m-2"}) {
     Ready(machine);
-    ASSERT_TRUE(Runs(guilty) && Runs(innocent)) << machine;
+    ASSERT_TRUE(Runs(guilty) && Runs(innocent) && Runs(other)) << machine;
     Cut(guilty);
     Cut(innocent);
+    Cut(other);
     Crash(machine);
   }
   auto bystander = Acquire();
@@ -58,10 +60,32 @@ TEST_F(ControllerSuspectsTest, WhatSharedTwoCrashesRunsOneAtATimeAndOnlyTheGuilt
   ASSERT_TRUE(guilty.client->error.has_value());
   EXPECT_EQ(guilty.client->error->reason, AcquireError::Reason::kPoison);
   Ready("m-4");
-  ASSERT_TRUE(Runs(innocent));
-  EXPECT_TRUE(innocent.client->lease->alone());
+  ASSERT_TRUE(Runs(innocent) && Runs(other) && bystander->lease.has_value()) << "two crashes are explained";
+  EXPECT_FALSE(innocent.client->lease->alone());
+  EXPECT_FALSE(other.client->lease->alone());
+  EXPECT_FALSE(bystander->lease->alone());
+}
+
+// Nobody is found guilty where an engine crashes by itself: those that were there run one after the other.
+TEST_F(ControllerSuspectsTest, SuspectsOfWhomNoneIsGuiltyRunOneAfterTheOther) {
+  Suspect first, second;
+  first.client = Acquire();
+  second.client = Acquire();
+  for (const char* machine : {"m-1", "m-2"}) {
+    Ready(machine);
+    Cut(first);
+    Cut(second);
+    Crash(machine);
+  }
+  auto bystander = Acquire();
+  Ready("m-3");
+  ASSERT_TRUE(Runs(first) && first.client->lease->alone());
+  EXPECT_FALSE(Runs(second) || bystander->lease.has_value());
+  first.client->lease.reset();
+  fleet_->Run();
+  ASSERT_TRUE(Runs(second) && second.client->lease->alone());
   EXPECT_FALSE(bystander->lease.has_value());
-  innocent.client->lease.reset();
+  second.client->lease.reset();
   fleet_->Run();
   ASSERT_TRUE(bystander->lease.has_value());
   EXPECT_FALSE(bystander->lease->alone());

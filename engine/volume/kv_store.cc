@@ -19,6 +19,7 @@ constexpr ObjectKind kKind{"kv segment", 1};
 constexpr char kPrefix[] = "segment-";
 constexpr uint64_t kAlignment = 4096;
 constexpr uint64_t kHashBytes = sizeof(BlockHash::bytes);
+constexpr absl::Duration kSweep = absl::Minutes(10);  // little beside a time to live, and some milliseconds of work
 
 struct Head {
   int64_t written;  // Unix seconds
@@ -56,12 +57,7 @@ KvStore::KvStore(Volume& volume, Options options, const Clock& clock)
       clock_(clock),
       folder_(absl::StrCat("kv/", options_.model_hash, "-", options_.numerics_id)) {
   volume_.Keep(folder_);
-  for (const Volume::Entry& entry : volume_.List("")) {  // of other models and builds
-    if (absl::StartsWith(entry.folder, "kv/") && entry.folder != folder_ &&
-        entry.used + options_.time_to_live < clock_.Now()) {
-      volume_.Remove(entry.folder, entry.name);
-    }
-  }
+  DropOutlived();
   MakeRoom(0, 0);
   for (const Volume::Entry& entry : volume_.List(folder_)) Open(entry.name);
   if (const size_t found = blocks(); found > 0) LOG(INFO) << "kv: " << found << " blocks on the volume";
@@ -70,9 +66,29 @@ KvStore::KvStore(Volume& volume, Options options, const Clock& clock)
     absl::MutexLock lock(&mutex_);
     absl::erase_if(index_, [&](const auto& place) { return place.second.segment->name == name; });
   });
+  sweeper_ = std::thread([this] {
+    while (!ends_.WaitForNotificationWithTimeout(kSweep)) DropOutlived();
+  });
 }
 
-KvStore::~KvStore() { volume_.OnRemoved(nullptr); }
+KvStore::~KvStore() {
+  ends_.Notify();
+  sweeper_.join();
+  volume_.OnRemoved(nullptr);
+}
+
+// Not by when it was used last: a prompt that is asked for day after day would never be forgotten.
+void KvStore::DropOutlived() {
+  for (const Volume::Entry& entry : volume_.List("")) {
+    if (!absl::StartsWith(entry.folder, "kv/")) continue;
+    const absl::StatusOr<std::unique_ptr<Object>> object = volume_.Find(entry.folder, entry.name, kKind);
+    if (!object.ok()) continue;
+    const absl::Span<const std::byte> payload = (*object)->payload();
+    const absl::Status whole = (*object)->Verify(0, std::min<uint64_t>(payload.size(), kObjectChunkBytes));
+    const absl::StatusOr<KvSegmentHead> head = whole.ok() ? ReadKvSegmentHead(payload) : whole;
+    if (!head.ok() || Outlived(*head)) volume_.Remove(entry.folder, entry.name);
+  }
+}
 
 void KvStore::Open(const std::string& name) {
   uint64_t number;

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -23,6 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "engine/base/clock.h"
@@ -59,10 +61,12 @@ class KvStore {
     uint64_t segment_bytes = kSegmentBytes;
   };
 
-  // Reads the heads of what is there and removes what has outlived its time. The volume and the clock outlive the
-  // store.
+  // Reads the heads of what is there, after DropOutlived(). The volume and the clock outlive the store.
   KvStore(Volume& volume, Options options, const Clock& clock);
   ~KvStore();
+
+  // Removes what has outlived its time, of other models too. The store does it every ten minutes by itself.
+  void DropOutlived();
 
   size_t blocks() const;
   bool Contains(const BlockHash& hash) const;
@@ -100,6 +104,9 @@ class KvStore {
   const Clock& clock_;
   const std::string folder_;
   uint64_t next_segment_ = 0;  // of Save
+
+  absl::Notification ends_;
+  std::thread sweeper_;
 
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<BlockHash, Place> index_ ABSL_GUARDED_BY(mutex_);

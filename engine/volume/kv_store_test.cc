@@ -139,9 +139,27 @@ TEST_F(KvStoreTest, WhatOutlivesItsTimeInARunningEngineIsNotUsed) {
   Save(0, 3);
   clock_.Advance(absl::Hours(25));
   EXPECT_FALSE(store_->Contains(Hash(0)));
+  EXPECT_EQ(Save(0, 3), 3) << "it may be saved anew";
+  EXPECT_EQ(files_.Paths().size(), 2);
+  store_->DropOutlived();
+  EXPECT_EQ(files_.Paths().size(), 1);
+  EXPECT_EQ(Found(0, 3).size(), 3);
+  clock_.Advance(absl::Hours(25));
   EXPECT_TRUE(Found(0, 3).empty());
   EXPECT_TRUE(files_.Paths().empty());
-  EXPECT_EQ(Save(0, 3), 3) << "it may be saved anew";
+}
+
+// Be it read to its last hour; and whoever it is of.
+TEST_F(KvStoreTest, TimeCountsFromTheWriting) {
+  Save(0, 3);
+  clock_.Advance(absl::Hours(20));
+  EXPECT_EQ(Found(0, 3).size(), 3);
+  clock_.Advance(absl::Hours(3));
+  Reopen("cpu-2");
+  EXPECT_EQ(files_.Paths().size(), 1);
+  clock_.Advance(absl::Hours(2));
+  store_->DropOutlived();
+  EXPECT_TRUE(files_.Paths().empty());
 }
 
 TEST_F(KvStoreTest, TheLongestUnusedMakesRoom) {

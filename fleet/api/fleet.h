@@ -100,7 +100,7 @@ struct Claim {
   // with a crash of the engine, it may be the request's doing: it gets the next machine alone, and where that one crashes
   // too it is refused. Deaths of whole machines count for nothing.
   struct Cut {
-    std::shared_ptr<const MachineLife> life;
+    std::shared_ptr<MachineLife> life;
     bool alone = false;
   };
   std::vector<Cut> cuts;

@@ -34,6 +34,10 @@ class MachineLife {
   bool doubted() const { return doubted_.load() && end() == End::kNone; }
   void Doubt(bool doubted) { doubted_.store(doubted); }
 
+  // Which request crashed it is known; no other one is blamed for it.
+  bool explained() const { return explained_.load(); }
+  void Explain() { explained_.store(true); }
+
   // An answer has got an id from its engine: it can serve.
   bool served() const { return served_.load(); }
   void NoteServed() { served_.store(true); }
@@ -41,6 +45,7 @@ class MachineLife {
  private:
   std::atomic<End> end_{End::kNone};
   std::atomic<bool> doubted_{false};
+  std::atomic<bool> explained_{false};
   std::atomic<bool> served_{false};
 };
 

@@ -107,6 +107,12 @@ class FakeProbe : public Probe {
     done(answer);
   }
 
+  // Orders to interrupt are answered at once, or, held, by this.
+  void HoldOrders() { holds_orders_ = true; }
+  void AnswerOrders(const absl::StatusOr<int64_t>& answer) {
+    for (auto& done : std::exchange(open_orders_, {})) done(answer);
+  }
+
   // What engines were told since the last call, such as "m-1 30s".
   std::string Interrupted() { return absl::StrJoin(std::exchange(interrupted_, {}), ", "); }
 
@@ -132,7 +138,8 @@ class FakeProbe : public Probe {
   void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration,
                  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
     interrupted_.push_back(absl::StrCat(endpoint.machine_id, " ", absl::FormatDuration(notice)));
-    done(1);
+    if (holds_orders_) open_orders_.push_back(std::move(done));
+    else done(1);
   }
   void HandOver(const Endpoint& endpoint, absl::Duration,
                 absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
@@ -142,6 +149,8 @@ class FakeProbe : public Probe {
 
  private:
   std::vector<std::string> interrupted_, handed_over_;
+  bool holds_orders_ = false;
+  std::vector<absl::AnyInvocable<void(absl::StatusOr<int64_t>)>> open_orders_;
   std::vector<absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)>> open_;
   std::deque<std::pair<std::string, absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)>>>
       open_figures_;

@@ -21,7 +21,7 @@ TEST(ApiErrorTest, EveryReasonHasItsStatus) {
       {Reason::kQueueFull, 429},        {Reason::kInternal, 500},
       {Reason::kEngineLost, 500},       {Reason::kNoCapacity, 503},
       {Reason::kModelBackoff, 503},     {Reason::kShuttingDown, 503},
-      {Reason::kWakeTimeout, 504},
+      {Reason::kWakeTimeout, 504},      {Reason::kPoison, 500},
   };
   for (const auto& [reason, http_status] : expected) {
     const ApiError error = ToApiError(ReasonError(reason, "why"));
@@ -52,6 +52,9 @@ TEST(ApiErrorTest, RetryHeaders) {
   EXPECT_THAT(full.headers, ElementsAre(Pair("retry-after", "2"), Pair("retry-after-ms", "1500")));
   EXPECT_THAT(ToApiError(ReasonError(Reason::kWakeTimeout, "late")).headers,
               ElementsAre(Pair("x-should-retry", "false")));
+  const ApiError poison = ToApiError(ReasonError(Reason::kPoison, "it crashes engines"));
+  EXPECT_EQ(poison.code, "engine_crashed");
+  EXPECT_THAT(poison.headers, ElementsAre(Pair("x-should-retry", "false")));
   EXPECT_THAT(ToApiError(ReasonError(Reason::kInvalidApiKey, "no")).headers,
               ElementsAre(Pair("www-authenticate", "Bearer")));
 }

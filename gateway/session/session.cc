@@ -18,14 +18,17 @@ using openai::ReasonError;
 
 namespace {
 
-// Whether another engine may do what this one did not: it drains or its connection broke. The codes other than UNAVAILABLE
-// are those that gRPC makes of a stream that was reset; an engine that stops ends its last sequences CANCELLED.
+// Whether another engine may do what this one did not: it drains or its connection broke. CANCELLED, UNKNOWN and INTERNAL
+// are what gRPC makes of a stream that was reset; an engine that stops ends its last sequences CANCELLED. The last two are
+// what an engine says that is another one than was meant, at a port that was given anew.
 bool AnotherMayGoOn(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kCancelled:
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kFailedPrecondition:
       return true;
     default:
       return false;

@@ -67,7 +67,6 @@ TEST_F(SessionResumeTest, ANoticeIsTheReason) {
   EXPECT_EQ(answer_.resumes[0].reason, "notice");
 }
 
-// What gRPC and a stopping engine make of a cut, beside UNAVAILABLE.
 TEST_F(SessionResumeTest, ANoticeThatAnEngineServesThroughIsToldToTheFleetOnce) {
   StartOnM1();
   const auto call = engine_.AwaitCall();
@@ -86,15 +85,18 @@ TEST_F(SessionResumeTest, ANoticeThatAnEngineServesThroughIsToldToTheFleetOnce) 
   EXPECT_EQ(fleet_.acquired(), 1);
 }
 
+// What gRPC and a stopping engine make of a cut, beside UNAVAILABLE; and what another engine says that has the port of one
+// that is gone: it knows neither the token nor the model.
 TEST_F(SessionResumeTest, AStreamThatWasResetIsACutToo) {
   StartOnM1();
   int cuts = 0;
   for (const grpc::StatusCode code :
-       {grpc::StatusCode::CANCELLED, grpc::StatusCode::UNKNOWN, grpc::StatusCode::INTERNAL}) {
+       {grpc::StatusCode::CANCELLED, grpc::StatusCode::UNKNOWN, grpc::StatusCode::INTERNAL,
+        grpc::StatusCode::UNAUTHENTICATED, grpc::StatusCode::FAILED_PRECONDITION}) {
     engine_.AwaitCall(0, ++cuts)->End({code, "reset"});
     Resumed(cuts);
   }
-  engine_.AwaitCall(0, 4)->Send(Event(0, kEnd, api::FINISH_REASON_STOP));
+  engine_.AwaitCall(0, cuts + 1)->Send(Event(0, kEnd, api::FINISH_REASON_STOP));
   AwaitEnd();
   EXPECT_EQ(HttpStatus(), 200);
 }

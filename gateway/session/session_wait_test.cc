@@ -39,6 +39,12 @@ TEST_F(SessionWaitTest, AnEngineThatIsFullIsLeftForOneThatHasRoom) {
   EXPECT_FALSE(answer_.resumes[0].exact) << "of the engine that said the next id, not of the full one";
 }
 
+// A true status for 15 s, then a comment, and one each 5 s.
+TEST(SessionRequestTest, AParkedStreamIsSilentForFifteenSecondsAndThenForFive) {
+  EXPECT_EQ(SessionRequest{}.first_silence, absl::Seconds(15));
+  EXPECT_EQ(SessionRequest{}.silence, absl::Seconds(5));
+}
+
 // More often than it may be cut, and no longer than a request may wait.
 TEST_F(SessionWaitTest, FullEnginesAreAskedForAsLongAsARequestMayWait) {
   request_.full_engine = absl::Milliseconds(1);

@@ -2,13 +2,15 @@
 
 How long a client waits for its next token when the machine under its answer goes while another one serves: the longest
 gap in a stream, beside a usual step and the first token of a new prompt of the same length, all of which is prefill.
-Then, from a notice to an engine with --streams answers on it, how long until the last of them is off it.
+Then, from a notice to an engine with --streams answers on it, how long until the last of them is off it. Exits 1 where a
+median is past its bar: 100 ms beside the prefill, 200 ms.
 """
 import argparse
 import json
 import random
 import re
 import statistics
+import sys
 import threading
 import time
 
@@ -20,6 +22,7 @@ CONFIG = f"""
 admin_key_env: GAP_ADMIN_KEY
 models: [{{name: {MODEL}, weights: bundled, machines: {{min: %d, max: %d}}}}]
 """
+GAP_BAR_S, HANDOVER_BAR_S = 0.1, 0.2
 BEFORE = 20  # tokens that have come when the machine goes
 
 
@@ -49,6 +52,7 @@ def order(gateway, what, body):
 
 
 def measure(gateway, options, what, body):
+    """The median of the gaps less the one of the prefills."""
     gaps, steps, prefills = [], [], []
     for _ in range(options.rounds):
         wait_for(lambda: [m['state'] for m in machines(gateway)] == ['serving'] * 2, 'two machines serve, and no other')
@@ -60,6 +64,7 @@ def measure(gateway, options, what, body):
         gaps.append(max(between[BEFORE - 1:]))
     print(f'{what:10} gap {_ms(gaps)}   a step {_ms(steps)}   first token of a new prompt {_ms(prefills)}   '
           f'gap less that: {1e3 * (statistics.median(gaps) - statistics.median(prefills)):.0f}', flush=True)
+    return statistics.median(gaps) - statistics.median(prefills)
 
 
 def handovers(gateway, options):
@@ -101,10 +106,11 @@ def main():
     print(f'{options.rounds} answers each, prompts of {options.words} words; ms, medians and lowest–highest')
     env = {'GAP_ADMIN_KEY': ADMIN_KEY}
     with Gateway(CONFIG % (2, 2), env=env) as gateway:
-        measure(gateway, options, 'kill', None)
-        measure(gateway, options, 'interrupt', {'notice_seconds': 2})
+        gap = max(measure(gateway, options, 'kill', None), measure(gateway, options, 'interrupt', {'notice_seconds': 2}))
     with Gateway(CONFIG % (1, 1), env=env) as gateway:
-        print(f'from a notice to the last of {options.streams} answers off the machine: {_ms(handovers(gateway, options))}')
+        taken = handovers(gateway, options)
+        print(f'from a notice to the last of {options.streams} answers off the machine: {_ms(taken)}')
+    sys.exit(gap > GAP_BAR_S or statistics.median(taken) > HANDOVER_BAR_S)
 
 
 if __name__ == '__main__':

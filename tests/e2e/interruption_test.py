@@ -1,10 +1,12 @@
 """An admin takes machines away over HTTP, and what of it is seen: by a client, in /admin/v1, in /metrics and in the log."""
 
 import json
+import os
 import re
+import signal
 import unittest
 
-from tests.e2e.harness import LONGEST, MODEL, Gateway, chat, text_of, wait_for
+from tests.e2e.harness import LONGEST, MODEL, Broken, Gateway, chat, in_parallel, text_of, wait_for
 
 ADMIN_KEY = 'an-admin-key-for-tests'
 CHAT = '/v1/chat/completions'
@@ -94,6 +96,31 @@ class InterruptionTest(unittest.TestCase):
         self.assertEqual(self.gateway.metric('interruptions_total', noticed='false'), 1)
         self.assertEqual(self.refused(f'machines/{FIRST}:kill'), (404, 'machine_not_found'))
         self.assertEqual(self.refused('models/another:wake'), (404, 'model_not_found'))
+        self.assertTrue(self.gateway.ask())
+
+    def test_a_request_that_crashes_engines_is_refused_and_its_neighbour_goes_on(self):
+        _, _, undisturbed = self.gateway.post(CHAT, BODY)
+        with self.gateway.stream(chat(logit_bias=LONGEST, max_tokens=8000)) as poison, self.gateway.stream(BODY) as neighbour:
+
+            def read_poison():
+                try:
+                    poison.read_all()
+                except Broken:
+                    pass
+
+            def crash():
+                neighbour.read_text(2)
+                os.kill(self.gateway.engine_pid(), signal.SIGSEGV)  # with both on it
+                neighbour.read_all()
+                for resumes in 2, 3:  # so many by then: it is there again, the second time alone
+                    self.gateway.wait_for_metric('stream_resumes_total', resumes)
+                    os.kill(self.gateway.engine_pid(), signal.SIGSEGV)
+
+            poison.read_text(2)
+            in_parallel([read_poison, crash])
+            self.assertEqual(text_of(neighbour.events()), undisturbed['choices'][0]['message']['content'])
+            self.assertEqual(poison.events()[-1]['error']['code'], 'engine_crashed')
+        self.assertIn('runs alone on', self.gateway.log())
         self.assertTrue(self.gateway.ask())
 
     def test_an_order_outlives_the_gateway(self):
