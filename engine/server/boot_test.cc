@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <set>
@@ -69,15 +70,16 @@ TEST(ChooseBackendTest, PassesOverWhatOnlyItsNameMayChoose) {
   EXPECT_EQ((*ChooseBackend(backends, "auto"))->name, "slow");
 }
 
-// A device whose results depend on company.
-class VaryingDevice : public Device {
+// Another device, but for what it says of itself.
+class ForwardingDevice : public Device {
  public:
-  explicit VaryingDevice(std::unique_ptr<Device> device) : device_(std::move(device)), info_(device_->info()) {
-    info_.batch_invariant = false;
+  ForwardingDevice(std::unique_ptr<Device> device, const std::function<void(DeviceInfo&)>& say)
+      : device_(std::move(device)), info_(device_->info()) {
+    say(info_);
   }
   const DeviceInfo& info() const override { return info_; }
-  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use, CompileCache* cache) override {
-    return device_->LoadWeight(view, use, cache);
+  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use, CompileCache*) override {
+    return device_->LoadWeight(view, use, nullptr);
   }
   absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) override {
     return device_->AllocateKv(shape, blocks);
@@ -88,10 +90,10 @@ class VaryingDevice : public Device {
   absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) override {
     return device_->WriteKv(layers, block, from);
   }
-  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache* cache) override {
-    return device_->Compile(graph, cache);
+  absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache*) override {
+    return device_->Compile(graph, nullptr);
   }
-  int64_t compiled() const override { return device_->compiled(); }
+  int64_t compiled() const override { return 0; }
 
  private:
   const std::unique_ptr<Device> device_;
@@ -106,7 +108,7 @@ TEST(BootTest, TwoEnginesOfADeviceThatVariesHaveTwoNumericsIds) {
     if (varies) {
       backend.create = [create = backend.create](int threads) -> absl::StatusOr<std::unique_ptr<Device>> {
         ASSIGN_OR_RETURN(std::unique_ptr<Device> device, create(threads));
-        return std::make_unique<VaryingDevice>(std::move(device));
+        return std::make_unique<ForwardingDevice>(std::move(device), [](DeviceInfo& info) { info.batch_invariant = false; });
       };
     }
     std::set<std::string> ids;
@@ -136,36 +138,19 @@ TEST(BootTest, AutoGoesOnWhereAModelDoesNotFitACard) {
 }
 
 // A device that keeps something of its own.
-class KeepingDevice : public Device {
+class KeepingDevice : public ForwardingDevice {
  public:
   KeepingDevice(std::unique_ptr<Device> device, bool keeps_weights, int* found)
-      : device_(std::move(device)), info_(device_->info()), found_(*found) {
-    info_.keeps_weights = keeps_weights;
-  }
-  const DeviceInfo& info() const override { return info_; }
-  absl::StatusOr<std::unique_ptr<Buffer>> LoadWeight(const TensorView& view, WeightUse use, CompileCache*) override {
-    return device_->LoadWeight(view, use, nullptr);
-  }
-  absl::StatusOr<std::unique_ptr<Buffer>> AllocateKv(const AttentionAttributes& shape, int blocks) override {
-    return device_->AllocateKv(shape, blocks);
-  }
-  absl::Status ReadKv(absl::Span<const Buffer* const> layers, int block, absl::Span<std::byte> to) const override {
-    return device_->ReadKv(layers, block, to);
-  }
-  absl::Status WriteKv(absl::Span<Buffer* const> layers, int block, absl::Span<const std::byte> from) override {
-    return device_->WriteKv(layers, block, from);
-  }
+      : ForwardingDevice(std::move(device), [&](DeviceInfo& info) { info.keeps_weights = keeps_weights; }),
+        found_(*found) {}
   absl::StatusOr<std::unique_ptr<Program>> Compile(const Graph& graph, CompileCache* cache) override {
     if (cache->Find("shaders").owner != nullptr) ++found_;
     const auto bytes = std::make_shared<const std::string>("compiled");
     cache->Keep("shaders", {{reinterpret_cast<const std::byte*>(bytes->data()), bytes->size()}, bytes});
-    return device_->Compile(graph, nullptr);
+    return ForwardingDevice::Compile(graph, nullptr);
   }
-  int64_t compiled() const override { return 0; }
 
  private:
-  const std::unique_ptr<Device> device_;
-  DeviceInfo info_;
   int& found_;
 };
 

@@ -10,12 +10,12 @@ namespace {
 constexpr absl::string_view kStyle =
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
     "1rem;color:#222;background:#fff}"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:1rem 0}th,td{padding:.3rem "
-    ".7rem;text-align:right;"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:1rem 0}td{white-space:nowrap}th,td{padding:.3rem "
+    ".6rem;text-align:right;vertical-align:bottom;"
     "border-bottom:1px solid "
     "#ddd}th:first-child,td:first-child{text-align:left}.big{font-size:1.3rem}svg{max-width:100%;height:auto}"
     "code{font-size:.85rem;word-break:break-all}.ours td{font-weight:600;background:#eef7f3}small{color:#666}"
-    "details td{text-align:left;font-size:.85rem}";
+    "details td{text-align:left;font-size:.85rem;white-space:normal}";
 
 const Result* Find(const std::vector<Result>& totals, absl::string_view policy) {
   for (const Result& r : totals) {

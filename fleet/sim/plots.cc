@@ -40,8 +40,10 @@ struct Plot {
   }
   void Key(size_t i, absl::string_view name) {
     const double y = kTop + 14 + 16.0 * static_cast<double>(i);
-    absl::StrAppendFormat(&body, "<rect x=\"%d\" y=\"%.1f\" width=\"10\" height=\"10\" fill=\"%s\"/>\n",
-                          kWidth - kRight - 150, y - 9, Colour(i));
+    absl::StrAppendFormat(&body,
+                          "<rect x=\"%d\" y=\"%.1f\" width=\"154\" height=\"16\" fill=\"#fff\"/>\n"
+                          "<rect x=\"%d\" y=\"%.1f\" width=\"10\" height=\"10\" fill=\"%s\"/>\n",
+                          kWidth - kRight - 154, y - 12, kWidth - kRight - 150, y - 9, Colour(i));
     Text(kWidth - kRight - 136, y, "start", name);
   }
   std::string Svg(absl::string_view title, absl::string_view x, absl::string_view y) {
