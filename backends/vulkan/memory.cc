@@ -25,6 +25,7 @@ struct Region::Allocation {
   MemoryUse use;
   uint32_t heap;
   VkDeviceSize bytes;
+  bool on_device;
   FreeRanges free;
   VkDeviceMemory memory = VK_NULL_HANDLE;
   VkBuffer buffer = VK_NULL_HANDLE;
@@ -83,7 +84,7 @@ int Memory::TypeFor(MemoryUse use, bool window, uint32_t allowed) const {
 }
 
 absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, MemoryUse use, bool window) {
-  auto allocation = std::make_unique<Region::Allocation>(Region::Allocation{use, 0, bytes, FreeRanges(bytes)});
+  auto allocation = std::make_unique<Region::Allocation>(Region::Allocation{use, 0, bytes, false, FreeRanges(bytes)});
   VkBufferCreateInfo buffer{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
   buffer.size = bytes;
   buffer.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT |
@@ -119,6 +120,9 @@ absl::StatusOr<Region::Allocation*> Memory::NewAllocation(VkDeviceSize bytes, Me
     VkBufferDeviceAddressInfo address{VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO};
     address.buffer = allocation->buffer;
     allocation->address = api_.GetBufferDeviceAddress(device_, &address);
+    allocation->on_device =
+        use == MemoryUse::kDevice ||
+        (!staged_ && (properties_.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0);
     const VkMemoryPropertyFlags wanted = use == MemoryUse::kDevice ? kHostCached : kHost;
     const bool host = (properties_.memoryTypes[type].propertyFlags & wanted) == wanted;
     if (!host || (use == MemoryUse::kDevice && staged_)) return absl::OkStatus();
@@ -174,6 +178,7 @@ absl::StatusOr<std::unique_ptr<Region>> Memory::Allocate(size_t bytes, MemoryUse
   region->offset_ = *offset;
   region->size_ = size;
   region->address_ = found->address + *offset;
+  region->on_device_ = found->on_device;
   if (found->mapped != nullptr) region->mapped_ = found->mapped + *offset;
   return region;
 }

@@ -37,6 +37,7 @@ class Region {
   VkBuffer buffer() const { return buffer_; }
   VkDeviceSize offset() const { return offset_; }  // in buffer()
   std::byte* mapped() const { return mapped_; }    // null where the host cannot reach it
+  bool on_device() const { return on_device_; }    // or across the bus
 
  private:
   friend class Memory;
@@ -50,12 +51,13 @@ class Region {
   size_t size_ = 0;
   VkDeviceAddress address_ = 0;
   std::byte* mapped_ = nullptr;
+  bool on_device_ = false;
 };
 
 class Memory {
  public:
-  // Of use to the queues of all `families`. `staged`: kDevice memory is not mapped even where it could be, as on a
-  // graphics card; for tests.
+  // Of use to the queues of all `families`. `staged`: kDevice memory is not mapped even where it could be, and no other is
+  // taken for the device's own, as on a graphics card without a window to the host; for tests.
   Memory(const Api& api, VkPhysicalDevice physical, VkDevice device, const DeviceState& state,
          std::vector<uint32_t> families, bool staged);
   ~Memory();

@@ -59,6 +59,7 @@ TEST(MemoryTest, StepsLieInTheCardsOwnMemoryWhileItsWindowHasRoom) {
     auto region = (*gpu)->memory().Allocate(1 << 20, use);
     EXPECT_TRUE(region.ok()) << region.status();
     EXPECT_EQ((*region)->mapped() == nullptr, use == MemoryUse::kDevice);
+    EXPECT_EQ((*region)->on_device(), taken.back() == kOwn || taken.back() == kWindow);
     regions.push_back(*std::move(region));
     return taken;
   };

@@ -82,6 +82,7 @@ absl::StatusOr<absl::Duration> VulkanProgram::TimeMatmul(const Op& op, int rows)
   absl::Status status;
   ASSIGN_OR_RETURN(const VkCommandBuffer commands, gpu_.Record([&](VkCommandBuffer buffer) {
     Recorder recorder(gpu_.api(), buffer, pipelines_.layout());
+    step_->RecordCopies(recorder);
     for (int i = 0; i < kDispatches; ++i) status.Update(RecordStage({{&op}}, {rows, rows}, recorder));
     recorder.End();
   }));
@@ -131,7 +132,7 @@ absl::Status VulkanProgram::MeasureTiles(TileChoices& tiles) {
     for (const int rows : kTileRowCounts) {
       if (!is_wanted(type, rows)) continue;
       const absl::Span<const int32_t> some(zeros.data(), rows);
-      RETURN_IF_ERROR(step_->Write({.positions = some, .sequences = some, .output_rows = some}));
+      RETURN_IF_ERROR(step_->Write({.positions = some, .sequences = some, .output_rows = some}).status());
       std::map<absl::Duration, uint32_t> times;
       for (const uint32_t outputs : kTileOutputs) {
         if (!IsTile(rows, outputs)) continue;
@@ -167,7 +168,7 @@ absl::Status VulkanProgram::Warm() {
     }
   }
   RETURN_IF_ERROR(pipelines_.Prepare(keys));
-  RETURN_IF_ERROR(step_->Write({}));
+  RETURN_IF_ERROR(step_->Write({}).status());
   for (const BucketRows& rows : buckets) {
     ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
     RETURN_IF_ERROR(gpu_.Run(*commands));
@@ -228,6 +229,7 @@ absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRow
   absl::Status status;
   ASSIGN_OR_RETURN(commands.emplace_back(), gpu_.Record([&](VkCommandBuffer buffer) {
     Recorder recorder(gpu_.api(), buffer, pipelines_.layout(), share);
+    if (first == 0 && share.index == 0) step_->RecordCopies(recorder);
     for (size_t i = 0; first == 0 && i < inputs_.size(); ++i) {
       const TensorId id = graph_.inputs[i];
       recorder.Copy(*inputs_[i], *tensors_[id], sizeof(float) * RowsOf(id, rows) * Width(id));
@@ -245,7 +247,8 @@ absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRow
 }
 
 absl::Status VulkanProgram::RunStep(const StepInput& input, bool selects) {
-  RETURN_IF_ERROR(step_->Write(input));
+  ASSIGN_OR_RETURN(const bool moved, step_->Write(input));
+  if (moved) FreeAll();
   for (size_t i = 0; i < inputs_.size(); ++i) {
     std::memcpy(inputs_[i]->mapped(), input.inputs[i].data(), input.inputs[i].size() * sizeof(float));
   }

@@ -41,6 +41,8 @@ class Recorder {
     if (share_.index + 1 == share_.of) DispatchBytes(pipeline, &push, sizeof(push), {}, groups, reads, writes);
   }
   void Copy(const Region& from, const Region& to, size_t bytes);
+  // What follows reads `regions`, without naming them.
+  void AwaitWrites(Regions regions) { Order(regions, {}); }
 
   // Makes all writes visible to the host and to what is submitted later.
   void End();

@@ -427,6 +427,67 @@ TEST(VulkanAttentionTest, IsSplitByRangesForFewTokensToTheSameBits) {
   }
 }
 
+PFN_vkCmdCopyBuffer real_copy = nullptr;
+int copies = 0;
+
+// What every dispatch reads lies on the device's side of the bus; tables that grow are found in their new place.
+TEST(VulkanStepTest, IsCopiedWhereTheHostCannotReachTheDevicesMemory) {
+  constexpr int kTokens = 16, kHeadDim = 32, kMostBlocks = 40;
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> input(kTokens * kHeadDim);
+  for (float& v : input) v = normal(random);
+  const absl::Span<const float> inputs[] = {input, input, input};
+  std::vector<std::vector<float>> results[2];
+  for (const bool staged : {false, true}) {
+    const auto device = CreateVulkanDevice({.staged = staged, .intercept = [](vulkan::Api& api) {
+      real_copy = api.CmdCopyBuffer;
+      api.CmdCopyBuffer = [](VkCommandBuffer commands, VkBuffer from, VkBuffer to, uint32_t count,
+                             const VkBufferCopy* regions) {
+        ++copies;
+        real_copy(commands, from, to, count, regions);
+      };
+    }});
+    ASSERT_TRUE(device.ok()) << device.status();
+    const AttentionAttributes shape{.heads = 1, .kv_heads = 1, .head_dim = kHeadDim, .scale = 0.2f};
+    const auto kv = (*device)->AllocateKv(shape, kTokens * kMostBlocks);
+    ASSERT_TRUE(kv.ok()) << kv.status();
+    const Graph graph{
+        .tensors = {{kHeadDim}, {kHeadDim}, {kHeadDim}, {kHeadDim}},
+        .ops = {{.kind = OpKind::kStoreKv, .a = 1, .b = 2, .kv = kv->get(), .attention = shape},
+                {.kind = OpKind::kAttention, .out = 3, .a = 0, .kv = kv->get(), .attention = shape}},
+        .inputs = {0, 1, 2},
+        .output = 3,
+        .max_tokens = kTokens,
+        .max_outputs = kTokens};
+    const auto program = (*device)->Compile(graph, nullptr);
+    ASSERT_TRUE(program.ok()) << program.status();
+    std::vector<int32_t> sequences(kTokens), tables(kTokens * kMostBlocks);
+    std::iota(sequences.begin(), sequences.end(), 0);
+    std::iota(tables.rbegin(), tables.rend(), 0);
+    int recorded = 0;
+    for (const int blocks : {1, kMostBlocks, 2}) {
+      const std::vector<int32_t> positions(kTokens);
+      std::vector<float>& out = results[staged].emplace_back(input.size());
+      copies = 0;
+      const absl::Status ran =
+          (*program)->Run({.positions = positions,
+                           .sequences = sequences,
+                           .block_tables = absl::MakeSpan(tables).first(kTokens * blocks),
+                           .blocks_per_sequence = blocks,
+                           .inputs = inputs},
+                          absl::MakeSpan(out));
+      ASSERT_TRUE(ran.ok()) << ran;
+      recorded = std::max(recorded, copies);
+      if (blocks == 2) {
+        EXPECT_EQ(copies, 0) << "the tables have room, and nothing is recorded again";
+      }
+    }
+    EXPECT_EQ(recorded, staged ? 6 : 4) << "three inputs, the output; the step and its block tables";
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
 TEST_F(VulkanDeviceTest, RefusesSelectionsThatFitNoRow) {
   constexpr int kWidth = 33;
   const Graph graph{.tensors = {{kWidth}, {kWidth, Rows::kOutputs}},

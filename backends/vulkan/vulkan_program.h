@@ -66,9 +66,7 @@ class VulkanProgram : public Program, public Selector {
  public:
   VulkanProgram(const Graph& graph, const Tuning& tuning, Gpu& gpu, Pipelines& pipelines)
       : graph_(graph), tuning_(tuning), gpu_(gpu), pipelines_(pipelines) {}
-  ~VulkanProgram() override {
-    for (const auto& [rows, commands] : commands_) Free(commands);
-  }
+  ~VulkanProgram() override { FreeAll(); }
 
   absl::Status Allocate();
   // Measures what `tiles` lacks and this program will use.
@@ -121,6 +119,10 @@ class VulkanProgram : public Program, public Selector {
   absl::Status RecordPart(size_t first, size_t end, const BucketRows& rows, GroupShare share, Commands& commands);
   void Free(const Commands& commands) {
     for (const VkCommandBuffer one : commands) gpu_.FreeCommands(one);
+  }
+  void FreeAll() {
+    for (const auto& [rows, commands] : commands_) Free(commands);
+    commands_.clear();
   }
   // Multiply-adds, about; never fewer.
   double Work(const Stage& stage, const BucketRows& rows) const;
