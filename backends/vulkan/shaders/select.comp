@@ -48,13 +48,17 @@ layout(push_constant) uniform Push {
   uint width;
 };
 
-shared int lane_keys[LANES];
-shared uint lane_places[LANES];
+// Of two searches in turn, so that one may begin while lanes look at what the last one found.
+shared int lane_keys[2 * LANES];
+shared uint lane_ids[2 * LANES];
+shared uint found_lane[2];
+shared float lane_weights[LANES];
 
-shared int keys[PER_LANE * LANES];  // of each lane's ids; LOWEST: no candidate
+int keys[PER_LANE];  // of the lane's ids; LOWEST: no candidate. Registers: indices are constants, loops unrolled.
 
 int best_key;  // of the lane's largest, and its place; of equals the first
 uint best_place;
+uint searches = 0;
 
 // Ordered as the floats are; equal where they are.
 int Key(uint bits) {
@@ -71,30 +75,34 @@ uint IdOf(uint lane, uint place) {
   return (at / 32 * gl_NumWorkGroups.x + gl_WorkGroupID.x) * 32 + at % 32;
 }
 
-void FindBest(uint lane) {
+void FindBest() {
   best_key = LOWEST;
   best_place = 0;
-  for (uint i = 0; i < PER_LANE; ++i) {
-    const int key = keys[i * LANES + lane];
-    if (key <= best_key) continue;
-    best_key = key;
-    best_place = i;
+  [[unroll]] for (uint i = 0; i < PER_LANE; ++i) {
+    best_place = keys[i] > best_key ? i : best_place;
+    best_key = max(keys[i], best_key);
   }
 }
 
-// The lane of the largest key of all, the smallest id of equals; `key` is that.
-uint LaneOfLargest(uint lane, out int key) {
+// The lane of the largest key of all, the smallest id of equals; those are `key` and `id`.
+uint LaneOfLargest(uint lane, out int key, out uint id) {
+  const uint turn = searches++ % 2, first = turn * LANES;
+  lane_keys[first + lane] = best_key;
+  lane_ids[first + lane] = best_key == LOWEST ? NOWHERE : IdOf(lane, best_place);
   barrier();
-  lane_keys[lane] = best_key;
-  lane_places[lane] = best_key == LOWEST ? NOWHERE : IdOf(lane, best_place);
-  barrier();
-  uint largest = 0;
-  for (uint i = 1; i < LANES; ++i) {
-    if (lane_keys[i] < lane_keys[largest]) continue;
-    if (lane_keys[i] > lane_keys[largest] || lane_places[i] < lane_places[largest]) largest = i;
+  if (lane == 0) {
+    uint largest = 0;
+    for (uint i = 1; i < LANES; ++i) {
+      const int here = lane_keys[first + i], there = lane_keys[first + largest];
+      if (here > there || (here == there && lane_ids[first + i] < lane_ids[first + largest])) largest = i;
+    }
+    found_lane[turn] = largest;
   }
-  key = lane_keys[largest];
-  return largest;
+  barrier();
+  const uint found = found_lane[turn];
+  key = lane_keys[first + found];
+  id = lane_ids[first + found];
+  return found;
 }
 
 // Four words of engine/sample/noise.h.
@@ -126,19 +134,23 @@ void main() {
     answers.v[o * MOST_ASKED + i] = rows.v[row + asked.v[o * MOST_ASKED + i]];
   }
   const uint mask_words = (width + 31) / 32;
-  for (uint i = 0; i < PER_LANE; ++i) {
-    const uint id = IdOf(lane, i);
-    const bool counts =
-        id < width && (selection.masked == 0 || (allowed.v[o * mask_words + id / 32] >> (id % 32) & 1) != 0);
-    keys[i * LANES + lane] = counts ? Key(rows.v[row + id]) : LOWEST;
+  [[unroll]] for (uint i = 0; i < PER_LANE; i += 4) {
+    const uint first = IdOf(lane, i);
+    const bool masked = selection.masked != 0 && first < width;
+    const uint mask = masked ? allowed.v[o * mask_words + first / 32] >> (first % 32) : 15;
+    [[unroll]] for (uint j = 0; j < 4; ++j) {
+      keys[i + j] = LOWEST;
+      if (first + j < width && (mask >> j & 1) != 0) keys[i + j] = Key(rows.v[row + first + j]);
+    }
   }
-  FindBest(lane);
+  FindBest();
   int key;
-  const uint owner = LaneOfLargest(lane, key);
+  uint id;
+  LaneOfLargest(lane, key, id);
   const uint at = o * gl_NumWorkGroups.x + part;
   if (lane == 0) {
     parts.v[at].candidates = 0;
-    parts.v[at].largest_id = lane_places[owner];
+    parts.v[at].largest_id = id;
     if (key != LOWEST) parts.v[at].largest = BitsOf(key);
   }
   if (key == LOWEST) return;
@@ -147,40 +159,37 @@ void main() {
 
   if (selection.kind == TOP) {
     float weight = 0;
-    for (uint i = 0; i < PER_LANE; ++i) {
-      const int here = keys[i * LANES + lane];
-      if (here != LOWEST) weight += Exp((OfKey(here) - largest) * selection.inverse_temperature);
+    [[unroll]] for (uint i = 0; i < PER_LANE; ++i) {
+      if (keys[i] != LOWEST) weight += Exp((OfKey(keys[i]) - largest) * selection.inverse_temperature);
     }
+    lane_weights[lane] = weight;
     barrier();
-    lane_keys[lane] = floatBitsToInt(weight);
-    barrier();
-    weight = 0;
-    for (uint i = 0; i < LANES; ++i) weight += intBitsToFloat(lane_keys[i]);
-    if (lane == 0) parts.v[at].weight = weight;
+    if (lane == 0) {
+      for (uint i = 1; i < LANES; ++i) weight += lane_weights[i];
+      parts.v[at].weight = weight;
+    }
   } else {
-    for (uint i = 0; i < PER_LANE; i += 4) {
+    [[unroll]] for (uint i = 0; i < PER_LANE; i += 4) {
       const uvec4 bits = Philox(uvec4(IdOf(lane, i) / 4, selection.position, selection.choice, 0),
                                 uvec2(selection.seed[0], selection.seed[1]));
-      for (uint j = i; j < i + 4; ++j) {
-        const int here = keys[j * LANES + lane];
-        if (here == LOWEST) continue;
-        const float z = (OfKey(here) - largest) * selection.inverse_temperature;
-        keys[j * LANES + lane] = Key(floatBitsToUint(z + NoiseBound(bits[j - i])));
+      [[unroll]] for (uint j = 0; j < 4; ++j) {
+        if (keys[i + j] == LOWEST) continue;
+        const float z = (OfKey(keys[i + j]) - largest) * selection.inverse_temperature;
+        keys[i + j] = Key(floatBitsToUint(z + NoiseBound(bits[j])));
       }
     }
-    FindBest(lane);
+    FindBest();
   }
   const uint most = selection.kind == TOP ? MOST_TOP : MOST_NOISY;
   for (uint count = 0; count < most; ++count) {
-    const uint winner = LaneOfLargest(lane, key);
+    const uint winner = LaneOfLargest(lane, key, id);
     if (key == LOWEST) return;
     if (lane != winner) continue;
-    const uint id = IdOf(lane, best_place);
     parts.v[at].candidates = count + 1;
     parts.v[at].ids[count] = id;
     parts.v[at].logits[count] = rows.v[row + id];
     parts.v[at].last = BitsOf(key);
-    keys[best_place * LANES + lane] = LOWEST;
-    FindBest(lane);
+    [[unroll]] for (uint i = 0; i < PER_LANE; ++i) keys[i] = i == best_place ? LOWEST : keys[i];
+    FindBest();
   }
 }
