@@ -256,6 +256,7 @@ void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_v
   const std::string name = offer.has_value() ? absl::StrCat(model.spec.name, "@", offer->zone) : model.spec.name;
   std::string volume = name;
   for (int n = 2; taken(volume); ++n) volume = absl::StrCat(name, ".", n);
+  model.volumes.erase(volume);
   const int64_t serial = next_serial_++;
   const std::string id = absl::StrCat(model.spec.name, "-", serial);
   Machine& machine = machines_[id];
@@ -337,6 +338,11 @@ void Controller::Stop(Machine& machine, MachineState state, absl::string_view wh
 void Controller::Forget(Machine& machine) {
   EndHeartbeat(machine);
   ledger_.End(machine.record.id, clock_.Elapsed());
+  const bool has_served = !machine.record.numerics_id.empty();
+  if (Model* const model = FindModel(machine.record.model);
+      model != nullptr && has_served && machine.record.offer.has_value()) {
+    model->volumes.insert_or_assign(machine.record.volume, *machine.record.offer);
+  }
   effects_.push_back([this, serial = machine.record.serial, book = MakeBook()] {
     if (absl::Status status = store_.Remove(serial, &book); !status.ok()) LOG(ERROR) << status;
   });

@@ -14,6 +14,7 @@ namespace {
 using State = MachineState;
 
 constexpr int64_t kDaySeconds = 24 * 3600;
+constexpr int64_t kLongestQueue = 1 << 16;  // of an engine, that is believed
 constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 dollars an hour spends 17 cents meanwhile
 
 }  // namespace
@@ -59,8 +60,10 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   if (all_tried || !model.wake.began.has_value()) model.failed_at.clear();
   std::vector<Buyer::Machine> machines;
   std::vector<Offer> filled;
+  for (const auto& [volume, offer] : model.volumes) filled.push_back(offer);
   bool in_use = demand.waiting > 0 || model.spec.min_machines > 0, awake = false;
   double elsewhere = 0;
+  int waiting = demand.waiting;
   for (const auto& [id, machine] : machines_) {
     if (machine.record.model != model.spec.name && machine.record.state != State::kHibernated) {
       elsewhere += SoldAs(machine).price_per_hour;
@@ -70,6 +73,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
     if (machine.record.state == State::kHibernated) filled.push_back(*machine.record.offer);
     const bool serves = machine.record.state == State::kServing;
     awake |= serves;
+    waiting += static_cast<int>(std::clamp<int64_t>(machine.heartbeat.figures.waiting_sequences, 0, kLongestQueue));
     if ((!serves && !IsWaking(machine.record.state)) || machine.interruption.has_value()) continue;
     machines.push_back({.id = id,
                         .offer = *machine.record.offer,
@@ -81,7 +85,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   if (!in_use && (!awake || now >= sleeps_at)) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
   Buyer::Decision decision = buyer_.Decide(
       model.spec.name, WishOf(model),
-      {.waiting = demand.waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere}, machines, filled,
+      {.waiting = waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere}, machines, filled,
       dollars_left, now);
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];

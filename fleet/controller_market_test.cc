@@ -90,6 +90,31 @@ TEST_F(ControllerMarketTest, TokensOfAMachineThatWasTakenAreCounted) {
   EXPECT_EQ(tokens, 1);
 }
 
+// What waits within an engine has a lease, and yet no answer.
+TEST_F(ControllerMarketTest, AQueueWithinAnEngineWantsMachines) {
+  options_.models[0].max_machines = 2;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  const auto client = Acquire();
+  Ready("m-1");
+  EXPECT_EQ(States(), "m-1 serving;");
+  AnswerFigures(EngineFigures{.running_sequences = 1, .waiting_sequences = 400});
+  EXPECT_EQ(States(), "m-1 serving;m-2 launching;");
+}
+
+// A new one would be empty: the weights would have to come first.
+TEST_F(ControllerMarketTest, TheVolumeOfALostMachineIsKnownToBeFull) {
+  auto client = Acquire();
+  Ready("m-1");
+  ASSERT_TRUE(Kill("m-1").ok());
+  client->lease.reset();
+  Gone("m-1");
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.199)});
+  client = Acquire();
+  EXPECT_EQ(Zone(), "a");
+  EXPECT_EQ(provider_.last_spec().volume, "m@a");
+}
+
 // Boots and never serves: as good as no stock.
 TEST_F(ControllerMarketTest, APlaceWhereStartsHangIsLeftAlone) {
   auto client = Acquire();
