@@ -96,6 +96,7 @@ absl::Duration Controller::Run() {
         else next_ = std::min(next_, *machine.ask_again_at);
       }
       KeepBookIfDue();
+      RememberMarket();
       next = next_;
       effects.swap(effects_);
     }
@@ -229,7 +230,7 @@ bool Controller::Act(Model& model, const Action& action) {
       // A place where machines do not come to serve is as good as one that has none.
       if (IsWaking(machine.record.state) && machine.record.offer.has_value() &&
           clock_.Elapsed() - machine.asked_for >= model.spec.wake_cap) {
-        buyer_.StockOut(*machine.record.offer, clock_.Elapsed());
+        NoteStockOut(machine);
       }
       Stop(machine, State::kHibernating, action.why);
       return true;

@@ -291,6 +291,9 @@ class Controller : public Fleet {
   double DollarsLeft() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CostsMoney(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefuseForMoney(Model& model, Desired& desired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecallMarket(Buyer::Memory memory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RememberMarket() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteStockOut(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteBegan(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteLost(Machine& machine, absl::Duration serves_until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WasRefused(const Machine& machine, const absl::Status& gone) const;
@@ -381,6 +384,7 @@ class Controller : public Fleet {
   const absl::Duration began_ = clock_.Elapsed();            // this life of the fleet
   absl::Duration book_due_ ABSL_GUARDED_BY(mutex_) = began_;  // the ledger is written down again
   Buyer buyer_ ABSL_GUARDED_BY(mutex_);
+  bool market_news_ ABSL_GUARDED_BY(mutex_) = false;  // the store does not have yet
   // A day is UTC's. What it cost is the ledger's dollars beyond `before_day_`.
   int64_t day_ ABSL_GUARDED_BY(mutex_) = 0;
   double before_day_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -35,6 +35,7 @@ bool MayAnswerYet(const absl::Status& status) {
 
 void Controller::Restore(const Store::Contents& contents) {
   next_serial_ = contents.next_serial;
+  RecallMarket(contents.market);
   for (auto& [name, model] : models_) {
     if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end())
       model.measured_wake = wake->second;

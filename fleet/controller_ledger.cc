@@ -129,7 +129,9 @@ void Controller::KeepBookIfDue() {
   const bool bills = std::any_of(machines_.begin(), machines_.end(), [](const auto& machine) {
     return machine.second.record.state != State::kHibernated;
   });
-  if (bills) KeepBook();
+  if (!bills) return;
+  KeepBook();
+  market_news_ = true;
 }
 
 }  // namespace spotinference::fleet

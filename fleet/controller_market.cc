@@ -198,15 +198,39 @@ void Controller::RefuseForMoney(Model& model, Desired& desired) {
 
 // --- What became of machines, for the market's memory.
 
+void Controller::RecallMarket(Buyer::Memory memory) {
+  memory.Move(clock_.Elapsed() - (clock_.Now() - absl::UnixEpoch()));
+  buyer_.Recall(memory, clock_.Elapsed());
+}
+
+// What became of a machine at once; how answers fared with the ledger, now and then.
+void Controller::RememberMarket() {
+  if (!std::exchange(market_news_, false)) return;
+  Buyer::Memory memory = buyer_.Kept(clock_.Elapsed());
+  memory.Move(clock_.Now() - absl::UnixEpoch() - clock_.Elapsed());
+  effects_.push_back([this, memory = std::move(memory)] {
+    const absl::Status status = store_.PutMarket(memory);
+    LOG_IF(ERROR, !status.ok()) << status;
+  });
+}
+
 void Controller::NoteBegan(Machine& machine) {
   if (machine.record.offer.has_value() && !std::exchange(machine.in_market, true)) {
+    market_news_ = true;
     buyer_.Began(*machine.record.offer, clock_.Elapsed());
   }
 }
 
 // By its provider's doing, or so it seems.
 void Controller::NoteLost(Machine& machine, absl::Duration serves_until) {
-  if (std::exchange(machine.in_market, false)) buyer_.Lost(*machine.record.offer, serves_until, clock_.Elapsed());
+  if (!std::exchange(machine.in_market, false)) return;
+  market_news_ = true;
+  buyer_.Lost(*machine.record.offer, serves_until, clock_.Elapsed());
+}
+
+void Controller::NoteStockOut(const Machine& machine) {
+  market_news_ = true;
+  buyer_.StockOut(*machine.record.offer, clock_.Elapsed());
 }
 
 // Its provider did not make it: the zone's affair, not the model's.
@@ -218,11 +242,12 @@ void Controller::NoteEnded(Machine& machine, const absl::Status& gone, bool cras
   const absl::Duration now = clock_.Elapsed();
   const State state = machine.record.state;
   if (!machine.in_market) {
-    if (WasRefused(machine, gone)) buyer_.StockOut(*machine.record.offer, now);
+    if (WasRefused(machine, gone)) NoteStockOut(machine);
   } else if (!crashed && !gone.ok() && (IsAnswering(state) || state == State::kLost)) {
     NoteLost(machine, now);
   } else {
     machine.in_market = false;
+    market_news_ = true;
     buyer_.Ended(*machine.record.offer, now);
   }
 }

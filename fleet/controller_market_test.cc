@@ -90,6 +90,19 @@ TEST_F(ControllerMarketTest, TokensOfAMachineThatWasTakenAreCounted) {
   EXPECT_EQ(tokens, 1);
 }
 
+TEST_F(ControllerMarketTest, WhatTheMarketHasShownOutlivesTheFleet) {
+  auto client = Acquire();
+  EXPECT_EQ(Zone(), "a");
+  Ready("m-1");
+  client->lease.reset();
+  Gone("m-1", absl::UnavailableError("taken"));
+  Advance(absl::Seconds(20));
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  client = Acquire();
+  EXPECT_EQ(Zone(), "b") << "a has just taken one away";
+}
+
 // What waits within an engine has a lease, and yet no answer.
 TEST_F(ControllerMarketTest, AQueueWithinAnEngineWantsMachines) {
   options_.models[0].max_machines = 2;

@@ -114,6 +114,42 @@ void Buyer::Answered(absl::string_view model, absl::Duration waited, bool refuse
   if (!service.wakes) service.budget.Answered(now, !refused && waited <= target_.wait);
 }
 
+void Buyer::Memory::Move(absl::Duration by) {
+  for (Place& place : places) {
+    MarketMemory::Domain& seen = place.seen;
+    for (absl::Duration* const time : {&seen.opened, &seen.left, &seen.counted, &seen.last_loss, &seen.closed_until})
+      *time += by;
+  }
+  common.paired += by;
+  for (auto& [model, budget] : budgets) {
+    for (absl::Duration* const time : {&budget.hour, &budget.first, &budget.last}) *time += by;
+  }
+}
+
+Buyer::Memory Buyer::Kept(absl::Duration now) const {
+  Memory memory = {.common = memory_.common()};
+  for (const auto& [key, domain] : domains_) {
+    const auto& [provider, zone, market, machine_type] = key;
+    const MarketMemory::Domain seen = memory_.Kept(domain, now);
+    if (!seen.open && seen.came < 0 && seen.losses == 0) continue;  // nothing was ever asked for there
+    memory.places.push_back({provider, zone, market, machine_type, seen});
+  }
+  for (const auto& [model, service] : services_) memory.budgets.emplace(model, service.budget.kept());
+  return memory;
+}
+
+void Buyer::Recall(const Memory& memory, absl::Duration now) {
+  for (const Memory::Place& place : memory.places) {
+    const Offer offer = {.provider = place.provider, .zone = place.zone, .market = place.market,
+                         .machine_type = place.machine_type};
+    memory_.Recall(Domain(offer), place.seen, now);
+  }
+  memory_.Recall(memory.common, now);
+  for (const auto& [model, budget] : memory.budgets) {
+    services_.emplace(model, Service(target_)).first->second.budget.Recall(budget, now);
+  }
+}
+
 // What Place chooses from, and which of it is what.
 class Buyer::Choice {
  public:

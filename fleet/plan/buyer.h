@@ -101,6 +101,24 @@ class Buyer {
   // A request got its machine, or was refused one, after it had waited. `awake`: the model was, when it came.
   void Answered(absl::string_view model, absl::Duration waited, bool refused, bool awake, absl::Duration now);
 
+  // What another life of the process is to know: of the market, and of each model's error budget. Times are
+  // Clock::Elapsed(), or moved by the same for all.
+  struct Memory {
+    struct Place {
+      std::string provider, zone;
+      Market market = Market::kOnDemand;
+      std::string machine_type;
+      MarketMemory::Domain seen;
+    };
+    std::vector<Place> places;
+    MarketMemory::Common common;
+    std::map<std::string, ErrorBudget::Kept> budgets;  // by model
+
+    void Move(absl::Duration by);
+  };
+  Memory Kept(absl::Duration now) const;
+  void Recall(const Memory& memory, absl::Duration now);
+
   // For a model that is awake: needs a machine at least. `dollars_left`: see PlacementLimits. `filled`: volumes of the
   // model that no machine has, by where they are.
   Decision Decide(absl::string_view model, const Wish& wish, const Load& load, absl::Span<const Machine> machines,

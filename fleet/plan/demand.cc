@@ -102,22 +102,30 @@ int LoadForecast::Needed(absl::Duration now, int waiting, int serving) {
 }
 
 void ErrorBudget::Answered(absl::Duration now, bool in_time) {
-  if (total_ == 0) first_ = hour_ = now;
-  last_ = now;
-  if (now - hour_ >= absl::Hours(1)) {
-    const double kept = std::exp2(-absl::FDivDuration(now - hour_, kForgotten));
-    total_ *= kept;
-    missed_ *= kept;
-    hour_ = now;
+  Kept& kept = kept_;
+  if (kept.total == 0) kept.first = kept.hour = now;
+  kept.last = now;
+  if (now - kept.hour >= absl::Hours(1)) {
+    const double share = std::exp2(-absl::FDivDuration(now - kept.hour, kForgotten));
+    kept.total *= share;
+    kept.missed *= share;
+    kept.hour = now;
   }
-  total_ += 1;
-  missed_ += !in_time;
+  kept.total += 1;
+  kept.missed += !in_time;
+}
+
+void ErrorBudget::Recall(Kept kept, absl::Duration now) {
+  for (absl::Duration* const time : {&kept.hour, &kept.first, &kept.last}) *time = std::min(*time, now);
+  kept_ = kept;
 }
 
 double ErrorBudget::Used() const {
-  if (total_ <= 0) return 0;
-  const double young = std::max(1.0, absl::FDivDuration(absl::Hours(24), std::max(absl::Minutes(1), last_ - first_)));
-  return missed_ / (total_ * young * missed_share_);
+  const Kept& kept = kept_;
+  if (kept.total <= 0) return 0;
+  const absl::Duration age = std::max(absl::Minutes(1), kept.last - kept.first);
+  const double young = std::max(1.0, absl::FDivDuration(absl::Hours(24), age));
+  return kept.missed / (kept.total * young * missed_share_);
 }
 
 }  // namespace spotinference::fleet

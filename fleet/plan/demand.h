@@ -81,16 +81,24 @@ class LoadForecast {
 // woke are not to be counted: no place of machines helps them.
 class ErrorBudget {
  public:
+  struct Kept {
+    double total = 0, missed = 0;  // requests, decayed
+    absl::Duration hour;           // up to when
+    absl::Duration first = -absl::InfiniteDuration(), last;
+  };
+
   explicit ErrorBudget(const ServiceTarget& target) : missed_share_(target.missed) {}
 
   void Answered(absl::Duration now, bool in_time);
   double Used() const;
 
+  const Kept& kept() const { return kept_; }
+  // Of a former life of the process, its times moved to this one's clock.
+  void Recall(Kept kept, absl::Duration now);
+
  private:
   const double missed_share_;
-  double total_ = 0, missed_ = 0;  // decayed
-  absl::Duration hour_;            // up to when
-  absl::Duration first_ = -absl::InfiniteDuration(), last_;
+  Kept kept_;
 };
 
 }  // namespace spotinference::fleet

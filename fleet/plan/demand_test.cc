@@ -92,5 +92,13 @@ TEST(ErrorBudget, TheFirstMissesAreNotTheWholeDays) {
   EXPECT_NEAR(budget.Used(), 1 / (60 * 24 * 0.01), 0.01);
 }
 
+TEST(ErrorBudget, AnotherLifeGoesOnWithIt) {
+  ErrorBudget before(ServiceTarget{}), after(ServiceTarget{});
+  for (int i = 0; i < 1000; ++i) before.Answered(absl::Hours(25) * i / 1000, i % 100 != 0);
+  after.Recall(before.kept(), absl::Hours(30));
+  EXPECT_GT(before.Used(), 1);
+  EXPECT_EQ(after.Used(), before.Used());
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace spotinference::fleet {
 namespace {
@@ -13,7 +14,7 @@ constexpr absl::Duration kTogether = absl::Minutes(10);
 constexpr absl::Duration kMeanwhile = absl::Minutes(3);
 constexpr absl::Duration kKnown = absl::Hours(1);  // a zone that we left so long ago may have closed meanwhile
 constexpr absl::Duration kFirstRetry = absl::Minutes(1), kLongestRetry = absl::Minutes(4);
-constexpr absl::Duration kWarningStep = absl::Seconds(30);
+constexpr absl::Duration kWarningStep = absl::Seconds(30), kLongestWarning = absl::Minutes(10);
 
 double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }
 
@@ -33,6 +34,28 @@ void MarketMemory::Count(Domain& domain, absl::Duration now) {
         std::log((kYoung + Hours(now - domain.opened)) / (kYoung + Hours(domain.counted - domain.opened)));
   }
   domain.counted = now;
+}
+
+MarketMemory::Domain MarketMemory::Kept(int id, absl::Duration now) const {
+  Domain domain = id < static_cast<int>(domains_.size()) ? domains_[id] : Domain{};
+  Count(domain, now);
+  if (std::exchange(domain.machines, 0) > 0) domain.left = now;
+  return domain;
+}
+
+void MarketMemory::Recall(int id, Domain kept, absl::Duration now) {
+  for (absl::Duration* const time : {&kept.opened, &kept.left, &kept.counted, &kept.last_loss})
+    *time = std::min(*time, now);
+  kept.machines = 0;
+  kept.opened = std::min(kept.opened, kept.counted);
+  kept.closed_until = std::min(kept.closed_until, now + kLongestRetry);
+  At(id) = kept;
+}
+
+void MarketMemory::Recall(Common kept, absl::Duration now) {
+  kept.paired = std::min(kept.paired, now);
+  kept.warning = std::clamp(kept.warning, absl::ZeroDuration(), kLongestWarning);
+  common_ = kept;
 }
 
 void MarketMemory::Began(int id, absl::Duration now) {
@@ -57,9 +80,9 @@ void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now)
   Count(domain, now);
   domain.machines = std::max(0, domain.machines - 1);
   const absl::Duration warned = serves_until - now;
-  warning_ =
-      std::clamp(warning_ + (warned > warning_ ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), absl::Minutes(10));
-  if (warned > warning_ - kWarningStep && warned < warning_ + kWarningStep) warning_ = std::min(warning_, warned);
+  common_.warning =
+      std::clamp(common_.warning + (warned > common_.warning ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), kLongestWarning);
+  if (warned > common_.warning - kWarningStep && warned < common_.warning + kWarningStep) common_.warning = std::min(common_.warning, warned);
   if (now - domain.last_loss > kTogether) {
     domain.losses += 1;
     CountTogether(id, now);
@@ -69,14 +92,14 @@ void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now)
 }
 
 void MarketMemory::CountTogether(int id, absl::Duration now) {
-  const double kept = std::exp2(-absl::FDivDuration(now - paired_, kHalfLife));
-  trials_ *= kept;
-  joint_ *= kept;
-  paired_ = now;
+  const double kept = std::exp2(-absl::FDivDuration(now - common_.paired, kHalfLife));
+  common_.trials *= kept;
+  common_.joint *= kept;
+  common_.paired = now;
   for (int other = 0; other < static_cast<int>(domains_.size()); ++other) {
     if (other == id) continue;
-    trials_ += domains_[other].machines > 0;
-    joint_ += now - domains_[other].last_loss < kMeanwhile;
+    common_.trials += domains_[other].machines > 0;
+    common_.joint += now - domains_[other].last_loss < kMeanwhile;
   }
 }
 
@@ -104,7 +127,7 @@ Outlook MarketMemory::Of(int id, absl::Duration now) const {
   const bool known = domain.machines > 0 || (domain.open && now - domain.left <= kKnown);
   const double age = known ? Hours(now - domain.opened) : 0;
   return {.losses_per_hour = shape / (kYoung + age),
-          .warning = warning_,
+          .warning = common_.warning,
           .room = domain.came < 0 ? std::numeric_limits<int>::max() : 2 * domain.came,
           .closed_until = domain.closed_until};
 }

@@ -30,18 +30,6 @@ struct Outlook {
 
 class MarketMemory {
  public:
-  void Began(int domain, absl::Duration now);  // a machine exists there
-  void Ended(int domain, absl::Duration now);  // one that began is gone, as we asked
-  // One that began goes, or is gone, by its provider's doing; it serves until `serves_until`. Ended does not follow.
-  void Lost(int domain, absl::Duration serves_until, absl::Duration now);
-  void StockOut(int domain, absl::Duration now);
-
-  Outlook Of(int domain, absl::Duration now) const;
-  // The share of a domain's losses with which another one of ours goes, before what was lost can be replaced (3 min).
-  // One in ten to begin with, as if of five that were seen; forgotten as α is.
-  double Together() const { return (0.5 + joint_) / (5 + trials_); }
-
- private:
   struct Domain {
     int machines = 0;
     absl::Duration opened;                            // while there are machines
@@ -54,7 +42,34 @@ class MarketMemory {
     int stock_outs = 0;  // in a row
     int came = -1;       // machines since the last stock-out or loss; -1: there was none
   };
+  // Of all domains.
+  struct Common {
+    double joint = 0, trials = 0;  // pairs of domains at a loss of one, and those of them that both went; decayed
+    absl::Duration paired;         // up to when
+    // Warnings are a provider's habit, not a zone's. Moves up by a tenth of a step where a loss gave more, down by nine
+    // tenths where it gave less: the tenth percentile (Robbins and Monro, 1951).
+    absl::Duration warning;
+  };
 
+  // For another life of the process, which has no machines until they are told of again.
+  Domain Kept(int domain, absl::Duration now) const;
+  const Common& common() const { return common_; }
+  // What a former life has kept, its times moved to this one's clock. What lies after `now` is as if it were now.
+  void Recall(int domain, Domain kept, absl::Duration now);
+  void Recall(Common kept, absl::Duration now);
+
+  void Began(int domain, absl::Duration now);  // a machine exists there
+  void Ended(int domain, absl::Duration now);  // one that began is gone, as we asked
+  // One that began goes, or is gone, by its provider's doing; it serves until `serves_until`. Ended does not follow.
+  void Lost(int domain, absl::Duration serves_until, absl::Duration now);
+  void StockOut(int domain, absl::Duration now);
+
+  Outlook Of(int domain, absl::Duration now) const;
+  // The share of a domain's losses with which another one of ours goes, before what was lost can be replaced (3 min).
+  // One in ten to begin with, as if of five that were seen; forgotten as α is.
+  double Together() const { return (0.5 + common_.joint) / (5 + common_.trials); }
+
+ private:
   Domain& At(int domain);
   static void Count(Domain& domain, absl::Duration now);
   void Close(Domain& domain, absl::Duration now);
@@ -62,11 +77,7 @@ class MarketMemory {
   void CountTogether(int domain, absl::Duration now);
 
   std::vector<Domain> domains_;
-  double joint_ = 0, trials_ = 0;  // pairs of domains at a loss of one, and those of them that both went; decayed
-  absl::Duration paired_;          // up to when
-  // Warnings are a provider's habit, not a zone's. Moves up by a tenth of a step where a loss gave more, down by nine
-  // tenths where it gave less: the tenth percentile (Robbins and Monro, 1951).
-  absl::Duration warning_;
+  Common common_;
 };
 
 }  // namespace spotinference::fleet

@@ -104,5 +104,30 @@ TEST(MarketMemory, LearnsHowOftenZonesGoTogether) {
   EXPECT_LT(apart.Together(), 0.05);
 }
 
+// Half an hour in which nobody looked, and a clock that was set back meanwhile.
+TEST(MarketMemory, AnotherLifeKnowsWhatTheFormerHasSeen) {
+  MarketMemory before, after;
+  before.Began(0, absl::ZeroDuration());
+  before.Lost(0, absl::Hours(20) + absl::Minutes(2), absl::Hours(20));
+  before.Began(0, absl::Hours(21));
+  before.StockOut(1, absl::Hours(30));
+  const absl::Duration now = absl::Hours(30);
+  after.Recall(0, before.Kept(0, now), now);
+  after.Recall(1, before.Kept(1, now), now);
+  after.Recall(before.common(), now);
+  EXPECT_EQ(after.Of(1, now).closed_until, now + absl::Minutes(1));
+  EXPECT_EQ(after.Of(1, now).room, 0);
+  const double expected = before.Of(0, now).losses_per_hour;
+  EXPECT_NEAR(after.Of(0, now).losses_per_hour, expected, 1e-9);
+  after.Began(0, now);  // the machine is found again
+  EXPECT_NEAR(after.Of(0, now).losses_per_hour, expected, 1e-9);
+  EXPECT_EQ(after.Of(0, now).warning, before.Of(0, now).warning);
+  EXPECT_EQ(after.Together(), before.Together());
+
+  MarketMemory earlier;
+  earlier.Recall(1, before.Kept(1, now), absl::Hours(1));
+  EXPECT_LE(earlier.Of(1, absl::Hours(1)).closed_until, absl::Hours(1) + absl::Minutes(4));
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

@@ -27,6 +27,7 @@ class MemoryStore : public Store {
     contents.wake_records = wake_records_;
     contents.spending = spending_;
     contents.book = book_;
+    contents.market = market_;
     return contents;
   }
   absl::Status Put(const MachineRecord& machine, Sync, const Book* book) override {
@@ -64,10 +65,15 @@ class MemoryStore : public Store {
     if (failure_.ok()) book_ = book;
     return failure_;
   }
+  absl::Status PutMarket(const Buyer::Memory& market) override {
+    if (failure_.ok()) market_ = market;
+    return failure_;
+  }
 
  private:
   Spending spending_;
   Book book_;
+  Buyer::Memory market_;
   absl::Status failure_;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, absl::Duration> wakes_;

@@ -48,6 +48,9 @@ class MortalStore : public Store {
     return death_.Step() ? store_.PutSpending(spending) : absl::OkStatus();
   }
   absl::Status PutBook(const Book& book) override { return death_.Step() ? store_.PutBook(book) : absl::OkStatus(); }
+  absl::Status PutMarket(const Buyer::Memory& market) override {
+    return death_.Step() ? store_.PutMarket(market) : absl::OkStatus();
+  }
 
  private:
   Death& death_;

@@ -20,7 +20,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 7;
+constexpr int kSchemaVersion = 8;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
 // AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
@@ -116,10 +116,52 @@ constexpr char kRunsSchema[] = R"(
   DROP TABLE ledger;
   PRAGMA user_version = 7;
   COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 7, "the schemas spell both out");
+// From version 7. Buyer::Memory: microseconds since 1970, or kNever.
+constexpr char kMarketSchema[] = R"(
+  BEGIN IMMEDIATE;
+  CREATE TABLE market (
+    provider TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    market TEXT NOT NULL,
+    machine_type TEXT NOT NULL,
+    opened_us INTEGER NOT NULL,
+    left_us INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    losses REAL NOT NULL,
+    exposure REAL NOT NULL,
+    counted_us INTEGER NOT NULL,
+    last_loss_us INTEGER NOT NULL,
+    closed_until_us INTEGER NOT NULL,
+    stock_outs INTEGER NOT NULL,
+    came INTEGER NOT NULL,
+    PRIMARY KEY (provider, zone, market, machine_type)) STRICT;
+  CREATE TABLE market_common (
+    only INTEGER PRIMARY KEY CHECK (only = 0),
+    joint REAL NOT NULL,
+    trials REAL NOT NULL,
+    paired_us INTEGER NOT NULL,
+    warning_us INTEGER NOT NULL) STRICT;
+  CREATE TABLE error_budgets (
+    model TEXT PRIMARY KEY,
+    total REAL NOT NULL,
+    missed REAL NOT NULL,
+    hour_us INTEGER NOT NULL,
+    first_us INTEGER NOT NULL,
+    last_us INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = 8;
+  COMMIT;)";
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 8, "the schemas spell both out");
 
 int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
 absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::min();
+int64_t MicrosOf(absl::Duration time) {
+  return time == -absl::InfiniteDuration() ? kNever : absl::ToInt64Microseconds(time);
+}
+absl::Duration DurationOf(int64_t micros) {
+  return micros == kNever ? -absl::InfiniteDuration() : absl::Microseconds(micros);
+}
 
 using Value = std::variant<int64_t, double, absl::string_view>;
 
@@ -202,6 +244,7 @@ class SqliteStore : public Store {
     if (version < 5) RETURN_IF_ERROR(Execute(kWakeBeganSchema));
     if (version < 6) RETURN_IF_ERROR(Execute(kBookSchema));
     if (version < 7) RETURN_IF_ERROR(Execute(kRunsSchema));
+    if (version < 8) RETURN_IF_ERROR(Execute(kMarketSchema));
     return Prepare();
   }
 
@@ -236,6 +279,7 @@ class SqliteStore : public Store {
     RETURN_IF_ERROR(LoadGaps(contents));
     RETURN_IF_ERROR(LoadWakeRecords(contents));
     RETURN_IF_ERROR(LoadBook(contents.book));
+    RETURN_IF_ERROR(LoadMarket(contents.market));
     ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
     if ((code = spending.Step()) == SQLITE_ROW) {
       contents.spending = {spending.Number(0), spending.Real(1)};
@@ -288,31 +332,60 @@ class SqliteStore : public Store {
     return Write(kPutSpending, Sync::kOrdered, {spending.day, spending.dollars});
   }
 
+  absl::Status PutMarket(const Buyer::Memory& market) override {
+    return AtOnce(Sync::kOrdered, [&]() -> absl::Status {
+      for (const Id clear : {kClearMarket, kClearBudgets}) RETURN_IF_ERROR(Write(clear, Sync::kOrdered, {}));
+      for (const Buyer::Memory::Place& place : market.places) {
+        const MarketMemory::Domain& seen = place.seen;
+        RETURN_IF_ERROR(Write(kPutPlace, Sync::kOrdered,
+                              {place.provider, place.zone, MarketName(place.market), place.machine_type,
+                               MicrosOf(seen.opened), MicrosOf(seen.left), int64_t{seen.open}, seen.losses,
+                               seen.exposure, MicrosOf(seen.counted), MicrosOf(seen.last_loss),
+                               MicrosOf(seen.closed_until), int64_t{seen.stock_outs}, int64_t{seen.came}}));
+      }
+      for (const auto& [model, budget] : market.budgets) {
+        RETURN_IF_ERROR(Write(kPutBudget, Sync::kOrdered,
+                              {model, budget.total, budget.missed, MicrosOf(budget.hour), MicrosOf(budget.first),
+                               MicrosOf(budget.last)}));
+      }
+      const MarketMemory::Common& common = market.common;
+      return Write(kPutCommon, Sync::kOrdered,
+                   {common.joint, common.trials, MicrosOf(common.paired), MicrosOf(common.warning)});
+    });
+  }
+
   absl::Status PutBook(const Book& book) override {
     return WithBook(&book, Sync::kOrdered, [] { return absl::OkStatus(); });
   }
 
  private:
-  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil };
+  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
+            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon };
 
-  // Both or neither.
-  absl::Status WithBook(const Book* book, Sync sync, absl::FunctionRef<absl::Status()> write) {
-    if (book == nullptr) return write();
+  // All of what `write` writes, or nothing.
+  absl::Status AtOnce(Sync sync, absl::FunctionRef<absl::Status()> write) {
     RETURN_IF_ERROR(SetSync(sync));
     RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
     absl::Status written = write();
-    if (written.ok()) written = Write(kClearBook, sync, {});
-    for (const Ledger::Entry& entry : book->entries) {
-      if (!written.ok()) break;
-      written = Write(kPutEntry, sync,
-                      {entry.model, entry.market, UseName(entry.use), entry.key, absl::ToInt64Nanoseconds(entry.time),
-                       entry.dollars, entry.on_demand_dollars, entry.tokens, entry.machine});
-    }
-    if (written.ok()) written = Write(kPutUntil, sync, {MicrosOf(book->until)});
     if (written.ok()) written = Execute("COMMIT");
     if (!written.ok() && sqlite3_get_autocommit(database_) == 0)
       sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
     return written;
+  }
+
+  absl::Status WithBook(const Book* book, Sync sync, absl::FunctionRef<absl::Status()> write) {
+    if (book == nullptr) return write();
+    return AtOnce(sync, [&]() -> absl::Status {
+      RETURN_IF_ERROR(write());
+      RETURN_IF_ERROR(Write(kClearBook, sync, {}));
+      for (const Ledger::Entry& entry : book->entries) {
+        RETURN_IF_ERROR(Write(kPutEntry, sync,
+                              {entry.model, entry.market, UseName(entry.use), entry.key,
+                               absl::ToInt64Nanoseconds(entry.time), entry.dollars, entry.on_demand_dollars,
+                               entry.tokens, entry.machine}));
+      }
+      return Write(kPutUntil, sync, {MicrosOf(book->until)});
+    });
   }
 
   absl::StatusOr<std::optional<Offer>> OfferOf(const Statement& machines, const MachineRecord& record) {
@@ -375,6 +448,52 @@ class SqliteStore : public Store {
     return code == SQLITE_ROW || code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
 
+  absl::Status LoadMarket(Buyer::Memory& memory) {
+    constexpr int64_t kMost = 1 << 20;
+    const auto counts = [](double value) { return value >= 0 && value < std::numeric_limits<double>::infinity(); };
+    ASSIGN_OR_RETURN(Statement places, Compile("SELECT * FROM market"));
+    int code;
+    while ((code = places.Step()) == SQLITE_ROW) {
+      const bool spot = places.Text(2) == MarketName(Market::kSpot);
+      const int64_t stock_outs = places.Number(12), came = places.Number(13);
+      if ((!spot && places.Text(2) != MarketName(Market::kOnDemand)) || !counts(places.Real(7)) ||
+          !counts(places.Real(8)) || stock_outs < 0 || stock_outs > kMost || came < -1 || came > kMost)
+        return Damaged(absl::StrCat("what is known of ", places.Text(1), " cannot be"));
+      memory.places.push_back({.provider = places.Text(0),
+                               .zone = places.Text(1),
+                               .market = spot ? Market::kSpot : Market::kOnDemand,
+                               .machine_type = places.Text(3),
+                               .seen = {.opened = DurationOf(places.Number(4)),
+                                        .left = DurationOf(places.Number(5)),
+                                        .open = places.Number(6) != 0,
+                                        .losses = places.Real(7),
+                                        .exposure = places.Real(8),
+                                        .counted = DurationOf(places.Number(9)),
+                                        .last_loss = DurationOf(places.Number(10)),
+                                        .closed_until = DurationOf(places.Number(11)),
+                                        .stock_outs = static_cast<int>(stock_outs),
+                                        .came = static_cast<int>(came)}});
+    }
+    if (code != SQLITE_DONE) return Error(code);
+    ASSIGN_OR_RETURN(Statement budgets, Compile("SELECT * FROM error_budgets"));
+    while ((code = budgets.Step()) == SQLITE_ROW) {
+      if (!counts(budgets.Real(1)) || !counts(budgets.Real(2)))
+        return Damaged(absl::StrCat("the error budget of ", budgets.Text(0), " cannot be"));
+      memory.budgets[budgets.Text(0)] = {.total = budgets.Real(1),
+                                         .missed = budgets.Real(2),
+                                         .hour = DurationOf(budgets.Number(3)),
+                                         .first = DurationOf(budgets.Number(4)),
+                                         .last = DurationOf(budgets.Number(5))};
+    }
+    if (code != SQLITE_DONE) return Error(code);
+    ASSIGN_OR_RETURN(Statement common, Compile("SELECT joint, trials, paired_us, warning_us FROM market_common"));
+    if ((code = common.Step()) == SQLITE_ROW) {
+      if (!counts(common.Real(0)) || !counts(common.Real(1))) return Damaged("what is known of markets cannot be");
+      memory.common = {common.Real(0), common.Real(1), DurationOf(common.Number(2)), DurationOf(common.Number(3))};
+    }
+    return code == SQLITE_ROW || code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
+
   absl::Status LoadGaps(Contents& contents) {
     ASSIGN_OR_RETURN(Statement gaps, Compile("SELECT model, gaps_us FROM gaps"));
     int code;
@@ -405,7 +524,9 @@ class SqliteStore : public Store {
           "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "DELETE FROM book",
           "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?)",
-          "INSERT OR REPLACE INTO ledger_until VALUES (0,?)"}) {
+          "INSERT OR REPLACE INTO ledger_until VALUES (0,?)", "DELETE FROM market", "DELETE FROM error_budgets",
+          "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

@@ -136,13 +136,15 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 8", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 9", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 8"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 9"));
 }
+
+constexpr char kNoMarket[] = "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 // As builds before this one wrote it.
 TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
@@ -157,7 +159,7 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
                             "ALTER TABLE wake_records DROP COLUMN none_beside_until_us; PRAGMA user_version = 3"}) {
     const std::string back =
         absl::StrCat(no_offers, "ALTER TABLE machines DROP COLUMN billed_until_us; ",
-                     "DROP TABLE spending; DROP TABLE book; DROP TABLE ledger_until; ", older);
+                     kNoMarket, "DROP TABLE spending; DROP TABLE book; DROP TABLE ledger_until; ", older);
     { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable, nullptr).ok()); }
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
@@ -182,6 +184,7 @@ TEST_F(SqliteStoreTest, TheLedgerOfVersion6IsRead) {
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(database,
+                         "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; "
                          "ALTER TABLE machines DROP COLUMN billed_until_us; DROP TABLE book; "
                          "CREATE TABLE ledger (model TEXT NOT NULL, market TEXT NOT NULL, use TEXT NOT NULL, "
                          "key TEXT NOT NULL, time_ns INTEGER NOT NULL, dollars REAL NOT NULL, "
@@ -222,6 +225,58 @@ TEST_F(SqliteStoreTest, AMachineAndTheLedgerAreWrittenTogether) {
   EXPECT_EQ(contents.book.entries[0].dollars, 2);
   EXPECT_EQ(contents.book.entries[0].machine, "");
   EXPECT_EQ(contents.book.until, closed.until);
+}
+
+TEST_F(SqliteStoreTest, WhatTheMarketHasShown) {
+  const absl::Duration now = absl::Seconds(1'767'225'600) + absl::Microseconds(7);
+  Buyer::Memory memory;
+  memory.places.push_back({.provider = "aws",
+                           .zone = "us-east-1a",
+                           .market = Market::kSpot,
+                           .machine_type = "g6",
+                           .seen = {.opened = now - absl::Hours(5),
+                                    .left = now,
+                                    .open = true,
+                                    .losses = 1.5,
+                                    .exposure = 2.25,
+                                    .counted = now,
+                                    .last_loss = now - absl::Hours(9),
+                                    .closed_until = now + absl::Minutes(1),
+                                    .stock_outs = 2,
+                                    .came = 3}});
+  memory.places.push_back({.provider = "gcp", .zone = "a", .machine_type = "g2", .seen = {.counted = now, .came = 0}});
+  memory.common = {.joint = 0.5, .trials = 4, .paired = now, .warning = absl::Seconds(29)};
+  memory.budgets["m"] = {.total = 1000, .missed = 3, .hour = now, .first = now - absl::Hours(1), .last = now};
+  {
+    auto store = Open();
+    EXPECT_TRUE(store->Load()->market.places.empty());
+    ASSERT_TRUE(store->PutMarket({.budgets = {{"gone", {}}}}).ok());
+    ASSERT_TRUE(store->PutMarket(memory).ok());
+  }
+  const Buyer::Memory read = Open()->Load()->market;
+  ASSERT_EQ(read.places.size(), 2);
+  const auto& [provider, zone, market, machine_type, seen] = read.places[0];
+  EXPECT_EQ(provider + zone + machine_type, "awsus-east-1ag6");
+  EXPECT_EQ(market, Market::kSpot);
+  EXPECT_EQ(seen.opened, now - absl::Hours(5));
+  EXPECT_EQ(seen.left, now);
+  EXPECT_TRUE(seen.open);
+  EXPECT_EQ(seen.losses, 1.5);
+  EXPECT_EQ(seen.exposure, 2.25);
+  EXPECT_EQ(seen.counted, now);
+  EXPECT_EQ(seen.last_loss, now - absl::Hours(9));
+  EXPECT_EQ(seen.closed_until, now + absl::Minutes(1));
+  EXPECT_EQ(seen.stock_outs, 2);
+  EXPECT_EQ(seen.came, 3);
+  EXPECT_EQ(read.places[1].market, Market::kOnDemand);
+  EXPECT_EQ(read.places[1].seen.left, -absl::InfiniteDuration());
+  EXPECT_EQ(read.common.joint, 0.5);
+  EXPECT_EQ(read.common.trials, 4);
+  EXPECT_EQ(read.common.paired, now);
+  EXPECT_EQ(read.common.warning, absl::Seconds(29));
+  ASSERT_EQ(read.budgets.size(), 1);
+  EXPECT_EQ(read.budgets.at("m").missed, 3);
+  EXPECT_EQ(read.budgets.at("m").first, now - absl::Hours(1));
 }
 
 TEST_F(SqliteStoreTest, WhatADayCost) {

@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "fleet/api/offer.h"
 #include "fleet/ledger/ledger.h"
+#include "fleet/plan/buyer.h"
 #include "fleet/plan/machine_state.h"
 #include "fleet/plan/plan.h"
 
@@ -73,6 +74,7 @@ class Store {
     std::map<std::string, WakeRecord> wake_records;           // by model
     Spending spending;                                        // as last put
     Book book;                                                // as last put
+    Buyer::Memory market;                                     // as last put
   };
 
   // kDurable survives a crash of the computer: for a write that precedes a side effect which would
@@ -92,6 +94,8 @@ class Store {
   virtual absl::Status PutSpending(const Spending& spending) = 0;  // kOrdered
   // In place of what was put before. kOrdered.
   virtual absl::Status PutBook(const Book& book) = 0;
+  // In place of what was put before; times since 1970. kOrdered.
+  virtual absl::Status PutMarket(const Buyer::Memory& market) = 0;
   virtual absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) = 0;  // kOrdered
 };
 
