@@ -373,7 +373,8 @@ Controller::Machine* Controller::FindAdmitting(absl::string_view model) {
 Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits) {
   Machine* best = nullptr;
   for (auto& [id, machine] : machines_) {
-    if (machine.record.model != model || machine.suspect || machine.reserved || machine.alone || !fits(machine)) continue;
+    if (machine.record.model != model || machine.suspect || machine.reserved || machine.alone) continue;
+    if (!fits(machine)) continue;
     if (best == nullptr || machine.leases < best->leases) best = &machine;
   }
   return best;

@@ -92,7 +92,8 @@ void Controller::RecallWake(const WakeRecord& record, Model& model) {
 
 // A wake that a former life began keeps its cap, but for the time that finding its machine again takes.
 void Controller::ResumeWake(absl::Time began, Model& model) {
-  const absl::Duration now = clock_.Elapsed(), longest = std::max(absl::ZeroDuration(), model.spec.wake_cap - kFindAgain);
+  const absl::Duration now = clock_.Elapsed();
+  const absl::Duration longest = std::max(absl::ZeroDuration(), model.spec.wake_cap - kFindAgain);
   const absl::Duration began_at = now - std::clamp(clock_.Now() - began, absl::ZeroDuration(), longest);
   model.wake.began = std::min(model.wake.began.value_or(began_at), began_at);
 }

@@ -154,13 +154,15 @@ void Controller::HearNotice(Machine& machine, const EngineNotice& notice, absl::
   else if (machine.fate->end() != MachineLife::End::kNone) machine.fate = std::make_shared<MachineLife>();
 }
 
-// Answers stay on a machine that will be taken away for as long as they would only wait elsewhere. Then they go at once.
+// Answers stay on a machine that will be taken away for as long as they would only wait elsewhere. Then they go at
+// once.
 void Controller::HandOverWhereThereIsRoom(Model& model) {
   int room = 0;
   bool serves = false;
   for (const auto& [id, machine] : machines_) {
     if (machine.record.model != model.spec.name) continue;
-    if (machine.interruption.has_value() && machine.interruption->left_at.has_value() && !machine.interruption->serves_on)
+    const std::optional<Interruption>& interruption = machine.interruption;
+    if (interruption.has_value() && interruption->left_at.has_value() && !interruption->serves_on)
       room -= machine.leases;  // on their way
     if (machine.record.state != State::kServing || machine.suspect || machine.reserved || machine.alone) continue;
     serves = true;

@@ -66,7 +66,8 @@ TEST_F(ControllerInterruptionsTest, AnInterruptedMachineIsReplacedAtOnceAndTaken
   EXPECT_EQ(Count(), "noticed 1;");
 }
 
-// While nobody serves but a machine that will be taken away, answers stay there and new ones come; then they go at once.
+// While nobody serves but a machine that will be taken away, answers stay there and new ones come; then they go at
+// once.
 TEST_F(ControllerInterruptionsTest, AMachineThatIsTakenServesOnUntilAnotherHasRoom) {
   Serve();
   AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));

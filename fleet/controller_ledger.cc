@@ -2,9 +2,9 @@
 // now and then in between. What machines cost while no fleet was there is booked when their provider has said what
 // became of them.
 //
-// A machine is booked from the decision to start it until its end was heard of, at the price of its purchase. At its end
-// that becomes what its cloud charges by its rules (ledger/billing.h), for the time that the cloud says. Where it says
-// none the rules are held to the time that was booked, which is no less.
+// A machine is booked from the decision to start it until its end was heard of, at the price of its purchase. At its
+// end that becomes what its cloud charges by its rules (ledger/billing.h), for the time that the cloud says. Where it
+// says none the rules are held to the time that was booked, which is no less.
 #include <glog/logging.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// What a machine is in the ledger with once it is gone: what its cloud charges, by AWS's rules (billing_test.cc has those
-// worked out): by the second, a minute at least, and nothing for a spot machine that is taken back within its first hour.
+// What a machine is in the ledger with once it is gone: what its cloud charges, by AWS's rules (billing_test.cc has
+// those worked out): by the second, a minute at least, and nothing for a spot machine that is taken back within its
+// first hour.
 #include <string>
 
 #include "fleet/controller_fixture.h"

@@ -50,8 +50,8 @@ bool Controller::TriesElsewhere(Model& model, const Machine& failed) {
   return buyer_.HasOpenOffer(WishOf(model), DollarsLeft(), clock_.Elapsed());
 }
 
-// Lets go what is to be replaced, leaves what is to be bought in model.to_buy, and wants as many machines. Returns when to
-// choose again if nothing happens.
+// Lets go what is to be replaced, leaves what is to be bought in model.to_buy, and wants as many machines. Returns when
+// to choose again if nothing happens.
 absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired) {
   model.to_buy.clear();
   if (!Chooses() || !buyer_.knows_offers() || desired.max_machines == 0) return absl::InfiniteDuration();
@@ -121,7 +121,9 @@ bool Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string
     return true;
   }
   if (model.to_buy.empty()) {
-    if (none.empty()) none = absl::StrCat("no zone is known to have a machine just now; the last said: ", model.last_refusal);
+    if (none.empty()) {
+      none = absl::StrCat("no zone is known to have a machine just now; the last said: ", model.last_refusal);
+    }
     const absl::Duration now = clock_.Elapsed();
     const bool news = now >= model.wake.blocked_until;
     RecordFailure(Failure::kNoCapacity, std::move(none), absl::ZeroDuration(), now, model.wake);

@@ -8,8 +8,14 @@ namespace {
 using testing::HasSubstr;
 
 Offer OfferOf(const std::string& zone, Market market, double price) {
-  return {.provider = "fake", .region = "r", .zone = zone, .market = market, .machine_type = "small", .accelerator = "T4",
-          .accelerators = 1, .price_per_hour = price};
+  return {.provider = "fake",
+          .region = "r",
+          .zone = zone,
+          .market = market,
+          .machine_type = "small",
+          .accelerator = "T4",
+          .accelerators = 1,
+          .price_per_hour = price};
 }
 
 class ControllerMarketTest : public ControllerTest {

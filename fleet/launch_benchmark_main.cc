@@ -2,8 +2,8 @@
 // SQLite file, the providers with theirs, over HTTP to the emulated clouds and on this computer itself.
 // ./bazelw run //fleet:launch_benchmark [-- --fleets 10]
 //
-// Each fleet begins with nothing, is woken and put to rest a few times, and hears at last of one notice: a zone in which
-// machines were just lost is not asked again for minutes, so that a second one would have nowhere to go.
+// Each fleet begins with nothing, is woken and put to rest a few times, and hears at last of one notice: a zone in
+// which machines were just lost is not asked again for minutes, so that a second one would have nowhere to go.
 #include <glog/logging.h>
 
 #include <algorithm>
@@ -57,7 +57,8 @@ class Engines : public MachineHost, public Probe {
 
   void Ask(const Endpoint& endpoint, absl::Duration,
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {
-    if (!Serves(endpoint.address.substr(0, endpoint.address.find(':')))) return done(absl::UnavailableError("it boots"));
+    const std::string host = endpoint.address.substr(0, endpoint.address.find(':'));
+    if (!Serves(host)) return done(absl::UnavailableError("it boots"));
     done(EngineIdentity{.model_hash = "abc", .numerics_id = "n"});
   }
   void AskFigures(const Endpoint&, absl::Duration,

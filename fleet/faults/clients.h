@@ -1,5 +1,5 @@
-// The requests of one simulated fleet: they come in bursts, hold a lease while they are answered, go on elsewhere when the
-// machine under them ends, and each has to end served or with a true error, in time.
+// The requests of one simulated fleet: they come in bursts, hold a lease while they are answered, go on elsewhere when
+// the machine under them ends, and each has to end served or with a true error, in time.
 #ifndef FLEET_FAULTS_CLIENTS_H_
 #define FLEET_FAULTS_CLIENTS_H_
 

@@ -1,5 +1,5 @@
-// What goes wrong around one fleet, drawn from its seed: most fleets have some kinds of trouble and few have all, so that
-// no kind hides another.
+// What goes wrong around one fleet, drawn from its seed: most fleets have some kinds of trouble and few have all, so
+// that no kind hides another.
 #ifndef FLEET_FAULTS_FAULTS_H_
 #define FLEET_FAULTS_FAULTS_H_
 

@@ -24,7 +24,8 @@ constexpr absl::Duration kEnd = absl::Minutes(10);
 constexpr absl::Duration kLeak = absl::Minutes(22);
 
 const char* StateName(State state) {
-  constexpr const char* kNames[] = {"starting", "running", "stopping", "stopped", "restoring", "deleting", "gone", "failed"};
+  constexpr const char* kNames[] = {"starting",  "running",  "stopping", "stopped", "restoring",
+                                    "deleting", "gone",     "failed",   "off"};
   return kNames[static_cast<int>(state)];
 }
 
@@ -58,7 +59,8 @@ FleetLife::FleetLife(const Options& options)
       cloud_(sim_, faults_, SimCloud::Kinds()[sim_.Below(static_cast<int>(SimCloud::Kinds().size()))], engines_),
       store_(death_),
       models_(DrawModels(sim_)),
-      max_dollars_per_day_(options.max_dollars_per_day.value_or(sim_.Chance(0.7) ? kEnough : 0.1 * (1 + sim_.Below(8)))),
+      max_dollars_per_day_(
+          options.max_dollars_per_day.value_or(sim_.Chance(0.7) ? kEnough : 0.1 * (1 + sim_.Below(8)))),
       watch_(sim_, cloud_, death_, store_.memory(), names_,
              {.wake_cap = models_[0].wake_cap, .max_dollars_per_day = max_dollars_per_day_, .end = kEnd, .leak = kLeak},
              sabotage_),
@@ -112,7 +114,8 @@ void FleetLife::RunToEnd() {
   for (const ModelSpec& model : models_) clients_.Come(model.name);
   Live(length_ + 2 * kRest);
   CheckAtRest();
-  if (max_dollars_per_day_ >= kEnough && clients_.served + clients_.left - served < static_cast<int64_t>(models_.size()))
+  const int64_t answered = clients_.served + clients_.left - served;
+  if (max_dollars_per_day_ >= kEnough && answered < static_cast<int64_t>(models_.size()))
     sim_.Break("a request came in calm days and was not served");
 }
 
@@ -173,7 +176,8 @@ void FleetLife::ScheduleTrouble() {
     habits.stop_never_ends = habits.attach_never_ends = habits.dead_keep_volumes = on;
   });
   often(faults_.dry, [this] {
-    EmulatedType& type = *cloud_.model().FindType(cloud_.kind().traits.name, absl::StrCat("z", sim_.Below(kZones)), kType);
+    const std::string zone = absl::StrCat("z", sim_.Below(kZones));
+    EmulatedType& type = *cloud_.model().FindType(cloud_.kind().traits.name, zone, kType);
     const absl::Duration left = sim_.Around(absl::Hours(1));
     sim_.Note(absl::StrCat("trouble: ", type.zone, " is dry for ", absl::FormatDuration(left)));
     sim_.Trouble(left + absl::Minutes(5));

@@ -65,7 +65,9 @@ class Sim {
   const std::deque<std::string>& events() const { return events_; }
 
   // Something goes wrong until `left` from now, so that refusals are no lies.
-  void Trouble(absl::Duration left = absl::ZeroDuration()) { troubled_until_ = std::max(troubled_until_, now() + left); }
+  void Trouble(absl::Duration left = absl::ZeroDuration()) {
+    troubled_until_ = std::max(troubled_until_, now() + left);
+  }
   absl::Duration troubled_until() const { return troubled_until_; }
 
   // An invariant does not hold; the first word counts.

@@ -25,6 +25,7 @@ CloudMachine::State StateOf(State state) {
     case State::kStopped: return CloudMachine::State::kStopped;
     case State::kDeleting: return CloudMachine::State::kDeleting;
     case State::kGone: return CloudMachine::State::kGone;
+    case State::kOff:
     case State::kFailed: return CloudMachine::State::kFailed;
   }
   return CloudMachine::State::kUnknown;
@@ -91,7 +92,8 @@ class SimCloudApi : public CloudApi {
   absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string& token) override {
     return Call(absl::StrCat("create volume ", name), true, [&]() -> absl::Status {
       for (const auto& [number, volume] : cloud_.model_.volumes()) {
-        const bool same = cloud_.kind_.tokens ? volume.token == token : volume.name == name && volume.zone == offer.zone;
+        const bool same =
+            cloud_.kind_.tokens ? volume.token == token : volume.name == name && volume.zone == offer.zone;
         if (same) return absl::AlreadyExistsError("there is one");
       }
       cloud_.model_.CreateVolume({.cloud = traits().name, .name = name, .zone = offer.zone, .token = token});
@@ -112,7 +114,7 @@ class SimCloudApi : public CloudApi {
     return OnVolume("delete volume ", volume,
                     [&](EmulatedVolume& found) { return cloud_.model_.DeleteVolume(found); });
   }
-  std::string DevicePath(const CloudVolume&, const Offer&) const override { return "/dev/v"; }
+  absl::StatusOr<std::string> DevicePath(const CloudVolume&, const Offer&) override { return "/dev/v"; }
   void Cancel() override {}
 
  private:
@@ -147,7 +149,8 @@ class SimCloudApi : public CloudApi {
       if (fate == Fate::kTwice) status = call();
     }
     constexpr const char* kFates[] = {"", ", refused", ", its answer is lost", ", twice", ", a lie"};
-    if (changes) sim.Note(absl::StrCat(what, ": ", status.ToString(), cloud_.down ? "" : kFates[static_cast<int>(fate)]));
+    const char* const befell = cloud_.down ? "" : kFates[static_cast<int>(fate)];
+    if (changes) sim.Note(absl::StrCat(what, ": ", status.ToString(), befell));
     pass_(takes / 2);
     if (!cloud_.down && fate == Fate::kLost) {
       pass_(kTimeout);

@@ -86,8 +86,9 @@ void Watch::Begin(const MachineSpec& spec, bool wakes) {
 void Watch::Launch(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++launches;
-  runs_[names_.Machine(spec.id)] = {sim_.now(), *spec.offer};
-  sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", spec.offer->zone, " ", MarketName(spec.offer->market)));
+  const Offer& offer = *spec.offer;
+  runs_[names_.Machine(spec.id)] = {sim_.now(), offer};
+  sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", offer.zone, " ", MarketName(offer.market)));
   Begin(spec, true);
   provider_->Launch(spec);
 }
@@ -169,7 +170,8 @@ void Watch::Check(bool healthy) {
   }
   for (const auto& [name, asked] : asked_) {
     if (asked.wakes && sim_.now() - asked.began > limits_.wake_cap)
-      sim_.Break(absl::StrCat("the wake of ", asked.id, " goes on after its cap of ", absl::FormatDuration(limits_.wake_cap)));
+      sim_.Break(absl::StrCat("the wake of ", asked.id, " goes on after its cap of ",
+                              absl::FormatDuration(limits_.wake_cap)));
   }
   CheckBudget();
 }
@@ -241,8 +243,8 @@ void Watch::NoteUnknownRuns() {
 void Watch::CheckLedger(double dollars) {
   const double bill = Dollars();
   if (dollars <= bill + over_ + kCent && dollars >= bill - under_ - kCent) return;
-  sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill, "; for what it does not tell ",
-                          over_, " more and ", under_, " less are right"));
+  sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill,
+                          "; for what it does not tell ", over_, " more and ", under_, " less are right"));
 }
 
 // Once the day's money is spent nothing goes on to bill.
@@ -260,7 +262,8 @@ void Watch::CheckBudget() {
   if (dollars - before_day_ < limits_.max_dollars_per_day) return;
   if (!spent_since_.has_value()) spent_since_ = healthy_;
   const auto& machines = cloud_.model().machines();
-  const bool bills = std::any_of(machines.begin(), machines.end(), [](const auto& machine) { return Runs(machine.second); });
+  const bool bills =
+      std::any_of(machines.begin(), machines.end(), [](const auto& machine) { return Runs(machine.second); });
   if (bills && healthy_ - *spent_since_ > limits_.end)
     sim_.Break(absl::StrCat("the day has cost ", dollars - before_day_, " of ", limits_.max_dollars_per_day,
                             " dollars, and machines run on"));
@@ -281,9 +284,10 @@ void Watch::ForgetGone() {
 void Watch::CheckAtRest() {
   for (const auto& [number, machine] : cloud_.model().machines()) {
     if (machine.state == State::kGone) continue;
-    const bool known = orphans_.contains(number) || std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
+    const bool written = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
       return names_.Machine(record.second.id) == machine.name;
     });
+    const bool known = written || orphans_.contains(number);
     if (machine.state != State::kStopped || !known)
       sim_.Break(absl::StrCat("at rest ", machine.name, " (i-", number, ") is ", Runs(machine) ? "running" : "there",
                               known ? "" : ", and nobody knows it"));

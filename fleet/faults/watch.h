@@ -1,8 +1,8 @@
-// What must hold after every step of a simulated fleet. It stands between the controller and its provider and hears what
-// one asks of the other; what is true it reads from the cloud's own model.
+// What must hold after every step of a simulated fleet. It stands between the controller and its provider and hears
+// what one asks of the other; what is true it reads from the cloud's own model.
 //
-// What is to end is given the time that a cloud in order needs for it: time in which the API is down or no controller lives
-// does not count.
+// What is to end is given the time that a cloud in order needs for it: time in which the API is down or no controller
+// lives does not count.
 #ifndef FLEET_FAULTS_WATCH_H_
 #define FLEET_FAULTS_WATCH_H_
 
@@ -56,7 +56,8 @@ class Watch : public Provider {
   // After everything has had time to end: nothing bills, and nothing is there that nobody knows.
   void CheckAtRest();
 
-  // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not say.
+  // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not
+  // say.
   void CheckLedger(double dollars);
 
   // Something was said since the last call.

@@ -58,8 +58,8 @@ void RunOne(uint64_t seed, int64_t fleets, Tally& tally) {
   if (life.broken().has_value()) {
     tally.broken.push_back(seed);
     for (const std::string& event : life.events()) std::cerr << "  " << event << "\n";
-    std::cerr << "seed " << seed << " breaks: " << *life.broken() << "\n  again: --years " << kYears << " --seed " << seed
-              << "\n";
+    std::cerr << "seed " << seed << " breaks: " << *life.broken() << "\n  again: --years " << kYears << " --seed "
+              << seed << "\n";
   }
   if (tally.done % 50 == 0) std::cerr << tally.done << " of " << fleets << " fleets\n";
 }
@@ -79,13 +79,25 @@ int Main() {
   }
   for (std::thread& thread : threads) thread.join();
   const FleetLife::Counts& sum = tally.sum;
-  std::cout << absl::StrFormat(
-      "fleet-years          %12.1f\nfleets               %12d\nmachines bought      %12d\nmachines restored    %12d\n"
-      "machines taken away  %12d\nunknown ones stopped %12d\ncontrollers killed   %12d\nrequests served      %12d\n  refused            %12d\n"
-      "  went on elsewhere  %12d\n  died with gateways %12d\nbilled, dollars      %12.2f\n  runs told badly    %12.2f\nseconds              %12.1f\n"
-      "broken invariants    %12d\n",
-      tally.done * kYears, tally.done, sum.launches, sum.restores, sum.reclaims, sum.orphans, sum.deaths, sum.served, sum.refused,
-      sum.resumed, sum.cut_off, sum.dollars, sum.untold, absl::ToDoubleSeconds(absl::Now() - began), tally.broken.size());
+  const auto tell = [](const char* what, auto value) { std::cout << absl::StrFormat("%-21s%12d\n", what, value); };
+  const auto tell_real = [](const char* what, double value) {
+    std::cout << absl::StrFormat("%-21s%12.2f\n", what, value);
+  };
+  tell_real("fleet-years", tally.done * kYears);
+  tell("fleets", tally.done);
+  tell("machines bought", sum.launches);
+  tell("machines restored", sum.restores);
+  tell("machines taken away", sum.reclaims);
+  tell("unknown ones stopped", sum.orphans);
+  tell("controllers killed", sum.deaths);
+  tell("requests served", sum.served);
+  tell("  refused", sum.refused);
+  tell("  went on elsewhere", sum.resumed);
+  tell("  died with gateways", sum.cut_off);
+  tell_real("billed, dollars", sum.dollars);
+  tell_real("  runs not all told", sum.untold);
+  tell_real("seconds", absl::ToDoubleSeconds(absl::Now() - began));
+  tell("broken invariants", tally.broken.size());
   return tally.broken.empty() ? 0 : 1;
 }
 

@@ -45,8 +45,8 @@ class Authority {
   // INVALID_ARGUMENT: it is no id of a machine. Durable.
   absl::StatusOr<std::string> Expect(absl::string_view machine_id);
 
-  // For MachineName and CredentialsTo: its id and a word that another machine of that id, bought after it or before, does
-  // not have. Of a machine that is not expected, a name that nobody has.
+  // For MachineName and CredentialsTo: its id and a word that another machine of that id, bought after it or before,
+  // does not have. Of a machine that is not expected, a name that nobody has.
   std::string NameOf(absl::string_view machine_id) const;
 
   // It starts again; where it has not used its token, that is good for another kTokenLife. NOT_FOUND: not expected.

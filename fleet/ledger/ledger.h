@@ -59,8 +59,8 @@ class Ledger {
   void CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens);
 
   // From `now` on, which may have been some time ago, the machine costs nothing. What was told of it by its last Set is
-  // booked up to then. `charged`, where it is known: the dollars that the whole run has cost, from the first Set on; what
-  // was booked of it is made to be as much. A no-op for an unknown machine.
+  // booked up to then. `charged`, where it is known: the dollars that the whole run has cost, from the first Set on;
+  // what was booked of it is made to be as much. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now, std::optional<double> charged = std::nullopt);
 
   // The run has never been: what was booked of it is taken back. A no-op for an unknown machine.

@@ -26,8 +26,8 @@ class BuyerTest : public testing::Test {
   }
 
   Buyer::Decision Decide(const std::vector<Buyer::Machine>& machines = {}) {
-    return buyer_.Decide("m", wish_, {.waiting = 1, .start = absl::Minutes(1), .dollars_elsewhere = elsewhere_}, machines, {},
-                         dollars_, now_);
+    const Buyer::Load load = {.waiting = 1, .start = absl::Minutes(1), .dollars_elsewhere = elsewhere_};
+    return buyer_.Decide("m", wish_, load, machines, {}, dollars_, now_);
   }
 
   static Buyer::Machine Serving(const std::string& id, const Offer& offer) {

@@ -1,10 +1,10 @@
 // What idle time-outs cost: ./bazelw run //fleet/plan:idle_table [-- --requests FILE --wake 60s]
 //
-// One model on one machine that serves any number of requests at once, replayed against each policy. Arrivals are either a
-// recorded hour (Azure's LLM inference trace: TIMESTAMP,ContextTokens,GeneratedTokens), thinned by seed and told again as many
-// times as hours are wanted, each time another thinning; or made: sessions begin as a Poisson process whose rate follows the
-// hour of the day, 1 + sin between 0 at 3 h and twice the mean at 15 h; a session has 8 requests in the mean (geometric), 30 s
-// apart (exponential). Prints Markdown.
+// One model on one machine that serves any number of requests at once, replayed against each policy. Arrivals are
+// either a recorded hour (Azure's LLM inference trace: TIMESTAMP,ContextTokens,GeneratedTokens), thinned by seed and
+// told again as many times as hours are wanted, each time another thinning; or made: sessions begin as a Poisson
+// process whose rate follows the hour of the day, 1 + sin between 0 at 3 h and twice the mean at 15 h; a session has 8
+// requests in the mean (geometric), 30 s apart (exponential). Prints Markdown.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -146,8 +146,8 @@ int Main() {
   const int hours = absl::GetFlag(FLAGS_hours);
   const absl::Duration wake = absl::GetFlag(FLAGS_wake);
   std::mt19937_64 random(absl::GetFlag(FLAGS_seed));
-  std::printf("| arrivals, %d h | idle time-out | machine h billed | of these idle | wakes | waited a request, s | idle + wakes "
-              "at break-even, h |\n|---|---|---|---|---|---|---|\n", hours);
+  std::printf("| arrivals, %d h | idle time-out | machine h billed | of these idle | wakes | waited a request, s | "
+              "idle + wakes at break-even, h |\n|---|---|---|---|---|---|---|\n", hours);
   if (const std::string path = absl::GetFlag(FLAGS_requests); !path.empty()) {
     const std::vector<Request> hour = ReadHour(UserPath(path));
     for (const double rate : {4.0, 12.0, 60.0}) {

@@ -80,9 +80,9 @@ void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now)
   Count(domain, now);
   domain.machines = std::max(0, domain.machines - 1);
   const absl::Duration warned = serves_until - now;
-  common_.warning =
-      std::clamp(common_.warning + (warned > common_.warning ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), kLongestWarning);
-  if (warned > common_.warning - kWarningStep && warned < common_.warning + kWarningStep) common_.warning = std::min(common_.warning, warned);
+  absl::Duration& usual = common_.warning;
+  usual = std::clamp(usual + (warned > usual ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), kLongestWarning);
+  if (warned > usual - kWarningStep && warned < usual + kWarningStep) usual = std::min(usual, warned);
   if (now - domain.last_loss > kTogether) {
     domain.losses += 1;
     CountTogether(id, now);

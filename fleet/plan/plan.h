@@ -43,7 +43,7 @@ struct Observation {
   int leases = 0;
   absl::Duration idle_since = absl::ZeroDuration();  // when its last lease ended
   std::optional<absl::Duration> taken_at = std::nullopt;  // when its notice runs out
-  std::optional<absl::Duration> asked_for = std::nullopt;  // of one that wakes: the start of this life; nullopt: `since`
+  std::optional<absl::Duration> asked_for = std::nullopt;  // of one that wakes: this life's start; nullopt: `since`
 };
 
 enum class Refusal { kWakeTimeout, kNoCapacity, kBackOff };
@@ -81,8 +81,9 @@ enum class Failure {
 void RecordFailure(Failure failure, std::string cause, absl::Duration took, absl::Duration now,
                    Wake& wake);
 
-// The same of a start beside a machine that served meanwhile, and so showed that the model can be served. The next comes
-// after as long a pause as this took (a second at least), each further one after twice as long, up to the longest.
+// The same of a start beside a machine that served meanwhile, and so showed that the model can be served. The next
+// comes after as long a pause as this took (a second at least), each further one after twice as long, up to the
+// longest.
 void RecordFailureBeside(absl::Duration took, absl::Duration now, Wake& wake);
 
 // The longest back-off after a failure that took so long.

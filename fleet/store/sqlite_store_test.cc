@@ -341,7 +341,8 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
 }
 
 TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {
-  const absl::Time order = absl::FromUnixMicros(1'700'000'000'000'001), block = order + absl::Seconds(9), began = block + absl::Seconds(1);
+  const absl::Time order = absl::FromUnixMicros(1'700'000'000'000'001);
+  const absl::Time block = order + absl::Seconds(9), began = block + absl::Seconds(1);
   {
     auto store = Open();
     ASSERT_TRUE(store->PutWakeRecord("m", {.strikes = 1}).ok());

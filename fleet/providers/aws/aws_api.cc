@@ -79,7 +79,7 @@ class AwsApi : public CloudApi {
   void Cancel() override { client_.Cancel(); }
 
   // https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html
-  std::string DevicePath(const CloudVolume& volume, const Offer&) const override {
+  absl::StatusOr<std::string> DevicePath(const CloudVolume& volume, const Offer&) override {
     return absl::StrCat("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_",
                         absl::StrReplaceAll(volume.id, {{"-", ""}}));
   }
@@ -237,7 +237,8 @@ class AwsApi : public CloudApi {
                             .word = why.empty() ? word : absl::StrCat(word, ", ", why)};
     // It is charged for from "running" to "shutting-down". The time of the former nobody tells: pending is counted too.
     machine.began = TimeIn(instance["launchTime"].text);
-    if (machine.state == State::kDeleting || machine.state == State::kGone) machine.ended = EndOf(instance["reason"].text);
+    const bool over = machine.state == State::kDeleting || machine.state == State::kGone;
+    if (over) machine.ended = EndOf(instance["reason"].text);
     machine.reclaimed = absl::StartsWith(why, "Server.SpotInstance");
     inventory.machines.push_back(std::move(machine));
   }

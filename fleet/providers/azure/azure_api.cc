@@ -81,7 +81,9 @@ class AzureApi : public CloudApi {
   const Traits& traits() const override { return traits_; }
   void Cancel() override { http_.Cancel(); }
   // https://learn.microsoft.com/azure/virtual-machines/linux/azure-to-guest-disk-mapping
-  std::string DevicePath(const CloudVolume&, const Offer&) const override { return "/dev/disk/azure/scsi1/lun0"; }
+  absl::StatusOr<std::string> DevicePath(const CloudVolume&, const Offer&) override {
+    return "/dev/disk/azure/scsi1/lun0";
+  }
 
   absl::StatusOr<std::string> Account() override {
     return absl::StrCat("resource group ", options_.resource_group, " of subscription ", options_.subscription);

@@ -32,8 +32,8 @@ struct CloudMachine {
   std::string address;  // at which its engine can be reached; "": none yet
   State state = State::kUnknown;
   std::string word;  // the cloud's, for people
-  // Where the cloud says so, and by its clock: from when it charges for the latest run, and until when, if that is over.
-  // No later and no earlier than it really does: what is not said exactly makes the run longer.
+  // Where the cloud says so, and by its clock: from when it charges for the latest run, and until when, if that is
+  // over. No later and no earlier than it really does: what is not said exactly makes the run longer.
   std::optional<absl::Time> began, ended;
   bool reclaimed = false;  // the cloud says that it took it back
 };
@@ -122,7 +122,7 @@ class CloudApi {
   virtual absl::Status DetachVolume(const CloudVolume& volume) = 0;
   virtual absl::Status DeleteVolume(const CloudVolume& volume) = 0;
   // Where a machine of that offer finds it.
-  virtual std::string DevicePath(const CloudVolume& volume, const Offer& offer) const = 0;
+  virtual absl::StatusOr<std::string> DevicePath(const CloudVolume& volume, const Offer& offer) = 0;
 
   // Every call ends CANCELLED at once, also those to come.
   virtual void Cancel() = 0;

@@ -94,7 +94,7 @@ class CloudProvider : public Provider {
     absl::Duration not_before = -absl::InfiniteDuration();  // after a failure
     absl::Duration acted_at = -absl::InfiniteDuration();    // lists begun before are too old
     int failures = 0;                                       // in a row, of calls
-    std::optional<absl::Duration> lost_at;                  // its engine was gone then, and whether with its machine is asked
+    std::optional<absl::Duration> lost_at;                  // its engine was gone then; whether its machine too is asked
     bool crashed = false;                                   // its machine outlived it
     std::optional<CloudInventory::Failure> failure;         // of a create or start that the cloud had taken on
     Endpoint endpoint;     // of its engine, being asked or serving

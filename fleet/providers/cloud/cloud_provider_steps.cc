@@ -285,8 +285,9 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
     if (enrolment_token.empty()) {
       ASSIGN_OR_RETURN(enrolment_token, authority_.Expect(spec.id));
     }
-    order.user_data = BootScript(options_.boot, spec, {authority_.gateway().authority, enrolment_token},
-                                 api_->DevicePath(volume, order.offer));
+    ASSIGN_OR_RETURN(const std::string device, api_->DevicePath(volume, order.offer));
+    order.user_data =
+        BootScript(options_.boot, spec, {authority_.gateway().authority, enrolment_token}, device);
     absl::StatusOr<std::string> created = api_->CreateMachine(order);
     if (created.ok()) id = *created;
     return created.status();

@@ -1,4 +1,5 @@
-// One region or zone that cannot be asked is no reason to know nothing of the others, nor to take what is in it for gone.
+// One region or zone that cannot be asked is no reason to know nothing of the others, nor to take what is in it for
+// gone.
 #include <algorithm>
 
 #include "absl/strings/match.h"

@@ -1,5 +1,5 @@
-// What a provider that begins anew finds in a cloud, whatever its list lacks, and what it leaves alone. One program with
-// cloud_conformance_test.cc.
+// What a provider that begins anew finds in a cloud, whatever its list lacks, and what it leaves alone. One program
+// with cloud_conformance_test.cc.
 #include <string>
 
 #include "absl/strings/match.h"

@@ -61,7 +61,8 @@ class CloudWakeTest : public CloudFixture {
     int count = 0;
     emulator_.Look([&](CloudModel& model) {
       for (const auto& [number, machine] : model.machines()) {
-        count += machine.state == EmulatedMachine::State::kStarting || machine.state == EmulatedMachine::State::kRestoring;
+        using State = EmulatedMachine::State;
+        count += machine.state == State::kStarting || machine.state == State::kRestoring;
       }
     });
     return count;

@@ -50,6 +50,8 @@ std::pair<std::string, std::string> StateOf(State state) {  // provisioning, pow
       return {"Updating", "PowerState/deallocating"};
     case State::kStopped:
       return {"Succeeded", "PowerState/deallocated"};
+    case State::kOff:
+      return {"Succeeded", "PowerState/stopped"};
     case State::kDeleting:
       return {"Deleting", "PowerState/deallocated"};
     case State::kGone:

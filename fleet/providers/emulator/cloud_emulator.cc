@@ -22,7 +22,7 @@ namespace {
 using State = EmulatedMachine::State;
 
 constexpr const char* kStateNames[] = {"starting",  "running",  "stopping", "stopped",
-                                       "restoring", "deleting", "gone",     "failed"};
+                                       "restoring", "deleting", "gone",     "failed", "off"};
 
 absl::Status Unknown(const std::vector<std::string>& words) {
   return absl::InvalidArgumentError(absl::StrCat("'", absl::StrJoin(words, " "), "': no command of the emulator"));
@@ -69,7 +69,7 @@ int CloudEmulator::billing() {
   model_.Advance();
   return std::count_if(model_.machines().begin(), model_.machines().end(), [](const auto& machine) {
     return machine.second.state == State::kStarting || machine.second.state == State::kRunning ||
-           machine.second.state == State::kDeleting;
+           machine.second.state == State::kDeleting || machine.second.state == State::kOff;
   });
 }
 
@@ -153,6 +153,7 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
   uint64_t seed;
   if (is("sell", 10)) return Sell(words);
   if (is("take", 4) || is("take", 5)) return Take(words);
+  if (is("poweroff", 2) && Find(words[1]) != nullptr) return model_.PowerOff(*Find(words[1]));
   if (is("stock", 5) && absl::SimpleAtod(words[4], &number)) {
     EmulatedType* const type = model_.FindType(words[1], words[2], words[3]);
     if (type == nullptr) return Unknown(words);

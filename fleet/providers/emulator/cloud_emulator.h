@@ -32,6 +32,7 @@ class CloudEmulator {
   //   sell CLOUD REGION ZONE TYPE ACCELERATOR COUNT ON_DEMAND_PRICE SPOT_PRICE STOCK   SPOT_PRICE "-": not sold so
   //   stock CLOUD ZONE TYPE COUNT
   //   take MACHINE SECONDS gone|stopped [silent]    the cloud takes it away; MACHINE: a name, or the number in its id
+  //   poweroff MACHINE                              it shuts itself down
   //   withdraw MACHINE                              after all it does not
   //   hide MACHINE SECONDS        no list has it for so long
   //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;

@@ -22,6 +22,7 @@ BilledState BilledStateOf(const EmulatedMachine& machine, State state) {
     case State::kRunning: return BilledState::kRunning;
     case State::kStopping: return hibernates ? BilledState::kHibernating : BilledState::kStopping;
     case State::kDeleting: return BilledState::kStopping;
+    case State::kOff: return BilledState::kStopped;
     case State::kStopped:
     case State::kGone:
     case State::kFailed: break;
@@ -228,6 +229,17 @@ absl::Status CloudModel::Delete(EmulatedMachine& machine) {
   host_.Halt(machine);
   Enter(machine, State::kDeleting, clock_.Elapsed());
   machine.until = clock_.Elapsed() + habits_.remove;
+  return absl::OkStatus();
+}
+
+absl::Status CloudModel::PowerOff(EmulatedMachine& machine) {
+  if (machine.cloud == "aws") return Delete(machine);
+  if (machine.cloud == "gcp") return Stop(machine);
+  Advance();
+  if (machine.state != State::kRunning) return absl::FailedPreconditionError("it does not run");
+  host_.Halt(machine);
+  Enter(machine, State::kOff, clock_.Elapsed());
+  machine.taken_at.reset();
   return absl::OkStatus();
 }
 

@@ -19,7 +19,7 @@
 namespace spotinference::fleet {
 
 struct EmulatedMachine {
-  enum class State { kStarting, kRunning, kStopping, kStopped, kRestoring, kDeleting, kGone, kFailed };
+  enum class State { kStarting, kRunning, kStopping, kStopped, kRestoring, kDeleting, kGone, kFailed, kOff };
   int64_t number = 0;  // of all machines and volumes, beginning with 1; a cloud's id is made of it
   std::string cloud, name, zone, type, token, user_data;
   std::map<std::string, std::string> tags;
@@ -116,6 +116,8 @@ class CloudModel {
   absl::Status Stop(EmulatedMachine& machine);
   absl::Status Start(EmulatedMachine& machine);
   absl::Status Delete(EmulatedMachine& machine);
+  // From within: AWS's is terminated, as its launch says; Google's is stopped; the others' is kOff, which bills on.
+  absl::Status PowerOff(EmulatedMachine& machine);
   // After `notice`, told by the machine's metadata service unless `silent`.
   void TakeAway(EmulatedMachine& machine, absl::Duration notice, EmulatedMachine::State to, bool silent);
   void Withdraw(EmulatedMachine& machine);

@@ -88,6 +88,7 @@ std::pair<int, std::string> StateOf(State state) {
     case State::kStopping:
       return {64, "stopping"};
     case State::kStopped:
+    case State::kOff:
       return {80, "stopped"};
     case State::kGone:
     case State::kFailed:
@@ -148,9 +149,10 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
   if (machine.ended.has_value()) {
     const std::string time =
         absl::FormatTime("%Y-%m-%d %H:%M:%S GMT", model.TimeOf(*machine.ended), absl::UTCTimeZone());
-    end = absl::StrCat(Element("reason", absl::StrCat(machine.reclaimed ? "Service" : "User", " initiated (", time, ")")),
+    const bool ours = !machine.reclaimed;
+    end = absl::StrCat(Element("reason", absl::StrCat(ours ? "User" : "Service", " initiated (", time, ")")),
                        "<stateReason>",
-                       Element("code", machine.reclaimed ? "Server.SpotInstanceTermination" : "Client.UserInitiatedShutdown"),
+                       Element("code", ours ? "Client.UserInitiatedShutdown" : "Server.SpotInstanceTermination"),
                        "</stateReason>");
   }
   return absl::StrCat(Element("instanceId", MachineId(machine.number)), Element("imageId", "ami-emulated"),

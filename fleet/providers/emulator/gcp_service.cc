@@ -50,6 +50,7 @@ std::string StatusOf(const EmulatedMachine& machine) {
     case State::kDeleting:
       return "STOPPING";
     case State::kStopped:
+    case State::kOff:
     case State::kFailed:
     case State::kGone:
       return "TERMINATED";
@@ -75,7 +76,8 @@ std::string Instance(CloudModel& model, const ServiceRequest& request, const Emu
                                               "/zones/", machine.zone)),
                       R"(,"machineType":)", JsonString(UrlOf(request, machine.zone, "machineTypes", machine.type)),
                       R"(,"status":")", StatusOf(machine), R"(","creationTimestamp":")", Timestamp(model.Now()),
-                      R"(",)", run, R"("disks":)", JsonList(disks), R"(,"networkInterfaces":[{"name":"nic0","networkIP":)",
+                      R"(",)", run, R"("disks":)", JsonList(disks),
+                      R"(,"networkInterfaces":[{"name":"nic0","networkIP":)",
                       JsonString(machine.address), R"(}],"scheduling":{"provisioningModel":")",
                       machine.spot ? "SPOT" : "STANDARD", R"("},"labels":{"spotinference":"true"}})");
 }

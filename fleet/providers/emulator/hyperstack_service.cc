@@ -59,6 +59,8 @@ std::string StatusOf(State state) {
       return "DELETED";
     case State::kFailed:
       return "ERROR";
+    case State::kOff:
+      return "SHUTOFF";
   }
   return "";
 }

@@ -87,7 +87,7 @@ class GcpApi : public CloudApi {
 
   const Traits& traits() const override { return traits_; }
   void Cancel() override { http_.Cancel(); }
-  std::string DevicePath(const CloudVolume& volume, const Offer&) const override {
+  absl::StatusOr<std::string> DevicePath(const CloudVolume& volume, const Offer&) override {
     return absl::StrCat("/dev/disk/by-id/google-", volume.name);
   }
 

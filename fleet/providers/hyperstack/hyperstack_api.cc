@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -62,9 +62,11 @@ class HyperstackApi : public CloudApi {
   const Traits& traits() const override { return traits_; }
   void Cancel() override { http_.Cancel(); }
   // Disks come in order; a flavor's ephemeral one, which a hibernation gives up, before any volume.
-  std::string DevicePath(const CloudVolume&, const Offer& offer) const override {
-    absl::MutexLock lock(&mutex_);
-    return with_ephemeral_disk_.contains(offer.machine_type) ? "/dev/vdc" : "/dev/vdb";
+  absl::StatusOr<std::string> DevicePath(const CloudVolume&, const Offer& offer) override {
+    if (!HasEphemeralDisk(offer.machine_type).has_value()) RETURN_IF_ERROR(Flavors().status());
+    const std::optional<bool> has = HasEphemeralDisk(offer.machine_type);
+    if (!has.has_value()) return absl::UnavailableError(absl::StrCat("there is no flavor ", offer.machine_type));
+    return *has ? "/dev/vdc" : "/dev/vdb";
   }
 
   absl::StatusOr<std::string> Account() override {
@@ -111,15 +113,11 @@ class HyperstackApi : public CloudApi {
     }));
     ASSIGN_OR_RETURN(const Json stocks, Ask("GET", "/core/stocks"));
     ASSIGN_OR_RETURN(const Json prices, Ask("GET", "/pricebook"));
-    ASSIGN_OR_RETURN(const Json flavors, Ask("GET", "/core/flavors"));
+    ASSIGN_OR_RETURN(const Json flavors, Flavors());
     std::vector<OfferNow> offers;
     for (const Json& group : flavors["data"].Items()) {
       for (const Json& flavor : group["flavors"].Items()) {
         if (!Wanted(options_.flavors, flavor["name"].Text())) continue;
-        if (flavor["ephemeral"].Number().value_or(0) > 0) {
-          absl::MutexLock lock(&mutex_);
-          with_ephemeral_disk_.insert(flavor["name"].Text());
-        }
         const std::optional<double> price = PriceOf(prices, flavor);
         if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
         const auto [first, last] = environments.equal_range(flavor["region_name"].Text());
@@ -187,6 +185,22 @@ class HyperstackApi : public CloudApi {
   static bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
     return wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end();
   }
+  // All that there are, and which of them have a disk of their own is known from then on.
+  absl::StatusOr<Json> Flavors() {
+    ASSIGN_OR_RETURN(const Json flavors, Ask("GET", "/core/flavors"));
+    absl::MutexLock lock(&mutex_);
+    for (const Json& group : flavors["data"].Items()) {
+      for (const Json& flavor : group["flavors"].Items()) {
+        has_ephemeral_disk_[flavor["name"].Text()] = flavor["ephemeral"].Number().value_or(0) > 0;
+      }
+    }
+    return flavors;
+  }
+  std::optional<bool> HasEphemeralDisk(const std::string& flavor) const {
+    absl::MutexLock lock(&mutex_);
+    const auto known = has_ephemeral_disk_.find(flavor);
+    return known == has_ephemeral_disk_.end() ? std::nullopt : std::optional(known->second);
+  }
   static int CountOf(const Json& flavor) { return static_cast<int>(flavor["gpu_count"].Whole().value_or(0)); }
 
   // The price book has dollars for an hour of one GPU.
@@ -252,7 +266,7 @@ class HyperstackApi : public CloudApi {
   const Traits traits_ = {.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false};
   CloudHttp http_;
   mutable absl::Mutex mutex_;
-  std::set<std::string> with_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // flavors
+  std::map<std::string, bool> has_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // by flavor
 };
 
 }  // namespace
