@@ -289,7 +289,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
   KeepUnheard(inventory);
   inventory_ = std::move(inventory);
   listed_at_ = begun;
-  bool busy = false;
+  bool busy = false, awaits_volume = false;
   for (auto& [id, machine] : machines_) {
     Life& life = machine->life;
     for (const CloudInventory::Failure& failure : inventory_.failures) {
@@ -299,6 +299,8 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
     if (HeardAt(*machine) < std::max(begun, machine->acted_at)) continue;
     const CloudMachine* const found = Find(*machine);
     const CloudVolume* const volume = FindVolume(*machine, found);
+    awaits_volume |= life.goal == Goal::kRun && !life.create_at.has_value() && (volume == nullptr || !volume->ready) &&
+                     life.volume_at.has_value() && begun - *life.volume_at < kVolume;
     life.absence.Note(found != nullptr, begun);
     life.holder.Note(volume == nullptr || volume->machine.empty() || FindHolder(volume) != nullptr, begun);
     if (found != nullptr && found->state != State::kGone) {
@@ -311,7 +313,8 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
     }
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
   }
-  list_.due = std::max(list_.due, clock_.Elapsed() + (busy ? options_.busy_poll : options_.idle_poll));
+  const absl::Duration poll = awaits_volume ? options_.volume_poll : busy ? options_.busy_poll : options_.idle_poll;
+  list_.due = std::max(list_.due, clock_.Elapsed() + poll);
   SweepOrphans();
 }
 

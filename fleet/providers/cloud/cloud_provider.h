@@ -38,6 +38,7 @@ struct CloudProviderOptions {
   LifeLimits limits;
   absl::Duration drain = absl::Seconds(5);      // for the engine to save its KV, before its machine is stopped
   absl::Duration busy_poll = absl::Seconds(1);  // of the list, while a machine comes or goes
+  absl::Duration volume_poll = absl::Milliseconds(500);  // while a machine is not bought before its volume is there
   absl::Duration idle_poll = absl::Seconds(15);
   absl::Duration offers_poll = absl::Seconds(60);
   absl::Duration probe_interval = absl::Milliseconds(500);
@@ -74,6 +75,7 @@ class CloudProvider : public Provider {
   static constexpr absl::Duration kProbeDeadline = absl::Seconds(2);
   static constexpr absl::Duration kUnheard = absl::Minutes(1);  // until the others are to go on without a place
   static constexpr absl::Duration kVerdict = absl::Seconds(10);  // a list has told by then, or nobody will
+  static constexpr absl::Duration kVolume = absl::Seconds(10);  // one that is not there by then is asked for less often
   static constexpr absl::Duration kSpeak = absl::Seconds(30);  // a machine bears 15 minutes of silence
 
   struct Machine {

@@ -257,6 +257,7 @@ void CloudProvider::CreateVolume(Machine& machine) {
   VolumeOrder& order = volume_orders_[absl::StrCat(offer.zone, "/", machine.volume_name)];
   if (order.token.empty() || order.seen) order = {.token = NewPurchaseToken()};
   order.at = clock_.Elapsed();
+  machine.life.volume_at = order.at;
   const absl::Status status = Call(machine, "create its volume", [&, token = order.token] {
     return api_->CreateVolume(machine.volume_name, offer, token);
   });
