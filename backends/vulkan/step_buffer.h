@@ -1,5 +1,6 @@
-// What a step feeds, where the device reads it: shaders/step.glsl. Written through a mapping before each run; where that is
-// across the bus, copied to the device's own memory at the beginning of the run, since every dispatch reads some of it.
+// What a step feeds, where the device reads it: shaders/step.glsl. Written through a mapping before each run; where that
+// is across the bus, copied to the device's own memory at the beginning of the run, since every dispatch reads some of
+// it.
 #ifndef BACKENDS_VULKAN_STEP_BUFFER_H_
 #define BACKENDS_VULKAN_STEP_BUFFER_H_
 

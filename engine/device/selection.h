@@ -1,8 +1,8 @@
 // What a sampler needs of an output row, so that a device with memory of its own need not give all of it.
 //
 // The device scans the row; the sampler picks from the few logits that it is given, and can prove that no other could
-// have been picked, or reads the row after all (engine/server/candidate_pick.h). So nothing that a device rounds decides
-// what is picked.
+// have been picked, or reads the row after all (engine/server/candidate_pick.h). So nothing that a device rounds
+// decides what is picked.
 #ifndef ENGINE_DEVICE_SELECTION_H_
 #define ENGINE_DEVICE_SELECTION_H_
 

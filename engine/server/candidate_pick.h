@@ -21,9 +21,9 @@ namespace spotinference {
 // One row's. Keeps its memory from row to row. One thread at a time.
 class CandidatePick {
  public:
-  // What of the row is wanted; kAll where candidates would not do. Arguments as Sampler::Sample has them, but `guesses`:
-  // ids that will have been added to `counts` by the time of the pick. `allowed` and the result's spans stay valid until
-  // the next call.
+  // What of the row is wanted; kAll where candidates would not do. Arguments as Sampler::Sample has them, but
+  // `guesses`: ids that will have been added to `counts` by the time of the pick. `allowed` and the result's spans stay
+  // valid until the next call.
   const Selection& Select(uint32_t vocabulary, const SamplingParams& params, const TokenCounts& counts,
                           absl::Span<const uint32_t> guesses, uint32_t position, absl::Span<const uint32_t> allowed);
 

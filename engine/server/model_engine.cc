@@ -451,7 +451,8 @@ absl::Status ModelEngine::RunProgram() {
                            [](const Selection& selection) { return selection.kind != Selection::Kind::kAll; });
   }
   if (selects_) {
-    return selector_->RunSelecting(input, absl::MakeSpan(selections_).first(rows), absl::MakeSpan(selected_).first(rows));
+    const absl::Span<const Selection> selections(selections_.data(), rows);
+    return selector_->RunSelecting(input, selections, {selected_.data(), rows});
   }
   return program_.Run(input, absl::MakeSpan(logits_.get(), rows * options_.info.vocabulary_size));
 }
@@ -514,8 +515,8 @@ absl::StatusOr<Sampled> ModelEngine::Pick(Sampling& sampling, size_t guesses_hel
       const std::optional<uint32_t> id = row.pick.Pick(selected_[at], live.sampling, live.counts);
       ++(id.has_value() ? selected_rows_ : fallen_back_rows_);
       if (id.has_value()) return Sampled{.id = *id};
-      LOG_EVERY_N(INFO, 1000) << "candidates did not tell an id, and the row is read: so it was of " << fallen_back_rows_
-                              << " rows, and not of " << selected_rows_;
+      LOG_EVERY_N(INFO, 1000) << "candidates did not tell an id, and the row is read: so it was of "
+                              << fallen_back_rows_ << " rows, and not of " << selected_rows_;
     }
     const absl::Status read = selector_->ReadRow(static_cast<int>(at), logits);
     sampling.device_failed = !read.ok();

@@ -46,7 +46,9 @@ class CountingProgram : public Program, public Selector {
     uint64_t allocations;
   };
 
-  explicit CountingProgram(bool selects) : selects_(selects), rows_(kMostRows * kVocabulary) { between_.reserve(10000); }
+  explicit CountingProgram(bool selects) : selects_(selects), rows_(kMostRows * kVocabulary) {
+    between_.reserve(10000);
+  }
 
   absl::Status Run(const StepInput& input, absl::Span<float> out) override {
     Begin(input);
@@ -78,7 +80,9 @@ class CountingProgram : public Program, public Selector {
  private:
   static constexpr size_t kMostRows = 16;
 
-  absl::Span<const float> Row(size_t row) const { return absl::MakeSpan(rows_).subspan(row * kVocabulary, kVocabulary); }
+  absl::Span<const float> Row(size_t row) const {
+    return absl::MakeSpan(rows_).subspan(row * kVocabulary, kVocabulary);
+  }
   void Begin(const StepInput& input) {
     all_submitted.WaitForNotification();
     between_.push_back({input.output_rows.size(), allocations - before_});
@@ -106,7 +110,8 @@ class QuietSink : public TokenSink {
   absl::Notification ended;
 };
 
-// How many sequences, and whether the program selects. 1 alone, with guesses; 4 and more pick their ids on several threads.
+// How many sequences, and whether the program selects. 1 alone, with guesses; 4 and more pick their ids on several
+// threads.
 class StepPathTest : public testing::TestWithParam<std::tuple<int, bool>> {};
 
 TEST_P(StepPathTest, AStepAllocatesNothing) {

@@ -1,8 +1,10 @@
-// What the sampler needs of each part of an output row (engine/device/selection.h): the largest logits, or the largest of
-// logit / temperature + noise; with their bounds, so that what is rounded here decides nothing.
+// What the sampler needs of each part of an output row (engine/device/selection.h): the largest logits, or the largest
+// of logit / temperature + noise; with their bounds, so that what is rounded here decides nothing.
 //
 // The row is dealt out to parts in runs of 32 ids, so that none has all of the likeliest: run r is of part r % parts.
-// Orders are those of integers, since a device may take the smallest floats for zero. Group: 32. Groups: [parts, outputs].
+// Orders are those of integers, since a device may take the smallest floats for zero.
+//
+// Group: 32. Groups: [parts, outputs].
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "exp.glsl"
