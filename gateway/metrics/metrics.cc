@@ -5,6 +5,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -50,8 +51,17 @@ class Metrics::Impl {
   prometheus::Family<Histogram>& wakes =
       prometheus::BuildHistogram().Name(Name("wake_seconds")).Help("Wakes by stage").Register(registry);
 
+  // The most that was read of it so far.
+  double Risen(const Sample& sample) {
+    absl::MutexLock lock(&mutex);
+    double& most = risen.try_emplace({sample.name, sample.labels}, sample.value).first->second;
+    return most = std::max(most, sample.value);
+  }
+
   absl::Mutex mutex;
   std::vector<std::function<std::vector<Sample>()>> sources ABSL_GUARDED_BY(mutex);
+  std::map<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>, double> risen
+      ABSL_GUARDED_BY(mutex);  // by name and labels, of counters
 };
 
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
@@ -104,7 +114,7 @@ std::string Metrics::Text() const {
       family.type = sample.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
       prometheus::ClientMetric& metric = family.metric.emplace_back();
       for (const auto& [key, value] : sample.labels) metric.label.push_back({key, value});
-      if (sample.counter) metric.counter.value = sample.value;
+      if (sample.counter) metric.counter.value = impl_->Risen(sample);
       else metric.gauge.value = sample.value;
     }
   }

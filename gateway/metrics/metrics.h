@@ -32,7 +32,7 @@ class Metrics {
     std::string name;  // without the prefix
     std::vector<std::pair<std::string, std::string>> labels;
     double value;
-    bool counter = false;
+    bool counter = false;  // it never steps back: where what is read does, it stands until that has caught up
   };
   // Called for each Text, on the caller's thread.
   void AddSource(std::function<std::vector<Sample>()> source);
