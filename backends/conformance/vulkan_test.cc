@@ -4,7 +4,7 @@
 #include "backends/reference/reference_device.h"
 #include "backends/vulkan/vulkan_device.h"
 
-// Beside the suite's own arguments: --validated, --card, --varying (see VulkanOptions).
+// Beside the suite's own arguments: --validated, --card, --varying, --integers (see VulkanOptions).
 int main(int argc, char** argv) {
   spotinference::VulkanOptions options;
   int kept = 1;
@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument == "--validated") {
       options.validated = true;
+    } else if (argument == "--integers") {
+      options.integers = true;
     } else if (argument == "--varying") {
       options.batch_invariant = false;
       options.emulates_matrices = true;
@@ -25,8 +27,10 @@ int main(int argc, char** argv) {
     }
   }
   return spotinference::conformance::RunConformance({.backend = spotinference::VulkanBackend(options),
-                                                     .oracle = spotinference::ReferenceBackend(),
+                                                     .oracle = options.integers ? spotinference::ReferenceInt8Backend()
+                                                                                : spotinference::ReferenceBackend(),
                                                      .rounding = {.kv = 0x1p-11,
+                                                                  .activations = options.integers,
                                                                   .factors = options.batch_invariant ? 0 : 0x1p-11},
                                                      .batch_invariant = options.batch_invariant,
                                                      .has_threads = false},

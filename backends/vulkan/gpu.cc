@@ -43,7 +43,12 @@ absl::Status Gpu::CreateDevice(bool staged) {
   VkPhysicalDeviceCooperativeMatrixFeaturesNV matrices{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
   matrices.cooperativeMatrix = VK_TRUE;
   if (physical_.has_matrices) features.pNext = &matrices;
+  VkPhysicalDeviceShaderIntegerDotProductFeatures dots{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES, features.pNext};
+  dots.shaderIntegerDotProduct = VK_TRUE;
+  if (physical_.has_dots) features.pNext = &dots;
   std::vector<const char*> extensions;
+  if (physical_.has_dots) extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
   if (physical_.tells_compiles) extensions.push_back(VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
   if (physical_.has_matrices) extensions.push_back(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
   device.enabledExtensionCount = static_cast<uint32_t>(extensions.size());

@@ -323,6 +323,8 @@ TEST(InstanceTest, TakesTheMatricesThatTheShadersWantAndNoOthers) {
   const auto plain = Instance::Create(/*validated=*/false);
   EXPECT_FALSE((*plain)->BestDevice()->has_matrices) << "lavapipe";
   EXPECT_TRUE((*plain)->BestDevice()->sums_subgroups);
+  EXPECT_TRUE((*plain)->BestDevice()->has_dots);
+  EXPECT_FALSE((*plain)->BestDevice()->has_fast_dots) << "it takes them apart";
 }
 
 // What would not be there on another machine.

@@ -66,6 +66,20 @@ bool HasMatrices(const Api& api, VkPhysicalDevice device, uint32_t subgroup) {
   });
 }
 
+void ExamineDots(const Api& api, PhysicalDevice& device) {
+  if (!HasExtension(api, device.handle, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) return;
+  VkPhysicalDeviceShaderIntegerDotProductFeatures dots{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES};
+  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &dots};
+  api.GetPhysicalDeviceFeatures2(device.handle, &features);
+  VkPhysicalDeviceShaderIntegerDotProductProperties fast{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
+  VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &fast};
+  api.GetPhysicalDeviceProperties2(device.handle, &properties);
+  device.has_dots = dots.shaderIntegerDotProduct;
+  device.has_fast_dots = device.has_dots && fast.integerDotProduct4x8BitPackedSignedAccelerated;
+}
+
 // What --batch_invariant=false may use.
 void ExamineForVariance(const Api& api, PhysicalDevice& device) {
   VkPhysicalDeviceSubgroupProperties subgroups{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
@@ -106,6 +120,7 @@ absl::Status Examine(const Api& api, PhysicalDevice& device) {
   if (best < 0) return absl::UnimplementedError("it has no queue for compute shaders");
   device.compute_queue_family = best;
   device.tells_compiles = HasExtension(api, device.handle, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
+  ExamineDots(api, device);
   ExamineForVariance(api, device);
   return absl::OkStatus();
 }

@@ -21,6 +21,8 @@ struct PhysicalDevice {
   std::optional<uint32_t> transfer_queue_family;  // one that does nothing but copy
   VkDeviceSize local_bytes = 0;    // of its largest heap of its own
   bool tells_compiles = false;     // VK_EXT_pipeline_creation_feedback
+  bool has_dots = false;           // integer dot products of words of four (VK_KHR_shader_integer_dot_product)
+  bool has_fast_dots = false;      // faster than others of its instructions would be
   bool sums_subgroups = false;     // subgroupAdd and the like, in compute shaders
   bool has_halves = false;         // float16_t
   bool has_matrices = false;       // those of shaders/matrix.glsl, by VK_NV_cooperative_matrix

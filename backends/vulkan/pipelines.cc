@@ -15,6 +15,7 @@ bool CanBeShared(Shader shader) {
     case Shader::kAttention:
     case Shader::kAttentionSubgroups:
     case Shader::kMatmul:
+    case Shader::kMatmulIntegers:
     case Shader::kMatmulMatrix:
     case Shader::kMatmulMatrixEmulated:
       return true;

@@ -46,6 +46,15 @@ absl::Status VulkanProgram::Allocate() {
   if (Domain(graph_.output) == Rows::kOutputs) {
     ASSIGN_OR_RETURN(selection_, SelectionBuffer::Create(largest.outputs, Width(graph_.output), gpu_.memory()));
   }
+  size_t chunks = 0;
+  for (const Op& op : graph_.ops) {
+    if (op.kind != OpKind::kMatmul || !UsesIntegers(op, 1)) continue;
+    chunks = std::max<size_t>(chunks, size_t{1} * RowsOf(op.a, largest) * Width(op.a) / kChunk);
+  }
+  if (chunks > 0) {
+    RETURN_IF_ERROR(CheckAddressable(chunks * kChunkBytes, "a matmul's input"));
+    ASSIGN_OR_RETURN(chunks_, gpu_.memory().Allocate(chunks * kChunkBytes, MemoryUse::kDevice));
+  }
   ASSIGN_OR_RETURN(step_, StepBuffer::Create(graph_, gpu_.memory()));
   return AllocateParts();
 }
@@ -167,6 +176,7 @@ absl::Status VulkanProgram::Warm() {
       if (rows.splits_attention() && stage.op().kind == OpKind::kAttention) keys.insert(JoinPipeline(stage.op()));
     }
   }
+  if (chunks_ != nullptr) keys.insert({Shader::kQuantize, {}});
   RETURN_IF_ERROR(pipelines_.Prepare(keys));
   RETURN_IF_ERROR(step_->Write({}).status());
   for (const BucketRows& rows : buckets) {

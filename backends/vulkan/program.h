@@ -19,6 +19,7 @@ struct Tuning {
   TileChoices tiles;
   uint32_t splits = 1;  // ranges of a matmul's sums (shaders/matmul.comp)
   bool measures_tiles = false;  // where there is a place to keep them
+  bool integers = false;  // inputs of matmuls with quantised weights are rounded to int8 (shaders/matmul.comp)
   // Of --batch_invariant=false: sums by subgroups, and what does the matmuls of 16 rows and more.
   bool sums_subgroups = false;
   Shader many_rows = Shader::kMatmul;

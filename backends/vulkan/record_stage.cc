@@ -13,7 +13,9 @@ Pipelines::Key VulkanProgram::PipelineOf(const Stage& stage, int bucket) const {
     case OpKind::kRmsNorm:
       return {tuning_.sums_subgroups ? Shader::kRmsNormSubgroups : Shader::kRmsNorm, {kGroup}};
     case OpKind::kMatmul: {
-      return {UsesMatrices(bucket) ? tuning_.many_rows : Shader::kMatmul,
+      return {UsesMatrices(bucket)       ? tuning_.many_rows
+              : UsesIntegers(op, bucket) ? Shader::kMatmulIntegers
+                                         : Shader::kMatmul,
               {static_cast<uint32_t>(Weight(op).type), RowsOfGroup(stage, bucket), MatmulOutputs(stage, bucket),
                tuning_.splits, IsGated(stage), IsGated(stage) ? static_cast<uint32_t>(stage.then->activation) : 0}};
     }
@@ -84,19 +86,34 @@ absl::Status VulkanProgram::CheckGroups(const Stage& stage, const BucketRows& ro
                                                " x ", most[1], " x ", most[2]));
 }
 
-void VulkanProgram::RecordMatmul(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder) {
+absl::Status VulkanProgram::RecordQuantize(const Op& matmul, const BucketRows& rows, Recorder& recorder) {
+  ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get({Shader::kQuantize, {}}));
+  const auto chunks = static_cast<uint32_t>(Weight(matmul).columns / kChunk);
+  const struct {
+    VkDeviceAddress step, x, chunks_;
+    uint32_t domain, chunks;
+  } push{step_->address(), Address(matmul.a), chunks_->address(), static_cast<uint32_t>(Domain(matmul.a)), chunks};
+  const auto down = static_cast<uint32_t>(RowsOf(matmul.a, rows));
+  recorder.DispatchBefore(pipeline, push, {Groups(chunks, kGroup), down}, {At(matmul.a)}, {chunks_.get()});
+  return absl::OkStatus();
+}
+
+absl::Status VulkanProgram::RecordMatmul(const Stage& stage, const BucketRows& rows, VkPipeline pipeline,
+                                         Recorder& recorder) {
   const Op& op = stage.op();
+  const bool integers = UsesIntegers(op, RowsOf(op.out, rows));
+  if (integers) RETURN_IF_ERROR(RecordQuantize(op, rows, recorder));
   const WeightBuffer& weight = Weight(op);
   struct {
     VkDeviceAddress step, x, weights[3], outs[3], biases[3];
     uint32_t outputs[3], flags, domain, columns, row_words, apart;
   } push{.step = step_->address(),
-         .x = Address(op.a),
+         .x = integers ? chunks_->address() : Address(op.a),
          .domain = static_cast<uint32_t>(Domain(op.a)),
          .columns = static_cast<uint32_t>(weight.columns),
          .row_words = weight.layout.row_words,
          .apart = weight.layout.apart};
-  absl::InlinedVector<const Region*, 2> reads{At(op.a)};
+  absl::InlinedVector<const Region*, 2> reads{integers ? chunks_.get() : At(op.a)};
   absl::InlinedVector<const Region*, 3> writes;
   for (size_t i = 0; i < stage.ops.size(); ++i) {
     const Op& one = *stage.ops[i];
@@ -119,6 +136,7 @@ void VulkanProgram::RecordMatmul(const Stage& stage, const BucketRows& rows, VkP
     reads.push_back(At(added));
   }
   recorder.Dispatch(pipeline, push, CountGroups(stage, rows), reads, writes);
+  return absl::OkStatus();
 }
 
 void VulkanProgram::RecordRope(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder) {
@@ -227,8 +245,7 @@ absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bu
       break;
     }
     case OpKind::kMatmul:
-      RecordMatmul(stage, bucket_rows, pipeline, recorder);
-      break;
+      return RecordMatmul(stage, bucket_rows, pipeline, recorder);
     case OpKind::kRope:
       RecordRope(stage, bucket_rows, pipeline, recorder);
       break;

@@ -35,6 +35,11 @@ class Recorder {
   void Dispatch(VkPipeline pipeline, const Push& push, GroupCounts groups, Regions reads, Regions writes) {
     DispatchBytes(pipeline, &push, sizeof(push), share_, groups, reads, writes);
   }
+  // What all of a dispatch after it needs that is dealt out: whole, in the first share.
+  template <typename Push>
+  void DispatchBefore(VkPipeline pipeline, const Push& push, GroupCounts groups, Regions reads, Regions writes) {
+    if (share_.index == 0) DispatchBytes(pipeline, &push, sizeof(push), {}, groups, reads, writes);
+  }
   // What needs all of a dispatch before it that is dealt out: whole, in the last share.
   template <typename Push>
   void DispatchWhole(VkPipeline pipeline, const Push& push, GroupCounts groups, Regions reads, Regions writes) {

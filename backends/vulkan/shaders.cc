@@ -29,11 +29,17 @@ constexpr uint32_t kGatherRows[] = {
 constexpr uint32_t kMatmul[] = {
 #include "backends/vulkan/shaders/matmul.spv.inc"
 };
+constexpr uint32_t kMatmulIntegers[] = {
+#include "backends/vulkan/shaders/matmul_integers.spv.inc"
+};
 constexpr uint32_t kMatmulMatrix[] = {
 #include "backends/vulkan/shaders/matmul_matrix.spv.inc"
 };
 constexpr uint32_t kMatmulMatrixEmulated[] = {
 #include "backends/vulkan/shaders/matmul_matrix_emulated.spv.inc"
+};
+constexpr uint32_t kQuantize[] = {
+#include "backends/vulkan/shaders/quantize.spv.inc"
 };
 constexpr uint32_t kRmsNorm[] = {
 #include "backends/vulkan/shaders/rms_norm.spv.inc"
@@ -71,10 +77,14 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kGatherRows;
     case Shader::kMatmul:
       return kMatmul;
+    case Shader::kMatmulIntegers:
+      return kMatmulIntegers;
     case Shader::kMatmulMatrix:
       return kMatmulMatrix;
     case Shader::kMatmulMatrixEmulated:
       return kMatmulMatrixEmulated;
+    case Shader::kQuantize:
+      return kQuantize;
     case Shader::kRmsNorm:
       return kRmsNorm;
     case Shader::kRmsNormSubgroups:

@@ -18,15 +18,17 @@ enum class Shader : uint8_t {
   kGate,
   kGatherRows,
   kMatmul,
+  kMatmulIntegers,
   kMatmulMatrix,
   kMatmulMatrixEmulated,
+  kQuantize,
   kRmsNorm,
   kRmsNormSubgroups,
   kRope,
   kSelect,
   kStoreKv,
 };
-inline constexpr int kShaders = 15;
+inline constexpr int kShaders = 17;
 
 absl::Span<const uint32_t> SpirV(Shader shader);
 

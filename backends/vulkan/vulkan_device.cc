@@ -59,6 +59,7 @@ class VulkanDevice : public Device {
     for (const uint8_t byte : p.pipelineCacheUUID) absl::StrAppendFormat(&info_.driver, "%02x", byte);
     // Division, roots and the compiler are the driver's.
     info_.arithmetic = absl::StrCat("f32-splits", tuning.splits, "-kv16-pieces64-ranges256-", info_.driver);
+    if (tuning.integers) info_.arithmetic = absl::StrCat("int8x32-", info_.arithmetic);
     info_.batch_invariant = !tuning.sums_subgroups && tuning.many_rows == Shader::kMatmul;
     if (!info_.batch_invariant) info_.arithmetic = absl::StrCat("varying-", info_.arithmetic);
   }
@@ -212,6 +213,7 @@ absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& 
   RETURN_IF_ERROR(vulkan::CheckSplits(physical.properties.limits, tuning.splits));
   tuning.measures_tiles |= options.measures_tiles;
   tuning.gates_apart &= !options.gates_together;
+  tuning.integers = physical.has_fast_dots || (options.integers && physical.has_dots);
   if (!options.batch_invariant) {
     tuning.sums_subgroups = physical.sums_subgroups;
     if (physical.has_matrices) tuning.many_rows = vulkan::Shader::kMatmulMatrix;

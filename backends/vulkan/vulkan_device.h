@@ -24,6 +24,7 @@ struct VulkanOptions {
   bool batch_invariant = true;
 
   // Where a test wants what another device would have.
+  bool integers = false;           // integer dot products where the device has them, be they no faster
   bool emulates_matrices = false;  // in their place, where the device has none
   bool validated = false;  // under the validation layer; a message ends the process
   bool staged = false;     // the device's memory is out of the host's reach, as a card's is

@@ -224,6 +224,13 @@ void VKAPI_CALL ChangedProperties(VkPhysicalDevice device, VkPhysicalDevicePrope
   change_properties(properties->properties);
 }
 
+TEST(VulkanArithmeticTest, SaysThatItRoundsToIntegers) {
+  const auto usual = CreateVulkanDevice({}), integers = CreateVulkanDevice({.integers = true});
+  ASSERT_TRUE(usual.ok() && integers.ok()) << usual.status() << integers.status();
+  EXPECT_EQ((*integers)->info().arithmetic, "int8x32-" + (*usual)->info().arithmetic);
+  EXPECT_TRUE((*integers)->info().batch_invariant);
+}
+
 TEST(VulkanArithmeticTest, SaysThatItVaries) {
   const auto usual = CreateVulkanDevice({}), varying = CreateVulkanDevice({.batch_invariant = false});
   ASSERT_TRUE(usual.ok() && varying.ok()) << usual.status() << varying.status();

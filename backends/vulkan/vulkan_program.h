@@ -54,6 +54,7 @@ inline int MatmulRows(int bucket) { return std::clamp(bucket, 1, 8); }
 // Rows of a group of shaders/matmul_matrix.comp. Of 64, and of 32 and two weights, the sums take 128 of a lane's 255 registers.
 inline int MatrixRows(int bucket, bool gated) { return std::clamp(bucket, 16, gated ? 32 : 64); }
 
+inline constexpr int kChunk = 32, kChunkBytes = 48;  // shaders/chunks.glsl
 inline constexpr int kRange = 256;  // RANGE of shaders/softmax.glsl
 // Tokens of a step whose attention is split by ranges. More keep a device busy without.
 inline constexpr int kSplitTokens = 8;
@@ -99,6 +100,10 @@ class VulkanProgram : public Program, public Selector {
   absl::StatusOr<absl::Duration> TimeMatmul(const Op& op, int rows);
   // A matmul's pipelines of all choices that there are for `rows` rows.
   void AddChoices(const Op& op, int rows, std::set<Pipelines::Key>& keys);
+  // Whether a matmul's input is rounded to int8.
+  bool UsesIntegers(const Op& op, int rows) const {
+    return tuning_.integers && Layout(Weight(op).type).block_elements > 1 && !UsesMatrices(rows);
+  }
   bool UsesMatrices(int rows) const { return rows >= 16 && tuning_.many_rows != Shader::kMatmul; }
   // Of a matmul.
   uint32_t RowsOfGroup(const Stage& stage, int rows) const {
@@ -132,7 +137,8 @@ class VulkanProgram : public Program, public Selector {
   uint32_t GroupsAcross(const Stage& stage, const BucketRows& rows) const;
   absl::Status CheckGroups(const Stage& stage, const BucketRows& rows) const;
   absl::Status RecordStage(const Stage& stage, const BucketRows& rows, Recorder& recorder);
-  void RecordMatmul(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
+  absl::Status RecordQuantize(const Op& matmul, const BucketRows& rows, Recorder& recorder);
+  absl::Status RecordMatmul(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   void RecordRope(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   void RecordStoreKv(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   absl::Status RecordAttention(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
@@ -155,6 +161,7 @@ class VulkanProgram : public Program, public Selector {
   Pipelines& pipelines_;
   int kv_blocks_ = 0;  // of the smallest cache; 0: none
   int most_ranges_ = 1;
+  std::unique_ptr<Region> chunks_;  // the input at hand, in int8 (shaders/chunks.glsl); null where none is rounded
   std::unique_ptr<Region> parts_;  // of attention split by ranges; null where there is one range
   std::vector<std::unique_ptr<Region>> tensors_;  // by TensorId, for the largest step
   std::vector<std::unique_ptr<Region>> inputs_;   // by Graph::inputs

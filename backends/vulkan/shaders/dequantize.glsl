@@ -16,6 +16,8 @@ const bool LARGE = TYPE >= Q2_K;  // 256 elements in a block
 const bool CODEBOOK = TYPE == IQ4_NL || TYPE == IQ4_XS;
 // The quanta are signed bytes.
 const bool SIGNED = TYPE == Q8_0;
+// z of types whose values are (q - z) · d.
+const int ZERO = TYPE == Q4_0 ? 8 : TYPE == Q5_0 ? 16 : TYPE == Q3_K ? 4 : TYPE == Q6_K ? 32 : 0;
 // Words of a block without the half that tiles.h keeps at the end of the row.
 const uint BLOCK_WORDS = TYPE == F32 ? 32 : FLOATS ? 16 : TYPE == Q4_0 || TYPE == IQ4_NL ? 4 : TYPE == Q4_1 ? 5 :
     TYPE == Q5_0 ? 5 : TYPE == Q5_1 ? 6 : TYPE == Q8_0 ? 8 : TYPE == Q2_K ? 21 : TYPE == Q3_K ? 27 : TYPE == Q4_K ? 36 :

@@ -8,11 +8,21 @@
 // Each sum runs over ascending fours of elements within one of SPLITS ranges of chunks, then over ascending ranges: it
 // depends on SPLITS alone, which is one for all tensors of a device, and not on ROWS.
 //
+// INTEGERS: x is rounded to int8 (quantize.comp), products of a chunk's half are summed exactly, and chunks in ascending order. The
+// device multiplies four pairs at once (VK_KHR_shader_integer_dot_product).
+//
 // Group: [32 outputs, SPLITS]. Groups: [outputs / (32 · OUTPUTS) of each weight, rows / ROWS]; GATED, an invocation has
 // OUTPUTS / 2 outputs.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "matmul.glsl"
+
+#ifdef INTEGERS
+#extension GL_EXT_spirv_intrinsics : require
+// OpSDot; the last operand says that a word is four numbers.
+spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = 4450)
+int SignedDot(uint a, uint b, spirv_literal int format);
+#endif
 
 layout(constant_id = 3) const uint SPLITS = 1;
 layout(local_size_x = 32, local_size_y_id = 3) in;
@@ -34,6 +44,23 @@ void main() {
   for (uint c = chunks * split / SPLITS; c < end; ++c) {
     Chunk chunk[OUTPUTS];
     [[unroll]] for (uint k = 0; k < OUTPUTS; ++k) chunk[k] = LoadChunk(rows[k], c);
+#ifdef INTEGERS
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+      const uint at = ((first_row + r) * chunks + c) * 3;
+      const uvec4 halves[2] = {x.v[at], x.v[at + 1]}, rest = x.v[at + 2];
+      [[unroll]] for (uint k = 0; k < OUTPUTS; ++k) {
+        precise float part = 0;
+        [[unroll]] for (uint h = 0; h < 2; ++h) {
+          int products = 0;
+          [[unroll]] for (uint j = 0; j < 4; ++j) products += SignedDot(chunk[k].bits[4 * h + j], halves[h][j], 0);
+          const int sum = int(rest[1 + h]);
+          part = fma(chunk[k].scale[h], float(products - ZERO * sum), part);
+          if (ZERO == 0) part = fma(chunk[k].offset[h], float(sum), part);
+        }
+        sums[r * OUTPUTS + k] = fma(uintBitsToFloat(rest.x), part, sums[r * OUTPUTS + k]);
+      }
+    }
+#else
     [[unroll]] for (uint j = 0; j < 8; ++j) {
       vec4 w[OUTPUTS];
       [[unroll]] for (uint k = 0; k < OUTPUTS; ++k) w[k] = Elements(rows[k], chunk[k], c, j);
@@ -48,6 +75,7 @@ void main() {
         }
       }
     }
+#endif
   }
   if (SPLITS > 1) {
     [[unroll]] for (uint i = 0; i < SUMS; ++i) partial[(split * SUMS + i) * 32 + lane] = sums[i];

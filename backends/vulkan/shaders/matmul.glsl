@@ -1,5 +1,6 @@
 // What the shaders of a matmul share: what they are told, whose outputs a group has, and what becomes of a sum.
 #include "activation.glsl"
+#include "chunks.glsl"
 #include "dequantize.glsl"
 
 layout(constant_id = 1) const uint ROWS = 1;
@@ -9,7 +10,11 @@ layout(constant_id = 5) const uint ACTIVATION = 0;  // of the gate
 
 layout(push_constant) uniform Push {
   Step step;
+#ifdef INTEGERS
+  Chunks x;          // [rows, columns / 32]
+#else
   Quads x;           // [rows, columns]
+#endif
   Words weights[3];
   Floats outs[3];    // [rows, outputs] of each weight; of one weight, [1] is what is added
   Floats biases[3];  // [outputs]
