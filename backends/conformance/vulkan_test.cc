@@ -1,5 +1,6 @@
 #include <string_view>
 
+#include "absl/strings/match.h"
 #include "backends/conformance/conformance.h"
 #include "backends/reference/reference_device.h"
 #include "backends/vulkan/vulkan_device.h"
@@ -26,11 +27,14 @@ int main(int argc, char** argv) {
       argv[kept++] = argv[i];
     }
   }
+  // A card that is fast at them takes integers by itself.
+  const auto device = spotinference::CreateVulkanDevice(options);
+  const bool integers = device.ok() && absl::StrContains((*device)->info().arithmetic, "int8x32-");
   return spotinference::conformance::RunConformance({.backend = spotinference::VulkanBackend(options),
-                                                     .oracle = options.integers ? spotinference::ReferenceInt8Backend()
-                                                                                : spotinference::ReferenceBackend(),
+                                                     .oracle = integers ? spotinference::ReferenceInt8Backend()
+                                                                        : spotinference::ReferenceBackend(),
                                                      .rounding = {.kv = 0x1p-11,
-                                                                  .activations = options.integers,
+                                                                  .activations = integers,
                                                                   .factors = options.batch_invariant ? 0 : 0x1p-11},
                                                      .batch_invariant = options.batch_invariant,
                                                      .has_threads = false},

@@ -213,8 +213,9 @@ absl::StatusOr<std::unique_ptr<Device>> CreateVulkanDevice(const VulkanOptions& 
   RETURN_IF_ERROR(vulkan::CheckSplits(physical.properties.limits, tuning.splits));
   tuning.measures_tiles |= options.measures_tiles;
   tuning.gates_apart &= !options.gates_together;
-  tuning.integers = physical.has_fast_dots || (options.integers && physical.has_dots);
-  if (!options.batch_invariant) {
+  if (options.batch_invariant) {
+    tuning.integers = physical.has_fast_dots || (options.integers && physical.has_dots);
+  } else {
     tuning.sums_subgroups = physical.sums_subgroups;
     if (physical.has_matrices) tuning.many_rows = vulkan::Shader::kMatmulMatrix;
     else if (options.emulates_matrices && physical.has_halves) tuning.many_rows = vulkan::Shader::kMatmulMatrixEmulated;
