@@ -38,6 +38,7 @@ Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& s
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
+  if (provider == nullptr) died_at_ = sim_.now();
   ++lives_;
   asked_.clear();
 }
@@ -106,12 +107,12 @@ void Watch::Adopt(const MachineSpec& spec, absl::string_view handle, absl::strin
   if (death_.dead()) return;
   sim_.Note(absl::StrCat("controller: adopt ", spec.id, " ", handle, " ", address));
   Begin(spec, false);
-  // A life that died may have written down a run that it then never asked for.
-  Run& run = runs_.try_emplace(names_.Machine(spec.id), Run{sim_.now(), *spec.offer}).first->second;
+  // A life that died may have written down, as the last thing that it did, a run that it then never asked for.
+  Run& run = runs_.try_emplace(names_.Machine(spec.id), Run{died_at_, *spec.offer}).first->second;
   const bool restores_only = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
     return record.second.id == spec.id && record.second.state == MachineState::kRestoring;
   });
-  if (std::exchange(run.over, false) && restores_only) run.asked = sim_.now();
+  if (std::exchange(run.over, false) && restores_only) run.asked = died_at_;
   provider_->Adopt(spec, handle, address);
 }
 
@@ -200,22 +201,22 @@ void Watch::NoteRun(const MachineEvent& gone) {
   const std::string name = names_.Machine(gone.machine_id);
   Run& run = runs_.at(name);
   run.over = true;
-  const EmulatedMachine* machine = nullptr;  // the newest of its name
-  for (const auto& [number, candidate] : cloud_.model().machines()) {
-    if (candidate.name == name) machine = &candidate;
-  }
-  absl::Duration ran;  // since it was asked for
-  bool free = false;
   const BillingRules& rules = BillingRulesOf(run.offer.provider);
-  if (machine != nullptr && machine->began.has_value()) {
-    const absl::Duration ended = std::min(machine->ended.value_or(sim_.now()), sim_.now());
-    ran = std::max(absl::ZeroDuration(), ended - std::max(*machine->began, run.asked));
-    free = machine->reclaimed;
-  }
   const auto bill = [&](absl::Duration time, bool reclaimed) {
     return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, reclaimed,
                      {{.per_hour = run.offer.price_per_hour}});
   };
+  absl::Duration ran;  // the newest machine of its name, since it was asked for
+  bool free = false;
+  double earlier = 0;  // of others since then, which were gone before any list had them
+  for (const auto& [number, machine] : cloud_.model().machines()) {
+    if (machine.name != name || !machine.began.has_value()) continue;
+    earlier += bill(ran, free);
+    const absl::Duration ended = std::min(machine.ended.value_or(sim_.now()), sim_.now());
+    ran = std::max(absl::ZeroDuration(), ended - std::max(*machine.began, run.asked));
+    free = machine.reclaimed;
+  }
+  under_ += earlier;
   if (gone.began.has_value() && gone.ended.has_value()) {
     over_ += bill(ran, gone.reclaimed) - bill(ran, free);
   } else if (gone.never_ran) {

@@ -117,6 +117,7 @@ class Watch : public Provider {
   std::set<int64_t> orphans_;                       // ran and nobody knew them: these are stopped, not deleted
   double closed_dollars_ = 0;                       // of machines that are forgotten
   std::map<std::string, Run> runs_;                 // by the cloud's name
+  absl::Duration died_at_;                          // the last life of the controller
   std::set<int64_t> unknown_runs_;                  // of these machines, that were charged for and nobody knew
   double over_ = 0, under_ = 0;                     // the ledger may have so much more than the bill, and less
   int64_t day_ = -1;
