@@ -1,6 +1,6 @@
 // How long the fleet takes from a request, or from a notice, to its launch call: the controller with its thread and its
 // SQLite file, the providers with theirs, over HTTP to the emulated clouds and on this computer itself.
-// ./bazelw run //fleet:launch_benchmark [-- --fleets 10]
+// ./bazelw run //fleet:launch_benchmark [-- --fleets 3], some minutes
 //
 // Each fleet begins with nothing, is woken and put to rest a few times, and hears at last of one notice: a zone in
 // which machines were just lost is not asked again for minutes, so that a second one would have nowhere to go.
@@ -35,7 +35,7 @@
 #include "fleet/providers/local/local_provider.h"
 #include "fleet/store/sqlite_store.h"
 
-ABSL_FLAG(int, fleets, 10, "for each cloud");
+ABSL_FLAG(int, fleets, 3, "for each cloud");
 
 namespace spotinference::fleet {
 namespace {

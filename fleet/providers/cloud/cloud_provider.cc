@@ -289,13 +289,14 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
   KeepUnheard(inventory);
   inventory_ = std::move(inventory);
   listed_at_ = begun;
-  bool busy = false, awaits_volume = false;
+  bool busy = false, awaits_volume = false, outdated = false;
   for (auto& [id, machine] : machines_) {
     Life& life = machine->life;
     for (const CloudInventory::Failure& failure : inventory_.failures) {
       if (failure.name == machine->name) machine->failure = failure;
     }
     busy |= life.goal != Goal::kRun || !life.serves;
+    outdated |= begun < machine->acted_at;
     if (HeardAt(*machine) < std::max(begun, machine->acted_at)) continue;
     const CloudMachine* const found = Find(*machine);
     const CloudVolume* const volume = FindVolume(*machine, found);
@@ -313,7 +314,10 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
     }
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
   }
-  const absl::Duration poll = awaits_volume ? options_.volume_poll : busy ? options_.busy_poll : options_.idle_poll;
+  const absl::Duration poll = outdated        ? absl::ZeroDuration()  // a call has ended since it was begun
+                              : awaits_volume ? options_.volume_poll
+                              : busy          ? options_.busy_poll
+                                              : options_.idle_poll;
   list_.due = std::max(list_.due, clock_.Elapsed() + poll);
   SweepOrphans();
 }
