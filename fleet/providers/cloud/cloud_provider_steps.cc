@@ -105,6 +105,9 @@ void CloudProvider::Step(const MachinePtr& kept) {
     if (volume != nullptr) order.at = HeardAt(machine.offer->zone);
     life.volume_at = order.at;
   }
+  const bool attaches = found != nullptr && found->state == State::kRunning && volume != nullptr &&
+                        volume->machine == found->id && !volume->attached;
+  if (attaches && !life.first_attach_at.has_value()) life.first_attach_at = clock_.Elapsed();
   const Next next =
       Decide(api_->traits(), options_.limits, life, found, volume, FindHolder(volume), clock_.Elapsed());
   if (!options_.buys_nothing.empty() && Buys(next.what)) return Refuse(machine);
@@ -298,6 +301,7 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
   life.create_broke = false;
   if (status.ok()) {  // it is started when a list has it running: until then there may turn out to be no stock
     life.machine_id = id;
+    life.first_attach_at.reset();
     machine.last = {.id = id, .name = machine.name, .zone = order.offer.zone};
     return;
   }

@@ -45,11 +45,11 @@ Next WithVolume(const CloudApi::Traits& traits, const LifeLimits& limits, const 
                 const CloudVolume* volume, const CloudMachine* holder, absl::Duration now) {
   if (volume == nullptr) return {Do::kWait};  // it was there before the machine was made
   if (volume->machine == machine.id && volume->attached) return {Do::kProbe};
-  if (traits.attaches_at_creation && volume->machine == machine.id) return {Do::kWait};
   if (life.first_attach_at.has_value() && now - *life.first_attach_at >= limits.attach) {
     return Fail(absl::UnavailableError(
         absl::StrCat("its volume is not attached after ", absl::FormatDuration(limits.attach), ": ", volume->word)));
   }
+  if (traits.attaches_at_creation && volume->machine == machine.id) return {Do::kWait};
   if (Recent(life.attach_at, kVolumeCall, now) || volume->machine == machine.id) return {Do::kWait};
   return volume->machine.empty() ? Next{Do::kAttach} : FreeVolume(limits, life, holder, now);
 }

@@ -44,7 +44,7 @@ struct Life {
 
   // When each was last asked for; nullopt: never, or it was refused.
   std::optional<absl::Duration> volume_at, create_at, start_at, stop_at, delete_at, attach_at, detach_at;
-  std::optional<absl::Duration> first_attach_at;
+  std::optional<absl::Duration> first_attach_at;  // or it ran first then, where the cloud attaches at creation
   std::optional<absl::Duration> may_start_at;  // as start_at, also of a call that broke
   std::optional<absl::Duration> stop_since;    // kStop is wanted
   std::optional<absl::Duration> remains_at;    // a create failed whose machine the cloud keeps, and no list had it yet

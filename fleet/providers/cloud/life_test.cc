@@ -110,6 +110,20 @@ TEST(Life, AVolumeThatOurOwnMachineGotIsLeftToIt) {
   EXPECT_EQ(Decide(kAttaches, {}, life, nullptr, &taken, nullptr, kNow).what, Do::kWait) << "not listed yet";
 }
 
+// Else every later start of it would hang.
+TEST(Life, AnAttachmentAtCreationThatNeverEndsFails) {
+  const CloudApi::Traits kAttaches = {.keeps_stopped = true, .attaches_at_creation = true};
+  const CloudMachine running = Machine(State::kRunning);
+  CloudVolume attaching = Volume("i-1");
+  attaching.attached = false;
+  Life life;
+  life.ran = true;
+  life.first_attach_at = kNow - absl::Seconds(119);
+  EXPECT_EQ(Decide(kAttaches, {}, life, &running, &attaching, &running, kNow).what, Do::kWait);
+  life.first_attach_at = kNow - absl::Seconds(120);
+  EXPECT_EQ(Decide(kAttaches, {}, life, &running, &attaching, &running, kNow).what, Do::kFail);
+}
+
 TEST(Life, WhatIsLeftOfARefusedCreateGoesFirst) {
   const CloudVolume volume = Volume();
   const CloudMachine failed = Machine(State::kFailed), deleting = Machine(State::kDeleting);
