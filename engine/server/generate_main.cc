@@ -23,6 +23,7 @@ ABSL_FLAG(std::string, prompt, "", "what to continue, or with --chat what the us
 ABSL_FLAG(bool, chat, false, "render the prompt with the model's chat template");
 ABSL_FLAG(uint32_t, max_tokens, 128, "at most so many tokens");
 ABSL_FLAG(float, temperature, 0, "0: always the likeliest token");
+ABSL_FLAG(double, top_p, 0, "0: off");
 ABSL_FLAG(uint64_t, seed, 0, "of the sampling noise");
 ABSL_FLAG(int, draft_tokens, spotinference::kDraftTokens, "guesses that a step verifies; 0: none. Changes speed, no token");
 ABSL_FLAG(std::string, volume, "", "folder to keep packed weights in; \"\": none");
@@ -75,6 +76,7 @@ absl::Status Generate() {
   request.stop_ids = text->stop_ids();
   request.sequence.max_tokens = absl::GetFlag(FLAGS_max_tokens);
   request.sampling.temperature = absl::GetFlag(FLAGS_temperature);
+  request.sampling.top_p = static_cast<float>(absl::GetFlag(FLAGS_top_p));
   request.sampling.seed = absl::GetFlag(FLAGS_seed);
 
   BootOptions options;
@@ -95,6 +97,10 @@ absl::Status Generate() {
   absl::FPrintF(stderr, "%d tokens of prompt, %d generated in %d steps, %.2f s; of %d guesses %d held\n",
                 stats.scheduler.prompt_tokens, stats.scheduler.generated_tokens, stats.steps, seconds,
                 stats.scheduler.drafted_tokens, stats.scheduler.accepted_tokens);
+  if (stats.selected_rows + stats.fallen_back_rows > 0) {
+    absl::FPrintF(stderr, "%d picked from candidates, %d from whole rows, since candidates did not tell\n",
+                  stats.selected_rows, stats.fallen_back_rows);
+  }
   return absl::OkStatus();
 }
 
