@@ -207,7 +207,7 @@ bool RunPicks(Device& device) {
     return false;
   }
   // Of rows that are as strange as these; of a model's, hardly any do not tell.
-  if (picks->selected * 3 < picks->wanted * 2) {
+  if (picks->selected * 4 < picks->wanted * 3) {
     std::printf("FAIL %s: candidates told only %d of %d ids\n", kPicks, picks->selected, picks->wanted);
     return false;
   }

@@ -11,7 +11,7 @@ namespace {
 
 // As shaders/select.comp has them.
 constexpr int kPartIds = 1024;
-constexpr uint32_t kMostTop = 16, kMostNoisy = 4;
+constexpr uint32_t kMostTop = 16, kMostNoisy = 4, kMost = kMostTop + kMostNoisy;
 constexpr uint32_t kNowhere = 0xffffffff;
 struct Wanted {
   uint32_t kind;
@@ -22,10 +22,10 @@ struct Wanted {
   uint32_t asked;
 };
 struct Part {
-  uint32_t candidates, largest_id;
-  float largest, weight, last;
-  uint32_t ids[kMostTop];
-  float logits[kMostTop];
+  uint32_t top, noisy, largest_id;
+  float largest, weight, last_logit, last_score;
+  uint32_t ids[kMost];
+  float logits[kMost];
 };
 static_assert(static_cast<int>(Selection::Kind::kAll) == 0 && static_cast<int>(Selection::Kind::kLargest) == 1 &&
               static_cast<int>(Selection::Kind::kTop) == 2 && static_cast<int>(Selection::Kind::kNoisy) == 3);
@@ -88,19 +88,22 @@ void SelectionBuffer::Read(int row, const Selection& selection, Selected& select
   selected.weight = 0;
   const Part* const largest = WithLargest(parts);
   if (largest == nullptr) return;
-  const uint32_t most = selection.kind == Selection::Kind::kTop ? kMostTop : kMostNoisy;
   bool has_largest = false;
   for (const Part& part : parts) {
     if (part.largest_id == kNowhere) continue;
-    for (uint32_t i = 0; i < part.candidates; ++i) {
-      selected.candidates.push_back({part.ids[i], part.logits[i]});
-      has_largest |= part.ids[i] == largest->largest_id;
-    }
+    const auto take = [&](uint32_t first, uint32_t count) {
+      for (uint32_t i = first; i < first + count; ++i) {
+        selected.candidates.push_back({part.ids[i], part.logits[i]});
+        has_largest |= part.ids[i] == largest->largest_id;
+      }
+    };
+    take(0, part.top);
+    take(kMostTop, part.noisy);
     const double below = (double{part.largest} - largest->largest) / selection.temperature;
     if (selection.kind == Selection::Kind::kTop) selected.weight += part.weight * std::exp(below);
-    if (part.candidates < most) continue;  // they are all that the part has
-    selected.others = std::max(selected.others, part.last);
-    selected.others_score = std::max(selected.others_score, below + part.last);
+    // Fewer are all that the part has.
+    if (part.top == kMostTop) selected.others = std::max(selected.others, part.last_logit);
+    if (part.noisy == kMostNoisy) selected.others_score = std::max(selected.others_score, below + part.last_score);
   }
   if (!has_largest) selected.candidates.push_back({largest->largest_id, largest->largest});
 }

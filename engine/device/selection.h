@@ -20,12 +20,12 @@ struct Selection {
   enum class Kind : uint8_t {
     kAll,      // nothing: the row itself is, if anything
     kLargest,  // the candidate of the largest logit
-    kTop,      // those of the largest logits
+    kTop,      // those of the largest logits, and, of the other ids, those of kNoisy
     kNoisy,    // those of the largest logit / temperature + noise
   };
   Kind kind = Kind::kAll;
-  float temperature = 1;  // kTop, kNoisy: from kLeastTemperature
-  // kNoisy: of the noise (engine/sample/noise.h).
+  // kNoisy, kTop: from kLeastTemperature, and of the noise (engine/sample/noise.h).
+  float temperature = 1;
   uint64_t seed = 0;
   uint32_t choice = 0, position = 0;
   // Bit id % 32 of word id / 32: the ids that may be candidates and have a weight. Empty: all.
@@ -46,9 +46,10 @@ struct Selected {
   };
   // In no order, each once; the largest logit's, of equals the smallest id, is among them.
   std::vector<Candidate> candidates;
-  // kTop: what the logits of allowed ids that are no candidates are at most; −infinity: there are none.
+  // kTop: what the logits of allowed ids that are no candidates are at most, and of those that are for their noise
+  // alone; −infinity: there are none of either.
   float others = -std::numeric_limits<float>::infinity();
-  // kNoisy: what (logit − largest candidate) / temperature + noise of those is at most, within kScoreError.
+  // kNoisy, kTop: what (logit − largest candidate) / temperature + noise of those is at most, within kScoreError.
   double others_score = -std::numeric_limits<double>::infinity();
   // kTop: Σ e^((logit − largest candidate) / temperature) over allowed ids, within kWeightError of it.
   double weight = 0;

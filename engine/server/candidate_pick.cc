@@ -98,44 +98,47 @@ std::optional<uint32_t> CandidatePick::Pick(const Selected& selected, const Samp
   for (size_t i = selected.candidates.size(); i < tokens_.size(); ++i) asked_weight += Weight(tokens_[i].value);
   // z is as monotone as logits are: what is above all others is among the row's likeliest.
   const float others = (selected.others - largest_) / params.temperature;
-  std::erase_if(tokens_, [&](const Token& token) { return !(token.value > others); });
-  std::sort(tokens_.begin(), tokens_.end(), Likelier);
-  bool known = others == kLowestLogit;  // all that top_k leaves
-  if (params.top_k > 0 && params.top_k < vocabulary_) {
-    if (params.top_k > tokens_.size() && !known) return std::nullopt;
-    tokens_.resize(std::min<size_t>(params.top_k, tokens_.size()));
-    known = true;
+  const auto rest = std::partition(tokens_.begin(), tokens_.end(), [&](const Token& t) { return t.value > others; });
+  std::sort(tokens_.begin(), rest, Likelier);
+  size_t likeliest = rest - tokens_.begin();
+  bool all_kept = others == kLowestLogit;  // the likeliest are all that top_k leaves
+  const bool by_k = params.top_k > 0 && params.top_k < vocabulary_;
+  if (by_k && (params.top_k <= likeliest || all_kept)) {
+    likeliest = std::min<size_t>(params.top_k, likeliest);
+    all_kept = true;
   }
-  Nucleus kept{tokens_.size(), tokens_.size()};
+  Nucleus kept{likeliest, all_kept ? likeliest : likeliest + 1};
   if (params.top_p > 0 && params.top_p < 1) {
-    double least_total = 0, most_total = 0;
-    if (known) {
-      for (const Token& token : tokens_) least_total += static_cast<double>(Weight(token.value));
-      most_total = least_total;
-    } else {
+    double least_total = 0;
+    for (size_t i = 0; i < likeliest; ++i) least_total += static_cast<double>(Weight(tokens_[i].value));
+    double most_total = least_total;
+    if (!all_kept) {
       // The host cuts each weight to whole units.
       const double device = selected.weight * std::exp(shift) * kWeightOfLikeliest;
       const double own = static_cast<double>(asked_weight), error = device * Selected::kWeightError;
-      least_total = own + device - error - vocabulary_;
+      if (!by_k) least_total = own + device - error - vocabulary_;
       most_total = own + device + error;
     }
-    kept = NucleusOf(WeightOfNucleus(params.top_p, static_cast<int64_t>(least_total)),
+    kept = NucleusOf(likeliest, WeightOfNucleus(params.top_p, static_cast<int64_t>(least_total)),
                      WeightOfNucleus(params.top_p, static_cast<int64_t>(most_total)));
-    if (kept.possible > tokens_.size()) return std::nullopt;
   }
-  const absl::Span<const Token> likeliest(tokens_);
-  return Draw(likeliest.first(kept.certain), likeliest.first(kept.possible).subspan(kept.certain), least,
-              -std::numeric_limits<double>::infinity());
+  const absl::Span<const Token> tokens(tokens_), certain = tokens.first(kept.certain);
+  if (kept.possible <= likeliest) {
+    return Draw(certain, tokens.first(kept.possible).subspan(kept.certain), least,
+                -std::numeric_limits<double>::infinity());
+  }
+  // Ids that are not known may be kept: the one with the largest noise must be known to be.
+  return Draw(certain, tokens.subspan(kept.certain), least, selected.others_score + shift + Selected::kScoreError);
 }
 
-CandidatePick::Nucleus CandidatePick::NucleusOf(int64_t least, int64_t most) const {
+CandidatePick::Nucleus CandidatePick::NucleusOf(size_t likeliest, int64_t least, int64_t most) const {
   Nucleus kept{0, 0};
   int64_t weight = 0;
-  for (const Token& token : tokens_) {
+  for (size_t i = 0; i < likeliest; ++i) {
     if (weight < least) ++kept.certain;
     if (weight >= most) return kept;
     ++kept.possible;
-    weight += Weight(token.value);
+    weight += Weight(tokens_[i].value);
   }
   if (weight < most) ++kept.possible;  // than there are
   return kept;

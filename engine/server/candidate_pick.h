@@ -43,12 +43,12 @@ class CandidatePick {
   bool Gather(const Selected& selected, const SamplingParams& params, const TokenCounts& counts);
   std::optional<uint32_t> Draw(absl::Span<const Token> tokens, absl::Span<const Token> perhaps, float least,
                                double others) const;
-  // How many of tokens_, likeliest first, weigh from `least` to `most` together; one more than there are where all do
-  // not.
+  // How many of the first `likeliest` of tokens_, likeliest first, weigh from `least` to `most` together; one more than
+  // there are where all do not.
   struct Nucleus {
     size_t certain, possible;
   };
-  Nucleus NucleusOf(int64_t least, int64_t most) const;
+  Nucleus NucleusOf(size_t likeliest, int64_t least, int64_t most) const;
 
   Selection selection_;
   uint32_t vocabulary_ = 0;

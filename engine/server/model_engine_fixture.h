@@ -81,12 +81,11 @@ class FakeProgram : public Program, public Selector {
   Selector* selector() override { return selects_ ? this : nullptr; }
   absl::Status RunSelecting(const StepInput& input, absl::Span<const Selection> selections,
                             absl::Span<Selected> selected) override {
-    constexpr size_t kCandidates = 16;
     rows_.resize(selections.size() * kVocabulary);
     if (const absl::Status ran = Run(input, absl::MakeSpan(rows_)); !ran.ok()) return ran;
     for (size_t o = 0; o < selections.size(); ++o) {
       if (selections[o].kind == Selection::Kind::kAll) continue;
-      selected[o] = SelectPlainly(Row(static_cast<int>(o)), selections[o], kCandidates);
+      selected[o] = SelectPlainly(Row(static_cast<int>(o)), selections[o], candidates);
     }
     return absl::OkStatus();
   }
@@ -97,6 +96,7 @@ class FakeProgram : public Program, public Selector {
     absl::MutexLock lock(&mutex_);
     return read_status_;
   }
+  size_t candidates = 16;  // of a row; to be set before a run
   std::atomic<int> rows_read = 0;
 
   void Hold() { SetHeld(true); }

@@ -19,34 +19,40 @@ inline Selected SelectPlainly(absl::Span<const float> row, const Selection& sele
   using Kind = Selection::Kind;
   Selected selected;
   for (const uint32_t id : selection.asked) selected.asked.push_back(row[id]);
-  std::vector<std::pair<double, uint32_t>> ranked;  // by what makes a candidate, less being better, then id
-  float largest = -std::numeric_limits<float>::infinity();
-  const auto allowed = [&](uint32_t id) {
-    return std::isfinite(row[id]) && (selection.allowed.empty() || (selection.allowed[id / 32] >> (id % 32) & 1) != 0);
-  };
+  std::vector<uint32_t> ids;  // not yet candidates
   for (uint32_t id = 0; id < row.size(); ++id) {
-    if (allowed(id)) largest = std::max(largest, row[id]);
+    const bool allowed = selection.allowed.empty() || (selection.allowed[id / 32] >> (id % 32) & 1) != 0;
+    if (allowed && std::isfinite(row[id])) ids.push_back(id);
   }
+  if (ids.empty()) return selected;
+  const auto logit = [&](uint32_t id) { return double{row[id]}; };
+  const uint32_t largest =
+      *std::max_element(ids.begin(), ids.end(), [&](uint32_t a, uint32_t b) { return row[a] < row[b]; });
+  const auto z = [&](uint32_t id) { return (logit(id) - row[largest]) / selection.temperature; };
   const Noise noise(selection.seed, selection.choice, selection.position);
-  for (uint32_t id = 0; id < row.size(); ++id) {
-    if (!allowed(id)) continue;
-    const double z = (double{row[id]} - largest) / selection.temperature;
-    ranked.emplace_back(selection.kind == Kind::kNoisy ? -(z + Noise::Gumbel(noise.Bits(id))) : -double{row[id]}, id);
-    if (selection.kind == Kind::kTop) selected.weight += std::exp(z);
+  const auto score = [&](uint32_t id) { return z(id) + Noise::Gumbel(noise.Bits(id)); };
+  // Makes candidates of those that are first; what the next one has.
+  const auto take = [&](const auto& by, size_t most) {
+    std::vector<std::pair<double, uint32_t>> ranked;
+    for (const uint32_t id : ids) ranked.emplace_back(-by(id), id);
+    std::sort(ranked.begin(), ranked.end());
+    ids.clear();
+    for (size_t i = 0; i < ranked.size(); ++i) {
+      const uint32_t id = ranked[i].second;
+      if (i < most) {
+        selected.candidates.push_back({id, row[id]});
+      } else {
+        ids.push_back(id);
+      }
+    }
+    return ids.empty() ? -std::numeric_limits<double>::infinity() : by(ids[0]);
+  };
+  if (selection.kind == Kind::kTop) {
+    for (const uint32_t id : ids) selected.weight += std::exp(z(id));
   }
-  std::sort(ranked.begin(), ranked.end());
-  for (size_t i = 0; i < ranked.size(); ++i) {
-    const uint32_t id = ranked[i].second;
-    // The first of the largest is one in any case.
-    const bool first = row[id] == largest && !std::any_of(row.begin(), row.begin() + id, [&](const float& x) {
-      return x == largest && allowed(static_cast<uint32_t>(&x - row.data()));
-    });
-    if (i < most_candidates || first) selected.candidates.push_back({id, row[id]});
-  }
-  if (ranked.size() > most_candidates) {
-    selected.others = static_cast<float>(-ranked[most_candidates].first);
-    selected.others_score = -ranked[most_candidates].first;
-  }
+  if (selection.kind != Kind::kNoisy) selected.others = static_cast<float>(take(logit, most_candidates));
+  if (selection.kind != Kind::kLargest) selected.others_score = take(score, std::max<size_t>(1, most_candidates / 4));
+  if (std::find(ids.begin(), ids.end(), largest) != ids.end()) selected.candidates.push_back({largest, row[largest]});
   return selected;
 }
 

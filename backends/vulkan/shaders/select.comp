@@ -1,4 +1,4 @@
-// What the sampler needs of each part of an output row (engine/device/selection.h): the largest logits, or the largest
+// What the sampler needs of each part of an output row (engine/device/selection.h): the largest logits, and the largest
 // of logit / temperature + noise; with their bounds, so that what is rounded here decides nothing.
 //
 // The row is dealt out to parts in runs of 32 ids, so that none has all of the likeliest: run r is of part r % parts.
@@ -13,7 +13,7 @@
 layout(local_size_x = 32) in;
 
 const uint LANES = 32, PER_LANE = 32;  // a lane has eight runs of four ids, LANES apart
-const uint MOST_TOP = 16, MOST_NOISY = 4;  // candidates of a part
+const uint MOST_TOP = 16, MOST_NOISY = 4, MOST = MOST_TOP + MOST_NOISY;  // candidates of a part
 const uint MOST_ASKED = 2048;
 const uint ALL = 0, LARGEST = 1, TOP = 2, NOISY = 3;  // Selection::Kind
 const uint NOWHERE = 0xffffffffu;
@@ -28,13 +28,14 @@ struct Selection {
   uint asked;   // how many
 };
 struct Part {
-  uint candidates;  // how many
+  uint top, noisy;  // candidates
   uint largest_id;  // NOWHERE: there is none
   uint largest;     // the bits of its logit
   float weight;     // Σ e^((logit − largest) / temperature)
-  uint last;        // the bits of what the last candidate has its place by
-  uint ids[MOST_TOP];
-  uint logits[MOST_TOP];
+  uint last_logit;  // the bits of the last top candidate's
+  uint last_score;  // the bits of the last noisy candidate's (logit − largest) / temperature + noise
+  uint ids[MOST];   // the noisy ones from MOST_TOP
+  uint logits[MOST];
 };
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Selections { Selection v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer Parts { Part v[]; };
@@ -126,6 +127,25 @@ float NoiseBound(uint bits) {
   return (32.0 - log2_w) * 0.693147181 + 2e-5;
 }
 
+// Makes candidates, from place `first`, of those with the largest keys, which are then out. How many, and the last one's
+// key.
+uint Take(uint lane, uint at, uint row, uint first, uint most, out int last) {
+  last = 0;
+  for (uint count = 0; count < most; ++count) {
+    int key;
+    uint id;
+    const uint winner = LaneOfLargest(lane, key, id);
+    if (key == LOWEST) return count;
+    last = key;
+    if (lane != winner) continue;
+    parts.v[at].ids[first + count] = id;
+    parts.v[at].logits[first + count] = rows.v[row + id];
+    [[unroll]] for (uint i = 0; i < PER_LANE; ++i) keys[i] = i == best_place ? LOWEST : keys[i];
+    FindBest();
+  }
+  return most;
+}
+
 void main() {
   const uint lane = gl_LocalInvocationID.x, part = gl_WorkGroupID.x, o = gl_WorkGroupID.y;
   if (o >= step.rows[1]) return;
@@ -151,7 +171,8 @@ void main() {
   LaneOfLargest(lane, key, id);
   const uint at = o * gl_NumWorkGroups.x + part;
   if (lane == 0) {
-    parts.v[at].candidates = 0;
+    parts.v[at].top = 0;
+    parts.v[at].noisy = 0;
     parts.v[at].largest_id = id;
     if (key != LOWEST) parts.v[at].largest = BitsOf(key);
   }
@@ -166,32 +187,26 @@ void main() {
     }
     lane_weights[lane] = weight;
     barrier();
+    const uint top = Take(lane, at, row, 0, MOST_TOP, key);
     if (lane == 0) {
       for (uint i = 1; i < LANES; ++i) weight += lane_weights[i];
       parts.v[at].weight = weight;
+      parts.v[at].top = top;
+      parts.v[at].last_logit = BitsOf(key);
     }
-  } else {
-    [[unroll]] for (uint i = 0; i < PER_LANE; i += 4) {
-      const uvec4 bits = Philox(uvec4(IdOf(lane, i) / 4, selection.position, selection.choice, 0),
-                                uvec2(selection.seed[0], selection.seed[1]));
-      [[unroll]] for (uint j = 0; j < 4; ++j) {
-        if (keys[i + j] == LOWEST) continue;
-        const float z = (OfKey(keys[i + j]) - largest) * selection.inverse_temperature;
-        keys[i + j] = Key(floatBitsToUint(z + NoiseBound(bits[j])));
-      }
-    }
-    FindBest();
   }
-  const uint most = selection.kind == TOP ? MOST_TOP : MOST_NOISY;
-  for (uint count = 0; count < most; ++count) {
-    const uint winner = LaneOfLargest(lane, key, id);
-    if (key == LOWEST) return;
-    if (lane != winner) continue;
-    parts.v[at].candidates = count + 1;
-    parts.v[at].ids[count] = id;
-    parts.v[at].logits[count] = rows.v[row + id];
-    parts.v[at].last = BitsOf(key);
-    [[unroll]] for (uint i = 0; i < PER_LANE; ++i) keys[i] = i == best_place ? LOWEST : keys[i];
-    FindBest();
+  [[unroll]] for (uint i = 0; i < PER_LANE; i += 4) {
+    const uvec4 bits = Philox(uvec4(IdOf(lane, i) / 4, selection.position, selection.choice, 0),
+                              uvec2(selection.seed[0], selection.seed[1]));
+    [[unroll]] for (uint j = 0; j < 4; ++j) {
+      const float z = (OfKey(keys[i + j]) - largest) * selection.inverse_temperature;
+      keys[i + j] = keys[i + j] == LOWEST ? LOWEST : Key(floatBitsToUint(z + NoiseBound(bits[j])));
+    }
+  }
+  FindBest();
+  const uint noisy = Take(lane, at, row, MOST_TOP, MOST_NOISY, key);
+  if (lane == 0) {
+    parts.v[at].noisy = noisy;
+    parts.v[at].last_score = BitsOf(key);
   }
 }
