@@ -1,8 +1,8 @@
 // How long the fleet takes from a request, or from a notice, to its launch call: the controller with its thread and its
 // SQLite file, the providers with theirs, over HTTP to the emulated clouds and on this computer itself.
-// ./bazelw run //fleet:launch_benchmark [-- --fleets 3], some minutes
+// ./bazelw run //fleet:launch_benchmark [-- --fleets 5], some minutes
 //
-// Each fleet begins with nothing, is woken and put to rest a few times, and hears at last of one notice: a zone in
+// Each fleet begins with nothing, is woken, put to rest and woken again, and hears at last of one notice: a zone in
 // which machines were just lost is not asked again for minutes, so that a second one would have nowhere to go.
 #include <glog/logging.h>
 
@@ -35,13 +35,13 @@
 #include "fleet/providers/local/local_provider.h"
 #include "fleet/store/sqlite_store.h"
 
-ABSL_FLAG(int, fleets, 3, "for each cloud");
+ABSL_FLAG(int, fleets, 5, "for each cloud");
 
 namespace spotinference::fleet {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Minutes(1);
-constexpr int kRequests = 2;  // of a fleet at rest
+constexpr int kRequests = 1;  // of a fleet at rest; a second rest would wait for a minute, lest its start be late
 constexpr char kNetwork[] = "127.9.0.";  // of emulated machines
 
 // Engines serve as soon as their machine has booted. Those of real processes are not asked.
