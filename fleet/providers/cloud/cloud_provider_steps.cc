@@ -452,7 +452,9 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
     gone.ended = last.ended;
     gone.reclaimed = last.reclaimed;
   }
-  gone.never_ran = !machine.adopted && !machine.life.ran;
+  // What was accepted, or may have been, can have run while no list was to be had.
+  const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
+  gone.never_ran = !machine.adopted && !machine.life.ran && !was_asked_for;
   machines_.erase(gone.machine_id);  // the caller holds it still
   Tell(std::move(gone));
 }
