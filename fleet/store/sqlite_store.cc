@@ -15,142 +15,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "engine/base/status.h"
+#include "fleet/store/sqlite_schema.h"
 
 namespace spotinference::fleet {
 namespace {
 
-constexpr int kApplicationId = 0x53504f54;  // "SPOT"
-constexpr int kSchemaVersion = 8;
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
-// AUTOINCREMENT keeps the largest serial ever given, so that no machine's name comes again.
-constexpr char kSchema[] = R"(
-  BEGIN IMMEDIATE;
-  CREATE TABLE machines (
-    serial INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    model TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    volume TEXT NOT NULL,
-    state TEXT NOT NULL,
-    handle TEXT NOT NULL,
-    address TEXT NOT NULL,
-    numerics_id TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    since_us INTEGER NOT NULL) STRICT;
-  CREATE TABLE wakes (model TEXT PRIMARY KEY, measured_us INTEGER NOT NULL) STRICT;
-  PRAGMA application_id = 1397772116;
-  PRAGMA user_version = 1;
-  COMMIT;)";
-// From version 1. The microseconds of each gap, with spaces between them.
-constexpr char kGapsSchema[] = R"(
-  BEGIN IMMEDIATE;
-  CREATE TABLE gaps (model TEXT PRIMARY KEY, gaps_us TEXT NOT NULL) STRICT;
-  PRAGMA user_version = 2;
-  COMMIT;)";
-// From version 2. Microseconds since 1970; 0: no such time. `blocked_by`: a Refusal's number.
-constexpr char kWakeRecordsSchema[] = R"(
-  BEGIN IMMEDIATE;
-  CREATE TABLE wake_records (
-    model TEXT PRIMARY KEY,
-    ordered_until_us INTEGER NOT NULL,
-    strikes INTEGER NOT NULL,
-    blocked_until_us INTEGER NOT NULL,
-    blocked_by INTEGER NOT NULL,
-    cause TEXT NOT NULL) STRICT;
-  PRAGMA user_version = 3;
-  COMMIT;)";
-// From version 3. What was bought; `market` is empty where there was no choice.
-constexpr char kOffersSchema[] = R"(
-  BEGIN IMMEDIATE;
-  ALTER TABLE machines ADD COLUMN market TEXT NOT NULL DEFAULT '';
-  ALTER TABLE machines ADD COLUMN region TEXT NOT NULL DEFAULT '';
-  ALTER TABLE machines ADD COLUMN zone TEXT NOT NULL DEFAULT '';
-  ALTER TABLE machines ADD COLUMN machine_type TEXT NOT NULL DEFAULT '';
-  ALTER TABLE machines ADD COLUMN accelerator TEXT NOT NULL DEFAULT '';
-  ALTER TABLE machines ADD COLUMN accelerators INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE machines ADD COLUMN price_per_hour REAL NOT NULL DEFAULT 0;
-  CREATE TABLE spending (only INTEGER PRIMARY KEY CHECK (only = 0), day INTEGER NOT NULL, dollars REAL NOT NULL) STRICT;
-  PRAGMA user_version = 4;
-  COMMIT;)";
-// From version 4.
-constexpr char kWakeBeganSchema[] = R"(
-  BEGIN IMMEDIATE;
-  ALTER TABLE wake_records ADD COLUMN began_us INTEGER NOT NULL DEFAULT 0;
-  PRAGMA user_version = 5;
-  COMMIT;)";
-// From version 5. What machines have cost, up to `until_us`; `use` as in UseName.
-constexpr char kBookSchema[] = R"(
-  BEGIN IMMEDIATE;
-  ALTER TABLE wake_records ADD COLUMN failures_beside INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE wake_records ADD COLUMN none_beside_until_us INTEGER NOT NULL DEFAULT 0;
-  CREATE TABLE ledger (
-    model TEXT NOT NULL,
-    market TEXT NOT NULL,
-    use TEXT NOT NULL,
-    key TEXT NOT NULL,
-    time_ns INTEGER NOT NULL,
-    dollars REAL NOT NULL,
-    on_demand_dollars REAL NOT NULL,
-    tokens INTEGER NOT NULL,
-    PRIMARY KEY (model, market, use, key)) STRICT;
-  CREATE TABLE ledger_until (only INTEGER PRIMARY KEY CHECK (only = 0), until_us INTEGER NOT NULL) STRICT;
-  PRAGMA user_version = 6;
-  COMMIT;)";
-// From version 6. `machine`: whose run is not over; else ''.
-constexpr char kRunsSchema[] = R"(
-  BEGIN IMMEDIATE;
-  ALTER TABLE machines ADD COLUMN billed_until_us INTEGER NOT NULL DEFAULT 0;
-  CREATE TABLE book (
-    model TEXT NOT NULL,
-    market TEXT NOT NULL,
-    use TEXT NOT NULL,
-    key TEXT NOT NULL,
-    time_ns INTEGER NOT NULL,
-    dollars REAL NOT NULL,
-    on_demand_dollars REAL NOT NULL,
-    tokens INTEGER NOT NULL,
-    machine TEXT NOT NULL,
-    PRIMARY KEY (machine, model, market, use, key)) STRICT;
-  INSERT INTO book SELECT *, '' FROM ledger;
-  DROP TABLE ledger;
-  PRAGMA user_version = 7;
-  COMMIT;)";
-// From version 7. Buyer::Memory: microseconds since 1970, or kNever.
-constexpr char kMarketSchema[] = R"(
-  BEGIN IMMEDIATE;
-  CREATE TABLE market (
-    provider TEXT NOT NULL,
-    zone TEXT NOT NULL,
-    market TEXT NOT NULL,
-    machine_type TEXT NOT NULL,
-    opened_us INTEGER NOT NULL,
-    left_us INTEGER NOT NULL,
-    open INTEGER NOT NULL,
-    losses REAL NOT NULL,
-    exposure REAL NOT NULL,
-    counted_us INTEGER NOT NULL,
-    last_loss_us INTEGER NOT NULL,
-    closed_until_us INTEGER NOT NULL,
-    stock_outs INTEGER NOT NULL,
-    came INTEGER NOT NULL,
-    PRIMARY KEY (provider, zone, market, machine_type)) STRICT;
-  CREATE TABLE market_common (
-    only INTEGER PRIMARY KEY CHECK (only = 0),
-    joint REAL NOT NULL,
-    trials REAL NOT NULL,
-    paired_us INTEGER NOT NULL,
-    warning_us INTEGER NOT NULL) STRICT;
-  CREATE TABLE error_budgets (
-    model TEXT PRIMARY KEY,
-    total REAL NOT NULL,
-    missed REAL NOT NULL,
-    hour_us INTEGER NOT NULL,
-    first_us INTEGER NOT NULL,
-    last_us INTEGER NOT NULL) STRICT;
-  PRAGMA user_version = 8;
-  COMMIT;)";
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 8, "the schemas spell both out");
 
 int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
 absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
@@ -237,14 +108,7 @@ class SqliteStore : public Store {
     if (check != "ok") return Damaged(check);
     RETURN_IF_ERROR(Execute("PRAGMA journal_mode = WAL"));
     RETURN_IF_ERROR(Execute("PRAGMA synchronous = FULL"));
-    if (fresh) RETURN_IF_ERROR(Execute(kSchema));
-    if (version < 2) RETURN_IF_ERROR(Execute(kGapsSchema));
-    if (version < 3) RETURN_IF_ERROR(Execute(kWakeRecordsSchema));
-    if (version < 4) RETURN_IF_ERROR(Execute(kOffersSchema));
-    if (version < 5) RETURN_IF_ERROR(Execute(kWakeBeganSchema));
-    if (version < 6) RETURN_IF_ERROR(Execute(kBookSchema));
-    if (version < 7) RETURN_IF_ERROR(Execute(kRunsSchema));
-    if (version < 8) RETURN_IF_ERROR(Execute(kMarketSchema));
+    for (int64_t made = version; made < kSchemaVersion; ++made) RETURN_IF_ERROR(Execute(kSchemas[made]));
     return Prepare();
   }
 
