@@ -294,8 +294,9 @@ class Departures(OpenAiTest):
     """A client that goes: its sequences must end at the engine."""
 
     # Against the engine's own clock, which is its use of the processor: an answer of all the context's tokens takes it
-    # many times as much, and one second passes no faster on a busy machine.
-    ENDS_WITHIN_CPU_S = 1.0 * os.cpu_count()
+    # many times as much, and one second passes no faster on a busy machine. Steps are what counts, and lavapipe takes six
+    # times as long for one of 16 rows (159 tok/s where the cpu backend gives 1,000).
+    ENDS_WITHIN_CPU_S = (6.0 if os.environ.get('E2E_BACKEND') == 'vulkan' else 1.0) * os.cpu_count()
 
     def long_stream(self, **fields):
         return self.client.chat.completions.create(model=MODEL, messages=QUESTION, stream=True, logit_bias=LONGEST, **fields)
