@@ -581,21 +581,6 @@ TEST_P(CloudTest, WhatPoweredItselfOffIsEnded) {
   EXPECT_EQ(emulator_.billing(), 0);
 }
 
-// After a restart a machine may be bought before offers were asked for.
-TEST_P(CloudTest, NoDevicePathIsGuessed) {
-  if (GetParam().name != "hyperstack") GTEST_SKIP() << "the others' paths hold for every machine";
-  Say("habit ephemeral 1");
-  const Offer offer = {.provider = "hyperstack", .zone = GetParam().zone, .machine_type = GetParam().type};
-  const auto api = Api("x");
-  Say("down");
-  EXPECT_FALSE(api->DevicePath({}, offer).ok());
-  Say("up");
-  const auto path = api->DevicePath({}, offer);
-  ASSERT_TRUE(path.ok()) << path.status();
-  EXPECT_EQ(*path, "/dev/vdc");
-  EXPECT_FALSE(api->DevicePath({}, {.machine_type = "of nobody"}).ok());
-}
-
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudTest, testing::ValuesIn(AllClouds()),
                          [](const auto& info) { return info.param.name; });
 

@@ -165,5 +165,20 @@ TEST_P(CloudTest, AnothersMachinesAreLeftAlone) {
   EXPECT_EQ(emulator_.billing(), 1);
 }
 
+// After a restart a machine may be bought before offers were asked for.
+TEST_P(CloudTest, NoDevicePathIsGuessed) {
+  if (GetParam().name != "hyperstack") GTEST_SKIP() << "the others' paths hold for every machine";
+  Say("habit ephemeral 1");
+  const Offer offer = {.provider = "hyperstack", .zone = GetParam().zone, .machine_type = GetParam().type};
+  const auto api = Api("x");
+  Say("down");
+  EXPECT_FALSE(api->DevicePath({}, offer).ok());
+  Say("up");
+  const auto path = api->DevicePath({}, offer);
+  ASSERT_TRUE(path.ok()) << path.status();
+  EXPECT_EQ(*path, "/dev/vdc");
+  EXPECT_FALSE(api->DevicePath({}, {.machine_type = "of nobody"}).ok());
+}
+
 }  // namespace
 }  // namespace spotinference::fleet
