@@ -249,24 +249,16 @@ bool Controller::Act(Model& model, const Action& action) {
 }
 
 void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_view why) {
-  const auto taken = [this](const std::string& volume) {
-    return std::any_of(machines_.begin(), machines_.end(),
-                       [&](const auto& machine) { return machine.second.record.volume == volume; });
-  };
-  // A volume lives in one zone, and has one machine at a time.
-  const std::string name = offer.has_value() ? absl::StrCat(model.spec.name, "@", offer->zone) : model.spec.name;
-  std::string volume = name;
-  for (int n = 2; taken(volume); ++n) volume = absl::StrCat(name, ".", n);
-  model.volumes.erase(volume);
   const int64_t serial = next_serial_++;
-  const std::string id = absl::StrCat(model.spec.name, "-", serial);
-  Machine& machine = machines_[id];
-  machine.record = {.serial = serial,
-                    .id = id,
-                    .model = model.spec.name,
-                    .provider = offer.has_value() ? offer->provider : provider_.caps().name,
-                    .volume = std::move(volume),
-                    .offer = std::move(offer)};
+  MachineRecord record = {.serial = serial,
+                          .id = absl::StrCat(model.spec.name, "-", serial),
+                          .model = model.spec.name,
+                          .provider = offer.has_value() ? offer->provider : provider_.caps().name,
+                          .volume = VolumeFor(model, offer),
+                          .offer = std::move(offer)};
+  Machine& machine = machines_[record.id];
+  machine.record = std::move(record);
+  TakeVolume(machine);
   BeginLife(machine, State::kLaunching, why);
 }
 
@@ -307,6 +299,7 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   machine.endpoint.life = absl::StrCat(machine.record.id, "/", machine.life);
   machine.idle_since = clock_.Elapsed();
   SetState(machine, State::kServing, "");
+  NoteFilled(machine);
   NoteReplacement(machine);
   if (Model* const model = FindModel(machine.record.model); model != nullptr) {
     model->ordered_until = -absl::InfiniteDuration();
@@ -339,13 +332,10 @@ void Controller::Stop(Machine& machine, MachineState state, absl::string_view wh
 void Controller::Forget(Machine& machine) {
   EndHeartbeat(machine);
   ledger_.End(machine.record.id, clock_.Elapsed());
-  const bool has_served = !machine.record.numerics_id.empty();
-  if (Model* const model = FindModel(machine.record.model);
-      model != nullptr && has_served && machine.record.offer.has_value()) {
-    model->volumes.insert_or_assign(machine.record.volume, *machine.record.offer);
-  }
-  effects_.push_back([this, serial = machine.record.serial, book = MakeBook()] {
-    if (absl::Status status = store_.Remove(serial, &book); !status.ok()) LOG(ERROR) << status;
+  effects_.push_back([this, serial = machine.record.serial, book = MakeBook(), volume = FreeVolume(machine)] {
+    absl::Status status = volume.has_value() ? store_.PutVolume(*volume) : absl::OkStatus();
+    if (status.ok()) status = store_.Remove(serial, &book);  // not before: its volume would be nobody's
+    LOG_IF(ERROR, !status.ok()) << status;
   });
   machines_.erase(machine.record.id);
 }

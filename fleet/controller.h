@@ -154,6 +154,17 @@ class Controller : public Fleet, private ControllerState {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* Reserve(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // controller_volumes.cc
+  void RecallVolumes(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string VolumeFor(const Model& model, const std::optional<Offer>& offer) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Machine* HolderOf(absl::string_view volume) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteFilled(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<VolumeRecord> FreeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteVolume(const VolumeRecord& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Offer> FilledVolumes(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // controller_market.cc
   void OnOffers(std::vector<OfferNow> offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Chooses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -256,6 +267,7 @@ class Controller : public Fleet, private ControllerState {
   mutable absl::Mutex mutex_;
   std::map<std::string, Model, std::less<>> models_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Machine, std::less<>> machines_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Volume, std::less<>> volumes_ ABSL_GUARDED_BY(mutex_);
   std::map<WaitId, Answer> answers_ ABSL_GUARDED_BY(mutex_);  // decided, about to be delivered
   std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);

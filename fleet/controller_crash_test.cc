@@ -1,6 +1,8 @@
 // The gateway dies at every single step of a launch, a hibernation, a wake, an interruption and an order, before or
 // after the step was done, and begins again on the same store: no machine is leaked, none runs twice, no order that was
-// answered is forgotten, and the ledger has every second that the provider's own meter has, also right after a death.
+// answered is forgotten, the ledger has every second that the provider's own meter has, also right after a death, and each
+// volume is known, and which of them have weights.
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,10 +23,18 @@ namespace {
 // Machines that do at once what they are told, when Settle is called. It outlives the controllers.
 class World : public Provider {
  public:
-  World(const FakeClock& clock, Death& death) : clock_(clock), death_(death) {}
+  // `sells`: machines of two zones.
+  World(const FakeClock& clock, Death& death, bool sells) : clock_(clock), death_(death) { caps_.sells_offers = sells; }
 
   const Caps& caps() const override { return caps_; }
-  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override { listener_ = std::move(listener); }
+  void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override {
+    listener_ = std::move(listener);
+    if (!caps_.sells_offers) return;
+    MachineEvent event = {.kind = MachineEvent::Kind::kOffers};
+    for (const char* zone : {"a", "b"})
+      event.offers.push_back({{.provider = "world", .zone = zone, .market = Market::kSpot, .price_per_hour = 1}});
+    Tell(std::move(event));
+  }
   void Launch(const MachineSpec& spec) override { Start(spec); }
   void Restore(const MachineSpec& spec) override { Start(spec); }
   void Adopt(const MachineSpec& spec, absl::string_view, absl::string_view address) override {
@@ -71,6 +81,7 @@ class World : public Provider {
   }
 
   size_t alive() const { return alive_.size(); }
+  const std::set<std::string>& volumes() const { return volumes_; }
   // By its own meter, up to now.
   absl::Duration billed() const {
     absl::Duration billed = billed_;
@@ -95,6 +106,7 @@ class World : public Provider {
     EXPECT_FALSE(alive_.contains(spec.id)) << spec.id << " was started twice";
     for (const auto& [id, machine] : alive_) EXPECT_NE(machine.volume, spec.volume) << id << " and " << spec.id;
     alive_[spec.id] = {spec.volume, clock_.Elapsed()};
+    if (spec.offer.has_value()) volumes_.insert(spec.volume);
     starting_.insert(spec.id);
   }
   void End(std::string id) {
@@ -110,10 +122,11 @@ class World : public Provider {
 
   const FakeClock& clock_;
   Death& death_;
-  const Caps caps_ = {.name = "world", .market = "spot", .zone = "z", .price_per_hour = 1, .hibernates = true};
+  Caps caps_ = {.name = "world", .market = "spot", .zone = "z", .price_per_hour = 1, .hibernates = true};
   absl::AnyInvocable<void(MachineEvent)> listener_;
   std::map<std::string, Alive> alive_;  // and billing
   std::map<std::string, absl::Time> ended_;
+  std::set<std::string> volumes_;  // of machines that were sold, by name
   std::set<std::string> starting_, stopping_;
   std::vector<std::pair<std::string, std::string>> adoptions_;
   absl::Duration billed_;
@@ -122,7 +135,10 @@ class World : public Provider {
 class CrashTest {
  public:
   // `takes`: the provider takes all machines away while nobody looks.
-  CrashTest(Death death, bool takes) : takes_(takes), death_(death), world_(clock_, death_), store_(death_) { Begin(); }
+  CrashTest(Death death, bool takes, bool sells)
+      : takes_(takes), death_(death), world_(clock_, death_, sells), store_(death_) {
+    Begin();
+  }
 
   // Launch, hibernation, wake, interruption with its replacement, hibernation; whatever the death has left open; a wake
   // by order.
@@ -143,6 +159,8 @@ class CrashTest {
     Order();
     Idle();
     EXPECT_EQ(world_.alive(), 0) << "a machine is leaked";
+    CheckVolumes();
+    EXPECT_EQ(filled_.empty(), world_.volumes().empty());
     EXPECT_EQ(Billed(), world_.billed());
   }
 
@@ -180,11 +198,27 @@ class CrashTest {
     if (takes_) world_.TakeAllAway();
     clock_.Advance(absl::Seconds(17));
     death_ = {};
+    CheckVolumes();
     Begin();
     EXPECT_EQ(Billed(), world_.billed()) << "right after its death";
     for (const MachineView& machine : fleet_->Machines()) {
       if (machine.id != interrupted_) continue;
       EXPECT_NE(machine.state, "serving") << "an order that was answered is forgotten";
+    }
+  }
+
+  // By what the store has, as another life finds it.
+  void CheckVolumes() {
+    const MemoryStore& store = store_.memory();
+    for (const std::string& name : world_.volumes()) {
+      const auto volume = store.volumes().find(name);
+      const bool held = std::any_of(store.machines().begin(), store.machines().end(),
+                                    [&](const auto& machine) { return machine.second.volume == name; });
+      EXPECT_TRUE(held || volume != store.volumes().end()) << name << " is forgotten, and bills";
+    }
+    for (const auto& [name, volume] : store.volumes()) {
+      if (volume.filled) filled_.insert(name);
+      else EXPECT_FALSE(filled_.contains(name)) << "the weights on " << name << " are forgotten";
     }
   }
 
@@ -235,11 +269,14 @@ class CrashTest {
   std::unique_ptr<Controller> fleet_;
   std::optional<Lease> client_;
   std::string interrupted_;  // the machine, once the order was answered
+  std::set<std::string> filled_;  // volumes that are known to have weights
   bool died_ = false;
 };
 
-TEST(ControllerCrash, AtEveryStepOfEveryLife) {
-  CrashTest undisturbed{Death{}, /*takes=*/false};
+class ControllerCrash : public testing::TestWithParam<bool> {};
+
+TEST_P(ControllerCrash, AtEveryStepOfEveryLife) {
+  CrashTest undisturbed{Death{}, /*takes=*/false, GetParam()};
   undisturbed.Run();
   const int steps = undisturbed.steps();
   EXPECT_GT(steps, 20);
@@ -248,13 +285,15 @@ TEST(ControllerCrash, AtEveryStepOfEveryLife) {
       const bool done = variant % 2 == 1, takes = variant >= 2;
       SCOPED_TRACE(absl::StrCat("dies ", done ? "after" : "before", " step ", step, " of ", steps,
                                 takes ? ", and its machines are taken away" : ""));
-      CrashTest test{Death{step, done}, takes};
+      CrashTest test{Death{step, done}, takes, GetParam()};
       test.Run();
       EXPECT_TRUE(test.died());
       if (testing::Test::HasFailure()) return;
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Sells, ControllerCrash, testing::Bool());
 
 }  // namespace
 }  // namespace spotinference::fleet

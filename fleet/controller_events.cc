@@ -50,6 +50,7 @@ void Controller::Restore(const Store::Contents& contents) {
   }
   for (const MachineRecord& record : contents.machines) machines_[record.id].record = record;
   RecallBook(contents);
+  RecallVolumes(contents);
   for (const MachineRecord& record : contents.machines) {
     Machine& machine = machines_[record.id];
     machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();

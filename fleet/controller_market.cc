@@ -59,8 +59,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   const bool all_tried = !model.failed_at.empty() && !buyer_.HasOpenOffer(WishOf(model), dollars_left, now);
   if (all_tried || !model.wake.began.has_value()) model.failed_at.clear();
   std::vector<Buyer::Machine> machines;
-  std::vector<Offer> filled;
-  for (const auto& [volume, offer] : model.volumes) filled.push_back(offer);
+  const std::vector<Offer> filled = FilledVolumes(model);
   bool in_use = demand.waiting > 0 || model.spec.min_machines > 0, awake = false;
   double elsewhere = 0;
   int waiting = demand.waiting;
@@ -70,7 +69,6 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
     }
     if (machine.record.model != model.spec.name || !machine.record.offer.has_value()) continue;
     in_use |= machine.leases > 0;
-    if (machine.record.state == State::kHibernated) filled.push_back(*machine.record.offer);
     const bool serves = machine.record.state == State::kServing;
     awake |= serves;
     waiting += static_cast<int>(std::clamp<int64_t>(machine.heartbeat.figures.waiting_sequences, 0, kLongestQueue));

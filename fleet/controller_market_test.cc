@@ -121,17 +121,36 @@ TEST_F(ControllerMarketTest, AQueueWithinAnEngineWantsMachines) {
   EXPECT_EQ(States(), "m-1 serving;m-2 launching;");
 }
 
-// A new one would be empty: the weights would have to come first.
+// A new one would be empty: the weights would have to come first. Also where the fleet has begun anew meanwhile.
 TEST_F(ControllerMarketTest, TheVolumeOfALostMachineIsKnownToBeFull) {
   auto client = Acquire();
   Ready("m-1");
   ASSERT_TRUE(Kill("m-1").ok());
   client->lease.reset();
   Gone("m-1");
+  Begin();
   Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.199)});
   client = Acquire();
   EXPECT_EQ(Zone(), "a");
   EXPECT_EQ(provider_.last_spec().volume, "m@a");
+}
+
+// A start there that comes to nothing takes no weights away.
+TEST_F(ControllerMarketTest, AVolumeStaysFullWhenAMachineOfItDoesNotServe) {
+  auto client = Acquire();
+  Ready("m-1");
+  ASSERT_TRUE(Kill("m-1").ok());
+  client->lease.reset();
+  Gone("m-1");
+  client = Acquire();
+  EXPECT_FALSE(client->lease.has_value());
+  provider_.TellStarted("m-2");
+  fleet_->Run();
+  Advance(absl::Minutes(10));
+  Gone("m-2");
+  ASSERT_EQ(store_.volumes().size(), 1);
+  EXPECT_TRUE(store_.volumes().at("m@a").filled);
+  EXPECT_EQ(store_.volumes().at("m@a").machine, "m-2");
 }
 
 // Boots and never serves: as good as no stock.

@@ -93,7 +93,12 @@ struct ControllerState {
     std::deque<std::pair<Offer, std::string>> to_buy;  // by the latest plan: what, and why
     std::string last_refusal;  // of a provider, in its words
     std::vector<Offer> failed_at;  // starts of the wake under way
-    std::map<std::string, Offer> volumes;  // with weights, that no machine has any more: by name, and where they are
+  };
+
+  // Where machines are bought: one that outlives them.
+  struct Volume {
+    VolumeRecord record;
+    absl::Duration unused_since;  // while no machine has it
   };
 
   struct Heartbeat {

@@ -17,6 +17,7 @@ struct Offer {
   std::string accelerator;   // "V100"; "": none
   int accelerators = 0;      // in one machine
   double price_per_hour = 0;  // US dollars, of the whole machine, as last heard
+  double volume_per_hour = 0;  // the same of its volume, which costs as much without it; 0: nothing, or nobody knows
 };
 
 // Machines of both come and go together: they are alike but for the price.

@@ -3,6 +3,7 @@
 #define FLEET_STORE_MEMORY_STORE_H_
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@ class MemoryStore : public Store {
   // Of every write until it is OK again.
   void FailWith(absl::Status status) { failure_ = std::move(status); }
   const std::map<int64_t, MachineRecord>& machines() const { return machines_; }
+  const std::map<std::string, VolumeRecord, std::less<>>& volumes() const { return volumes_; }
 
   absl::StatusOr<Contents> Load() override {
     Contents contents;
@@ -28,6 +30,7 @@ class MemoryStore : public Store {
     contents.spending = spending_;
     contents.book = book_;
     contents.market = market_;
+    for (const auto& [name, volume] : volumes_) contents.volumes.push_back(volume);
     return contents;
   }
   absl::Status Put(const MachineRecord& machine, Sync, const Book* book) override {
@@ -69,6 +72,14 @@ class MemoryStore : public Store {
     if (failure_.ok()) market_ = market;
     return failure_;
   }
+  absl::Status PutVolume(const VolumeRecord& volume) override {
+    if (failure_.ok()) volumes_[volume.name] = volume;
+    return failure_;
+  }
+  absl::Status RemoveVolume(absl::string_view name) override {
+    if (failure_.ok()) volumes_.erase(std::string(name));
+    return failure_;
+  }
 
  private:
   Spending spending_;
@@ -79,6 +90,7 @@ class MemoryStore : public Store {
   std::map<std::string, absl::Duration> wakes_;
   std::map<std::string, std::vector<absl::Duration>> gaps_;
   std::map<std::string, WakeRecord> wake_records_;
+  std::map<std::string, VolumeRecord, std::less<>> volumes_;
   int64_t next_serial_ = 1;
 };
 

@@ -51,6 +51,12 @@ class MortalStore : public Store {
   absl::Status PutMarket(const Buyer::Memory& market) override {
     return death_.Step() ? store_.PutMarket(market) : absl::OkStatus();
   }
+  absl::Status PutVolume(const VolumeRecord& volume) override {
+    return death_.Step() ? store_.PutVolume(volume) : absl::OkStatus();
+  }
+  absl::Status RemoveVolume(absl::string_view name) override {
+    return death_.Step() ? store_.RemoveVolume(name) : absl::OkStatus();
+  }
 
  private:
   Death& death_;

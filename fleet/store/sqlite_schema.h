@@ -136,9 +136,31 @@ inline constexpr const char* kSchemas[] = {
     last_us INTEGER NOT NULL) STRICT;
   PRAGMA user_version = 8;
   COMMIT;)",
+    // What its last machine was bought as is a volume's, too.
+    R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE machines ADD COLUMN volume_per_hour REAL NOT NULL DEFAULT 0;
+  CREATE TABLE volumes (
+    name TEXT PRIMARY KEY,
+    model TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    filled INTEGER NOT NULL,
+    ending INTEGER NOT NULL,
+    unused_since_us INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    market TEXT NOT NULL,
+    region TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    machine_type TEXT NOT NULL,
+    accelerator TEXT NOT NULL,
+    accelerators INTEGER NOT NULL,
+    price_per_hour REAL NOT NULL,
+    volume_per_hour REAL NOT NULL) STRICT;
+  PRAGMA user_version = 9;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 8, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 9, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

@@ -22,7 +22,6 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 2000;  // a former owner may be about to close
 
-
 int64_t MicrosOf(absl::Time time) { return time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(time); }
 absl::Time TimeOf(int64_t micros) { return micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros); }
 
@@ -131,7 +130,10 @@ class SqliteStore : public Store {
       if (!state.has_value())
         return Damaged(absl::StrCat("machine ", record.id, " has state '", machines.Text(5), "'"));
       record.state = *state;
-      ASSIGN_OR_RETURN(record.offer, OfferOf(machines, record));
+      if (!machines.Text(11).empty()) {
+        ASSIGN_OR_RETURN(record.offer, OfferOf(machines, 11, record.provider, record.id));
+        record.offer->volume_per_hour = machines.Real(19);
+      }
       record.billed_until = TimeOf(machines.Number(18));
       contents.machines.push_back(std::move(record));
     }
@@ -144,6 +146,7 @@ class SqliteStore : public Store {
     RETURN_IF_ERROR(LoadWakeRecords(contents));
     RETURN_IF_ERROR(LoadBook(contents.book));
     RETURN_IF_ERROR(LoadMarket(contents.market));
+    RETURN_IF_ERROR(LoadVolumes(contents.volumes));
     ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
     if ((code = spending.Step()) == SQLITE_ROW) {
       contents.spending = {spending.Number(0), spending.Real(1)};
@@ -166,7 +169,7 @@ class SqliteStore : public Store {
                     machine.reason, absl::ToUnixMicros(machine.since),
                     machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone,
                     offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
-                    MicrosOf(machine.billed_until)});
+                    MicrosOf(machine.billed_until), offer.volume_per_hour});
     });
   }
 
@@ -218,13 +221,26 @@ class SqliteStore : public Store {
     });
   }
 
+  absl::Status PutVolume(const VolumeRecord& volume) override {
+    const Offer& offer = volume.offer;
+    return Write(kPutVolume, Sync::kOrdered,
+                 {volume.name, volume.model, volume.machine, int64_t{volume.filled}, int64_t{volume.ending},
+                  MicrosOf(volume.unused_since), offer.provider, MarketName(offer.market), offer.region, offer.zone,
+                  offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
+                  offer.volume_per_hour});
+  }
+
+  absl::Status RemoveVolume(absl::string_view name) override {
+    return Write(kRemoveVolume, Sync::kOrdered, {name});
+  }
+
   absl::Status PutBook(const Book& book) override {
     return WithBook(&book, Sync::kOrdered, [] { return absl::OkStatus(); });
   }
 
  private:
   enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
-            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon };
+            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume };
 
   // All of what `write` writes, or nothing.
   absl::Status AtOnce(Sync sync, absl::FunctionRef<absl::Status()> write) {
@@ -252,20 +268,39 @@ class SqliteStore : public Store {
     });
   }
 
-  absl::StatusOr<std::optional<Offer>> OfferOf(const Statement& machines, const MachineRecord& record) {
-    const std::string market = machines.Text(11);
-    if (market.empty()) return std::nullopt;
-    Offer offer = {.provider = record.provider,
-                   .region = machines.Text(12),
-                   .zone = machines.Text(13),
-                   .machine_type = machines.Text(14),
-                   .accelerator = machines.Text(15),
-                   .accelerators = static_cast<int>(std::clamp<int64_t>(machines.Number(16), 0, 1 << 20)),
-                   .price_per_hour = machines.Real(17)};
+  // Its columns from `first` on, which is the market.
+  absl::StatusOr<Offer> OfferOf(const Statement& rows, int first, const std::string& provider,
+                                const std::string& whose) {
+    const std::string market = rows.Text(first);
+    Offer offer = {.provider = provider,
+                   .region = rows.Text(first + 1),
+                   .zone = rows.Text(first + 2),
+                   .machine_type = rows.Text(first + 3),
+                   .accelerator = rows.Text(first + 4),
+                   .accelerators = static_cast<int>(std::clamp<int64_t>(rows.Number(first + 5), 0, 1 << 20)),
+                   .price_per_hour = rows.Real(first + 6)};
     if (market == MarketName(Market::kSpot)) offer.market = Market::kSpot;
     else if (market != MarketName(Market::kOnDemand))
-      return Damaged(absl::StrCat("machine ", record.id, " is of market '", market, "'"));
+      return Damaged(absl::StrCat(whose, " is of market '", market, "'"));
     return offer;
+  }
+
+  absl::Status LoadVolumes(std::vector<VolumeRecord>& volumes) {
+    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM volumes ORDER BY name"));
+    int code;
+    while ((code = rows.Step()) == SQLITE_ROW) {
+      VolumeRecord& volume = volumes.emplace_back();
+      volume = {.name = rows.Text(0),
+                .model = rows.Text(1),
+                .machine = rows.Text(2),
+                .offer = {},
+                .filled = rows.Number(3) != 0,
+                .ending = rows.Number(4) != 0,
+                .unused_since = absl::FromUnixMicros(rows.Number(5))};
+      ASSIGN_OR_RETURN(volume.offer, OfferOf(rows, 7, rows.Text(6), volume.name));
+      volume.offer.volume_per_hour = rows.Real(14);
+    }
+    return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
 
   absl::Status LoadWakeRecords(Contents& contents) {
@@ -376,7 +411,7 @@ class SqliteStore : public Store {
 
   absl::Status Prepare() {
     for (const char* sql :
-         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
+         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
           "state = excluded.state, handle = excluded.handle, address = excluded.address, "
           "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = "
           "excluded.since_us, billed_until_us = excluded.billed_until_us",
@@ -390,7 +425,9 @@ class SqliteStore : public Store {
           "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO ledger_until VALUES (0,?)", "DELETE FROM market", "DELETE FROM error_budgets",
           "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
-          "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)"}) {
+          "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)",
+          "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+          "DELETE FROM volumes WHERE name = ?"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

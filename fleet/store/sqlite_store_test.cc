@@ -136,15 +136,17 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 9", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 10", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 9"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 10"));
 }
 
-constexpr char kNoMarket[] = "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
+constexpr char kNoMarket[] =
+    "DROP TABLE volumes; ALTER TABLE machines DROP COLUMN volume_per_hour; "
+    "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 // As builds before this one wrote it.
 TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
@@ -183,8 +185,8 @@ TEST_F(SqliteStoreTest, TheLedgerOfVersion6IsRead) {
   Open().reset();
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, kNoMarket, nullptr, nullptr, nullptr), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(database,
-                         "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; "
                          "ALTER TABLE machines DROP COLUMN billed_until_us; DROP TABLE book; "
                          "CREATE TABLE ledger (model TEXT NOT NULL, market TEXT NOT NULL, use TEXT NOT NULL, "
                          "key TEXT NOT NULL, time_ns INTEGER NOT NULL, dollars REAL NOT NULL, "
@@ -322,7 +324,7 @@ TEST_F(SqliteStoreTest, TheLedger) {
 TEST_F(SqliteStoreTest, WhatWasBought) {
   MachineRecord bought = Record(1);
   bought.offer = Offer{.provider = "local", .region = "eu", .zone = "eu-1", .market = Market::kSpot, .machine_type = "g6",
-                       .accelerator = "L4", .accelerators = 2, .price_per_hour = 0.345};
+                       .accelerator = "L4", .accelerators = 2, .price_per_hour = 0.345, .volume_per_hour = 0.011};
   {
     auto store = Open();
     ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable, nullptr).ok());
@@ -337,7 +339,47 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
   EXPECT_EQ(offer.accelerator, "L4");
   EXPECT_EQ(offer.accelerators, 2);
   EXPECT_EQ(offer.price_per_hour, 0.345);
+  EXPECT_EQ(offer.volume_per_hour, 0.011);
   EXPECT_FALSE(contents.machines[1].offer.has_value());
+}
+
+TEST_F(SqliteStoreTest, Volumes) {
+  const VolumeRecord filled = {.name = "m@a",
+                               .model = "m",
+                               .machine = "m-7",
+                               .offer = {.provider = "aws", .region = "r", .zone = "a", .market = Market::kSpot,
+                                         .machine_type = "g6", .accelerator = "L4", .accelerators = 2,
+                                         .price_per_hour = 0.345, .volume_per_hour = 0.011},
+                               .filled = true,
+                               .unused_since = absl::FromUnixMicros(1767225600123456)};
+  VolumeRecord ending = filled;
+  ending.name = "m@b";
+  ending.filled = false;
+  ending.ending = true;
+  {
+    auto store = Open();
+    EXPECT_TRUE(store->Load()->volumes.empty());
+    ASSERT_TRUE(store->PutVolume({.name = "m@a", .unused_since = absl::UnixEpoch()}).ok());
+    for (const VolumeRecord& volume : {filled, ending}) ASSERT_TRUE(store->PutVolume(volume).ok());
+  }
+  auto store = Open();
+  const std::vector<VolumeRecord> volumes = store->Load()->volumes;
+  ASSERT_EQ(volumes.size(), 2);
+  const auto& [name, model, machine, offer, is_filled, is_ending, unused_since] = volumes[0];
+  EXPECT_EQ(name + model + machine, "m@amm-7");
+  EXPECT_TRUE(SamePlace(offer, filled.offer));
+  EXPECT_EQ(offer.region + offer.accelerator, "rL4");
+  EXPECT_EQ(offer.accelerators, 2);
+  EXPECT_EQ(offer.price_per_hour, 0.345);
+  EXPECT_EQ(offer.volume_per_hour, 0.011);
+  EXPECT_TRUE(is_filled);
+  EXPECT_FALSE(is_ending);
+  EXPECT_EQ(unused_since, filled.unused_since);
+  EXPECT_FALSE(volumes[1].filled);
+  EXPECT_TRUE(volumes[1].ending);
+  ASSERT_TRUE(store->RemoveVolume("m@a").ok());
+  ASSERT_EQ(store->Load()->volumes.size(), 1);
+  EXPECT_EQ(store->Load()->volumes[0].name, "m@b");
 }
 
 TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {

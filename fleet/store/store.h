@@ -39,6 +39,17 @@ struct MachineRecord {
   absl::Time billed_until = absl::InfinitePast();
 };
 
+// A volume that outlives its machines.
+struct VolumeRecord {
+  std::string name;     // MachineRecord::volume
+  std::string model;
+  std::string machine;  // the id of the one that has it, or had it last
+  Offer offer;          // as that one was bought: the volume is in its zone
+  bool filled = false;  // a machine has served from it: the model's weights are on it
+  bool ending = false;  // it is being deleted, with what is left of the machine
+  absl::Time unused_since;  // while no machine has it
+};
+
 // What is remembered of a model's wakes (plan.h), by the wall clock.
 struct WakeRecord {
   absl::Time ordered_until = absl::InfinitePast();  // an admin wants it awake
@@ -75,6 +86,7 @@ class Store {
     Spending spending;                                        // as last put
     Book book;                                                // as last put
     Buyer::Memory market;                                     // as last put
+    std::vector<VolumeRecord> volumes;                        // by name
   };
 
   // kDurable survives a crash of the computer: for a write that precedes a side effect which would
@@ -96,6 +108,9 @@ class Store {
   virtual absl::Status PutBook(const Book& book) = 0;
   // In place of what was put before; times since 1970. kOrdered.
   virtual absl::Status PutMarket(const Buyer::Memory& market) = 0;
+  // New, or in place of the same name. kOrdered.
+  virtual absl::Status PutVolume(const VolumeRecord& volume) = 0;
+  virtual absl::Status RemoveVolume(absl::string_view name) = 0;  // kOrdered
   virtual absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) = 0;  // kOrdered
 };
 
