@@ -93,9 +93,10 @@ absl::Status CheckStep(Program& program, std::deque<Row>& rows, Sampler& sampler
       answer = Sample(sampler, row, logits);
     } else {
       ++picks.wanted;
-      const std::optional<uint32_t> id = row.pick.Pick(selected[o], q.params, row.counts);
-      picks.selected += id.has_value();
-      if (id.has_value()) answer = {id, absl::StatusCode::kOk};
+      const auto id = row.pick.Pick(selected[o], q.params, row.counts, *selector, static_cast<int>(o));
+      picks.looked_again += row.pick.looks() > 0;
+      picks.looks += row.pick.looks();
+      answer = id.ok() ? Answer{*id, absl::StatusCode::kOk} : Answer{std::nullopt, id.status().code()};
     }
     if (answer == expected) continue;
     return absl::InternalError(absl::StrCat(describe(), ": id ", answer.id.value_or(-1), " for ",

@@ -1,5 +1,4 @@
-// Ids picked from output rows on a device: from what it selects of them, where it does, and from the whole rows where
-// that does not tell.
+// Ids picked from output rows on a device: from what it selects of them, where it does, else from the whole rows.
 #ifndef BACKENDS_CONFORMANCE_PICKS_H_
 #define BACKENDS_CONFORMANCE_PICKS_H_
 
@@ -10,8 +9,9 @@ namespace spotinference::conformance {
 
 struct Picks {
   int rows = 0;
-  int wanted = 0;    // of these, of which the device was asked for candidates
-  int selected = 0;  // of these, where candidates told
+  int wanted = 0;        // of these, of which the device was asked for candidates
+  int looked_again = 0;  // of these, that it had to look at again
+  int looks = 0;         // so often in all
 };
 
 // Rows of odd vocabularies, with all that a sampler may be asked. INTERNAL: another id, or another row, than was fed.

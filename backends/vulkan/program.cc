@@ -169,7 +169,7 @@ absl::Status VulkanProgram::Warm() {
   }
   const BucketRows largest{Bucket(graph_.max_tokens), Bucket(graph_.max_outputs)};
   buckets.push_back({1, std::min(1, largest.outputs), most_ranges_, selection_ != nullptr});
-  if (selection_ != nullptr) keys.insert({Shader::kSelect, {}});
+  if (selection_ != nullptr) keys.insert({{Shader::kSelect, {}}, {Shader::kWeigh, {}}});
   for (const BucketRows& rows : {largest, buckets.back()}) {
     for (const Stage& stage : StagesOf(rows)) {
       RETURN_IF_ERROR(CheckGroups(stage, rows));
@@ -183,7 +183,9 @@ absl::Status VulkanProgram::Warm() {
     ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
     RETURN_IF_ERROR(gpu_.Run(*commands));
   }
-  return absl::OkStatus();
+  if (selection_ == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Commands* const look, LookCommandsFor(buckets.back().outputs));
+  return gpu_.Run(*look);
 }
 
 double VulkanProgram::Work(const Stage& stage, const BucketRows& rows) const {
@@ -256,6 +258,23 @@ absl::Status VulkanProgram::RecordPart(size_t first, size_t end, const BucketRow
   return status;
 }
 
+absl::StatusOr<const VulkanProgram::Commands*> VulkanProgram::LookCommandsFor(int outputs) {
+  const BucketRows rows{.tokens = 0, .outputs = outputs, .selects = true};
+  if (const auto found = commands_.find(rows); found != commands_.end()) return &found->second;
+  absl::Status status;
+  ASSIGN_OR_RETURN(const VkCommandBuffer commands, gpu_.Record([&](VkCommandBuffer buffer) {
+    Recorder recorder(gpu_.api(), buffer, pipelines_.layout());
+    status.Update(RecordSelect(rows, recorder));
+    status.Update(RecordWeigh(rows, recorder));
+    recorder.End();
+  }));
+  if (!status.ok()) {
+    gpu_.FreeCommands(commands);
+    return status;
+  }
+  return &(commands_[rows] = {commands});
+}
+
 absl::Status VulkanProgram::RunStep(const StepInput& input, bool selects) {
   ASSIGN_OR_RETURN(const bool moved, step_->Write(input));
   if (moved) FreeAll();
@@ -264,6 +283,7 @@ absl::Status VulkanProgram::RunStep(const StepInput& input, bool selects) {
   }
   const BucketRows rows{Bucket(static_cast<int>(input.positions.size())),
                         Bucket(static_cast<int>(input.output_rows.size())), Ranges(input), selects};
+  last_outputs_ = static_cast<int>(input.output_rows.size());
   ASSIGN_OR_RETURN(const Commands* const commands, CommandsFor(rows));
   return gpu_.Run(*commands);
 }
@@ -282,9 +302,21 @@ absl::Status VulkanProgram::RunSelecting(const StepInput& input, absl::Span<cons
   RETURN_IF_ERROR(CheckSelections(selections, selected.size(), outputs, width));
   selection_->Write(selections);
   RETURN_IF_ERROR(RunStep(input, /*selects=*/true));
+  RETURN_IF_ERROR(LookCommandsFor(Bucket(last_outputs_)).status());  // a look records nothing
   for (size_t o = 0; o < outputs; ++o) {
     if (selections[o].kind != Selection::Kind::kAll) selection_->Read(static_cast<int>(o), selections[o], selected[o]);
   }
+  return absl::OkStatus();
+}
+
+absl::Status VulkanProgram::Look(int row, const Selection& selection, Selected& selected) {
+  RETURN_IF_ERROR(CheckSelection(selection, Width(graph_.output)));
+  if (row < 0 || row >= last_outputs_) return absl::InvalidArgumentError(absl::StrCat("output row ", row));
+  absl::MutexLock lock(&look_mutex_);
+  selection_->Write(row, last_outputs_, selection);
+  ASSIGN_OR_RETURN(const Commands* const commands, LookCommandsFor(Bucket(last_outputs_)));
+  RETURN_IF_ERROR(gpu_.Run(*commands));
+  selection_->Read(row, selection, selected);
   return absl::OkStatus();
 }
 

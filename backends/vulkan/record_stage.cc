@@ -214,6 +214,19 @@ absl::Status VulkanProgram::RecordSelect(const BucketRows& rows, Recorder& recor
   return absl::OkStatus();
 }
 
+absl::Status VulkanProgram::RecordWeigh(const BucketRows& rows, Recorder& recorder) {
+  ASSIGN_OR_RETURN(const VkPipeline pipeline, pipelines_.Get({Shader::kWeigh, {}}));
+  const TensorId output = graph_.output;
+  const struct {
+    VkDeviceAddress step, rows, selections, allowed, bounds, sums;
+    uint32_t width;
+  } push{step_->address(),      Address(output),      selection_->selections(),            selection_->allowed(),
+         selection_->bounds(), selection_->sums(), static_cast<uint32_t>(Width(output))};
+  recorder.DispatchWhole(pipeline, push, {selection_->parts_of_row(), static_cast<uint32_t>(rows.outputs)},
+                         {At(output)}, {&selection_->found()});
+  return absl::OkStatus();
+}
+
 absl::Status VulkanProgram::RecordStage(const Stage& stage, const BucketRows& bucket_rows, Recorder& recorder) {
   const Op& op = stage.op();
   const TensorId shape = ShapeOf(op);

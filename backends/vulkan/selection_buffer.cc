@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "engine/base/status.h"
@@ -9,7 +10,7 @@
 namespace spotinference::vulkan {
 namespace {
 
-// As shaders/select.comp has them.
+// As shaders/selection.glsl has them.
 constexpr int kPartIds = 1024;
 constexpr uint32_t kMostTop = 16, kMostNoisy = 4, kMost = kMostTop + kMostNoisy;
 constexpr uint32_t kNowhere = 0xffffffff;
@@ -20,6 +21,10 @@ struct Wanted {
   uint32_t choice, position;
   uint32_t masked;
   uint32_t asked;
+  float least, tied;
+  uint32_t tied_id;
+  float largest;
+  uint32_t bounds;
 };
 struct Part {
   uint32_t top, noisy, largest_id;
@@ -27,9 +32,15 @@ struct Part {
   uint32_t ids[kMost];
   float logits[kMost];
 };
+struct Sum {
+  uint32_t count, low_half, high_half;
+};
+constexpr int kLowHalf = 20;  // bits
 static_assert(static_cast<int>(Selection::Kind::kAll) == 0 && static_cast<int>(Selection::Kind::kLargest) == 1 &&
-              static_cast<int>(Selection::Kind::kTop) == 2 && static_cast<int>(Selection::Kind::kNoisy) == 3);
-static_assert(Selection::kMaxAsked == 2048);
+              static_cast<int>(Selection::Kind::kTop) == 2 && static_cast<int>(Selection::Kind::kNoisy) == 3 &&
+              static_cast<int>(Selection::Kind::kLikelier) == 4);
+static_assert(Selection::kMaxAsked == 2048 && Selection::kMaxBounds == 16);
+static_assert(sizeof(Selection::Bound) == 2 * sizeof(uint32_t));
 
 // Where the row's largest logit is, of equals the first; null: there is none.
 const Part* WithLargest(absl::Span<const Part> parts) {
@@ -52,31 +63,60 @@ absl::StatusOr<std::unique_ptr<SelectionBuffer>> SelectionBuffer::Create(int row
   buffer->allowed_at_ = sizeof(Wanted) * rows;
   buffer->asked_at_ = buffer->allowed_at_ + sizeof(uint32_t) * rows * buffer->mask_words_;
   buffer->answers_at_ = sizeof(Part) * rows * buffer->parts_of_row_;
-  ASSIGN_OR_RETURN(buffer->wanted_, memory.Allocate(buffer->asked_at_ + asked_bytes, MemoryUse::kUpload));
-  ASSIGN_OR_RETURN(buffer->found_, memory.Allocate(buffer->answers_at_ + asked_bytes, MemoryUse::kReadback));
+  buffer->bounds_at_ = buffer->asked_at_ + asked_bytes;
+  buffer->sums_at_ = buffer->answers_at_ + asked_bytes;
+  const size_t bounds_bytes = sizeof(Selection::Bound) * Selection::kMaxBounds;
+  const size_t sums_bytes = sizeof(Sum) * Selection::kMaxBounds * buffer->parts_of_row_;
+  ASSIGN_OR_RETURN(buffer->wanted_, memory.Allocate(buffer->bounds_at_ + bounds_bytes, MemoryUse::kUpload));
+  ASSIGN_OR_RETURN(buffer->found_, memory.Allocate(buffer->sums_at_ + sums_bytes, MemoryUse::kReadback));
   return buffer;
 }
 
 void SelectionBuffer::Write(absl::Span<const Selection> selections) {
-  auto* wanted = reinterpret_cast<Wanted*>(wanted_->mapped());
-  auto* allowed = reinterpret_cast<uint32_t*>(wanted_->mapped() + allowed_at_);
-  auto* asked = reinterpret_cast<uint32_t*>(wanted_->mapped() + asked_at_);
-  for (const Selection& selection : selections) {
-    *wanted++ = {static_cast<uint32_t>(selection.kind),
-                 1 / selection.temperature,
-                 {static_cast<uint32_t>(selection.seed), static_cast<uint32_t>(selection.seed >> 32)},
-                 selection.choice,
-                 selection.position,
-                 !selection.allowed.empty(),
-                 static_cast<uint32_t>(selection.asked.size())};
-    std::copy(selection.allowed.begin(), selection.allowed.end(), allowed);
-    std::copy(selection.asked.begin(), selection.asked.end(), asked);
-    allowed += mask_words_;
-    asked += Selection::kMaxAsked;
+  for (size_t row = 0; row < selections.size(); ++row) WriteRow(static_cast<int>(row), selections[row]);
+}
+
+void SelectionBuffer::Write(int row, int rows, const Selection& selection) {
+  auto* const wanted = reinterpret_cast<Wanted*>(wanted_->mapped());
+  for (int other = 0; other < rows; ++other) wanted[other].kind = static_cast<uint32_t>(Selection::Kind::kAll);
+  WriteRow(row, selection);
+}
+
+void SelectionBuffer::WriteRow(int row, const Selection& selection) {
+  reinterpret_cast<Wanted*>(wanted_->mapped())[row] = {
+      static_cast<uint32_t>(selection.kind),
+      1 / selection.temperature,
+      {static_cast<uint32_t>(selection.seed), static_cast<uint32_t>(selection.seed >> 32)},
+      selection.choice,
+      selection.position,
+      !selection.allowed.empty(),
+      static_cast<uint32_t>(selection.asked.size()),
+      selection.least,
+      selection.tied,
+      selection.tied_id,
+      selection.largest,
+      static_cast<uint32_t>(selection.bounds.size())};
+  const auto put = [this](size_t at, const auto& span) {
+    if (!span.empty()) std::memcpy(wanted_->mapped() + at, span.data(), span.size() * sizeof(span[0]));
+  };
+  put(allowed_at_ + sizeof(uint32_t) * mask_words_ * row, selection.allowed);
+  put(asked_at_ + sizeof(uint32_t) * Selection::kMaxAsked * row, selection.asked);
+  put(bounds_at_, selection.bounds);
+}
+
+void SelectionBuffer::ReadLikelier(const Selection& selection, Selected& selected) const {
+  const auto* sum = reinterpret_cast<const Sum*>(found_->mapped() + sums_at_);
+  selected.likelier.assign(selection.bounds.size(), {0, 0});
+  for (uint32_t part = 0; part < parts_of_row_; ++part, sum += Selection::kMaxBounds) {
+    for (size_t b = 0; b < selection.bounds.size(); ++b) {
+      selected.likelier[b].count += sum[b].count;
+      selected.likelier[b].weight += (int64_t{sum[b].high_half} << kLowHalf) + sum[b].low_half;
+    }
   }
 }
 
 void SelectionBuffer::Read(int row, const Selection& selection, Selected& selected) const {
+  if (selection.kind == Selection::Kind::kLikelier) return ReadLikelier(selection, selected);
   const absl::Span<const Part> parts(reinterpret_cast<const Part*>(found_->mapped()) + size_t{parts_of_row_} * row,
                                      parts_of_row_);
   const auto* const answers =

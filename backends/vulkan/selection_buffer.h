@@ -1,4 +1,4 @@
-// What is wanted of a step's output rows, where the device reads it, and what it found: shaders/select.comp.
+// What is wanted of a step's output rows, where the device reads it, and what it found: shaders/{select,weigh}.comp.
 #ifndef BACKENDS_VULKAN_SELECTION_BUFFER_H_
 #define BACKENDS_VULKAN_SELECTION_BUFFER_H_
 
@@ -20,7 +20,9 @@ class SelectionBuffer {
 
   // `selections` have been checked. No step may be running.
   void Write(absl::Span<const Selection> selections);
-  // What the last step found of output row `row`.
+  // The same, of row `row` of `rows` alone.
+  void Write(int row, int rows, const Selection& selection);
+  // What was found last of output row `row`.
   void Read(int row, const Selection& selection, Selected& selected) const;
 
   uint32_t parts_of_row() const { return parts_of_row_; }
@@ -30,14 +32,19 @@ class SelectionBuffer {
   VkDeviceAddress asked() const { return wanted_->address() + asked_at_; }
   VkDeviceAddress parts() const { return found_->address(); }
   VkDeviceAddress answers() const { return found_->address() + answers_at_; }
-  const Region& found() const { return *found_; }  // parts and answers
+  VkDeviceAddress bounds() const { return wanted_->address() + bounds_at_; }
+  VkDeviceAddress sums() const { return found_->address() + sums_at_; }
+  const Region& found() const { return *found_; }  // parts, answers and sums
 
  private:
   SelectionBuffer(uint32_t parts_of_row, size_t mask_words) : parts_of_row_(parts_of_row), mask_words_(mask_words) {}
 
+  void WriteRow(int row, const Selection& selection);
+  void ReadLikelier(const Selection& selection, Selected& selected) const;
+
   const uint32_t parts_of_row_;
   const size_t mask_words_;                                // of a row
-  size_t allowed_at_ = 0, asked_at_ = 0, answers_at_ = 0;  // bytes
+  size_t allowed_at_ = 0, asked_at_ = 0, bounds_at_ = 0, answers_at_ = 0, sums_at_ = 0;  // bytes
   std::unique_ptr<Region> wanted_, found_;
 };
 

@@ -56,6 +56,9 @@ constexpr uint32_t kSelect[] = {
 constexpr uint32_t kStoreKv[] = {
 #include "backends/vulkan/shaders/store_kv.spv.inc"
 };
+constexpr uint32_t kWeigh[] = {
+#include "backends/vulkan/shaders/weigh.spv.inc"
+};
 
 }  // namespace
 
@@ -95,6 +98,8 @@ absl::Span<const uint32_t> SpirV(Shader shader) {
       return kSelect;
     case Shader::kStoreKv:
       return kStoreKv;
+    case Shader::kWeigh:
+      return kWeigh;
   }
   return {};
 }

@@ -27,8 +27,9 @@ enum class Shader : uint8_t {
   kRope,
   kSelect,
   kStoreKv,
+  kWeigh,
 };
-inline constexpr int kShaders = 17;
+inline constexpr int kShaders = 18;
 
 absl::Span<const uint32_t> SpirV(Shader shader);
 

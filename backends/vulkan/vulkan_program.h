@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "backends/vulkan/buffers.h"
 #include "backends/vulkan/fuse.h"
@@ -77,6 +78,7 @@ class VulkanProgram : public Program, public Selector {
   Selector* selector() override { return selection_ != nullptr ? this : nullptr; }
   absl::Status RunSelecting(const StepInput& input, absl::Span<const Selection> selections,
                             absl::Span<Selected> selected) override;
+  absl::Status Look(int row, const Selection& selection, Selected& selected) override;
   absl::Status ReadRow(int row, absl::Span<float> out) override;
 
  private:
@@ -143,6 +145,9 @@ class VulkanProgram : public Program, public Selector {
   void RecordStoreKv(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   absl::Status RecordAttention(const Stage& stage, const BucketRows& rows, VkPipeline pipeline, Recorder& recorder);
   absl::Status RecordSelect(const BucketRows& rows, Recorder& recorder);
+  absl::Status RecordWeigh(const BucketRows& rows, Recorder& recorder);
+  // Of a step with so many output rows, a bucket of them, of which the one that something is wanted of is looked at.
+  absl::StatusOr<const Commands*> LookCommandsFor(int outputs);
   // Runs a checked step; outputs are on the device, and, where it does not select, in readback_.
   absl::Status RunStep(const StepInput& input, bool selects);
 
@@ -169,6 +174,8 @@ class VulkanProgram : public Program, public Selector {
   std::unique_ptr<SelectionBuffer> selection_;  // null: outputs are no Rows::kOutputs
   std::unique_ptr<StepBuffer> step_;
   std::map<BucketRows, Commands> commands_;
+  absl::Mutex look_mutex_;  // of looks at one step's rows
+  int last_outputs_ = 0;    // of the last step
 };
 
 }  // namespace spotinference::vulkan

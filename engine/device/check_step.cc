@@ -43,24 +43,34 @@ absl::Status CheckStep(const Graph& graph, const StepInput& in, int kv_blocks, s
   return absl::OkStatus();
 }
 
+absl::Status CheckSelection(const Selection& selection, size_t width) {
+  const auto bad = [](auto... what) { return absl::InvalidArgumentError(absl::StrCat("selection: ", what...)); };
+  if (!selection.allowed.empty() && selection.allowed.size() != (width + 31) / 32) {
+    return bad(selection.allowed.size(), " words of allowed ids for ", width, " ids");
+  }
+  if (selection.asked.size() > Selection::kMaxAsked) {
+    return bad(selection.asked.size(), " ids asked for, more than ", Selection::kMaxAsked);
+  }
+  if (selection.bounds.size() > Selection::kMaxBounds) {
+    return bad(selection.bounds.size(), " bounds, more than ", Selection::kMaxBounds);
+  }
+  if (!(selection.temperature >= Selection::kLeastTemperature)) {
+    return bad("a temperature of ", selection.temperature, ", not from ", Selection::kLeastTemperature);
+  }
+  for (const uint32_t id : selection.asked) {
+    if (id >= width) return bad("id ", id, " is not below ", width);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckSelections(absl::Span<const Selection> selections, size_t selected, size_t outputs, size_t width) {
   const auto bad = [](auto... what) { return absl::InvalidArgumentError(absl::StrCat("selection: ", what...)); };
   if (selections.size() != outputs || selected != outputs) {
     return bad(selections.size(), " of them and room for ", selected, ", for ", outputs, " output rows");
   }
   for (const Selection& selection : selections) {
-    if (!selection.allowed.empty() && selection.allowed.size() != (width + 31) / 32) {
-      return bad(selection.allowed.size(), " words of allowed ids for ", width, " ids");
-    }
-    if (selection.asked.size() > Selection::kMaxAsked) {
-      return bad(selection.asked.size(), " ids asked for, more than ", Selection::kMaxAsked);
-    }
-    if (!(selection.temperature >= Selection::kLeastTemperature)) {
-      return bad("a temperature of ", selection.temperature, ", not from ", Selection::kLeastTemperature);
-    }
-    for (const uint32_t id : selection.asked) {
-      if (id >= width) return bad("id ", id, " is not below ", width);
-    }
+    if (selection.kind == Selection::Kind::kLikelier) return bad("nothing is likelier before a row is there");
+    if (absl::Status checked = CheckSelection(selection, width); !checked.ok()) return checked;
   }
   return absl::OkStatus();
 }

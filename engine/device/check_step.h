@@ -18,6 +18,9 @@ absl::Status CheckStep(const Graph& graph, const StepInput& input, int kv_blocks
 // many.
 absl::Status CheckSelections(absl::Span<const Selection> selections, size_t selected, size_t outputs, size_t width);
 
+// The same of one row, of those of the last run.
+absl::Status CheckSelection(const Selection& selection, size_t width);
+
 }  // namespace spotinference
 
 #endif  // ENGINE_DEVICE_CHECK_STEP_H_

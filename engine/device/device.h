@@ -51,8 +51,10 @@ class Selector {
   virtual absl::Status RunSelecting(const StepInput& input, absl::Span<const Selection> selections /* [O] */,
                                     absl::Span<Selected> selected /* [O] */) = 0;
 
-  // An output row of the last run, whole, if that was a RunSelecting. From any thread, between runs. UNAVAILABLE: the
-  // device is lost.
+  // Looks through an output row of the last run again, if that was a RunSelecting. From any thread, between runs.
+  virtual absl::Status Look(int row, const Selection& selection, Selected& selected) = 0;
+
+  // Such a row, whole. From any thread, between runs. UNAVAILABLE: the device is lost.
   virtual absl::Status ReadRow(int row, absl::Span<float> out /* [width] */) = 0;
 };
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "engine/sample/exp_log.h"
 #include "engine/sample/sampling.h"
 
@@ -25,6 +27,19 @@ inline float Penalised(float logit, const SamplingParams& params, uint32_t times
   logit = std::clamp(logit > 0 ? logit / repetition : logit * repetition, -kLargest, kLargest);
   if (times > 0) logit -= params.presence_penalty + params.frequency_penalty * static_cast<float>(times);
   return logit;
+}
+
+// Of a finite row, or of the part of it that a constraint allows, this is never the case.
+inline absl::Status NoIdError(size_t vocabulary, bool constrained) {
+  if (constrained) return absl::AbortedError("none of the tokens that the answer's constraint allows can be picked");
+  return absl::DataLossError(absl::StrCat("none of ", vocabulary, " logits is finite"));
+}
+
+// Step 4. What is nearer to zero than the smallest normal float is zero: some devices take it for that.
+inline float NormalOrZero(float x) { return std::abs(x) < std::numeric_limits<float>::min() ? 0.0f : x; }
+inline float Scaled(float logit, float largest, float inverse_temperature) {
+  const float below = NormalOrZero(NormalOrZero(logit) - NormalOrZero(largest));
+  return NormalOrZero(below * inverse_temperature);
 }
 
 // e^z in whole units, so that a sum is the same in any order. Finer than a top_p of float can tell,

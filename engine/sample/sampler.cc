@@ -88,15 +88,9 @@ absl::StatusOr<Sampled> Sampler::Sample(absl::Span<const float> logits,
     row = adjusted_;
   }
   const Token likeliest = ArgMax(row);
-  if (likeliest.value == kLowest) {
-    if (!allowed.empty()) {
-      return absl::AbortedError(
-          "none of the tokens that the answer's constraint allows can be picked");
-    }
-    return absl::DataLossError(absl::StrCat("none of ", logits.size(), " logits is finite"));
-  }
+  if (likeliest.value == kLowest) return NoIdError(logits.size(), !allowed.empty());
   Sampled sampled{.id = likeliest.id};
-  if (params.temperature > 0) {
+  if (params.draws()) {
     Scale(row, likeliest.value, params.temperature);
     sampled.id = Draw(Filter(params), likeliest.id, Noise(params.seed, params.choice, position));
   }
@@ -138,9 +132,10 @@ Sampler::Token Sampler::ArgMax(absl::Span<const float> logits) {
 }
 
 void Sampler::Scale(absl::Span<const float> logits, float largest, float temperature) {
+  const float inverse = 1 / temperature;
   z_.resize((logits.size() + Noise::kBlock - 1) / Noise::kBlock * Noise::kBlock);
   for (size_t i = 0; i < logits.size(); ++i) {
-    z_[i] = (FiniteOrLowest(logits[i]) - largest) / temperature;
+    z_[i] = Scaled(FiniteOrLowest(logits[i]), largest, inverse);
   }
   std::fill(z_.begin() + logits.size(), z_.end(), kLowest);
 }
@@ -226,6 +221,8 @@ Sampler::Token Sampler::LastOfNucleus(int64_t enough) {
 // so an id whose z plus the largest noise, or plus a cheap bound of its own noise, stays below the
 // best so far needs no logarithms.
 uint32_t Sampler::Draw(const Cut& cut, uint32_t likeliest, const Noise& noise) const {
+  // Ids whose logits differ by next to nothing have a z of zero too, and the smallest of them is kept.
+  if (cut.z == 0) likeliest = static_cast<uint32_t>(std::find(z_.begin(), z_.end(), 0.0f) - z_.begin());
   uint32_t best_id = likeliest;
   double best = z_[likeliest] + Noise::Gumbel(noise.Bits(likeliest));
   for (uint32_t first = 0; first < z_.size(); first += Noise::kBlock) {

@@ -5,7 +5,8 @@
 //      other multiplied (the penalty of CTRL, arXiv:1909.05858, with the sign minded).
 //   3. presence_penalty, and frequency_penalty times the number of times, are subtracted from the
 //      logits of generated ids (OpenAI's formula).
-//   4. z = (logit - largest) / temperature. Temperature 0 takes the largest logit and ends here.
+//   4. z = (logit - largest) * (1 / temperature), as floats; what is nearer to zero than the smallest normal float is
+//      zero, since processors and devices differ in that. Temperature 0 takes the largest logit and ends here.
 //   5. top_k: the k largest z.
 //   6. top_p: of these, the fewest likeliest whose probability among these reaches top_p.
 //   7. min_p: of these, z >= log(min_p).

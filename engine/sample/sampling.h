@@ -12,9 +12,12 @@ namespace spotinference {
 
 inline constexpr uint32_t kMaxTopLogprobs = 20;
 
+// A temperature below this is as 0: nothing but equals would be drawn from.
+inline constexpr float kLeastTemperature = 1e-20f;
+
 // A field at its zero value, except temperature, asks for nothing.
 struct SamplingParams {
-  float temperature = 0;         // [0, 100]; 0: the largest logit
+  float temperature = 0;         // [0, 100]; below kLeastTemperature: the largest logit
   uint32_t top_k = 0;            // keep the k likeliest; any value, past the vocabulary it is off
   float top_p = 0;               // (0, 1]; 0 and 1: off
   float min_p = 0;               // [0, 1]
@@ -26,6 +29,8 @@ struct SamplingParams {
   uint32_t choice = 0;
   bool logprobs = false;
   uint32_t top_logprobs = 0;  // [0, kMaxTopLogprobs], only with logprobs
+
+  bool draws() const { return temperature >= kLeastTemperature; }
 
   // Whether Sampler::Sample looks at the counts of ids so far.
   bool needs_counts() const {

@@ -1,13 +1,21 @@
 #include "engine/server/candidate_pick.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
+#include "engine/base/status.h"
 #include "engine/sample/logit.h"
 #include "engine/sample/noise.h"
 
 namespace spotinference {
+namespace {
+
+static_assert(kLeastTemperature >= Selection::kLeastTemperature);
+constexpr uint32_t kAnyId = std::numeric_limits<uint32_t>::max();
+
+}  // namespace
 
 const Selection& CandidatePick::Select(uint32_t vocabulary, const SamplingParams& params, const TokenCounts& counts,
                                        absl::Span<const uint32_t> guesses, uint32_t position,
@@ -15,12 +23,10 @@ const Selection& CandidatePick::Select(uint32_t vocabulary, const SamplingParams
   using Kind = Selection::Kind;
   selection_ = {};
   vocabulary_ = vocabulary;
-  const bool asks = !params.logit_bias.empty() || params.needs_counts();
+  constrained_ = !allowed.empty();
+  asked_.clear();
   if (params.logprobs) return selection_;  // of all logits
-  const size_t counted = params.needs_counts() ? counts.generated().size() + guesses.size() : 0;
-  if (params.logit_bias.size() + counted > Selection::kMaxAsked) return selection_;
-  if (params.temperature > 0) {
-    if (params.temperature < Selection::kLeastTemperature) return selection_;
+  if (params.draws()) {
     const bool filtered = (params.top_k > 0 && params.top_k < vocabulary) || (params.top_p > 0 && params.top_p < 1);
     selection_.kind = filtered ? Kind::kTop : Kind::kNoisy;
     selection_.temperature = params.temperature;
@@ -30,7 +36,7 @@ const Selection& CandidatePick::Select(uint32_t vocabulary, const SamplingParams
   selection_.seed = params.seed;
   selection_.choice = params.choice;
   selection_.position = position;
-  if (!asks) {
+  if (params.logit_bias.empty() && !params.needs_counts()) {
     selection_.allowed = allowed;
     return selection_;
   }
@@ -41,13 +47,12 @@ const Selection& CandidatePick::Select(uint32_t vocabulary, const SamplingParams
   }
   Ask(params, counts, guesses);
   selection_.allowed = allowed_;
-  selection_.asked = asked_;
+  selection_.asked = absl::MakeConstSpan(asked_).subspan(0, Selection::kMaxAsked);
   return selection_;
 }
 
 // Each allowed one once, and it is no candidate.
 void CandidatePick::Ask(const SamplingParams& params, const TokenCounts& counts, absl::Span<const uint32_t> guesses) {
-  asked_.clear();
   const auto ask = [&](uint32_t id) {
     const uint32_t bit = uint32_t{1} << (id % 32);
     if ((allowed_[id / 32] & bit) == 0) return;
@@ -60,44 +65,79 @@ void CandidatePick::Ask(const SamplingParams& params, const TokenCounts& counts,
   for (const uint32_t id : guesses) ask(id);
 }
 
+absl::Status CandidatePick::Look(const Selection& selection) {
+  ++looks_;
+  return selector_->Look(row_, selection, more_);
+}
+
+absl::StatusOr<uint32_t> CandidatePick::Pick(const Selected& selected, const SamplingParams& params,
+                                             const TokenCounts& counts, Selector& selector, int row) {
+  selector_ = &selector;
+  row_ = row;
+  looks_ = 0;
+  RETURN_IF_ERROR(AnswerAsked(selected));
+  if (!Gather(selected, params, counts)) return NoIdError(vocabulary_, constrained_);
+  if (selection_.kind == Selection::Kind::kLargest) {
+    return std::min_element(tokens_.begin(), tokens_.end(), Likelier)->id;
+  }
+  for (Token& token : tokens_) token.value = Z(token.value);
+  asked_tokens_.assign(tokens_.begin() + selected.candidates.size(), tokens_.end());
+  if (const std::optional<uint32_t> id = Tell(selected, params)) return *id;
+  return LookCloser(params, selected.others_score + ShiftOf(largest_candidate_) + Selected::kScoreError);
+}
+
+// More than one look may give.
+absl::Status CandidatePick::AnswerAsked(const Selected& selected) {
+  asked_logits_.assign(selected.asked.begin(), selected.asked.end());
+  Selection selection = selection_;
+  selection.kind = Selection::Kind::kLargest;
+  while (asked_logits_.size() < asked_.size()) {
+    selection.asked = absl::MakeConstSpan(asked_).subspan(asked_logits_.size(), Selection::kMaxAsked);
+    RETURN_IF_ERROR(Look(selection));
+    asked_logits_.insert(asked_logits_.end(), more_.asked.begin(), more_.asked.end());
+  }
+  return absl::OkStatus();
+}
+
 // tokens_ = all that are known, by their adjusted logits. False: there are none.
 bool CandidatePick::Gather(const Selected& selected, const SamplingParams& params, const TokenCounts& counts) {
   tokens_.clear();
-  for (const Selected::Candidate& candidate : selected.candidates) tokens_.push_back({candidate.id, candidate.logit});
+  for (const Selected::Candidate& c : selected.candidates) tokens_.push_back({c.id, c.logit, c.logit});
   largest_candidate_ = kLowestLogit;
   for (const Token& token : tokens_) largest_candidate_ = std::max(largest_candidate_, token.value);
-  for (size_t i = 0; i < selection_.asked.size(); ++i) {
-    const uint32_t id = selection_.asked[i];
-    float logit = selected.asked[i];
+  for (size_t i = 0; i < asked_.size(); ++i) {
+    const uint32_t id = asked_[i];
+    float logit = asked_logits_[i];
     if (const auto bias = params.logit_bias.find(id); bias != params.logit_bias.end()) logit += bias->second;
     if (params.needs_counts()) {
       const auto times = counts.generated().find(id);
       if (times != counts.generated().end()) logit = Penalised(logit, params, times->second);
     }
-    if (FiniteOrLowest(logit) != kLowestLogit) tokens_.push_back({id, logit});
+    if (FiniteOrLowest(logit) != kLowestLogit) tokens_.push_back({id, logit, logit});
   }
   largest_ = kLowestLogit;
   for (const Token& token : tokens_) largest_ = std::max(largest_, token.value);
   return !tokens_.empty();
 }
 
-std::optional<uint32_t> CandidatePick::Pick(const Selected& selected, const SamplingParams& params,
-                                            const TokenCounts& counts) {
-  if (!Gather(selected, params, counts)) return std::nullopt;  // the row has the words for that
-  if (selection_.kind == Selection::Kind::kLargest) {
-    return std::min_element(tokens_.begin(), tokens_.end(), Likelier)->id;
-  }
-  for (Token& token : tokens_) token.value = (token.value - largest_) / params.temperature;
+float CandidatePick::Z(float logit) const { return Scaled(logit, largest_, 1 / selection_.temperature); }
+
+// What the device says of a z is by its largest candidate.
+double CandidatePick::ShiftOf(float largest_candidate) const {
+  return (double{largest_candidate} - largest_) / selection_.temperature;
+}
+
+// Nullopt: what was selected does not tell.
+std::optional<uint32_t> CandidatePick::Tell(const Selected& selected, const SamplingParams& params) {
   const float least = params.min_p > 0 ? LeastZ(params.min_p) : kLowestLogit;
-  // What the device says of other ids is by its largest candidate.
-  const double shift = (double{largest_candidate_} - largest_) / params.temperature;
+  const double shift = ShiftOf(largest_candidate_);
   if (selection_.kind == Selection::Kind::kNoisy) {
     return Draw(tokens_, {}, least, selected.others_score + shift + Selected::kScoreError);
   }
   int64_t asked_weight = 0;
-  for (size_t i = selected.candidates.size(); i < tokens_.size(); ++i) asked_weight += Weight(tokens_[i].value);
+  for (const Token& token : asked_tokens_) asked_weight += Weight(token.value);
   // z is as monotone as logits are: what is above all others is among the row's likeliest.
-  const float others = (selected.others - largest_) / params.temperature;
+  const float others = Z(selected.others);
   const auto rest = std::partition(tokens_.begin(), tokens_.end(), [&](const Token& t) { return t.value > others; });
   std::sort(tokens_.begin(), rest, Likelier);
   size_t likeliest = rest - tokens_.begin();
@@ -168,6 +208,125 @@ std::optional<uint32_t> CandidatePick::Draw(absl::Span<const Token> tokens, absl
   }
   if (!(best > others)) return std::nullopt;
   return best_id;
+}
+
+absl::StatusOr<uint32_t> CandidatePick::LookCloser(const SamplingParams& params, double others) {
+  ASSIGN_OR_RETURN(Kept kept, KeptBy(params));
+  unknown_.assign((vocabulary_ + 31) / 32, 0xffffffff);
+  std::copy(selection_.allowed.begin(), selection_.allowed.end(), unknown_.begin());
+  scored_.clear();
+  for (const Token& token : tokens_) Score(token);
+  while (true) {
+    ASSIGN_OR_RETURN(const std::optional<uint32_t> id, FirstKept(kept, others));
+    if (id.has_value()) return *id;
+    if (others == -std::numeric_limits<double>::infinity()) {
+      return absl::InternalError("what a device says of a row does not agree with itself");
+    }
+    ASSIGN_OR_RETURN(others, FindMore(kept.not_kept));
+  }
+}
+
+void CandidatePick::Score(const Token& token) {
+  unknown_[token.id / 32] &= ~(uint32_t{1} << (token.id % 32));
+  const Noise noise(selection_.seed, selection_.choice, selection_.position);
+  scored_.push_back({token, token.value + Noise::Gumbel(noise.Bits(token.id))});
+}
+
+absl::StatusOr<std::optional<uint32_t>> CandidatePick::FirstKept(Kept& kept, double others) {
+  std::sort(scored_.begin(), scored_.end(), [](const Scored& a, const Scored& b) {
+    return a.score > b.score || (a.score == b.score && a.token.id < b.token.id);
+  });
+  size_t next = 0;
+  while (true) {
+    bounds_.clear();
+    judged_.clear();
+    for (; next < scored_.size() && scored_[next].score > others && bounds_.size() < Selection::kMaxBounds; ++next) {
+      const Token& token = scored_[next].token;
+      if (!Likelier(token, kept.not_kept)) continue;
+      bounds_.push_back({token.value, token.id});
+      judged_.push_back(token);
+    }
+    if (bounds_.empty()) break;
+    RETURN_IF_ERROR(CountLikelier());
+    for (size_t i = 0; i < bounds_.size(); ++i) {
+      if (likelier_[i].count < kept.count && likelier_[i].weight < kept.weight) return judged_[i].id;
+      if (Likelier(judged_[i], kept.not_kept)) kept.not_kept = judged_[i];
+    }
+  }
+  scored_.erase(scored_.begin(), scored_.begin() + next);
+  return std::nullopt;
+}
+
+absl::StatusOr<double> CandidatePick::FindMore(const Token& not_kept) {
+  Selection selection = selection_;
+  selection.kind = Selection::Kind::kNoisy;
+  selection.allowed = unknown_;
+  selection.asked = {};
+  // Down by more than what is rounded, or taken for zero, between a logit and its z, and here.
+  constexpr double kRounded = 1e-6, kNothing = 2 * std::numeric_limits<float>::min();
+  const double temperature = selection.temperature, logit = largest_ + not_kept.value * temperature * (1 + kRounded);
+  selection.least = static_cast<float>(logit - kRounded * std::abs(largest_) - kNothing * (1 + temperature));
+  selection.tied = not_kept.logit;
+  selection.tied_id = not_kept.id;
+  RETURN_IF_ERROR(Look(selection));
+  float largest = kLowestLogit;
+  for (const Selected::Candidate& candidate : more_.candidates) {
+    largest = std::max(largest, candidate.logit);
+    Score({candidate.id, Z(candidate.logit), candidate.logit});
+  }
+  return more_.others_score + (more_.candidates.empty() ? 0 : ShiftOf(largest)) + Selected::kScoreError;
+}
+
+absl::StatusOr<CandidatePick::Kept> CandidatePick::KeptBy(const SamplingParams& params) {
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  Kept kept{kAnyId, std::numeric_limits<int64_t>::max(), {0, kLowestLogit, kNone}};
+  if (params.min_p > 0) kept.not_kept.value = std::nextafter(LeastZ(params.min_p), kLowestLogit);
+  const bool by_k = params.top_k > 0 && params.top_k < vocabulary_;
+  if (by_k) kept.count = params.top_k;
+  if (params.top_p > 0 && params.top_p < 1) {
+    ASSIGN_OR_RETURN(const int64_t total, WeightOfLikeliest(kept.count));
+    kept.weight = WeightOfNucleus(params.top_p, total);
+  }
+  return kept;
+}
+
+// Finds the least z of these, by its bits: nothing is as light as what it weighs at −28, e^−28 · 2^40 < 1.
+absl::StatusOr<int64_t> CandidatePick::WeightOfLikeliest(uint64_t count) {
+  const auto z = [](uint32_t bits) { return -std::bit_cast<float>(bits); };
+  uint32_t first = 0, last = std::bit_cast<uint32_t>(28.0f);
+  Selected::Likelier before{0, 0};  // of z above that of `first`
+  while (true) {
+    const uint64_t range = uint64_t{last} - first + 1, points = std::min<uint64_t>(range, Selection::kMaxBounds);
+    const auto point = [&, first](size_t i) { return static_cast<uint32_t>(first + range * (i + 1) / points - 1); };
+    bounds_.clear();
+    for (size_t i = 0; i < points; ++i) bounds_.push_back({z(point(i)), kAnyId});
+    RETURN_IF_ERROR(CountLikelier());
+    size_t i = 0;
+    while (i < points && likelier_[i].count < count) ++i;
+    if (i == points) return likelier_.back().weight;  // there are fewer, or they weigh nothing
+    if (i > 0) before = likelier_[i - 1];
+    last = point(i);
+    if (i > 0) first = point(i - 1) + 1;
+    if (first == last) return before.weight + static_cast<int64_t>(count - before.count) * Weight(z(last));
+  }
+}
+
+absl::Status CandidatePick::CountLikelier() {
+  Selection selection = selection_;
+  selection.kind = Selection::Kind::kLikelier;
+  selection.asked = {};
+  selection.largest = largest_;
+  selection.bounds = bounds_;
+  RETURN_IF_ERROR(Look(selection));
+  likelier_ = more_.likelier;
+  for (size_t i = 0; i < bounds_.size(); ++i) {
+    for (const Token& token : asked_tokens_) {
+      if (token.value == kLowestLogit || !Likelier(token, {bounds_[i].id, bounds_[i].z})) continue;
+      ++likelier_[i].count;
+      likelier_[i].weight += Weight(token.value);
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace spotinference

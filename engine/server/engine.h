@@ -60,9 +60,9 @@ struct EngineStats {
   uint64_t weight_bytes = 0;
   uint64_t programs_compiled = 0;  // Device::compiled
   uint64_t steps = 0;
-  // Of a device that selects: output rows whose ids were picked from candidates, and those read whole since candidates
-  // did not tell.
-  uint64_t selected_rows = 0, fallen_back_rows = 0;
+  // Of a device that selects: output rows whose ids were picked from candidates, and those of these that it had to look
+  // at again, since the first candidates did not tell.
+  uint64_t selected_rows = 0, looked_again_rows = 0;
   absl::Duration busy;  // time in which at least one sequence ran
   bool draining = false;
   uint32_t active_sequences = 0;

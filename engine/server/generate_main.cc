@@ -97,9 +97,9 @@ absl::Status Generate() {
   absl::FPrintF(stderr, "%d tokens of prompt, %d generated in %d steps, %.2f s; of %d guesses %d held\n",
                 stats.scheduler.prompt_tokens, stats.scheduler.generated_tokens, stats.steps, seconds,
                 stats.scheduler.drafted_tokens, stats.scheduler.accepted_tokens);
-  if (stats.selected_rows + stats.fallen_back_rows > 0) {
-    absl::FPrintF(stderr, "%d picked from candidates, %d from whole rows, since candidates did not tell\n",
-                  stats.selected_rows, stats.fallen_back_rows);
+  if (stats.selected_rows > 0) {
+    absl::FPrintF(stderr, "%d picked from candidates, %d of them after a second look at the row\n",
+                  stats.selected_rows, stats.looked_again_rows);
   }
   return absl::OkStatus();
 }

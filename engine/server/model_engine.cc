@@ -260,7 +260,7 @@ void ModelEngine::PublishStats() {
   stats.weight_bytes = options_.weight_bytes;
   stats.steps = steps_;
   stats.selected_rows = selected_rows_;
-  stats.fallen_back_rows = fallen_back_rows_;
+  stats.looked_again_rows = looked_again_rows_;
   stats.busy = busy_;
   stats_.Set(stats);
 }
@@ -502,7 +502,7 @@ void ModelEngine::Sample(Sampling& sampling, Sampler& sampler) {
   }
 }
 
-// The id of the row after so many guesses: from the candidates where these tell, else from the whole row.
+// The id of the row after so many guesses: from candidates, or from the whole row.
 absl::StatusOr<Sampled> ModelEngine::Pick(Sampling& sampling, size_t guesses_held, Sampler& sampler) {
   Live& live = *sampling.live;
   const size_t at = sampling.first_row + guesses_held, vocabulary = options_.info.vocabulary_size;
@@ -512,11 +512,13 @@ absl::StatusOr<Sampled> ModelEngine::Pick(Sampling& sampling, size_t guesses_hel
   const absl::Span<float> logits(logits_.get() + at * vocabulary, vocabulary);
   if (selects_) {
     if (selections_[at].kind != Selection::Kind::kAll) {
-      const std::optional<uint32_t> id = row.pick.Pick(selected_[at], live.sampling, live.counts);
-      ++(id.has_value() ? selected_rows_ : fallen_back_rows_);
-      if (id.has_value()) return Sampled{.id = *id};
-      LOG_EVERY_N(INFO, 1000) << "candidates did not tell an id, and the row is read: so it was of "
-                              << fallen_back_rows_ << " rows, and not of " << selected_rows_;
+      const absl::StatusOr<uint32_t> id =
+          row.pick.Pick(selected_[at], live.sampling, live.counts, *selector_, static_cast<int>(at));
+      ++selected_rows_;
+      looked_again_rows_ += row.pick.looks() > 0;
+      sampling.device_failed = !id.ok() && !absl::IsDataLoss(id.status()) && !absl::IsAborted(id.status());
+      RETURN_IF_ERROR(id.status());
+      return Sampled{.id = *id};
     }
     const absl::Status read = selector_->ReadRow(static_cast<int>(at), logits);
     sampling.device_failed = !read.ok();

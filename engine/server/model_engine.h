@@ -200,7 +200,7 @@ class ModelEngine : public Engine {
   bool selects_ = false;               // in the step under way: logits_ has a row once it has been read
   std::vector<Selection> selections_;  // [max_sequences]
   std::vector<Selected> selected_;     // the same
-  std::atomic<uint64_t> selected_rows_ = 0, fallen_back_rows_ = 0;
+  std::atomic<uint64_t> selected_rows_ = 0, looked_again_rows_ = 0;
   std::vector<Sampling> samplings_;  // the first sampling_count_ are of this step, the others keep their memory
   size_t sampling_count_ = 0;
   std::vector<Outcome> outcomes_;

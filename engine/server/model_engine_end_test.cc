@@ -280,7 +280,7 @@ TEST_P(ModelEngineTest, ALostDeviceEndsEverySequenceOnce) {
   EXPECT_EQ(fatal_, 1);
 }
 
-// A row that has to be read after all, and cannot be.
+// A row that has to be looked at again, and cannot be.
 TEST_P(ModelEngineTest, ADeviceThatFailsAfterAStepEndsTheEngineToo) {
   if (!GetParam()) GTEST_SKIP() << "without a selection all rows are read in the step";
   Start();

@@ -89,6 +89,11 @@ class FakeProgram : public Program, public Selector {
     }
     return absl::OkStatus();
   }
+  absl::Status Look(int row, const Selection& selection, Selected& selected) override {
+    selected = SelectPlainly(Row(row), selection, candidates);
+    absl::MutexLock lock(&mutex_);
+    return read_status_;
+  }
   absl::Status ReadRow(int row, absl::Span<float> out) override {
     ++rows_read;
     const absl::Span<const float> values = Row(row);

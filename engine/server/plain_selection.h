@@ -11,9 +11,26 @@
 
 #include "absl/types/span.h"
 #include "engine/device/selection.h"
+#include "engine/sample/logit.h"
 #include "engine/sample/noise.h"
 
 namespace spotinference {
+
+// kLikelier, of `ids`.
+inline std::vector<Selected::Likelier> CountPlainly(absl::Span<const float> row, const Selection& selection,
+                                                    absl::Span<const uint32_t> ids) {
+  std::vector<Selected::Likelier> likelier;
+  for (const Selection::Bound& bound : selection.bounds) {
+    Selected::Likelier& sum = likelier.emplace_back();
+    for (const uint32_t id : ids) {
+      const float z = Scaled(row[id], selection.largest, 1 / selection.temperature);
+      if (!std::isfinite(z) || z < bound.z || (z == bound.z && id >= bound.id)) continue;
+      ++sum.count;
+      sum.weight += Weight(z);
+    }
+  }
+  return likelier;
+}
 
 inline Selected SelectPlainly(absl::Span<const float> row, const Selection& selection, size_t most_candidates) {
   using Kind = Selection::Kind;
@@ -22,7 +39,12 @@ inline Selected SelectPlainly(absl::Span<const float> row, const Selection& sele
   std::vector<uint32_t> ids;  // not yet candidates
   for (uint32_t id = 0; id < row.size(); ++id) {
     const bool allowed = selection.allowed.empty() || (selection.allowed[id / 32] >> (id % 32) & 1) != 0;
-    if (allowed && std::isfinite(row[id])) ids.push_back(id);
+    const bool tied = row[id] == selection.tied && id >= selection.tied_id;
+    if (allowed && std::isfinite(row[id]) && row[id] >= selection.least && !tied) ids.push_back(id);
+  }
+  if (selection.kind == Kind::kLikelier) {
+    selected.likelier = CountPlainly(row, selection, ids);
+    return selected;
   }
   if (ids.empty()) return selected;
   const auto logit = [&](uint32_t id) { return double{row[id]}; };

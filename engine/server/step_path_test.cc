@@ -68,6 +68,10 @@ class CountingProgram : public Program, public Selector {
     before_ = allocations;
     return absl::OkStatus();
   }
+  absl::Status Look(int row, const Selection& selection, Selected& selected) override {
+    selected = SelectPlainly(Row(row), selection, 64);
+    return absl::OkStatus();
+  }
   absl::Status ReadRow(int row, absl::Span<float> out) override {
     const absl::Span<const float> values = Row(row);
     std::copy(values.begin(), values.end(), out.begin());

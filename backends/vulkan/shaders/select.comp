@@ -8,37 +8,13 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "exp.glsl"
+#include "selection.glsl"
 #include "step.glsl"
 
 layout(local_size_x = 32) in;
 
 const uint LANES = 32, PER_LANE = 32;  // a lane has eight runs of four ids, LANES apart
-const uint MOST_TOP = 16, MOST_NOISY = 4, MOST = MOST_TOP + MOST_NOISY;  // candidates of a part
-const uint MOST_ASKED = 2048;
-const uint ALL = 0, LARGEST = 1, TOP = 2, NOISY = 3;  // Selection::Kind
-const uint NOWHERE = 0xffffffffu;
 const int LOWEST = -0x7fffffff - 1;
-
-struct Selection {
-  uint kind;
-  float inverse_temperature;
-  uint seed[2];
-  uint choice, position;
-  uint masked;  // whether allowed ids count
-  uint asked;   // how many
-};
-struct Part {
-  uint top, noisy;  // candidates
-  uint largest_id;  // NOWHERE: there is none
-  uint largest;     // the bits of its logit
-  float weight;     // Σ e^((logit − largest) / temperature)
-  uint last_logit;  // the bits of the last top candidate's
-  uint last_score;  // the bits of the last noisy candidate's (logit − largest) / temperature + noise
-  uint ids[MOST];   // the noisy ones from MOST_TOP
-  uint logits[MOST];
-};
-layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Selections { Selection v[]; };
-layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer Parts { Part v[]; };
 
 layout(push_constant) uniform Push {
   Step step;
@@ -150,19 +126,24 @@ void main() {
   const uint lane = gl_LocalInvocationID.x, part = gl_WorkGroupID.x, o = gl_WorkGroupID.y;
   if (o >= step.rows[1]) return;
   const Selection selection = selections.v[o];
-  if (selection.kind == ALL) return;
+  if (selection.kind == ALL || selection.kind == LIKELIER) return;
   const uint row = o * width, group_lanes = gl_NumWorkGroups.x * LANES;
   for (uint i = part * LANES + lane; i < selection.asked; i += group_lanes) {
     answers.v[o * MOST_ASKED + i] = rows.v[row + asked.v[o * MOST_ASKED + i]];
   }
   const uint mask_words = (width + 31) / 32;
+  const int least = Key(selection.least), tied = Key(selection.tied);
   [[unroll]] for (uint i = 0; i < PER_LANE; i += 4) {
     const uint first = IdOf(lane, i);
     const bool masked = selection.masked != 0 && first < width;
     const uint mask = masked ? allowed.v[o * mask_words + first / 32] >> (first % 32) : 15;
     [[unroll]] for (uint j = 0; j < 4; ++j) {
       keys[i + j] = LOWEST;
-      if (first + j < width && (mask >> j & 1) != 0) keys[i + j] = Key(rows.v[row + first + j]);
+      if (first + j < width && (mask >> j & 1) != 0) {
+        const int key = Key(rows.v[row + first + j]);
+        const bool out_of_it = key < least || (key == tied && first + j >= selection.tied_id);
+        keys[i + j] = out_of_it ? LOWEST : key;
+      }
     }
   }
   FindBest();
