@@ -36,6 +36,7 @@ class Placer {
         held_(offers.size()),
         unanswered_(offers.size()),
         risky_(offers.size()),
+        hoped_(offers.size()),
         want_(offers.size()),
         asked_(offers.size()) {
     out_.steps = static_cast<int64_t>(machines.size());
@@ -107,14 +108,14 @@ class Placer {
     return offer.price_per_hour * (1 + (offer.outlook.losses_per_hour + 1 / 24.0) * Hours(start));
   }
 
-  // As if `hoped` gave the machine that it is asked for.
-  void MakeParts(int hoped) {
+  // As if the offers that are hoped for gave what they are asked for.
+  void MakeParts() {
     parts_.clear();
     for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
       const PlacementOffer& offer = offers_[i];
       if (offer.price_per_hour > limits_.max_price) continue;
       if (held_[i] > 0) parts_.push_back({kKept * EffectivePrice(offer, offer.start), i, held_[i]});
-      const int room = i == hoped ? kHoped : offer.outlook.room;
+      const int room = hoped_[i] ? kHoped : offer.outlook.room;
       if (const int fast = std::min(room, offer.filled); fast > 0) {
         parts_.push_back({EffectivePrice(offer, offer.start), i, fast});
       }
@@ -169,26 +170,29 @@ class Placer {
   bool MayAsk(const PlacementOffer& offer) const { return offer.outlook.closed_until <= now_; }
 
   // What can be counted on decides what goes. Beside it one machine is asked for in a zone that has none, the cheapest
-  // that would be taken: what comes is then counted on as it was hoped.
+  // of those that would be taken if they all gave some: what comes is then counted on.
   void ChooseAndHope() {
-    Choose(-1);
+    Choose();
     asked_ = want_;
     const int wanted = out_.wanted, spare = out_.spare;
     const bool together = together_;
     const std::vector<int> sure = want_;
-    int hoped = -1;
+    bool hopes = false;
     for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
       const PlacementOffer& offer = offers_[i];
       if (offer.outlook.closed_until > now_) out_.next = std::min(out_.next, offer.outlook.closed_until);
       closed_ += offer.market == Market::kSpot && offer.outlook.room == 0;
-      if (offer.outlook.room > 0 || !MayAsk(offer) || want_[i] > held_[i]) continue;
-      if (hoped < 0 || offer.price_per_hour < offers_[hoped].price_per_hour) hoped = i;
+      hoped_[i] = offer.outlook.room == 0 && MayAsk(offer) && want_[i] <= held_[i];
+      hopes |= hoped_[i];
     }
-    if (hoped < 0) return;
-    Choose(hoped);
-    if (want_[hoped] > sure[hoped] && unanswered_[hoped] == 0) {
-      asked_[hoped] = std::max(asked_[hoped], held_[hoped] + 1);
+    if (!hopes) return;
+    Choose();
+    int cheapest = -1;
+    for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
+      if (!hoped_[i] || want_[i] <= held_[i] || unanswered_[i] > 0) continue;
+      if (cheapest < 0 || offers_[i].price_per_hour < offers_[cheapest].price_per_hour) cheapest = i;
     }
+    if (cheapest >= 0) asked_[cheapest] = std::max(asked_[cheapest], held_[cheapest] + 1);
     want_ = sure;
     out_.wanted = wanted;
     out_.spare = spare;
@@ -197,8 +201,8 @@ class Placer {
 
   // The cheapest, misses counted in money, of plans that guard against the loss of none, of the riskiest, of the two,
   // four, … riskiest zones, and of all at once.
-  void Choose(int hoped) {
-    MakeParts(hoped);
+  void Choose() {
+    MakeParts();
     std::fill(risky_.begin(), risky_.end(), false);
     std::vector<int> best;
     Cost least = {kAny, 0};
@@ -327,6 +331,7 @@ class Placer {
   int survivors_ = 0;  // that are kept
   std::vector<int> held_, unanswered_;
   std::vector<bool> risky_;     // guarded against
+  std::vector<bool> hoped_;     // none is counted on there, and one may be asked for
   bool together_ = false;       // against the loss of all of them at once
   std::vector<double> missed_;  // by offer
   std::vector<int> by_risk_;    // offers that may be lost, the riskiest first

@@ -164,6 +164,14 @@ TEST(Place, WhatIsOnlyHopedForComesAfterWhatIsCountedOn) {
   EXPECT_EQ(placement.launches[1].offer, 0);
 }
 
+// A zone that is full is cheaper, and more of it would guard against nothing: it must not keep the other from being asked.
+TEST(Place, AsksTheCheapestOfTheZonesThatWouldBeTaken) {
+  PlacementOffer full = Spot(0.2, kRisky), other = Spot(0.4, kRisky), third = Spot(0.5, kRisky);
+  for (PlacementOffer* offer : {&full, &other, &third}) offer->outlook.room = 0;
+  const std::vector<PlacementOffer> offers = {full, other, third, OnDemand(3)};
+  EXPECT_EQ(Counts(PlaceOn(Load(4), offers, Serving({0, 0, 0, 0, 3, 3, 3, 3})), 4), (std::vector<int>{0, 1, 0, 0}));
+}
+
 TEST(Place, WhatIsOnlyHopedForEndsNothing) {
   PlacementOffer doubtful = Spot(0.3, kSafe);
   doubtful.outlook.room = 0;
