@@ -95,6 +95,7 @@ absl::Duration Controller::Run() {
         if (clock_.Elapsed() >= *machine.ask_again_at) AskIdentity(machine);
         else next_ = std::min(next_, *machine.ask_again_at);
       }
+      EndVolumes();
       KeepBookIfDue();
       RememberMarket();
       next = next_;

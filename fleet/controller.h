@@ -34,6 +34,7 @@
 #include "fleet/plan/buyer.h"
 #include "fleet/plan/idle_timeout.h"
 #include "fleet/plan/plan.h"
+#include "fleet/plan/volumes.h"
 #include "fleet/probe/probe.h"
 #include "fleet/providers/provider.h"
 #include "fleet/store/store.h"
@@ -46,6 +47,7 @@ class Controller : public Fleet, private ControllerState {
   struct Options {
     std::vector<ModelSpec> models;
     std::optional<double> max_dollars_per_day;  // nullopt: no limit
+    std::optional<absl::Duration> keep_volumes;  // VolumeRules::keep
     // Each finished wake: how long `stage` ("launching", "downloading", "booting", "total") took. On the fleet's
     // thread.
     std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)>
@@ -163,6 +165,10 @@ class Controller : public Fleet, private ControllerState {
   void NoteFilled(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<VolumeRecord> FreeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteVolume(const VolumeRecord& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndVolumes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Discard(Volume& volume, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GoOnDiscarding(Volume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnDiscarded(const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Offer> FilledVolumes(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_market.cc
@@ -225,9 +231,9 @@ class Controller : public Fleet, private ControllerState {
 
   void SetState(Machine& machine, MachineState state, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `machine`: nullptr, of a refusal.
-  void NoteDecision(absl::string_view model, const Machine* machine, absl::string_view action, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `machine`: nullptr, of a refusal or of what is in `place`.
+  void NoteDecision(absl::string_view model, const Machine* machine, absl::string_view action, absl::string_view why,
+                    const Offer* place = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // controller_ledger.cc
   void RecallBook(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -273,6 +279,7 @@ class Controller : public Fleet, private ControllerState {
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   const absl::Duration began_ = clock_.Elapsed();            // this life of the fleet
   absl::Duration book_due_ ABSL_GUARDED_BY(mutex_) = began_;  // the ledger is written down again
+  absl::Duration volumes_due_ ABSL_GUARDED_BY(mutex_) = began_;  // which are to go is asked again
   Buyer buyer_ ABSL_GUARDED_BY(mutex_);
   bool market_news_ ABSL_GUARDED_BY(mutex_) = false;  // the store does not have yet
   // A day is UTC's. What it cost is the ledger's dollars beyond `before_day_`.

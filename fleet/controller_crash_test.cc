@@ -44,6 +44,12 @@ class World : public Provider {
   void Hibernate(absl::string_view id) override { Stop(id); }
   void Terminate(absl::string_view id) override { Stop(id); }
   void TerminateLost(absl::string_view id) override { Stop(id); }
+  void Discard(const MachineSpec& spec) override {
+    if (!death_.Step()) return;
+    for (const auto& [id, machine] : alive_) EXPECT_NE(machine.volume, spec.volume) << id << " has it";
+    volumes_.erase(spec.volume);
+    stopping_.insert(spec.id);
+  }
 
   // What was told since then happens, and is heard.
   bool Settle() {
@@ -160,7 +166,10 @@ class CrashTest {
     Idle();
     EXPECT_EQ(world_.alive(), 0) << "a machine is leaked";
     CheckVolumes();
-    EXPECT_EQ(filled_.empty(), world_.volumes().empty());
+    for (int i = 0; i < 3; ++i) Advance(absl::Hours(1));
+    CheckVolumes();
+    EXPECT_LE(world_.volumes().size(), 1) << "a volume is kept that nobody wants";
+    EXPECT_EQ(filled_.empty(), world_.volumes().empty()) << "the last one with weights is gone";
     EXPECT_EQ(Billed(), world_.billed());
   }
 
@@ -171,6 +180,7 @@ class CrashTest {
   void Begin() {
     Controller::Options options;
     options.models = {{.name = "m", .model_hash = "abc", .idle_timeout = absl::Seconds(90)}};
+    options.keep_volumes = absl::Hours(1);
     auto fleet = Controller::Create(std::move(options), clock_, store_, world_, probe_);
     ASSERT_TRUE(fleet.ok()) << fleet.status();
     fleet_ = *std::move(fleet);
@@ -217,6 +227,7 @@ class CrashTest {
       EXPECT_TRUE(held || volume != store.volumes().end()) << name << " is forgotten, and bills";
     }
     for (const auto& [name, volume] : store.volumes()) {
+      if (volume.ending) continue;
       if (volume.filled) filled_.insert(name);
       else EXPECT_FALSE(filled_.contains(name)) << "the weights on " << name << " are forgotten";
     }

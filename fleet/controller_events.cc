@@ -50,11 +50,13 @@ void Controller::Restore(const Store::Contents& contents) {
   }
   for (const MachineRecord& record : contents.machines) machines_[record.id].record = record;
   RecallBook(contents);
-  RecallVolumes(contents);
   for (const MachineRecord& record : contents.machines) {
     Machine& machine = machines_[record.id];
     machine.since = machine.asked_for = machine.idle_since = clock_.Elapsed();
-    if (record.state == State::kHibernated) continue;
+    if (record.state == State::kHibernated) {
+      machine.since -= std::max(absl::ZeroDuration(), clock_.Now() - record.since);
+      continue;
+    }
     machine.restored = record.state == State::kRestoring;
     Model* const model = FindModel(record.model);
     if (model != nullptr && IsWaking(record.state) && serving.count(record.model) == 0)
@@ -71,6 +73,7 @@ void Controller::Restore(const Store::Contents& contents) {
       provider_.Adopt(spec, record.handle, record.address);
     });
   }
+  RecallVolumes(contents);
 }
 
 // A wall clock that was set meanwhile makes nothing last longer than it could have at first.
@@ -102,7 +105,7 @@ void Controller::ResumeWake(absl::Time began, Model& model) {
 void Controller::OnEvent(MachineEvent event) {
   if (event.kind == MachineEvent::Kind::kOffers) return OnOffers(std::move(event.offers));
   const auto found = machines_.find(event.machine_id);
-  if (found == machines_.end()) return;
+  if (found == machines_.end()) return event.kind == MachineEvent::Kind::kGone ? OnDiscarded(event) : void();
   Machine& machine = found->second;
   switch (event.kind) {
     case MachineEvent::Kind::kStarted: return OnStarted(machine, std::move(event));
@@ -147,6 +150,7 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
   Model* const model = FindModel(machine.record.model);
   if (model == nullptr) return;
   RecordStarted(model->wake);
+  if (downloading > absl::ZeroDuration()) model->measured_fill = downloading;
   const absl::Duration usual = took - downloading;  // weights come once
   const absl::Duration before = model->measured_wake.value_or(usual);
   model->measured_wake = before + kNewestWakeShare * (usual - before);

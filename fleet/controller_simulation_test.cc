@@ -87,6 +87,7 @@ class World : public Provider, public Probe {
     StopIn(std::string(id), Around(absl::Seconds(1)));
   }
   void TerminateLost(absl::string_view id) override { Terminate(id); }
+  void Discard(const MachineSpec& spec) override { ADD_FAILURE() << spec.volume << " is deleted"; }
 
   // --- Probe
 

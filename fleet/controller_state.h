@@ -82,7 +82,7 @@ struct ControllerState {
     }
     Remembered remembered = ToRemember();
     std::optional<Interruption> unreplaced;       // the last, until a start makes up for it
-    std::optional<absl::Duration> measured_wake;
+    std::optional<absl::Duration> measured_wake, measured_fill;
     Parked parked;  // of each key first come, first served
     size_t parked_bytes = 0;
     absl::Duration idle_since;  // when its last waiter or lease left
@@ -93,12 +93,6 @@ struct ControllerState {
     std::deque<std::pair<Offer, std::string>> to_buy;  // by the latest plan: what, and why
     std::string last_refusal;  // of a provider, in its words
     std::vector<Offer> failed_at;  // starts of the wake under way
-  };
-
-  // Where machines are bought: one that outlives them.
-  struct Volume {
-    VolumeRecord record;
-    absl::Duration unused_since;  // while no machine has it
   };
 
   struct Heartbeat {
@@ -150,6 +144,14 @@ struct ControllerState {
     std::optional<Absence> absence;  // of this fleet's, and not known yet whether the machine was there all the time
     bool whole_run = true;   // the ledger has all of it
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
+  };
+
+  // Where machines are bought: one that outlives them.
+  struct Volume {
+    VolumeRecord record;
+    absl::Duration unused_since;  // while no machine has it
+    absl::Duration not_before = -absl::InfiniteDuration();  // after it could not be deleted
+    std::optional<Machine> deleted;  // the hibernated one that goes with it
   };
 };
 

@@ -79,7 +79,7 @@ std::vector<ModelView> Controller::Models() const {
 }
 
 void Controller::NoteDecision(absl::string_view model_name, const Machine* machine, absl::string_view action,
-                              absl::string_view why) {
+                              absl::string_view why, const Offer* place) {
   const Model* const model = FindModel(model_name);
   DecisionView decision = {.at = clock_.Now(),
                            .model = std::string(model_name),
@@ -94,6 +94,9 @@ void Controller::NoteDecision(absl::string_view model_name, const Machine* machi
     decision.market = MarketOf(*machine);
     decision.zone = sold.zone;
     decision.price_per_hour = sold.price_per_hour;
+  } else if (place != nullptr) {
+    decision.provider = place->provider;
+    decision.zone = place->zone;
   } else {  // clients that try again and again would fill the list
     const auto said = std::find_if(decisions_.begin(), decisions_.end(), [&](const DecisionView& earlier) {
       return earlier.machine.empty() && earlier.model == model_name && earlier.why == why;

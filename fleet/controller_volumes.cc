@@ -1,10 +1,12 @@
 // Volumes, which outlive their machines and stay in their zones, with the weights that came to them. The store has all
-// of them, so that each one is known for as long as it bills.
+// of them, so that each one is known for as long as it bills. Which ones are deleted: plan/volumes.h.
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +14,9 @@
 
 namespace spotinference::fleet {
 namespace {
+
+constexpr absl::Duration kOften = absl::Minutes(1), kSeldom = absl::Hours(1);  // between two looks
+constexpr absl::Duration kTryAgain = absl::Hours(1);
 
 VolumeRecord VolumeOf(const MachineRecord& machine) {
   return {.name = machine.volume,
@@ -32,6 +37,10 @@ void Controller::RecallVolumes(const Store::Contents& contents) {
   for (auto& [name, volume] : volumes_) {
     const absl::Duration unused = std::max(absl::ZeroDuration(), clock_.Now() - volume.record.unused_since);
     volume.unused_since = clock_.Elapsed() - unused;
+    // One that was not written down as taken again, after it could not be deleted.
+    const Machine* const holder = HolderOf(name);
+    if (holder != nullptr && holder->record.state != MachineState::kHibernated) volume.record.ending = false;
+    if (volume.record.ending) GoOnDiscarding(volume);
   }
 }
 
@@ -45,7 +54,11 @@ const Controller::Machine* Controller::HolderOf(absl::string_view volume) const 
 std::string Controller::VolumeFor(const Model& model, const std::optional<Offer>& offer) const {
   const std::string name = offer.has_value() ? absl::StrCat(model.spec.name, "@", offer->zone) : model.spec.name;
   std::string volume = name;
-  for (int n = 2; HolderOf(volume) != nullptr; ++n) volume = absl::StrCat(name, ".", n);
+  const auto taken = [this](const std::string& volume) {
+    const auto known = volumes_.find(volume);
+    return HolderOf(volume) != nullptr || (known != volumes_.end() && known->second.record.ending);
+  };
+  for (int n = 2; taken(volume); ++n) volume = absl::StrCat(name, ".", n);
   return volume;
 }
 
@@ -83,11 +96,89 @@ void Controller::WriteVolume(const VolumeRecord& volume) {
 std::vector<Offer> Controller::FilledVolumes(const Model& model) const {
   std::vector<Offer> filled;
   for (const auto& [name, volume] : volumes_) {
-    if (volume.record.model != model.spec.name || !volume.record.filled) continue;
+    if (volume.record.model != model.spec.name || !volume.record.filled || volume.record.ending) continue;
     const Machine* const holder = HolderOf(name);
     if (holder == nullptr || holder->record.state == MachineState::kHibernated) filled.push_back(volume.record.offer);
   }
   return filled;
+}
+
+// A hibernated machine goes with its volume.
+void Controller::EndVolumes() {
+  const absl::Duration now = clock_.Elapsed();
+  if (volumes_.empty() || shutdown_drain_limit_.has_value()) return;
+  if (now < volumes_due_) return void(next_ = std::min(next_, volumes_due_));
+  std::map<std::string, std::vector<VolumeCopy>> by_model;
+  for (const auto& [name, volume] : volumes_) {
+    if (volume.record.ending) continue;
+    const Machine* const holder = HolderOf(name);
+    const bool sleeps = holder != nullptr && holder->record.state == MachineState::kHibernated;
+    const Offer& current = buyer_.Current(volume.record.offer);
+    by_model[volume.record.model].push_back({.name = name,
+                                             .filled = volume.record.filled,
+                                             .in_use = holder != nullptr && !sleeps,
+                                             .unused_since = sleeps ? holder->since : volume.unused_since,
+                                             .not_before = volume.not_before,
+                                             .per_hour = current.volume_per_hour,
+                                             .machine_per_hour = current.price_per_hour});
+  }
+  absl::Duration next = now + kSeldom;
+  for (const auto& [name, volumes] : by_model) {
+    const Model* const model = FindModel(name);
+    VolumeRules rules = {.keep = options_.keep_volumes, .configured = model != nullptr};
+    if (model != nullptr) {
+      rules.fill = model->measured_fill.value_or(rules.fill);
+      rules.parked = !model->parked.empty();
+    }
+    const VolumePlan plan = PlanVolumes(rules, volumes, now);
+    for (const auto& [volume, why] : plan.ends) Discard(volumes_.find(volume)->second, why);
+    next = std::min(next, plan.next);
+  }
+  volumes_due_ = std::max(next, now + kOften);
+  next_ = std::min(next_, volumes_due_);
+}
+
+void Controller::Discard(Volume& volume, absl::string_view why) {
+  LOG(INFO) << "the volume " << volume.record.name << " is deleted: " << why;
+  const Machine* const holder = HolderOf(volume.record.name);
+  NoteDecision(volume.record.model, holder, "deleting", absl::StrCat("its volume ", volume.record.name, " was ", why),
+               &volume.record.offer);
+  volume.record.ending = true;
+  if (holder != nullptr) volume.record.machine = holder->record.id;
+  WriteVolume(volume.record);
+  GoOnDiscarding(volume);
+}
+
+// The store has its machine until both are gone.
+void Controller::GoOnDiscarding(Volume& volume) {
+  if (auto holder = machines_.extract(volume.record.machine)) volume.deleted = std::move(holder.mapped());
+  effects_.push_back([this, spec = MachineSpec{.id = volume.record.machine,
+                                               .provider = volume.record.offer.provider,
+                                               .volume = volume.record.name,
+                                               .offer = volume.record.offer}] { provider_.Discard(spec); });
+}
+
+void Controller::OnDiscarded(const MachineEvent& gone) {
+  const auto found = std::find_if(volumes_.begin(), volumes_.end(), [&](const auto& volume) {
+    return volume.second.record.ending && volume.second.record.machine == gone.machine_id;
+  });
+  if (found == volumes_.end()) return;
+  Volume& volume = found->second;
+  if (!gone.status.ok()) {
+    LOG(WARNING) << "the volume " << found->first << " is not deleted: " << gone.status;
+    if (volume.deleted.has_value()) machines_.emplace(gone.machine_id, *std::exchange(volume.deleted, std::nullopt));
+    volume.record.ending = false;
+    volume.not_before = clock_.Elapsed() + kTryAgain;
+    return WriteVolume(volume.record);
+  }
+  LOG(INFO) << "the volume " << found->first << " is gone";
+  const int64_t serial = volume.deleted.has_value() ? volume.deleted->record.serial : 0;
+  effects_.push_back([this, name = found->first, serial, book = MakeBook()] {
+    absl::Status status = serial == 0 ? absl::OkStatus() : store_.Remove(serial, &book);
+    status.Update(store_.RemoveVolume(name));
+    LOG_IF(ERROR, !status.ok()) << status;
+  });
+  volumes_.erase(found);
 }
 
 }  // namespace spotinference::fleet

@@ -36,7 +36,10 @@ absl::StatusOr<std::map<std::string, absl::Status>> Elsewhere(const config::Conf
   for (const config::Provider& provider : config.providers()) {
     const std::string name = ProviderName(provider);
     const auto is_its = [&](const fleet::MachineRecord& machine) { return machine.provider == name; };
-    if (provider.has_local() || std::none_of(known.machines.begin(), known.machines.end(), is_its)) continue;
+    const auto has_its = [&](const fleet::VolumeRecord& volume) { return volume.offer.provider == name; };
+    const bool knows = std::any_of(known.machines.begin(), known.machines.end(), is_its) ||
+                       std::any_of(known.volumes.begin(), known.volumes.end(), has_its);
+    if (provider.has_local() || !knows) continue;
     const absl::StatusOr<std::string> account = account_of(provider);
     if (!account.ok()) {
       LOG(WARNING) << name << ": does not say whose account it is: " << account.status();
@@ -52,6 +55,22 @@ absl::StatusOr<std::map<std::string, absl::Status>> Elsewhere(const config::Conf
   return elsewhere;
 }
 
+// Of volumes beside the machines: adds to `clouds`, and forgets what it is told to.
+absl::Status CheckVolumes(const fleet::Store::Contents& known, bool forget, bool lost,
+                          absl::FunctionRef<bool(const fleet::MachineRecord&)> is_beyond, fleet::Store& store,
+                          std::set<std::string>& clouds) {
+  for (const fleet::VolumeRecord& volume : known.volumes) {
+    const fleet::MachineRecord like = {.provider = volume.offer.provider, .offer = volume.offer};
+    if (!IsOfCloud(like)) continue;
+    const bool beyond = is_beyond(like);
+    if (!beyond && !(forget && lost)) clouds.insert(like.provider);
+    if (!forget || (!beyond && !lost)) continue;
+    LOG(WARNING) << "the volume " << volume.name << " is forgotten";
+    RETURN_IF_ERROR(store.RemoveVolume(volume.name));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::set<std::string>> CheckMachines(const config::Config& config, const std::string& data_dir,
@@ -65,10 +84,13 @@ absl::StatusOr<std::set<std::string>> CheckMachines(const config::Config& config
   const bool lost = IsLost(data_dir);
   std::set<std::string> clouds;
   std::vector<std::string> beyond;
+  const auto is_beyond = [&](const fleet::MachineRecord& machine) {
+    return IsOutOfReach(config, machine) || elsewhere.count(machine.provider) != 0;
+  };
+  RETURN_IF_ERROR(CheckVolumes(contents, forget, lost, is_beyond, store, clouds));
   for (const fleet::MachineRecord& machine : contents.machines) {
     if (!IsOfCloud(machine)) continue;
-    const bool is_beyond = IsOutOfReach(config, machine) || elsewhere.count(machine.provider) != 0;
-    if (!is_beyond && !(forget && lost)) {
+    if (!is_beyond(machine) && !(forget && lost)) {
       clouds.insert(machine.provider);
       continue;
     }

@@ -77,6 +77,24 @@ TEST_F(KnownMachinesTest, InAnotherAccountAreRefused) {
   EXPECT_EQ(*Check(), Names{});
 }
 
+TEST_F(KnownMachinesTest, VolumesAreInAnAccountToo) {
+  ASSERT_TRUE(store_.Remove(2, nullptr).ok());
+  const auto volume = [](const std::string& provider) {
+    return fleet::VolumeRecord{.name = "m@" + provider, .offer = {.provider = provider}, .unused_since = {}};
+  };
+  ASSERT_TRUE(store_.PutVolume(volume("local")).ok());
+  EXPECT_EQ(*Check(), Names{});
+  ASSERT_TRUE(store_.PutVolume(volume("gcp")).ok());
+  ASSERT_TRUE(store_.PutVolume(volume("azure")).ok());
+  EXPECT_EQ(*Check(), Names{"gcp"}) << "its secret is still needed";
+  account_ = "project q";
+  EXPECT_TRUE(absl::IsPermissionDenied(Check().status()));
+  EXPECT_EQ(store_.volumes().size(), 3);
+  EXPECT_EQ(*Check(/*forget=*/true), Names{});
+  ASSERT_EQ(store_.volumes().size(), 1);
+  EXPECT_TRUE(store_.volumes().contains("m@local"));
+}
+
 TEST_F(KnownMachinesTest, WithoutWhatTheyAreKnownByAreForgottenWhenAsked) {
   for (const char* file : {"/fleet_secret", "/identity/authority.pem"}) {
     fs::remove(data_dir_ + file);

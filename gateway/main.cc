@@ -196,6 +196,9 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   if (has_clouds) {
     fleet_options.max_dollars_per_day = config.spend().max_dollars_per_day();
   }
+  if (config.spend().has_keep_volumes()) {
+    fleet_options.keep_volumes = config::ToDuration(config.spend().keep_volumes());
+  }
   fleet_options.on_wake = [&metrics](absl::string_view model, absl::string_view stage, absl::Duration took) {
     metrics.Wake({model.data(), model.size()}, {stage.data(), stage.size()}, took);
   };

@@ -83,7 +83,7 @@ FleetLife::~FleetLife() {
 FleetLife::Counts FleetLife::counts() const {
   return {.served = clients_.served, .refused = clients_.refused, .resumed = clients_.resumed,
           .cut_off = clients_.cut_off, .launches = watch_.launches, .restores = watch_.restores, .deaths = deaths_,
-          .reclaims = reclaims_, .orphans = watch_.orphans(), .dollars = watch_.Dollars(),
+          .reclaims = reclaims_, .discards = watch_.discards, .orphans = watch_.orphans(), .dollars = watch_.Dollars(),
           .untold = watch_.untold()};
 }
 

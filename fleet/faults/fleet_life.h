@@ -41,6 +41,7 @@ class FleetLife {
   struct Counts {
     int64_t served = 0, refused = 0, resumed = 0, cut_off = 0;  // requests
     int64_t launches = 0, restores = 0, deaths = 0, reclaims = 0;
+    int64_t discards = 0;  // of volumes
     int64_t orphans = 0;  // machines that ran and that nobody knew, and were stopped
     double dollars = 0;  // of the cloud's bill
     double untold = 0;   // by which the ledger may be wrong, since the cloud does not say when runs began and ended

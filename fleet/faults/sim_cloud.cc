@@ -15,6 +15,7 @@ using VolumeState = EmulatedVolume::State;
 constexpr absl::Duration kTimeout = absl::Seconds(20);  // of a call without an answer
 constexpr absl::Duration kOldest = absl::Seconds(5);    // of a stale list
 constexpr int kWrongInARow = 3;
+constexpr int kGigabytes = 100;  // of a volume
 
 CloudMachine::State StateOf(State state) {
   switch (state) {
@@ -166,12 +167,12 @@ class SimCloudApi : public CloudApi {
 
 const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
   static const auto& kinds = *new std::vector<Kind>{
-      {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false}, /*tokens=*/true,
-       /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds},
-      {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true}, false, absl::ZeroDuration(),
-       Kind::Tells::kStops},
-      {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false}, false, absl::ZeroDuration(),
-       Kind::Tells::kNothing}};
+      {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
+       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds},
+      {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
+       false, absl::ZeroDuration(), Kind::Tells::kStops},
+      {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
+       false, absl::ZeroDuration(), Kind::Tells::kNothing}};
   return kinds;
 }
 

@@ -63,7 +63,10 @@ void Watch::OnEvent(const MachineEvent& event) {
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
   if (asked == asked_.end()) return;
-  if (event.kind == MachineEvent::Kind::kReady) asked->second.wakes = false;
+  if (event.kind == MachineEvent::Kind::kReady) {
+    asked->second.wakes = false;
+    served_from_.insert(asked->second.volume);
+  }
   if (event.kind != MachineEvent::Kind::kGone) return;
   NoteRun(event);
   asked_.erase(asked);
@@ -73,7 +76,7 @@ void Watch::OnEvent(const MachineEvent& event) {
 
 void Watch::Begin(const MachineSpec& spec, bool wakes) {
   active_ = true;
-  asked_[names_.Machine(spec.id)] = {spec.id, sim_.now(), wakes};
+  asked_[names_.Machine(spec.id)] = {spec.id, spec.volume, sim_.now(), wakes};
   const bool written = std::any_of(store_.machines().begin(), store_.machines().end(),
                                    [&](const auto& record) { return record.second.id == spec.id; });
   // What was spent is written down cent by cent.
@@ -148,6 +151,28 @@ void Watch::TerminateLost(absl::string_view machine_id) {
   if (death_.dead()) return;
   sim_.Note(absl::StrCat("controller: terminate ", machine_id, ", which is lost"));
   if (End(machine_id)) provider_->TerminateLost(machine_id);
+}
+
+void Watch::Discard(const MachineSpec& spec) {
+  if (death_.dead()) return;
+  ++discards;
+  active_ = true;
+  sim_.Note(absl::StrCat("controller: discard ", spec.id, " with ", spec.volume));
+  for (const auto& [name, asked] : asked_) {
+    if (asked.volume == spec.volume) sim_.Break(absl::StrCat(spec.volume, " is deleted, and ", asked.id, " has it"));
+  }
+  const auto is_filled = [&](const auto& row) {
+    const VolumeRecord& other = row.second;
+    return other.name != spec.volume && other.model == store_.volumes().at(spec.volume).model && !other.ending &&
+           (other.filled || served_from_.contains(other.name));
+  };
+  const auto known = store_.volumes().find(spec.volume);
+  const bool last = known != store_.volumes().end() && known->second.filled &&
+                    std::none_of(store_.volumes().begin(), store_.volumes().end(), is_filled);
+  if (last) sim_.Break(absl::StrCat(spec.volume, " is deleted, and was its model's last one with weights"));
+  served_from_.erase(spec.volume);
+  if (sabotage_ == Sabotage::kKeepsVolumes) return listener_({.machine_id = spec.id});
+  provider_->Discard(spec);
 }
 
 // --- What must hold.
@@ -282,21 +307,34 @@ void Watch::ForgetGone() {
   }
 }
 
+bool Watch::IsWritten(const EmulatedMachine& machine) const {
+  const auto is_it = [&](const std::string& id) { return names_.Machine(id) == machine.name; };
+  return std::any_of(store_.machines().begin(), store_.machines().end(),
+                     [&](const auto& record) { return is_it(record.second.id); }) ||
+         std::any_of(store_.volumes().begin(), store_.volumes().end(),
+                     [&](const auto& volume) { return volume.second.ending && is_it(volume.second.machine); });
+}
+
 void Watch::CheckAtRest() {
   for (const auto& [number, machine] : cloud_.model().machines()) {
     if (machine.state == State::kGone) continue;
-    const bool written = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
-      return names_.Machine(record.second.id) == machine.name;
-    });
-    const bool known = written || orphans_.contains(number);
+    const bool known = IsWritten(machine) || orphans_.contains(number);
     if (machine.state != State::kStopped || !known)
       sim_.Break(absl::StrCat("at rest ", machine.name, " (i-", number, ") is ", Runs(machine) ? "running" : "there",
                               known ? "" : ", and nobody knows it"));
   }
+  CheckVolumes();
+}
+
+void Watch::CheckVolumes() {
+  std::set<std::string> known;
+  for (const auto& [name, volume] : store_.volumes()) known.insert(names_.Volume(name));
+  for (const auto& [serial, machine] : store_.machines()) known.insert(names_.Volume(machine.volume));
   std::set<std::pair<std::string, std::string>> volumes;
   for (const auto& [number, volume] : cloud_.model().volumes()) {
     if (!volumes.emplace(volume.name, volume.zone).second)
       sim_.Break(absl::StrCat(volume.name, " was made twice in ", volume.zone));
+    if (!known.contains(volume.name)) sim_.Break(absl::StrCat("nobody knows the volume ", volume.name));
   }
 }
 

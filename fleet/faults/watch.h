@@ -34,6 +34,7 @@ enum class Sabotage {
   kLongWakes,     // the controller has another cap
   kOverspends,    // and no budget
   kMisbooks,      // the provider says that runs were shorter
+  kKeepsVolumes,  // the provider says that a volume is gone, and it is not
 };
 
 class Watch : public Provider {
@@ -53,7 +54,7 @@ class Watch : public Provider {
 
   // After each step. `healthy`: the cloud's API answers.
   void Check(bool healthy);
-  // After everything has had time to end: nothing bills, and nothing is there that nobody knows.
+  // After everything has had time to end: nothing bills, and nothing is there that nobody knows, volumes included.
   void CheckAtRest();
 
   // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not
@@ -65,7 +66,7 @@ class Watch : public Provider {
   double Dollars() const;  // of the cloud's bill
   double untold() const { return over_ + under_; }  // dollars by which the ledger may be wrong
   int64_t orphans() const { return static_cast<int64_t>(orphans_.size()); }
-  int64_t launches = 0, restores = 0;
+  int64_t launches = 0, restores = 0, discards = 0;
 
   // Provider
   const Caps& caps() const override { return provider_->caps(); }
@@ -76,10 +77,11 @@ class Watch : public Provider {
   void Hibernate(absl::string_view machine_id) override;
   void Terminate(absl::string_view machine_id) override;
   void TerminateLost(absl::string_view machine_id) override;
+  void Discard(const MachineSpec& spec) override;
 
  private:
   struct Asked {
-    std::string id;
+    std::string id, volume;
     absl::Duration began;
     bool wakes = false;                   // asked for in this life, and neither serving nor to end yet
     std::optional<absl::Duration> ended;  // decided, in healthy time
@@ -98,6 +100,8 @@ class Watch : public Provider {
   bool End(absl::string_view machine_id);
   void OnEvent(const MachineEvent& event);
   void CheckMachine(const EmulatedMachine& machine);
+  void CheckVolumes();
+  bool IsWritten(const EmulatedMachine& machine) const;
   void CheckBudget();
   void ForgetGone();
 
@@ -114,6 +118,7 @@ class Watch : public Provider {
   std::map<std::string, Asked> asked_;              // by the cloud's name
   absl::Duration checked_at_, healthy_;             // healthy time up to then
   std::map<int64_t, absl::Duration> unknown_since_; // by machine, in healthy time
+  std::set<std::string> served_from_;               // volumes, by the controller's name: these have weights
   std::set<int64_t> orphans_;                       // ran and nobody knew them: these are stopped, not deleted
   double closed_dollars_ = 0;                       // of machines that are forgotten
   std::map<std::string, Run> runs_;                 // by the cloud's name

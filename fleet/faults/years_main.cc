@@ -44,6 +44,7 @@ struct Tally {
     sum.deaths += counts.deaths;
     sum.reclaims += counts.reclaims;
     sum.orphans += counts.orphans;
+    sum.discards += counts.discards;
     sum.dollars += counts.dollars;
     sum.untold += counts.untold;
   }
@@ -89,6 +90,7 @@ int Main() {
   tell("machines restored", sum.restores);
   tell("machines taken away", sum.reclaims);
   tell("unknown ones stopped", sum.orphans);
+  tell("volumes deleted", sum.discards);
   tell("controllers killed", sum.deaths);
   tell("requests served", sum.served);
   tell("  refused", sum.refused);

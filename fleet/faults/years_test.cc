@@ -35,11 +35,13 @@ TEST_F(YearsTest, NothingBreaksInAYear) {
     sum.deaths += life.counts().deaths;
     sum.reclaims += life.counts().reclaims;
     sum.restores += life.counts().restores;
+    sum.discards += life.counts().discards;
   }
   EXPECT_GT(sum.served, 1000);
   EXPECT_GT(sum.deaths, 100);
   EXPECT_GT(sum.reclaims, 10);
   EXPECT_GT(sum.restores, 100);
+  EXPECT_GT(sum.discards, 10);
 }
 
 TEST_F(YearsTest, ASeedSaysTheSameAgain) {
@@ -86,6 +88,13 @@ TEST_F(YearsTest, ALedgerThatIsNotTheBillIsFound) {
   for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed)  // not every cloud tells of runs
     broken = BrokenBy({.seed = seed, .faults = Faults{}, .sabotage = Sabotage::kMisbooks});
   EXPECT_TRUE(absl::StrContains(broken, "the ledger has")) << broken;
+}
+
+TEST_F(YearsTest, AVolumeThatNobodyKnowsIsFound) {
+  std::string broken;
+  for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed)  // not every fleet has one that it does not want
+    broken = BrokenBy({.seed = seed, .faults = Faults{.reclaim = absl::Hours(12)}, .sabotage = Sabotage::kKeepsVolumes});
+  EXPECT_TRUE(absl::StrContains(broken, "nobody knows the volume")) << broken;
 }
 
 TEST_F(YearsTest, MoneyThatIsNotThereIsFound) {

@@ -63,6 +63,10 @@ double BillOfRun(const BillingRules& rules, Market market, absl::Duration from, 
   return Dollars(prices, from, from + charged);
 }
 
+double VolumePerHour(const BillingRules& rules, double gigabytes) {
+  return rules.volume_gb_month * gigabytes / Hours(kMonth);
+}
+
 Bill BillOf(const BillingRules& rules, const MachineHistory& history) {
   Bill bill;
   const std::vector<StateSpan>& spans = history.spans;
@@ -77,8 +81,7 @@ Bill BillOf(const BillingRules& rules, const MachineHistory& history) {
       to = spans[i].to;
     bill.machine += BillOfRun(rules, history.market, from, to, history.reclaimed && i == spans.size(), history.prices);
   }
-  bill.volume =
-      rules.volume_gb_month * history.volume_gb * absl::FDivDuration(history.volume_to - history.volume_from, kMonth);
+  bill.volume = VolumePerHour(rules, history.volume_gb) * Hours(history.volume_to - history.volume_from);
   if (history.address && !spans.empty())
     bill.address = rules.address_hour * Hours(spans.back().to - spans.front().from);
   return bill;

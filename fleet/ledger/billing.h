@@ -70,6 +70,9 @@ struct Bill {
   double total() const { return machine + volume + address; }
 };
 
+// Dollars an hour of a volume, whether a machine has it or not.
+double VolumePerHour(const BillingRules& rules, double gigabytes);
+
 Bill BillOf(const BillingRules& rules, const MachineHistory& history);
 
 // Dollars of one uninterrupted run [from, to) under `rules`: what BillOf adds up.

@@ -77,6 +77,7 @@ class FakeProvider : public Provider {
   void Terminate(absl::string_view id) override {
     asked_.push_back(absl::StrCat("terminate ", id));
   }
+  void Discard(const MachineSpec& spec) override { Ask("discard", spec); }
   void TerminateLost(absl::string_view id) override { asked_.push_back(absl::StrCat("terminate lost ", id)); }
 
  private:

@@ -115,6 +115,10 @@ class Provider {
   // The same of one whose engine is not there any more, though nobody asked for that. Where the machine's end takes its
   // time, kEnded comes before kGone; without it kGone alone tells.
   virtual void TerminateLost(absl::string_view machine_id) = 0;
+
+  // Deletes what is left of a machine that is hibernated or gone, and its volume, for good. kGone: OK where nothing is
+  // left; FAILED_PRECONDITION where something is that could not be deleted, as while another machine has the volume.
+  virtual void Discard(const MachineSpec& spec) = 0;
 };
 
 }  // namespace spotinference::fleet

@@ -18,6 +18,8 @@
 namespace spotinference::config {
 namespace {
 
+constexpr int64_t kHourSeconds = 3600;
+
 // 4, 6, or 0 where `address` is neither.
 int IpVersion(absl::string_view address) {
   char bytes[sizeof(in6_addr)];
@@ -314,6 +316,9 @@ absl::Status CheckConfig(const Config& config, const Source& source) {
   RETURN_IF_ERROR(CheckProviders(config, source));
   if (config.spend().max_dollars_per_day() < 0) {
     return source.Error("spend.max_dollars_per_day", "is negative; expected 0 or more");
+  }
+  if (config.spend().has_keep_volumes() && config.spend().keep_volumes().seconds() < kHourSeconds) {
+    return source.Error("spend.keep_volumes", "is less than an hour; expected auto, or 1h or more, such as 168h");
   }
   return CheckLimits(config.limits(), source);
 }

@@ -141,6 +141,7 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_EQ(azure.volume_gigabytes(), 80);
   EXPECT_EQ(azure.login(), "https://login.example.org");
   EXPECT_EQ(config->spend().max_dollars_per_day(), 12.5);
+  EXPECT_EQ(ToDuration(config->spend().keep_volumes()), absl::Hours(72));
   EXPECT_EQ(config->limits().header_bytes(), 32 << 10);
   EXPECT_EQ(config->limits().body_bytes(), 1 << 20);
   EXPECT_EQ(config->limits().connections(), 100);
@@ -303,6 +304,7 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
       {"providers: [local: {stop_grace: 1s}]",
        "g.yaml:1: providers[0].local.stop_grace: is too short; expected 2s or more"},
       {"spend: {max_dollars_per_day: -1}", "g.yaml:1: spend.max_dollars_per_day: is negative"},
+      {"spend: {keep_volumes: 59m}", "g.yaml:1: spend.keep_volumes: is less than an hour"},
       {"limits: {body_bytes: 0B}", "g.yaml:1: limits.body_bytes: is 0; expected 1024 to"},
       // YAML itself
       {"listen: [", "g.yaml:"},

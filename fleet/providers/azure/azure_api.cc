@@ -370,7 +370,10 @@ class AzureApi : public CloudApi {
 
   const AzureOptions options_;
   const Clock& clock_;
-  const Traits traits_ = {.name = "azure", .keeps_stopped = true, .attaches_at_creation = true};
+  const Traits traits_ = {.name = "azure",
+                          .keeps_stopped = true,
+                          .attaches_at_creation = true,
+                          .volume_gigabytes = options_.volume_gigabytes};
   AzureCredentials credentials_;
   CloudHttp http_;
   absl::Mutex mutex_;

@@ -95,6 +95,7 @@ class CloudApi {
     std::string name;            // "aws", as in the configuration
     bool keeps_stopped = false;  // StopMachine keeps it for StartMachine; without that it is deleted and bought anew
     bool attaches_at_creation = false;  // else AttachVolume, once it runs
+    int volume_gigabytes = 0;           // what CreateVolume makes
   };
 
   virtual ~CloudApi() = default;

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "fleet/ledger/billing.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/secret.h"
 
@@ -173,6 +174,21 @@ void CloudProvider::TerminateLost(absl::string_view machine_id) {
   if (list_.failures == 0) list_.due = std::min(list_.due, clock_.Elapsed());
 }
 
+void CloudProvider::Discard(const MachineSpec& spec) {
+  absl::MutexLock lock(&mutex_);
+  if (!options_.buys_nothing.empty()) {  // what it could not buy again
+    return Tell({.machine_id = spec.id,
+                 .status = absl::FailedPreconditionError(absl::StrCat(options_.buys_nothing, ": nothing is deleted"))});
+  }
+  const MachinePtr machine = Begin(spec);
+  if (machine == nullptr) return;
+  authority_.Forget(spec.id);
+  machine->offer = spec.offer;
+  machine->life.goal = Goal::kDelete;
+  machine->life.discards = true;
+  machine->life.stop_since = clock_.Elapsed();
+}
+
 void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
   std::optional<Endpoint> engine;
   {
@@ -304,6 +320,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
                      life.volume_at.has_value() && begun - *life.volume_at < kVolume;
     life.absence.Note(found != nullptr, begun);
     life.holder.Note(volume == nullptr || volume->machine.empty() || FindHolder(volume) != nullptr, begun);
+    life.volume.Note(volume != nullptr, begun);
     if (found != nullptr && found->state != State::kGone) {
       life.seen = true;
       life.remains_at.reset();
@@ -328,10 +345,7 @@ void CloudProvider::SweepOrphans() {
   const absl::Duration now = clock_.Elapsed();
   const bool keeps = api_->traits().keeps_stopped;
   for (const CloudMachine& machine : inventory_.machines) {
-    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped ||
-        (machine.state == State::kUnknown && keeps)) {
-      continue;
-    }
+    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
     if (HeardAt(machine.zone) < listed_at_) continue;
     bool known = false, named = false;
     for (const auto& [id, mine] : machines_) {
@@ -342,10 +356,13 @@ void CloudProvider::SweepOrphans() {
     const auto before = orphans_.find(machine.id);
     const Orphan& orphan =
         orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now} : before->second).first->second;
-    const bool stops = machine.state == State::kStopping;  // until it has, it holds its volume
-    if (now - orphan.since < (stops ? options_.limits.stop : options_.orphan) || now < orphan.not_before) continue;
+    // Until one that stops has, it holds its volume. What is in a state that nobody knows may be hibernated: it is told
+    // to stop, which does no harm to that, and never deleted.
+    const bool unknown = machine.state == State::kUnknown && keeps;
+    const bool waits = unknown || machine.state == State::kStopping;
+    if (now - orphan.since < (waits ? options_.limits.stop : options_.orphan) || now < orphan.not_before) continue;
     const bool overdue = now - orphan.since >= options_.orphan + options_.limits.stop;
-    to_end.emplace_back(machine, !named && keeps && !overdue && machine.state == State::kRunning);
+    to_end.emplace_back(machine, unknown || (!named && keeps && !overdue && machine.state == State::kRunning));
   }
   orphans_ = std::move(orphans);
   for (const auto& [machine, keep] : to_end) {
@@ -357,8 +374,10 @@ void CloudProvider::SweepOrphans() {
     LOG_IF(WARNING, !status.ok()) << caps_.name << ": " << machine.id << ": " << status;
     Orphan& orphan = orphans_[machine.id];
     orphan.failures = status.ok() ? 0 : orphan.failures + 1;
-    orphan.not_before =
-        clock_.Elapsed() + (status.ok() ? options_.limits.settle : BackOff(orphan.failures, status));
+    const bool tells_nothing = machine.state == State::kUnknown && !status.ok();
+    orphan.not_before = clock_.Elapsed() + (status.ok()      ? options_.limits.settle
+                                            : tells_nothing ? options_.limits.stop
+                                                            : BackOff(orphan.failures, status));
   }
 }
 
@@ -385,6 +404,8 @@ void CloudProvider::PollOffers() {
     return now.stock.value_or(1) <= 0 || !(now.offer.price_per_hour > 0) || !std::isfinite(now.offer.price_per_hour);
   };
   offers.erase(std::remove_if(offers.begin(), offers.end(), is_none), offers.end());
+  const double volume_per_hour = VolumePerHour(BillingRulesOf(caps_.name), api_->traits().volume_gigabytes);
+  for (OfferNow& now : offers) now.offer.volume_per_hour = volume_per_hour;
   offers_ = offers;
   Tell({.kind = MachineEvent::Kind::kOffers, .offers = std::move(offers)});
 }

@@ -70,6 +70,7 @@ class CloudProvider : public Provider {
   void Hibernate(absl::string_view machine_id) override;
   void Terminate(absl::string_view machine_id) override;
   void TerminateLost(absl::string_view machine_id) override;
+  void Discard(const MachineSpec& spec) override;
 
  private:
   static constexpr absl::Duration kProbeDeadline = absl::Seconds(2);
@@ -158,6 +159,7 @@ class CloudProvider : public Provider {
   void StartAgain(Machine& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnBusy(Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Delete(Machine& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DeleteVolume(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellStarted(Machine& machine, const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CreateVolume(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -171,6 +171,8 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
       if (!life.first_attach_at.has_value()) life.first_attach_at = now;
       if (!Call(machine, "detach its volume", [&] { return api_->DetachVolume(volume); }).ok()) life.detach_at.reset();
       return;
+    case Next::Do::kDeleteVolume:
+      return DeleteVolume(machine, volume);
     case Next::Do::kProbe:
       return ProbeEngine(kept, found);
     case Next::Do::kTellAdopted:
@@ -186,8 +188,17 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
     case Next::Do::kFail:
       return Fail(machine, next.status);
     case Next::Do::kTellGone:
-      return End(machine, life.status);
+      return End(machine, next.status);
   }
+}
+
+void CloudProvider::DeleteVolume(Machine& machine, const CloudVolume& volume) {
+  machine.life.volume_delete_at = clock_.Elapsed();
+  machine.life.volume = {};
+  const absl::Status status = Call(machine, "delete its volume", [&, volume] { return api_->DeleteVolume(volume); });
+  if (status.ok() || absl::IsNotFound(status)) return;
+  machine.life.volume_delete_at.reset();
+  if (IsPermanent(status)) End(machine, Refusal(status));
 }
 
 void CloudProvider::Delete(Machine& machine, const CloudMachine& found) {
@@ -455,6 +466,9 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
   // What was accepted, or may have been, can have run while no list was to be had.
   const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
   gone.never_ran = !machine.adopted && !machine.life.ran && !was_asked_for;
+  if (machine.life.discards && machine.offer.has_value()) {  // one of its name would be another one
+    volume_orders_.erase(absl::StrCat(machine.offer->zone, "/", machine.volume_name));
+  }
   machines_.erase(gone.machine_id);  // the caller holds it still
   Tell(std::move(gone));
 }

@@ -95,20 +95,39 @@ Next Run(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& l
   return {Do::kWait};
 }
 
+// Once its deletion is accepted, or it is told not to be there, lists need only agree.
 Next Delete(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
+  const Next gone = {Do::kTellGone, life.status};
   if (machine == nullptr) {
-    // Once its deletion is accepted, or it is told not to be there, lists need only agree.
-    if (life.delete_at.has_value()) return {life.absence.lists < limits.absent_lists ? Do::kWait : Do::kTellGone};
+    if (life.delete_at.has_value()) return life.absence.lists < limits.absent_lists ? Next{Do::kWait} : gone;
     if (life.seen) return {Do::kDeleteMachine};
+    if (life.discards && !IsGone(limits, life.absence)) return {Do::kWait};
     if (!life.machine_id.empty() && !IsGone(limits, life.absence)) return {Do::kWait};
-    if (!life.machine_id.empty()) return {life.create_at.has_value() ? Do::kDeleteMachine : Do::kTellGone};
+    if (!life.machine_id.empty()) return life.create_at.has_value() ? Next{Do::kDeleteMachine} : gone;
     // A create that broke may still turn out to have bought a machine.
     const bool may_come = Recent(life.create_at, limits.settle, now) || Recent(life.remains_at, limits.settle, now);
-    return {may_come ? Do::kWait : Do::kTellGone};
+    return may_come ? Next{Do::kWait} : gone;
   }
-  if (machine->state == State::kGone) return {Do::kTellGone};
+  if (machine->state == State::kGone) return gone;
   if (machine->state == State::kDeleting && Recent(life.delete_at, limits.stop, now)) return {Do::kWait};
   return {Recent(life.delete_at, kDeleteCall, now) ? Do::kWait : Do::kDeleteMachine};
+}
+
+// After its machine.
+Next DeleteVolume(const LifeLimits& limits, const Life& life, const CloudVolume* volume, const CloudMachine* holder,
+                  absl::Duration now) {
+  if (volume == nullptr) {
+    const bool gone = life.volume_delete_at.has_value() ? life.volume.lists >= limits.absent_lists
+                                                        : IsGone(limits, life.volume);
+    return gone ? Next{Do::kTellGone, life.status} : Next{Do::kWait};
+  }
+  if (!Recent(life.stop_since, limits.stop, now)) {
+    return {Do::kTellGone, absl::FailedPreconditionError(absl::StrCat(
+                               "its volume cannot be deleted: it is ", volume->word,
+                               volume->machine.empty() ? "" : absl::StrCat(" and ", volume->machine, " has it")))};
+  }
+  if (!volume->machine.empty()) return FreeVolume(limits, life, holder, now);
+  return {!volume->ready || Recent(life.volume_delete_at, kDeleteCall, now) ? Do::kWait : Do::kDeleteVolume};
 }
 
 Next Stop(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
@@ -116,7 +135,7 @@ Next Stop(const LifeLimits& limits, const Life& life, const CloudMachine* machin
   if (machine == nullptr) return Delete(limits, life, machine, now);
   // One that was told to start may look stopped for a while.
   if (machine->state == State::kStopped && Recent(life.may_start_at, limits.settle, now)) return {Do::kWait};
-  if (machine->state == State::kStopped || machine->state == State::kGone) return {Do::kTellGone};
+  if (machine->state == State::kStopped || machine->state == State::kGone) return {Do::kTellGone, life.status};
   // It may bill for as long as it has not stopped; what it was to be kept for is on the volume.
   const absl::Duration limit = life.serves ? limits.stop : limits.stop_unserved;
   const bool overdue = life.stop_since.has_value() && now - *life.stop_since >= limit;
@@ -145,7 +164,10 @@ void Absence::Note(bool listed, absl::Duration at) {
 Next Decide(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& life, const CloudMachine* machine,
             const CloudVolume* volume, const CloudMachine* holder, absl::Duration now) {
   if (life.goal == Life::Goal::kDelete) {
-    return life.drained_at.has_value() && now < *life.drained_at ? Next{Do::kWait} : Delete(limits, life, machine, now);
+    if (life.drained_at.has_value() && now < *life.drained_at) return {Do::kWait};
+    Next next = Delete(limits, life, machine, now);
+    const bool goes_on = next.what == Do::kTellGone && life.discards;
+    return goes_on ? DeleteVolume(limits, life, volume, holder, now) : next;
   }
   if (life.adopting) return Adopt(limits, life, machine, now);
   if (life.goal == Life::Goal::kStop) return Stop(limits, life, machine, now);

@@ -32,6 +32,7 @@ struct Life {
     kDelete,
   };
   Goal goal = Goal::kRun;
+  bool discards = false;  // kDelete is its volume's end, too
   absl::Status status;    // of the kGone that kDelete ends with
   bool adopting = false;  // of a former life of the fleet; nothing is known of it yet
   bool kept = false;      // hibernated: the cloud has it, whatever one list says
@@ -44,11 +45,13 @@ struct Life {
 
   // When each was last asked for; nullopt: never, or it was refused.
   std::optional<absl::Duration> volume_at, create_at, start_at, stop_at, delete_at, attach_at, detach_at;
+  std::optional<absl::Duration> volume_delete_at;
   std::optional<absl::Duration> first_attach_at;  // or it ran first then, where the cloud attaches at creation
   std::optional<absl::Duration> may_start_at;  // as start_at, also of a call that broke
-  std::optional<absl::Duration> stop_since;    // kStop is wanted
+  std::optional<absl::Duration> stop_since;    // kStop is wanted, or both ends are
   std::optional<absl::Duration> remains_at;    // a create failed whose machine the cloud keeps, and no list had it yet
   Absence holder;                              // of the machine that its volume is attached to
+  Absence volume;                              // of the volume
   bool create_broke = false;                 // the last try has no answer; its token makes another one harmless
   std::optional<absl::Duration> drained_at;  // before that the engine is left to end by itself
 };
@@ -56,7 +59,8 @@ struct Life {
 struct LifeLimits {
   absl::Duration settle = absl::Seconds(60);  // what was made is in a list by then, if it was made
   absl::Duration attach = absl::Minutes(2);   // a volume that is not attached by then never will be
-  absl::Duration stop = absl::Minutes(15);    // a machine that has not stopped then, for whatever reason, is deleted
+  absl::Duration stop = absl::Minutes(15);    // a machine that has not stopped then, for whatever reason, is deleted;
+                                              // a volume that is not deleted then is given up
   absl::Duration stop_unserved = absl::Minutes(1);  // the same of one that has not served: it has nothing to save
   int absent_lists = 3;                       // what so many lists in a row lack …
   absl::Duration absent = absl::Seconds(60);  // … over so long is gone
@@ -72,10 +76,11 @@ struct Next {
     kDeleteMachine,
     kAttach,
     kDetach,
+    kDeleteVolume,
     kProbe,  // it runs with its volume: does its engine serve?
     kTellAdopted,
     kFail,      // goal becomes kDelete, with `status`
-    kTellGone,  // with Life::status
+    kTellGone,  // with `status`
   };
   Do what = Do::kWait;
   absl::Status status;

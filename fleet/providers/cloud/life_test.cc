@@ -214,6 +214,47 @@ TEST(Life, GoneIsToldWhenItIsSure) {
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone) << "both say so";
 }
 
+TEST(Life, ADiscardDeletesTheMachineAndThenItsVolume) {
+  Life life;
+  life.goal = Goal::kDelete;
+  life.discards = true;
+  life.stop_since = kNow - absl::Minutes(5);
+  const CloudMachine stopped = Machine(State::kStopped), gone = Machine(State::kGone), running = Machine(State::kRunning);
+  const CloudVolume free = Volume(), mine = Volume("i-1");
+  EXPECT_EQ(What(life, &stopped, &mine, &stopped), Do::kDeleteMachine);
+  EXPECT_EQ(What(life, nullptr, &free), Do::kWait) << "one list that lacks the machine says little";
+  life.absence = Lacking(3, absl::Minutes(1));
+  EXPECT_EQ(What(life, nullptr, &free), Do::kDeleteVolume);
+  EXPECT_EQ(What(life, &gone, &free), Do::kDeleteVolume);
+  EXPECT_EQ(What(life, &gone, &mine, &gone), Do::kDetach);
+  EXPECT_EQ(What(life, nullptr, &mine), Do::kWait) << "who has it is not known to be gone";
+  EXPECT_EQ(What(life, nullptr, &mine, &running), Do::kWait);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait);
+  life.volume = Lacking(3, absl::Minutes(1));
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone);
+  life.volume_delete_at = kNow - absl::Seconds(20);
+  life.volume = Lacking(3, absl::Seconds(3));
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone) << "its deletion was accepted";
+  life.volume = {};
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait);
+  EXPECT_EQ(What(life, nullptr, &free), Do::kWait);
+  life.volume_delete_at = kNow - absl::Seconds(30);
+  EXPECT_EQ(What(life, nullptr, &free), Do::kDeleteVolume);
+}
+
+TEST(Life, AVolumeThatAnotherMachineHasIsGivenUp) {
+  Life life;
+  life.goal = Goal::kDelete;
+  life.discards = true;
+  life.absence = Lacking(3, absl::Minutes(1));
+  life.stop_since = kNow - absl::Minutes(15);
+  const CloudMachine running = Machine(State::kRunning);
+  const CloudVolume others = Volume("i-2");
+  const Next next = Decide(kKeeps, {}, life, nullptr, &others, &running, kNow);
+  EXPECT_EQ(next.what, Do::kTellGone);
+  EXPECT_TRUE(absl::IsFailedPrecondition(next.status)) << next.status;
+}
+
 TEST(Life, AdoptionWaitsForALateList) {
   const CloudMachine stopped = Machine(State::kStopped);
   Life life;

@@ -165,6 +165,26 @@ TEST_P(CloudTest, AnothersMachinesAreLeftAlone) {
   EXPECT_EQ(emulator_.billing(), 1);
 }
 
+// It may bill, so it is told to stop; or be hibernated, so it is not deleted.
+TEST_P(CloudTest, WhatNobodyKnowsIsStoppedAlsoInAStateThatNobodyKnows) {
+  if (GetParam().name == "aws") GTEST_SKIP() << "keeps nothing that is stopped";
+  Serve(Spec());
+  provider_->Hibernate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  Say(absl::StrCat("word ", number(), " SHELVED"));
+  Serve(Spec("m-2", "other"));
+  Say(absl::StrCat("word ", number(), " MIGRATING"));
+  Begin();
+  Pass(absl::Minutes(10));
+  EXPECT_EQ(emulator_.billing(), 1);
+  Pass(absl::Minutes(10));
+  EXPECT_EQ(emulator_.billing(), 0);
+  Pass(absl::Hours(2));
+  emulator_.Look([](CloudModel& model) {
+    for (const auto& [number, machine] : model.machines()) EXPECT_EQ(machine.state, EmulatedMachine::State::kStopped);
+  });
+}
+
 // After a restart a machine may be bought before offers were asked for.
 TEST_P(CloudTest, NoDevicePathIsGuessed) {
   if (GetParam().name != "hyperstack") GTEST_SKIP() << "the others' paths hold for every machine";

@@ -68,7 +68,8 @@ std::string Machine(CloudModel& model, const EmulatedMachine& machine) {
     disks.push_back(absl::StrCat(R"({"lun":0,"createOption":"Attach","managedDisk":{"id":)",
                                  JsonString(IdOf("Microsoft.Compute/disks", volume.name)), "}}"));
   }
-  const auto [provisioning, power] = StateOf(machine.state);
+  auto [provisioning, power] = StateOf(machine.state);
+  if (!machine.word.empty()) power = absl::StrCat("PowerState/", machine.word);
   return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Compute/virtualMachines", machine.name)), R"(,"name":)",
                       JsonString(machine.name), R"(,"type":"Microsoft.Compute/virtualMachines","location":)",
                       JsonString(Location(machine.zone)), R"(,"zones":[)", JsonString(Number(machine.zone)),

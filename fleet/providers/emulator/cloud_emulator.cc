@@ -162,6 +162,8 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     model_.Withdraw(*Find(words[1]));
   } else if (is("hide", 3) && Find(words[1]) != nullptr && absl::SimpleAtod(words[2], &number)) {
     model_.Hide(*Find(words[1]), absl::Seconds(number));
+  } else if (is("word", 3) && Find(words[1]) != nullptr) {
+    Find(words[1])->word = words[2];
   } else if ((is("fault", 3) || is("fault", 4)) && absl::SimpleAtod(words[2], &number)) {
     faults_.push_back({words[1], words.size() == 4 ? words[3] : "", static_cast<int>(number)});
   } else if (is("chaos", 3) && absl::SimpleAtoi(words[1], &seed) && absl::SimpleAtod(words[2], &number)) {

@@ -35,6 +35,7 @@ class CloudEmulator {
   //   poweroff MACHINE                              it shuts itself down
   //   withdraw MACHINE                              after all it does not
   //   hide MACHINE SECONDS        no list has it for so long
+  //   word MACHINE WORD           lists call its state so; not AWS's
   //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;
   //                               lost (not done, no answer), unheard (done, no answer), garbage and empty (done),
   //                               hang (not done)

@@ -38,6 +38,7 @@ struct EmulatedMachine {
   double dollars = 0;                               // of runs that are over
   int account = 1;
   std::string why;                                  // of its end
+  std::string word;                                 // what lists call its state; "": the cloud's word for it
 };
 
 struct EmulatedVolume {

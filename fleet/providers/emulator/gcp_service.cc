@@ -40,6 +40,7 @@ std::string UrlOf(const ServiceRequest& request, absl::string_view zone, absl::s
 }
 
 std::string StatusOf(const EmulatedMachine& machine) {
+  if (!machine.word.empty()) return machine.word;
   switch (machine.state) {
     case State::kStarting:
     case State::kRestoring:

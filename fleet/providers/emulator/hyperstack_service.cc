@@ -106,7 +106,7 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
   for (const auto& [label, value] : machine.tags) labels.push_back(JsonString(label));
   const bool up = machine.state == State::kRunning;
   return absl::StrCat(R"({"id":)", machine.number, R"(,"name":)", JsonString(machine.name), R"(,"status":")",
-                      StatusOf(machine.state), R"(","power_state":")", up ? "RUNNING" : "SHUTDOWN", R"(","vm_state":")",
+                      machine.word.empty() ? StatusOf(machine.state) : machine.word, R"(","power_state":")", up ? "RUNNING" : "SHUTDOWN", R"(","vm_state":")",
                       up ? "active" : "stopped", R"(","environment":{"name":)", JsonString(machine.zone),
                       R"(,"region":)", JsonString(RegionOf(model, machine.zone)), R"(},"flavor":{"name":)",
                       JsonString(machine.type), R"(},"fixed_ip":)", JsonString(machine.address),

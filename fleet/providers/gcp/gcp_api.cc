@@ -366,7 +366,10 @@ class GcpApi : public CloudApi {
 
   const GcpOptions options_;
   const Clock& clock_;
-  const Traits traits_ = {.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true};
+  const Traits traits_ = {.name = "gcp",
+                          .keeps_stopped = true,
+                          .attaches_at_creation = true,
+                          .volume_gigabytes = options_.volume_gigabytes};
   GcpCredentials credentials_;
   CloudHttp http_;
   absl::Mutex mutex_;

@@ -263,7 +263,10 @@ class HyperstackApi : public CloudApi {
   }
 
   const HyperstackOptions options_;
-  const Traits traits_ = {.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false};
+  const Traits traits_ = {.name = "hyperstack",
+                          .keeps_stopped = true,
+                          .attaches_at_creation = false,
+                          .volume_gigabytes = options_.volume_gigabytes};
   CloudHttp http_;
   mutable absl::Mutex mutex_;
   std::map<std::string, bool> has_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // by flavor

@@ -126,12 +126,24 @@ class LocalProvider : public Provider {
 
   void TerminateLost(absl::string_view machine_id) override { Terminate(machine_id); }  // its process's end tells
 
+  void Discard(const MachineSpec& spec) override {
+    asio::post(io_, [this, spec] { TellGone(spec.id, RemoveFolder(spec)); });
+  }
+
  private:
   using MachinePtr = std::shared_ptr<Machine>;
 
   void Tell(MachineEvent event) {
     absl::MutexLock lock(&listener_mutex_);
     if (listener_) listener_(std::move(event));
+  }
+
+  absl::Status RemoveFolder(const MachineSpec& spec) const {
+    const MachineFolder folder(options_.data_dir, spec.volume);
+    if (!folder.Exists()) return absl::OkStatus();
+    const absl::StatusOr<Fd> lock = folder.LockVolume();
+    if (!lock.ok()) return absl::FailedPreconditionError(lock.status().message());
+    return folder.Remove();
   }
 
   // One offer a zone, which does not change; how many of it are left is known when one is asked for.

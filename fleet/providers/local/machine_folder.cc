@@ -74,6 +74,22 @@ absl::Status MachineFolder::Create() const {
   return absl::OkStatus();
 }
 
+bool MachineFolder::Exists() const {
+  std::error_code error;
+  return std::filesystem::exists(volume_, error);
+}
+
+absl::Status MachineFolder::Remove() const {
+  for (const std::string& folder : {folder_, volume_}) {
+    std::error_code error;
+    std::filesystem::remove_all(folder, error);
+    if (!error) continue;
+    errno = error.value();
+    return Error("remove", folder);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Fd> MachineFolder::LockVolume() const {
   const std::string path = volume_ + "/lock";
   Fd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

@@ -21,6 +21,10 @@ class MachineFolder {
   std::string query_file() const { return folder_ + "/query"; }
 
   absl::Status Create() const;
+  bool Exists() const;  // its volume does
+
+  // Deletes all of it, and the volume.
+  absl::Status Remove() const;
 
   // Held by every process that has the descriptor, until the last one ends. UNAVAILABLE: another
   // machine has it.

@@ -54,6 +54,9 @@ class SeveralProviders : public Provider {
   void TerminateLost(absl::string_view id) override {
     if (Provider* const provider = Of(id)) provider->TerminateLost(id);
   }
+  void Discard(const MachineSpec& spec) override {
+    if (Provider* const provider = Choose(spec)) provider->Discard(spec);
+  }
 
  private:
   static Caps CapsOf(const std::vector<std::unique_ptr<Provider>>& providers) {

@@ -44,6 +44,8 @@ TEST_F(SeveralProvidersTest, AMachineIsTheProvidersThatWasNamed) {
   several_->Restore({.id = "a", .provider = "first"});
   several_->Terminate("a");
   EXPECT_EQ(first_->Asked(), "restore a, terminate a");
+  several_->Discard({.id = "a", .provider = "second"});
+  EXPECT_EQ(second_->Asked(), "discard a");
 }
 
 TEST_F(SeveralProvidersTest, WhoIsNotThereHasNoMachines) {
