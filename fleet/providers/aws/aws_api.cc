@@ -122,11 +122,13 @@ class AwsApi : public CloudApi {
 
   absl::StatusOr<CloudOffers> Offers() override {
     CloudOffers offers;
+    absl::Status price_list;  // one for all regions: without it there is spot to be had still
     for (const AwsRegion& region : options_.regions) {
-      absl::Status status = AddOffers(region, offers.offers);
+      absl::Status status = AddOffers(region, offers.offers, price_list);
       if (!status.ok()) offers.unheard.push_back({region.name, std::move(status)});
     }
     if (offers.unheard.size() == options_.regions.size()) return offers.unheard[0].status;
+    if (!price_list.ok()) offers.unheard.push_back({"the Price List", std::move(price_list)});
     return offers;
   }
 
@@ -260,8 +262,8 @@ class AwsApi : public CloudApi {
     inventory.volumes.push_back(std::move(volume));
   }
 
-  // All or nothing.
-  absl::Status AddOffers(const AwsRegion& region, std::vector<OfferNow>& offers) {
+  // All or nothing, but for what is sold on demand at a price that the Price List does not tell.
+  absl::Status AddOffers(const AwsRegion& region, std::vector<OfferNow>& offers, absl::Status& price_list) {
     ASSIGN_OR_RETURN(const auto accelerators, Accelerators(region.name));
     ASSIGN_OR_RETURN(const auto spot, SpotPrices(region.name));
     std::vector<OfferNow> here;
@@ -284,8 +286,10 @@ class AwsApi : public CloudApi {
     for (const auto& [where, price] : spot) {
       const auto& [zone, type] = where;
       add(zone, Market::kSpot, type, price);
-      ASSIGN_OR_RETURN(const double on_demand, OnDemandPrice(region.name, type));
-      if (on_demand > 0) add(zone, Market::kOnDemand, type, on_demand);
+      if (!price_list.ok()) continue;
+      const absl::StatusOr<double> on_demand = OnDemandPrice(region.name, type);
+      price_list = on_demand.status();
+      if (on_demand.value_or(0) > 0) add(zone, Market::kOnDemand, type, *on_demand);
     }
     absl::c_move(here, std::back_inserter(offers));
     return absl::OkStatus();
@@ -377,7 +381,10 @@ class AwsApi : public CloudApi {
 
   const AwsOptions options_;
   const Clock& clock_;
-  const Traits traits_ = {.name = "aws", .keeps_stopped = false, .attaches_at_creation = false};
+  const Traits traits_ = {.name = "aws",
+                          .keeps_stopped = false,
+                          .attaches_at_creation = false,
+                          .volume_gigabytes = options_.volume_gigabytes};
   AwsClient client_;
   absl::Mutex mutex_;
   // By region and type: dollars, and when it was asked.

@@ -47,7 +47,7 @@ absl::StatusOr<Xml> Xml::Parse(absl::string_view text) {
   XML_SetStartDoctypeDeclHandler(parser.get(), Doctype);
   if (XML_Parse(parser.get(), text.data(), static_cast<int>(text.size()), XML_TRUE) != XML_STATUS_OK ||
       tree.root.children.size() != 1) {
-    return absl::UnavailableError(absl::StrCat("the answer is no XML: ", text.substr(0, 100)));
+    return absl::UnavailableError(absl::StrCat("the answer is no XML, ", text.size(), " bytes long"));
   }
   return std::move(tree.root.children[0]);
 }

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -39,6 +41,17 @@ absl::StatusCode CodeOf(int status) {
   }
 }
 
+// "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds.
+bool KeepsSecrets(absl::string_view url) {
+  if (absl::StartsWithIgnoreCase(url, "https://")) return true;
+  if (!absl::ConsumePrefix(&url, "http://")) return false;
+  const absl::string_view authority = url.substr(0, url.find_first_of("/?#"));
+  const absl::string_view host = authority.substr(0, authority.rfind(':'));
+  const bool is_loopback = absl::StartsWith(host, "127.") &&
+                           host.find_first_not_of("0123456789.") == absl::string_view::npos;
+  return is_loopback || host == "169.254.169.254" || host == "metadata.google.internal";
+}
+
 }  // namespace
 
 std::string UriEncode(absl::string_view text) {
@@ -54,6 +67,9 @@ std::string UriEncode(absl::string_view text) {
 }
 
 absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request) {
+  if (!KeepsSecrets(request.url)) {
+    return absl::InvalidArgumentError("credentials are not sent to an address without TLS; expected https://…");
+  }
   std::unique_ptr<HttpClient> client;
   {
     absl::MutexLock lock(&mutex_);

@@ -22,7 +22,8 @@ std::string UriEncode(absl::string_view text);
 // A connection for each call that is under way, kept for the next. Thread-safe.
 class CloudHttp {
  public:
-  // As HttpClient::Do. Nothing is ever tried again here.
+  // As HttpClient::Do. Nothing is ever tried again here. What it sends are credentials: INVALID_ARGUMENT for an address
+  // without TLS that is neither loopback nor the machine's own metadata service.
   absl::StatusOr<HttpResponse> Do(const HttpRequest& request);
 
   void Cancel();  // every call, for ever

@@ -14,7 +14,8 @@ std::string RandomHex(int bytes);
 // MachineOrder::token of a new purchase.
 std::string NewPurchaseToken();
 
-// The secret of the file, which is made, durably, if it is not there and the fleet is new. FAILED_PRECONDITION: it
+// The secret of the file, which is made, durably, if it is not there and the fleet is new. One process at a time asks
+// for a path (its data_dir's store is locked). FAILED_PRECONDITION: it
 // cannot be, or is no secret, or is gone: a fleet with another one would never find its machines again.
 absl::StatusOr<std::string> OpenSecret(const std::string& path, bool is_new = true);
 

@@ -19,6 +19,8 @@ TEST(Secret, IsMadeOnceForItsOwnerAlone) {
   struct stat file;
   ASSERT_EQ(stat(path.c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 0777, 0600);
+  std::ofstream(path) << *first << "\n";
+  EXPECT_EQ(*OpenSecret(path), *first) << "as an editor leaves it";
   std::ofstream(path) << "short";
   EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret(path).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret("/nowhere/secret").status()));

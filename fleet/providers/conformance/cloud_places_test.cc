@@ -89,6 +89,15 @@ TEST_P(CloudPlacesTest, AMachineIsAdoptedOnceItsPlaceIsHeardAgain) {
   EXPECT_EQ(Next(absl::Minutes(20)).kind, Kind::kAdopted);
 }
 
+// AWS's on-demand prices come from one region for all. Machines that were bought on demand are not sold meanwhile.
+TEST_P(CloudPlacesTest, WithoutThePriceListThereIsSpotStill) {
+  if (GetParam().name != "aws") return;
+  Say("fault 503 100000 aws_v1");
+  Pass(absl::Minutes(3));
+  EXPECT_FALSE(offers_.empty());
+  for (const OfferNow& now : offers_) EXPECT_EQ(now.offer.market, Market::kSpot);
+}
+
 std::vector<CloudUnderTest> CloudsWithPlaces() {
   std::vector<CloudUnderTest> clouds = AllClouds();
   clouds.erase(std::remove_if(clouds.begin(), clouds.end(), [](const CloudUnderTest& c) { return !c.has_places; }),
