@@ -295,6 +295,9 @@ TEST_P(ModelEngineTest, ADeviceThatFailsAfterAStepEndsTheEngineToo) {
   Submit(Request({2}, 20), beside);
   program_->Release();
   for (const auto& ended : {sink, beside}) EXPECT_EQ(ended->AwaitEnd().message(), "the device failed: fell off the bus");
+  absl::Notification drained;  // the sequences' ends are told before the engine's
+  engine_->Drain(absl::InfiniteDuration(), [&](uint32_t) { drained.Notify(); });
+  drained.WaitForNotification();
   EXPECT_EQ(fatal_, 1);
 }
 

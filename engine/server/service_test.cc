@@ -223,15 +223,15 @@ TEST_F(ServiceTest, TheClientsCancelReachesTheEngine) {
 TEST_F(ServiceTest, AReaderThatStopsPausesItsSequence) {
   const auto reader = stub_->Generate(&context_, {});
   const std::shared_ptr<TokenSink> sink = engine_.AwaitSink();
+  engine_.AwaitResumed(1);  // once it has begun, each is
   uint32_t sent = 0;
   while (sink->OnToken(Event(sent++))) ASSERT_LT(sent, 20000) << "nothing bounds the queue";
-  const int resumed = engine_.resumed();
   api::GenerateEvent event;
   for (uint32_t i = 0; i < sent; ++i) {
     ASSERT_TRUE(reader->Read(&event));
     ASSERT_EQ(event.index(), i);
   }
-  engine_.AwaitResumed(resumed + 1);
+  engine_.AwaitResumed(2);
   EXPECT_TRUE(sink->OnToken(Event(sent)));
   sink->OnEnd(absl::OkStatus());
   EXPECT_TRUE(reader->Read(&event));

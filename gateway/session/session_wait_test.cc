@@ -110,13 +110,14 @@ TEST_F(SessionWaitTest, ARefusalAmongManyChoicesIsNoCut) {
   fleet_.AwaitAcquired(3);
   constexpr int kRefusals = 20;
   std::thread full([&] {
-    for (int i = 0; i < kRefusals; ++i) engine_.AwaitCall(0, 2 + i)->End(kFull);
+    for (int i = 0; i < kRefusals; ++i) engine_.AwaitCall(1, 2 + i)->End(kFull);  // choice 0 is there, if no other yet
   });
   fleet_.Resolve(Endpoint("m2"));
   full.join();
-  const auto last = engine_.AwaitCall(0, 2 + kRefusals);  // while the others run, it waits for its turn where they are
-  for (int i = 1; i < kChoices; ++i) engine_.AwaitCall(i, 2)->Send(Event(0, kBang, api::FINISH_REASON_LENGTH));
-  last->Send(Event(1, kLo, api::FINISH_REASON_LENGTH));
+  const auto last = engine_.AwaitCall(1, 2 + kRefusals);  // while the others run, it waits for its turn where they are
+  for (int i = 2; i < kChoices; ++i) engine_.AwaitCall(i, 2)->Send(Event(0, kBang, api::FINISH_REASON_LENGTH));
+  engine_.AwaitCall(0, 2)->Send(Event(1, kLo, api::FINISH_REASON_LENGTH));
+  last->Send(Event(0, kBang, api::FINISH_REASON_LENGTH));
   answer_.AwaitGone();
   keeper->Cancel();
   AwaitEnd();

@@ -6,11 +6,13 @@ import re
 import signal
 import unittest
 
-from tests.e2e.harness import LONGEST, MODEL, Broken, Gateway, chat, in_parallel, text_of, wait_for
+from tests.e2e.harness import LONGEST, MODEL, TALKATIVE, Broken, Gateway, chat, in_parallel, text_of, wait_for
 
 ADMIN_KEY = 'an-admin-key-for-tests'
 CHAT = '/v1/chat/completions'
-BODY = chat(logit_bias=LONGEST, max_tokens=150, temperature=0.8, seed=11)
+# Some 130 of its tokens lie on the way to a client with a small buffer: while that does not read, it is not over.
+BODY = chat(**TALKATIVE, max_tokens=300, temperature=0.8, seed=11)
+SMALL_BUFFER = 4096
 FIRST, SECOND = f'{MODEL}-1', f'{MODEL}-2'
 
 
@@ -41,9 +43,9 @@ class InterruptionTest(unittest.TestCase):
         self.order(f'models/{MODEL}:wake')
         self.wait_for_state(FIRST, 'serving')  # nobody has asked for anything yet
         _, _, undisturbed = self.gateway.post(CHAT, BODY)
-        with self.gateway.stream(BODY) as stream:
+        with self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as stream:
             stream.read_text(5)
-            self.order(f'machines/{FIRST}:interrupt', {'notice_seconds': 2})
+            self.order(f'machines/{FIRST}:interrupt', {'notice_seconds': 6})
             self.assertEqual(self.states()[FIRST], 'draining')
             stream.read_all()
             self.assertEqual(text_of(stream.events()), undisturbed['choices'][0]['message']['content'])
@@ -61,7 +63,7 @@ class InterruptionTest(unittest.TestCase):
         ids, words = zip(*told())
         self.assertEqual(set(ids), {ids[0]})
         self.assertTrue(ids[0].startswith(f'interruption {FIRST}/'), ids[0])
-        once = ['a notice, 1 answers on it: an admin.s order, in 2s', f'{FIRST} is draining: .*an admin.s order',
+        once = ['a notice, 1 answers on it: an admin.s order, in 6s', f'{FIRST} is draining: .*an admin.s order',
                 f'{SECOND} is to take its place', 'its engine handed 1 sequences over',
                 'no answer is on it any more, .* after the first word',
                 f'{SECOND} serves in its place, .* after the first word', f'{FIRST} is gone.*']
@@ -77,9 +79,15 @@ class InterruptionTest(unittest.TestCase):
             self.order(f'machines/{FIRST}:interrupt', {'notice_seconds': 3600})
             while self.gateway.metric('stream_resumes_total', reason='notice') == 0:
                 self.assertTrue(stream.read_chunk(), 'it ended before another machine served')
-        words = re.findall(r'\] interruption \S+: (.*)', self.gateway.log())
-        serves, handed = (next(i for i, word in enumerate(words) if what in word)
-                          for what in (f'{SECOND} serves in its place', 'its engine handed 1 sequences over'))
+        what = f'{SECOND} serves in its place', 'its engine handed 1 sequences over'
+
+        def told():
+            words = re.findall(r'\] interruption \S+: (.*)', self.gateway.log())
+            return [next((i for i, word in enumerate(words) if this in word), None) for this in what]
+
+        # The engine's word that it has is on its way while the answer goes on already.
+        wait_for(lambda: None not in told(), f'the log tells of {what}')
+        serves, handed = told()
         self.assertLess(serves, handed)
 
     def test_hibernate_wake_and_kill(self):
@@ -100,7 +108,8 @@ class InterruptionTest(unittest.TestCase):
 
     def test_a_request_that_crashes_engines_is_refused_and_its_neighbour_goes_on(self):
         _, _, undisturbed = self.gateway.post(CHAT, BODY)
-        with self.gateway.stream(chat(logit_bias=LONGEST, max_tokens=8000)) as poison, self.gateway.stream(BODY) as neighbour:
+        with (self.gateway.stream(chat(logit_bias=LONGEST, max_tokens=8000)) as poison,
+              self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as neighbour):
 
             def read_poison():
                 try:

@@ -115,7 +115,7 @@ class RemoteWeightsTest(unittest.TestCase):
                     hub.gate.set()
                     self.assertTrue(stream.read_all().endswith(b'data: [DONE]\n\n'))
                 self.assertEqual(gateway.metric('download_total_bytes'), 0)
-                self.assertEqual(gateway.metric('wake_seconds_count', stage='downloading'), 1)
+                gateway.wait_for_metric('wake_seconds_count', 1, stage='downloading')  # told after the answers
 
     def test_a_start_that_waits_for_the_hub_can_be_ended(self):
         with socket.create_server(('127.0.0.1', 0)) as silent:

@@ -46,8 +46,8 @@ class BootScriptTest : public testing::Test {
     std::ofstream(root_ + "/user-data") << BootScript(options, spec, {"the 'authority'", "to'ken"}, device);
     const std::string command =
         absl::StrCat("PATH=", root_, "/bin:$PATH SPOTINFERENCE_ROOT=", root_,
-                     " SPOTINFERENCE_ADDRESS=127.1.2.3 SPOTINFERENCE_STEP=0.01 /bin/sh ", root_, "/user-data 2> ",
-                     root_, "/errors");
+                     " SPOTINFERENCE_ADDRESS=127.1.2.3 SPOTINFERENCE_STEP=", step_, " /bin/sh ", root_, "/user-data",
+                     " 2> ", root_, "/errors");
     return WEXITSTATUS(std::system(command.c_str()));
   }
 
@@ -57,6 +57,7 @@ class BootScriptTest : public testing::Test {
   }
 
   const std::string root_;
+  std::string step_ = "1";  // of the watch, in seconds: after forty of them it takes the machine for forgotten
   BootOptions options_;
 };
 
@@ -137,12 +138,15 @@ TEST_F(BootScriptTest, AnotherEndOfTheEngineIsNoReason) {
 }
 
 TEST_F(BootScriptTest, PowersOffWhenAnEngineHangsUnheard) {
+  step_ = "0.01";
   WriteEngine("#!/bin/sh\nuntil [ -e \"$SPOTINFERENCE_ROOT/poweroff\" ]; do sleep 0.01; done\n");
   EXPECT_EQ(Run(options_, {.weights = "hf://o/r/f"}), 0);
   EXPECT_TRUE(absl::StrContains(Read("errors"), "20 minutes")) << Read("errors");
 }
 
 TEST_F(BootScriptTest, StaysWhileSomebodyIsHeard) {
+  step_ = "0.01";
+  fs::create_directories(root_ + "/var/lib/spotinference/identity");  // the word may come before the script makes it
   // The watch sleeps between its steps: there is a word before each of them.
   Command("sleep", R"sh(
 echo >> "$SPOTINFERENCE_ROOT/var/lib/spotinference/identity/contact"

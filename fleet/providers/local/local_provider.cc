@@ -43,7 +43,7 @@ using boost::system::error_code;
 constexpr int kReadyFd = 3;
 
 constexpr absl::Duration kKillTime =
-    absl::Seconds(1);  // what SIGKILL takes at most to free a large process
+    absl::Seconds(10);  // what SIGKILL takes at most to free a large process, on a busy computer
 
 struct Machine {
   Machine(asio::io_context& io, MachineSpec spec, absl::string_view data_dir)
