@@ -123,6 +123,9 @@ class Controller : public Fleet, private ControllerState {
   // controller_heartbeat.cc
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeatAtOnce(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitNotice(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnNoticeAwaited(const std::string& id, uint64_t life, uint64_t known, bool changed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Compare(Machine& machine, const EngineFigures& figures, absl::Duration asked_at)

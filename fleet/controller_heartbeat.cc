@@ -1,5 +1,6 @@
 // The heartbeat: while a machine serves or drains, its engine is asked for its figures, one
-// question at a time. It is no demand: it keeps no machine awake, and where none runs there is no
+// question at a time, and meanwhile waits to be told of a notice, so that the next question comes at
+// once where there is one. It is no demand: it keeps no machine awake, and where none runs there is no
 // timer. A failure is ignored until there are several in a row; then the engine's health is asked
 // for, as if somebody had reported it broken. What an engine counts between its last answer and its
 // end is lost.
@@ -14,6 +15,7 @@ namespace {
 
 constexpr absl::Duration kHeartbeat = absl::Seconds(5);  // also the deadline of a question
 constexpr int kFailures = 3;
+constexpr absl::Duration kNoticeWait = absl::Minutes(1);
 // A step computes 256 tokens at most: at 5 tokens/s, the slowest machine worth having, 51 s.
 constexpr absl::Duration kLongestStep = absl::Seconds(60);
 
@@ -46,6 +48,31 @@ void Controller::BeatAtOnce(const std::string& id, uint64_t life) {
   if (found != machines_.end() && found->second.life == life) found->second.heartbeat.due = clock_.Elapsed();
 }
 
+// An engine that changes its mind without a new number is not listened to again.
+void Controller::AwaitNotice(Machine& machine) {
+  Heartbeat& heartbeat = machine.heartbeat;
+  const uint64_t known = heartbeat.figures.notices;
+  if (heartbeat.awaits_notice || heartbeat.changed_from == known) return;
+  heartbeat.awaits_notice = true;
+  effects_.push_back([this, endpoint = machine.endpoint, life = machine.life, known] {
+    probe_.AwaitNotice(endpoint, known, kNoticeWait,
+                       [this, inbox = inbox_, id = endpoint.machine_id, life, known](const absl::Status& status) {
+                         inbox->Post([this, id, life, known, changed = status.ok()] {
+                           OnNoticeAwaited(id, life, known, changed);
+                         });
+                       });
+  });
+}
+
+void Controller::OnNoticeAwaited(const std::string& id, uint64_t life, uint64_t known, bool changed) {
+  const auto found = machines_.find(id);
+  if (found == machines_.end() || found->second.life != life) return;
+  found->second.heartbeat.awaits_notice = false;
+  if (!changed) return;
+  found->second.heartbeat.changed_from = known;
+  BeatAtOnce(id, life);
+}
+
 void Controller::OnFigures(const std::string& id, uint64_t life,
                            const absl::StatusOr<EngineFigures>& figures) {
   const auto found = machines_.find(id);
@@ -71,6 +98,7 @@ void Controller::Compare(Machine& machine, const EngineFigures& figures, absl::D
                       figures.steps == heartbeat.figures.steps;
   heartbeat.figures = figures;
   machine.at_risk = figures.notice.has_value() && !figures.notice->stops;
+  AwaitNotice(machine);
   if (!stalls) heartbeat.stalled_since.reset();
   else if (!heartbeat.stalled_since.has_value()) heartbeat.stalled_since = clock_.Elapsed();
   if (figures.notice.has_value() && figures.notice->stops) {

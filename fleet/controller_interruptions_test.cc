@@ -134,6 +134,44 @@ TEST_F(ControllerInterruptionsTest, ANoticeThatIsReportedIsAskedFor) {
   EXPECT_EQ(States(), "m-1 draining;m-2 launching;");
 }
 
+// Nothing streams, and the next question would come in five seconds: the engine's word alone brings the replacement.
+TEST_F(ControllerInterruptionsTest, AnIdleMachinesNoticeIsHeardAndAnsweredAtOnce) {
+  options_.models[0].min_machines = 1;
+  Begin();
+  Ready("m-1");
+  AnswerFigures(EngineFigures{.notices = 3});
+  EXPECT_EQ(probe_.awaited(), "m-1 3");
+  Advance(absl::Seconds(1));
+  EXPECT_TRUE(probe_.figures_asked().empty());
+  provider_.Asked();
+  probe_.AnswerWait(absl::OkStatus());
+  fleet_->Run();
+  EngineFigures noticed = Noticed(absl::Seconds(119), /*serves_on=*/true);
+  noticed.notices = 4;
+  AnswerFigures(noticed);
+  EXPECT_EQ(provider_.Asked(), "launch m-2") << "in the same instant";
+  EXPECT_EQ(probe_.awaited(), "m-1 4") << "what changes next";
+}
+
+// A wait that ends without news is begun again with the next answer; one whose news are none is not, before there is one.
+TEST_F(ControllerInterruptionsTest, AnEngineThatSaysNothingNewIsAskedNoMoreOften) {
+  Serve();
+  AnswerFigures(EngineFigures{});
+  EXPECT_EQ(probe_.awaited(), "m-1 0");
+  probe_.AnswerWait(absl::DeadlineExceededError("no news"));
+  fleet_->Run();
+  EXPECT_TRUE(probe_.figures_asked().empty());
+  EXPECT_EQ(probe_.awaited(), "");
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{});
+  EXPECT_EQ(probe_.awaited(), "m-1 0");
+  probe_.AnswerWait(absl::OkStatus());
+  fleet_->Run();
+  AnswerFigures(EngineFigures{});
+  EXPECT_EQ(probe_.awaited(), "");
+  EXPECT_TRUE(probe_.figures_asked().empty());
+}
+
 // Its sources tell of several ends; the first was withdrawn.
 TEST_F(ControllerInterruptionsTest, AnEngineMayHaveMoreTimeThanItSaid) {
   Serve();

@@ -101,6 +101,12 @@ class World : public Provider, public Probe {
     });
   }
 
+  void AwaitNotice(const Endpoint&, uint64_t, absl::Duration deadline,
+                   absl::AnyInvocable<void(const absl::Status&)> done) override {
+    After(deadline, [done = std::make_shared<decltype(done)>(std::move(done))] {
+      (*done)(absl::DeadlineExceededError("no news"));
+    });
+  }
   void HandOver(const Endpoint&, absl::Duration, absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
     done(0);
   }

@@ -101,6 +101,8 @@ struct ControllerState {
     std::optional<absl::Duration> asked_at;  // and not yet answered
     int failures = 0;       // in a row
     std::optional<absl::Duration> stalled_since;  // it has sequences and takes no step
+    bool awaits_notice = false;
+    std::optional<uint64_t> changed_from;  // the latest EngineFigures::notices that it said is true no more
   };
 
   // Of an engine's weights, within one start.

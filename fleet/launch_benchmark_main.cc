@@ -3,7 +3,8 @@
 // ./bazelw run //fleet:launch_benchmark [-- --fleets 5], some minutes
 //
 // Each fleet begins with nothing, is woken, put to rest and woken again, and hears at last of one notice: a zone in
-// which machines were just lost is not asked again for minutes, so that a second one would have nowhere to go.
+// which machines were just lost is not asked again at once, so that a second one would have nowhere to go. On a cloud the
+// engine hears of it, from which nothing streams that could carry the word; here it is an admin's order.
 #include <glog/logging.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -61,9 +63,26 @@ class Engines : public MachineHost, public Probe {
     if (!Serves(host)) return done(absl::UnavailableError("it boots"));
     done(EngineIdentity{.model_hash = "abc", .numerics_id = "n"});
   }
-  void AskFigures(const Endpoint&, absl::Duration,
+  void AskFigures(const Endpoint& endpoint, absl::Duration,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
-    done(EngineFigures());
+    EngineFigures figures;
+    absl::MutexLock lock(&mutex_);
+    if (noticed_.contains(endpoint.address)) {
+      figures.notices = 1;
+      figures.notice = EngineNotice{.source = "cloud", .stops = true, .serves_on = true, .left = absl::Minutes(2)};
+    }
+    done(figures);
+  }
+  void AwaitNotice(const Endpoint& endpoint, uint64_t notices, absl::Duration,
+                   absl::AnyInvocable<void(const absl::Status&)> done) override {
+    absl::MutexLock lock(&mutex_);
+    if (notices == 0 && noticed_.contains(endpoint.address)) return done(absl::OkStatus());
+    if (notices == 0) waits_[endpoint.address] = std::move(done);
+  }
+  void HearNotice(const Endpoint& endpoint) {
+    absl::MutexLock lock(&mutex_);
+    noticed_.insert(endpoint.address);
+    if (const auto wait = waits_.extract(endpoint.address)) wait.mapped()(absl::OkStatus());
   }
   void HandOver(const Endpoint&, absl::Duration, absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
     done(0);
@@ -84,7 +103,8 @@ class Engines : public MachineHost, public Probe {
   }
 
   absl::Mutex mutex_;
-  std::set<std::string> up_ ABSL_GUARDED_BY(mutex_);  // addresses
+  std::set<std::string> up_ ABSL_GUARDED_BY(mutex_), noticed_ ABSL_GUARDED_BY(mutex_);  // addresses
+  std::map<std::string, absl::AnyInvocable<void(const absl::Status&)>> waits_ ABSL_GUARDED_BY(mutex_);
 };
 
 struct Times {  // milliseconds
@@ -109,7 +129,11 @@ class Benchmark {
   // infinite: none was.
   using Called = std::function<absl::Duration(absl::Duration since)>;
 
-  Benchmark(Provider& provider, Probe& probe, const std::string& folder, const std::string& weights) {
+  // What tells a machine of its end; nullptr: an admin's order.
+  using Notice = std::function<void(const Endpoint&)>;
+
+  Benchmark(Provider& provider, Probe& probe, Notice notice, const std::string& folder, const std::string& weights)
+      : notice_(std::move(notice)) {
     auto store = OpenSqliteStore(folder + "/fleet.db");
     CHECK(store.ok()) << store.status();
     store_ = *std::move(store);
@@ -138,8 +162,9 @@ class Benchmark {
       std::optional<Lease> lease(Acquire());
       const absl::Duration called = machine_called(requested);
       if (i > 0) times.requests.push_back(absl::ToDoubleMilliseconds(called - requested));  // else it has no volume yet
-      const std::string id = lease->endpoint().machine_id;
-      if (i == kRequests) return Interrupt(id, volume_called, machine_called, times);
+      const Endpoint endpoint = lease->endpoint();
+      const std::string& id = endpoint.machine_id;
+      if (i == kRequests) return Interrupt(endpoint, volume_called, machine_called, times);
       lease.reset();
       fleet_->Hibernate(id, [](const absl::Status& status) { CHECK(status.ok()) << status; });
       AwaitRest();
@@ -153,9 +178,11 @@ class Benchmark {
   }
 
  private:
-  void Interrupt(const std::string& id, const Called& volume_called, const Called& machine_called, Times& times) {
+  void Interrupt(const Endpoint& endpoint, const Called& volume_called, const Called& machine_called, Times& times) {
+    const std::string& id = endpoint.machine_id;
     const absl::Duration noticed = RealClock().Elapsed();
-    fleet_->Interrupt(id, absl::Minutes(2), [](const absl::Status& status) { CHECK(status.ok()) << status; });
+    if (notice_ != nullptr) notice_(endpoint);
+    else fleet_->Interrupt(id, absl::Minutes(2), [](const absl::Status& status) { CHECK(status.ok()) << status; });
     while (Acquire().endpoint().machine_id == id) absl::SleepFor(absl::Milliseconds(20));
     const absl::Duration machine = machine_called(noticed);
     times.notices.push_back(absl::ToDoubleMilliseconds(std::min(volume_called(noticed), machine) - noticed));
@@ -184,6 +211,7 @@ class Benchmark {
     LOG(FATAL) << "it does not come to rest";
   }
 
+  const Notice notice_;
   absl::Mutex mutex_;
   absl::Duration started_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   std::unique_ptr<Store> store_;
@@ -200,7 +228,8 @@ void MeasureCloud(const CloudUnderTest& cloud, const std::string& folder, Times&
   options.boot = {.engine_url = "https://example.org/engine", .engine_sha256 = std::string(64, 'a'), .notice = "local"};
   auto api = cloud.api(emulator.url(), options.names.Prefix(), clock, false);
   CloudProvider provider(std::move(api), engines, *authority, clock, std::move(options));
-  Benchmark benchmark(provider, engines, folder, "hf://o/m");
+  Benchmark benchmark(provider, engines, [&](const Endpoint& endpoint) { engines.HearNotice(endpoint); }, folder,
+                      "hf://o/m");
   provider.Start(4);
   absl::SleepFor(absl::Seconds(2));  // its offers come
   const auto first = [&](absl::Duration since, auto tell) {
@@ -233,7 +262,7 @@ void MeasureLocal(const std::string& folder, Times& times) {
   std::ofstream(folder + "/weights") << "serve";  // fake_engine.cc
   Engines engines;
   const auto provider = NewLocalProvider({.engine = "fleet/providers/local/fake_engine", .data_dir = folder});
-  Benchmark benchmark(*provider, engines, folder, folder + "/weights");
+  Benchmark benchmark(*provider, engines, nullptr, folder, folder + "/weights");
   const auto none = [](absl::Duration) { return absl::InfiniteDuration(); };
   benchmark.Run(none, [&](absl::Duration) { return benchmark.TakeStarted(); }, times);
   benchmark.End();

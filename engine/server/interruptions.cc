@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <tuple>
+#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
@@ -42,6 +43,7 @@ uint32_t Interruptions::Announce(const Notice& notice) {
   absl::MutexLock lock(&mutex_);
   const auto [known, added] = standing_.insert_or_assign(notice.source, notice);
   const uint32_t ended = Apply();
+  Tell(true);
   LOG(WARNING) << "notice of " << notice.source << (added ? "" : ", changed") << ": "
                << (notice.kind == Notice::Kind::kStop ? "the machine goes in " : "the machine is at risk in ")
                << notice.at - clock_.Elapsed() << " (" << notice.reason << "); " << ended << " sequences handed over"
@@ -55,6 +57,7 @@ void Interruptions::Withdraw(absl::string_view source) {
   if (found == standing_.end()) return;
   standing_.erase(found);
   Apply();
+  Tell(true);
   LOG(WARNING) << "notice of " << source << " withdrawn; " << standing_.size() << " others stand" << Id();
 }
 
@@ -70,6 +73,7 @@ void Interruptions::End() {
   absl::MutexLock lock(&mutex_);
   ended_ = true;
   const uint32_t ended = Apply();
+  Tell(false);
   LOG_IF(INFO, ended > 0) << ended << " sequences handed over: the engine ends" << Id();
 }
 
@@ -112,6 +116,29 @@ std::optional<api::Notice> Interruptions::MostUrgent() const {
   const Notice* const notice = FindMostUrgent();
   if (notice == nullptr) return std::nullopt;
   return ToProto(*notice, clock_.Elapsed());
+}
+
+uint64_t Interruptions::changes() const {
+  absl::MutexLock lock(&mutex_);
+  return changes_;
+}
+
+uint64_t Interruptions::AwaitChange(uint64_t known, absl::AnyInvocable<void(bool)> done) {
+  absl::MutexLock lock(&mutex_);
+  ++last_wait_;
+  if (changes_ != known || ended_) done(!ended_);
+  else waits_.emplace(last_wait_, std::move(done));
+  return last_wait_;
+}
+
+bool Interruptions::Forget(uint64_t wait) {
+  absl::MutexLock lock(&mutex_);
+  return waits_.erase(wait) > 0;
+}
+
+void Interruptions::Tell(bool changed) {
+  changes_ += changed;
+  for (auto& [wait, done] : std::exchange(waits_, {})) done(changed);
 }
 
 const Notice* Interruptions::FindMostUrgent() const {

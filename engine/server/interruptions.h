@@ -11,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/api/engine.pb.h"
@@ -60,10 +61,21 @@ class Interruptions {
   // The most urgent of those that stand: a stop before a risk, then the soonest.
   std::optional<engine::v1::Notice> MostUrgent() const;
 
+  // How often a notice came, changed or was withdrawn.
+  uint64_t changes() const;
+
+  // `done` runs once, under the lock, and must call nothing here: with true as soon as changes() is not `known`, which may
+  // be at once, with false once End was called. Returns what Forget takes.
+  uint64_t AwaitChange(uint64_t known, absl::AnyInvocable<void(bool changed)> done);
+
+  // True: it will not run. False: it has.
+  bool Forget(uint64_t wait);
+
  private:
   const Notice* FindStop() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // the soonest; nullptr: none stands
   const Notice* FindMostUrgent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint32_t Apply() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Tell(bool changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // all who wait for a change
   std::string Id() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // to end a line of the log with
 
   Engine& engine_;
@@ -76,6 +88,8 @@ class Interruptions {
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool hands_over_ ABSL_GUARDED_BY(mutex_) = false;  // a stop stands, and the engine admits nothing
   absl::btree_map<std::string, Notice> standing_ ABSL_GUARDED_BY(mutex_);  // by source
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0, last_wait_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::btree_map<uint64_t, absl::AnyInvocable<void(bool)>> waits_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace spotinference

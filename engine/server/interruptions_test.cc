@@ -54,6 +54,32 @@ TEST_F(InterruptionsTest, AStopHandsSequencesOver) {
   EXPECT_TRUE(NoticeOf(engine_.Submit({}, sink).status()).has_value());
 }
 
+TEST_F(InterruptionsTest, WhoWaitsForAChangeIsToldOfEachOnce) {
+  std::string told;
+  const auto await = [&](uint64_t known, char name) {
+    return interruptions_.AwaitChange(known, [&told, name](bool changed) { told += changed ? name : '!'; });
+  };
+  await(0, 'a');
+  EXPECT_EQ(told, "");
+  interruptions_.Announce(After(absl::Minutes(2), "aws", Kind::kAtRisk));
+  EXPECT_EQ(told, "a");
+  EXPECT_EQ(interruptions_.changes(), 1);
+  await(0, 'b');
+  EXPECT_EQ(told, "ab") << "it has changed since";
+  const uint64_t forgotten = await(1, 'c');
+  await(1, 'd');
+  EXPECT_TRUE(interruptions_.Forget(forgotten));
+  EXPECT_FALSE(interruptions_.Forget(forgotten));
+  interruptions_.Withdraw("gcp");
+  EXPECT_EQ(told, "ab") << "nothing stood";
+  interruptions_.Withdraw("aws");
+  EXPECT_EQ(told, "abd");
+  await(2, 'e');
+  interruptions_.End();
+  await(2, 'f');
+  EXPECT_EQ(told, "abd!!");
+}
+
 TEST_F(InterruptionsTest, ARiskIsToldAndNothingEnds) {
   EXPECT_EQ(interruptions_.Announce(After(absl::Minutes(2), "aws", Kind::kAtRisk)), 0);
   EXPECT_TRUE(engine_.handed_over().ok());

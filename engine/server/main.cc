@@ -187,6 +187,7 @@ int ServeUntilTheEnd(const StopSignal& signals, NoticeOptions& notices, ModelEng
     SaveKv(engine, interruptions);
   }
   notices.metadata.clear();
+  interruptions.End();  // nobody waits for its word any more
   LOG(INFO) << "the engine ends";
   return why.has_value() && why->source() == kSilence ? kSilenceStatus : 0;
 }

@@ -242,6 +242,24 @@ class GenerateStream : public TokenSink {
   std::optional<SequenceId> id_;  // set once
 };
 
+// One that waits for a change of the notices. Whoever takes it out of Interruptions answers it.
+class NoticeWait : public grpc::ServerUnaryReactor {
+ public:
+  NoticeWait(Interruptions& interruptions, uint64_t known)
+      : interruptions_(interruptions), id_(interruptions.AwaitChange(known, [this](bool changed) {
+          Finish(changed ? grpc::Status::OK : grpc::Status(grpc::StatusCode::UNAVAILABLE, "the engine ends"));
+        })) {}
+
+ private:
+  void OnCancel() override {
+    if (interruptions_.Forget(id_)) Finish(grpc::Status::CANCELLED);
+  }
+  void OnDone() override { delete this; }
+
+  Interruptions& interruptions_;
+  const uint64_t id_;
+};
+
 class Service : public api::Engine::CallbackService, public EngineService {
  public:
   Service(const Clock& clock, ServiceOptions options)
@@ -305,6 +323,7 @@ class Service : public api::Engine::CallbackService, public EngineService {
   grpc::ServerUnaryReactor* Health(grpc::CallbackServerContext* context, const api::HealthRequest*,
                                    api::HealthReply* reply) override {
     return Answer(context, [&] {
+      reply->set_notices(interruptions_->changes());  // before the notice itself: told twice rather than not at all
       const EngineStats stats = engine()->Stats();
       reply->set_state(stats.draining ? api::HealthReply::STATE_DRAINING : api::HealthReply::STATE_SERVING);
       reply->set_steps(stats.steps);
@@ -312,6 +331,16 @@ class Service : public api::Engine::CallbackService, public EngineService {
       if (const std::optional<api::Notice> notice = interruptions_->MostUrgent()) *reply->mutable_notice() = *notice;
       return grpc::Status::OK;
     });
+  }
+
+  grpc::ServerUnaryReactor* AwaitNotice(grpc::CallbackServerContext* context, const api::AwaitNoticeRequest* request,
+                                        api::AwaitNoticeReply*) override {
+    if (const grpc::Status status = Check(*context); !status.ok()) {
+      grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+      reactor->Finish(status);
+      return reactor;
+    }
+    return new NoticeWait(*interruptions_, request->notices());
   }
 
   grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context, const api::DrainRequest* request,

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -314,6 +315,35 @@ TEST_F(ServiceTest, AnInterruptionEndsStreamsAndShowsInHealth) {
   ASSERT_TRUE(stub_->Health(&contexts[4], {}, &health).ok());
   EXPECT_EQ(health.state(), api::HealthReply::STATE_SERVING);
   EXPECT_FALSE(health.has_notice());
+}
+
+TEST_F(ServiceTest, WhoAwaitsANoticeIsAnsweredWhenItComes) {
+  grpc::ClientContext contexts[5];
+  api::HealthReply health;
+  ASSERT_TRUE(stub_->Health(&contexts[0], {}, &health).ok());
+  EXPECT_EQ(health.notices(), 0);
+  api::AwaitNoticeRequest request;
+  api::AwaitNoticeReply reply;
+  StatusCode code = StatusCode::UNKNOWN;
+  std::thread waits([&] { code = stub_->AwaitNotice(&contexts[1], request, &reply).error_code(); });
+  api::InterruptRequest interrupt;
+  api::InterruptReply interrupted;
+  interrupt.set_notice_ms(30000);
+  EXPECT_TRUE(stub_->Interrupt(&contexts[2], interrupt, &interrupted).ok());
+  waits.join();
+  EXPECT_EQ(code, StatusCode::OK);
+  ASSERT_TRUE(stub_->Health(&contexts[3], {}, &health).ok());
+  EXPECT_EQ(health.notices(), 1);
+
+  // One that gives up, and one whose engine ends.
+  request.set_notices(1);
+  contexts[4].set_deadline(std::chrono::system_clock::now());
+  EXPECT_EQ(stub_->AwaitNotice(&contexts[4], request, &reply).error_code(), StatusCode::DEADLINE_EXCEEDED);
+  grpc::ClientContext last;
+  std::thread waits_on([&] { code = stub_->AwaitNotice(&last, request, &reply).error_code(); });
+  interruptions_.End();
+  waits_on.join();
+  EXPECT_EQ(code, StatusCode::UNAVAILABLE);
 }
 
 TEST_F(ServiceTest, ANoticeWithTimeLeftIsToldWithEachEventUntilTheHandOver) {

@@ -58,6 +58,7 @@ struct EngineFigures {
   int64_t weights_bytes = 0;
   int64_t volumes_full = 0;  // engines that keep nothing more on theirs
   std::optional<EngineNotice> notice;  // of one engine; a sum has none
+  uint64_t notices = 0;                // the same: how often that has changed
 
   int64_t kv_blocks_free() const { return kv_blocks_total - kv_blocks_used - kv_blocks_cached; }
 

@@ -88,9 +88,20 @@ void Engines::Halt(const EmulatedMachine& machine) {
 void Engines::Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) {
   const auto found = engines_.find(machine.number);
   if (found == engines_.end()) return;
+  NoticesChanged(found->second);
   if (left.has_value()) return GoesIn(machine.number, found->second, *left);
   found->second.taken_at.reset();
   found->second.handed_over = false;
+}
+
+void Engines::EndWait(NoticeWait& wait, const absl::Status& status) {
+  if (NoticeWait once = std::exchange(wait, nullptr)) once(status);
+}
+
+void Engines::NoticesChanged(Engine& engine) {
+  ++engine.notices;
+  if (engine.hangs) return;
+  for (const std::shared_ptr<NoticeWait>& wait : std::exchange(engine.waits, {})) EndWait(*wait, absl::OkStatus());
 }
 
 // As engine/server/interruptions.h has it.
@@ -140,6 +151,7 @@ void Engines::AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                          absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) {
   const Engine* const engine = Find(endpoint);
   EngineFigures figures;
+  if (engine != nullptr) figures.notices = engine->notices;
   if (engine != nullptr && engine->taken_at.has_value()) {
     figures.notice = EngineNotice{.source = "cloud",
                                   .stops = true,
@@ -147,6 +159,16 @@ void Engines::AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                                   .left = *engine->taken_at - sim_.now()};
   }
   Reply(deadline, engine, absl::StatusOr<EngineFigures>(figures), std::move(done));
+}
+
+void Engines::AwaitNotice(const Endpoint& endpoint, uint64_t notices, absl::Duration deadline,
+                          absl::AnyInvocable<void(const absl::Status&)> done) {
+  Engine* const engine = Find(endpoint);
+  if (engine == nullptr) return done(absl::UnavailableError("nobody listens"));
+  if (engine->notices != notices && !engine->hangs) return done(absl::OkStatus());
+  const auto wait = std::make_shared<NoticeWait>(std::move(done));
+  engine->waits.push_back(wait);
+  sim_.After(deadline, [wait] { EndWait(*wait, absl::DeadlineExceededError("no news")); });
 }
 
 void Engines::HandOver(const Endpoint& endpoint, absl::Duration deadline,
@@ -162,6 +184,7 @@ void Engines::Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::D
   Engine* const engine = Find(endpoint);
   Reply(deadline, engine, absl::StatusOr<int64_t>(0), std::move(done));
   if (engine == nullptr || engine->hangs) return;
+  NoticesChanged(*engine);
   GoesIn(NumberOf(endpoint.address), *engine, notice);
 }
 

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fleet/faults/faults.h"
 #include "fleet/faults/sim.h"
@@ -42,21 +44,28 @@ class Engines : public MachineHost, public Probe {
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override;
   void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override;
+  void AwaitNotice(const Endpoint& endpoint, uint64_t notices, absl::Duration deadline,
+                   absl::AnyInvocable<void(const absl::Status&)> done) override;
   void HandOver(const Endpoint& endpoint, absl::Duration deadline,
                 absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override;
   void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration deadline,
                  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override;
 
  private:
+  using NoticeWait = absl::AnyInvocable<void(const absl::Status&)>;  // empty once it has run
   struct Engine {
     std::string user_data;  // what it was started with
     uint64_t start = 0;     // tells it from an earlier engine of its machine
     bool serves = false, hangs = false;
     std::optional<absl::Duration> taken_at;
     bool handed_over = false;  // its answers are elsewhere, and it takes no more; until then it serves on
+    uint64_t notices = 0;      // EngineFigures::notices
+    std::vector<std::shared_ptr<NoticeWait>> waits;
   };
 
   void StartIfReady(int64_t machine);
+  static void EndWait(NoticeWait& wait, const absl::Status& status);
+  static void NoticesChanged(Engine& engine);
   void GoesIn(int64_t machine, Engine& engine, absl::Duration left);
   void HandOverNow(int64_t machine, Engine& engine);
   Engine* Find(const Endpoint& endpoint);

@@ -174,13 +174,34 @@ class FiguresQuestion : public Question {
         .kv_blocks_cached = stats.kv_blocks_cached(),
         .weights_bytes = static_cast<int64_t>(stats.weights_bytes()),
         .volumes_full = stats.volume_full(),
-        .notice = NoticeIn(health_.reply)});
+        .notice = NoticeIn(health_.reply),
+        .notices = health_.reply.notices()});
   }
 
   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done_;
   const std::unique_ptr<Engine::Stub> stub_ = NewStub<Engine>();
   Call<engine::v1::StatsReply> stats_;
   Call<HealthReply> health_;
+};
+
+class NoticeWait : public Question {
+ public:
+  NoticeWait(const Endpoint& endpoint, uint64_t notices, absl::Duration deadline, grpc::CompletionQueue& queue,
+             absl::AnyInvocable<void(NoticeWait*, const absl::Status&)> done)
+      : Question(endpoint, deadline, 1), done_(std::move(done)) {
+    engine::v1::AwaitNoticeRequest request;
+    request.set_notices(notices);
+    Begin(await_, *stub_, &Engine::Stub::AsyncAwaitNotice, request, queue);
+  }
+
+  void Cancel() { await_.context.TryCancel(); }
+
+ private:
+  void Finish() override { done_(this, FromGrpc(await_.status)); }
+
+  absl::AnyInvocable<void(NoticeWait*, const absl::Status&)> done_;
+  const std::unique_ptr<Engine::Stub> stub_ = NewStub<Engine>();
+  Call<engine::v1::AwaitNoticeReply> await_;
 };
 
 class InterruptOrder : public Question {
@@ -308,6 +329,10 @@ class GrpcProbe : public Probe {
         to_anyone_(authority == nullptr ? nullptr : CredentialsToAnyone(authority->gateway())) {}
 
   ~GrpcProbe() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      for (NoticeWait* const wait : waits_) wait->Cancel();
+    }
     calls_.Shutdown();
     thread_.join();
   }
@@ -322,6 +347,19 @@ class GrpcProbe : public Probe {
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
     CertifyIfDue(endpoint);
     new FiguresQuestion(endpoint, deadline, calls_.queue(), std::move(done));
+  }
+
+  void AwaitNotice(const Endpoint& endpoint, uint64_t notices, absl::Duration deadline,
+                   absl::AnyInvocable<void(const absl::Status&)> done) override {
+    absl::MutexLock lock(&mutex_);  // it is among them before it ends
+    waits_.insert(new NoticeWait(endpoint, notices, deadline, calls_.queue(),
+                                 [this, done = std::move(done)](NoticeWait* wait, const absl::Status& status) mutable {
+                                   {
+                                     absl::MutexLock ended(&mutex_);
+                                     waits_.erase(wait);
+                                   }
+                                   done(status);
+                                 }));
   }
 
   void HandOver(const Endpoint& endpoint, absl::Duration deadline,
@@ -365,6 +403,7 @@ class GrpcProbe : public Probe {
   const std::shared_ptr<grpc::ChannelCredentials> to_anyone_;
   absl::Mutex mutex_;
   std::set<std::string> certifying_ ABSL_GUARDED_BY(mutex_);  // machines, now
+  std::set<NoticeWait*> waits_ ABSL_GUARDED_BY(mutex_);       // that have not ended
   Calls calls_;
   std::thread thread_{[this] { Run(); }};
 };

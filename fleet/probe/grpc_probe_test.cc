@@ -33,6 +33,13 @@ class FakeService : public api::Engine::Service {
     reply->set_running_sequences(3);
     return grpc::Status::OK;
   }
+  grpc::Status AwaitNotice(grpc::ServerContext*, const api::AwaitNoticeRequest* request,
+                           api::AwaitNoticeReply*) override {
+    if (request->notices() != health.notices()) return grpc::Status::OK;
+    awaited.Notify();
+    may_end.WaitForNotification();
+    return grpc::Status::OK;
+  }
   grpc::Status HandOver(grpc::ServerContext* context, const api::HandOverRequest*,
                         api::HandOverReply* reply) override {
     for (const auto& [name, value] : context->client_metadata()) {
@@ -44,6 +51,7 @@ class FakeService : public api::Engine::Service {
 
   api::HealthReply health;  // set before a question
   std::string life;         // of the last HandOver, read after it
+  absl::Notification awaited, may_end;
 };
 
 class GrpcProbeTest : public testing::Test {
@@ -73,7 +81,7 @@ class GrpcProbeTest : public testing::Test {
   FakeService service_;
   std::unique_ptr<grpc::Server> server_;
   Endpoint endpoint_;
-  const std::unique_ptr<Probe> probe_ = NewGrpcProbe();
+  std::unique_ptr<Probe> probe_ = NewGrpcProbe();
 };
 
 TEST_F(GrpcProbeTest, AServingEngineIsGood) {
@@ -113,6 +121,24 @@ TEST_F(GrpcProbeTest, ANoticeComesWithBothAnswers) {
   EXPECT_EQ(figures->notice->left, absl::Seconds(119));
   EXPECT_EQ(figures->notice->reason, "terminate");
   EXPECT_FALSE(figures->notice->serves_on);
+}
+
+TEST_F(GrpcProbeTest, ANoticeIsAwaitedAndTheEndOfTheProbeIsNot) {
+  service_.health.set_notices(7);
+  EXPECT_EQ(Await(&Probe::AskFigures)->notices, 7);
+  absl::Status status;
+  absl::Notification changed;
+  probe_->AwaitNotice(endpoint_, 6, absl::Hours(1), [&](const absl::Status& said) {
+    status = said;
+    changed.Notify();
+  });
+  changed.WaitForNotification();
+  EXPECT_TRUE(status.ok()) << status;
+  probe_->AwaitNotice(endpoint_, 7, absl::Hours(1), [&](const absl::Status& said) { status = said; });
+  service_.awaited.WaitForNotification();
+  probe_ = nullptr;
+  service_.may_end.Notify();
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
 }
 
 TEST_F(GrpcProbeTest, AnEngineMayServeOnThroughANotice) {

@@ -2,6 +2,7 @@
 #ifndef FLEET_PROBE_PROBE_H_
 #define FLEET_PROBE_PROBE_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,7 +20,7 @@ struct EngineIdentity {
   std::optional<EngineNotice> notice = std::nullopt;  // through which it serves on
 };
 
-// Thread-safe. Its destructor waits for the open questions.
+// Thread-safe. Its destructor waits for the open questions, and for no notices.
 class Probe {
  public:
   virtual ~Probe() = default;
@@ -34,6 +35,11 @@ class Probe {
   // The same for what the engine says of its work, whether it drains or not.
   virtual void AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                           absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) = 0;
+
+  // `done` has OK as soon as what the engine has heard of its machine's future is not what it was when it said
+  // EngineFigures::notices any more; else why it will not say so.
+  virtual void AwaitNotice(const Endpoint& endpoint, uint64_t notices, absl::Duration deadline,
+                           absl::AnyInvocable<void(const absl::Status&)> done) = 0;
 
   // The machine goes, and another one has room for what runs there. `done` has how many sequences the engine has handed
   // over.

@@ -108,6 +108,16 @@ class FakeProbe : public Probe {
     done(answer);
   }
 
+  // Who waits for a notice, such as "m-1 0", and what ends the first wait.
+  std::string awaited() const {
+    return absl::StrJoin(open_waits_, ", ", [](std::string* out, const auto& wait) { *out += wait.first; });
+  }
+  void AnswerWait(const absl::Status& answer) {
+    auto done = std::move(open_waits_.front().second);
+    open_waits_.pop_front();
+    done(answer);
+  }
+
   // Orders to interrupt are answered at once, or, held, by this.
   void HoldOrders() { holds_orders_ = true; }
   void AnswerOrders(const absl::StatusOr<int64_t>& answer) {
@@ -136,6 +146,10 @@ class FakeProbe : public Probe {
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
     open_figures_.emplace_back(endpoint.machine_id, std::move(done));
   }
+  void AwaitNotice(const Endpoint& endpoint, uint64_t notices, absl::Duration,
+                   absl::AnyInvocable<void(const absl::Status&)> done) override {
+    open_waits_.emplace_back(absl::StrCat(endpoint.machine_id, " ", notices), std::move(done));
+  }
   void Interrupt(const Endpoint& endpoint, absl::Duration notice, absl::Duration,
                  absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
     interrupted_.push_back(absl::StrCat(endpoint.machine_id, " ", absl::FormatDuration(notice)));
@@ -155,6 +169,7 @@ class FakeProbe : public Probe {
   std::vector<absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)>> open_;
   std::deque<std::pair<std::string, absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)>>>
       open_figures_;
+  std::deque<std::pair<std::string, absl::AnyInvocable<void(const absl::Status&)>>> open_waits_;
 };
 
 }  // namespace spotinference::fleet

@@ -66,6 +66,10 @@ class FakeEngines : public Probe {
                   absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) override {
     done(EngineFigures());
   }
+  void AwaitNotice(const Endpoint&, uint64_t, absl::Duration,
+                   absl::AnyInvocable<void(const absl::Status&)> done) override {
+    done(absl::UnimplementedError("no notices"));
+  }
   void HandOver(const Endpoint&, absl::Duration, absl::AnyInvocable<void(absl::StatusOr<int64_t>)> done) override {
     done(0);
   }
