@@ -173,7 +173,8 @@ TEST_F(BuyerTest, WhileAModelWakesItsMissesDoNotCount) {
   };
   // Spot that is lost often enough to be worth a guard only where the budget is used.
   buyer_.Began(OfferOf("a1", Market::kSpot, 0.2), now_);
-  now_ += absl::Hours(20);
+  buyer_.Arrived("m", wish_, now_);
+  now_ += absl::Hours(3);
   EXPECT_EQ(on_demand(), 0);
   const auto miss = [this] {
     for (int i = 0; i < 1000; ++i) {

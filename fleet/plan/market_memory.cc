@@ -13,7 +13,7 @@ constexpr absl::Duration kHalfLife = absl::Hours(96);
 constexpr absl::Duration kTogether = absl::Minutes(10);
 constexpr absl::Duration kMeanwhile = absl::Minutes(3);
 constexpr absl::Duration kKnown = absl::Hours(1);  // a zone that we left so long ago may have closed meanwhile
-constexpr absl::Duration kFirstRetry = absl::Minutes(1), kLongestRetry = absl::Minutes(4);
+constexpr absl::Duration kFirstRetry = absl::Seconds(30), kLongestRetry = absl::Minutes(1);
 constexpr absl::Duration kWarningStep = absl::Seconds(30), kLongestWarning = absl::Minutes(10);
 
 double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }

@@ -48,7 +48,7 @@ TEST(MarketMemory, EvidenceFades) {
 
 TEST(MarketMemory, AStockOutClosesForLongerEachTimeUntilSomethingComes) {
   MarketMemory memory;
-  const absl::Duration waits[] = {absl::Minutes(1), absl::Minutes(2), absl::Minutes(4), absl::Minutes(4)};
+  const absl::Duration waits[] = {absl::Seconds(30), absl::Minutes(1), absl::Minutes(1)};
   EXPECT_EQ(memory.Of(0, kHour).room, std::numeric_limits<int>::max());
   for (const absl::Duration wait : waits) {
     memory.StockOut(0, kHour);
@@ -59,7 +59,7 @@ TEST(MarketMemory, AStockOutClosesForLongerEachTimeUntilSomethingComes) {
   EXPECT_LT(memory.Of(0, kHour).closed_until, kHour);
   EXPECT_EQ(memory.Of(0, kHour).room, 2);
   memory.StockOut(0, 2 * kHour);
-  EXPECT_EQ(memory.Of(0, 2 * kHour).closed_until - 2 * kHour, absl::Minutes(1));
+  EXPECT_EQ(memory.Of(0, 2 * kHour).closed_until - 2 * kHour, absl::Seconds(30));
 }
 
 TEST(MarketMemory, WarningsAreLearnedSlowlyAndForgottenFast) {
@@ -115,7 +115,7 @@ TEST(MarketMemory, AnotherLifeKnowsWhatTheFormerHasSeen) {
   after.Recall(0, before.Kept(0, now), now);
   after.Recall(1, before.Kept(1, now), now);
   after.Recall(before.common(), now);
-  EXPECT_EQ(after.Of(1, now).closed_until, now + absl::Minutes(1));
+  EXPECT_EQ(after.Of(1, now).closed_until, now + absl::Seconds(30));
   EXPECT_EQ(after.Of(1, now).room, 0);
   const double expected = before.Of(0, now).losses_per_hour;
   EXPECT_NEAR(after.Of(0, now).losses_per_hour, expected, 1e-9);
@@ -126,7 +126,7 @@ TEST(MarketMemory, AnotherLifeKnowsWhatTheFormerHasSeen) {
 
   MarketMemory earlier;
   earlier.Recall(1, before.Kept(1, now), absl::Hours(1));
-  EXPECT_LE(earlier.Of(1, absl::Hours(1)).closed_until, absl::Hours(1) + absl::Minutes(4));
+  EXPECT_LE(earlier.Of(1, absl::Hours(1)).closed_until, absl::Hours(1) + absl::Minutes(1));
 }
 
 }  // namespace

@@ -12,9 +12,9 @@
 namespace spotinference::fleet {
 namespace {
 
-// Of what serving everything on demand costs: what it is worth that the target's share of requests is not missed.
-constexpr double kWorth = 0.3;
-constexpr double kLeastLeft = 0.01;  // of the error budget: what is worth all that it can cost
+// Of what serving everything on demand costs: what it is worth that the target's share of requests is not missed, while
+// none has been, and by how much more once the error budget is used up.
+constexpr double kWorth = 0.4, kScarcer = 4;
 constexpr int kAny = std::numeric_limits<int>::max();
 constexpr int kHoped = 3;       // Outlook::room of a zone that has just given one, and that one
 constexpr double kKept = 0.85;  // of its price: what a machine that is there counts for
@@ -91,16 +91,19 @@ class Placer {
   void Value(const PlacementLoad& load) {
     absl::Duration fallback = absl::InfiniteDuration();
     double dearest = 0, on_demand = std::numeric_limits<double>::infinity();
+    bool soon = false;
     for (const PlacementOffer& offer : offers_) {
       dearest = std::max(dearest, offer.price_per_hour);
       if (offer.market != Market::kOnDemand) continue;
       on_demand = std::min(on_demand, offer.price_per_hour);
+      soon |= offer.filled > 0;
       fallback = std::min(fallback, offer.start + (offer.has_weights ? absl::ZeroDuration() : offer.fill));
     }
     const absl::Duration wait = std::max(absl::ZeroDuration(), target_.wait - load.service);
     enough_ = std::min<double>(load_, load.busy * std::max(0.0, 1 - absl::FDivDuration(wait, fallback)));
-    const double left = std::max(kLeastLeft, 1 - load.budget_used);
-    worth_ = kWorth * std::min(on_demand, dearest) * load.busy / target_.missed / left;
+    worth_ = kWorth * std::pow(kScarcer, std::min(1.0, load.budget_used)) * std::min(on_demand, dearest) * load.busy /
+             target_.missed;
+    if (serving_ < enough_ && soon) late_ = worth_ / enough_;
   }
 
   // Its waking time is paid for and brings nothing: at each loss, and where nothing is lost once a day.
@@ -119,8 +122,11 @@ class Placer {
       if (const int fast = std::min(room, offer.filled); fast > 0) {
         parts_.push_back({EffectivePrice(offer, offer.start), i, fast});
       }
-      if (room > offer.filled)
-        parts_.push_back({EffectivePrice(offer, offer.start + offer.fill), i, room - offer.filled});
+      if (room > offer.filled) {
+        const double late = offer.market == Market::kOnDemand ? late_ * Hours(offer.fill) : 0;
+        const double price = EffectivePrice(offer, offer.start + offer.fill) + late;
+        parts_.push_back({price, i, room - offer.filled});
+      }
     }
     std::sort(parts_.begin(), parts_.end(), [this](const Part& a, const Part& b) {
       ++out_.steps;
@@ -150,21 +156,23 @@ class Placer {
     return {left, dollars};
   }
 
-  // The share of requests that losses would make wait too long with want_.
+  // The share of requests that losses would make wait too long with want_. The n riskiest zones go at once as often as the
+  // safest of them goes, times joint_ for each but one.
   double MissedNow() const {
     const int total = std::accumulate(want_.begin(), want_.end(), 0);
     const auto uncovered = [&](int lost) {
       return enough_ > 0 ? std::max(0.0, 1 - (total - lost) / enough_) : 0;
     };
-    double missed = 0, least = 1;
-    int spot = 0;
+    double missed = 0, together = 0, chance = 1;
+    int lost = 0;
     for (const int i : by_risk_) {
       if (want_[i] == 0) continue;
       missed += missed_[i] * uncovered(want_[i]);
-      least = std::min(least, missed_[i]);
-      spot += want_[i];
+      lost += want_[i];
+      if (lost > want_[i]) together = std::max(together, chance * missed_[i] * uncovered(lost));
+      chance *= joint_;
     }
-    return std::max(missed, joint_ * least * uncovered(spot));
+    return std::max(missed, together);
   }
 
   bool MayAsk(const PlacementOffer& offer) const { return offer.outlook.closed_until <= now_; }
@@ -336,6 +344,9 @@ class Placer {
   std::vector<double> missed_;  // by offer
   std::vector<int> by_risk_;    // offers that may be lost, the riskiest first
   double worth_ = 0;            // dollars an hour of all requests missed
+  // Of it a machine's share, while too few serve and some would serve sooner on demand: what an hour's delay costs, as if
+  // the machine ran for an hour.
+  double late_ = 0;
   std::vector<int> want_, asked_;  // by offer: counted on, and what to ask for
   double rate_ = 0;                // dollars an hour of what is there, and elsewhere
   int existing_ = 0, serving_ = 0;

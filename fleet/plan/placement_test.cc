@@ -93,7 +93,7 @@ TEST(Place, ZonesThatGoTogetherAreGuardedAgainstAtOnce) {
 }
 
 // One zone, lost so often that the share m of requests is missed, and on demand at ten times its price: all spot costs
-// 0.6 + 0.3 · 6 · 3 · m / 0.1 %, five on demand 15.3, so that 14.7 / 5.4 = 2.72 times the target is the even point.
+// 0.6 + 0.4 · 6 · 3 · m / 0.1 %, five on demand 15.3, so that 14.7 / 7.2 = 2.04 times the target is the even point.
 TEST(Place, SafetyIsBoughtForWhatAMissIsWorth) {
   const auto on_demand = [](double missed, double budget_used) {
     const double hours_without = 75 / 3600.0;
@@ -101,11 +101,32 @@ TEST(Place, SafetyIsBoughtForWhatAMissIsWorth) {
     load.budget_used = budget_used;
     return Counts(PlaceOn(load, {Spot(0.1, missed / hours_without), OnDemand(3)}), 2)[1];
   };
-  EXPECT_EQ(on_demand(0.0024, 0), 0);
-  EXPECT_EQ(on_demand(0.0032, 0), 5);
-  EXPECT_EQ(on_demand(0.0012, 0.5), 0) << "half the budget: twice the worth";
-  EXPECT_EQ(on_demand(0.0016, 0.5), 5);
-  EXPECT_EQ(on_demand(0.0001, 2), 5) << "none left";
+  EXPECT_EQ(on_demand(0.0019, 0), 0);
+  EXPECT_EQ(on_demand(0.0023, 0), 5);
+  EXPECT_EQ(on_demand(0.0009, 0.5), 0) << "half the budget: twice the worth";
+  EXPECT_EQ(on_demand(0.0012, 0.5), 5);
+  EXPECT_EQ(on_demand(0.0004, 1), 0) << "none left: four times";
+  EXPECT_EQ(on_demand(0.0006, 1), 5);
+  EXPECT_EQ(on_demand(0.0004, 2), 0) << "and never more, since that would be bad luck paid for twice";
+}
+
+// 1.2 spare machines' worth of the dearer one, which has its weights, against a minute and a half in which a sixth of the
+// requests waits.
+TEST(Place, WhileTooFewServeWhatServesSoonestIsBought) {
+  PlacementOffer cheap = OnDemand(3), soon = OnDemand(3.6);
+  cheap.filled = 0;
+  cheap.fill = absl::Seconds(90);
+  EXPECT_EQ(Counts(PlaceOn(Load(6), {cheap, soon}, Serving({0, 0})), 2), (std::vector<int>{0, 4}));
+  EXPECT_EQ(Counts(PlaceOn(Load(6), {cheap, soon}, Serving({0, 0, 0, 0, 0})), 2), (std::vector<int>{1, 0}));
+}
+
+// Any two of three leave one; that all three go is q² as likely as the safest's loss, with two zones it is q.
+TEST(Place, ThreeZonesGoTogetherLessOftenThanTwo) {
+  PlacementLoad load = Load(6);
+  load.together = 0.4;
+  const PlacementOffer spot = Spot(0.1, 0.3);
+  EXPECT_GT(Counts(PlaceOn(load, {spot, spot, OnDemand(3)}), 3)[2], 0);
+  EXPECT_EQ(Counts(PlaceOn(load, {spot, spot, spot, OnDemand(3)}), 4)[3], 0);
 }
 
 // What on demand is out of reach for and what spot alone cannot carry: only an m between has enough.
