@@ -30,13 +30,13 @@ void Headline(const ReportInput& in, std::string& html) {
   if (ours == nullptr || on_demand.cost() <= 0) return;
   absl::StrAppendFormat(
       &html,
-      "<p class=\"big\">Spot capacity, bought by spotinference's planner, would have cost <b>$%.2f</b> instead of "
-      "<b>$%.2f</b> on demand: <b>%.0f %% less</b>. %.3f %% of requests had their first token within %g s.</p>\n",
-      ours->cost(), on_demand.cost(), 100 * (1 - ours->cost() / on_demand.cost()), 100 * ours->served_within_target(),
+      "<p class=\"big\">Spot capacity, bought by spotinference's planner, would have cost <b>%s</b> instead of "
+      "<b>%s</b> on demand: <b>%.0f %% less</b>. %.3f %% of requests had their first token within %g s.</p>\n",
+      Dollars(ours->cost()), Dollars(on_demand.cost()), 100 * (1 - ours->cost() / on_demand.cost()), 100 * ours->served_within_target(),
       in.target_seconds);
   if (in.month_factor > 0) {
-    absl::StrAppendFormat(&html, "<p class=\"big\">A month: <b>$%.2f</b> instead of $%.2f.</p>\n",
-                          ours->cost() * in.month_factor, on_demand.cost() * in.month_factor);
+    absl::StrAppendFormat(&html, "<p class=\"big\">A month: <b>%s</b> instead of %s.</p>\n",
+                          Dollars(ours->cost() * in.month_factor), Dollars(on_demand.cost() * in.month_factor));
   }
 }
 
@@ -46,9 +46,9 @@ void PolicyTable(const ReportInput& in, const std::vector<Result>& results, std:
       "<th>of on demand</th><th>in time</th><th>waited p99</th><th>taken</th><th>spot h</th><th>on-demand h</th>"
       "<th>idle</th></tr>\n");
   for (const Result& r : results) {
-    absl::StrAppendFormat(&html, "<tr%s><td>%s</td><td>$%.2f</td>", r.policy == "ours" ? " class=\"ours\"" : "",
-                          Escaped(r.policy), r.cost());
-    if (in.month_factor > 0) absl::StrAppendFormat(&html, "<td>$%.2f</td>", r.cost() * in.month_factor);
+    absl::StrAppendFormat(&html, "<tr%s><td>%s</td><td>%s</td>", r.policy == "ours" ? " class=\"ours\"" : "",
+                          Escaped(r.policy), Dollars(r.cost()));
+    if (in.month_factor > 0) absl::StrAppendFormat(&html, "<td>%s</td>", Dollars(r.cost() * in.month_factor));
     absl::StrAppendFormat(
         &html,
         "<td>%.1f %%</td><td>%.3f %%</td><td>%.2f s</td><td>%d</td><td>%.0f</td><td>%.0f</td><td>%.0f %%</td></tr>\n",
@@ -63,9 +63,9 @@ void Markets(const ReportInput& in, std::string& html) {
   for (size_t market = 0; market < in.markets[0].size(); ++market) {
     std::vector<Result> results;
     for (const std::vector<Result>& policy : in.markets) results.push_back(policy[market]);
-    absl::StrAppendFormat(&html, "<h2>%s</h2>\n<p>%.0f hours, %d requests; prices: %s.</p>\n",
+    absl::StrAppendFormat(&html, "<h2>%s</h2>\n<p>%.0f hours, %s requests; prices: %s.</p>\n",
                           Escaped(results[0].market), static_cast<double>(results[0].horizon) / kHour,
-                          results[0].requests, Escaped(in.prices[market]));
+                          Grouped(results[0].requests), Escaped(in.prices[market]));
     if (in.markets[0].size() > 1) PolicyTable(in, results, html);
     for (const Result& r : results) {
       if (r.policy != "ours" && r.policy != "spothedge") continue;
@@ -95,11 +95,8 @@ std::string HtmlReport(const ReportInput& in) {
   Markets(in, html);
   absl::StrAppendFormat(
       &html,
-      "<h2>How to read this</h2>\n<p>Recorded spot markets and requests (%s), replayed. In time: the first token "
-      "within "
-      "%g s; the target is %.4g %%. Requests of the first quarter of an hour are not counted. <b>ours</b> is the "
-      "fleet's "
-      "planner; <b>spothedge</b> is the policy of SkyServe (EuroSys 2025); <b>omniscient</b> buys, each instant, the "
+      "<h2>How to read this</h2>\n<p>Recorded spot markets, replayed, and requests (%s), told again and again for as long "
+      "as a market was recorded. In time: the first token within %g s; the target is %.4g %%. Requests of the first quarter of an hour are not counted. <b>ours</b> is the fleet's planner; <b>spothedge</b> is the policy of SkyServe (EuroSys 2025); <b>omniscient</b> buys, each instant, the "
       "cheapest fraction of a machine that existed, and is a bound that nobody reaches. On-demand machines are "
       "always to be had. A simulation: no cloud was asked.</p>\n<p><code>%s</code></p>\n</html>\n",
       Escaped(in.requests_name), in.target_seconds, 100 * in.target_share, Escaped(in.command));

@@ -35,7 +35,7 @@ TEST(HtmlReport, SaysWhatWasSavedAndFetchesNothing) {
                                        .markets = {{results[0]}, {results[1]}}});
   EXPECT_TRUE(absl::StrContains(html, "70 % less")) << html.substr(0, 2000);
   EXPECT_TRUE(absl::StrContains(html, "99.900 %"));
-  EXPECT_TRUE(absl::StrContains(html, "$900.00</b> instead of $3000.00")) << "a month of thirty such days";
+  EXPECT_TRUE(absl::StrContains(html, "$900</b> instead of $3,000")) << "a month of thirty such days";
   EXPECT_TRUE(absl::StrContains(html, "2 &lt; 3 &amp; more"));
   EXPECT_FALSE(absl::StrContains(html, "<m>"));
   for (const char* outside : {"src=", "href=", "url(", "<script", "@import"})
@@ -45,12 +45,22 @@ TEST(HtmlReport, SaysWhatWasSavedAndFetchesNothing) {
 TEST(Plots, PutCheapAndGoodAtTheLowerLeft) {
   const std::vector<Result> results = {ResultOf("on_demand", 100, 999), ResultOf("ours", 30, 900)};
   const std::string plot = CostPlot(results, 0.999);
-  // 200 dollars wide: 100 is in the middle of 70..700; 0.1 % three fifths of the way down from 20 to 310.
-  EXPECT_TRUE(absl::StrContains(plot, "cx=\"385.0\" cy=\"194.0\"")) << plot;
-  EXPECT_TRUE(absl::StrContains(plot, "cx=\"164.5\" cy=\"78.0\"")) << plot;
+  // 120 dollars wide, in steps of 20: 100 is five sixths of the way from 70 to 720; 0.1 % three fifths down from 20 to 330.
+  EXPECT_TRUE(absl::StrContains(plot, "cx=\"611.7\" cy=\"206.0\"")) << plot;
+  EXPECT_TRUE(absl::StrContains(plot, "cx=\"232.5\" cy=\"82.0\"")) << plot;
+  EXPECT_TRUE(absl::StrContains(plot, ">$120<"));
   EXPECT_TRUE(absl::StrContains(MachinesPlot(results[0]), "spot z"));
   EXPECT_FALSE(absl::StrContains(MachinesPlot(results[0]), "on-demand z")) << "there were none";
   EXPECT_TRUE(absl::StrContains(WaitPlot(results, 30), "polyline"));
+}
+
+TEST(Plots, WriteNumbersAsPeopleDo) {
+  EXPECT_EQ(Grouped(0), "0");
+  EXPECT_EQ(Grouped(999), "999");
+  EXPECT_EQ(Grouped(7334703), "7,334,703");
+  EXPECT_EQ(Dollars(0.5), "$0.50");
+  EXPECT_EQ(Dollars(99.99), "$99.99");
+  EXPECT_EQ(Dollars(7867.6), "$7,868");
 }
 
 TEST(WaitHistogram, KnowsItsPercentiles) {

@@ -13,7 +13,7 @@ namespace {
 // Okabe and Ito's, which people with any colour vision tell apart.
 constexpr absl::string_view kColours[] = {"#0072b2", "#e69f00", "#56b4e9", "#cc79a7",
                                           "#009e73", "#000000", "#d55e00", "#f0e442"};
-constexpr int kWidth = 720, kHeight = 360, kLeft = 70, kRight = 20, kTop = 20, kBottom = 50;
+constexpr int kWidth = 900, kHeight = 380, kLeft = 70, kRight = 180, kTop = 20, kBottom = 50;  // right: the key
 
 absl::string_view Colour(size_t i) { return kColours[i % std::size(kColours)]; }
 
@@ -40,11 +40,9 @@ struct Plot {
   }
   void Key(size_t i, absl::string_view name) {
     const double y = kTop + 14 + 16.0 * static_cast<double>(i);
-    absl::StrAppendFormat(&body,
-                          "<rect x=\"%d\" y=\"%.1f\" width=\"154\" height=\"16\" fill=\"#fff\"/>\n"
-                          "<rect x=\"%d\" y=\"%.1f\" width=\"10\" height=\"10\" fill=\"%s\"/>\n",
-                          kWidth - kRight - 154, y - 12, kWidth - kRight - 150, y - 9, Colour(i));
-    Text(kWidth - kRight - 136, y, "start", name);
+    absl::StrAppendFormat(&body, "<rect x=\"%d\" y=\"%.1f\" width=\"10\" height=\"10\" fill=\"%s\"/>\n",
+                          kWidth - kRight + 14, y - 9, Colour(i));
+    Text(kWidth - kRight + 28, y, "start", name);
   }
   std::string Svg(absl::string_view title, absl::string_view x, absl::string_view y) {
     Text((kLeft + kWidth - kRight) / 2.0, kHeight - 10, "middle", x);
@@ -58,11 +56,12 @@ struct Plot {
   }
 };
 
-// The next of 1, 2, 5, 10, 20 … from `value` on.
-double Round(double value) {
-  const double unit = std::pow(10, std::floor(std::log10(std::max(value, 1e-9))));
+// Between ticks: the next of 1, 2, 5, 10, 20 … that makes six steps of `most` or fewer.
+double Step(double most) {
+  const double least = std::max(most / 6, 1e-9);
+  const double unit = std::pow(10, std::floor(std::log10(least)));
   for (const double factor : {1.0, 2.0, 5.0}) {
-    if (factor * unit >= value) return factor * unit;
+    if (factor * unit >= least) return factor * unit;
   }
   return 10 * unit;
 }
@@ -83,12 +82,26 @@ std::string Escaped(absl::string_view text) {
   return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
 
+std::string Grouped(int64_t number) {
+  std::string digits = absl::StrCat(number);
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  return digits;
+}
+
+std::string Dollars(double dollars) {
+  return dollars < 99.995 ? absl::StrFormat("$%.2f", dollars) : absl::StrCat("$", Grouped(std::llround(dollars)));
+}
+
 std::string CostPlot(absl::Span<const Result> policies, double target_share) {
   Plot plot;
   double most = 0;
   for (const Result& r : policies) most = std::max(most, r.cost());
-  const double end = Round(most * 1.02);
-  for (int tick = 0; tick <= 4; ++tick) plot.TickX(tick / 4.0, absl::StrFormat("$%.6g", end * tick / 4));
+  const double step = Step(most);
+  const int steps = std::max(1, static_cast<int>(std::ceil(most * 1.02 / step)));
+  const double end = steps * step;
+  for (int tick = 0; tick <= steps; ++tick) {
+    plot.TickX(static_cast<double>(tick) / steps, tick == 0 ? "$0" : Dollars(tick * step));
+  }
   ShareTicks(plot);
   const double target = Plot::Y(LogShare(1 - target_share));
   plot.Line(Plot::X(0), target, Plot::X(1), target, "stroke=\"#d55e00\" stroke-dasharray=\"6 4\"");
@@ -96,8 +109,7 @@ std::string CostPlot(absl::Span<const Result> policies, double target_share) {
     const Result& r = policies[i];
     const double x = Plot::X(r.cost() / end), y = Plot::Y(LogShare(1 - r.served_within_target()));
     absl::StrAppendFormat(&plot.body, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"6\" fill=\"%s\"/>\n", x, y, Colour(i));
-    const bool left = r.cost() > 0.75 * end;
-    plot.Text(x + (left ? -9 : 9), y - 6, left ? "end" : "start", r.policy);
+    plot.Text(x + 9, y - 6, "start", r.policy);
   }
   return plot.Svg("Cost against service", "cost, lower is better; the dashed line is the target",
                   "requests that waited too long");
@@ -111,10 +123,14 @@ std::string MachinesPlot(const Result& result) {
     for (const std::vector<float>& offer : result.machines) sum += offer[bin];
     most = std::max(most, sum);
   }
-  const double end = Round(std::max(most, 1.0));
-  for (int tick = 0; tick <= 4; ++tick) {
-    plot.TickX(tick / 4.0, absl::StrFormat("%.0f h", static_cast<double>(result.horizon) / kHour * tick / 4));
-    plot.TickY(tick / 4.0, absl::StrFormat("%.6g", end * tick / 4));
+  const double step = std::max(1.0, Step(most));
+  const double end = step * std::max(1.0, std::ceil(most / step));
+  for (double tick = 0; tick <= end; tick += step) plot.TickY(tick / end, absl::StrFormat("%.6g", tick));
+  const double hours = static_cast<double>(result.horizon) / kHour;
+  const bool days = hours > 72;
+  const double span = days ? hours / 24 : hours;
+  for (double tick = 0; tick <= span; tick += Step(span)) {
+    plot.TickX(tick / span, absl::StrFormat(days ? "day %.6g" : "%.6g h", tick));
   }
   std::vector<double> below(Result::kBins);
   size_t shown = 0;

@@ -2,6 +2,7 @@
 #ifndef FLEET_SIM_PLOTS_H_
 #define FLEET_SIM_PLOTS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@ namespace spotinference::fleet::sim {
 
 // `text` between tags or in an attribute.
 std::string Escaped(absl::string_view text);
+
+// "$7,868"; below a hundred with cents.
+std::string Dollars(double dollars);
+
+// "7,334,703".
+std::string Grouped(int64_t number);
 
 // A point for each policy: dollars against the share that waited longer than the target, on a logarithmic axis. The
 // policies' totals, in one order everywhere, since the order gives the colours.
