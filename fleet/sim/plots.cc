@@ -84,7 +84,7 @@ std::string Escaped(absl::string_view text) {
 
 std::string Grouped(int64_t number) {
   std::string digits = absl::StrCat(number);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, 1, ',');
   return digits;
 }
 
