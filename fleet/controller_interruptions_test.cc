@@ -153,7 +153,7 @@ TEST_F(ControllerInterruptionsTest, AnIdleMachinesNoticeIsHeardAndAnsweredAtOnce
   EXPECT_EQ(probe_.awaited(), "m-1 4") << "what changes next";
 }
 
-// A wait that ends without news is begun again with the next answer; one whose news are none is not, before there is one.
+// A wait that ends without news is begun again with the next answer; one whose news are none is not.
 TEST_F(ControllerInterruptionsTest, AnEngineThatSaysNothingNewIsAskedNoMoreOften) {
   Serve();
   AnswerFigures(EngineFigures{});

@@ -3,8 +3,8 @@
 // ./bazelw run //fleet:launch_benchmark [-- --fleets 5], some minutes
 //
 // Each fleet begins with nothing, is woken, put to rest and woken again, and hears at last of one notice: a zone in
-// which machines were just lost is not asked again at once, so that a second one would have nowhere to go. On a cloud the
-// engine hears of it, from which nothing streams that could carry the word; here it is an admin's order.
+// which machines were just lost is not asked again at once, so that a second one would have nowhere to go. On a cloud
+// the engine hears of it, from which nothing streams that could carry the word; here it is an admin's order.
 #include <glog/logging.h>
 
 #include <algorithm>

@@ -64,8 +64,8 @@ class Interruptions {
   // How often a notice came, changed or was withdrawn.
   uint64_t changes() const;
 
-  // `done` runs once, under the lock, and must call nothing here: with true as soon as changes() is not `known`, which may
-  // be at once, with false once End was called. Returns what Forget takes.
+  // `done` runs once, under the lock, and must call nothing here: with true as soon as changes() is not `known`, which
+  // may be at once, with false once End was called. Returns what Forget takes.
   uint64_t AwaitChange(uint64_t known, absl::AnyInvocable<void(bool changed)> done);
 
   // True: it will not run. False: it has.

@@ -156,8 +156,8 @@ class Placer {
     return {left, dollars};
   }
 
-  // The share of requests that losses would make wait too long with want_. The n riskiest zones go at once as often as the
-  // safest of them goes, times joint_ for each but one.
+  // The share of requests that losses would make wait too long with want_. The n riskiest zones go at once as often as
+  // the safest of them goes, times joint_ for each but one.
   double MissedNow() const {
     const int total = std::accumulate(want_.begin(), want_.end(), 0);
     const auto uncovered = [&](int lost) {
@@ -344,8 +344,8 @@ class Placer {
   std::vector<double> missed_;  // by offer
   std::vector<int> by_risk_;    // offers that may be lost, the riskiest first
   double worth_ = 0;            // dollars an hour of all requests missed
-  // Of it a machine's share, while too few serve and some would serve sooner on demand: what an hour's delay costs, as if
-  // the machine ran for an hour.
+  // Of it a machine's share, while too few serve and some would serve sooner on demand: what an hour's delay costs, as
+  // if the machine ran for an hour.
   double late_ = 0;
   std::vector<int> want_, asked_;  // by offer: counted on, and what to ask for
   double rate_ = 0;                // dollars an hour of what is there, and elsewhere

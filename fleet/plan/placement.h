@@ -11,12 +11,12 @@
 // the target's W where S ≥ L · (1 − (W − A) / D).
 //
 // **What a miss costs.** A zone that is lost λ times an hour makes, where too few are left, the share λ · D' of
-// requests wait too long (D': the time without machines that clients notice). Two zones go together in the learned share
-// q of their losses: q times as often as the safer of them is lost; three q² times as often as the safest, and so on. A
-// plan costs its machines and, for that share in units of the target's, 0.4 of what serving all on demand costs, and up
-// to four times as much as the error budget (demand.h) is used up. So cheap safety is always bought, dear safety when it
-// is needed; and a run of bad luck is made up for over days, not at any price. While fewer serve than S, a machine on
-// demand that has to fill its volume first costs what is missed meanwhile, where another one has not.
+// requests wait too long (D': the time without machines that clients notice). Two zones go together in the learned
+// share q of their losses: q times as often as the safer of them is lost; three q² times as often as the safest, and so
+// on. A plan costs its machines and, for that share in units of the target's, 0.4 of what serving all on demand costs,
+// and up to four times as much as the error budget (demand.h) is used up. So cheap safety is always bought, dear safety
+// when it is needed; and a run of bad luck is made up for over days, not at any price. While fewer serve than S, a
+// machine on demand that has to fill its volume first costs what is missed meanwhile, where another one has not.
 //
 // **Plans.** With at most m machines in each zone that is guarded against, max(N, S + m) machines do. The cheapest are
 // taken in order. First fewer are missing as m grows and then the cost is convex in it (a linear program's value in its

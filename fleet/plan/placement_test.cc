@@ -110,8 +110,7 @@ TEST(Place, SafetyIsBoughtForWhatAMissIsWorth) {
   EXPECT_EQ(on_demand(0.0004, 2), 0) << "and never more, since that would be bad luck paid for twice";
 }
 
-// 1.2 spare machines' worth of the dearer one, which has its weights, against a minute and a half in which a sixth of the
-// requests waits.
+// A fifth more for what has its weights, against a minute and a half in which requests wait.
 TEST(Place, WhileTooFewServeWhatServesSoonestIsBought) {
   PlacementOffer cheap = OnDemand(3), soon = OnDemand(3.6);
   cheap.filled = 0;

@@ -2,8 +2,8 @@
 
 The planner beside SpotHedge on every recorded market under DIR (spot-traces, prices and llm-requests), one row a market
 and scale, as a Markdown table. `bar`: met (✓) where 99.9 % are served in time, no fewer than by SpotHedge with
-N_Extra = 2, at 90 % of its cost at most; else what is missing. The last two columns: SpotHedge with the smallest N_Extra
-of 0, 1, 2, 3, 4 and 6 that serves 99.9 %, which nobody knows beforehand, and our cost as a share of its.
+N_Extra = 2, at 90 % of its cost at most; else what is missing. The last two columns: SpotHedge with the smallest
+N_Extra of 0, 1, 2, 3, 4 and 6 that serves 99.9 %, which nobody knows beforehand, and our cost as a share of its.
 """
 import argparse
 import concurrent.futures
@@ -74,7 +74,8 @@ def row(options, market, scale):
         if other.served >= TARGET:
             enough = f'{extra}: {other} | {ours.dollars / other.dollars:.2f}'
             break
-    return (f'| {market[2]} | {scale:g} | {ours.on_demand:.0f} | {hedge} | {ours} | {ours.dollars / hedge.dollars:.2f} | '
+    return (f'| {market[2]} | {scale:g} | {ours.on_demand:.0f} | {hedge} | {ours} | '
+            f'{ours.dollars / hedge.dollars:.2f} | '
             f'{100 * least.dollars / least.on_demand:.1f} % | {missing(ours, hedge, least)} | {enough} |')
 
 
@@ -89,7 +90,8 @@ def main():
     options = parser.parse_args()
     options.simulate = os.path.abspath(options.simulate)
     options.data = pathlib.Path(os.environ.get('BUILD_WORKING_DIRECTORY', '.'), options.data)
-    print('| market | scale | on demand, $ | SpotHedge | ours | ours / SpotHedge | least | bar | enough | ours / enough |')
+    print('| market | scale | on demand, $ | SpotHedge | ours | ours / SpotHedge | least | bar '
+          '| enough | ours / enough |')
     print('|---|---|---|---|---|---|---|---|---|---|')
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         rows = [pool.submit(row, options, market, float(scale))

@@ -32,8 +32,8 @@ void Headline(const ReportInput& in, std::string& html) {
       &html,
       "<p class=\"big\">Spot capacity, bought by spotinference's planner, would have cost <b>%s</b> instead of "
       "<b>%s</b> on demand: <b>%.0f %% less</b>. %.3f %% of requests had their first token within %g s.</p>\n",
-      Dollars(ours->cost()), Dollars(on_demand.cost()), 100 * (1 - ours->cost() / on_demand.cost()), 100 * ours->served_within_target(),
-      in.target_seconds);
+      Dollars(ours->cost()), Dollars(on_demand.cost()), 100 * (1 - ours->cost() / on_demand.cost()),
+      100 * ours->served_within_target(), in.target_seconds);
   if (in.month_factor > 0) {
     absl::StrAppendFormat(&html, "<p class=\"big\">A month: <b>%s</b> instead of %s.</p>\n",
                           Dollars(ours->cost() * in.month_factor), Dollars(on_demand.cost() * in.month_factor));
@@ -95,10 +95,12 @@ std::string HtmlReport(const ReportInput& in) {
   Markets(in, html);
   absl::StrAppendFormat(
       &html,
-      "<h2>How to read this</h2>\n<p>Recorded spot markets, replayed, and requests (%s), told again and again for as long "
-      "as a market was recorded. In time: the first token within %g s; the target is %.4g %%. Requests of the first quarter of an hour are not counted. <b>ours</b> is the fleet's planner; <b>spothedge</b> is the policy of SkyServe (EuroSys 2025); <b>omniscient</b> buys, each instant, the "
-      "cheapest fraction of a machine that existed, and is a bound that nobody reaches. On-demand machines are "
-      "always to be had. A simulation: no cloud was asked.</p>\n<p><code>%s</code></p>\n</html>\n",
+      "<h2>How to read this</h2>\n<p>Recorded spot markets, replayed, and requests (%s), told again and again for as "
+      "long as a market was recorded. In time: the first token within %g s; the target is %.4g %%. Requests of the "
+      "first quarter of an hour are not counted. <b>ours</b> is the fleet's planner; <b>spothedge</b> is the policy of "
+      "SkyServe (EuroSys 2025); <b>omniscient</b> buys, each instant, the cheapest fraction of a machine that existed, "
+      "and is a bound that nobody reaches. On-demand machines are always to be had. A simulation: no cloud was asked."
+      "</p>\n<p><code>%s</code></p>\n</html>\n",
       Escaped(in.requests_name), in.target_seconds, 100 * in.target_share, Escaped(in.command));
   return html;
 }

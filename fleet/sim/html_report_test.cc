@@ -45,7 +45,7 @@ TEST(HtmlReport, SaysWhatWasSavedAndFetchesNothing) {
 TEST(Plots, PutCheapAndGoodAtTheLowerLeft) {
   const std::vector<Result> results = {ResultOf("on_demand", 100, 999), ResultOf("ours", 30, 900)};
   const std::string plot = CostPlot(results, 0.999);
-  // 120 dollars wide, in steps of 20: 100 is five sixths of the way from 70 to 720; 0.1 % three fifths down from 20 to 330.
+  // 120 dollars wide: 100 is five sixths of the way from 70 to 720; 0.1 % three fifths of the way down from 20 to 330.
   EXPECT_TRUE(absl::StrContains(plot, "cx=\"611.7\" cy=\"206.0\"")) << plot;
   EXPECT_TRUE(absl::StrContains(plot, "cx=\"232.5\" cy=\"82.0\"")) << plot;
   EXPECT_TRUE(absl::StrContains(plot, ">$120<"));
