@@ -40,6 +40,8 @@ CloudUnderTest Hyperstack() {
           .stop = "/hibernate?",
           .start = "/hibernate-restore",
           .account = "organization 1",
+          .tells_begin = true,
+          .tells_end = true,
           .asks_account = true,
           .api = HyperstackAt};
 }

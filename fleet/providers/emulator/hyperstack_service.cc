@@ -106,7 +106,8 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
   for (const auto& [label, value] : machine.tags) labels.push_back(JsonString(label));
   const bool up = machine.state == State::kRunning;
   return absl::StrCat(R"({"id":)", machine.number, R"(,"name":)", JsonString(machine.name), R"(,"status":")",
-                      machine.word.empty() ? StatusOf(machine.state) : machine.word, R"(","power_state":")", up ? "RUNNING" : "SHUTDOWN", R"(","vm_state":")",
+                      machine.word.empty() ? StatusOf(machine.state) : machine.word, R"(","power_state":")",
+                      up ? "RUNNING" : "SHUTDOWN", R"(","vm_state":")",
                       up ? "active" : "stopped", R"(","environment":{"name":)", JsonString(machine.zone),
                       R"(,"region":)", JsonString(RegionOf(model, machine.zone)), R"(},"flavor":{"name":)",
                       JsonString(machine.type), R"(},"fixed_ip":)", JsonString(machine.address),
@@ -255,6 +256,21 @@ FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request) {
   return Error(404, "no such route", "not_found");
 }
 
+// Of the latest run alone.
+FakeHttpReply BillingEvents(CloudModel& model, const std::string& id) {
+  int64_t number = 0;
+  const EmulatedMachine* const machine = absl::SimpleAtoi(id, &number) ? model.FindMachine(kCloud, number) : nullptr;
+  if (machine == nullptr) return Error(404, "no such VM", "not_found");
+  std::vector<std::string> events;
+  const auto add = [&](const char* event, absl::Duration start, double price) {
+    events.push_back(absl::StrCat(R"({"event":")", event, R"(","start":")", Timestamp(model.TimeOf(start)),
+                                  R"(","price_per_hour":)", price, "}"));
+  };
+  if (machine->began.has_value()) add("ACTIVE", *machine->began, machine->price_per_hour);
+  if (machine->ended.has_value()) add("HIBERNATING", *machine->ended, 0);
+  return Good("listed", absl::StrCat(R"("billing_events_history":)", JsonList(events)));
+}
+
 FakeHttpReply Flavors(CloudModel& model) {
   std::vector<std::string> groups;
   std::set<std::string> seen;
@@ -318,6 +334,7 @@ FakeHttpReply AnswerHyperstack(CloudModel& model, const FakeHttpRequest& http) {
   if (parts.size() == 3 && parts[1] == "auth" && parts[2] == "organizations") {
     return Good("told", absl::StrCat(R"("organization":{"id":)", model.habits().account, R"(,"name":"emulated"})"));
   }
+  if (parts.size() == 6 && parts[1] == "billing" && parts[5] == "billing-events") return BillingEvents(model, parts[4]);
   if (parts.size() < 3 || parts[1] != "core") return Error(404, "no such route", "not_found");
   if (parts[2] == "virtual-machines") return Machines(model, request);
   if (parts[2] == "volumes") return Volumes(model, request);

@@ -127,7 +127,7 @@ class LocalProvider : public Provider {
   void TerminateLost(absl::string_view machine_id) override { Terminate(machine_id); }  // its process's end tells
 
   void Discard(const MachineSpec& spec) override {
-    asio::post(io_, [this, spec] { TellGone(spec.id, RemoveFolder(spec)); });
+    asio::post(io_, [this, spec] { Tell({.machine_id = spec.id, .status = RemoveFolder(spec)}); });
   }
 
  private:

@@ -121,6 +121,26 @@ class LocalProviderTest : public testing::Test {
   std::deque<MachineEvent> events_ ABSL_GUARDED_BY(mutex_);
 };
 
+TEST_F(LocalProviderTest, ADiscardDeletesAVolumeThatNoMachineHas) {
+  Begin();
+  const MachineSpec spec = Spec("m-1", "serve");
+  provider_->Launch(spec);
+  EXPECT_EQ(Next().kind, Kind::kStarted);
+  EXPECT_EQ(Next().kind, Kind::kReady);
+  provider_->Discard({.id = "m-0", .volume = spec.volume});
+  EXPECT_TRUE(absl::IsFailedPrecondition(Next().status)) << "m-1 has it";
+  EXPECT_TRUE(std::filesystem::exists(data_dir_ + "/volumes/" + spec.volume));
+  provider_->Hibernate("m-1");
+  EXPECT_EQ(Next().kind, Kind::kGone);
+  for (int time = 0; time < 2; ++time) {
+    provider_->Discard(spec);
+    const MachineEvent gone = Next();
+    EXPECT_EQ(gone.kind, Kind::kGone);
+    EXPECT_TRUE(gone.status.ok()) << gone.status;
+    EXPECT_FALSE(std::filesystem::exists(data_dir_ + "/volumes/" + spec.volume));
+  }
+}
+
 TEST_F(LocalProviderTest, LaunchesServesHibernatesAndRestores) {
   options_.stop_grace = absl::Milliseconds(20123);
   Begin();
