@@ -110,6 +110,7 @@ class World : public Provider {
   void Start(const MachineSpec& spec) {
     if (!death_.Step()) return;
     EXPECT_FALSE(alive_.contains(spec.id)) << spec.id << " was started twice";
+    EXPECT_FALSE(stopping_.contains(spec.id)) << spec.id << " is started while something of that name is deleted";
     for (const auto& [id, machine] : alive_) EXPECT_NE(machine.volume, spec.volume) << id << " and " << spec.id;
     alive_[spec.id] = {spec.volume, clock_.Elapsed()};
     if (spec.offer.has_value()) volumes_.insert(spec.volume);

@@ -27,19 +27,25 @@ VolumeRecord VolumeOf(const MachineRecord& machine) {
           .unused_since = machine.since};
 }
 
+// As what its end is asked for: as its machine's, where one is left.
+std::string DeletionId(const VolumeRecord& volume, const MachineRecord* left) {
+  return left != nullptr ? left->id : absl::StrCat("volume ", volume.name);
+}
+
 }  // namespace
 
 void Controller::RecallVolumes(const Store::Contents& contents) {
   for (const VolumeRecord& record : contents.volumes) volumes_[record.name].record = record;
-  for (const MachineRecord& machine : contents.machines) {  // what was written down before, and what got lost
-    if (machine.offer.has_value()) volumes_.try_emplace(machine.volume, Volume{.record = VolumeOf(machine)});
+  for (const MachineRecord& machine : contents.machines) {
+    if (!machine.offer.has_value()) continue;
+    // What was written down before there were volumes, and what of a volume was not any more.
+    VolumeRecord& volume = volumes_.try_emplace(machine.volume, Volume{.record = VolumeOf(machine)}).first->second.record;
+    volume.machine = machine.id;
+    if (machine.state != MachineState::kHibernated) volume.ending = false;
   }
   for (auto& [name, volume] : volumes_) {
     const absl::Duration unused = std::max(absl::ZeroDuration(), clock_.Now() - volume.record.unused_since);
     volume.unused_since = clock_.Elapsed() - unused;
-    // One that was not written down as taken again, after it could not be deleted.
-    const Machine* const holder = HolderOf(name);
-    if (holder != nullptr && holder->record.state != MachineState::kHibernated) volume.record.ending = false;
     if (volume.record.ending) GoOnDiscarding(volume);
   }
 }
@@ -68,13 +74,13 @@ void Controller::TakeVolume(const Machine& machine) {
   const bool filled = volume.filled;
   volume = VolumeOf(machine.record);
   volume.filled = filled;
-  WriteVolume(volume);
+  volume.unused_since = clock_.Now();
 }
 
 void Controller::NoteFilled(const Machine& machine) {
   const auto volume = volumes_.find(machine.record.volume);
   if (volume == volumes_.end() || std::exchange(volume->second.record.filled, true)) return;
-  WriteVolume(volume->second.record);
+  WriteVolume(machine.record.volume);
 }
 
 // As the store is to have it. nullopt: it lies on this computer, or another machine has it.
@@ -86,8 +92,10 @@ std::optional<VolumeRecord> Controller::FreeVolume(const Machine& machine) {
   return volume->second.record;
 }
 
-void Controller::WriteVolume(const VolumeRecord& volume) {
-  effects_.push_back([this, volume] {
+void Controller::WriteVolume(absl::string_view name) {
+  const auto found = volumes_.find(name);
+  if (found == volumes_.end()) return;
+  effects_.push_back([this, volume = found->second.record] {
     if (absl::Status status = store_.PutVolume(volume); !status.ok()) LOG(ERROR) << status;
   });
 }
@@ -144,15 +152,17 @@ void Controller::Discard(Volume& volume, absl::string_view why) {
   NoteDecision(volume.record.model, holder, "deleting", absl::StrCat("its volume ", volume.record.name, " was ", why),
                &volume.record.offer);
   volume.record.ending = true;
-  if (holder != nullptr) volume.record.machine = holder->record.id;
-  WriteVolume(volume.record);
+  WriteVolume(volume.record.name);
   GoOnDiscarding(volume);
 }
 
 // The store has its machine until both are gone.
 void Controller::GoOnDiscarding(Volume& volume) {
-  if (auto holder = machines_.extract(volume.record.machine)) volume.deleted = std::move(holder.mapped());
-  effects_.push_back([this, spec = MachineSpec{.id = volume.record.machine,
+  if (const Machine* const holder = HolderOf(volume.record.name); holder != nullptr) {
+    volume.deleted = std::move(machines_.extract(holder->record.id).mapped());
+  }
+  const MachineRecord* const left = volume.deleted.has_value() ? &volume.deleted->record : nullptr;
+  effects_.push_back([this, spec = MachineSpec{.id = DeletionId(volume.record, left),
                                                .provider = volume.record.offer.provider,
                                                .volume = volume.record.name,
                                                .offer = volume.record.offer}] { provider_.Discard(spec); });
@@ -160,7 +170,9 @@ void Controller::GoOnDiscarding(Volume& volume) {
 
 void Controller::OnDiscarded(const MachineEvent& gone) {
   const auto found = std::find_if(volumes_.begin(), volumes_.end(), [&](const auto& volume) {
-    return volume.second.record.ending && volume.second.record.machine == gone.machine_id;
+    const std::optional<Machine>& deleted = volume.second.deleted;
+    return volume.second.record.ending &&
+           DeletionId(volume.second.record, deleted.has_value() ? &deleted->record : nullptr) == gone.machine_id;
   });
   if (found == volumes_.end()) return;
   Volume& volume = found->second;
@@ -169,7 +181,7 @@ void Controller::OnDiscarded(const MachineEvent& gone) {
     if (volume.deleted.has_value()) machines_.emplace(gone.machine_id, *std::exchange(volume.deleted, std::nullopt));
     volume.record.ending = false;
     volume.not_before = clock_.Elapsed() + kTryAgain;
-    return WriteVolume(volume.record);
+    return WriteVolume(found->first);
   }
   LOG(INFO) << "the volume " << found->first << " is gone";
   const int64_t serial = volume.deleted.has_value() ? volume.deleted->record.serial : 0;

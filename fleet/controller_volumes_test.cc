@@ -156,7 +156,7 @@ TEST_F(ControllerVolumesTest, AVolumeWithoutWeightsGoesAfterAnHour) {
   Advance(absl::Seconds(90));
   Gone("m-2");
   Pass(absl::Hours(3));
-  EXPECT_EQ(provider_.Asked(), "hibernate m-2, discard m-1");
+  EXPECT_EQ(provider_.Asked(), "hibernate m-2, discard volume m@a");
   EXPECT_THAT(Deletions(), HasSubstr("there are no weights on it"));
 }
 

@@ -318,6 +318,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
     const CloudVolume* const volume = FindVolume(*machine, found);
     awaits_volume |= life.goal == Goal::kRun && !life.create_at.has_value() && (volume == nullptr || !volume->ready) &&
                      life.volume_at.has_value() && begun - *life.volume_at < kVolume;
+    life.heard_at = begun;
     life.absence.Note(found != nullptr, begun);
     life.holder.Note(volume == nullptr || volume->machine.empty() || FindHolder(volume) != nullptr, begun);
     life.volume.Note(volume != nullptr, begun);

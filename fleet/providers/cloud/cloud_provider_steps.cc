@@ -458,6 +458,7 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
   const CloudMachine* const found = Find(machine);
   const CloudMachine& last = found != nullptr ? *found : machine.last;
   MachineEvent gone = {.machine_id = machine.spec.id, .crashed = machine.crashed, .status = std::move(status)};
+  if (machine.life.ran) gone.handle = last.id;
   if (last.id == machine.life.machine_id || machine.life.machine_id.empty()) {
     gone.began = last.began;
     gone.ended = last.ended;

@@ -105,7 +105,8 @@ Next Delete(const LifeLimits& limits, const Life& life, const CloudMachine* mach
     if (!life.machine_id.empty() && !IsGone(limits, life.absence)) return {Do::kWait};
     if (!life.machine_id.empty()) return life.create_at.has_value() ? Next{Do::kDeleteMachine} : gone;
     // A create that broke may still turn out to have bought a machine.
-    const bool may_come = Recent(life.create_at, limits.settle, now) || Recent(life.remains_at, limits.settle, now);
+    const absl::Duration heard = life.heard_at.value_or(now);  // an answer that was long under way tells of then
+    const bool may_come = Recent(life.create_at, limits.settle, heard) || Recent(life.remains_at, limits.settle, heard);
     return may_come ? Next{Do::kWait} : gone;
   }
   if (machine->state == State::kGone) return gone;

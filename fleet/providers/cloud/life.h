@@ -38,6 +38,7 @@ struct Life {
   bool kept = false;      // hibernated: the cloud has it, whatever one list says
 
   std::string machine_id;  // once it is known
+  std::optional<absl::Duration> heard_at;  // when the list that is decided from was asked for; nullopt: now
   bool seen = false;    // in a list of this life
   Absence absence;
   bool ran = false;     // has booted in this life

@@ -214,6 +214,17 @@ TEST(Life, GoneIsToldWhenItIsSure) {
   EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone) << "both say so";
 }
 
+// A list that was asked for before the machine could be in one says nothing, however late its answer is.
+TEST(Life, ALateAnswerIsNoProofThatNothingWasBought) {
+  Life life;
+  life.goal = Goal::kDelete;
+  life.create_at = kNow - absl::Seconds(63);
+  life.heard_at = kNow - absl::Seconds(40);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kWait);
+  life.heard_at = kNow - absl::Seconds(3);
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone);
+}
+
 TEST(Life, ADiscardDeletesTheMachineAndThenItsVolume) {
   Life life;
   life.goal = Goal::kDelete;
