@@ -261,6 +261,7 @@ void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_v
   machine.record = std::move(record);
   TakeVolume(machine);
   BeginLife(machine, State::kLaunching, why);
+  WriteVolume(machine.record.volume);  // after its machine: what was never written down may be called so once more
 }
 
 void Controller::BeginLife(Machine& machine, MachineState state, absl::string_view why) {
@@ -274,6 +275,8 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.download.reset();
   machine.at_risk = machine.in_market = false;
   machine.whole_run = true;
+  machine.record.prices.clear();
+  if (auto& offer = machine.record.offer; offer.has_value()) offer->price_per_hour = buyer_.Current(*offer).price_per_hour;
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);

@@ -161,13 +161,12 @@ class Controller : public Fleet, private ControllerState {
 
   // controller_volumes.cc
   void RecallVolumes(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string VolumeFor(const Model& model, const std::optional<Offer>& offer) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string VolumeFor(const Model&, const std::optional<Offer>&) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const Machine* HolderOf(absl::string_view volume) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteFilled(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<VolumeRecord> FreeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void WriteVolume(const VolumeRecord& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteVolume(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndVolumes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Discard(Volume& volume, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GoOnDiscarding(Volume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -203,11 +202,9 @@ class Controller : public Fleet, private ControllerState {
   Demand DemandFor(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Launch(Model& model, std::optional<Offer> offer, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void BeginLife(Machine& machine, MachineState state, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginLife(Machine&, MachineState, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginServing(Machine& machine, Endpoint endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Stop(Machine& machine, MachineState state, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Stop(Machine&, MachineState, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(Model& model, const AcquireError& error, bool also_who_resumes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -232,8 +229,7 @@ class Controller : public Fleet, private ControllerState {
   absl::Duration ExpectedWake(const Model& model) const;
   bool Stopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void SetState(Machine& machine, MachineState state, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetState(Machine&, MachineState, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `machine`: nullptr, of a refusal or of what is in `place`.
   void NoteDecision(absl::string_view model, const Machine* machine, absl::string_view action, absl::string_view why,
                     const Offer* place = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -244,7 +240,8 @@ class Controller : public Fleet, private ControllerState {
   void BookAbsence(const Machine& machine, absl::Duration until, Ledger& ledger) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndBilling(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::optional<absl::Duration> RanFor(Machine& machine, const MachineEvent& gone)
+  void NotePrices(const std::vector<OfferNow>& offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<std::pair<absl::Time, absl::Time>> RunOf(Machine& machine, const MachineEvent& gone)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Store::Book MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -2,14 +2,17 @@
 // now and then in between. What machines cost while no fleet was there is booked when their provider has said what
 // became of them.
 //
-// A machine is booked from the decision to start it until its end was heard of, at the price of its purchase. At its
-// end that becomes what its cloud charges by its rules (ledger/billing.h), for the time that the cloud says. Where it
-// says none the rules are held to the time that was booked, which is no less.
+// A machine is booked from the decision to start it until its end was heard of, at the prices that were told meanwhile.
+// At its end that becomes what its cloud charges by its rules (ledger/billing.h), for the time that the cloud says and at
+// the prices of that time. Where it says none the rules are held to the time that was booked, which is no less.
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "fleet/controller.h"
 #include "fleet/ledger/billing.h"
@@ -80,32 +83,55 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const absl::Duration now = clock_.Elapsed();
   absl::Duration end = now;
   if (gone.ended.has_value()) end = now - std::max(absl::ZeroDuration(), clock_.Now() - *gone.ended);
-  else if (machine.absence.has_value() && machine.record.handle.empty()) end = machine.absence->from;
+  else if (machine.absence.has_value() && machine.record.handle.empty() && gone.handle.empty())
+    end = machine.absence->from;
   BookAbsence(machine, end, ledger_);
   machine.absence.reset();
   const MachineRecord& record = machine.record;
   const BillingRules& rules = BillingRulesOf(record.provider);
   if (!record.offer.has_value() || rules.provider != record.provider) return ledger_.End(record.id, end);
-  const absl::Duration booked = ledger_.Time(record.id, now).value_or(absl::ZeroDuration());
-  std::optional<absl::Duration> ran = RanFor(machine, gone);
-  if (ran.has_value() && *ran > booked + kBeyondBelief) ran.reset();
+  const std::optional<std::pair<absl::Time, absl::Time>> told = RunOf(machine, gone);
   if (!machine.whole_run) return ledger_.End(record.id, end);
-  if (ran == absl::ZeroDuration()) return ledger_.Drop(record.id);
-  const absl::Duration charged = ran.value_or(ledger_.Time(record.id, end).value_or(absl::ZeroDuration()));
-  const PriceSpan price = {.per_hour = record.offer->price_per_hour};
+  const absl::Time over = clock_.Now() - (now - end);
+  std::pair<absl::Time, absl::Time> run = {
+      over - ledger_.Time(record.id, end).value_or(absl::ZeroDuration()), over};
+  const absl::Duration booked = ledger_.Time(record.id, now).value_or(absl::ZeroDuration());
+  if (told.has_value() && told->second - told->first <= booked + kBeyondBelief) run = *told;
+  if (told.has_value() && run.first >= run.second) return ledger_.Drop(record.id);
+  std::vector<PriceSpan> prices = {{.since = -absl::InfiniteDuration(), .per_hour = record.offer->price_per_hour}};
+  for (const PriceChange& change : record.prices) prices.push_back({change.since - absl::UnixEpoch(), change.per_hour});
   ledger_.End(record.id, end,
-              BillOfRun(rules, record.offer->market, absl::ZeroDuration(), charged, gone.reclaimed, {price}));
+              BillOfRun(rules, record.offer->market, run.first - absl::UnixEpoch(), run.second - absl::UnixEpoch(),
+                        gone.reclaimed, prices));
 }
 
-// By its cloud's clock, beyond what is billed already; nullopt: the cloud does not say.
-std::optional<absl::Duration> Controller::RanFor(Machine& machine, const MachineEvent& gone) {
+// By its cloud's clock, what is not billed already; it ends where it begins if it has not been. nullopt: the cloud does
+// not say.
+std::optional<std::pair<absl::Time, absl::Time>> Controller::RunOf(Machine& machine, const MachineEvent& gone) {
   if (!gone.began.has_value() || !gone.ended.has_value()) {
-    return gone.never_ran ? std::optional(absl::ZeroDuration()) : std::nullopt;
+    return gone.never_ran ? std::optional(std::pair(absl::UnixEpoch(), absl::UnixEpoch())) : std::nullopt;
   }
   absl::Time& until = machine.record.billed_until;
   const absl::Time from = std::max(*gone.began, until);
   until = std::max(until, *gone.ended);
-  return std::max(absl::ZeroDuration(), *gone.ended - from);
+  return std::pair(from, *gone.ended);
+}
+
+// A machine's price is that of what is sold in its place.
+void Controller::NotePrices(const std::vector<OfferNow>& offers) {
+  for (auto& [id, machine] : machines_) {
+    MachineRecord& record = machine.record;
+    if (record.state == State::kHibernated || !record.offer.has_value()) continue;
+    const auto sold = std::find_if(offers.begin(), offers.end(),
+                                   [&](const OfferNow& now) { return SamePlace(now.offer, *record.offer); });
+    const double price = sold == offers.end() ? 0 : sold->offer.price_per_hour;
+    if (price <= 0 || !std::isfinite(price) || price == SoldAs(machine).price_per_hour) continue;
+    const absl::Time earliest = record.prices.empty() ? absl::InfinitePast() : record.prices.back().since;
+    record.prices.push_back({std::max(earliest, sold->priced_since.value_or(clock_.Now())), price});
+    LOG(INFO) << id << " costs " << price << " dollars an hour from " << record.prices.back().since << " on";
+    Account(machine);
+    Write(machine);
+  }
 }
 
 Store::Book Controller::MakeBook() {

@@ -1,6 +1,7 @@
 // What a machine is in the ledger with once it is gone: what its cloud charges, by AWS's rules (billing_test.cc has
 // those worked out): by the second, a minute at least, and nothing for a spot machine that is taken back within its
 // first hour.
+#include <optional>
 #include <string>
 
 #include "fleet/controller_fixture.h"
@@ -12,13 +13,20 @@ namespace {
 class ControllerLedgerTest : public ControllerTest {
  protected:
   ControllerLedgerTest() {
+    Sell("aws", 3600);  // a dollar a second
+    asked_ = clock_.Now();
+  }
+
+  void Sell(const std::string& cloud, double price, std::optional<absl::Time> since = std::nullopt) {
     MachineEvent event = {.kind = MachineEvent::Kind::kOffers};
-    for (const char* zone : {"a", "b"}) {  // a dollar a second
-      event.offers.push_back({{.provider = "aws", .zone = zone, .market = Market::kSpot, .price_per_hour = 3600}});
+    for (const char* zone : {"a", "b"}) {
+      event.offers.push_back({.offer = {.provider = cloud, .zone = zone, .market = Market::kSpot,
+                                        .price_per_hour = price},
+                              .stock = std::nullopt,
+                              .priced_since = since});
     }
     provider_.Tell(std::move(event));
     fleet_->Run();
-    asked_ = clock_.Now();
   }
 
   // So many seconds after the first order.
@@ -103,6 +111,25 @@ TEST_F(ControllerLedgerTest, ARunThatEndedWhileNobodyWasThereIsBookedUntilItsEnd
   EXPECT_EQ(time, absl::Seconds(600));
 }
 
+// The fleet died before it heard of it, and another life ended it.
+TEST_F(ControllerLedgerTest, ARunThatOnlyItsEndToldOfIsBooked) {
+  const auto client = Acquire();
+  fleet_.reset();
+  clock_.Advance(absl::Seconds(110));
+  Begin();
+  Gone({.handle = "i-1", .status = absl::UnavailableError("not there")});
+  EXPECT_NEAR(Dollars(), 110, 1e-9);
+}
+
+TEST_F(ControllerLedgerTest, WhatNobodyEverSawIsNot) {
+  const auto client = Acquire();
+  fleet_.reset();
+  clock_.Advance(absl::Seconds(110));
+  Begin();
+  Gone({.status = absl::UnavailableError("not there")});
+  EXPECT_EQ(Dollars(), 0);
+}
+
 // A restore that came to nothing shows the cloud's word on the run before.
 TEST_F(ControllerLedgerTest, NoRunIsBilledTwice) {
   Live();
@@ -113,6 +140,59 @@ TEST_F(ControllerLedgerTest, NoRunIsBilledTwice) {
   Advance(absl::Seconds(20));
   Gone({.began = At(30), .ended = At(301), .status = absl::ResourceExhaustedError("no stock")});
   EXPECT_NEAR(Dollars(), 271, 1e-9);
+}
+
+// AWS: the first instance-hour at its begin's price, whatever comes meanwhile; 100 s of the second at the price then.
+TEST_F(ControllerLedgerTest, APriceThatMovesIsBookedAsItsCloudChargesIt) {
+  const auto client = Acquire();
+  Advance(absl::Seconds(100));
+  Ready("m-1");
+  Advance(absl::Seconds(900));
+  Sell("aws", 7200, At(950));
+  EXPECT_NEAR(Dollars(), 1000, 1e-9);
+  EXPECT_EQ(fleet_->Machines()[0].price_per_hour, 7200);
+  Advance(absl::Seconds(100));
+  EXPECT_NEAR(Dollars(), 1200, 1e-9) << "by what is known while it runs";
+  Begin();
+  Advance(absl::Seconds(2700));
+  Sell("aws", 10800, At(3640));  // after the second hour began
+  Gone({.began = At(30), .ended = At(3730), .status = absl::UnavailableError("gone")});
+  EXPECT_NEAR(Dollars(), 3600 * 1 + 100 * 2, 1e-9);
+}
+
+TEST_F(ControllerLedgerTest, AtTheOthersEachMomentHasItsPrice) {
+  Sell("gcp", 3600);
+  const auto client = Acquire();
+  Advance(absl::Seconds(500));
+  Ready("m-1");
+  Sell("gcp", 7200, At(200));  // told late, and by the cloud's clock
+  Advance(absl::Seconds(100));
+  Gone({.began = At(100), .ended = At(590), .status = absl::UnavailableError("gone")});
+  EXPECT_NEAR(Dollars(), 100 * 1 + 390 * 2, 1e-9);
+}
+
+// Nobody says when it changed, nor when it ended: from when it was heard of on.
+TEST_F(ControllerLedgerTest, WhereNothingIsToldPricesAreThoseThatWereHeardOf) {
+  Sell("hyperstack", 3600);
+  const auto client = Acquire();
+  Advance(absl::Seconds(60));
+  Ready("m-1");
+  Sell("hyperstack", 7200);
+  Advance(absl::Seconds(60));
+  Gone({.status = absl::UnavailableError("gone")});
+  EXPECT_NEAR(Dollars(), 60 * 1 + 60 * 2, 1e-9);
+}
+
+TEST_F(ControllerLedgerTest, ARestoreCostsThePriceOfItsTime) {
+  Live();
+  Gone({.began = At(30), .ended = At(301)});
+  Sell("aws", 7200, At(302));
+  const auto client = Acquire();
+  EXPECT_EQ(States(), "m-1 restoring;");
+  Advance(absl::Seconds(100));
+  Ready("m-1");
+  Gone({.began = At(310), .ended = At(410), .status = absl::UnavailableError("gone")});
+  EXPECT_NEAR(Dollars(), 271 + 100 * 2, 1e-9);
 }
 
 TEST_F(ControllerLedgerTest, ALiarIsNotBelieved) {

@@ -20,6 +20,7 @@ constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 do
 }  // namespace
 
 void Controller::OnOffers(std::vector<OfferNow> offers) {
+  NotePrices(offers);
   std::vector<Offer> sold;
   for (OfferNow& now : offers) {
     const double price = now.offer.price_per_hour;
@@ -143,9 +144,13 @@ bool Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string
 
 // --- Money
 
-// As it was bought; where there was no choice, as the provider has it.
+// As it was bought, at its price of now; where there was no choice, as the provider has it.
 Offer Controller::SoldAs(const Machine& machine) const {
-  if (machine.record.offer.has_value()) return *machine.record.offer;
+  if (machine.record.offer.has_value()) {
+    Offer offer = *machine.record.offer;
+    if (!machine.record.prices.empty()) offer.price_per_hour = machine.record.prices.back().per_hour;
+    return offer;
+  }
   return {.zone = provider_.caps().zone, .price_per_hour = provider_.caps().price_per_hour};
 }
 

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace spotinference::fleet {
 
 enum class Market { kOnDemand, kSpot };
@@ -18,6 +20,12 @@ struct Offer {
   int accelerators = 0;      // in one machine
   double price_per_hour = 0;  // US dollars, of the whole machine, as last heard
   double volume_per_hour = 0;  // the same of its volume, which costs as much without it; 0: nothing, or nobody knows
+};
+
+// Of a machine that runs on.
+struct PriceChange {
+  absl::Time since;  // by its cloud's clock
+  double per_hour = 0;
 };
 
 // Machines of both come and go together: they are alike but for the price.

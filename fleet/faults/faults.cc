@@ -21,6 +21,7 @@ Faults DrawFaults(Sim& sim) {
   faults.hangs = chance(0.2);
   faults.outage = every(absl::Hours(12));
   faults.dry = every(absl::Hours(6));
+  faults.price = every(absl::Hours(2));
   faults.reclaim = every(absl::Hours(1));
   faults.stuck = every(absl::Hours(12));
   faults.kill = every(absl::Hours(6));

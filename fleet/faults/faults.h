@@ -27,6 +27,7 @@ struct Faults {
   // Mean times from one to the next.
   absl::Duration outage = absl::InfiniteDuration();     // the API is down for some ten minutes
   absl::Duration dry = absl::InfiniteDuration();        // a zone has no machine for an hour or so
+  absl::Duration price = absl::InfiniteDuration();      // a zone's spot price changes
   absl::Duration reclaim = absl::InfiniteDuration();    // a machine is taken away, with a notice or without
   absl::Duration stuck = absl::InfiniteDuration();      // stops and attachments never end, volumes stay with the dead
   absl::Duration kill = absl::InfiniteDuration();       // the controller's process dies, in the middle of something

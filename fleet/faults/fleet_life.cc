@@ -186,6 +186,14 @@ void FleetLife::ScheduleTrouble() {
       cloud_.model().FindType(cloud_.kind().traits.name, zone, kType)->stock += 100;
     });
   });
+  // The limit is kept by the price that was last heard of: poor fleets' prices stay as they are.
+  const bool prices_move = cloud_.kind().tells_prices && max_dollars_per_day_ >= kEnough;
+  often(prices_move ? faults_.price : absl::InfiniteDuration(), [this] {
+    const std::string zone = absl::StrCat("z", sim_.Below(kZones));
+    const EmulatedType& type = *cloud_.model().FindType(cloud_.kind().traits.name, zone, kType);
+    const double price = type.on_demand_price * (2 + sim_.Below(4)) / 10;
+    if (cloud_.PricesAreKnown()) cloud_.ChangePrice(type, price);
+  });
   often(faults_.reclaim, [this] { Reclaim(); });
   often(faults_.clock_step, [this] {
     sim_.clock.skew = absl::Seconds(sim_.Below(600) - 300);

@@ -15,6 +15,7 @@ using VolumeState = EmulatedVolume::State;
 constexpr absl::Duration kTimeout = absl::Seconds(20);  // of a call without an answer
 constexpr absl::Duration kOldest = absl::Seconds(5);    // of a stale list
 constexpr int kWrongInARow = 3;
+constexpr absl::Duration kWrittenDown = absl::Minutes(1);  // what a controller was told
 constexpr int kGigabytes = 100;  // of a volume
 
 CloudMachine::State StateOf(State state) {
@@ -61,14 +62,15 @@ class SimCloudApi : public CloudApi {
         Offer offer = {.provider = type.cloud, .region = type.region, .zone = type.zone, .machine_type = type.type,
                        .accelerator = type.accelerator, .accelerators = type.accelerators,
                        .price_per_hour = type.on_demand_price};
-        offers.push_back({offer});
+        offers.push_back({offer, std::nullopt, cloud_.SinceOf(type.on_demand_prices)});
         if (!type.spot_price.has_value()) continue;
         offer.market = Market::kSpot;
         offer.price_per_hour = *type.spot_price;
-        offers.push_back({offer});
+        offers.push_back({offer, std::nullopt, cloud_.SinceOf(type.spot_prices)});
       }
       return absl::OkStatus();
     }));
+    if (!cloud_.prices_told_at_.has_value()) cloud_.prices_told_at_ = cloud_.sim_.now();
     return CloudOffers{.offers = std::move(offers)};
   }
 
@@ -168,11 +170,13 @@ class SimCloudApi : public CloudApi {
 const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
   static const auto& kinds = *new std::vector<Kind>{
       {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
-       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds},
+       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds, /*tells_prices=*/true},
       {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kStops},
+       false, absl::ZeroDuration(), Kind::Tells::kStops, /*tells_prices=*/true},
+      {{.name = "azure", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
+       false, absl::ZeroDuration(), Kind::Tells::kNothing, /*tells_prices=*/true},
       {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kNothing}};
+       false, absl::ZeroDuration(), Kind::Tells::kStops, /*tells_prices=*/false}};
   return kinds;
 }
 
@@ -187,6 +191,7 @@ SimCloud::SimCloud(Sim& sim, const Faults& faults, const Kind& kind, MachineHost
 }
 
 std::unique_ptr<CloudApi> SimCloud::Connect(Death& death, std::function<void(absl::Duration)> pass) {
+  prices_told_at_.reset();
   return std::make_unique<SimCloudApi>(*this, death, std::move(pass));
 }
 
@@ -203,6 +208,21 @@ bool SimCloud::IsListed(const EmulatedMachine& machine) const {
 bool SimCloud::TellsRunOf(const EmulatedMachine& machine) const {
   if (!machine.ended.has_value() || kind_.tells == Kind::Tells::kNothing || !IsListed(machine)) return false;
   return kind_.tells == Kind::Tells::kEnds || machine.state == State::kStopped;
+}
+
+std::optional<absl::Time> SimCloud::SinceOf(const std::vector<PriceSpan>& prices) const {
+  return kind_.tells_prices ? std::optional(TimeOf(prices.back().since)) : std::nullopt;
+}
+
+bool SimCloud::PricesAreKnown() const {
+  return prices_told_at_.has_value() && sim_.now() - *prices_told_at_ >= kWrittenDown;
+}
+
+void SimCloud::ChangePrice(EmulatedType type, double spot_price) {
+  sim_.Note(absl::StrCat("spot in ", type.zone, " costs ", spot_price));
+  type.spot_price = spot_price;
+  model_.Sell(std::move(type));
+  prices_told_at_.reset();
 }
 
 absl::Time SimCloud::TimeOf(absl::Duration at) { return absl::FromUnixSeconds(1767225600) + at; }

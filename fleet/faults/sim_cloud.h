@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ class SimCloud {
     absl::Duration lists_gone;  // what is gone stays in lists for so long
     enum class Tells { kNothing, kStops, kEnds } tells;  // when runs that are over began and ended: of none, of those
                                                          // of machines that it keeps, of all
+    bool tells_prices = false;  // since when they are what they are
   };
   static const std::vector<Kind>& Kinds();
 
@@ -45,6 +47,10 @@ class SimCloud {
   bool TellsRunOf(const EmulatedMachine& machine) const;
   static absl::Time TimeOf(absl::Duration at);  // by the cloud's own clock, which nobody sets
 
+  // The controller that lives has heard of all prices some time ago: no change is missed if there is another one now.
+  bool PricesAreKnown() const;
+  void ChangePrice(EmulatedType type, double spot_price);
+
   bool down = false;          // every call fails
   bool forgets_tokens = false;  // a repeated purchase buys again
 
@@ -55,6 +61,7 @@ class SimCloud {
 
   CloudInventory ListNow();
   absl::StatusOr<std::string> Buy(const MachineOrder& order);
+  std::optional<absl::Time> SinceOf(const std::vector<PriceSpan>& prices) const;
 
   Sim& sim_;
   const Faults& faults_;
@@ -64,6 +71,7 @@ class SimCloud {
   std::map<std::string, int64_t> purchases_;         // by token; 0: taken on, then not done
   std::vector<CloudInventory::Failure> failures_;    // not told yet
   CloudInventory listed_;                            // the last whole answer
+  std::optional<absl::Duration> prices_told_at_;     // to this life of the controller, as they are now
   absl::Duration listed_at_ = -absl::InfiniteDuration();
 };
 

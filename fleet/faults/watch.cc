@@ -17,6 +17,13 @@ bool Runs(const EmulatedMachine& machine) {
   return machine.state == State::kStarting || machine.state == State::kRunning || machine.state == State::kRestoring;
 }
 
+// The least and the most that machines have cost of late.
+std::pair<double, double> RangeOf(const std::vector<PriceSpan>& prices) {
+  const auto less = [](const PriceSpan& a, const PriceSpan& b) { return a.per_hour < b.per_hour; };
+  const auto [least, most] = std::minmax_element(prices.begin(), prices.end(), less);
+  return {least->per_hour, most->per_hour};
+}
+
 const char* KindName(MachineEvent::Kind kind) {
   switch (kind) {
     case MachineEvent::Kind::kStarted: return "started";
@@ -76,7 +83,7 @@ void Watch::OnEvent(const MachineEvent& event) {
 
 void Watch::Begin(const MachineSpec& spec, bool wakes) {
   active_ = true;
-  asked_[names_.Machine(spec.id)] = {spec.id, spec.volume, sim_.now(), wakes};
+  asked_[names_.Machine(spec.id)] = {spec.id, spec.volume, sim_.now(), !wakes, wakes};
   const bool written = std::any_of(store_.machines().begin(), store_.machines().end(),
                                    [&](const auto& record) { return record.second.id == spec.id; });
   // What was spent is written down cent by cent.
@@ -227,27 +234,41 @@ void Watch::NoteRun(const MachineEvent& gone) {
   Run& run = runs_.at(name);
   run.over = true;
   const BillingRules& rules = BillingRulesOf(run.offer.provider);
-  const auto bill = [&](absl::Duration time, bool reclaimed) {
-    return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, reclaimed,
-                     {{.per_hour = run.offer.price_per_hour}});
+  const EmulatedType& type = *cloud_.model().FindType(run.offer.provider, run.offer.zone, run.offer.machine_type);
+  const std::vector<PriceSpan>& prices = run.offer.market == Market::kSpot ? type.spot_prices : type.on_demand_prices;
+  const auto bill = [&](absl::Duration from, absl::Duration to, bool reclaimed) {
+    return BillOfRun(rules, run.offer.market, from, to, reclaimed, prices);
   };
-  absl::Duration ran;  // the newest machine of its name, since it was asked for
+  absl::Duration from = sim_.now(), to = from;  // the newest machine of its name, since it was asked for
   bool free = false;
   double earlier = 0;  // of others since then, which were gone before any list had them
   for (const auto& [number, machine] : cloud_.model().machines()) {
     if (machine.name != name || !machine.began.has_value()) continue;
-    earlier += bill(ran, free);
-    const absl::Duration ended = std::min(machine.ended.value_or(sim_.now()), sim_.now());
-    ran = std::max(absl::ZeroDuration(), ended - std::max(*machine.began, run.asked));
+    earlier += bill(from, to, free);
+    to = std::min(machine.ended.value_or(sim_.now()), sim_.now());
+    from = std::min(to, std::max(*machine.began, run.asked));
     free = machine.reclaimed;
   }
   under_ += earlier;
+  // Where the price has moved, what is paid is uncertain by as much for the time that is not told; also until the change
+  // is told.
+  const auto [least, most] = RangeOf(prices);
+  const auto charged = [&rules, &run](absl::Duration time, double per_hour) {
+    return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, false, {{.per_hour = per_hour}});
+  };
+  const double paid = bill(from, to, free);
   if (gone.began.has_value() && gone.ended.has_value()) {
-    over_ += bill(ran, gone.reclaimed) - bill(ran, free);
+    over_ += bill(from, to, gone.reclaimed) - paid;
+    if (cloud_.PricesAreKnown()) return;
+    const double doubt = charged(to - from, most) - charged(to - from, least);
+    over_ += doubt;
+    under_ += doubt;
   } else if (gone.never_ran) {
-    under_ += bill(ran, free);
+    under_ += paid;
   } else {
-    over_ += bill(sim_.now() - run.asked, false) - bill(ran, free);
+    over_ += charged(sim_.now() - run.asked, most) - paid;
+    const bool unseen = gone.handle.empty() && asked_.at(name).adopted;
+    under_ += unseen ? paid : std::max(0.0, paid - charged(to - from, least));
   }
 }
 
@@ -262,7 +283,8 @@ void Watch::NoteUnknownRuns() {
     const BillingRules& rules = BillingRulesOf(machine.cloud);
     absl::Duration time = sim_.now() - checked_at_;
     if (unknown_runs_.insert(number).second) time += rules.minimum + rules.granularity;
-    under_ += absl::ToDoubleHours(time) * machine.price_per_hour;
+    const EmulatedType& type = *cloud_.model().FindType(machine.cloud, machine.zone, machine.type);
+    under_ += absl::ToDoubleHours(time) * RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices).second;
   }
 }
 

@@ -83,6 +83,7 @@ class Watch : public Provider {
   struct Asked {
     std::string id, volume;
     absl::Duration began;
+    bool adopted = false;
     bool wakes = false;                   // asked for in this life, and neither serving nor to end yet
     std::optional<absl::Duration> ended;  // decided, in healthy time
   };

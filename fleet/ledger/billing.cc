@@ -15,23 +15,25 @@ constexpr std::array<bool, kBilledStates> kHyperstack = {false, true, true, true
 
 const BillingRules kRules[] = {
     // "stopping" bills while it prepares to hibernate. EBS gp3; a public IPv4 address, in use or not.
-    {"aws", absl::Seconds(1), absl::Seconds(60), absl::Hours(1), kAws, 0.08, 0.005,
-     "docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html, "
+    // "The price per instance-hour set at the beginning of each instance-hour for the entire hour."
+    {"aws", absl::Seconds(1), absl::Seconds(60), absl::Hours(1), absl::Hours(1), kAws, 0.08, 0.005,
+     "aws.amazon.com/ec2/faqs (\"if the Spot price changes while my instance is running\"); docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html, "
      ".../billing-for-interrupted-spot-instances.html; aws.amazon.com/ebs/pricing, /vpc/pricing"},
     // STOPPING and SUSPENDING still run; TERMINATED and SUSPENDED keep disk and static address. Balanced disk.
-    {"gcp", absl::Seconds(1), absl::Seconds(60), absl::Seconds(60), kGcp, 0.10, 0.005,
+    // A price that changes, once a day at most, holds for use from then on.
+    {"gcp", absl::Seconds(1), absl::Seconds(60), absl::Seconds(60), absl::ZeroDuration(), kGcp, 0.10, 0.005,
      "docs.cloud.google.com/compute/docs/instances/instance-lifecycle, .../spot; "
      "cloud.google.com/compute/disks-image-pricing"},
     // Stopped without deallocation keeps the hardware; hibernated is deallocated. Standard SSD, a static public
-    // address.
-    {"azure", absl::Seconds(1), absl::ZeroDuration(), absl::ZeroDuration(), kAzure, 0.075, 0.005,
+    // address. Spot is charged at the current price.
+    {"azure", absl::Seconds(1), absl::ZeroDuration(), absl::ZeroDuration(), absl::ZeroDuration(), kAzure, 0.075, 0.005,
      "learn.microsoft.com/en-us/azure/virtual-machines/states-billing; "
      "azure.microsoft.com/pricing/details/managed-disks"},
     // SHUTOFF bills in full; HIBERNATING, HIBERNATED, RESTORING, ERROR bill storage and address only.
-    {"hyperstack", absl::Minutes(1), absl::ZeroDuration(), absl::ZeroDuration(), kHyperstack, 0.07, 0.00672,
+    {"hyperstack", absl::Minutes(1), absl::ZeroDuration(), absl::ZeroDuration(), absl::ZeroDuration(), kHyperstack, 0.07, 0.00672,
      "docs.hyperstack.cloud: virtual machine states and billing, pricebook"},
 };
-const BillingRules kUnknown = {"", absl::Seconds(1), absl::Seconds(60), absl::ZeroDuration(), kAws, 0.08, 0.005, ""};
+const BillingRules kUnknown = {"", absl::Seconds(1), absl::Seconds(60), absl::ZeroDuration(), absl::ZeroDuration(), kAws, 0.08, 0.005, ""};
 
 double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }
 
@@ -42,6 +44,17 @@ double Dollars(absl::Span<const PriceSpan> prices, absl::Duration from, absl::Du
     const absl::Duration begin = i == 0 ? from : std::max(from, prices[i].since);
     const absl::Duration end = i + 1 == prices.size() ? to : std::min(to, prices[i + 1].since);
     if (begin < end) dollars += prices[i].per_hour * Hours(end - begin);
+  }
+  return dollars;
+}
+
+// Each part of that length, from `from` on, at the price of its begin.
+double DollarsByParts(absl::Span<const PriceSpan> prices, absl::Duration from, absl::Duration to, absl::Duration part) {
+  double dollars = 0;
+  size_t now = 0;
+  for (absl::Duration at = from; at < to && !prices.empty(); at += part) {
+    while (now + 1 < prices.size() && prices[now + 1].since <= at) ++now;
+    dollars += prices[now].per_hour * Hours(std::min(part, to - at));
   }
   return dollars;
 }
@@ -60,6 +73,9 @@ double BillOfRun(const BillingRules& rules, Market market, absl::Duration from, 
   if (from >= to) return 0;
   if (reclaimed && market == Market::kSpot && to - from < rules.free_reclaim) return 0;
   const absl::Duration charged = std::max(rules.minimum, absl::Ceil(to - from, rules.granularity));
+  if (market == Market::kSpot && rules.spot_price_holds > absl::ZeroDuration()) {
+    return DollarsByParts(prices, from, from + charged, rules.spot_price_holds);
+  }
   return Dollars(prices, from, from + charged);
 }
 

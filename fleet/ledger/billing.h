@@ -33,6 +33,8 @@ struct BillingRules {
   absl::Duration granularity;               // each run is charged for whole ones, rounded up
   absl::Duration minimum;                   // and for at least this
   absl::Duration free_reclaim;              // a spot run that the provider ends before this is free; zero: none is
+  // A spot run is charged in parts of this length, each at the price of its begin; zero: at each moment's price.
+  absl::Duration spot_price_holds;
   std::array<bool, kBilledStates> charged;  // at the machine's price, by BilledState
   // Dollars, list prices of the cheapest usual kind. Both go on for as long as volume and address exist.
   double volume_gb_month;

@@ -119,13 +119,45 @@ TEST(BillOf, Hyperstack) {
         });
 }
 
-TEST(BillOf, APriceThatMovesIsPaidFromItsMoment) {
-  const MachineHistory history = {
-      .market = Market::kSpot,
-      .spans = {{kRunning, absl::Seconds(100), absl::Seconds(400)}},
-      .prices = {
-          {absl::ZeroDuration(), 3.6}, {absl::Seconds(200), 7.2}, {absl::Seconds(350), 1.8}, {absl::Hours(1), 99}}};
-  EXPECT_NEAR(BillOf(BillingRulesOf("aws"), history).machine, 0.1 + 0.3 + 0.025, 1e-9);
+// 3.6 dollars an hour, 7.2 from 200 s, 1.8 from 350 s, 10.8 from an hour on.
+double Moving(absl::string_view provider, Market market, std::vector<StateSpan> spans) {
+  const MachineHistory history = {.market = market,
+                                  .spans = std::move(spans),
+                                  .prices = {{absl::ZeroDuration(), 3.6},
+                                             {absl::Seconds(200), 7.2},
+                                             {absl::Seconds(350), 1.8},
+                                             {absl::Hours(1), 10.8}}};
+  return BillOf(BillingRulesOf(provider), history).machine;
+}
+
+// Its first instance-hour, from 100 s to 3700 s, at the price of 100 s; the ten seconds of the second at that of 3700 s.
+TEST(BillOf, AwsChargesEachHourOfASpotMachineAtThePriceOfItsBegin) {
+  EXPECT_NEAR(Moving("aws", Market::kSpot, {{kRunning, absl::Seconds(100), absl::Seconds(3710)}}),
+              3600 * 0.001 + 10 * 0.003, 1e-9);
+  EXPECT_NEAR(Moving("aws", Market::kSpot,
+                     {{kRunning, absl::Seconds(100), absl::Seconds(190)}, {kRunning, absl::Seconds(300), absl::Seconds(400)}}),
+              90 * 0.001 + 100 * 0.002, 1e-9) << "each run has hours of its own";
+  EXPECT_NEAR(Moving("aws", Market::kOnDemand, {{kRunning, absl::Seconds(100), absl::Seconds(400)}}),
+              100 * 0.001 + 150 * 0.002 + 50 * 0.0005, 1e-9) << "on demand at each moment's";
+}
+
+TEST(BillOf, GcpChargesAMovingPriceFromItsMoment) {
+  EXPECT_NEAR(Moving("gcp", Market::kSpot, {{kRunning, absl::Seconds(100), absl::Seconds(390)},
+                                            {kStopping, absl::Seconds(390), absl::Seconds(400)}}),
+              100 * 0.001 + 150 * 0.002 + 50 * 0.0005, 1e-9);
+  EXPECT_NEAR(Moving("gcp", Market::kSpot, {{kRunning, absl::Seconds(170), absl::Seconds(180)}}),
+              30 * 0.001 + 30 * 0.002, 1e-9) << "its minute goes on over the change";
+}
+
+TEST(BillOf, AzureChargesAMovingPriceFromItsMoment) {
+  EXPECT_NEAR(Moving("azure", Market::kSpot, {{kStarting, absl::Seconds(100), absl::Seconds(150)},
+                                              {kRunning, absl::Seconds(150), absl::Seconds(360)}}),
+              100 * 0.001 + 150 * 0.002 + 10 * 0.0005, 1e-9);
+}
+
+TEST(BillOf, HyperstackChargesAMovingPriceFromItsMoment) {
+  EXPECT_NEAR(Moving("hyperstack", Market::kOnDemand, {{kRunning, absl::Seconds(100), absl::Seconds(395)}}),
+              100 * 0.001 + 150 * 0.002 + 50 * 0.0005, 1e-9) << "five minutes";
 }
 
 TEST(BillOf, VolumeAndAddressGoOnBesideTheMachine) {

@@ -39,6 +39,7 @@ struct MachineSpec {
 struct OfferNow {
   Offer offer;
   std::optional<int> stock;  // machines; nullopt: the provider does not say
+  std::optional<absl::Time> priced_since;  // by its clock, when this price began; nullopt: it does not say
 };
 
 struct MachineEvent {
@@ -54,7 +55,8 @@ struct MachineEvent {
   };
   Kind kind = Kind::kGone;
   std::string machine_id;
-  std::string handle;  // the provider's own words for the machine, to keep and to give to Adopt
+  // The provider's own words for the machine, to keep and to give to Adopt. Of kGone: "" where it was not seen to run.
+  std::string handle;
   Endpoint endpoint;
   uint64_t done_bytes = 0, total_bytes = 0;
   // Of kEnded, and of kGone of a machine that served: its engine died by itself, and the machine lived on.
@@ -118,6 +120,7 @@ class Provider {
 
   // Deletes what is left of a machine that is hibernated or gone, and its volume, for good. kGone: OK where nothing is
   // left; FAILED_PRECONDITION where something is that could not be deleted, as while another machine has the volume.
+  // Where no machine is left the id is one that no machine has.
   virtual void Discard(const MachineSpec& spec) = 0;
 };
 

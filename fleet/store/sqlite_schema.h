@@ -158,9 +158,15 @@ inline constexpr const char* kSchemas[] = {
     volume_per_hour REAL NOT NULL) STRICT;
   PRAGMA user_version = 9;
   COMMIT;)",
+    // "MICROSECONDS:DOLLARS ", each change of its run's price.
+    R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE machines ADD COLUMN prices TEXT NOT NULL DEFAULT '';
+  PRAGMA user_version = 10;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 9, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 10, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

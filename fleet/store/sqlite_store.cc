@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <limits>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "engine/base/status.h"
@@ -31,6 +33,12 @@ int64_t MicrosOf(absl::Duration time) {
 }
 absl::Duration DurationOf(int64_t micros) {
   return micros == kNever ? -absl::InfiniteDuration() : absl::Microseconds(micros);
+}
+
+std::string TextOf(const std::vector<PriceChange>& prices) {
+  return absl::StrJoin(prices, " ", [](std::string* out, const PriceChange& price) {
+    absl::StrAppendFormat(out, "%d:%.17g", absl::ToUnixMicros(price.since), price.per_hour);
+  });
 }
 
 using Value = std::variant<int64_t, double, absl::string_view>;
@@ -135,6 +143,7 @@ class SqliteStore : public Store {
         record.offer->volume_per_hour = machines.Real(19);
       }
       record.billed_until = TimeOf(machines.Number(18));
+      ASSIGN_OR_RETURN(record.prices, PricesOf(machines.Text(20), record.id));
       contents.machines.push_back(std::move(record));
     }
     if (code != SQLITE_DONE) return Error(code);
@@ -162,6 +171,7 @@ class SqliteStore : public Store {
 
   absl::Status Put(const MachineRecord& machine, Sync sync, const Book* book) override {
     const Offer offer = machine.offer.value_or(Offer{});
+    const std::string prices = TextOf(machine.prices);
     return WithBook(book, sync, [&] {
       return Write(kPut, sync,
                    {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
@@ -169,7 +179,7 @@ class SqliteStore : public Store {
                     machine.reason, absl::ToUnixMicros(machine.since),
                     machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone,
                     offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
-                    MicrosOf(machine.billed_until), offer.volume_per_hour});
+                    MicrosOf(machine.billed_until), offer.volume_per_hour, prices});
     });
   }
 
@@ -266,6 +276,21 @@ class SqliteStore : public Store {
       }
       return Write(kPutUntil, sync, {MicrosOf(book->until)});
     });
+  }
+
+  absl::StatusOr<std::vector<PriceChange>> PricesOf(absl::string_view text, const std::string& machine) {
+    std::vector<PriceChange> prices;
+    for (const absl::string_view change : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+      const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(change, absl::MaxSplits(':', 1));
+      int64_t since;
+      PriceChange& price = prices.emplace_back();
+      if (!absl::SimpleAtoi(parts.first, &since) || !absl::SimpleAtod(parts.second, &price.per_hour) ||
+          !std::isfinite(price.per_hour)) {
+        return Damaged(absl::StrCat("machine ", machine, " has the price '", change, "'"));
+      }
+      price.since = absl::FromUnixMicros(since);
+    }
+    return prices;
   }
 
   // Its columns from `first` on, which is the market.
@@ -411,10 +436,11 @@ class SqliteStore : public Store {
 
   absl::Status Prepare() {
     for (const char* sql :
-         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
+         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
           "state = excluded.state, handle = excluded.handle, address = excluded.address, "
           "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = "
-          "excluded.since_us, billed_until_us = excluded.billed_until_us",
+          "excluded.since_us, billed_until_us = excluded.billed_until_us, "
+          "price_per_hour = excluded.price_per_hour, prices = excluded.prices",
           "DELETE FROM machines WHERE serial = ?",
           "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "measured_us = excluded.measured_us",

@@ -136,16 +136,16 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 10", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 11", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 10"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 11"));
 }
 
 constexpr char kNoMarket[] =
-    "DROP TABLE volumes; ALTER TABLE machines DROP COLUMN volume_per_hour; "
+    "DROP TABLE volumes; ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 // As builds before this one wrote it.
@@ -329,16 +329,23 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
     auto store = Open();
     ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable, nullptr).ok());
     ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable, nullptr).ok());
+    bought.offer->price_per_hour = 0.346;  // when it was restored
+    bought.prices = {{absl::FromUnixMicros(7), 0.1}, {absl::FromUnixMicros(1767225600123456), 1.0 / 3}};
+    ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable, nullptr).ok());
   }
   const auto contents = *Open()->Load();
   ASSERT_EQ(contents.machines.size(), 2);
+  ASSERT_EQ(contents.machines[0].prices.size(), 2);
+  EXPECT_EQ(contents.machines[0].prices[0].since, absl::FromUnixMicros(7));
+  EXPECT_EQ(contents.machines[0].prices[1].since, absl::FromUnixMicros(1767225600123456));
+  EXPECT_EQ(contents.machines[0].prices[1].per_hour, 1.0 / 3) << "to the bit";
   ASSERT_TRUE(contents.machines[0].offer.has_value());
   const Offer& offer = *contents.machines[0].offer;
   EXPECT_TRUE(SamePlace(offer, *bought.offer));
   EXPECT_EQ(offer.region, "eu");
   EXPECT_EQ(offer.accelerator, "L4");
   EXPECT_EQ(offer.accelerators, 2);
-  EXPECT_EQ(offer.price_per_hour, 0.345);
+  EXPECT_EQ(offer.price_per_hour, 0.346);
   EXPECT_EQ(offer.volume_per_hour, 0.011);
   EXPECT_FALSE(contents.machines[1].offer.has_value());
 }

@@ -37,6 +37,7 @@ struct MachineRecord {
   std::optional<Offer> offer = std::nullopt;  // where there was a choice
   // Of runs up to then, by its cloud's clock, the ledger has all that they cost.
   absl::Time billed_until = absl::InfinitePast();
+  std::vector<PriceChange> prices = {};  // since the offer's, which it began to run at, in order
 };
 
 // A volume that outlives its machines.

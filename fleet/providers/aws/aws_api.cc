@@ -267,7 +267,8 @@ class AwsApi : public CloudApi {
     ASSIGN_OR_RETURN(const auto accelerators, Accelerators(region.name));
     ASSIGN_OR_RETURN(const auto spot, SpotPrices(region.name));
     std::vector<OfferNow> here;
-    const auto add = [&](const std::string& zone, Market market, const std::string& type, double price) {
+    const auto add = [&](const std::string& zone, Market market, const std::string& type, double price,
+                         std::optional<absl::Time> since) {
       const auto accelerator = accelerators.find(type);
       if (!region.zones.empty() && std::count(region.zones.begin(), region.zones.end(), zone) == 0) return;
       if (std::count(options_.markets.begin(), options_.markets.end(), market) == 0) return;
@@ -281,15 +282,15 @@ class AwsApi : public CloudApi {
         offer.accelerator = accelerator->second.name;
         offer.accelerators = accelerator->second.count;
       }
-      here.push_back({.offer = std::move(offer)});
+      here.push_back({.offer = std::move(offer), .stock = std::nullopt, .priced_since = since});
     };
-    for (const auto& [where, price] : spot) {
+    for (const auto& [where, row] : spot) {
       const auto& [zone, type] = where;
-      add(zone, Market::kSpot, type, price);
+      add(zone, Market::kSpot, type, row.dollars, TimeIn(row.since));
       if (!price_list.ok()) continue;
       const absl::StatusOr<double> on_demand = OnDemandPrice(region.name, type);
       price_list = on_demand.status();
-      if (on_demand.value_or(0) > 0) add(zone, Market::kOnDemand, type, *on_demand);
+      if (on_demand.value_or(0) > 0) add(zone, Market::kOnDemand, type, *on_demand, std::nullopt);
     }
     absl::c_move(here, std::back_inserter(offers));
     return absl::OkStatus();
@@ -314,22 +315,24 @@ class AwsApi : public CloudApi {
     return accelerators;
   }
 
-  // By zone and type; without a start time, what is now.
-  absl::StatusOr<std::map<std::pair<std::string, std::string>, double>> SpotPrices(const std::string& region) {
+  struct SpotPrice {
+    double dollars = 0;
+    std::string since;  // as the cloud writes times
+  };
+  // By zone and type; of the history from now on, which begins with what holds now.
+  absl::StatusOr<std::map<std::pair<std::string, std::string>, SpotPrice>> SpotPrices(const std::string& region) {
     AwsParameters parameters = {
         {"ProductDescription.1", "Linux/UNIX"},
         {"StartTime", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock_.Now(), absl::UTCTimeZone())}};
     for (size_t i = 0; i < options_.instance_types.size(); ++i) {
       parameters.emplace_back(absl::StrCat("InstanceType.", i + 1), options_.instance_types[i]);
     }
-    std::map<std::pair<std::string, std::string>, double> prices;
-    std::map<std::pair<std::string, std::string>, std::string> newest;
+    std::map<std::pair<std::string, std::string>, SpotPrice> prices;
     RETURN_IF_ERROR(Pages(region, "DescribeSpotPriceHistory", "spotPriceHistorySet", parameters, [&](const Xml& row) {
-      const std::pair<std::string, std::string> where = {row["availabilityZone"].text, row["instanceType"].text};
-      double price;
-      if (!absl::SimpleAtod(row["spotPrice"].text, &price) || row["timestamp"].text < newest[where]) return;
-      newest[where] = row["timestamp"].text;
-      prices[where] = price;
+      SpotPrice price = {.since = row["timestamp"].text};
+      if (!absl::SimpleAtod(row["spotPrice"].text, &price.dollars)) return;
+      SpotPrice& newest = prices[{row["availabilityZone"].text, row["instanceType"].text}];
+      if (price.since >= newest.since) newest = std::move(price);
     }));
     return prices;
   }

@@ -159,7 +159,9 @@ class AzureApi : public CloudApi {
                                       .machine_type = size,
                                       .accelerator = AcceleratorOf(size),
                                       .accelerators = AcceleratorOf(size).empty() ? 0 : 1,
-                                      .price_per_hour = price->second}});
+                                      .price_per_hour = price->second.dollars},
+                            .stock = std::nullopt,
+                            .priced_since = price->second.since});
         }
       }
     }
@@ -215,6 +217,10 @@ class AzureApi : public CloudApi {
   }
 
  private:
+  struct Price {
+    double dollars = 0;
+    std::optional<absl::Time> since;  // nullopt: it is not told
+  };
   // Of an operation that is not done.
   struct Operation {
     std::string machine, url;
@@ -342,7 +348,7 @@ class AzureApi : public CloudApi {
     return absl::UnavailableError(absl::StrCat("more than ", kMostPages, " pages"));
   }
 
-  absl::StatusOr<std::map<Market, double>> PricesOf(const std::string& size) {
+  absl::StatusOr<std::map<Market, Price>> PricesOf(const std::string& size) {
     {
       absl::MutexLock lock(&mutex_);
       const auto known = prices_.find(size);
@@ -354,14 +360,15 @@ class AzureApi : public CloudApi {
     ASSIGN_OR_RETURN(const Json answer,
                      Ask("GET", absl::StrCat(options_.prices, "/api/retail/prices?$filter=", UriEncode(filter)), "",
                          nullptr, /*with_token=*/false));
-    std::map<Market, double> prices;
+    std::map<Market, Price> prices;
     for (const Json& item : answer["Items"].Items()) {
       const std::string sku = item["skuName"].Text();
       const double price = item["retailPrice"].Number().value_or(0);
       if (absl::StrContains(item["productName"].Text(), "Windows") || absl::StrContains(sku, "Low Priority") ||
           price <= 0)
         continue;
-      prices[absl::StrContains(sku, "Spot") ? Market::kSpot : Market::kOnDemand] = price;
+      prices[absl::StrContains(sku, "Spot") ? Market::kSpot : Market::kOnDemand] = {
+          price, TimeIn(item["effectiveStartDate"].Text())};
     }
     absl::MutexLock lock(&mutex_);
     prices_[size] = {prices, clock_.Elapsed() + absl::Hours(1)};
@@ -379,7 +386,7 @@ class AzureApi : public CloudApi {
   absl::Mutex mutex_;
   std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
   std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::pair<std::map<Market, double>, absl::Duration>> prices_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::pair<std::map<Market, Price>, absl::Duration>> prices_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -81,6 +81,29 @@ TEST_P(CloudVolumesTest, OffersSayWhatAVolumeCosts) {
   }
 }
 
+// As the clouds bill it: what the price was, and from when on it is another one.
+TEST_P(CloudVolumesTest, OffersSaySinceWhenAPriceIsWhatItIs) {
+  if (GetParam().name == "hyperstack") GTEST_SKIP() << "it does not say";
+  Pass(absl::Minutes(10));
+  const absl::Time changed = clock_.Now();
+  emulator_.Look([&](CloudModel& model) {
+    for (EmulatedType type : std::vector<EmulatedType>(model.types())) {
+      type.spot_price = *type.spot_price * 2;
+      model.Sell(type);
+    }
+  });
+  Begin();  // prices are kept for up to half a day
+  Pass(absl::Minutes(1));
+  int told = 0;
+  for (const OfferNow& now : offers_) {
+    if (now.offer.zone != GetParam().zone || now.offer.market != Market::kSpot) continue;
+    ASSERT_TRUE(now.priced_since.has_value());
+    EXPECT_LE(absl::AbsDuration(*now.priced_since - changed), absl::Seconds(1));
+    ++told;
+  }
+  EXPECT_EQ(told, 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudVolumesTest, testing::ValuesIn(AllClouds()),
                          [](const auto& cloud) { return cloud.param.name; });
 

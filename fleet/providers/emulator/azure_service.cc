@@ -260,17 +260,20 @@ FakeHttpReply Prices(CloudModel& model, const ServiceRequest& request) {
         !absl::StrContains(filter->second, absl::StrCat("armSkuName eq '", type.type, "'"))) {
       continue;
     }
-    const auto item = [&](absl::string_view kind, double price, absl::string_view product) {
+    const auto item = [&](absl::string_view kind, double price, absl::string_view product,
+                          const std::vector<PriceSpan>& prices) {
       items.push_back(absl::StrCat(R"({"currencyCode":"USD","retailPrice":)", price, R"(,"armRegionName":)",
                                    JsonString(type.region), R"(,"armSkuName":)", JsonString(type.type),
                                    R"(,"skuName":")", type.type, kind, R"(","productName":")", product,
-                                   R"(","type":"Consumption"})"));
+                                   R"(","type":"Consumption","effectiveStartDate":")",
+                                   Timestamp(model.TimeOf(prices.back().since)), "\"}"));
     };
     items.clear();
-    item("", type.on_demand_price, "Virtual Machines NCasT4 v3 Series");
-    item("", type.on_demand_price * 2, "Virtual Machines NCasT4 v3 Series Windows");
-    item(" Low Priority", type.on_demand_price / 2, "Virtual Machines NCasT4 v3 Series");
-    if (type.spot_price.has_value()) item(" Spot", *type.spot_price, "Virtual Machines NCasT4 v3 Series");
+    const char* const series = "Virtual Machines NCasT4 v3 Series";
+    item("", type.on_demand_price, series, type.on_demand_prices);
+    item("", type.on_demand_price * 2, "Virtual Machines NCasT4 v3 Series Windows", type.on_demand_prices);
+    item(" Low Priority", type.on_demand_price / 2, series, type.on_demand_prices);
+    if (type.spot_price.has_value()) item(" Spot", *type.spot_price, series, type.spot_prices);
   }
   return JsonReply(200,
                    absl::StrCat(R"({"BillingCurrency":"USD","Items":)", JsonList(items), R"(,"NextPageLink":null})"));

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -30,6 +29,8 @@ BilledState BilledStateOf(const EmulatedMachine& machine, State state) {
   return BilledState::kHibernated;
 }
 
+constexpr absl::Duration kPricesKept = absl::Hours(7 * 24);
+
 bool IsCharged(const EmulatedMachine& machine) { return machine.began.has_value() && !machine.ended.has_value(); }
 
 // Once it has entered `state`. What is deleted while it is stopped costs nothing meanwhile.
@@ -43,18 +44,39 @@ bool HoldsStock(State state) { return state != State::kStopped && state != State
 }  // namespace
 
 void CloudModel::Sell(EmulatedType type) {
-  if (EmulatedType* const known = FindType(type.cloud, type.zone, type.type)) {
-    *known = std::move(type);
-  } else {
-    types_.push_back(std::move(type));
+  EmulatedType* const known = FindType(type.cloud, type.zone, type.type);
+  if (known != nullptr) {
+    type.on_demand_prices = std::move(known->on_demand_prices);
+    type.spot_prices = std::move(known->spot_prices);
   }
+  NotePrice(type, type.on_demand_price, type.on_demand_prices);
+  if (type.spot_price.has_value()) NotePrice(type, *type.spot_price, type.spot_prices);
+  if (known != nullptr) *known = std::move(type);
+  else types_.push_back(std::move(type));
 }
 
-EmulatedType* CloudModel::FindType(const std::string& cloud, const std::string& zone, const std::string& type) {
-  for (EmulatedType& known : types_) {
+// What no run that goes on, or ended lately, was charged at is forgotten.
+void CloudModel::NotePrice(const EmulatedType& type, double price, std::vector<PriceSpan>& prices) const {
+  if (!prices.empty() && prices.back().per_hour == price) return;
+  prices.push_back({clock_.Elapsed(), price});
+  absl::Duration needed = clock_.Elapsed() - kPricesKept;
+  for (const auto& [number, machine] : machines_) {
+    const bool of_type = machine.cloud == type.cloud && machine.zone == type.zone && machine.type == type.type;
+    if (of_type && IsCharged(machine)) needed = std::min(needed, *machine.began);
+  }
+  while (prices.size() > 1 && prices[1].since <= needed) prices.erase(prices.begin());
+}
+
+const EmulatedType* CloudModel::FindType(const std::string& cloud, const std::string& zone,
+                                         const std::string& type) const {
+  for (const EmulatedType& known : types_) {
     if (known.cloud == cloud && known.zone == zone && known.type == type) return &known;
   }
   return nullptr;
+}
+
+EmulatedType* CloudModel::FindType(const std::string& cloud, const std::string& zone, const std::string& type) {
+  return const_cast<EmulatedType*>(std::as_const(*this).FindType(cloud, zone, type));
 }
 
 EmulatedMachine* CloudModel::FindMachine(const std::string& cloud, int64_t number) {
@@ -294,9 +316,11 @@ absl::Status CloudModel::DeleteVolume(EmulatedVolume& volume) {
   return absl::OkStatus();
 }
 
-double CloudModel::BillOfRun(const EmulatedMachine& machine, absl::Duration until) {
+double CloudModel::BillOfRun(const EmulatedMachine& machine, absl::Duration until) const {
+  const EmulatedType& type = *FindType(machine.cloud, machine.zone, machine.type);  // of which it was bought
   return fleet::BillOfRun(BillingRulesOf(machine.cloud), machine.spot ? Market::kSpot : Market::kOnDemand,
-                          *machine.began, until, machine.reclaimed, {{.per_hour = machine.price_per_hour}});
+                          *machine.began, until, machine.reclaimed,
+                          machine.spot ? type.spot_prices : type.on_demand_prices);
 }
 
 double CloudModel::Bill(const EmulatedMachine& machine) const {

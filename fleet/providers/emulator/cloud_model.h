@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
+#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 
@@ -62,6 +63,8 @@ struct EmulatedType {
   double on_demand_price = 0;
   std::optional<double> spot_price;  // nullopt: not sold so
   int stock = 4;                     // left
+  // As they were, for as long as a bill needs them: the last are those above. The model keeps them.
+  std::vector<PriceSpan> on_demand_prices = {}, spot_prices = {};
 };
 
 // Where the machines are: processes of this computer, or nowhere.
@@ -106,9 +109,10 @@ class CloudModel {
   // When it would change something by itself.
   absl::Duration NextChange() const;
 
-  void Sell(EmulatedType type);  // new, or in place of the same one
+  void Sell(EmulatedType type);  // new, or in place of the same one, whose machines cost its prices from now on
   const std::vector<EmulatedType>& types() const { return types_; }
   EmulatedType* FindType(const std::string& cloud, const std::string& zone, const std::string& type);
+  const EmulatedType* FindType(const std::string& cloud, const std::string& zone, const std::string& type) const;
 
   // `wanted` has cloud, name, zone, type, spot, token, user_data and tags.
   absl::StatusOr<EmulatedMachine*> Buy(EmulatedMachine wanted);
@@ -144,7 +148,7 @@ class CloudModel {
     return volume.listed_at <= clock_.Elapsed() && volume.account == habits_.account;
   }
 
-  // Dollars for the machine up to now, at the price of its purchase and by its cloud's rules (fleet/ledger/billing.h).
+  // Dollars for the machine up to now, at the prices of its type and by its cloud's rules (fleet/ledger/billing.h).
   double Bill(const EmulatedMachine& machine) const;
 
   absl::Time Now() const { return clock_.Now() + skew_; }
@@ -153,7 +157,8 @@ class CloudModel {
 
  private:
   void Enter(EmulatedMachine& machine, EmulatedMachine::State state, absl::Duration at);
-  static double BillOfRun(const EmulatedMachine& machine, absl::Duration until);
+  double BillOfRun(const EmulatedMachine& machine, absl::Duration until) const;
+  void NotePrice(const EmulatedType& type, double price, std::vector<PriceSpan>& prices) const;
   void Settle(EmulatedMachine& machine, absl::Duration now);
   void Settle(EmulatedVolume& volume, absl::Duration now);
   void FreeStock(const EmulatedMachine& machine);

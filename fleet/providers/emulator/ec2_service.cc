@@ -335,7 +335,8 @@ FakeHttpReply SpotPrices(CloudModel& model, const Fields& fields, const std::str
     if (!Asked(fields, type, region) || !type.spot_price.has_value()) continue;
     rows.push_back(absl::StrCat(Element("instanceType", type.type), Element("productDescription", "Linux/UNIX"),
                                 Element("spotPrice", absl::StrFormat("%.6f", *type.spot_price)),
-                                Element("timestamp", Timestamp(model.Now())), Element("availabilityZone", type.zone)));
+                                Element("timestamp", Timestamp(model.TimeOf(type.spot_prices.back().since))),
+                                Element("availabilityZone", type.zone)));
   }
   return Page(fields, "DescribeSpotPriceHistory", "spotPriceHistorySet", rows);
 }

@@ -302,13 +302,15 @@ FakeHttpReply Skus(CloudModel& model) {
     std::string gpu = absl::AsciiStrToUpper(absl::StrReplaceAll(type.accelerator, {{"nvidia-", ""}}));
     for (const bool spot : {false, true}) {
       if (spot && !type.spot_price.has_value()) continue;
-      const double price = spot ? *type.spot_price : type.on_demand_price;
+      const std::vector<PriceSpan>& prices = spot ? type.spot_prices : type.on_demand_prices;
+      const double price = prices.back().per_hour;
       const auto add = [&](const std::string& description, double share, double count) {
         skus.push_back(absl::StrCat(
             R"({"name":"services/x/skus/y","description":")", description,
             R"(","category":{"resourceGroup":"x","usageType":")", spot ? "Preemptible" : "OnDemand",
             R"("},"serviceRegions":[)", JsonString(type.region),
-            R"(],"pricingInfo":[{"pricingExpression":{"tieredRates":[{)"
+            R"(],"pricingInfo":[{"effectiveTime":")", Timestamp(model.TimeOf(prices.back().since)),
+            R"(","pricingExpression":{"tieredRates":[{)"
             R"("startUsageAmount":0,"unitPrice":{"currencyCode":"USD",)",
             R"("units":"0","nanos":)", static_cast<int64_t>(price * share / count * 1e9), "}}]}}]}"));
       };

@@ -290,7 +290,7 @@ class GcpApi : public CloudApi {
         parts.accelerators = static_cast<int>(accelerator["guestAcceleratorCount"].Whole().value_or(0));
       }
       for (const Market market : options_.markets) {
-        const std::optional<double> price = prices.PriceOf(parts, region, market);
+        const std::optional<GcpPrices::Price> price = prices.PriceOf(parts, region, market);
         if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
         here.push_back({.offer = {.provider = traits_.name,
                                   .region = region,
@@ -299,7 +299,9 @@ class GcpApi : public CloudApi {
                                   .machine_type = type,
                                   .accelerator = parts.accelerator,
                                   .accelerators = parts.accelerators,
-                                  .price_per_hour = *price}});
+                                  .price_per_hour = price->dollars},
+                        .stock = std::nullopt,
+                        .priced_since = price->since});
       }
     }
     absl::c_move(here, std::back_inserter(offers));

@@ -1,10 +1,13 @@
 #include "fleet/providers/gcp/gcp_prices.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -47,28 +50,33 @@ void GcpPrices::Add(const Json& sku) {
   const std::string part = PartOf(sku["description"].Text());
   if (part.empty() || (usage != "OnDemand" && usage != "Preemptible")) return;
   const Market market = usage == "OnDemand" ? Market::kOnDemand : Market::kSpot;
-  double dollars = 0;
+  Price price;
   for (const Json& info : sku["pricingInfo"].Items()) {
+    price.since = TimeIn(info["effectiveTime"].Text());
     for (const Json& rate : info["pricingExpression"]["tieredRates"].Items()) {
-      const Json price = rate["unitPrice"];
-      dollars = price["units"].Number().value_or(0) + price["nanos"].Number().value_or(0) * 1e-9;
+      const Json unit = rate["unitPrice"];
+      price.dollars = unit["units"].Number().value_or(0) + unit["nanos"].Number().value_or(0) * 1e-9;
     }
   }
-  if (dollars <= 0) return;
-  for (const Json& region : sku["serviceRegions"].Items()) dollars_[{part, region.Text(), market}] = dollars;
+  if (price.dollars <= 0) return;
+  for (const Json& region : sku["serviceRegions"].Items()) prices_[{part, region.Text(), market}] = price;
 }
 
-std::optional<double> GcpPrices::PriceOf(const GcpMachineType& type, const std::string& region, Market market) const {
+// All of it has been what it is now since the last of its parts changed.
+std::optional<GcpPrices::Price> GcpPrices::PriceOf(const GcpMachineType& type, const std::string& region,
+                                                   Market market) const {
   const std::string family = absl::AsciiStrToUpper(type.name.substr(0, type.name.find('-')));
-  double sum = 0;
+  Price sum;
   const auto add = [&](const std::string& part, double count) {
-    const auto found = dollars_.find({part, region, market});
-    if (count > 0 && found == dollars_.end()) return false;
-    if (count > 0) sum += found->second * count;
+    const auto found = prices_.find({part, region, market});
+    if (count > 0 && found == prices_.end()) return false;
+    if (count <= 0) return true;
+    sum.dollars += found->second.dollars * count;
+    sum.since = std::max(sum.since, found->second.since);
     return true;
   };
   if (!add(family + " CORE", type.cores) || !add(family + " RAM", type.gigabytes) ||
-      !add(SkuName(type.accelerator), type.accelerators) || sum <= 0) {
+      !add(SkuName(type.accelerator), type.accelerators) || sum.dollars <= 0) {
     return std::nullopt;
   }
   return sum;

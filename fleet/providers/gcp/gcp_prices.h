@@ -9,6 +9,7 @@
 #include <string>
 #include <tuple>
 
+#include "absl/time/time.h"
 #include "fleet/api/offer.h"
 #include "fleet/providers/cloud/json.h"
 
@@ -28,12 +29,16 @@ class GcpPrices {
   // Takes a SKU, if it is one of these.
   void Add(const Json& sku);
 
+  struct Price {
+    double dollars = 0;
+    std::optional<absl::Time> since;  // nullopt: it is not told
+  };
   // nullopt: a part of it has no price.
-  std::optional<double> PriceOf(const GcpMachineType& type, const std::string& region, Market market) const;
+  std::optional<Price> PriceOf(const GcpMachineType& type, const std::string& region, Market market) const;
 
  private:
   // "G2 Core", "G2 Ram", "L4"; region; market.
-  std::map<std::tuple<std::string, std::string, Market>, double> dollars_;
+  std::map<std::tuple<std::string, std::string, Market>, Price> prices_;
 };
 
 }  // namespace spotinference::fleet
