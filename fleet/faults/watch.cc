@@ -12,15 +12,17 @@ using State = EmulatedMachine::State;
 
 constexpr absl::Duration kForget = absl::Hours(1);  // as the longest of the clouds' lists
 constexpr double kCent = 0.01;
+constexpr absl::Duration kLongestSkew = absl::Minutes(5);  // of the controller's clock against the cloud's
 
 bool Runs(const EmulatedMachine& machine) {
   return machine.state == State::kStarting || machine.state == State::kRunning || machine.state == State::kRestoring;
 }
 
-// The least and the most that machines have cost of late.
-std::pair<double, double> RangeOf(const std::vector<PriceSpan>& prices) {
+// The least and the most that machines have cost since then.
+std::pair<double, double> RangeOf(const std::vector<PriceSpan>& prices, absl::Duration from) {
+  const auto begin = std::find_if(prices.begin() + 1, prices.end(), [&](const PriceSpan& p) { return p.since > from; });
   const auto less = [](const PriceSpan& a, const PriceSpan& b) { return a.per_hour < b.per_hour; };
-  const auto [least, most] = std::minmax_element(prices.begin(), prices.end(), less);
+  const auto [least, most] = std::minmax_element(begin - 1, prices.end(), less);
   return {least->per_hour, most->per_hour};
 }
 
@@ -252,7 +254,7 @@ void Watch::NoteRun(const MachineEvent& gone) {
   under_ += earlier;
   // Where the price has moved, what is paid is uncertain by as much for the time that is not told; also until the change
   // is told.
-  const auto [least, most] = RangeOf(prices);
+  const auto [least, most] = RangeOf(prices, run.asked - kLongestSkew);
   const auto charged = [&rules, &run](absl::Duration time, double per_hour) {
     return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, false, {{.per_hour = per_hour}});
   };
@@ -284,7 +286,8 @@ void Watch::NoteUnknownRuns() {
     absl::Duration time = sim_.now() - checked_at_;
     if (unknown_runs_.insert(number).second) time += rules.minimum + rules.granularity;
     const EmulatedType& type = *cloud_.model().FindType(machine.cloud, machine.zone, machine.type);
-    under_ += absl::ToDoubleHours(time) * RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices).second;
+    under_ += absl::ToDoubleHours(time) *
+              RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices, *machine.began).second;
   }
 }
 
