@@ -276,7 +276,9 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.at_risk = machine.in_market = false;
   machine.whole_run = true;
   machine.record.prices.clear();
-  if (auto& offer = machine.record.offer; offer.has_value()) offer->price_per_hour = buyer_.Current(*offer).price_per_hour;
+  if (auto& offer = machine.record.offer; offer.has_value()) {
+    offer->price_per_hour = buyer_.Current(*offer).price_per_hour;
+  }
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);

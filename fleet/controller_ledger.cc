@@ -3,8 +3,8 @@
 // became of them.
 //
 // A machine is booked from the decision to start it until its end was heard of, at the prices that were told meanwhile.
-// At its end that becomes what its cloud charges by its rules (ledger/billing.h), for the time that the cloud says and at
-// the prices of that time. Where it says none the rules are held to the time that was booked, which is no less.
+// At its end that becomes what its cloud charges by its rules (ledger/billing.h), for the time that the cloud says and
+// at the prices of that time. Where it says none the rules are held to the time that was booked, which is no less.
 #include <glog/logging.h>
 
 #include <algorithm>

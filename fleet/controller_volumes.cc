@@ -39,7 +39,8 @@ void Controller::RecallVolumes(const Store::Contents& contents) {
   for (const MachineRecord& machine : contents.machines) {
     if (!machine.offer.has_value()) continue;
     // What was written down before there were volumes, and what of a volume was not any more.
-    VolumeRecord& volume = volumes_.try_emplace(machine.volume, Volume{.record = VolumeOf(machine)}).first->second.record;
+    const auto known = volumes_.try_emplace(machine.volume, Volume{.record = VolumeOf(machine)}).first;
+    VolumeRecord& volume = known->second.record;
     volume.machine = machine.id;
     if (machine.state != MachineState::kHibernated) volume.ending = false;
   }

@@ -252,8 +252,8 @@ void Watch::NoteRun(const MachineEvent& gone) {
     free = machine.reclaimed;
   }
   under_ += earlier;
-  // Where the price has moved, what is paid is uncertain by as much for the time that is not told; also until the change
-  // is told.
+  // Where the price has moved, what is paid is uncertain by as much for the time that is not told; also until the
+  // change is told.
   const auto [least, most] = RangeOf(prices, run.asked - kLongestSkew);
   const auto charged = [&rules, &run](absl::Duration time, double per_hour) {
     return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, false, {{.per_hour = per_hour}});

@@ -15,9 +15,10 @@ constexpr std::array<bool, kBilledStates> kHyperstack = {false, true, true, true
 
 const BillingRules kRules[] = {
     // "stopping" bills while it prepares to hibernate. EBS gp3; a public IPv4 address, in use or not.
-    // "The price per instance-hour set at the beginning of each instance-hour for the entire hour."
+    // Each instance-hour of a spot machine costs what the price was when it began.
     {"aws", absl::Seconds(1), absl::Seconds(60), absl::Hours(1), absl::Hours(1), kAws, 0.08, 0.005,
-     "aws.amazon.com/ec2/faqs (\"if the Spot price changes while my instance is running\"); docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html, "
+     "aws.amazon.com/ec2/faqs, on spot prices that change; "
+     "docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html, "
      ".../billing-for-interrupted-spot-instances.html; aws.amazon.com/ebs/pricing, /vpc/pricing"},
     // STOPPING and SUSPENDING still run; TERMINATED and SUSPENDED keep disk and static address. Balanced disk.
     // A price that changes, once a day at most, holds for use from then on.
@@ -30,10 +31,12 @@ const BillingRules kRules[] = {
      "learn.microsoft.com/en-us/azure/virtual-machines/states-billing; "
      "azure.microsoft.com/pricing/details/managed-disks"},
     // SHUTOFF bills in full; HIBERNATING, HIBERNATED, RESTORING, ERROR bill storage and address only.
-    {"hyperstack", absl::Minutes(1), absl::ZeroDuration(), absl::ZeroDuration(), absl::ZeroDuration(), kHyperstack, 0.07, 0.00672,
+    {"hyperstack", absl::Minutes(1), absl::ZeroDuration(), absl::ZeroDuration(), absl::ZeroDuration(), kHyperstack,
+     0.07, 0.00672,
      "docs.hyperstack.cloud: virtual machine states and billing, pricebook"},
 };
-const BillingRules kUnknown = {"", absl::Seconds(1), absl::Seconds(60), absl::ZeroDuration(), absl::ZeroDuration(), kAws, 0.08, 0.005, ""};
+const BillingRules kUnknown = {"", absl::Seconds(1), absl::Seconds(60), absl::ZeroDuration(), absl::ZeroDuration(),
+                               kAws, 0.08, 0.005, ""};
 
 double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }
 

@@ -130,12 +130,13 @@ double Moving(absl::string_view provider, Market market, std::vector<StateSpan> 
   return BillOf(BillingRulesOf(provider), history).machine;
 }
 
-// Its first instance-hour, from 100 s to 3700 s, at the price of 100 s; the ten seconds of the second at that of 3700 s.
+// Its first instance-hour, from 100 s to 3700 s, at the price of 100 s; ten seconds of the second at that of 3700 s.
 TEST(BillOf, AwsChargesEachHourOfASpotMachineAtThePriceOfItsBegin) {
   EXPECT_NEAR(Moving("aws", Market::kSpot, {{kRunning, absl::Seconds(100), absl::Seconds(3710)}}),
               3600 * 0.001 + 10 * 0.003, 1e-9);
   EXPECT_NEAR(Moving("aws", Market::kSpot,
-                     {{kRunning, absl::Seconds(100), absl::Seconds(190)}, {kRunning, absl::Seconds(300), absl::Seconds(400)}}),
+                     {{kRunning, absl::Seconds(100), absl::Seconds(190)},
+                      {kRunning, absl::Seconds(300), absl::Seconds(400)}}),
               90 * 0.001 + 100 * 0.002, 1e-9) << "each run has hours of its own";
   EXPECT_NEAR(Moving("aws", Market::kOnDemand, {{kRunning, absl::Seconds(100), absl::Seconds(400)}}),
               100 * 0.001 + 150 * 0.002 + 50 * 0.0005, 1e-9) << "on demand at each moment's";

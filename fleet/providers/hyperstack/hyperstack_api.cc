@@ -64,8 +64,8 @@ std::optional<absl::Time> TimeOf(const std::string& text) {
   return time.has_value() ? time : TimeIn(text + "Z");
 }
 
-// Events of a machine's bill: one for each state it went through, in which SHUTOFF is charged as ACTIVE is. The last run
-// is from the first event of a row of these to the event after it; one that is not over is none.
+// Events of a machine's bill: one for each state it went through, in which SHUTOFF is charged as ACTIVE is. The last
+// run is from the first event of a row of these to the event after it; one that is not over is none.
 std::pair<std::optional<absl::Time>, std::optional<absl::Time>> LatestRunIn(const Json& history) {
   std::vector<std::pair<absl::Time, bool>> events;  // when, and charged from then on
   for (const Json& row : history.Items()) {
