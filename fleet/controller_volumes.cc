@@ -153,20 +153,28 @@ void Controller::Discard(Volume& volume, absl::string_view why) {
   NoteDecision(volume.record.model, holder, "deleting", absl::StrCat("its volume ", volume.record.name, " was ", why),
                &volume.record.offer);
   volume.record.ending = true;
-  WriteVolume(volume.record.name);
   GoOnDiscarding(volume);
 }
 
-// The store has its machine until both are gone.
+// The store has its machine until both are gone. What is not written down is not done: another life would count on it.
 void Controller::GoOnDiscarding(Volume& volume) {
   if (const Machine* const holder = HolderOf(volume.record.name); holder != nullptr) {
     volume.deleted = std::move(machines_.extract(holder->record.id).mapped());
   }
-  const MachineRecord* const left = volume.deleted.has_value() ? &volume.deleted->record : nullptr;
-  effects_.push_back([this, spec = MachineSpec{.id = DeletionId(volume.record, left),
-                                               .provider = volume.record.offer.provider,
-                                               .volume = volume.record.name,
-                                               .offer = volume.record.offer}] { provider_.Discard(spec); });
+  std::optional<MachineRecord> left;
+  if (volume.deleted.has_value()) left = volume.deleted->record;
+  effects_.push_back([this, record = volume.record, left] {
+    const MachineSpec spec = {.id = DeletionId(record, left.has_value() ? &*left : nullptr),
+                              .provider = record.offer.provider,
+                              .volume = record.name,
+                              .offer = record.offer};
+    absl::Status status = store_.PutVolume(record);
+    if (status.ok() && left.has_value()) status = store_.Put(*left, Store::Sync::kDurable, nullptr);
+    if (status.ok()) return provider_.Discard(spec);
+    inbox_->Post([this, id = spec.id, why = absl::FailedPreconditionError(status.message())] {
+      OnDiscarded({.machine_id = id, .status = why});
+    });
+  });
 }
 
 void Controller::OnDiscarded(const MachineEvent& gone) {

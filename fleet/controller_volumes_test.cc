@@ -130,6 +130,17 @@ TEST_F(ControllerVolumesTest, WhatCannotBeDeletedIsTriedAgainLater) {
   EXPECT_EQ(provider_.Asked(), "discard m-1");
 }
 
+TEST_F(ControllerVolumesTest, WhatCannotBeWrittenDownIsNotDone) {
+  UseBoth();
+  store_.FailWith(absl::ResourceExhaustedError("no space left"));
+  Pass(2 * kDay);
+  EXPECT_EQ(provider_.Asked(), "");
+  EXPECT_EQ(States(), "m-1 hibernated;m-2 hibernated;");
+  store_.FailWith(absl::OkStatus());
+  Pass(absl::Hours(2));
+  EXPECT_EQ(provider_.Asked(), "discard m-1");
+}
+
 TEST_F(ControllerVolumesTest, NothingGoesWhileARequestIsParked) {
   UseBoth();
   Advance(kDay - absl::Minutes(3));
