@@ -344,7 +344,8 @@ void Watch::CheckAtRest() {
   for (const auto& [number, machine] : cloud_.model().machines()) {
     if (machine.state == State::kGone) continue;
     const bool known = IsWritten(machine) || orphans_.contains(number);
-    if (machine.state != State::kStopped || !known)
+    const bool rests = machine.state == State::kStopped || machine.state == State::kDeleting;  // with its volume
+    if (!rests || !known)
       sim_.Break(absl::StrCat("at rest ", machine.name, " (i-", number, ") is ", Runs(machine) ? "running" : "there",
                               known ? "" : ", and nobody knows it"));
   }
