@@ -51,10 +51,15 @@ void Controller::RecallVolumes(const Store::Contents& contents) {
   }
 }
 
+// The hibernated one is what could not be taken off the record, where there is another.
 const Controller::Machine* Controller::HolderOf(absl::string_view volume) const {
-  const auto holder = std::find_if(machines_.begin(), machines_.end(),
-                                   [&](const auto& machine) { return machine.second.record.volume == volume; });
-  return holder == machines_.end() ? nullptr : &holder->second;
+  const Machine* sleeps = nullptr;
+  for (const auto& [id, machine] : machines_) {
+    if (machine.record.volume != volume) continue;
+    if (machine.record.state != MachineState::kHibernated) return &machine;
+    sleeps = &machine;
+  }
+  return sleeps;
 }
 
 // A volume lives in one zone, and has one machine at a time.

@@ -141,6 +141,19 @@ TEST_F(ControllerVolumesTest, WhatCannotBeWrittenDownIsNotDone) {
   EXPECT_EQ(provider_.Asked(), "discard m-1");
 }
 
+// As a deletion leaves it that ended while the store could not be written to.
+TEST_F(ControllerVolumesTest, AVolumeIsTheMachinesThatIsNotHibernated) {
+  UseBoth();
+  MachineRecord other = store_.machines().at(1);
+  other.serial = 7;
+  other.id = "m-7";
+  other.state = MachineState::kLaunching;
+  ASSERT_TRUE(store_.Put(other, Store::Sync::kDurable, nullptr).ok());
+  clock_.Advance(2 * kDay);
+  Begin();
+  EXPECT_EQ(provider_.Asked(), "adopt m-7, discard m-2") << "m-7 has the one in a, which is full";
+}
+
 TEST_F(ControllerVolumesTest, NothingGoesWhileARequestIsParked) {
   UseBoth();
   Advance(kDay - absl::Minutes(3));
