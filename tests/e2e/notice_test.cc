@@ -345,9 +345,11 @@ TEST_F(NoticeTest, TheEngineSavesItsKvAndEndsBeforeItsMachine) {
   {
     Stream stream(*stub_, request);
     stream.AwaitIds(1);
+    const absl::Time said = absl::Now();
     Say("aws stop 6");
     EXPECT_TRUE(NoticeOf(stream.AwaitEnd()).has_value());
     EXPECT_EQ(engine_->Wait(), 0);
+    EXPECT_LT(absl::Now() - said, absl::Seconds(6));
     for (const uint32_t id : stream.ids()) request.add_generated_ids(id);
   }
   StartEngine("local", volume);  // the next machine
