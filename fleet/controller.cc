@@ -62,6 +62,7 @@ Controller::~Controller() {
   provider_.Listen(nullptr);
   inbox_->Close();
   if (thread_.joinable()) thread_.join();
+  if (!unwritten_.empty()) Persist({}).IgnoreError();
 }
 
 void Controller::Start() {
@@ -102,6 +103,7 @@ absl::Duration Controller::Run() {
       effects.swap(effects_);
     }
     for (auto& effect : effects) effect();
+    next = std::min(next, PersistAgain());
     tasks = inbox_->TakeAll();
   } while (!tasks.empty());
   return next;
@@ -261,7 +263,6 @@ void Controller::Launch(Model& model, std::optional<Offer> offer, absl::string_v
   machine.record = std::move(record);
   TakeVolume(machine);
   BeginLife(machine, State::kLaunching, why);
-  WriteVolume(machine.record.volume);  // after its machine: what was never written down may be called so once more
 }
 
 void Controller::BeginLife(Machine& machine, MachineState state, absl::string_view why) {
@@ -282,15 +283,15 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
-  effects_.push_back([this, record = machine.record, book = MakeBook(), spec = SpecOf(machine)] {
+  effects_.push_back([this, spec = SpecOf(machine), state, changes = ChangesOf(machine)] {
     const auto sync =
         provider_.caps().outlives_host ? Store::Sync::kDurable : Store::Sync::kOrdered;
-    if (absl::Status status = store_.Put(record, sync, &book); !status.ok()) {
-      MachineEvent gone = {.machine_id = record.id,
+    if (absl::Status status = PersistFirst(changes, sync); !status.ok()) {
+      MachineEvent gone = {.machine_id = spec.id,
                            .status = absl::InternalError(
                                absl::StrCat("cannot write down its start: ", status.message()))};
       inbox_->Post([this, gone = std::move(gone)]() mutable { OnEvent(std::move(gone)); });
-    } else if (record.state == State::kRestoring) {
+    } else if (state == State::kRestoring) {
       provider_.Restore(spec);
     } else {
       provider_.Launch(spec);
@@ -338,11 +339,10 @@ void Controller::Stop(Machine& machine, MachineState state, absl::string_view wh
 void Controller::Forget(Machine& machine) {
   EndHeartbeat(machine);
   ledger_.End(machine.record.id, clock_.Elapsed());
-  effects_.push_back([this, serial = machine.record.serial, book = MakeBook(), volume = FreeVolume(machine)] {
-    absl::Status status = volume.has_value() ? store_.PutVolume(*volume) : absl::OkStatus();
-    if (status.ok()) status = store_.Remove(serial, &book);  // not before: its volume would be nobody's
-    LOG_IF(ERROR, !status.ok()) << status;
-  });
+  FreeVolume(machine);
+  Store::Changes changes = ChangesOf(machine);
+  changes.machines[machine.record.serial].reset();
+  Keep(std::move(changes));
   machines_.erase(machine.record.id);
 }
 
@@ -414,35 +414,6 @@ void Controller::SetState(Machine& machine, MachineState state, absl::string_vie
     NoteDecision(machine.record.model, &machine, MachineStateName(state), why);
   }
   Account(machine);
-}
-
-void Controller::Write(const Machine& machine, OrderDone written) {
-  effects_.push_back([this, record = machine.record, book = MakeBook(), written = std::move(written)]() mutable {
-    const absl::Status status = store_.Put(record, Store::Sync::kOrdered, &book);
-    LOG_IF(ERROR, !status.ok()) << status;
-    if (written) written(status);
-  });
-}
-
-void Controller::RememberWake(Model& model, OrderDone written) {
-  Model::Remembered now = model.ToRemember();
-  if (model.remembered == now && !written) return;
-  model.remembered = std::move(now);
-  const absl::Duration since_1970 = clock_.Now() - absl::UnixEpoch() - clock_.Elapsed();
-  WakeRecord record = {.ordered_until = absl::UnixEpoch() + (since_1970 + model.ordered_until),
-                       .strikes = model.wake.strikes,
-                       .blocked_until = absl::UnixEpoch() + (since_1970 + model.wake.blocked_until),
-                       .blocked_by = model.wake.blocked_by,
-                       .cause = model.wake.cause,
-                       .failures_beside = model.wake.failures_beside,
-                       .none_beside_until = absl::UnixEpoch() + (since_1970 + model.wake.none_beside_until)};
-  if (model.wake.began.has_value()) record.began = absl::UnixEpoch() + (since_1970 + *model.wake.began);
-  effects_.push_back([this, name = model.spec.name, record = std::move(record),
-                      written = std::move(written)]() mutable {
-    const absl::Status status = store_.PutWakeRecord(name, record);
-    LOG_IF(ERROR, !status.ok()) << status;
-    if (written) written(status);
-  });
 }
 
 void Controller::NoteWake(const std::string& model, absl::string_view stage, absl::Duration took) {

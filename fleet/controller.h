@@ -1,10 +1,10 @@
 // The fleet in one process: carries out what the planner says, keeps the queue of parked requests,
 // and remembers its machines in a store.
 //
-// One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the
-// state under a lock, and then, without the lock, does what follows from it, in order: writes to
-// the store, calls to the provider, answers. What precedes a side effect is in the store before the
-// side effect is tried. Acquire of a serving model takes the lock and nothing else.
+// One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the state under a lock,
+// and then, without the lock, does what follows from it, in order: writes to the store, calls to the provider, answers.
+// What precedes a side effect is in the store before the side effect is tried. Acquire of a serving model takes the
+// lock and nothing else.
 #ifndef FLEET_CONTROLLER_H_
 #define FLEET_CONTROLLER_H_
 
@@ -48,17 +48,14 @@ class Controller : public Fleet, private ControllerState {
     std::vector<ModelSpec> models;
     std::optional<double> max_dollars_per_day;  // nullopt: no limit
     std::optional<absl::Duration> keep_volumes;  // VolumeRules::keep
-    // Each finished wake: how long `stage` ("launching", "downloading", "booting", "total") took. On the fleet's
-    // thread.
-    std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)>
-        on_wake;
+    // Each finished wake: how long `stage` ("launching", "downloading", "booting", "total") took. On fleet's thread.
+    std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)> on_wake;
   };
 
   // Reads the store and asks `provider` about the machines that it names. Clock, store, provider
   // and probe outlive the controller. Fails as the store does.
-  static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock,
-                                                            Store& store, Provider& provider,
-                                                            Probe& probe);
+  static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock, Store& store,
+                                                            Provider& provider, Probe& probe);
 
   // Machines that still run are left running, and found again by the next controller on the same
   // store. Leases may outlive it; callers that still wait are never answered.
@@ -143,20 +140,17 @@ class Controller : public Fleet, private ControllerState {
   void HandOverWhereThereIsRoom(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNoNotice(Machine& machine, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static std::string Heading(const Machine& machine);
-  void Lose(Machine& machine, MachineLife::End end, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Lose(Machine& machine, MachineLife::End end, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteDeath(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginReplacement(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteReplacement(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<Machine*> FindAnswering(absl::string_view machine_id)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Machine*> FindAnswering(absl::string_view machine_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Order(absl::string_view machine_id, OrderDone done,
              absl::FunctionRef<absl::Status(Machine&)> carry_out) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // controller_suspects.cc
   void GrantParked(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Machine* FindFor(const Claim& claim, absl::string_view model)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindFor(const Claim& claim, absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* Reserve(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_volumes.cc
@@ -165,8 +159,7 @@ class Controller : public Fleet, private ControllerState {
   const Machine* HolderOf(absl::string_view volume) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteFilled(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::optional<VolumeRecord> FreeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void WriteVolume(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FreeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndVolumes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Discard(Volume& volume, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GoOnDiscarding(Volume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -179,8 +172,7 @@ class Controller : public Fleet, private ControllerState {
   Wish WishOf(const Model& model) const;
   absl::Duration ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Buy(Model& model, absl::string_view hibernated_id, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TriesElsewhere(Model& model, const Machine& failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Offer SoldAs(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
@@ -244,10 +236,12 @@ class Controller : public Fleet, private ControllerState {
   std::optional<std::pair<absl::Time, absl::Time>> RunOf(Machine& machine, const MachineEvent& gone)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Store::Book MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void KeepBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Write(const Machine& machine, OrderDone written = nullptr)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // controller_store.cc
+  Store::Changes ChangesOf(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Write(const Machine& machine, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Keep(Store::Changes changes, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If something of it has changed; for an order always, which `written` answers.
   void RememberWake(Model& model, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecallWake(const WakeRecord& record, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -260,6 +254,9 @@ class Controller : public Fleet, private ControllerState {
 
   // Without the lock, on the controller's thread.
   void Deliver(WaitId id) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Persist(Store::Changes changes);
+  absl::Status PersistFirst(const Store::Changes& changes, Store::Sync sync);  // nothing of it is kept if it fails
+  absl::Duration PersistAgain();  // if it is due. When it will be
 
   const Options options_;
   const Clock& clock_;
@@ -269,6 +266,9 @@ class Controller : public Fleet, private ControllerState {
   const std::shared_ptr<Inbox> inbox_ =
       std::make_shared<Inbox>();  // shared with whoever may still post
   std::thread thread_;
+  // On the controller's thread.
+  Store::Changes unwritten_;
+  absl::Duration persist_again_at_ = absl::InfiniteDuration();
 
   mutable absl::Mutex mutex_;
   std::map<std::string, Model, std::less<>> models_ ABSL_GUARDED_BY(mutex_);

@@ -154,9 +154,7 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
   const absl::Duration usual = took - downloading;  // weights come once
   const absl::Duration before = model->measured_wake.value_or(usual);
   model->measured_wake = before + kNewestWakeShare * (usual - before);
-  effects_.push_back([this, name = model->spec.name, measured = *model->measured_wake] {
-    if (absl::Status status = store_.PutWake(name, measured); !status.ok()) LOG(ERROR) << status;
-  });
+  Keep({.wakes = {{model->spec.name, *model->measured_wake}}});
 }
 
 void Controller::OnAdopted(Machine& machine, MachineEvent event) {

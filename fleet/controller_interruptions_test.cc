@@ -398,11 +398,11 @@ TEST_F(ControllerInterruptionsTest, AnOrderedWakeEndsAtItsCap) {
 
 // The fleet died between the order and the launch.
 TEST_F(ControllerInterruptionsTest, AnOrderedWakeOutlivesTheFleet) {
-  ASSERT_TRUE(store_.PutWakeRecord("m", {.ordered_until = clock_.Now() - absl::Seconds(1)}).ok());
+  ASSERT_TRUE(store_.Write({.wake_records = {{"m", {.ordered_until = clock_.Now() - absl::Seconds(1)}}}}, Store::Sync::kOrdered).ok());
   Begin();
   EXPECT_EQ(provider_.Asked(), "") << "its time is up";
   // The clock was set back.
-  ASSERT_TRUE(store_.PutWakeRecord("m", {.ordered_until = clock_.Now() + absl::Hours(9)}).ok());
+  ASSERT_TRUE(store_.Write({.wake_records = {{"m", {.ordered_until = clock_.Now() + absl::Hours(9)}}}}, Store::Sync::kOrdered).ok());
   Begin();
   EXPECT_EQ(provider_.Asked(), "launch m-1");
   Gone("m-1", absl::UnavailableError("no"));

@@ -142,13 +142,6 @@ Store::Book Controller::MakeBook() {
   return {ledger.EntriesByMachine(clock_.Elapsed()), clock_.Now()};
 }
 
-void Controller::KeepBook() {
-  effects_.push_back([this, book = MakeBook()] {
-    const absl::Status status = store_.PutBook(book);
-    LOG_IF(ERROR, !status.ok()) << status;
-  });
-}
-
 // No timer of its own: while a machine serves there are heartbeats.
 void Controller::KeepBookIfDue() {
   if (clock_.Elapsed() < book_due_) return;
@@ -156,7 +149,7 @@ void Controller::KeepBookIfDue() {
     return machine.second.record.state != State::kHibernated;
   });
   if (!bills) return;
-  KeepBook();
+  Keep({.book = MakeBook()});
   market_news_ = true;
 }
 

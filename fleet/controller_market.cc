@@ -170,9 +170,7 @@ double Controller::DollarsLeft() {
   const double spent = dollars - before_day_;
   if (spent >= written_dollars_ + 0.01) {
     written_dollars_ = spent;
-    effects_.push_back([this, day = day_, spent] {
-      if (absl::Status status = store_.PutSpending({day, spent}); !status.ok()) LOG(ERROR) << status;
-    });
+    Keep({.spending = Store::Spending{day_, spent}});
   }
   const bool spends = std::any_of(machines_.begin(), machines_.end(), [this](const auto& machine) {
     return machine.second.record.state != State::kHibernated && SoldAs(machine.second).price_per_hour > 0;
@@ -213,10 +211,7 @@ void Controller::RememberMarket() {
   if (!std::exchange(market_news_, false)) return;
   Buyer::Memory memory = buyer_.Kept(clock_.Elapsed());
   memory.Move(clock_.Now() - absl::UnixEpoch() - clock_.Elapsed());
-  effects_.push_back([this, memory = std::move(memory)] {
-    const absl::Status status = store_.PutMarket(memory);
-    LOG_IF(ERROR, !status.ok()) << status;
-  });
+  Keep({.market = std::move(memory)});
 }
 
 void Controller::NoteBegan(Machine& machine) {

@@ -185,9 +185,7 @@ void Controller::NoteArrival(Model& model, const Claim& claim) {
   if (claim.resumes() || !model.parked.empty() || Leases(model.spec.name) > 0) return;
   if (!std::exchange(model.asked, true)) return;  // how long a former life of the fleet is ago, nobody knows
   model.idle.AddGap(clock_.Elapsed() - model.idle_since);
-  effects_.push_back([this, name = model.spec.name, gaps = model.idle.gaps()] {
-    if (absl::Status status = store_.PutGaps(name, gaps); !status.ok()) LOG(ERROR) << status;
-  });
+  Keep({.gaps = {{model.spec.name, model.idle.gaps()}}});
   inbox_->Post([] {});
 }
 

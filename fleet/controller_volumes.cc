@@ -86,24 +86,14 @@ void Controller::TakeVolume(const Machine& machine) {
 void Controller::NoteFilled(const Machine& machine) {
   const auto volume = volumes_.find(machine.record.volume);
   if (volume == volumes_.end() || std::exchange(volume->second.record.filled, true)) return;
-  WriteVolume(machine.record.volume);
+  Keep({.volumes = {{volume->first, volume->second.record}}});
 }
 
-// As the store is to have it. nullopt: it lies on this computer, or another machine has it.
-std::optional<VolumeRecord> Controller::FreeVolume(const Machine& machine) {
+void Controller::FreeVolume(const Machine& machine) {
   const auto volume = volumes_.find(machine.record.volume);
-  if (volume == volumes_.end() || volume->second.record.machine != machine.record.id) return std::nullopt;
+  if (volume == volumes_.end() || volume->second.record.machine != machine.record.id) return;
   volume->second.record.unused_since = clock_.Now();
   volume->second.unused_since = clock_.Elapsed();
-  return volume->second.record;
-}
-
-void Controller::WriteVolume(absl::string_view name) {
-  const auto found = volumes_.find(name);
-  if (found == volumes_.end()) return;
-  effects_.push_back([this, volume = found->second.record] {
-    if (absl::Status status = store_.PutVolume(volume); !status.ok()) LOG(ERROR) << status;
-  });
 }
 
 // Those with weights that a new machine of the model would have at once.
@@ -168,13 +158,14 @@ void Controller::GoOnDiscarding(Volume& volume) {
   }
   std::optional<MachineRecord> left;
   if (volume.deleted.has_value()) left = volume.deleted->record;
-  effects_.push_back([this, record = volume.record, left] {
+  Store::Changes changes = {.volumes = {{volume.record.name, volume.record}}};
+  if (left.has_value()) changes.machines[left->serial] = left;
+  effects_.push_back([this, record = volume.record, left, changes = std::move(changes)] {
     const MachineSpec spec = {.id = DeletionId(record, left.has_value() ? &*left : nullptr),
                               .provider = record.offer.provider,
                               .volume = record.name,
                               .offer = record.offer};
-    absl::Status status = store_.PutVolume(record);
-    if (status.ok() && left.has_value()) status = store_.Put(*left, Store::Sync::kDurable, nullptr);
+    const absl::Status status = PersistFirst(changes, Store::Sync::kDurable);
     if (status.ok()) return provider_.Discard(spec);
     inbox_->Post([this, id = spec.id, why = absl::FailedPreconditionError(status.message())] {
       OnDiscarded({.machine_id = id, .status = why});
@@ -195,15 +186,12 @@ void Controller::OnDiscarded(const MachineEvent& gone) {
     if (volume.deleted.has_value()) machines_.emplace(gone.machine_id, *std::exchange(volume.deleted, std::nullopt));
     volume.record.ending = false;
     volume.not_before = clock_.Elapsed() + kTryAgain;
-    return WriteVolume(found->first);
+    return Keep({.volumes = {{found->first, volume.record}}});
   }
   LOG(INFO) << "the volume " << found->first << " is gone";
-  const int64_t serial = volume.deleted.has_value() ? volume.deleted->record.serial : 0;
-  effects_.push_back([this, name = found->first, serial, book = MakeBook()] {
-    absl::Status status = serial == 0 ? absl::OkStatus() : store_.Remove(serial, &book);
-    status.Update(store_.RemoveVolume(name));
-    LOG_IF(ERROR, !status.ok()) << status;
-  });
+  Store::Changes changes = {.volumes = {{found->first, std::nullopt}}};
+  if (volume.deleted.has_value()) changes.machines[volume.deleted->record.serial].reset();
+  Keep(std::move(changes));
   volumes_.erase(found);
 }
 

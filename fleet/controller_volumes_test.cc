@@ -148,7 +148,7 @@ TEST_F(ControllerVolumesTest, AVolumeIsTheMachinesThatIsNotHibernated) {
   other.serial = 7;
   other.id = "m-7";
   other.state = MachineState::kLaunching;
-  ASSERT_TRUE(store_.Put(other, Store::Sync::kDurable, nullptr).ok());
+  ASSERT_TRUE(store_.Write({.machines = {{other.serial, other}}}, Store::Sync::kDurable).ok());
   clock_.Advance(2 * kDay);
   Begin();
   EXPECT_EQ(provider_.Asked(), "adopt m-7, discard m-2") << "m-7 has the one in a, which is full";

@@ -134,7 +134,7 @@ TEST_F(ControllerWakeTest, AWakeWhoseMachineIsGoneBeginsAnew) {
 TEST_F(ControllerWakeTest, AWakeOfWhichOnlyTheMachineIsKnown) {
   auto client = Acquire();
   Advance(absl::Minutes(9));
-  ASSERT_TRUE(store_.PutWakeRecord("m", {}).ok());
+  ASSERT_TRUE(store_.Write({.wake_records = {{"m", {}}}}, Store::Sync::kOrdered).ok());
   Begin();
   client = Acquire();
   Advance(absl::Minutes(1));

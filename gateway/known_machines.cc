@@ -66,7 +66,7 @@ absl::Status CheckVolumes(const fleet::Store::Contents& known, bool forget, bool
     if (!beyond && !(forget && lost)) clouds.insert(like.provider);
     if (!forget || (!beyond && !lost)) continue;
     LOG(WARNING) << "the volume " << volume.name << " is forgotten";
-    RETURN_IF_ERROR(store.RemoveVolume(volume.name));
+    RETURN_IF_ERROR(store.Write({.volumes = {{volume.name, std::nullopt}}}, fleet::Store::Sync::kOrdered));
   }
   return absl::OkStatus();
 }
@@ -97,7 +97,7 @@ absl::StatusOr<std::set<std::string>> CheckMachines(const config::Config& config
     beyond.push_back(ForPeople(machine));
     if (!forget) continue;
     LOG(WARNING) << beyond.back() << " is forgotten";
-    RETURN_IF_ERROR(store.Remove(machine.serial, nullptr));
+    RETURN_IF_ERROR(store.Write({.machines = {{machine.serial, std::nullopt}}}, fleet::Store::Sync::kOrdered));
   }
   if (forget || beyond.empty()) return clouds;
   return absl::FailedPreconditionError(

@@ -29,7 +29,7 @@ class KnownMachinesTest : public testing::Test {
   void Know(const std::string& id, const std::string& provider) {
     fleet::MachineRecord machine = {.id = id, .provider = provider};
     machine.serial = ++serial_;
-    ASSERT_TRUE(store_.Put(machine, fleet::Store::Sync::kDurable, nullptr).ok());
+    ASSERT_TRUE(store_.Write({.machines = {{machine.serial, machine}}}, fleet::Store::Sync::kDurable).ok());
   }
   absl::StatusOr<Names> Check(bool forget = false) {
     const auto account_of = [this](const config::Provider&) { return account_; };
@@ -78,14 +78,16 @@ TEST_F(KnownMachinesTest, InAnotherAccountAreRefused) {
 }
 
 TEST_F(KnownMachinesTest, VolumesAreInAnAccountToo) {
-  ASSERT_TRUE(store_.Remove(2, nullptr).ok());
-  const auto volume = [](const std::string& provider) {
-    return fleet::VolumeRecord{.name = "m@" + provider, .offer = {.provider = provider}, .unused_since = {}};
+  ASSERT_TRUE(store_.Write({.machines = {{2, std::nullopt}}}, fleet::Store::Sync::kOrdered).ok());
+  const auto know_volume = [this](const std::string& provider) {
+    const std::string name = "m@" + provider;
+    const fleet::VolumeRecord volume = {.name = name, .offer = {.provider = provider}, .unused_since = {}};
+    ASSERT_TRUE(store_.Write({.volumes = {{name, volume}}}, fleet::Store::Sync::kOrdered).ok());
   };
-  ASSERT_TRUE(store_.PutVolume(volume("local")).ok());
+  know_volume("local");
   EXPECT_EQ(*Check(), Names{});
-  ASSERT_TRUE(store_.PutVolume(volume("gcp")).ok());
-  ASSERT_TRUE(store_.PutVolume(volume("azure")).ok());
+  know_volume("gcp");
+  know_volume("azure");
   EXPECT_EQ(*Check(), Names{"gcp"}) << "its secret is still needed";
   account_ = "project q";
   EXPECT_TRUE(absl::IsPermissionDenied(Check().status()));

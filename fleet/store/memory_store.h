@@ -7,7 +7,6 @@
 #include <map>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "fleet/store/store.h"
 
@@ -21,77 +20,40 @@ class MemoryStore : public Store {
   const std::map<std::string, VolumeRecord, std::less<>>& volumes() const { return volumes_; }
 
   absl::StatusOr<Contents> Load() override {
-    Contents contents;
+    Contents contents = others_;
     for (const auto& [serial, machine] : machines_) contents.machines.push_back(machine);
-    contents.next_serial = next_serial_;
-    contents.wakes = wakes_;
-    contents.gaps = gaps_;
-    contents.wake_records = wake_records_;
-    contents.spending = spending_;
-    contents.book = book_;
-    contents.market = market_;
     for (const auto& [name, volume] : volumes_) contents.volumes.push_back(volume);
     return contents;
   }
-  absl::Status Put(const MachineRecord& machine, Sync, const Book* book) override {
-    if (failure_.ok()) {
-      machines_[machine.serial] = machine;
-      next_serial_ = std::max(next_serial_, machine.serial + 1);
-      if (book != nullptr) book_ = *book;
+
+  absl::Status Write(const Changes& changes, Sync) override {
+    if (!failure_.ok()) return failure_;
+    for (const auto& [serial, machine] : changes.machines) {
+      if (!machine.has_value()) {
+        machines_.erase(serial);
+        continue;
+      }
+      machines_[serial] = *machine;
+      others_.next_serial = std::max(others_.next_serial, serial + 1);
     }
-    return failure_;
-  }
-  absl::Status Remove(int64_t serial, const Book* book) override {
-    if (failure_.ok()) {
-      machines_.erase(serial);
-      if (book != nullptr) book_ = *book;
+    for (const auto& [name, volume] : changes.volumes) {
+      if (volume.has_value()) volumes_[name] = *volume;
+      else volumes_.erase(name);
     }
-    return failure_;
-  }
-  absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
-    if (failure_.ok()) wakes_[std::string(model)] = measured;
-    return failure_;
-  }
-  absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) override {
-    if (failure_.ok()) gaps_[std::string(model)].assign(gaps.begin(), gaps.end());
-    return failure_;
-  }
-  absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
-    if (failure_.ok()) wake_records_[std::string(model)] = wake;
-    return failure_;
-  }
-  absl::Status PutSpending(const Spending& spending) override {
-    if (failure_.ok()) spending_ = spending;
-    return failure_;
-  }
-  absl::Status PutBook(const Book& book) override {
-    if (failure_.ok()) book_ = book;
-    return failure_;
-  }
-  absl::Status PutMarket(const Buyer::Memory& market) override {
-    if (failure_.ok()) market_ = market;
-    return failure_;
-  }
-  absl::Status PutVolume(const VolumeRecord& volume) override {
-    if (failure_.ok()) volumes_[volume.name] = volume;
-    return failure_;
-  }
-  absl::Status RemoveVolume(absl::string_view name) override {
-    if (failure_.ok()) volumes_.erase(std::string(name));
-    return failure_;
+    for (const auto& [model, wake] : changes.wakes) others_.wakes[model] = wake;
+    for (const auto& [model, gaps] : changes.gaps) others_.gaps[model] = gaps;
+    for (const auto& [model, record] : changes.wake_records) others_.wake_records[model] = record;
+    others_.spending = changes.spending.value_or(others_.spending);
+    if (changes.book.has_value()) others_.book = *changes.book;
+    if (changes.market.has_value()) others_.market = *changes.market;
+    return absl::OkStatus();
   }
 
  private:
-  Spending spending_;
-  Book book_;
-  Buyer::Memory market_;
   absl::Status failure_;
   std::map<int64_t, MachineRecord> machines_;
-  std::map<std::string, absl::Duration> wakes_;
-  std::map<std::string, std::vector<absl::Duration>> gaps_;
-  std::map<std::string, WakeRecord> wake_records_;
   std::map<std::string, VolumeRecord, std::less<>> volumes_;
-  int64_t next_serial_ = 1;
+  Contents others_;
 };
 
 }  // namespace spotinference::fleet

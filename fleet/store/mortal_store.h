@@ -29,33 +29,8 @@ class MortalStore : public Store {
   MemoryStore& memory() { return store_; }
 
   absl::StatusOr<Contents> Load() override { return store_.Load(); }
-  absl::Status Put(const MachineRecord& machine, Sync sync, const Book* book) override {
-    return death_.Step() ? store_.Put(machine, sync, book) : absl::OkStatus();
-  }
-  absl::Status Remove(int64_t serial, const Book* book) override {
-    return death_.Step() ? store_.Remove(serial, book) : absl::OkStatus();
-  }
-  absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
-    return death_.Step() ? store_.PutWake(model, measured) : absl::OkStatus();
-  }
-  absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) override {
-    return death_.Step() ? store_.PutGaps(model, gaps) : absl::OkStatus();
-  }
-  absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
-    return death_.Step() ? store_.PutWakeRecord(model, wake) : absl::OkStatus();
-  }
-  absl::Status PutSpending(const Spending& spending) override {
-    return death_.Step() ? store_.PutSpending(spending) : absl::OkStatus();
-  }
-  absl::Status PutBook(const Book& book) override { return death_.Step() ? store_.PutBook(book) : absl::OkStatus(); }
-  absl::Status PutMarket(const Buyer::Memory& market) override {
-    return death_.Step() ? store_.PutMarket(market) : absl::OkStatus();
-  }
-  absl::Status PutVolume(const VolumeRecord& volume) override {
-    return death_.Step() ? store_.PutVolume(volume) : absl::OkStatus();
-  }
-  absl::Status RemoveVolume(absl::string_view name) override {
-    return death_.Step() ? store_.RemoveVolume(name) : absl::OkStatus();
+  absl::Status Write(const Changes& changes, Sync sync) override {
+    return death_.Step() ? store_.Write(changes, sync) : absl::OkStatus();
   }
 
  private:

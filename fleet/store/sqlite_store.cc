@@ -10,7 +10,6 @@
 #include <utility>
 #include <variant>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -169,113 +168,92 @@ class SqliteStore : public Store {
     return contents;
   }
 
-  absl::Status Put(const MachineRecord& machine, Sync sync, const Book* book) override {
-    const Offer offer = machine.offer.value_or(Offer{});
-    const std::string prices = TextOf(machine.prices);
-    return WithBook(book, sync, [&] {
-      return Write(kPut, sync,
-                   {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
-                    MachineStateName(machine.state), machine.handle, machine.address, machine.numerics_id,
-                    machine.reason, absl::ToUnixMicros(machine.since),
-                    machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone,
-                    offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
-                    MicrosOf(machine.billed_until), offer.volume_per_hour, prices});
-    });
-  }
-
-  absl::Status Remove(int64_t serial, const Book* book) override {
-    return WithBook(book, Sync::kOrdered, [&] { return Write(kRemove, Sync::kOrdered, {serial}); });
-  }
-
-  absl::Status PutWake(absl::string_view model, absl::Duration measured) override {
-    return Write(kPutWake, Sync::kOrdered, {model, absl::ToInt64Microseconds(measured)});
-  }
-
-  absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) override {
-    const std::string text = absl::StrJoin(gaps, " ", [](std::string* out, absl::Duration gap) {
-      absl::StrAppend(out, absl::ToInt64Microseconds(gap));
-    });
-    return Write(kPutGaps, Sync::kOrdered, {model, absl::string_view(text)});
-  }
-
-  absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) override {
-    return Write(kPutWakeRecord, Sync::kOrdered,
-                 {model, MicrosOf(wake.ordered_until), int64_t{wake.strikes}, MicrosOf(wake.blocked_until),
-                  static_cast<int64_t>(wake.blocked_by), absl::string_view(wake.cause), MicrosOf(wake.began),
-                  int64_t{wake.failures_beside}, MicrosOf(wake.none_beside_until)});
-  }
-
-  absl::Status PutSpending(const Spending& spending) override {
-    return Write(kPutSpending, Sync::kOrdered, {spending.day, spending.dollars});
-  }
-
-  absl::Status PutMarket(const Buyer::Memory& market) override {
-    return AtOnce(Sync::kOrdered, [&]() -> absl::Status {
-      for (const Id clear : {kClearMarket, kClearBudgets}) RETURN_IF_ERROR(Write(clear, Sync::kOrdered, {}));
-      for (const Buyer::Memory::Place& place : market.places) {
-        const MarketMemory::Domain& seen = place.seen;
-        RETURN_IF_ERROR(Write(kPutPlace, Sync::kOrdered,
-                              {place.provider, place.zone, MarketName(place.market), place.machine_type,
-                               MicrosOf(seen.opened), MicrosOf(seen.left), int64_t{seen.open}, seen.losses,
-                               seen.exposure, MicrosOf(seen.counted), MicrosOf(seen.last_loss),
-                               MicrosOf(seen.closed_until), int64_t{seen.stock_outs}, int64_t{seen.came}}));
-      }
-      for (const auto& [model, budget] : market.budgets) {
-        RETURN_IF_ERROR(Write(kPutBudget, Sync::kOrdered,
-                              {model, budget.total, budget.missed, MicrosOf(budget.hour), MicrosOf(budget.first),
-                               MicrosOf(budget.last)}));
-      }
-      const MarketMemory::Common& common = market.common;
-      return Write(kPutCommon, Sync::kOrdered,
-                   {common.joint, common.trials, MicrosOf(common.paired), MicrosOf(common.warning)});
-    });
-  }
-
-  absl::Status PutVolume(const VolumeRecord& volume) override {
-    const Offer& offer = volume.offer;
-    return Write(kPutVolume, Sync::kOrdered,
-                 {volume.name, volume.model, volume.machine, int64_t{volume.filled}, int64_t{volume.ending},
-                  MicrosOf(volume.unused_since), offer.provider, MarketName(offer.market), offer.region, offer.zone,
-                  offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
-                  offer.volume_per_hour});
-  }
-
-  absl::Status RemoveVolume(absl::string_view name) override {
-    return Write(kRemoveVolume, Sync::kOrdered, {name});
-  }
-
-  absl::Status PutBook(const Book& book) override {
-    return WithBook(&book, Sync::kOrdered, [] { return absl::OkStatus(); });
-  }
-
- private:
-  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
-            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume };
-
-  // All of what `write` writes, or nothing.
-  absl::Status AtOnce(Sync sync, absl::FunctionRef<absl::Status()> write) {
+  absl::Status Write(const Changes& changes, Sync sync) override {
     RETURN_IF_ERROR(SetSync(sync));
     RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
-    absl::Status written = write();
+    absl::Status written = WriteAll(changes);
     if (written.ok()) written = Execute("COMMIT");
     if (!written.ok() && sqlite3_get_autocommit(database_) == 0)
       sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
     return written;
   }
 
-  absl::Status WithBook(const Book* book, Sync sync, absl::FunctionRef<absl::Status()> write) {
-    if (book == nullptr) return write();
-    return AtOnce(sync, [&]() -> absl::Status {
-      RETURN_IF_ERROR(write());
-      RETURN_IF_ERROR(Write(kClearBook, sync, {}));
-      for (const Ledger::Entry& entry : book->entries) {
-        RETURN_IF_ERROR(Write(kPutEntry, sync,
-                              {entry.model, entry.market, UseName(entry.use), entry.key,
-                               absl::ToInt64Nanoseconds(entry.time), entry.dollars, entry.on_demand_dollars,
-                               entry.tokens, entry.machine}));
-      }
-      return Write(kPutUntil, sync, {MicrosOf(book->until)});
+ private:
+  enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
+            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume };
+
+  absl::Status WriteAll(const Changes& changes) {
+    for (const auto& [serial, machine] : changes.machines)
+      RETURN_IF_ERROR(machine.has_value() ? PutMachine(*machine) : Do(kRemove, {serial}));
+    for (const auto& [name, volume] : changes.volumes)
+      RETURN_IF_ERROR(volume.has_value() ? PutVolume(*volume) : Do(kRemoveVolume, {name}));
+    for (const auto& [model, measured] : changes.wakes)
+      RETURN_IF_ERROR(Do(kPutWake, {model, absl::ToInt64Microseconds(measured)}));
+    for (const auto& [model, gaps] : changes.gaps) RETURN_IF_ERROR(PutGaps(model, gaps));
+    for (const auto& [model, record] : changes.wake_records) RETURN_IF_ERROR(PutWakeRecord(model, record));
+    if (changes.spending.has_value())
+      RETURN_IF_ERROR(Do(kPutSpending, {changes.spending->day, changes.spending->dollars}));
+    if (changes.book.has_value()) RETURN_IF_ERROR(PutBook(*changes.book));
+    return changes.market.has_value() ? PutMarket(*changes.market) : absl::OkStatus();
+  }
+
+  absl::Status PutMachine(const MachineRecord& machine) {
+    const Offer offer = machine.offer.value_or(Offer{});
+    const std::string prices = TextOf(machine.prices);
+    return Do(kPut, {machine.serial, machine.id, machine.model, machine.provider, machine.volume,
+                     MachineStateName(machine.state), machine.handle, machine.address, machine.numerics_id,
+                     machine.reason, absl::ToUnixMicros(machine.since),
+                     machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone,
+                     offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
+                     MicrosOf(machine.billed_until), offer.volume_per_hour, prices});
+  }
+
+  absl::Status PutVolume(const VolumeRecord& volume) {
+    const Offer& offer = volume.offer;
+    return Do(kPutVolume, {volume.name, volume.model, volume.machine, int64_t{volume.filled}, int64_t{volume.ending},
+                           MicrosOf(volume.unused_since), offer.provider, MarketName(offer.market), offer.region,
+                           offer.zone, offer.machine_type, offer.accelerator, int64_t{offer.accelerators},
+                           offer.price_per_hour, offer.volume_per_hour});
+  }
+
+  absl::Status PutGaps(const std::string& model, const std::vector<absl::Duration>& gaps) {
+    const std::string text = absl::StrJoin(gaps, " ", [](std::string* out, absl::Duration gap) {
+      absl::StrAppend(out, absl::ToInt64Microseconds(gap));
     });
+    return Do(kPutGaps, {model, text});
+  }
+
+  absl::Status PutWakeRecord(const std::string& model, const WakeRecord& wake) {
+    return Do(kPutWakeRecord, {model, MicrosOf(wake.ordered_until), int64_t{wake.strikes}, MicrosOf(wake.blocked_until),
+                               static_cast<int64_t>(wake.blocked_by), wake.cause, MicrosOf(wake.began),
+                               int64_t{wake.failures_beside}, MicrosOf(wake.none_beside_until)});
+  }
+
+  absl::Status PutBook(const Book& book) {
+    RETURN_IF_ERROR(Do(kClearBook, {}));
+    for (const Ledger::Entry& entry : book.entries) {
+      RETURN_IF_ERROR(Do(kPutEntry, {entry.model, entry.market, UseName(entry.use), entry.key,
+                                     absl::ToInt64Nanoseconds(entry.time), entry.dollars, entry.on_demand_dollars,
+                                     entry.tokens, entry.machine}));
+    }
+    return Do(kPutUntil, {MicrosOf(book.until)});
+  }
+
+  absl::Status PutMarket(const Buyer::Memory& market) {
+    for (const Id clear : {kClearMarket, kClearBudgets}) RETURN_IF_ERROR(Do(clear, {}));
+    for (const Buyer::Memory::Place& place : market.places) {
+      const MarketMemory::Domain& seen = place.seen;
+      RETURN_IF_ERROR(Do(kPutPlace, {place.provider, place.zone, MarketName(place.market), place.machine_type,
+                                     MicrosOf(seen.opened), MicrosOf(seen.left), int64_t{seen.open}, seen.losses,
+                                     seen.exposure, MicrosOf(seen.counted), MicrosOf(seen.last_loss),
+                                     MicrosOf(seen.closed_until), int64_t{seen.stock_outs}, int64_t{seen.came}}));
+    }
+    for (const auto& [model, budget] : market.budgets) {
+      RETURN_IF_ERROR(Do(kPutBudget, {model, budget.total, budget.missed, MicrosOf(budget.hour),
+                                      MicrosOf(budget.first), MicrosOf(budget.last)}));
+    }
+    const MarketMemory::Common& common = market.common;
+    return Do(kPutCommon, {common.joint, common.trials, MicrosOf(common.paired), MicrosOf(common.warning)});
   }
 
   absl::StatusOr<std::vector<PriceChange>> PricesOf(absl::string_view text, const std::string& machine) {
@@ -468,8 +446,7 @@ class SqliteStore : public Store {
     return absl::OkStatus();
   }
 
-  absl::Status Write(Id id, Sync sync, std::initializer_list<Value> values) {
-    RETURN_IF_ERROR(SetSync(sync));
+  absl::Status Do(Id id, std::initializer_list<Value> values) {
     statements_[id].Bind(values);
     const int code = statements_[id].Step();
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);

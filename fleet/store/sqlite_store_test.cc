@@ -15,6 +15,12 @@
 namespace spotinference::fleet {
 namespace {
 
+constexpr Store::Sync kOrdered = Store::Sync::kOrdered;
+
+absl::Status Put(Store& store, const MachineRecord& machine, Store::Sync sync = Store::Sync::kDurable) {
+  return store.Write({.machines = {{machine.serial, machine}}}, sync);
+}
+
 class SqliteStoreTest : public testing::Test {
  protected:
   SqliteStoreTest() {
@@ -59,17 +65,18 @@ TEST_F(SqliteStoreTest, KeepsMachinesAndWakesAndNeverGivesASerialTwice) {
   {
     auto store = Open();
     EXPECT_EQ(store->Load()->next_serial, 1);
-    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable, nullptr).ok());
-    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable, nullptr).ok());
+    ASSERT_TRUE(Put(*store, Record(1)).ok());
+    ASSERT_TRUE(Put(*store, Record(2)).ok());
     MachineRecord changed = Record(1);
     changed.state = MachineState::kHibernated;
     changed.handle = "";
-    ASSERT_TRUE(store->Put(changed, Store::Sync::kOrdered, nullptr).ok());
-    ASSERT_TRUE(store->Remove(2, nullptr).ok());
-    ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(250)).ok());
-    ASSERT_TRUE(store->PutWake("m", absl::Milliseconds(300)).ok());
-    ASSERT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
-    ASSERT_TRUE(store->PutGaps("m", {absl::Seconds(2), absl::Microseconds(7), absl::Hours(90)}).ok());
+    ASSERT_TRUE(Put(*store, changed, Store::Sync::kOrdered).ok());
+    ASSERT_TRUE(store->Write({.machines = {{2, std::nullopt}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.wakes = {{"m", absl::Milliseconds(250)}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.wakes = {{"m", absl::Milliseconds(300)}}}, kOrdered).ok());
+    const std::vector<absl::Duration> gaps = {absl::Seconds(2), absl::Microseconds(7), absl::Hours(90)};
+    ASSERT_TRUE(store->Write({.gaps = {{"m", {absl::Seconds(1)}}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.gaps = {{"m", gaps}}}, kOrdered).ok());
   }
   auto store = Open();
   const auto contents = store->Load();
@@ -110,7 +117,7 @@ TEST_F(SqliteStoreTest, ADamagedFileIsTold) {
   {
     auto store = Open();
     for (int serial = 1; serial <= 200; ++serial) {
-      ASSERT_TRUE(store->Put(Record(serial), Store::Sync::kOrdered, nullptr).ok());
+      ASSERT_TRUE(Put(*store, Record(serial), Store::Sync::kOrdered).ok());
     }
   }
   std::string bytes = Bytes();
@@ -162,7 +169,7 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
     const std::string back =
         absl::StrCat(no_offers, "ALTER TABLE machines DROP COLUMN billed_until_us; ",
                      kNoMarket, "DROP TABLE spending; DROP TABLE book; DROP TABLE ledger_until; ", older);
-    { ASSERT_TRUE(Open()->Put(Record(1), Store::Sync::kDurable, nullptr).ok()); }
+    { ASSERT_TRUE(Put(*Open(), Record(1)).ok()); }
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
     ASSERT_EQ(sqlite3_exec(database, back.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
@@ -172,10 +179,11 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
       EXPECT_EQ(store->Load()->machines.size(), 1);
       EXPECT_EQ(store->Load()->gaps.size(), life);
       EXPECT_EQ(store->Load()->wake_records.size(), life);
-      EXPECT_TRUE(store->PutGaps("m", {absl::Seconds(1)}).ok());
-      EXPECT_TRUE(store->PutWakeRecord("m", {}).ok());
+      EXPECT_TRUE(store->Write({.gaps = {{"m", {absl::Seconds(1)}}}}, kOrdered).ok());
+      EXPECT_TRUE(store->Write({.wake_records = {{"m", {}}}}, kOrdered).ok());
       EXPECT_EQ(store->Load()->book.entries.size(), life);
-      EXPECT_TRUE(store->PutBook({{{.model = "m"}}, absl::UnixEpoch() + absl::Hours(1)}).ok());
+      const Store::Book book = {{{.model = "m"}}, absl::UnixEpoch() + absl::Hours(1)};
+      EXPECT_TRUE(store->Write({.book = book}, kOrdered).ok());
     }
   }
 }
@@ -212,14 +220,14 @@ TEST_F(SqliteStoreTest, AMachineAndTheLedgerAreWrittenTogether) {
   record.billed_until = absl::FromUnixMicros(1767225600123456);
   {
     auto store = Open();
-    ASSERT_TRUE(store->Put(record, Store::Sync::kDurable, &open).ok());
+    ASSERT_TRUE(store->Write({.machines = {{1, record}}, .book = open}, Store::Sync::kDurable).ok());
   }
   {
     auto store = Open();
     EXPECT_EQ(store->Load()->machines[0].billed_until, record.billed_until);
     ASSERT_EQ(store->Load()->book.entries.size(), 1);
     EXPECT_EQ(store->Load()->book.entries[0].machine, "m-1");
-    ASSERT_TRUE(store->Remove(1, &closed).ok());
+    ASSERT_TRUE(store->Write({.machines = {{1, std::nullopt}}, .book = closed}, kOrdered).ok());
   }
   const Store::Contents contents = *Open()->Load();
   EXPECT_TRUE(contents.machines.empty());
@@ -252,8 +260,8 @@ TEST_F(SqliteStoreTest, WhatTheMarketHasShown) {
   {
     auto store = Open();
     EXPECT_TRUE(store->Load()->market.places.empty());
-    ASSERT_TRUE(store->PutMarket({.budgets = {{"gone", {}}}}).ok());
-    ASSERT_TRUE(store->PutMarket(memory).ok());
+    ASSERT_TRUE(store->Write({.market = Buyer::Memory{.budgets = {{"gone", {}}}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.market = memory}, kOrdered).ok());
   }
   const Buyer::Memory read = Open()->Load()->market;
   ASSERT_EQ(read.places.size(), 2);
@@ -285,8 +293,8 @@ TEST_F(SqliteStoreTest, WhatADayCost) {
   {
     auto store = Open();
     EXPECT_EQ(store->Load()->spending.day, 0);
-    ASSERT_TRUE(store->PutSpending({20000, 1.25}).ok());
-    ASSERT_TRUE(store->PutSpending({20001, 0.5}).ok());
+    ASSERT_TRUE(store->Write({.spending = Store::Spending{20000, 1.25}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.spending = Store::Spending{20001, 0.5}}, kOrdered).ok());
   }
   const auto contents = *Open()->Load();
   EXPECT_EQ(contents.spending.day, 20001);
@@ -302,12 +310,13 @@ TEST_F(SqliteStoreTest, TheLedger) {
   {
     auto store = Open();
     EXPECT_EQ(store->Load()->book.until, absl::InfinitePast());
-    ASSERT_TRUE(store->PutBook({{entry(Use::kBusy, "k", absl::Seconds(1)), entry(Use::kLost, "", absl::Seconds(2))},
-                                until - absl::Seconds(15)}).ok());
-    ASSERT_TRUE(store->PutBook({{entry(Use::kBusy, "k", absl::Hours(9) + absl::Nanoseconds(1)),
-                                 entry(Use::kLost, "", absl::Seconds(2)), entry(Use::kIdle, "", absl::Seconds(3))},
-                                until}).ok());
-    ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable, nullptr).ok());
+    const Store::Book before = {{entry(Use::kBusy, "k", absl::Seconds(1)), entry(Use::kLost, "", absl::Seconds(2))},
+                                until - absl::Seconds(15)};
+    const Store::Book after = {{entry(Use::kBusy, "k", absl::Hours(9) + absl::Nanoseconds(1)),
+                                entry(Use::kLost, "", absl::Seconds(2)), entry(Use::kIdle, "", absl::Seconds(3))},
+                               until};
+    for (const Store::Book& book : {before, after}) ASSERT_TRUE(store->Write({.book = book}, kOrdered).ok());
+    ASSERT_TRUE(Put(*store, Record(1)).ok());
   }
   const Store::Book book = Open()->Load()->book;
   EXPECT_EQ(book.until, until);
@@ -327,11 +336,11 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
                        .accelerator = "L4", .accelerators = 2, .price_per_hour = 0.345, .volume_per_hour = 0.011};
   {
     auto store = Open();
-    ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable, nullptr).ok());
-    ASSERT_TRUE(store->Put(Record(2), Store::Sync::kDurable, nullptr).ok());
+    ASSERT_TRUE(Put(*store, bought).ok());
+    ASSERT_TRUE(Put(*store, Record(2)).ok());
     bought.offer->price_per_hour = 0.346;  // when it was restored
     bought.prices = {{absl::FromUnixMicros(7), 0.1}, {absl::FromUnixMicros(1767225600123456), 1.0 / 3}};
-    ASSERT_TRUE(store->Put(bought, Store::Sync::kDurable, nullptr).ok());
+    ASSERT_TRUE(Put(*store, bought).ok());
   }
   const auto contents = *Open()->Load();
   ASSERT_EQ(contents.machines.size(), 2);
@@ -366,8 +375,9 @@ TEST_F(SqliteStoreTest, Volumes) {
   {
     auto store = Open();
     EXPECT_TRUE(store->Load()->volumes.empty());
-    ASSERT_TRUE(store->PutVolume({.name = "m@a", .unused_since = absl::UnixEpoch()}).ok());
-    for (const VolumeRecord& volume : {filled, ending}) ASSERT_TRUE(store->PutVolume(volume).ok());
+    const VolumeRecord empty = {.name = "m@a", .unused_since = absl::UnixEpoch()};
+    for (const VolumeRecord& volume : {empty, filled, ending})
+      ASSERT_TRUE(store->Write({.volumes = {{volume.name, volume}}}, kOrdered).ok());
   }
   auto store = Open();
   const std::vector<VolumeRecord> volumes = store->Load()->volumes;
@@ -384,7 +394,7 @@ TEST_F(SqliteStoreTest, Volumes) {
   EXPECT_EQ(unused_since, filled.unused_since);
   EXPECT_FALSE(volumes[1].filled);
   EXPECT_TRUE(volumes[1].ending);
-  ASSERT_TRUE(store->RemoveVolume("m@a").ok());
+  ASSERT_TRUE(store->Write({.volumes = {{"m@a", std::nullopt}}}, kOrdered).ok());
   ASSERT_EQ(store->Load()->volumes.size(), 1);
   EXPECT_EQ(store->Load()->volumes[0].name, "m@b");
 }
@@ -394,9 +404,10 @@ TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {
   const absl::Time block = order + absl::Seconds(9), began = block + absl::Seconds(1);
   {
     auto store = Open();
-    ASSERT_TRUE(store->PutWakeRecord("m", {.strikes = 1}).ok());
-    ASSERT_TRUE(store->PutWakeRecord("m", {order, 7, block, Refusal::kNoCapacity, "it's full", began, 3, block}).ok());
-    ASSERT_TRUE(store->PutWakeRecord("other", {}).ok());
+    ASSERT_TRUE(store->Write({.wake_records = {{"m", {.strikes = 1}}}}, kOrdered).ok());
+    const WakeRecord record = {order, 7, block, Refusal::kNoCapacity, "it's full", began, 3, block};
+    ASSERT_TRUE(store->Write({.wake_records = {{"m", record}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.wake_records = {{"other", {}}}}, kOrdered).ok());
   }
   auto contents = *Open()->Load();
   ASSERT_EQ(contents.wake_records.size(), 2);
@@ -420,20 +431,33 @@ TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsTold) {
 
 TEST_F(SqliteStoreTest, AWriteThatFailsIsAnErrorAndLeavesNothingHalfDone) {
   auto store = Open();
-  ASSERT_TRUE(store->Put(Record(1), Store::Sync::kDurable, nullptr).ok());
+  ASSERT_TRUE(Put(*store, Record(1)).ok());
   // A limit on the size of files stands in for a full disk.
   signal(SIGXFSZ, SIG_IGN);
   rlimit old_limit;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
   const rlimit limit = {std::filesystem::file_size(path_ + "-wal"), old_limit.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  const absl::Status failed = store->Put(Record(2), Store::Sync::kDurable, nullptr);
+  const absl::Status failed = Put(*store, Record(2), Store::Sync::kDurable);
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
   EXPECT_FALSE(failed.ok());
   EXPECT_TRUE(absl::StrContains(failed.message(), path_)) << failed;
   EXPECT_EQ(store->Load()->machines.size(), 1);
-  EXPECT_TRUE(store->Put(Record(2), Store::Sync::kDurable, nullptr).ok());
+  EXPECT_TRUE(Put(*store, Record(2)).ok());
   EXPECT_EQ(store->Load()->machines.size(), 2);
+}
+
+TEST_F(SqliteStoreTest, ChangesOfWhichOneFailsAreNotMade) {
+  auto store = Open();
+  ASSERT_TRUE(Put(*store, Record(1)).ok());
+  MachineRecord namesake = Record(3);
+  namesake.id = "m-2";
+  EXPECT_FALSE(store->Write({.machines = {{1, std::nullopt}, {2, Record(2)}, {3, namesake}}, .wakes = {{"m", {}}}},
+                            kOrdered).ok());
+  EXPECT_EQ(store->Load()->machines[0].id, "m-1");
+  EXPECT_EQ(store->Load()->machines.size(), 1);
+  EXPECT_TRUE(store->Load()->wakes.empty());
+  EXPECT_TRUE(Put(*store, Record(2)).ok()) << "and it goes on";
 }
 
 }  // namespace

@@ -10,9 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "fleet/api/offer.h"
 #include "fleet/ledger/ledger.h"
 #include "fleet/plan/buyer.h"
@@ -63,7 +61,7 @@ struct WakeRecord {
   absl::Time none_beside_until = absl::InfinitePast();
 };
 
-// Called by one thread at a time. An error means that nothing was written.
+// Called by one thread at a time.
 class Store {
  public:
   // What machines cost on a day.
@@ -82,12 +80,27 @@ class Store {
     std::vector<MachineRecord> machines;  // by serial
     int64_t next_serial = 1;
     std::map<std::string, absl::Duration> wakes;  // measured, by model
-    std::map<std::string, std::vector<absl::Duration>> gaps;  // as in PutGaps, by model
+    std::map<std::string, std::vector<absl::Duration>> gaps;  // the latest times for which each model was idle
     std::map<std::string, WakeRecord> wake_records;           // by model
-    Spending spending;                                        // as last put
-    Book book;                                                // as last put
-    Buyer::Memory market;                                     // as last put
-    std::vector<VolumeRecord> volumes;                        // by name
+    Spending spending;
+    Book book;
+    Buyer::Memory market;               // times since 1970
+    std::vector<VolumeRecord> volumes;  // by name
+  };
+
+  // What is to stand in place of what the store has; nullopt: nothing.
+  struct Changes {
+    std::map<int64_t, std::optional<MachineRecord>> machines = {};     // by serial
+    std::map<std::string, std::optional<VolumeRecord>> volumes = {};   // by name
+    std::map<std::string, absl::Duration> wakes = {};                  // the others as in Contents
+    std::map<std::string, std::vector<absl::Duration>> gaps = {};
+    std::map<std::string, WakeRecord> wake_records = {};
+    std::optional<Spending> spending = {};
+    std::optional<Book> book = {};
+    std::optional<Buyer::Memory> market = {};
+
+    bool empty() const;
+    void Add(Changes later);
   };
 
   // kDurable survives a crash of the computer: for a write that precedes a side effect which would
@@ -98,21 +111,8 @@ class Store {
   virtual ~Store() = default;
 
   virtual absl::StatusOr<Contents> Load() = 0;
-  // New, or in place of the same serial. With the book, unless that is nullptr: both are written, or neither.
-  virtual absl::Status Put(const MachineRecord& machine, Sync sync, const Book* book) = 0;
-  virtual absl::Status Remove(int64_t serial, const Book* book) = 0;  // kOrdered
-  virtual absl::Status PutWake(absl::string_view model, absl::Duration measured) = 0;  // kOrdered
-  // The latest times for which a model was idle, in place of what was kept of it. kOrdered.
-  virtual absl::Status PutGaps(absl::string_view model, absl::Span<const absl::Duration> gaps) = 0;
-  virtual absl::Status PutSpending(const Spending& spending) = 0;  // kOrdered
-  // In place of what was put before. kOrdered.
-  virtual absl::Status PutBook(const Book& book) = 0;
-  // In place of what was put before; times since 1970. kOrdered.
-  virtual absl::Status PutMarket(const Buyer::Memory& market) = 0;
-  // New, or in place of the same name. kOrdered.
-  virtual absl::Status PutVolume(const VolumeRecord& volume) = 0;
-  virtual absl::Status RemoveVolume(absl::string_view name) = 0;  // kOrdered
-  virtual absl::Status PutWakeRecord(absl::string_view model, const WakeRecord& wake) = 0;  // kOrdered
+  // All of it or, with an error, nothing.
+  virtual absl::Status Write(const Changes& changes, Sync sync) = 0;
 };
 
 }  // namespace spotinference::fleet

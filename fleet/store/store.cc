@@ -1,0 +1,37 @@
+#include "fleet/store/store.h"
+
+#include <utility>
+
+namespace spotinference::fleet {
+namespace {
+
+template <typename Map>
+void Merge(Map& into, Map later) {
+  later.merge(into);  // what it has already stays behind
+  into = std::move(later);
+}
+
+template <typename T>
+void Merge(std::optional<T>& into, std::optional<T> later) {
+  if (later.has_value()) into = std::move(later);
+}
+
+}  // namespace
+
+bool Store::Changes::empty() const {
+  return machines.empty() && volumes.empty() && wakes.empty() && gaps.empty() && wake_records.empty() &&
+         !spending.has_value() && !book.has_value() && !market.has_value();
+}
+
+void Store::Changes::Add(Changes later) {
+  Merge(machines, std::move(later.machines));
+  Merge(volumes, std::move(later.volumes));
+  Merge(wakes, std::move(later.wakes));
+  Merge(gaps, std::move(later.gaps));
+  Merge(wake_records, std::move(later.wake_records));
+  Merge(spending, std::move(later.spending));
+  Merge(book, std::move(later.book));
+  Merge(market, std::move(later.market));
+}
+
+}  // namespace spotinference::fleet
