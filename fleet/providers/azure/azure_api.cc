@@ -25,10 +25,12 @@ namespace {
 using State = CloudMachine::State;
 
 constexpr char kComputeVersion[] = "2024-07-01";
+constexpr char kSkuVersion[] = "2021-07-01";
 constexpr char kDiskVersion[] = "2024-03-02";
 constexpr char kNetworkVersion[] = "2024-05-01";
 constexpr int kMostPages = 1000;
 constexpr absl::Duration kLongestOperation = absl::Hours(1);  // nothing is heard of it any more then
+constexpr absl::Duration kSizesKept = absl::Hours(24);  // what a size has in it hardly ever changes
 constexpr int64_t kLongestAnswer = 32 << 20;
 
 std::string LastPart(const std::string& id) { return id.substr(id.rfind('/') + 1); }
@@ -145,8 +147,11 @@ class AzureApi : public CloudApi {
   }
 
   absl::StatusOr<CloudOffers> Offers() override {
+    ASSIGN_OR_RETURN(const auto sizes, Sizes());
     std::vector<OfferNow> offers;
     for (const std::string& size : options_.vm_sizes) {
+      const auto has = sizes.find(size);
+      if (has == sizes.end()) continue;  // it is not sold there
       ASSIGN_OR_RETURN(const auto prices, PricesOf(size));
       for (const std::string& zone : options_.zones) {
         for (const Market market : options_.markets) {
@@ -158,7 +163,7 @@ class AzureApi : public CloudApi {
                                       .market = market,
                                       .machine_type = size,
                                       .accelerator = AcceleratorOf(size),
-                                      .accelerators = AcceleratorOf(size).empty() ? 0 : 1,
+                                      .accelerators = has->second.accelerators,
                                       .price_per_hour = price->second.dollars},
                             .stock = std::nullopt,
                             .priced_since = price->second.since});
@@ -220,6 +225,9 @@ class AzureApi : public CloudApi {
   struct Price {
     double dollars = 0;
     std::optional<absl::Time> since;  // nullopt: it is not told
+  };
+  struct Size {
+    int accelerators = 0;
   };
   // Of an operation that is not done.
   struct Operation {
@@ -348,6 +356,30 @@ class AzureApi : public CloudApi {
     return absl::UnavailableError(absl::StrCat("more than ", kMostPages, " pages"));
   }
 
+  // By name, all of the location. https://learn.microsoft.com/rest/api/compute/resource-skus/list
+  absl::StatusOr<std::map<std::string, Size>> Sizes() {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!sizes_.empty() && clock_.Elapsed() < sizes_good_until_) return sizes_;
+    }
+    std::map<std::string, Size> sizes;
+    const std::string filter = absl::StrCat("location eq '", options_.location, "'");
+    RETURN_IF_ERROR(Pages(absl::StrCat(Subscription(), "/providers/Microsoft.Compute/skus?api-version=", kSkuVersion,
+                                       "&$filter=", UriEncode(filter)),
+                          [&](const Json& row) {
+                            if (row["resourceType"].Text() != "virtualMachines") return;
+                            Size& size = sizes[row["name"].Text()];
+                            for (const Json& capability : row["capabilities"].Items()) {
+                              const std::optional<int32_t> value = capability["value"].Whole();
+                              if (capability["name"].Text() == "GPUs") size.accelerators = value.value_or(0);
+                            }
+                          }));
+    absl::MutexLock lock(&mutex_);
+    sizes_ = sizes;
+    sizes_good_until_ = clock_.Elapsed() + kSizesKept;
+    return sizes;
+  }
+
   absl::StatusOr<std::map<Market, Price>> PricesOf(const std::string& size) {
     {
       absl::MutexLock lock(&mutex_);
@@ -386,6 +418,8 @@ class AzureApi : public CloudApi {
   absl::Mutex mutex_;
   std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
   std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Size> sizes_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration sizes_good_until_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::pair<std::map<Market, Price>, absl::Duration>> prices_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -14,18 +14,6 @@ namespace {
 
 using CloudTest = CloudFixture;
 
-TEST_P(CloudTest, TellsItsOffers) {
-  provider_->Run();
-  ASSERT_GE(offers_.size(), 2);
-  for (const OfferNow& now : offers_) {
-    EXPECT_EQ(now.offer.provider, GetParam().name);
-    EXPECT_EQ(now.offer.machine_type, GetParam().type);
-    EXPECT_TRUE(now.offer.zone == GetParam().zone || now.offer.zone == GetParam().other_zone) << now.offer.zone;
-    EXPECT_GT(now.offer.price_per_hour, 0);
-    EXPECT_EQ(now.offer.accelerators, 1);
-  }
-}
-
 TEST_P(CloudTest, LaunchesHibernatesAndRestores) {
   for (const bool restore : {false, true}) {
     const MachineEvent ready = Serve(Spec(), restore);

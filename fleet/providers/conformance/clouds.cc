@@ -42,6 +42,7 @@ CloudUnderTest Hyperstack() {
           .account = "organization 1",
           .tells_begin = true,
           .tells_end = true,
+          .names_types = false,
           .asks_account = true,
           .api = HyperstackAt};
 }

@@ -24,6 +24,7 @@ struct CloudUnderTest {
   bool has_places = false;    // a region or zone can be out of reach while the others are not
   // Of a run that was hibernated: the cloud says when it began, and when it ended.
   bool tells_begin = false, tells_end = false;
+  bool names_types = true;  // what it may buy is in its configuration by name
   bool asks_account = false;  // it is the credentials', and in no configuration
   // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,

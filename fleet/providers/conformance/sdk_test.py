@@ -282,6 +282,9 @@ class SdkTest(unittest.TestCase):
             'location': 'eastus', 'zones': ['1'], 'sku': {'name': 'Premium_LRS'},
             'properties': {'creationData': {'createOption': 'Empty'}, 'diskSizeGB': 10}}).result(DEADLINE_S))
         wait_for(lambda: compute.disks.get('g', 'weights').properties.provisioning_state == 'Succeeded', 'it is there')
+        sizes = {sku.name: {c.name: c.value for c in known(sku).capabilities}
+                 for sku in compute.resource_skus.list(filter="location eq 'eastus'")}
+        self.assertEqual(sizes['Standard_NC4as_T4_v3']['GPUs'], '1')
         script = base64.b64encode(b'#!/bin/sh\nexec sleep 1000\n').decode()
         body = {'location': 'eastus', 'zones': ['1'], 'properties': {
             'hardwareProfile': {'vmSize': 'Standard_NC4as_T4_v3'}, 'priority': 'Spot', 'evictionPolicy': 'Deallocate',

@@ -1,6 +1,7 @@
 #include "fleet/providers/emulator/azure_service.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -252,6 +253,24 @@ FakeHttpReply Interfaces(CloudModel& model, const ServiceRequest& request) {
   return Page(request, rows);
 }
 
+// Each size of the location that is asked for once, with what it has in it, and a disk that nobody asked about.
+FakeHttpReply Skus(CloudModel& model, const ServiceRequest& request) {
+  const auto filter = request.query.find("$filter");
+  std::vector<std::string> rows = {R"({"resourceType":"disks","name":"Premium_LRS","capabilities":[]})"};
+  std::set<std::string> seen;
+  for (const EmulatedType& type : model.types()) {
+    if (type.cloud != kCloud || filter == request.query.end() ||
+        filter->second != absl::StrCat("location eq '", type.region, "'") || !seen.insert(type.type).second) {
+      continue;
+    }
+    rows.push_back(absl::StrCat(R"({"resourceType":"virtualMachines","name":)", JsonString(type.type),
+                                R"(,"tier":"Standard","family":"standardNCASv3_T4Family","locations":[)",
+                                JsonString(type.region), R"(],"capabilities":[{"name":"vCPUs","value":"4"},)",
+                                R"({"name":"GPUs","value":")", type.accelerators, R"("}],"restrictions":[]})"));
+  }
+  return Page(request, rows);
+}
+
 FakeHttpReply Prices(CloudModel& model, const ServiceRequest& request) {
   std::vector<std::string> items;
   const auto filter = request.query.find("$filter");
@@ -310,6 +329,7 @@ FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
                               : R"({"status":"Failed","error":{"code":"AllocationFailed","message":"none"}})");
   }
   if (parts.size() == 5 && parts[4] == "virtualMachines") return Machines(model, request, {});
+  if (parts.size() == 5 && parts[4] == "skus") return Skus(model, request);
   if (parts.size() < 7 || parts[2] != "resourceGroups") return Error(404, "InvalidResourceType", http.target);
   const std::vector<std::string> rest(parts.begin() + 7, parts.end());
   if (parts[6] == "virtualMachines") return Machines(model, request, rest);

@@ -155,6 +155,7 @@ class HyperstackApi : public CloudApi {
     for (const Json& group : flavors["data"].Items()) {
       for (const Json& flavor : group["flavors"].Items()) {
         if (!Wanted(options_.flavors, flavor["name"].Text())) continue;
+        if (options_.flavors.empty() && CountOf(flavor) > 1) continue;  // an engine uses one
         const std::optional<double> price = PriceOf(prices, flavor);
         if (!price.has_value()) continue;  // what costs nobody knows how much is not bought
         const auto [first, last] = environments.equal_range(flavor["region_name"].Text());

@@ -18,7 +18,7 @@ struct HyperstackOptions {
   std::string api_key;                    // never logged
   std::string name_prefix;                // what is ours, CloudNames::Prefix()
   std::vector<std::string> environments;  // none: all
-  std::vector<std::string> flavors;       // machine types to buy; none: all with a GPU
+  std::vector<std::string> flavors;       // machine types to buy; none: all with one GPU
   std::string image = "Ubuntu Server 22.04 LTS R535 CUDA 12.2";
   std::string key_name;  // of an SSH key pair, which Hyperstack wants
   int volume_gigabytes = 100;

@@ -1,0 +1,65 @@
+// What clouds say that they sell.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "fleet/providers/conformance/cloud_fixture.h"
+#include "fleet/providers/hyperstack/hyperstack_api.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using CloudOffersTest = CloudFixture;
+
+TEST_P(CloudOffersTest, TellsItsOffers) {
+  provider_->Run();
+  ASSERT_GE(offers_.size(), 2);
+  for (const OfferNow& now : offers_) {
+    EXPECT_EQ(now.offer.provider, GetParam().name);
+    EXPECT_EQ(now.offer.machine_type, GetParam().type);
+    EXPECT_TRUE(now.offer.zone == GetParam().zone || now.offer.zone == GetParam().other_zone) << now.offer.zone;
+    EXPECT_GT(now.offer.price_per_hour, 0);
+    EXPECT_EQ(now.offer.accelerators, 1);
+  }
+}
+
+// An engine uses one: a machine with more of them costs as much more for nothing, unless somebody says so.
+TEST_P(CloudOffersTest, WithManyAcceleratorsOnlyWhatIsNamedIsForSale) {
+  for (const std::string& line : GetParam().catalogue) {
+    std::vector<std::string> words = absl::StrSplit(line, ' ');
+    words[6] = "8";
+    Say(absl::StrJoin(words, " "));
+    if (!GetParam().names_types) break;  // in the other zone it stays at one
+  }
+  provider_->Run();
+  EXPECT_FALSE(offers_.empty());
+  for (const OfferNow& now : offers_) {
+    EXPECT_EQ(now.offer.accelerators, GetParam().names_types ? 8 : 1);
+    EXPECT_TRUE(GetParam().names_types || now.offer.zone == GetParam().other_zone);
+  }
+}
+
+TEST(HyperstackTest, AFlavorThatIsNamedIsForSaleWithAllItsAccelerators) {
+  FakeClock clock;
+  FakeHost host;
+  CloudEmulator emulator(clock, host);
+  ASSERT_TRUE(emulator.Command("sell hyperstack CANADA-1 default-CANADA-1 n3-L40x8 L40 8 8.0 - 2").ok());
+  HyperstackOptions options;
+  options.endpoint = absl::StrCat(emulator.url(), "/v1");
+  options.api_key = "key";
+  options.flavors = {"n3-L40x8"};
+  const absl::StatusOr<CloudOffers> offers = NewHyperstackApi(std::move(options))->Offers();
+  ASSERT_TRUE(offers.ok()) << offers.status();
+  ASSERT_EQ(offers->offers.size(), 1);
+  EXPECT_EQ(offers->offers[0].offer.accelerators, 8);
+  EXPECT_EQ(offers->offers[0].offer.price_per_hour, 8);
+}
+
+INSTANTIATE_TEST_SUITE_P(Clouds, CloudOffersTest, testing::ValuesIn(AllClouds()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace spotinference::fleet
