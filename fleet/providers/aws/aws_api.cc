@@ -266,6 +266,7 @@ class AwsApi : public CloudApi {
   absl::Status AddOffers(const AwsRegion& region, std::vector<OfferNow>& offers, absl::Status& price_list) {
     ASSIGN_OR_RETURN(const auto accelerators, Accelerators(region.name));
     ASSIGN_OR_RETURN(const auto spot, SpotPrices(region.name));
+    ASSIGN_OR_RETURN(const auto offerings, Offerings(region.name));
     std::vector<OfferNow> here;
     const auto add = [&](const std::string& zone, Market market, const std::string& type, double price,
                          std::optional<absl::Time> since) {
@@ -284,10 +285,9 @@ class AwsApi : public CloudApi {
       }
       here.push_back({.offer = std::move(offer), .stock = std::nullopt, .priced_since = since});
     };
-    for (const auto& [where, row] : spot) {
-      const auto& [zone, type] = where;
-      add(zone, Market::kSpot, type, row.dollars, TimeIn(row.since));
-      if (!price_list.ok()) continue;
+    for (const auto& [where, row] : spot) add(where.first, Market::kSpot, where.second, row.dollars, TimeIn(row.since));
+    for (const auto& [zone, type] : offerings) {
+      if (!price_list.ok()) break;
       const absl::StatusOr<double> on_demand = OnDemandPrice(region.name, type);
       price_list = on_demand.status();
       if (on_demand.value_or(0) > 0) add(zone, Market::kOnDemand, type, *on_demand, std::nullopt);
@@ -297,22 +297,40 @@ class AwsApi : public CloudApi {
   }
 
   absl::StatusOr<std::map<std::string, Accelerator>> Accelerators(const std::string& region) {
-    AwsParameters parameters;
-    for (size_t i = 0; i < options_.instance_types.size(); ++i) {
-      parameters.emplace_back(absl::StrCat("InstanceType.", i + 1), options_.instance_types[i]);
-    }
     std::map<std::string, Accelerator> accelerators;
-    ASSIGN_OR_RETURN(const Xml answer, Ask(region, "DescribeInstanceTypes", parameters));
-    for (const Xml* const type : answer["instanceTypeSet"].Items()) {
-      Accelerator& accelerator = accelerators[(*type)["instanceType"].text];
-      for (const Xml* const gpu : (*type)["gpuInfo"]["gpus"].Items()) {
-        int count = 0;
-        accelerator.name = (*gpu)["name"].text;
-        if (!absl::SimpleAtoi((*gpu)["count"].text, &count) || count < 0 || count > kMostGpus) continue;
-        accelerator.count += count;
-      }
-    }
+    RETURN_IF_ERROR(
+        Pages(region, "DescribeInstanceTypes", "instanceTypeSet", OfOurTypes(), [&](const Xml& type) {
+          Accelerator& accelerator = accelerators[type["instanceType"].text];
+          for (const Xml* const gpu : type["gpuInfo"]["gpus"].Items()) {
+            int count = 0;
+            accelerator.name = (*gpu)["name"].text;
+            if (!absl::SimpleAtoi((*gpu)["count"].text, &count) || count < 0 || count > kMostGpus) continue;
+            accelerator.count += count;
+          }
+        }));
     return accelerators;
+  }
+
+  // Zone and type that are sold on demand; what has no spot price is among them.
+  // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html
+  absl::StatusOr<std::set<std::pair<std::string, std::string>>> Offerings(const std::string& region) {
+    std::set<std::pair<std::string, std::string>> offerings;
+    if (std::count(options_.markets.begin(), options_.markets.end(), Market::kOnDemand) == 0) return offerings;
+    AwsParameters parameters = OfOurTypes();
+    parameters.emplace_back("LocationType", "availability-zone");
+    RETURN_IF_ERROR(Pages(
+        region, "DescribeInstanceTypeOfferings", "instanceTypeOfferingSet", parameters,
+        [&](const Xml& row) { offerings.emplace(row["location"].text, row["instanceType"].text); }));
+    return offerings;
+  }
+
+  // As a filter: a type that a region does not know is an error where it is asked for by name.
+  AwsParameters OfOurTypes() const {
+    AwsParameters parameters = {{"Filter.1.Name", "instance-type"}};
+    for (size_t i = 0; i < options_.instance_types.size(); ++i) {
+      parameters.emplace_back(absl::StrCat("Filter.1.Value.", i + 1), options_.instance_types[i]);
+    }
+    return parameters;
   }
 
   struct SpotPrice {

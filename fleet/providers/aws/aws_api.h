@@ -17,7 +17,7 @@ namespace spotinference::fleet {
 struct AwsRegion {
   std::string name;                          // "us-east-1"
   std::string image;                         // "ami-…", which there is in this region alone
-  std::vector<std::string> zones;            // none: every one that has a price
+  std::vector<std::string> zones;            // none: every one that sells
   std::vector<std::string> security_groups;  // none: the default VPC's
 };
 

@@ -81,7 +81,6 @@ int main(int argc, char** argv) {
   fleet::AwsOptions options;
   options.regions = {{.name = "us-east-1", .image = argv[2]}};
   options.instance_types = {"g4dn.xlarge"};
-  options.markets = {fleet::Market::kSpot};
   options.name_prefix = "spotinference-moto-";
   options.endpoint = argv[1];
   const std::unique_ptr<fleet::CloudApi> api = fleet::NewAwsApi(options, RealClock());

@@ -1,4 +1,6 @@
 // What clouds say that they sell.
+#include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +42,25 @@ TEST_P(CloudOffersTest, WithManyAcceleratorsOnlyWhatIsNamedIsForSale) {
     EXPECT_EQ(now.offer.accelerators, GetParam().names_types ? 8 : 1);
     EXPECT_TRUE(GetParam().names_types || now.offer.zone == GetParam().other_zone);
   }
+}
+
+TEST_P(CloudOffersTest, WhereThereIsNoSpotThereIsOnDemand) {
+  std::vector<std::string> words = absl::StrSplit(GetParam().catalogue[0], ' ');
+  words[8] = "-";
+  Say(absl::StrJoin(words, " "));
+  provider_->Run();
+  std::set<std::pair<std::string, Market>> sold;
+  for (const OfferNow& now : offers_) sold.emplace(now.offer.zone, now.offer.market);
+  EXPECT_TRUE(sold.contains({GetParam().zone, Market::kOnDemand}));
+  EXPECT_TRUE(sold.contains({GetParam().other_zone, Market::kOnDemand}));
+  MachineSpec spec = Spec();
+  const auto found = std::find_if(offers_.begin(), offers_.end(), [&](const OfferNow& now) {
+    return now.offer.zone == GetParam().zone && now.offer.market == Market::kOnDemand;
+  });
+  ASSERT_NE(found, offers_.end());
+  spec.offer = found->offer;
+  EXPECT_EQ(Serve(spec).kind, Kind::kReady);
+  EXPECT_EQ(zone(), GetParam().zone);
 }
 
 TEST(HyperstackTest, AFlavorThatIsNamedIsForSaleWithAllItsAccelerators) {

@@ -105,6 +105,11 @@ class SdkTest(unittest.TestCase):
                          {'us-east-1a': 0.31, 'us-east-1b': 0.28})
         types = ec2.describe_instance_types(InstanceTypes=['g6.xlarge'])['InstanceTypes']
         self.assertEqual([(gpu['Name'], gpu['Count']) for gpu in types[0]['GpuInfo']['Gpus']], [('L4', 1)])
+        offered = ec2.describe_instance_type_offerings(
+            LocationType='availability-zone', Filters=[{'Name': 'instance-type', 'Values': ['g6.xlarge']}])
+        self.assertEqual({o['Location'] for o in offered['InstanceTypeOfferings']}, {'us-east-1a', 'us-east-1b'})
+        with self.assertRaisesRegex(botocore.exceptions.ClientError, 'InvalidInstanceType'):
+            ec2.describe_instance_types(InstanceTypes=['g7.xlarge'])
 
         def run(token, zone='us-east-1a'):
             tags = [{'ResourceType': 'instance', 'Tags': [{'Key': 'Name', 'Value': 'mine'}]}]

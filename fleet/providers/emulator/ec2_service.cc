@@ -323,8 +323,10 @@ FakeHttpReply ChangeVolume(CloudModel& model, const Fields& fields, const std::s
   return Good(action, AttachmentOf(model, *volume));
 }
 
+// By name, or by a filter: there is one alone.
 bool Asked(const Fields& fields, const EmulatedType& type, const std::string& region) {
-  const std::vector<std::string> types = ListOf(fields, "InstanceType");
+  const bool filters = Get(fields, "Filter.1.Name") == "instance-type";
+  const std::vector<std::string> types = ListOf(fields, filters ? "Filter.1.Value" : "InstanceType");
   return type.cloud == kCloud && type.region == region &&
          (types.empty() || std::count(types.begin(), types.end(), type.type) != 0);
 }
@@ -351,7 +353,21 @@ FakeHttpReply InstanceTypes(CloudModel& model, const Fields& fields, const std::
     rows.push_back(absl::StrCat(Element("instanceType", type.type), Element("hibernationSupported", "false"),
                                 "<gpuInfo>", Set("gpus", {gpu}), "</gpuInfo>"));
   }
+  for (const std::string& name : ListOf(fields, "InstanceType")) {
+    if (seen.count(name) == 0) return Error(400, "InvalidInstanceType", name);
+  }
   return Page(fields, "DescribeInstanceTypes", "instanceTypeSet", rows);
+}
+
+FakeHttpReply Offerings(CloudModel& model, const Fields& fields, const std::string& region) {
+  if (Get(fields, "LocationType") != "availability-zone") return Error(400, "InvalidParameterValue", "LocationType");
+  std::vector<std::string> rows;
+  for (const EmulatedType& type : model.types()) {
+    if (!Asked(fields, type, region)) continue;
+    rows.push_back(absl::StrCat(Element("instanceType", type.type), Element("locationType", "availability-zone"),
+                                Element("location", type.zone)));
+  }
+  return Page(fields, "DescribeInstanceTypeOfferings", "instanceTypeOfferingSet", rows);
 }
 
 // The Price List: JSON of JSON.
@@ -435,6 +451,7 @@ FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   if (action == "DescribeVolumes") return DescribeVolumes(model, fields, region);
   if (action == "DescribeSpotPriceHistory") return SpotPrices(model, fields, region);
   if (action == "DescribeInstanceTypes") return InstanceTypes(model, fields, region);
+  if (action == "DescribeInstanceTypeOfferings") return Offerings(model, fields, region);
   if (action == "CreateVolume") return CreateVolume(model, fields);
   if (absl::EndsWith(action, "Instances")) return ChangeInstance(model, fields, action);
   if (absl::EndsWith(action, "Volume")) return ChangeVolume(model, fields, action);
