@@ -376,17 +376,19 @@ Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::Funct
   return best;
 }
 
-Lease Controller::Grant(Machine& machine, const std::string& key, bool alone) {
+Lease Controller::Grant(Machine& machine, const std::string& key, const Buyer::Answer& so_far, bool alone) {
   ++machine.leases;
   ++machine.answers[key];
   machine.alone = alone;
   Account(machine);
   return Lease(machine.endpoint, machine.fate, alone,
                [this, inbox = inbox_, id = machine.record.id, life = machine.life, model = machine.record.model,
-                market = MarketOf(machine), key, granted = clock_.Elapsed()](int64_t tokens) {
+                market = MarketOf(machine), key, so_far, granted = clock_.Elapsed()](const Lease::Use& use) {
                  inbox->Post([=, this] {
-                   ledger_.CountTokens(model, market, key, tokens);  // also of a machine that is gone
-                   OnReleased(id, life, key, granted);
+                   // Also of a machine that is gone.
+                   ledger_.CountTokens(model, market, key, use.tokens);
+                   NoteUse(model, so_far, use);
+                   OnReleased(id, life, key, clock_.Elapsed() - granted - use.queued);
                  });
                });
 }

@@ -114,14 +114,14 @@ class Controller : public Fleet, private ControllerState {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
                  absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted)
+  void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration ran)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_heartbeat.cc
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeatAtOnce(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AwaitNotice(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnNoticeAwaited(const std::string& id, uint64_t life, uint64_t known, bool changed)
+  void OnNoticeAwaited(const std::string&, uint64_t life, uint64_t known, bool changed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -131,12 +131,10 @@ class Controller : public Fleet, private ControllerState {
   EngineFigures FiguresOf(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_interruptions.cc
-  Interruption& BeginInterruption(Machine& machine, MachineLife::End end, absl::string_view why)
+  Interruption& BeginInterruption(Machine&, MachineLife::End, absl::string_view why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnNotice(Machine& machine, absl::Duration left, bool heard, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void HearNotice(Machine& machine, const EngineNotice& notice, absl::Duration asked_at)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnNotice(Machine&, absl::Duration left, bool heard, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HearNotice(Machine&, const EngineNotice& notice, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandOverWhereThereIsRoom(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNoNotice(Machine& machine, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static std::string Heading(const Machine& machine);
@@ -145,8 +143,8 @@ class Controller : public Fleet, private ControllerState {
   void BeginReplacement(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteReplacement(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Machine*> FindAnswering(absl::string_view machine_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Order(absl::string_view machine_id, OrderDone done,
-             absl::FunctionRef<absl::Status(Machine&)> carry_out) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Order(absl::string_view machine_id, OrderDone, absl::FunctionRef<absl::Status(Machine&)> carry_out)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // controller_suspects.cc
   void GrantParked(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -187,7 +185,8 @@ class Controller : public Fleet, private ControllerState {
   bool WasRefused(const Machine& machine, const absl::Status& gone) const;
   void NoteEnded(Machine& machine, const absl::Status& gone, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void NoteAnswer(const Model& model, const Waiter& waiter, bool refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteAnswer(const Model& model, const Buyer::Answer& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteUse(const std::string& model, Buyer::Answer answer, const Lease::Use&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -212,7 +211,8 @@ class Controller : public Fleet, private ControllerState {
   Machine* FindAdmitting(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Lease Grant(Machine& machine, const std::string& key, bool alone = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Lease Grant(Machine&, const std::string& key, const Buyer::Answer& so_far = {}, bool alone = false)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Before it is parked or granted.
   void NoteArrival(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

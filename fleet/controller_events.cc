@@ -37,6 +37,7 @@ void Controller::Restore(const Store::Contents& contents) {
   next_serial_ = contents.next_serial;
   RecallMarket(contents.market);
   for (auto& [name, model] : models_) {
+    if (const auto fill = contents.fills.find(name); fill != contents.fills.end()) model.measured_fill = fill->second;
     if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end())
       model.measured_wake = wake->second;
     if (const auto gaps = contents.gaps.find(name); gaps != contents.gaps.end())
@@ -150,7 +151,10 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
   Model* const model = FindModel(machine.record.model);
   if (model == nullptr) return;
   RecordStarted(model->wake);
-  if (downloading > absl::ZeroDuration()) model->measured_fill = downloading;
+  if (downloading > absl::ZeroDuration()) {
+    model->measured_fill = downloading;
+    Keep({.fills = {{model->spec.name, downloading}}});
+  }
   const absl::Duration usual = took - downloading;  // weights come once
   const absl::Duration before = model->measured_wake.value_or(usual);
   model->measured_wake = before + kNewestWakeShare * (usual - before);
@@ -286,7 +290,7 @@ void Controller::OnGone(Machine& machine, const MachineEvent& gone) {
   }
 }
 
-void Controller::OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration granted) {
+void Controller::OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration ran) {
   const auto found = machines_.find(id);
   if (found != machines_.end() && found->second.life == life) {
     Machine& machine = found->second;
@@ -300,7 +304,7 @@ void Controller::OnReleased(const std::string& id, uint64_t life, const std::str
     }
     if (machine.leases == 0) machine.alone = false;
     Account(machine);
-    buyer_.Served(machine.record.model, clock_.Elapsed() - granted, clock_.Elapsed());
+    buyer_.Served(machine.record.model, std::max(ran, absl::ZeroDuration()), clock_.Elapsed());
     if (Model* const model = FindModel(machine.record.model); model != nullptr) {
       // Once: a start that fails beside a machine which serves on is a failure.
       if (machine.fate->served() && !std::exchange(machine.proved, true))

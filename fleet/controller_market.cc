@@ -41,7 +41,8 @@ Wish Controller::WishOf(const Model& model) const {
           .accelerators = spec.accelerators,
           .regions = spec.regions,
           .markets = spec.markets,
-          .not_again = model.failed_at};
+          .not_again = model.failed_at,
+          .target = spec.target};
 }
 
 // After a start that failed though there was a machine: a bad host, or a zone that takes away what it has just given.
@@ -82,10 +83,10 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   }
   const absl::Duration sleeps_at = model.idle_since + desired.idle_timeout;
   if (!in_use && (!awake || now >= sleeps_at)) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
-  Buyer::Decision decision = buyer_.Decide(
-      model.spec.name, WishOf(model),
-      {.waiting = waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere}, machines, filled,
-      dollars_left, now);
+  Buyer::Load load = {.waiting = waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere};
+  load.fill = model.measured_fill.value_or(load.fill);
+  Buyer::Decision decision =
+      buyer_.Decide(model.spec.name, WishOf(model), load, machines, filled, dollars_left, now);
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];
     if (IsWaking(machine.record.state)) {

@@ -33,11 +33,8 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
                                   absl::StrCat("there is no model '", model_name, "'")});
     } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(claim, model_name)) {
       result.emplace(Grant(*machine, claim.key));
-      if (!claim.resumes()) {
-        buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/false, /*awake=*/true, clock_.Elapsed());
-      }
     } else if (!claim.resumes() && !MakePlace(*model, claim)) {
-      buyer_.Answered(model_name, absl::ZeroDuration(), /*refused=*/true, IsAwake(*model), clock_.Elapsed());
+      NoteAnswer(*model, {.refused = true, .awake = IsAwake(*model)});
       result.emplace(QueueFull(*model));
     } else {
       const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
@@ -109,7 +106,8 @@ bool Controller::MakePlace(Model& model, const Claim& claim) {
 // Returns the one after it.
 Controller::Parked::iterator Controller::EndWait(Model& model, Parked::iterator waiter, AcquireResult result,
                                                  bool refused) {
-  NoteAnswer(model, waiter->second, refused);
+  if (refused && !waiter->second.claim.begun)
+    NoteAnswer(model, {.refused = true, .awake = waiter->second.awake});
   AnswerWith(waiter->first, std::move(waiter->second.done), std::move(result));
   model.parked_bytes -= waiter->second.claim.bytes;
   return model.parked.erase(waiter);
@@ -175,9 +173,17 @@ void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_r
   NoteDemand(model);
 }
 
-void Controller::NoteAnswer(const Model& model, const Waiter& waiter, bool refused) {
-  if (waiter.claim.resumes()) return;
-  buyer_.Answered(model.spec.name, clock_.Elapsed() - waiter.since, refused, waiter.awake, clock_.Elapsed());
+void Controller::NoteAnswer(const Model& model, const Buyer::Answer& answer) {
+  buyer_.Answered(model.spec.name, WishOf(model), answer, clock_.Elapsed());
+}
+
+// Whose client left before its time was up has not waited too long.
+void Controller::NoteUse(const std::string& name, Buyer::Answer answer, const Lease::Use& use) {
+  const Model* const model = FindModel(name);
+  if (model == nullptr || !use.waited.has_value()) return;
+  if (use.tokens == 0 && *use.waited <= model->spec.target.wait) return;
+  answer.waited = *use.waited;
+  NoteAnswer(*model, answer);
 }
 
 void Controller::NoteArrival(Model& model, const Claim& claim) {

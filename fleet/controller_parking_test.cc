@@ -114,6 +114,40 @@ TEST_F(ControllerParkingTest, ALeaseNamesTheLifeOfItsMachine) {
 }
 
 // The mean of the wakes so far, three tenths of it the latest.
+// Of requests that came while the model was awake: within the target or not.
+TEST_F(ControllerParkingTest, FirstTokensAreHeldToTheModelsTarget) {
+  options_.models[0].target = {absl::Seconds(2), 0.01};
+  options_.models[0].park_requests = 0;
+  Begin();
+  const auto budget = [this] {
+    Advance(absl::Seconds(20));  // it is written down now and then
+    return store_.Load()->market.budgets["m"];
+  };
+  const auto answer = [this](absl::Duration waited, int tokens) {
+    const auto client = Acquire();
+    for (int i = 0; i < tokens; ++i) client->lease->CountToken();
+    client->lease->NoteWaited(waited);
+    client->lease.reset();
+    fleet_->Run();
+  };
+  ASSERT_TRUE(WakeUp("m").ok());
+  Ready("m-1");
+  answer(absl::Seconds(2), 1);
+  EXPECT_EQ(budget().total, 1);
+  EXPECT_EQ(budget().missed, 0);
+  answer(absl::Seconds(3), 1);
+  EXPECT_EQ(budget().missed, 1);
+  answer(absl::Seconds(1), 0);
+  EXPECT_EQ(budget().total, 2) << "its client left by itself";
+  answer(absl::Seconds(3), 0);
+  EXPECT_EQ(budget().missed, 2) << "it left for want of an answer";
+  answer(absl::InfiniteDuration(), 0);
+  EXPECT_EQ(budget().missed, 3) << "the engine was full";
+  auto client = Acquire();
+  client->lease.reset();  // it went elsewhere, or was one that had begun before
+  EXPECT_EQ(budget().total, 4);
+}
+
 TEST_F(ControllerParkingTest, WhoIsRefusedIsToldHowLongAWakeTakes) {
   options_.models[0].park_requests = 1;
   Begin();

@@ -349,7 +349,7 @@ class Simulation {
           EXPECT_EQ(epoch, epoch_);
           EXPECT_EQ(waiting_.erase(client), 1) << "answered twice, or after it was cancelled";
           EXPECT_LE(clock_.Elapsed() - came, std::min(kWakeCap, kMaxWait));
-          if (auto* lease = std::get_if<Lease>(&result)) return Serve(client, std::move(*lease));
+          if (auto* lease = std::get_if<Lease>(&result)) return Serve(client, came, std::move(*lease));
           ++refused_;
         });
     if (waiting_.contains(client) && world_.Chance(0.2)) {
@@ -361,10 +361,11 @@ class Simulation {
     }
   }
 
-  void Serve(int client, Lease lease) {
+  void Serve(int client, absl::Duration came, Lease lease) {
     ++served_;
     const std::string machine = lease.endpoint().machine_id;
     EXPECT_TRUE(world_.Serves(machine)) << "a lease on a machine that does not serve";
+    lease.NoteWaited(clock_.Elapsed() - came);
     leases_.emplace(client, std::move(lease));
     const bool broken = world_.Chance(0.1);
     world_.After(world_.Around(absl::Seconds(30)), [this, client, machine, broken, epoch = epoch_] {

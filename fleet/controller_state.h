@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "fleet/api/fleet.h"
 #include "fleet/ledger/ledger.h"
+#include "fleet/plan/demand.h"
 #include "fleet/plan/idle_timeout.h"
 #include "fleet/plan/plan.h"
 #include "fleet/store/store.h"
@@ -36,6 +37,7 @@ struct ModelSpec {
   int max_machines = 1;
   // Which machines may be bought, where there is a choice; see Wish.
   int streams = 16;
+  ServiceTarget target;
   double max_price = std::numeric_limits<double>::infinity();
   std::vector<std::string> accelerators, regions;
   std::vector<Market> markets;

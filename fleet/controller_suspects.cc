@@ -57,13 +57,16 @@ void Controller::GrantParked(Model& model) {
   for (auto& [id, machine] : machines_) {
     if (!suspects && machine.record.model == model.spec.name) machine.reserved = false;
   }
+  const auto so_far = [this](const Waiter& waiter) {
+    return Buyer::Answer{.queued = clock_.Elapsed() - waiter.since, .awake = waiter.awake};
+  };
   bool reserves = false;  // for one suspect at a time
   for (const Parked::iterator waiter : ByTurns(model.parked)) {
     std::optional<AcquireResult> result;
     switch (BlameOf(waiter->second.claim)) {
       case Blame::kNone:
         if (Machine* const machine = FindAdmitting(model.spec.name); machine != nullptr)
-          result.emplace(Grant(*machine, waiter->second.claim.key));
+          result.emplace(Grant(*machine, waiter->second.claim.key, so_far(waiter->second)));
         break;
       case Blame::kUnknown: break;
       case Blame::kSuspect:
@@ -71,7 +74,7 @@ void Controller::GrantParked(Model& model) {
         if (Machine* const machine = Reserve(model); machine != nullptr && machine->leases == 0) {
           LOG(WARNING) << "a request under which engines crashed runs alone on " << machine->record.id;
           machine->reserved = false;
-          result.emplace(Grant(*machine, waiter->second.claim.key, /*alone=*/true));
+          result.emplace(Grant(*machine, waiter->second.claim.key, so_far(waiter->second), /*alone=*/true));
         }
         break;
       case Blame::kGuilty:

@@ -122,6 +122,7 @@ fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) 
     spec.markets.push_back(market == "spot" ? fleet::Market::kSpot : fleet::Market::kOnDemand);
   }
   if (config.has_idle_timeout()) spec.idle_timeout = config::ToDuration(config.idle_timeout());
+  spec.target = {config::ToDuration(config.service().first_token()), 1 - config.service().share()};
   spec.wake_cap = config::ToDuration(config.wake_cap());
   spec.park_requests = config.park().requests();
   spec.park_bytes = config.park().bytes();

@@ -35,6 +35,7 @@ struct TokenEvent {
   float logprob;                                // where asked for
   absl::Span<const TokenLogprob> top_logprobs;
   uint32_t cached_tokens;                       // of the prompt
+  absl::Duration waited = absl::ZeroDuration();  // from Submit to the sequence's first step
 };
 
 // Where a sequence's ids go. Called on the engine's thread, but for an end that HandOver brings; one call at a time.

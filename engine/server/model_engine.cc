@@ -77,6 +77,7 @@ absl::StatusOr<SequenceId> ModelEngine::Submit(EngineRequest request, std::share
   if (request.constraint.has_value()) {
     ASSIGN_OR_RETURN(live->matcher, constraints_.NewMatcher(*request.constraint, request.sequence.generated_ids));
   }
+  live->submitted = clock_.Elapsed();
   live->sampling = std::move(request.sampling);
   live->stop_ids = std::move(request.stop_ids);
   live->sink = std::move(sink);
@@ -300,11 +301,13 @@ void ModelEngine::ListSamplings(const Plan& plan) {
   sampling_count_ = 0;
   size_t row = 0;
   for (const Chunk& chunk : plan.chunks) {
+    const std::shared_ptr<Live>& live = scheduled_.at(chunk.sequence);
+    if (!live->waited.has_value()) live->waited = clock_.Elapsed() - live->submitted;
     if (chunk.logit_rows == 0) continue;
     if (sampling_count_ == samplings_.size()) samplings_.emplace_back();
     Sampling& sampling = samplings_[sampling_count_++];
     sampling.id = chunk.sequence;
-    sampling.live = scheduled_.at(chunk.sequence);
+    sampling.live = live;
     sampling.cached_tokens = static_cast<uint32_t>(chunk.cached_tokens);
     sampling.guesses = chunk.ids.last(chunk.logit_rows - 1);
     sampling.first_row = row;
@@ -541,8 +544,8 @@ void ModelEngine::Deliver(Sampling& sampling) {
                                                        : TokenEvent::Finish::kNone;
     live.finished = finish != TokenEvent::Finish::kNone;
     const Picked& picked = sampling.picked[i];
-    sampling.pause = !live.sink->OnToken(
-        {index, sampling.ids[i], finish, picked.logprob, picked.top_logprobs, sampling.cached_tokens});
+    sampling.pause = !live.sink->OnToken({index, sampling.ids[i], finish, picked.logprob, picked.top_logprobs,
+                                          sampling.cached_tokens, live.waited.value_or(absl::ZeroDuration())});
   }
 }
 

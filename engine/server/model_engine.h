@@ -79,7 +79,9 @@ class ModelEngine : public Engine {
 
  private:
   struct Live {
+    absl::Duration submitted;
     // The loop's.
+    std::optional<absl::Duration> waited;  // until its first step
     SamplingParams sampling;
     std::vector<uint32_t> stop_ids;
     std::shared_ptr<TokenSink> sink;

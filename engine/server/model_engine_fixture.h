@@ -160,6 +160,7 @@ class FakeSink : public TokenSink {
       EXPECT_FALSE(end_.has_value());
       EXPECT_EQ(finish_, Finish::kNone) << "an event after the last";
       if (ids_.empty()) first_index_ = event.index;
+      waited_ = event.waited;
       EXPECT_EQ(event.index, first_index_ + ids_.size());
       ids_.push_back(event.id);
       finish_ = event.finish;
@@ -191,6 +192,10 @@ class FakeSink : public TokenSink {
     absl::MutexLock lock(&mutex_);
     return first_index_;
   }
+  absl::Duration waited() const {
+    absl::MutexLock lock(&mutex_);
+    return waited_;
+  }
   Finish finish() const {
     absl::MutexLock lock(&mutex_);
     return finish_;
@@ -204,6 +209,7 @@ class FakeSink : public TokenSink {
   mutable absl::Mutex mutex_;
   Ids ids_ ABSL_GUARDED_BY(mutex_);
   uint32_t first_index_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Duration waited_ ABSL_GUARDED_BY(mutex_);
   Finish finish_ ABSL_GUARDED_BY(mutex_) = Finish::kNone;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };

@@ -336,6 +336,21 @@ TEST_P(ModelEngineTest, RefusesWhatCannotWork) {
   RunAnother();
 }
 
+TEST_P(ModelEngineTest, TellsHowLongASequenceWaitedForASeat) {
+  Start(/*blocks=*/20, /*max_sequences=*/1);
+  program_->Hold();
+  const auto first = std::make_shared<FakeSink>(), second = std::make_shared<FakeSink>();
+  Submit(Request({1, 2}, 3), first);
+  program_->AwaitHeld();
+  Submit(Request({3}, 2), second);
+  clock_.Advance(absl::Seconds(3));
+  program_->Release();
+  EXPECT_TRUE(first->AwaitEnd().ok());
+  EXPECT_TRUE(second->AwaitEnd().ok());
+  EXPECT_EQ(first->waited(), absl::ZeroDuration());
+  EXPECT_EQ(second->waited(), absl::Seconds(3));
+}
+
 TEST_P(ModelEngineTest, AStepThatHangsShowsWhoRuns) {
   Start();
   RunAnother();

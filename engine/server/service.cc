@@ -57,7 +57,9 @@ api::GenerateEvent ToProto(const TokenEvent& event, bool logprobs, bool first) {
       to->set_logprob(top.logprob);
     }
   }
-  if (first) out.set_cached_tokens(event.cached_tokens);
+  if (!first) return out;
+  out.set_cached_tokens(event.cached_tokens);
+  out.set_waited_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(event.waited)));
   return out;
 }
 

@@ -89,6 +89,7 @@ TEST_F(ServiceTest, StreamsWhatTheEngineSays) {
   for (uint32_t i = 1; i < 5; ++i) {
     TokenEvent event = Event(i, i == 4 ? TokenEvent::Finish::kStop : TokenEvent::Finish::kNone);
     event.top_logprobs = top;
+    event.waited = absl::Milliseconds(70);
     EXPECT_TRUE(sink->OnToken(event));
   }
   sink->OnEnd(absl::OkStatus());
@@ -99,6 +100,7 @@ TEST_F(ServiceTest, StreamsWhatTheEngineSays) {
     EXPECT_EQ(event.id(), 10 + i);
     EXPECT_EQ(event.finish_reason(), i == 4 ? api::FINISH_REASON_STOP : api::FINISH_REASON_NONE);
     EXPECT_EQ(event.cached_tokens(), i == 1 ? 9 : 0);
+    EXPECT_EQ(event.waited_ms(), i == 1 ? 70 : 0);
     EXPECT_EQ(event.logprob().logprob(), -0.5f);
     ASSERT_EQ(event.top_logprobs_size(), 2);
     EXPECT_EQ(event.top_logprobs(1).id(), 12);

@@ -5,6 +5,7 @@
 #ifndef FLEET_API_FLEET_H_
 #define FLEET_API_FLEET_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -43,34 +44,43 @@ struct Endpoint {
 // Use of an endpoint. Destroying it gives the endpoint back; any thread.
 class Lease {
  public:
-  // `release` gets the tokens that were counted.
-  Lease(Endpoint endpoint, std::shared_ptr<MachineLife> life, bool alone,
-        absl::AnyInvocable<void(int64_t tokens)> release)
+  // What was told of the answer that it was for.
+  struct Use {
+    int64_t tokens = 0;
+    absl::Duration queued;                 // of its time, waiting in the engine for others to end
+    std::optional<absl::Duration> waited;  // by its client, for its first token or in vain; nullopt: it had one before
+  };
+
+  Lease(Endpoint endpoint, std::shared_ptr<MachineLife> life, bool alone, absl::AnyInvocable<void(const Use&)> release)
       : endpoint_(std::move(endpoint)), life_(std::move(life)), alone_(alone), release_(std::move(release)) {}
   Lease(Lease&& other)
       : endpoint_(std::move(other.endpoint_)),
         life_(std::move(other.life_)),
         alone_(other.alone_),
-        tokens_(other.tokens_),
+        use_(other.use_),
         release_(std::exchange(other.release_, nullptr)) {}
   Lease& operator=(Lease&&) = delete;
   ~Lease() {
-    if (release_) release_(tokens_);
+    if (release_) release_(use_);
   }
   const Endpoint& endpoint() const { return endpoint_; }
   // May be kept for longer than the lease.
   const std::shared_ptr<MachineLife>& life() const { return life_; }
   // No other lease of the machine lives beside it.
   bool alone() const { return alone_; }
-  // One was generated on it, for the ledger. One thread at a time.
-  void CountToken() { ++tokens_; }
+  // These by one thread at a time. A token was generated, for the ledger:
+  void CountToken() { ++use_.tokens; }
+  // A sequence of the answer began so long after the engine had it.
+  void NoteQueued(absl::Duration waited) { use_.queued = std::max(use_.queued, waited); }
+  // The answer's first token came so long after its request, or it ended without one; infinite: it was turned away.
+  void NoteWaited(absl::Duration waited) { use_.waited = std::max(use_.waited.value_or(waited), waited); }
 
  private:
   Endpoint endpoint_;
   std::shared_ptr<MachineLife> life_;
   bool alone_;
-  int64_t tokens_ = 0;
-  absl::AnyInvocable<void(int64_t)> release_;
+  Use use_;
+  absl::AnyInvocable<void(const Use&)> release_;
 };
 
 // Why there is no lease, and what to tell the client.

@@ -29,6 +29,7 @@ void Clients::Come(const std::string& model) {
   const int64_t id = ++last_id_;
   Client& client = clients_[id];
   client.model = model;
+  client.came = sim_.now();
   client.left = sim_.Around(kAnswer);
   Ask(id);
 }
@@ -43,7 +44,7 @@ void Clients::Later(int64_t id, absl::Duration delay, std::function<void(Client&
 void Clients::Ask(int64_t id) {
   Client& client = clients_.at(id);
   const uint64_t attempt = client.attempt = ++last_attempt_;
-  Claim claim{.bytes = 1, .cuts = client.cuts};
+  Claim claim{.bytes = 1, .cuts = client.cuts, .begun = client.begun};
   const bool resumes = claim.resumes();
   const Fleet::WaitId wait = fleet_->Acquire(client.model, claim, [this, id, attempt](AcquireResult result) {
     if (loses_answers) return;
@@ -86,6 +87,7 @@ void Clients::OnLease(int64_t id) {
   client.answering = sim_.now();
   if (!engines_.Serves(Engines::NumberOf(client.lease->endpoint().address))) return GoOnElsewhere(id);
   client.lease->life()->NoteServed();
+  if (!std::exchange(client.begun, true)) client.lease->NoteWaited(sim_.now() - client.came);
   Later(id, client.left, [this, id](Client&) {
     ++served;
     clients_.erase(id);

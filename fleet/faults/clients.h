@@ -40,6 +40,8 @@ class Clients {
  private:
   struct Client {
     std::string model;
+    absl::Duration came;
+    bool begun = false;       // its first token came
     absl::Duration left;      // of its answer
     absl::Duration answering; // since
     std::vector<Claim::Cut> cuts;

@@ -95,7 +95,7 @@ bool Buyer::HasOpenOffer(const Wish& wish, double dollars_left, absl::Duration n
 LoadForecast& Buyer::ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start) {
   const auto found = forecasts_.find(model);
   if (found != forecasts_.end()) return found->second;
-  return forecasts_.emplace(std::string(model), LoadForecast(wish.streams, start, target_)).first->second;
+  return forecasts_.emplace(std::string(model), LoadForecast(wish.streams, start, wish.target)).first->second;
 }
 
 void Buyer::Arrived(absl::string_view model, const Wish& wish, absl::Duration now) {
@@ -106,12 +106,10 @@ void Buyer::Served(absl::string_view model, absl::Duration took, absl::Duration 
   if (const auto found = forecasts_.find(model); found != forecasts_.end()) found->second.Served(now, took);
 }
 
-void Buyer::Answered(absl::string_view model, absl::Duration waited, bool refused, bool awake, absl::Duration now) {
-  auto found = services_.find(model);
-  if (found == services_.end()) found = services_.emplace(std::string(model), Service(target_)).first;
-  Service& service = found->second;
-  service.wakes = !awake || (service.wakes && (refused || waited > absl::ZeroDuration()));
-  if (!service.wakes) service.budget.Answered(now, !refused && waited <= target_.wait);
+void Buyer::Answered(absl::string_view model, const Wish& wish, const Answer& answer, absl::Duration now) {
+  Service& service = services_[std::string(model)];
+  service.wakes = !answer.awake || (service.wakes && (answer.refused || answer.queued > absl::ZeroDuration()));
+  if (!service.wakes) service.budget.Answered(now, !answer.refused && answer.waited <= wish.target.wait);
 }
 
 void Buyer::Memory::Move(absl::Duration by) {
@@ -146,7 +144,7 @@ void Buyer::Recall(const Memory& memory, absl::Duration now) {
   }
   memory_.Recall(memory.common, now);
   for (const auto& [model, budget] : memory.budgets) {
-    services_.emplace(model, Service(target_)).first->second.budget.Recall(budget, now);
+    services_[model].budget.Recall(budget, now);
   }
 }
 
@@ -181,6 +179,8 @@ class Buyer::Choice {
     const auto volumes = volumes_.find({offer.provider, offer.zone});
     to.has_weights = volumes != volumes_.end();
     if (to.has_weights) to.filled = volumes->second;
+    if (to.filled == 0) to.new_volume_per_hour = offer.volume_per_hour;
+    to.price_per_hour += to.new_volume_per_hour;
     return index;
   }
 
@@ -238,9 +238,9 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   const auto service = services_.find(model);
   const Placement placement =
       Place({.needed = std::max(1, forecast.Needed(now, load.waiting, serving)), .busy = forecast.BusyNow(now),
-             .budget_used = service == services_.end() ? 0 : service->second.budget.Used(),
+             .budget_used = service == services_.end() ? 0 : service->second.budget.Used(wish.target),
              .service = forecast.service(), .together = memory_.Together()},
-            target_, limits, choice.places(), placed, now);
+            wish.target, limits, choice.places(), placed, now);
   for (const Placement::Launch& launch : placement.launches) {
     decision.launches.emplace_back(choice.offer(launch.offer), launch.why);
   }

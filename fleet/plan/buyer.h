@@ -36,6 +36,7 @@ struct Wish {
   std::vector<std::string> accelerators, regions;              // none: any
   std::vector<Market> markets;                                 // none: any
   std::vector<Offer> not_again;                                // places where starts of this wake have failed
+  ServiceTarget target;
 };
 
 class Buyer {
@@ -64,8 +65,6 @@ class Buyer {
     absl::Duration next = absl::InfiniteDuration();  // when a closed offer may have opened
     std::string why_none;  // where nothing may be bought: in words
   };
-
-  explicit Buyer(const ServiceTarget& target = {}) : target_(target) {}
 
   // All that is sold, in place of what was told before.
   void SetOffers(std::vector<Offer> offers);
@@ -96,10 +95,17 @@ class Buyer {
   }
   void StockOut(const Offer& offer, absl::Duration now) { memory_.StockOut(Domain(offer), now); }
 
+  // How a request fared.
+  struct Answer {
+    absl::Duration queued;  // until it had a machine
+    absl::Duration waited;  // for its first token, or in vain
+    bool refused = false;
+    bool awake = true;  // the model was, when it came
+  };
+
   void Arrived(absl::string_view model, const Wish& wish, absl::Duration now);  // a request
   void Served(absl::string_view model, absl::Duration took, absl::Duration now);  // an answer, which ran for `took`
-  // A request got its machine, or was refused one, after it had waited. `awake`: the model was, when it came.
-  void Answered(absl::string_view model, absl::Duration waited, bool refused, bool awake, absl::Duration now);
+  void Answered(absl::string_view model, const Wish& wish, const Answer& answer, absl::Duration now);
 
   // What another life of the process is to know: of the market, and of each model's error budget. Times are
   // Clock::Elapsed(), or moved by the same for all.
@@ -143,14 +149,12 @@ class Buyer {
   MarketMemory memory_;
   std::map<std::string, LoadForecast, std::less<>> forecasts_;
   struct Service {
-    explicit Service(const ServiceTarget& target) : budget(target) {}
     ErrorBudget budget;
     bool wakes = true;  // since it slept no request has been answered at once: where machines are helps nobody
   };
   std::map<std::string, Service, std::less<>> services_;
   // By model: machines that Place would end, and since when.
   std::map<std::string, std::map<std::string, absl::Duration>> surplus_;
-  const ServiceTarget target_;
 };
 
 }  // namespace spotinference::fleet

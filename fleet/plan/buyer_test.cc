@@ -27,7 +27,7 @@ class BuyerTest : public testing::Test {
 
   Buyer::Decision Decide(const std::vector<Buyer::Machine>& machines = {}) {
     const Buyer::Load load = {.waiting = 1, .start = absl::Minutes(1), .dollars_elsewhere = elsewhere_};
-    return buyer_.Decide("m", wish_, load, machines, {}, dollars_, now_);
+    return buyer_.Decide("m", wish_, load, machines, filled_, dollars_, now_);
   }
 
   static Buyer::Machine Serving(const std::string& id, const Offer& offer) {
@@ -35,6 +35,7 @@ class BuyerTest : public testing::Test {
   }
 
   Buyer buyer_;
+  std::vector<Offer> filled_;
   Wish wish_;
   double elsewhere_ = 0;
   double dollars_ = std::numeric_limits<double>::infinity();
@@ -133,6 +134,17 @@ TEST_F(BuyerTest, APriceIsTheLatest) {
   EXPECT_EQ(Decide().launches.at(0).first.zone, "b1");
 }
 
+TEST_F(BuyerTest, AVolumeThatHasToBeMadeIsPartOfThePrice) {
+  Offer with_dear_disk = OfferOf("b1", Market::kSpot, 0.28);
+  buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.3), with_dear_disk});
+  EXPECT_EQ(Decide().launches.at(0).first.zone, "b1");
+  with_dear_disk.volume_per_hour = 0.05;
+  buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.3), with_dear_disk});
+  EXPECT_EQ(Decide().launches.at(0).first.zone, "a1");
+  filled_ = {with_dear_disk};
+  EXPECT_EQ(Decide().launches.at(0).first.zone, "b1") << "it bills in any case";
+}
+
 // What a start takes is also how long a machine that is wanted no more is kept.
 TEST_F(BuyerTest, WhatIsTooManyGoesAfterAStartsTime) {
   const std::vector<Buyer::Machine> machines = {Serving("m-1", OfferOf("a1", Market::kSpot, 0.2)),
@@ -176,16 +188,17 @@ TEST_F(BuyerTest, WhileAModelWakesItsMissesDoNotCount) {
   buyer_.Arrived("m", wish_, now_);
   now_ += absl::Hours(3);
   EXPECT_EQ(on_demand(), 0);
-  const auto miss = [this] {
+  const absl::Duration minute = absl::Minutes(1);
+  const auto miss = [&] {
     for (int i = 0; i < 1000; ++i) {
       now_ += absl::Seconds(5);
-      buyer_.Answered("m", absl::Minutes(1), i % 2 == 0, /*awake=*/true, now_);
+      buyer_.Answered("m", wish_, {.queued = minute, .waited = minute, .refused = i % 2 == 0}, now_);
     }
   };
-  buyer_.Answered("m", absl::Minutes(1), false, /*awake=*/false, now_);
+  buyer_.Answered("m", wish_, {.queued = minute, .waited = minute, .awake = false}, now_);
   miss();
   EXPECT_EQ(on_demand(), 0);
-  buyer_.Answered("m", absl::ZeroDuration(), false, /*awake=*/true, now_);
+  buyer_.Answered("m", wish_, {.waited = absl::Seconds(1)}, now_);
   miss();
   EXPECT_GT(on_demand(), 0);
 }

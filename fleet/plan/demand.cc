@@ -120,12 +120,12 @@ void ErrorBudget::Recall(Kept kept, absl::Duration now) {
   kept_ = kept;
 }
 
-double ErrorBudget::Used() const {
+double ErrorBudget::Used(const ServiceTarget& target) const {
   const Kept& kept = kept_;
   if (kept.total <= 0) return 0;
   const absl::Duration age = std::max(absl::Minutes(1), kept.last - kept.first);
   const double young = std::max(1.0, absl::FDivDuration(absl::Hours(24), age));
-  return kept.missed / (kept.total * young * missed_share_);
+  return kept.missed / (kept.total * young * target.missed);
 }
 
 }  // namespace spotinference::fleet

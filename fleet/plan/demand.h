@@ -87,17 +87,14 @@ class ErrorBudget {
     absl::Duration first = -absl::InfiniteDuration(), last;
   };
 
-  explicit ErrorBudget(const ServiceTarget& target) : missed_share_(target.missed) {}
-
   void Answered(absl::Duration now, bool in_time);
-  double Used() const;
+  double Used(const ServiceTarget& target) const;
 
   const Kept& kept() const { return kept_; }
   // Of a former life of the process, its times moved to this one's clock.
   void Recall(Kept kept, absl::Duration now);
 
  private:
-  const double missed_share_;
   Kept kept_;
 };
 

@@ -20,8 +20,7 @@ class Ours : public Policy {
  public:
   explicit Ours(const Profile& profile)
       : profile_(profile),
-        buyer_(TargetOf(profile)),
-        wish_({.max_machines = profile.max_machines(), .streams = profile.streams()}) {}
+        wish_({.max_machines = profile.max_machines(), .streams = profile.streams(), .target = TargetOf(profile)}) {}
 
   absl::string_view name() const override { return "ours"; }
 
@@ -36,7 +35,9 @@ class Ours : public Policy {
     buyer_.Served(kModel, absl::Nanoseconds(took), absl::Nanoseconds(now));
   }
   void OnAnswered(Nanos waited, bool refused, bool awake, Nanos now) override {
-    buyer_.Answered(kModel, absl::Nanoseconds(waited), refused, awake, absl::Nanoseconds(now));
+    const absl::Duration wait = absl::Nanoseconds(waited);
+    buyer_.Answered(kModel, wish_, {.queued = wait, .waited = wait, .refused = refused, .awake = awake},
+                    absl::Nanoseconds(now));
   }
 
   Orders Decide(const View& view) override {

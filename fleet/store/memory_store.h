@@ -41,6 +41,7 @@ class MemoryStore : public Store {
       else volumes_.erase(name);
     }
     for (const auto& [model, wake] : changes.wakes) others_.wakes[model] = wake;
+    for (const auto& [model, fill] : changes.fills) others_.fills[model] = fill;
     for (const auto& [model, gaps] : changes.gaps) others_.gaps[model] = gaps;
     for (const auto& [model, record] : changes.wake_records) others_.wake_records[model] = record;
     others_.spending = changes.spending.value_or(others_.spending);

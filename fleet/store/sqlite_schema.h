@@ -164,9 +164,14 @@ inline constexpr const char* kSchemas[] = {
   ALTER TABLE machines ADD COLUMN prices TEXT NOT NULL DEFAULT '';
   PRAGMA user_version = 10;
   COMMIT;)",
+    R"(
+  BEGIN IMMEDIATE;
+  CREATE TABLE fills (model TEXT PRIMARY KEY, measured_us INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = 11;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 10, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 11, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

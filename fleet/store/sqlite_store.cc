@@ -146,10 +146,8 @@ class SqliteStore : public Store {
       contents.machines.push_back(std::move(record));
     }
     if (code != SQLITE_DONE) return Error(code);
-    ASSIGN_OR_RETURN(Statement wakes, Compile("SELECT model, measured_us FROM wakes"));
-    while ((code = wakes.Step()) == SQLITE_ROW)
-      contents.wakes[wakes.Text(0)] = absl::Microseconds(wakes.Number(1));
-    if (code != SQLITE_DONE) return Error(code);
+    RETURN_IF_ERROR(LoadMeasured("SELECT model, measured_us FROM wakes", contents.wakes));
+    RETURN_IF_ERROR(LoadMeasured("SELECT model, measured_us FROM fills", contents.fills));
     RETURN_IF_ERROR(LoadGaps(contents));
     RETURN_IF_ERROR(LoadWakeRecords(contents));
     RETURN_IF_ERROR(LoadBook(contents.book));
@@ -180,7 +178,7 @@ class SqliteStore : public Store {
 
  private:
   enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
-            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume };
+            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume, kPutFill };
 
   absl::Status WriteAll(const Changes& changes) {
     for (const auto& [serial, machine] : changes.machines)
@@ -189,6 +187,8 @@ class SqliteStore : public Store {
       RETURN_IF_ERROR(volume.has_value() ? PutVolume(*volume) : Do(kRemoveVolume, {name}));
     for (const auto& [model, measured] : changes.wakes)
       RETURN_IF_ERROR(Do(kPutWake, {model, absl::ToInt64Microseconds(measured)}));
+    for (const auto& [model, measured] : changes.fills)
+      RETURN_IF_ERROR(Do(kPutFill, {model, absl::ToInt64Microseconds(measured)}));
     for (const auto& [model, gaps] : changes.gaps) RETURN_IF_ERROR(PutGaps(model, gaps));
     for (const auto& [model, record] : changes.wake_records) RETURN_IF_ERROR(PutWakeRecord(model, record));
     if (changes.spending.has_value())
@@ -396,6 +396,13 @@ class SqliteStore : public Store {
     return code == SQLITE_ROW || code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
 
+  absl::Status LoadMeasured(const char* sql, std::map<std::string, absl::Duration>& by_model) {
+    ASSIGN_OR_RETURN(Statement rows, Compile(sql));
+    int code;
+    while ((code = rows.Step()) == SQLITE_ROW) by_model[rows.Text(0)] = absl::Microseconds(rows.Number(1));
+    return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
+
   absl::Status LoadGaps(Contents& contents) {
     ASSIGN_OR_RETURN(Statement gaps, Compile("SELECT model, gaps_us FROM gaps"));
     int code;
@@ -431,7 +438,7 @@ class SqliteStore : public Store {
           "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)",
           "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-          "DELETE FROM volumes WHERE name = ?"}) {
+          "DELETE FROM volumes WHERE name = ?", "INSERT OR REPLACE INTO fills VALUES (?,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

@@ -74,6 +74,8 @@ TEST_F(SqliteStoreTest, KeepsMachinesAndWakesAndNeverGivesASerialTwice) {
     ASSERT_TRUE(store->Write({.machines = {{2, std::nullopt}}}, kOrdered).ok());
     ASSERT_TRUE(store->Write({.wakes = {{"m", absl::Milliseconds(250)}}}, kOrdered).ok());
     ASSERT_TRUE(store->Write({.wakes = {{"m", absl::Milliseconds(300)}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.fills = {{"m", absl::Minutes(4)}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.fills = {{"m", absl::Minutes(5)}}}, kOrdered).ok());
     const std::vector<absl::Duration> gaps = {absl::Seconds(2), absl::Microseconds(7), absl::Hours(90)};
     ASSERT_TRUE(store->Write({.gaps = {{"m", {absl::Seconds(1)}}}}, kOrdered).ok());
     ASSERT_TRUE(store->Write({.gaps = {{"m", gaps}}}, kOrdered).ok());
@@ -94,6 +96,7 @@ TEST_F(SqliteStoreTest, KeepsMachinesAndWakesAndNeverGivesASerialTwice) {
   EXPECT_EQ(machine.since, Record(1).since);
   EXPECT_EQ(contents->next_serial, 3);
   EXPECT_EQ(contents->wakes.at("m"), absl::Milliseconds(300));
+  EXPECT_EQ(contents->fills.at("m"), absl::Minutes(5));
   EXPECT_EQ(contents->gaps.at("m"),
             std::vector<absl::Duration>({absl::Seconds(2), absl::Microseconds(7), absl::Hours(90)}));
 }
@@ -143,16 +146,16 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 11", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 12", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 11"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 12"));
 }
 
 constexpr char kNoMarket[] =
-    "DROP TABLE volumes; ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
+    "DROP TABLE fills; DROP TABLE volumes; ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 // As builds before this one wrote it.

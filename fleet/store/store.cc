@@ -19,7 +19,7 @@ void Merge(std::optional<T>& into, std::optional<T> later) {
 }  // namespace
 
 bool Store::Changes::empty() const {
-  return machines.empty() && volumes.empty() && wakes.empty() && gaps.empty() && wake_records.empty() &&
+  return machines.empty() && volumes.empty() && wakes.empty() && fills.empty() && gaps.empty() && wake_records.empty() &&
          !spending.has_value() && !book.has_value() && !market.has_value();
 }
 
@@ -27,6 +27,7 @@ void Store::Changes::Add(Changes later) {
   Merge(machines, std::move(later.machines));
   Merge(volumes, std::move(later.volumes));
   Merge(wakes, std::move(later.wakes));
+  Merge(fills, std::move(later.fills));
   Merge(gaps, std::move(later.gaps));
   Merge(wake_records, std::move(later.wake_records));
   Merge(spending, std::move(later.spending));

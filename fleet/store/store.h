@@ -80,6 +80,7 @@ class Store {
     std::vector<MachineRecord> machines;  // by serial
     int64_t next_serial = 1;
     std::map<std::string, absl::Duration> wakes;  // measured, by model
+    std::map<std::string, absl::Duration> fills;  // measured downloads of weights to an empty volume, by model
     std::map<std::string, std::vector<absl::Duration>> gaps;  // the latest times for which each model was idle
     std::map<std::string, WakeRecord> wake_records;           // by model
     Spending spending;
@@ -93,6 +94,7 @@ class Store {
     std::map<int64_t, std::optional<MachineRecord>> machines = {};     // by serial
     std::map<std::string, std::optional<VolumeRecord>> volumes = {};   // by name
     std::map<std::string, absl::Duration> wakes = {};                  // the others as in Contents
+    std::map<std::string, absl::Duration> fills = {};
     std::map<std::string, std::vector<absl::Duration>> gaps = {};
     std::map<std::string, WakeRecord> wake_records = {};
     std::optional<Spending> spending = {};

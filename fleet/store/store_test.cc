@@ -19,6 +19,7 @@ TEST(Changes, LaterOnesStandInPlaceOfEarlierOnes) {
       .machines = {{1, Machine(1, MachineState::kServing)}, {2, Machine(2, MachineState::kServing)}, {3, std::nullopt}},
       .volumes = {{"a", VolumeRecord{.name = "a"}}, {"b", std::nullopt}},
       .wakes = {{"m", absl::Seconds(1)}, {"n", absl::Seconds(2)}},
+      .fills = {{"m", absl::Seconds(13)}},
       .gaps = {{"m", {absl::Seconds(3)}}},
       .wake_records = {{"m", {.strikes = 4}}},
       .spending = Store::Spending{5, 6},
@@ -50,6 +51,7 @@ TEST(Changes, LaterOnesStandInPlaceOfEarlierOnes) {
   EXPECT_TRUE(contents.volumes.empty());
   EXPECT_EQ(contents.wakes.at("m"), absl::Seconds(8));
   EXPECT_EQ(contents.wakes.at("n"), absl::Seconds(2));
+  EXPECT_EQ(contents.fills.at("m"), absl::Seconds(13));
   EXPECT_EQ(contents.gaps.size(), 2);
   EXPECT_EQ(contents.wake_records.at("m").strikes, 9);
   EXPECT_EQ(contents.spending.day, 10);

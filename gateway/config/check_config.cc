@@ -136,6 +136,12 @@ absl::Status CheckModel(const Model& model, const std::string& path, const Sourc
   if (model.machines().streams() < 1) {
     return source.Error(path + ".machines.streams", "is 0; expected 1 or more");
   }
+  if (!IsPositive(model.service().first_token())) {
+    return source.Error(path + ".service.first_token", "is 0; expected a duration such as 30s");
+  }
+  if (!(model.service().share() > 0 && model.service().share() < 1)) {
+    return source.Error(path + ".service.share", "is not between 0 and 1; expected a share such as 0.999");
+  }
   if (!IsPositive(model.wake_cap())) {
     return source.Error(path + ".wake_cap", "is 0; expected a duration such as 10m");
   }

@@ -26,6 +26,8 @@ Model DefaultModel() {
   model.mutable_park()->set_bytes(64 << 20);
   model.mutable_park()->mutable_max_wait()->set_seconds(585);  // the SDKs give up at 600
   model.set_share_prefixes(Model::KEY);
+  model.mutable_service()->mutable_first_token()->set_seconds(30);
+  model.mutable_service()->set_share(0.999);
   return model;
 }
 

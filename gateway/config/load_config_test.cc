@@ -90,12 +90,16 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_EQ(model.park().bytes(), 1 << 30);
   EXPECT_EQ(ToDuration(model.park().max_wait()), absl::Seconds(585));
   EXPECT_EQ(model.share_prefixes(), Model::ALL);
+  EXPECT_EQ(ToDuration(model.service().first_token()), absl::Seconds(2));
+  EXPECT_EQ(model.service().share(), 0.9999);
   const Model& second = config->models(1);
   EXPECT_EQ(second.weights(), "file:///models/second.gguf");
   EXPECT_EQ(ToDuration(second.idle_timeout()), absl::Milliseconds(1500));
   EXPECT_EQ(second.park().requests(), 256);
   EXPECT_EQ(second.share_prefixes(), Model::KEY);
   EXPECT_EQ(second.backend(), "auto");
+  EXPECT_EQ(ToDuration(second.service().first_token()), absl::Seconds(30));
+  EXPECT_EQ(second.service().share(), 0.999);
   EXPECT_FALSE(second.has_context_tokens());
   const Local& local = config->providers(0).local();
   EXPECT_EQ(ToDuration(local.launch_delay()), absl::Milliseconds(100));
@@ -186,6 +190,10 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
        "g.yaml:1: models[0].machines.max_price: is negative"},
       {"models: [{name: m, weights: bundled, machines: {streams: 0}}]",
        "g.yaml:1: models[0].machines.streams: is 0; expected 1 or more"},
+      {"models: [{name: m, weights: bundled, service: {first_token: 0s}}]",
+       "g.yaml:1: models[0].service.first_token: is 0; expected a duration"},
+      {"models: [{name: m, weights: bundled, service: {share: 1}}]",
+       "g.yaml:1: models[0].service.share: is not between 0 and 1"},
       // types
       {"- a", "g.yaml:1: is a list; expected a map of keys and values"},
       {"listen: [a]", "g.yaml:1: listen: is a list; expected text on one line"},

@@ -94,6 +94,11 @@ class FakeFleet : public Fleet {
     absl::MutexLock lock(&mutex_);
     order_answer_ = std::move(status);
   }
+  // Of the lease that ended last.
+  Lease::Use last_use() const {
+    absl::MutexLock lock(&mutex_);
+    return last_use_;
+  }
   // Of the last lease's machine.
   std::shared_ptr<MachineLife> last_life() const {
     absl::MutexLock lock(&mutex_);
@@ -132,9 +137,10 @@ class FakeFleet : public Fleet {
     absl::MutexLock lock(&mutex_);
     ++leases_;
     last_life_ = std::make_shared<MachineLife>();
-    return Lease(std::move(endpoint), last_life_, /*alone=*/false, [this](int64_t) {
+    return Lease(std::move(endpoint), last_life_, /*alone=*/false, [this](const Lease::Use& use) {
       absl::MutexLock lock(&mutex_);
       --leases_;
+      last_use_ = use;
     });
   }
   absl::AnyInvocable<void(AcquireResult)> TakeParked() {
@@ -167,6 +173,7 @@ class FakeFleet : public Fleet {
   std::vector<std::string> broken_, noticed_;
   Claim last_claim_;
   std::shared_ptr<MachineLife> last_life_;
+  Lease::Use last_use_;
   std::vector<std::string> orders_;
   absl::Status order_answer_;
   int acquired_ = 0, leases_ = 0, cancelled_ = 0;

@@ -99,6 +99,7 @@ Session::Session(const SessionContext& context, SessionRequest request, std::uni
     : context_(context),
       request_(std::move(request)),
       sink_(std::move(sink)),
+      began_(context.clock.Elapsed()),
       word_due_(context.clock.Elapsed() + request_.first_silence),
       last_heard_(context.clock.Elapsed()) {
   const StopStrings stops(request_.stop);
@@ -191,6 +192,7 @@ void Session::OnEvent(uint64_t attempt, int index, const api::GenerateEvent& eve
   full_since_.reset();
   if (!started_) {
     started_ = true;
+    lease_->NoteWaited(context_.clock.Elapsed() - began_);
     sink_->OnStart(lease_->endpoint());
   }
   numerics_id_ = lease_->endpoint().numerics_id;
@@ -226,6 +228,7 @@ bool Session::TakeId(Sequence& sequence, int index, const api::GenerateEvent& ev
   sequence.ids.push_back(event.id());
   ++usage_.generated_tokens;
   lease_->CountToken();
+  lease_->NoteQueued(absl::Milliseconds(event.waited_ms()));
   if (event.index() == 0 && index % request_.sequences_per_prompt == 0) usage_.cached_tokens += event.cached_tokens();
   const api::FinishReason finish = FinishOf(index, event);
   if (finish == api::FINISH_REASON_STOP) return FinishSequence(sequence, index, finish);
@@ -274,6 +277,7 @@ void Session::OnCallEnd(uint64_t attempt, int index, const absl::Status& status)
         << "engine " << lease_->endpoint().machine_id << " ended a call early: "
         << absl::StatusCodeToString(status.code()) << ", " << status.message();
     if (absl::IsResourceExhausted(status) && (started_ || attempt > 1)) return WaitForRoom(index);
+    if (absl::IsResourceExhausted(status)) lease_->NoteWaited(absl::InfiniteDuration());
     if (!AnotherMayGoOn(status)) return EndWith(ToStatus(status, started_));
     if (NoticeOf(status).has_value()) lease_->life()->EndBy(fleet::MachineLife::End::kNotice);
   }
@@ -393,6 +397,7 @@ void Session::EndWith(const absl::Status& status) {
 
 void Session::End() {
   ended_ = true;
+  if (!started_ && lease_.has_value()) lease_->NoteWaited(context_.clock.Elapsed() - began_);
   LetCallsGo();
   GiveBack();
   sink_ = nullptr;

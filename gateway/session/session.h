@@ -185,6 +185,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string life_left_ ABSL_GUARDED_BY(mutex_);                // of the last cut's machine, for the log
   std::optional<absl::Duration> full_since_ ABSL_GUARDED_BY(mutex_);  // every engine; until one says an id
   std::string numerics_id_ ABSL_GUARDED_BY(mutex_);  // of the engine that said the last id
+  const absl::Duration began_;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;

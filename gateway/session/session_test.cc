@@ -38,6 +38,44 @@ TEST_F(SessionTest, TextComesInWholeCharactersAndEndsWithTheStopToken) {
   EXPECT_EQ(answer_.usage->generated_tokens, 6);
 }
 
+// For the load and the service that the fleet plans with.
+TEST_F(SessionTest, TheFleetHearsHowLongTheFirstTokenTook) {
+  ServeAtOnce();
+  Start();
+  const auto call = engine_.AwaitCall();
+  clock_.Advance(absl::Seconds(3));
+  api::GenerateEvent first = Event(0, kHel);
+  first.set_waited_ms(2500);
+  call->Send(first);
+  answer_.AwaitPieces(0, 1);
+  clock_.Advance(absl::Seconds(1));
+  call->Send(Event(1, kEnd, api::FINISH_REASON_STOP));
+  AwaitEnd();
+  EXPECT_EQ(fleet_.last_use().tokens, 2);
+  EXPECT_EQ(fleet_.last_use().queued, absl::Milliseconds(2500));
+  EXPECT_EQ(fleet_.last_use().waited, absl::Seconds(3));
+}
+
+TEST_F(SessionTest, TheFleetHearsHowLongAClientWaitedInVain) {
+  ServeAtOnce();
+  Start();
+  const auto call = engine_.AwaitCall();
+  clock_.Advance(absl::Seconds(4));
+  session_->Cancel();
+  call->AwaitCancelled();
+  fleet_.AwaitReleased();
+  EXPECT_EQ(fleet_.last_use().tokens, 0);
+  EXPECT_EQ(fleet_.last_use().waited, absl::Seconds(4));
+}
+
+TEST_F(SessionTest, TheFleetHearsThatAnEngineTurnedARequestAway) {
+  ServeAtOnce();
+  Start();
+  engine_.AwaitCall()->End(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full"));
+  AwaitEnd();
+  EXPECT_EQ(fleet_.last_use().waited, absl::InfiniteDuration());
+}
+
 // Prompts and the engine's token are nobody else's affair.
 TEST_F(SessionTest, NoProxyComesBetween) {
   setenv("http_proxy", "http://127.0.0.1:1", 1);
