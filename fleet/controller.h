@@ -110,8 +110,7 @@ class Controller : public Fleet, private ControllerState {
   void OnEnded(Machine& machine, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnGone(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>& identity)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
                  absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration ran)
@@ -154,6 +153,7 @@ class Controller : public Fleet, private ControllerState {
   // controller_volumes.cc
   void RecallVolumes(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string VolumeFor(const Model&, const std::optional<Offer>&) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Holders FindHolders() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const Machine* HolderOf(absl::string_view volume) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeVolume(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteFilled(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

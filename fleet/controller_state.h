@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "fleet/api/fleet.h"
 #include "fleet/ledger/ledger.h"
@@ -149,6 +150,8 @@ struct ControllerState {
     bool whole_run = true;   // the ledger has all of it
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
   };
+
+  using Holders = std::map<absl::string_view, const Machine*>;  // by volume
 
   // Where machines are bought: one that outlives them.
   struct Volume {

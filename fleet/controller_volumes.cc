@@ -51,24 +51,30 @@ void Controller::RecallVolumes(const Store::Contents& contents) {
   }
 }
 
-// The hibernated one is what could not be taken off the record, where there is another.
-const Controller::Machine* Controller::HolderOf(absl::string_view volume) const {
-  const Machine* sleeps = nullptr;
+// By volume. The hibernated one is what could not be taken off the record, where there is another.
+Controller::Holders Controller::FindHolders() const {
+  Holders holders;
   for (const auto& [id, machine] : machines_) {
-    if (machine.record.volume != volume) continue;
-    if (machine.record.state != MachineState::kHibernated) return &machine;
-    sleeps = &machine;
+    const Machine*& holder = holders.try_emplace(machine.record.volume, &machine).first->second;
+    if (machine.record.state != MachineState::kHibernated) holder = &machine;
   }
-  return sleeps;
+  return holders;
+}
+
+const Controller::Machine* Controller::HolderOf(absl::string_view volume) const {
+  const Holders holders = FindHolders();
+  const auto holder = holders.find(volume);
+  return holder == holders.end() ? nullptr : holder->second;
 }
 
 // A volume lives in one zone, and has one machine at a time.
 std::string Controller::VolumeFor(const Model& model, const std::optional<Offer>& offer) const {
   const std::string name = offer.has_value() ? absl::StrCat(model.spec.name, "@", offer->zone) : model.spec.name;
   std::string volume = name;
-  const auto taken = [this](const std::string& volume) {
+  const Holders holders = FindHolders();
+  const auto taken = [&](const std::string& volume) {
     const auto known = volumes_.find(volume);
-    return HolderOf(volume) != nullptr || (known != volumes_.end() && known->second.record.ending);
+    return holders.contains(volume) || (known != volumes_.end() && known->second.record.ending);
   };
   for (int n = 2; taken(volume); ++n) volume = absl::StrCat(name, ".", n);
   return volume;
@@ -99,10 +105,12 @@ void Controller::FreeVolume(const Machine& machine) {
 // Those with weights that a new machine of the model would have at once.
 std::vector<Offer> Controller::FilledVolumes(const Model& model) const {
   std::vector<Offer> filled;
+  const Holders holders = FindHolders();
   for (const auto& [name, volume] : volumes_) {
     if (volume.record.model != model.spec.name || !volume.record.filled || volume.record.ending) continue;
-    const Machine* const holder = HolderOf(name);
-    if (holder == nullptr || holder->record.state == MachineState::kHibernated) filled.push_back(volume.record.offer);
+    const auto holder = holders.find(name);
+    const bool free = holder == holders.end() || holder->second->record.state == MachineState::kHibernated;
+    if (free) filled.push_back(volume.record.offer);
   }
   return filled;
 }
@@ -113,9 +121,11 @@ void Controller::EndVolumes() {
   if (volumes_.empty() || shutdown_drain_limit_.has_value()) return;
   if (now < volumes_due_) return void(next_ = std::min(next_, volumes_due_));
   std::map<std::string, std::vector<VolumeCopy>> by_model;
+  const Holders holders = FindHolders();
   for (const auto& [name, volume] : volumes_) {
     if (volume.record.ending) continue;
-    const Machine* const holder = HolderOf(name);
+    const auto found = holders.find(name);
+    const Machine* const holder = found == holders.end() ? nullptr : found->second;
     const bool sleeps = holder != nullptr && holder->record.state == MachineState::kHibernated;
     const Offer& current = buyer_.Current(volume.record.offer);
     by_model[volume.record.model].push_back({.name = name,
