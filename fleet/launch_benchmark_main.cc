@@ -56,6 +56,9 @@ class Engines : public MachineHost, public Probe {
   void Attach(const EmulatedMachine&, const EmulatedVolume&) override {}
   void Detach(const EmulatedMachine&, const EmulatedVolume&) override {}
   void Notice(const EmulatedMachine&, std::optional<absl::Duration>) override {}
+  absl::Status Tell(const EmulatedMachine&, const std::string&) override {
+    return absl::NotFoundError("it has no metadata service");
+  }
 
   void Ask(const Endpoint& endpoint, absl::Duration,
            absl::AnyInvocable<void(absl::StatusOr<EngineIdentity>)> done) override {

@@ -38,6 +38,9 @@ class Engines : public MachineHost, public Probe {
   void Attach(const EmulatedMachine& machine, const EmulatedVolume& volume) override;
   void Detach(const EmulatedMachine& machine, const EmulatedVolume&) override { attached_.erase(machine.number); }
   void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) override;
+  absl::Status Tell(const EmulatedMachine&, const std::string&) override {
+    return absl::NotFoundError("it has no metadata service");
+  }
 
   // Probe
   void Ask(const Endpoint& endpoint, absl::Duration deadline,

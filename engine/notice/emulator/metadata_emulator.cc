@@ -7,11 +7,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace spotinference {
 namespace {
 
 constexpr char kUtc[] = "%Y-%m-%dT%H:%M:%SZ";
+constexpr char kRole[] = "emulated";  // the name of AWS's
+constexpr char kAccount[] = "emulated@p.iam.gserviceaccount.com";  // of Google's machine
+constexpr char kProjectNumber[] = "123456789012";
 
 std::string HttpDate(absl::Time time) {
   return absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", time, absl::UTCTimeZone());
@@ -27,6 +31,18 @@ std::string Parameter(absl::string_view target, absl::string_view name) {
     if (pair.first == name) return std::string(pair.second);
   }
   return "";
+}
+
+FakeHttpReply NotFound() { return {.status = 404, .body = "<?xml version=\"1.0\"?><html>404 - Not Found</html>"}; }
+
+FakeHttpReply GcpText(std::string body, int status = 200) {
+  return {.status = status,
+          .headers = {{"Metadata-Flavor", "Google"}, {"Content-Type", "application/text"}},
+          .body = std::move(body)};
+}
+
+FakeHttpReply GcpJson(std::string body) {
+  return {.headers = {{"Metadata-Flavor", "Google"}, {"Content-Type", "application/json"}}, .body = std::move(body)};
 }
 
 absl::Status Unknown(const std::vector<std::string>& words) {
@@ -68,7 +84,8 @@ FakeHttpReply MetadataEmulator::Answer(const FakeHttpRequest& request) {
     --faults_;
     return {.status = status};
   }
-  FakeHttpReply reply = absl::StartsWith(request.target, "/latest/")            ? Aws(request)
+  FakeHttpReply reply = request.target == "/"                                   ? GcpText("computeMetadata/\n")
+                        : absl::StartsWith(request.target, "/latest/")          ? Aws(request)
                         : absl::StartsWith(request.target, "/computeMetadata/") ? Gcp(request)
                         : absl::StartsWith(request.target, "/metadata/")        ? Azure(request)
                                                                                 : FakeHttpReply{.status = 404};
@@ -118,12 +135,60 @@ FakeHttpReply MetadataEmulator::Aws(const FakeHttpRequest& request) {
   if (request.target == "/latest/meta-data/events/recommendations/rebalance" && said.rebalance.has_value()) {
     return {.body = absl::StrCat(R"({"noticeTime":")", Utc(*said.rebalance), R"("})")};
   }
-  return {.status = 404, .body = "<?xml version=\"1.0\"?><html>404 - Not Found</html>"};
+  // "Instance metadata categories", https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-metadata.html
+  absl::string_view what = request.target;
+  absl::ConsumePrefix(&what, "/latest/meta-data/");
+  if (absl::ConsumePrefix(&what, "iam/security-credentials/")) return AwsRole(what);
+  absl::ConsumeSuffix(&what, "/");
+  const std::map<absl::string_view, std::string> fields = {
+      {"instance-id", machine_.id},
+      {"instance-type", machine_.type},
+      {"instance-life-cycle", machine_.market == "spot" ? "spot" : "on-demand"},
+      {"placement/availability-zone", machine_.zone},
+      {"placement/region", machine_.zone.substr(0, machine_.zone.size() - 1)}};
+  const auto field = fields.find(what);
+  return field == fields.end() ? NotFound() : FakeHttpReply{.body = field->second};
+}
+
+// "IAM roles for Amazon EC2",
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
+FakeHttpReply MetadataEmulator::AwsRole(absl::string_view role) {
+  const auto found = credentials_.find("aws");
+  if (found == credentials_.end() || (!role.empty() && role != kRole)) return NotFound();
+  if (role.empty()) return {.body = kRole};
+  const Credentials& key = found->second;
+  return {.body = absl::StrCat(R"({"Code":"Success","LastUpdated":")", Utc(Now()),
+                               R"(","Type":"AWS-HMAC","AccessKeyId":")", key.id, R"(","SecretAccessKey":")", key.secret,
+                               R"(","Token":")", key.token, R"(","Expiration":")", Utc(key.until), R"("})")};
 }
 
 FakeHttpReply MetadataEmulator::Gcp(const FakeHttpRequest& request) {
   if (FindHeader(request.headers, "metadata-flavor") != "Google") return {.status = 403};
-  if (!absl::StartsWith(request.target, "/computeMetadata/v1/instance/preempted")) return {.status = 404};
+  absl::string_view what = absl::string_view(request.target).substr(0, request.target.find('?'));
+  absl::ConsumePrefix(&what, "/computeMetadata/v1/");
+  if (what == "instance/preempted") return GcpPreempted(request);
+  if (absl::ConsumePrefix(&what, "instance/service-accounts/default/")) {
+    if (credentials_.count("gcp") == 0) return GcpText("", 404);
+    if (what == "token") return GcpToken();
+    if (what == "email") return GcpText(kAccount);
+    if (!what.empty() || Parameter(request.target, "recursive") != "true") return GcpText("", 404);
+    return GcpJson(absl::StrCat(R"({"aliases":["default"],"email":")", kAccount,
+                                R"(","scopes":["https://www.googleapis.com/auth/cloud-platform"]})"));
+  }
+  // "Predefined metadata keys", https://cloud.google.com/compute/docs/metadata/predefined-metadata-keys
+  const std::map<absl::string_view, std::string> fields = {
+      {"instance/id", machine_.id},
+      {"instance/name", machine_.name},
+      {"instance/zone", absl::StrCat("projects/", kProjectNumber, "/zones/", machine_.zone)},
+      {"instance/machine-type", absl::StrCat("projects/", kProjectNumber, "/machineTypes/", machine_.type)},
+      {"instance/scheduling/preemptible", machine_.market == "spot" ? "TRUE" : "FALSE"},
+      {"project/project-id", "p"},
+      {"project/numeric-project-id", kProjectNumber}};
+  const auto field = fields.find(what);
+  return field == fields.end() ? GcpText("", 404) : GcpText(field->second);
+}
+
+FakeHttpReply MetadataEmulator::GcpPreempted(const FakeHttpRequest& request) {
   if (Parameter(request.target, "wait_for_change") == "true") {
     const std::string last = Parameter(request.target, "last_etag");
     int seconds = 3600;
@@ -135,14 +200,23 @@ FakeHttpReply MetadataEmulator::Gcp(const FakeHttpRequest& request) {
     mutex_.AwaitWithTimeout(absl::Condition(&changed), absl::Seconds(seconds));
     AwaitService();
   }
-  return {.headers = {{"ETag", absl::StrCat(Said().etag)}, {"Metadata-Flavor", "Google"}},
-          .body = Said().preempted ? "TRUE" : "FALSE"};
+  FakeHttpReply reply = GcpText(Said().preempted ? "TRUE" : "FALSE");
+  reply.headers.emplace_back("ETag", absl::StrCat(Said().etag));
+  return reply;
+}
+
+// "Authenticate workloads using service accounts", https://cloud.google.com/compute/docs/access/authenticate-workloads
+FakeHttpReply MetadataEmulator::GcpToken() {
+  const Credentials& token = credentials_.at("gcp");
+  return GcpJson(absl::StrCat(R"({"access_token":")", token.token, R"(","expires_in":)",
+                              absl::ToInt64Seconds(token.until - Now()), R"(,"token_type":"Bearer"})"));
 }
 
 FakeHttpReply MetadataEmulator::Azure(const FakeHttpRequest& request) {
   if (FindHeader(request.headers, "metadata") != "true") return {.status = 400};
   if (Parameter(request.target, "api-version").empty()) return {.status = 400};
-  if (absl::StartsWith(request.target, "/metadata/instance/compute/name?")) return {.body = name_};
+  if (absl::StartsWith(request.target, "/metadata/identity/oauth2/token?")) return AzureToken(request);
+  if (absl::StartsWith(request.target, "/metadata/instance")) return AzureInstance(request);
   if (!absl::StartsWith(request.target, "/metadata/scheduledevents?")) return {.status = 404};
   if (request.method == "GET") return {.body = Document()};
   if (request.method != "POST") return {.status = 405};
@@ -156,6 +230,61 @@ FakeHttpReply MetadataEmulator::Azure(const FakeHttpRequest& request) {
     return {};
   }
   return {.status = 400};
+}
+
+// "Azure Instance Metadata Service for virtual machines",
+// https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service: a single value is text, and has to be
+// asked for as text.
+FakeHttpReply MetadataEmulator::AzureInstance(const FakeHttpRequest& request) {
+  const size_t dash = machine_.zone.rfind('-');
+  const std::vector<std::pair<absl::string_view, std::string>> compute = {
+      {"location", machine_.zone.substr(0, dash)},
+      {"name", machine_.name},
+      {"priority", machine_.market == "spot" ? "Spot" : "Regular"},
+      {"resourceGroupName", "g"},
+      {"subscriptionId", "s"},
+      {"vmId", machine_.id},
+      {"vmSize", machine_.type},
+      {"zone", dash == std::string::npos ? "" : machine_.zone.substr(dash + 1)}};
+  absl::string_view what = absl::string_view(request.target).substr(0, request.target.find('?'));
+  absl::ConsumePrefix(&what, "/metadata/instance");
+  if (absl::ConsumePrefix(&what, "/compute/")) {
+    for (const auto& [name, value] : compute) {
+      if (what != name) continue;
+      if (Parameter(request.target, "format") != "text") return {.status = 400};
+      return {.headers = {{"Content-Type", "text/plain; charset=utf-8"}}, .body = value};
+    }
+    return {.status = 404};
+  }
+  const auto field = [](std::string* out, const auto& pair) {
+    absl::StrAppend(out, "\"", pair.first, R"(":")", pair.second, "\"");
+  };
+  const std::string object = absl::StrCat("{", absl::StrJoin(compute, ",", field), "}");
+  if (!what.empty() && what != "/compute") return {.status = 404};
+  return {.headers = {{"Content-Type", "application/json; charset=utf-8"}},
+          .body = what.empty() ? absl::StrCat(R"({"compute":)", object, R"(,"network":{"interface":[]}})") : object};
+}
+
+// "How to use managed identities … to acquire an access token",
+// https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token: numbers are texts.
+FakeHttpReply MetadataEmulator::AzureToken(const FakeHttpRequest& request) {
+  const auto found = credentials_.find("azure");
+  const std::string resource = Parameter(request.target, "resource");
+  const char* const wrong = resource.empty()               ? "resource is missing"
+                            : found == credentials_.end() ? "Identity not found"
+                                                          : nullptr;
+  const HttpHeaders json = {{"Content-Type", "application/json; charset=utf-8"}};
+  if (wrong != nullptr) {
+    return {.status = 400,
+            .headers = json,
+            .body = absl::StrCat(R"({"error":"invalid_request","error_description":")", wrong, R"("})")};
+  }
+  const int64_t now = absl::ToUnixSeconds(Now()), until = absl::ToUnixSeconds(found->second.until);
+  return {.headers = json,
+          .body = absl::StrCat(R"({"access_token":")", found->second.token,
+                               R"(","client_id":"emulated","expires_in":")", until - now, R"(","expires_on":")", until, R"(","ext_expires_in":")", until - now,
+                               R"(","not_before":")", now,
+                               R"(","resource":"https://management.azure.com/","token_type":"Bearer"})")};
 }
 
 std::string MetadataEmulator::Document() const {
@@ -179,6 +308,7 @@ absl::Status MetadataEmulator::Command(absl::string_view line) {
   const auto is = [&](absl::string_view word, size_t count) { return words.size() == count && words[0] == word; };
   absl::MutexLock lock(&mutex_);
   double seconds;
+  if (words.size() > 1 && (words[1] == "role" || words[1] == "token")) return CredentialsCommand(words);
   if (!words.empty() && words[0] == "aws") return AwsCommand(words);
   if (!words.empty() && words[0] == "azure") return AzureCommand(words);
   if (is("gcp", 2) && (words[1] == "TRUE" || words[1] == "FALSE")) {
@@ -190,8 +320,8 @@ absl::Status MetadataEmulator::Command(absl::string_view line) {
     ++now_.etag;
     ++now_.incarnation;
     now_.copies = 2;
-  } else if (is("name", 2)) {
-    name_ = words[1];
+  } else if (is("machine", 6) && (words[5] == "spot" || words[5] == "on_demand")) {
+    machine_ = {words[1], words[2], words[3], words[4], words[5]};
   } else if (is("skew", 2) && absl::SimpleAtod(words[1], &seconds)) {
     skew_ = absl::Seconds(seconds);
   } else if (is("no_date", 1)) {
@@ -220,6 +350,17 @@ absl::Status MetadataEmulator::FaultCommand(const std::vector<std::string>& word
   } else {
     return Unknown(words);
   }
+  return absl::OkStatus();
+}
+
+absl::Status MetadataEmulator::CredentialsCommand(const std::vector<std::string>& words) {
+  const bool is_role = words.size() == 6 && words[0] == "aws" && words[1] == "role";
+  const bool is_token = words.size() == 4 && (words[0] == "gcp" || words[0] == "azure") && words[1] == "token";
+  double seconds;
+  if ((!is_role && !is_token) || !absl::SimpleAtod(words.back(), &seconds)) return Unknown(words);
+  Credentials& credentials = credentials_[words[0]];
+  credentials = {.token = words[words.size() - 2], .until = Now() + absl::Seconds(seconds)};
+  if (is_role) credentials.id = words[2], credentials.secret = words[3];
   return absl::OkStatus();
 }
 

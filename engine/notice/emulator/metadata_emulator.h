@@ -1,8 +1,10 @@
-// The metadata services of three clouds on one loopback port (their paths differ), with all that can go wrong. Made
-// after the clouds' documentation; never held against the clouds themselves.
+// The metadata services of three clouds on one loopback port (their paths differ), with all that can go wrong: what a
+// machine is, what becomes of it, what it may call its cloud with. Made after the clouds' documentation, and asked by
+// their own SDKs (fleet/providers/conformance/sdk_test.py); never held against the clouds themselves.
 #ifndef ENGINE_NOTICE_EMULATOR_METADATA_EMULATOR_H_
 #define ENGINE_NOTICE_EMULATOR_METADATA_EMULATOR_H_
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,7 +36,11 @@ class MetadataEmulator {
   //   gcp TRUE|FALSE                instance/preempted
   //   azure TYPE STATUS SECONDS MACHINE…   one more event, of these machines; SECONDS "-": it has no time
   //   azure none
-  //   name MACHINE                  of this machine, for Azure; at first "machine_0"
+  //   aws role ID SECRET TOKEN SECONDS   its role's key is this, for so long; at first it has none
+  //   gcp token TOKEN SECONDS       its service account's access token
+  //   azure token TOKEN SECONDS     its managed identity's
+  //   machine ID NAME ZONE TYPE MARKET   what it is; MARKET: spot or on_demand. At first
+  //                                 "i-0 machine_0 us-east-1a g6.xlarge spot"
   //   skew SECONDS                  its clock, against the machine's
   //   no_date                       answers have no Date
   //   repeat                        the same once more: Azure's document has a new incarnation, with each event twice,
@@ -72,10 +78,24 @@ class MetadataEmulator {
     int copies = 1;  // of each event
   };
 
+  struct Machine {
+    std::string id, name, zone, type, market;
+  };
+  // What the machine may call its cloud with.
+  struct Credentials {
+    std::string id, secret, token;
+    absl::Time until;
+  };
+
   FakeHttpReply Answer(const FakeHttpRequest& request);
   FakeHttpReply Aws(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FakeHttpReply Gcp(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FakeHttpReply Azure(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FakeHttpReply AwsRole(absl::string_view role) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FakeHttpReply GcpPreempted(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FakeHttpReply GcpToken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FakeHttpReply AzureInstance(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FakeHttpReply AzureToken(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AwaitService() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // for as long as it is slow, or hangs
   void Spoil(FakeHttpReply& reply) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Document() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -85,6 +105,7 @@ class MetadataEmulator {
   }
 
   absl::Status FaultCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CredentialsCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AwsCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AzureCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -101,7 +122,8 @@ class MetadataEmulator {
   bool hangs_ ABSL_GUARDED_BY(mutex_) = false;
   Word now_ ABSL_GUARDED_BY(mutex_), before_ ABSL_GUARDED_BY(mutex_);
   int token_ ABSL_GUARDED_BY(mutex_) = 1;
-  std::string name_ ABSL_GUARDED_BY(mutex_) = "machine_0";
+  std::map<std::string, Credentials> credentials_ ABSL_GUARDED_BY(mutex_);  // by cloud
+  Machine machine_ ABSL_GUARDED_BY(mutex_) = {"i-0", "machine_0", "us-east-1a", "g6.xlarge", "spot"};
   std::vector<std::string> acknowledged_ ABSL_GUARDED_BY(mutex_);
   FakeHttpServer server_;  // last: its threads use the rest
 };

@@ -79,6 +79,64 @@ TEST_F(MetadataEmulatorTest, AzureWantsItsHeaderAndStartsWhatIsAcknowledged) {
   EXPECT_NE(started.find(R"("EventStatus":"Started","NotBefore":"")"), started.npos) << started;
 }
 
+TEST_F(MetadataEmulatorTest, SaysWhatItsMachineIs) {
+  Say("machine i-7 m-7 eastus-2 NC4 on_demand");
+  const HttpHeaders google = {{"Metadata-Flavor", "Google"}}, azure = {{"Metadata", "true"}};
+  const HttpHeaders aws = {{kToken, Ask("PUT", "/latest/api/token", {{kTokenTtl, "60"}}).substr(4)}};
+  const auto of_aws = [&](const char* path) { return Ask("GET", absl::StrCat("/latest/meta-data/", path), aws); };
+  EXPECT_EQ(of_aws("instance-id"), "200 i-7");
+  EXPECT_EQ(of_aws("placement/availability-zone"), "200 eastus-2");
+  EXPECT_EQ(of_aws("placement/availability-zone/"), "200 eastus-2") << "as botocore asks";
+  EXPECT_EQ(of_aws("instance-type"), "200 NC4");
+  EXPECT_EQ(of_aws("instance-life-cycle"), "200 on-demand");
+  EXPECT_EQ(of_aws("instance").substr(0, 4), "404 ");
+  const auto of_google = [&](const char* path) {
+    return Ask("GET", absl::StrCat("/computeMetadata/v1/instance/", path), google);
+  };
+  EXPECT_EQ(of_google("name"), "200 m-7");
+  EXPECT_EQ(of_google("zone"), "200 projects/123456789012/zones/eastus-2");
+  EXPECT_EQ(of_google("scheduling/preemptible"), "200 FALSE");
+  EXPECT_EQ(of_google("nonsense"), "404 ");
+  const auto of_azure = [&](const char* path) { return Ask("GET", absl::StrCat("/metadata/instance", path), azure); };
+  EXPECT_EQ(of_azure("/compute/name?api-version=2021-02-01&format=text"), "200 m-7");
+  EXPECT_EQ(of_azure("/compute/name?api-version=2021-02-01"), "400 ") << "one value is no JSON";
+  EXPECT_EQ(of_azure("/compute/zone?api-version=2021-02-01&format=text"), "200 2");
+  EXPECT_EQ(of_azure("/compute?api-version=2021-02-01"),
+            R"(200 {"location":"eastus","name":"m-7","priority":"Regular","resourceGroupName":"g",)"
+            R"("subscriptionId":"s","vmId":"i-7","vmSize":"NC4","zone":"2"})");
+  EXPECT_EQ(of_azure("/nothing?api-version=2021-02-01"), "404 ");
+}
+
+TEST_F(MetadataEmulatorTest, GivesTheCredentialsThatItHas) {
+  const HttpHeaders google = {{"Metadata-Flavor", "Google"}}, azure = {{"Metadata", "true"}};
+  const HttpHeaders aws = {{kToken, Ask("PUT", "/latest/api/token", {{kTokenTtl, "60"}}).substr(4)}};
+  const std::string role = "/latest/meta-data/iam/security-credentials/";
+  const std::string account = "/computeMetadata/v1/instance/service-accounts/default/";
+  const std::string identity = "/metadata/identity/oauth2/token?api-version=2018-02-01";
+  const std::string resource = "&resource=https%3A%2F%2Fmanagement.azure.com%2F";
+  EXPECT_EQ(Ask("GET", role, aws).substr(0, 4), "404 ");
+  EXPECT_EQ(Ask("GET", account + "token", google), "404 ");
+  EXPECT_EQ(Ask("GET", identity + resource, azure),
+            R"(400 {"error":"invalid_request","error_description":"Identity not found"})");
+  Say("aws role ID SECRET TOKEN 3600");
+  Say("gcp token TOKEN 3600");
+  Say("azure token TOKEN 3600");
+  EXPECT_EQ(Ask("GET", role, aws), "200 emulated");
+  EXPECT_EQ(Ask("GET", role + "emulated", aws),
+            R"(200 {"Code":"Success","LastUpdated":"2026-01-01T00:00:00Z","Type":"AWS-HMAC","AccessKeyId":"ID",)"
+            R"("SecretAccessKey":"SECRET","Token":"TOKEN","Expiration":"2026-01-01T01:00:00Z"})");
+  EXPECT_EQ(Ask("GET", role + "other", aws).substr(0, 4), "404 ");
+  clock_.Advance(absl::Seconds(600));
+  EXPECT_EQ(Ask("GET", account + "token", google),
+            R"(200 {"access_token":"TOKEN","expires_in":3000,"token_type":"Bearer"})");
+  const std::string token = Ask("GET", identity + resource, azure);
+  EXPECT_NE(token.find(R"("access_token":"TOKEN","client_id":"emulated","expires_in":"3000",)"
+                       R"("expires_on":"1767229200")"),
+            token.npos)
+      << token;
+  EXPECT_EQ(Ask("GET", identity, azure).substr(0, 4), "400 ") << "for nobody";
+}
+
 TEST_F(MetadataEmulatorTest, FaultsComeAsOftenAsAsked) {
   const HttpHeaders header = {{"Metadata", "true"}};
   Say("fault 503 2");
@@ -122,7 +180,9 @@ TEST_F(MetadataEmulatorTest, IsDownSlowAndStaleAsAsked) {
 
 TEST_F(MetadataEmulatorTest, RefusesWhatIsNoCommand) {
   for (const char* wrong : {"", "aws", "aws terminate soon", "gcp maybe", "azure Preempt Scheduled soon m",
-                            "azure Preempt Scheduled 30", "fault 503", "skew x", "name", "outage", "slow x",
+                            "azure Preempt Scheduled 30", "aws role ID SECRET TOKEN", "gcp token T soon",
+                            "hyperstack token T 1", "machine a b c d cheap", "fault 503", "skew x", "machine i-1",
+                            "outage", "slow x",
                             "hang", "hang maybe", "acknowledged x", "nonsense"}) {
     EXPECT_EQ(emulator_.Command(wrong).code(), absl::StatusCode::kInvalidArgument) << wrong;
   }

@@ -26,6 +26,21 @@ std::string HostOf(absl::string_view endpoint) {
   return parts.size() < 3 ? "" : std::string(parts[2]);
 }
 
+// Code and message of an error, as EC2, STS and the JSON services write it; "": it is none.
+std::pair<std::string, std::string> ErrorIn(const std::string& body) {
+  if (absl::StartsWith(body, "{")) {
+    const absl::StatusOr<Json> json = Json::Parse(body);
+    if (!json.ok()) return {};
+    const std::string type = (*json)["__type"].Text();  // perhaps with a namespace and '#' before it
+    return {type.substr(type.find('#') + 1), (*json)["message"].Text()};
+  }
+  const absl::StatusOr<Xml> xml = Xml::Parse(body);
+  if (!xml.ok()) return {};
+  const Xml& of_sts = (*xml)["Error"];
+  const Xml& error = of_sts.name.empty() ? (*xml)["Errors"]["Error"] : of_sts;
+  return {error["Code"].text, error["Message"].text};
+}
+
 }  // namespace
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
@@ -74,8 +89,8 @@ bool AwsClient::NoteSkew(const HttpResponse& response, absl::Time signed_at) {
   return absl::AbsDuration(date - signed_at) > kHarmlessSkew;
 }
 
-absl::StatusOr<HttpResponse> AwsClient::Post(const std::string& endpoint, const AwsScope& scope,
-                                             const HttpHeaders& headers, const std::string& body) {
+absl::StatusOr<HttpResponse> AwsClient::PostOnce(const std::string& endpoint, const AwsScope& scope,
+                                                 const HttpHeaders& headers, const std::string& body) {
   ASSIGN_OR_RETURN(const AwsKey key, credentials_.Get(http_));
   for (bool again = false;; again = true) {
     absl::Time now = clock_.Now();
@@ -95,41 +110,37 @@ absl::StatusOr<HttpResponse> AwsClient::Post(const std::string& endpoint, const 
   }
 }
 
+absl::StatusOr<std::string> AwsClient::Post(const std::string& endpoint, const AwsScope& scope,
+                                            const HttpHeaders& headers, const std::string& body,
+                                            absl::string_view call) {
+  for (bool again = false;; again = true) {
+    ASSIGN_OR_RETURN(const HttpResponse response, PostOnce(endpoint, scope, headers, body));
+    if (response.status == 200) return response.body;
+    const auto [code, message] = ErrorIn(response.body);
+    const absl::Status status = code.empty() ? StatusOfHttp(response, call) : AwsError(response, code, message);
+    const bool has_expired = OneOf(code, {"ExpiredToken", "ExpiredTokenException", "RequestExpired"});
+    if (has_expired || absl::IsUnauthenticated(status)) credentials_.Drop();
+    if (again || !has_expired) return status;
+  }
+}
+
 absl::StatusOr<Xml> AwsClient::Query(const std::string& endpoint, const AwsScope& scope, const std::string& action,
                                      const AwsParameters& parameters) {
   std::string body =
       absl::StrCat("Action=", action, "&Version=", scope.service == "sts" ? kStsVersion : kEc2Version);
   for (const auto& [name, value] : parameters) absl::StrAppend(&body, "&", name, "=", UriEncode(value));
   ASSIGN_OR_RETURN(
-      const HttpResponse response,
-      Post(endpoint, scope, {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}}, body));
-  absl::StatusOr<Xml> xml = Xml::Parse(response.body);
-  if (response.status == 200) return xml;
-  if (!xml.ok()) return StatusOfHttp(response, action);
-  const Xml& of_sts = (*xml)["Error"];
-  const Xml& error = of_sts.name.empty() ? (*xml)["Errors"]["Error"] : of_sts;
-  const std::string code = error["Code"].text;
-  return ErrorOf(response, code, error["Message"].text);
+      const std::string answer,
+      Post(endpoint, scope, {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}}, body, action));
+  return Xml::Parse(answer);
 }
 
 absl::StatusOr<Json> AwsClient::Call(const std::string& endpoint, const AwsScope& scope, const std::string& target,
                                      const std::string& body) {
   ASSIGN_OR_RETURN(
-      const HttpResponse response,
-      Post(endpoint, scope, {{"Content-Type", "application/x-amz-json-1.1"}, {"X-Amz-Target", target}}, body));
-  absl::StatusOr<Json> json = Json::Parse(response.body);
-  if (response.status == 200) return json;
-  if (!json.ok()) return StatusOfHttp(response, target);
-  const std::string type = (*json)["__type"].Text();  // perhaps with a namespace and '#' before it
-  return ErrorOf(response, type.substr(type.find('#') + 1), (*json)["message"].Text());
-}
-
-absl::Status AwsClient::ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message) {
-  const absl::Status status = AwsError(response, code, message);
-  if (absl::IsUnauthenticated(status) || OneOf(code, {"ExpiredToken", "ExpiredTokenException", "RequestExpired"})) {
-    credentials_.Drop();
-  }
-  return status;
+      const std::string answer,
+      Post(endpoint, scope, {{"Content-Type", "application/x-amz-json-1.1"}, {"X-Amz-Target", target}}, body, target));
+  return Json::Parse(answer);
 }
 
 }  // namespace spotinference::fleet

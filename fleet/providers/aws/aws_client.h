@@ -34,13 +34,13 @@ class AwsClient {
   void Cancel() { http_.Cancel(); }
 
  private:
-  absl::StatusOr<HttpResponse> Post(const std::string& endpoint, const AwsScope& scope, const HttpHeaders& headers,
-                                    const std::string& body);
+  // The body of the answer to `call`; with the next key where this one has expired.
+  absl::StatusOr<std::string> Post(const std::string& endpoint, const AwsScope& scope, const HttpHeaders& headers,
+                                   const std::string& body, absl::string_view call);
+  absl::StatusOr<HttpResponse> PostOnce(const std::string& endpoint, const AwsScope& scope, const HttpHeaders& headers,
+                                        const std::string& body);
   // AWS's clock, by its answer. Whether the request was signed for another time.
   bool NoteSkew(const HttpResponse& response, absl::Time signed_at);
-
-  // And a key that was refused is asked for anew.
-  absl::Status ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message);
 
   const Clock& clock_;
   AwsCredentials credentials_;

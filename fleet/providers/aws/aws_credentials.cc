@@ -28,6 +28,11 @@ std::string ReadCredentialsFile() {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
+// Whatever its status is: it says nothing about what is asked for with the key.
+absl::Status Silent(const HttpResponse& answer) {
+  return absl::UnavailableError(absl::StrCat("the instance's metadata service: HTTP ", answer.status));
+}
+
 }  // namespace
 
 absl::StatusOr<AwsKey> ParseAwsProfile(absl::string_view text, absl::string_view profile) {
@@ -88,20 +93,24 @@ absl::StatusOr<AwsCredentials::Known> AwsCredentials::FromInstance(CloudHttp& ht
   constexpr char kNowhere[] =
       "no AWS key: not in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in ~/.aws/credentials, and this is no EC2 "
       "instance with a role";
-  HttpRequest request = {.method = "PUT", .url = metadata_url_ + "/latest/api/token"};
+  std::string service = Environment("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254");
+  if (absl::EndsWith(service, "/")) service.pop_back();
+  HttpRequest request = {.method = "PUT", .url = service + "/latest/api/token"};
   request.headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "300"}};
   request.connect_timeout = absl::Seconds(1);
   request.timeout = absl::Seconds(5);
   const auto token = http.Do(request);
-  if (!token.ok() || token->status != 200) return absl::UnauthenticatedError(kNowhere);
+  if (!token.ok()) return absl::UnauthenticatedError(kNowhere);
+  if (token->status != 200) return Silent(*token);
   request.method = "GET";
   request.headers = {{"X-aws-ec2-metadata-token", token->body}};
-  request.url = absl::StrCat(metadata_url_, kRole);
+  request.url = absl::StrCat(service, kRole);
   ASSIGN_OR_RETURN(const HttpResponse role, http.Do(request));
-  if (role.status != 200) return absl::UnauthenticatedError(kNowhere);
-  request.url = absl::StrCat(metadata_url_, kRole, UriEncode(absl::StripAsciiWhitespace(role.body)));
+  if (role.status == 404) return absl::UnauthenticatedError(kNowhere);
+  if (role.status != 200) return Silent(role);
+  request.url = absl::StrCat(service, kRole, UriEncode(absl::StripAsciiWhitespace(role.body)));
   ASSIGN_OR_RETURN(const HttpResponse answer, http.Do(request));
-  RETURN_IF_ERROR(StatusOfHttp(answer, "the instance's role"));
+  if (answer.status != 200) return Silent(answer);
   ASSIGN_OR_RETURN(const Json json, Json::Parse(answer.body));
   Known known = {.key = {.id = json["AccessKeyId"].Text(),
                          .secret = json["SecretAccessKey"].Text(),

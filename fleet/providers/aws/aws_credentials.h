@@ -1,6 +1,8 @@
 // Keys from AWS's usual places, in their usual order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with
 // AWS_SESSION_TOKEN), the profile AWS_PROFILE ("default") of AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials), the role
-// of the EC2 instance that this runs on. Not SSO, not web identity, not credential_process.
+// of the EC2 instance that this runs on, whose metadata service is at AWS_EC2_METADATA_SERVICE_ENDPOINT or
+// http://169.254.169.254. Not SSO, not web identity, not credential_process.
+// "IMDS credential provider", https://docs.aws.amazon.com/sdkref/latest/guide/feature-imds-credentials.html
 #ifndef FLEET_PROVIDERS_AWS_AWS_CREDENTIALS_H_
 #define FLEET_PROVIDERS_AWS_AWS_CREDENTIALS_H_
 
@@ -21,11 +23,10 @@ namespace spotinference::fleet {
 // Thread-safe. What expires is renewed five minutes before, and never given once it has expired.
 class AwsCredentials {
  public:
-  // `clock` outlives it. `metadata_url`: of the instance metadata service.
-  explicit AwsCredentials(const Clock& clock, std::string metadata_url = "http://169.254.169.254")
-      : clock_(clock), metadata_url_(std::move(metadata_url)) {}
+  // `clock` outlives it.
+  explicit AwsCredentials(const Clock& clock) : clock_(clock) {}
 
-  // UNAUTHENTICATED: none of the places has one.
+  // UNAUTHENTICATED: none of the places has one. UNAVAILABLE: the one that may does not say.
   absl::StatusOr<AwsKey> Get(CloudHttp& http);
   // The service says that the key it was given has expired.
   void Drop();
@@ -40,7 +41,6 @@ class AwsCredentials {
   absl::StatusOr<Known> FromInstance(CloudHttp& http) const;
 
   const Clock& clock_;
-  const std::string metadata_url_;
   absl::Mutex mutex_;
   std::optional<Known> known_ ABSL_GUARDED_BY(mutex_);
 };

@@ -59,7 +59,8 @@ TEST(AwsCredentials, AKeyThatHasExpiredIsNotGiven) {
     return {.body = R"({"AccessKeyId":"A","SecretAccessKey":"s","Token":"t","Expiration":"2026-01-01T01:00:00Z"})"};
   });
   FakeClock clock;  // begins an hour before that
-  AwsCredentials credentials(clock, metadata.url());
+  setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url().c_str(), 1);
+  AwsCredentials credentials(clock);
   CloudHttp http;
   ASSERT_EQ(credentials.Get(http)->id, "A");
   broken = true;

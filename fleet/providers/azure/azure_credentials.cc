@@ -2,19 +2,18 @@
 
 #include <cstdlib>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace spotinference::fleet {
 namespace {
 
 constexpr char kIdentity[] =
-    "http://169.254.169.254/metadata/identity/oauth2/"
-    "token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F";
+    "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F";
 constexpr char kScope[] = "https://management.azure.com/.default";
 constexpr char kNowhere[] =
     "no Azure credentials: not in AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, and this is no machine "
-    "with a "
-    "managed identity";
+    "with a managed identity";
 
 std::string Environment(const char* name) {
   const char* const value = std::getenv(name);
@@ -32,7 +31,10 @@ absl::StatusOr<HttpResponse> AzureCredentials::Ask(CloudHttp& http) const {
                     secret = Environment("AZURE_CLIENT_SECRET");
   HttpRequest request;
   if (tenant.empty() || client.empty() || secret.empty()) {
-    request = {.url = kIdentity, .headers = {{"Metadata", "true"}}};
+    std::string service = Environment("AZURE_POD_IDENTITY_AUTHORITY_HOST");
+    if (service.empty()) service = "http://169.254.169.254";
+    if (absl::EndsWith(service, "/")) service.pop_back();
+    request = {.url = service + kIdentity, .headers = {{"Metadata", "true"}}};
     if (!client.empty()) absl::StrAppend(&request.url, "&client_id=", UriEncode(client));
     request.connect_timeout = absl::Seconds(1);
     request.timeout = absl::Seconds(5);

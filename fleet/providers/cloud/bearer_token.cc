@@ -26,7 +26,11 @@ absl::StatusOr<std::string> BearerToken::Get(absl::FunctionRef<absl::StatusOr<Ht
         absl::StrCat("no access token: ", error.ok() ? (*error)["error"].Text() : "", " ",
                      error.ok() ? (*error)["error_description"].Text().substr(0, 200) : ""));
   }
-  RETURN_IF_ERROR(StatusOfHttp(response, "no access token"));
+  if (response.status != 200) {
+    HttpResponse busy = response;
+    busy.status = 503;
+    return StatusOfHttp(busy, absl::StrCat("no access token: HTTP ", response.status));
+  }
   ASSIGN_OR_RETURN(const Json json, Json::Parse(response.body));
   if (json["access_token"].Text().empty()) return absl::UnauthenticatedError("the answer has no access token");
   token_ = json["access_token"].Text();

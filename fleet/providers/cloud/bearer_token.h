@@ -21,8 +21,8 @@ class BearerToken {
   explicit BearerToken(const Clock& clock) : clock_(clock) {}
 
   // The token, a new one by `ask` if there is none that is good for five more minutes; the old one to its end while
-  // nobody answers. Errors: `ask`'s; UNAUTHENTICATED
-  // for an answer that refuses or has no token.
+  // nobody answers. Errors: `ask`'s; UNAUTHENTICATED for an answer that refuses or has no token; UNAVAILABLE for any
+  // other, since what is wrong with a token says nothing about what is asked for with it.
   absl::StatusOr<std::string> Get(absl::FunctionRef<absl::StatusOr<HttpResponse>()> ask);
   // It was refused.
   void Drop();

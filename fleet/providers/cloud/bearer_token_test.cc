@@ -31,6 +31,11 @@ TEST(BearerToken, IsGivenToItsEndAndNoLonger) {
   token.Drop();
   answer = {.status = 401, .body = R"({"error":"invalid_client"})"};
   EXPECT_TRUE(absl::IsUnauthenticated(get().status()));
+  // Whatever else the service says, it says nothing about what the token is for: NOT_FOUND would be a machine's end.
+  for (const int status : {404, 409, 410, 412}) {
+    answer = {.status = status};
+    EXPECT_TRUE(absl::IsUnavailable(get().status())) << status;
+  }
 }
 
 }  // namespace

@@ -74,7 +74,13 @@ CloudUnderTest Aws() {
           .tells_begin = true,
           .tells_end = true,
           .asks_account = true,
-          .api = AwsAt};
+          .api = AwsAt,
+          .move_to_machine =
+              [](const std::string& metadata_url) {
+                for (const char* name : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}) unsetenv(name);
+                setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere", 1);
+                setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url.c_str(), 1);
+              }};
 }
 
 // A service account's private key, in PEM.
@@ -124,7 +130,13 @@ CloudUnderTest Gcp() {
           .has_places = true,
           .tells_begin = true,
           .tells_end = true,
-          .api = GcpAt};
+          .api = GcpAt,
+          .move_to_machine =
+              [](const std::string& metadata_url) {
+                unsetenv("GOOGLE_APPLICATION_CREDENTIALS");
+                setenv("HOME", "/nowhere", 1);
+                setenv("GCE_METADATA_HOST", metadata_url.substr(metadata_url.rfind('/') + 1).c_str(), 1);
+              }};
 }
 
 std::unique_ptr<CloudApi> AzureAt(const std::string& url, const std::string& prefix, const Clock& clock,
@@ -156,7 +168,12 @@ CloudUnderTest Azure() {
           .start = "/start",
           .account = "resource group g of subscription s",
           .tells_end = true,
-          .api = AzureAt};
+          .api = AzureAt,
+          .move_to_machine =
+              [](const std::string& metadata_url) {
+                for (const char* name : {"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"}) unsetenv(name);
+                setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", metadata_url.c_str(), 1);
+              }};
 }
 
 }  // namespace

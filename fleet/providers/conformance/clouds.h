@@ -30,6 +30,9 @@ struct CloudUnderTest {
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,
                                           bool is_stranger)>
       api;
+  // From now on what `api` makes finds no credentials but those of the machine with this metadata service; nullptr: the
+  // cloud gives machines none.
+  std::function<void(const std::string& metadata_url)> move_to_machine;
 
   friend std::ostream& operator<<(std::ostream& out, const CloudUnderTest& cloud) { return out << cloud.name; }
 };

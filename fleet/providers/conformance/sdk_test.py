@@ -25,6 +25,7 @@ import google.oauth2.credentials
 import googleapiclient.discovery
 import googleapiclient.errors
 import hyperstack
+import requests
 
 DEADLINE_S = 60
 
@@ -209,7 +210,8 @@ class SdkTest(unittest.TestCase):
         for name in 'compute.v1', 'cloudbilling.v1':
             with open(os.path.join(documents, f'{name}.json'), encoding='utf-8') as file:
                 described[name] = json.load(file)
-        token = google.oauth2.credentials.Credentials('ya29.emulated')
+        token = google.oauth2.credentials.Credentials(None, refresh_token='emulated', client_id='c', client_secret='s',
+                                                      token_uri=f'{self.emulator.url}/token')
 
         def service(name, path):
             return googleapiclient.discovery.build_from_document(
@@ -264,8 +266,10 @@ class SdkTest(unittest.TestCase):
         self.assertIn('OnDemand', {sku['category']['usageType'] for sku in skus['skus']})
 
     def test_azure(self):
+        form = {'grant_type': 'client_credentials', 'client_id': 'c', 'client_secret': 'emulated'}
+        answer = requests.post(f'{self.emulator.url}/t/oauth2/v2.0/token', data=form)
         key = azure.core.pipeline.policies.AzureKeyCredentialPolicy(
-            azure.core.credentials.AzureKeyCredential('Bearer eyJ.emulated'), 'Authorization')
+            azure.core.credentials.AzureKeyCredential(f'Bearer {answer.json()["access_token"]}'), 'Authorization')
 
         def client(kind):
             return kind(key, 's', base_url=self.emulator.url, authentication_policy=key, polling_interval=0.02)

@@ -309,12 +309,12 @@ FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
     if (secret == request.query.end() || secret->second != "emulated") {
       return JsonReply(401, R"({"error":"invalid_client","error_description":"AADSTS7000215: invalid client secret"})");
     }
-    return JsonReply(
-        200, absl::StrCat(R"({"token_type":"Bearer","expires_in":3599,"access_token":")", kEmulatedAzureToken, "\"}"));
+    return JsonReply(200, absl::StrCat(R"({"token_type":"Bearer","expires_in":3599,"access_token":")",
+                                       model.NewToken(kEmulatedAzureToken), "\"}"));
   }
   if (absl::StartsWith(request.path, "/api/retail/prices")) return Prices(model, request);
-  if (FindHeader(http.headers, "authorization") != absl::StrCat("Bearer ", kEmulatedAzureToken)) {
-    return Error(401, "InvalidAuthenticationToken", "the access token is invalid");
+  if (!model.IsGood(BearerTokenOf(http))) {
+    return Error(401, "InvalidAuthenticationToken", "the access token is none, or has expired");
   }
   if (request.query.count("api-version") == 0) return Error(400, "MissingApiVersionParameter", "api-version");
   if (parts.size() == 8 && parts[6] == "operations" && parts[7] == "late") {  // of a machine that runs by then

@@ -8,9 +8,8 @@
 
 namespace spotinference::fleet {
 
-// The access token that is known, with every right; POST /TENANT/oauth2/v2.0/token gives it for the client secret
-// "emulated".
-inline constexpr char kEmulatedAzureToken[] = "eyJ.emulated";
+// How access tokens begin; POST /TENANT/oauth2/v2.0/token gives one for the client secret "emulated".
+inline constexpr char kEmulatedAzureToken[] = "eyJ";
 
 // Want of capacity is told by the operation, which is done when it is first looked at.
 FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& request);

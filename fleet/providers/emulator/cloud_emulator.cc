@@ -36,6 +36,14 @@ FakeHttpReply NoAnswer() { return {.headers = {{"Content-Length", "10"}}, .cut_a
 
 }  // namespace
 
+std::string GrantCommand(CloudModel& model, absl::string_view cloud) {
+  if (cloud == "gcp") return absl::StrCat("gcp token ", model.NewToken(kEmulatedGcpToken), " 3599");
+  if (cloud == "azure") return absl::StrCat("azure token ", model.NewToken(kEmulatedAzureToken), " 3599");
+  if (cloud != "aws") return "";
+  return absl::StrCat("aws role ", kEmulatedAwsRoleKey, " ", kEmulatedAwsSecret, " ",
+                      model.NewToken(kEmulatedAwsToken), " 3599");
+}
+
 CloudEmulator::CloudEmulator(const Clock& clock, MachineHost& host, int port)
     : host_(host),
       model_(clock, host),
@@ -171,6 +179,12 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     chaos_ = number;
   } else if (is("down", 1) || is("up", 1)) {
     down_ = words[0] == "down";
+  } else if (is("grant", 2) && Find(words[1]) != nullptr) {
+    return host_.Tell(*Find(words[1]), GrantCommand(model_, Find(words[1])->cloud));
+  } else if (words.size() > 2 && words[0] == "tell" && Find(words[1]) != nullptr) {
+    return host_.Tell(*Find(words[1]), absl::StrJoin(words.begin() + 2, words.end(), " "));
+  } else if (is("expire", 1)) {
+    model_.ExpireTokens();
   } else if (is("unreachable", 2) || is("reachable", 1)) {
     model_.habits().unreachable = words.size() == 2 ? words[1] : "";
   } else if (is("habit", 3) && absl::SimpleAtod(words[2], &number)) {

@@ -19,6 +19,9 @@
 
 namespace spotinference::fleet {
 
+// The metadata emulator's command by which a machine of the cloud has a new token; "": the cloud has none.
+std::string GrantCommand(CloudModel& model, absl::string_view cloud);
+
 // Thread-safe.
 class CloudEmulator {
  public:
@@ -41,6 +44,10 @@ class CloudEmulator {
   //                               hang (not done)
   //   chaos SEED SHARE            from now on that share of all requests has one of these, but hang; 0: none
   //   down, up                    every request is lost
+  //   tell MACHINE COMMAND…       its metadata service gets the command (engine/notice/emulator/metadata_emulator.h),
+  //                               as "aws rebalance"
+  //   grant MACHINE               its role, service account or identity has a token of an hour, with every right
+  //   expire                      the access tokens given out so far, and AWS's session tokens, are worth nothing
   //   unreachable PLACE           aws, gcp: no request about that region or zone is done; reachable: none is out any more
   //   habit NAME VALUE            CloudModel::Habits by its fields' names; times in seconds
   //   skew SECONDS                the clouds' clock, against ours

@@ -316,6 +316,17 @@ absl::Status CloudModel::DeleteVolume(EmulatedVolume& volume) {
   return absl::OkStatus();
 }
 
+std::string CloudModel::NewToken(absl::string_view begin, absl::Duration good_for) {
+  const std::string token = absl::StrCat(begin, ".emulated-", ++last_token_);
+  tokens_[token] = clock_.Elapsed() + good_for;
+  return token;
+}
+
+bool CloudModel::IsGood(const std::string& token) const {
+  const auto known = tokens_.find(token);
+  return known != tokens_.end() && clock_.Elapsed() < known->second;
+}
+
 double CloudModel::BillOfRun(const EmulatedMachine& machine, absl::Duration until) const {
   const EmulatedType& type = *FindType(machine.cloud, machine.zone, machine.type);  // of which it was bought
   return fleet::BillOfRun(BillingRulesOf(machine.cloud), machine.spot ? Market::kSpot : Market::kOnDemand,

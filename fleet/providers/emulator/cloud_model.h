@@ -79,6 +79,8 @@ class MachineHost {
   virtual void Detach(const EmulatedMachine& machine, const EmulatedVolume& volume) = 0;
   // Its metadata service says that it goes; nullopt: that it stays after all.
   virtual void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) = 0;
+  // A command of engine/notice/emulator/metadata_emulator.h to it. NOT_FOUND: it has no metadata service.
+  virtual absl::Status Tell(const EmulatedMachine& machine, const std::string& command) = 0;
 };
 
 // Not thread-safe. Errors: NOT_FOUND, FAILED_PRECONDITION (not in this state), RESOURCE_EXHAUSTED ("stock" or "quota"),
@@ -148,6 +150,11 @@ class CloudModel {
     return volume.listed_at <= clock_.Elapsed() && volume.account == habits_.account;
   }
 
+  // What callers show in place of a secret: it begins as the cloud's do.
+  std::string NewToken(absl::string_view begin, absl::Duration good_for = absl::Seconds(3599));
+  bool IsGood(const std::string& token) const;
+  void ExpireTokens() { tokens_.clear(); }  // all that were given out so far
+
   // Dollars for the machine up to now, at the prices of its type and by its cloud's rules (fleet/ledger/billing.h).
   double Bill(const EmulatedMachine& machine) const;
 
@@ -168,6 +175,8 @@ class CloudModel {
   Habits habits_;
   absl::Duration skew_;
   int64_t last_number_ = 0;
+  int64_t last_token_ = 0;
+  std::map<std::string, absl::Duration> tokens_;  // good until then
   std::vector<EmulatedType> types_;
   std::map<int64_t, EmulatedMachine> machines_;
   std::map<int64_t, EmulatedVolume> volumes_;

@@ -66,7 +66,6 @@ FakeHttpReply Good(absl::string_view action, absl::string_view body) {
                         body, "</", action, "Response>"));
 }
 
-std::string MachineId(int64_t number) { return absl::StrFormat("i-%017x", number); }
 std::string VolumeId(int64_t number) { return absl::StrFormat("vol-%017x", number); }
 
 int64_t NumberOf(absl::string_view id) {
@@ -155,7 +154,7 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                        Element("code", ours ? "Client.UserInitiatedShutdown" : "Server.SpotInstanceTermination"),
                        "</stateReason>");
   }
-  return absl::StrCat(Element("instanceId", MachineId(machine.number)), Element("imageId", "ami-emulated"),
+  return absl::StrCat(Element("instanceId", Ec2MachineId(machine.number)), Element("imageId", "ami-emulated"),
                       StateElement("instanceState", machine.state), Element("instanceType", machine.type),
                       Element("launchTime", Timestamp(model.TimeOf(machine.launched))), end, "<placement>", placement,
                       "</placement>",
@@ -168,7 +167,7 @@ std::string AttachmentOf(CloudModel& model, const EmulatedVolume& volume) {
   const char* const status = volume.state == VolumeState::kAttached    ? "attached"
                              : volume.state == VolumeState::kDetaching ? "detaching"
                                                                        : "attaching";
-  return absl::StrCat(Element("volumeId", VolumeId(volume.number)), Element("instanceId", MachineId(volume.machine)),
+  return absl::StrCat(Element("volumeId", VolumeId(volume.number)), Element("instanceId", Ec2MachineId(volume.machine)),
                       Element("device", "/dev/sdf"), Element("status", status),
                       Element("attachTime", Timestamp(model.Now())), Element("deleteOnTermination", "false"));
 }
@@ -245,7 +244,7 @@ FakeHttpReply DescribeInstances(CloudModel& model, const Fields& fields, const s
   for (const auto& [number, machine] : model.machines()) {
     if (machine.cloud != kCloud || !model.IsListed(machine) || !Matches(fields, machine.tags)) continue;
     if (!absl::StartsWith(machine.zone, region)) continue;
-    if (!ids.empty() && std::count(ids.begin(), ids.end(), MachineId(number)) == 0) continue;
+    if (!ids.empty() && std::count(ids.begin(), ids.end(), Ec2MachineId(number)) == 0) continue;
     rows.push_back(absl::StrCat(Element("reservationId", absl::StrFormat("r-%017x", number)),
                                 Element("ownerId", "123456789012"), Set("instancesSet", {Instance(model, machine)})));
   }
@@ -405,8 +404,13 @@ FakeHttpReply GetCallerIdentity(CloudModel& model) {
                                     "</ResponseMetadata></GetCallerIdentityResponse>"));
 }
 
-// The region of the signature's scope; "": the signature is none of ours.
-std::string RegionOfSigner(CloudModel& model, const FakeHttpRequest& request, bool& expired) {
+struct Signer {
+  std::string region;  // of the signature's scope; "": the signature is none of ours
+  bool is_late = false;
+  bool has_expired = false;  // its session token
+};
+
+Signer SignerOf(CloudModel& model, const FakeHttpRequest& request) {
   const std::string header(FindHeader(request.headers, "authorization").value_or(""));
   std::map<std::string, std::string> fields;
   for (absl::string_view part :
@@ -414,7 +418,9 @@ std::string RegionOfSigner(CloudModel& model, const FakeHttpRequest& request, bo
     fields.insert(absl::StrSplit(absl::StripAsciiWhitespace(part), absl::MaxSplits('=', 1)));
   }
   const std::vector<std::string> scope = absl::StrSplit(fields["Credential"], '/');
-  if (scope.size() != 5 || scope[0] != kEmulatedAwsKey) return "";
+  const bool is_role = scope[0] == kEmulatedAwsRoleKey;
+  if (scope.size() != 5 || (!is_role && scope[0] != kEmulatedAwsKey)) return {};
+  const std::string token(FindHeader(request.headers, "x-amz-security-token").value_or(""));
   HttpHeaders signed_headers;
   for (const absl::string_view name : absl::StrSplit(fields["SignedHeaders"], ';')) {
     signed_headers.emplace_back(std::string(name), std::string(FindHeader(request.headers, name).value_or("")));
@@ -422,26 +428,32 @@ std::string RegionOfSigner(CloudModel& model, const FakeHttpRequest& request, bo
   const std::string date(FindHeader(request.headers, "x-amz-date").value_or(""));
   absl::Time at;
   std::string error;
-  if (!absl::ParseTime("%E4Y%m%dT%H%M%SZ", date, absl::UTCTimeZone(), &at, &error)) return "";
+  if (!absl::ParseTime("%E4Y%m%dT%H%M%SZ", date, absl::UTCTimeZone(), &at, &error)) return {};
   const std::string signature =
-      SignatureV4("POST", "/", "", signed_headers, request.body, {.id = kEmulatedAwsKey, .secret = kEmulatedAwsSecret},
+      SignatureV4("POST", "/", "", signed_headers, request.body, {.id = scope[0], .secret = kEmulatedAwsSecret},
                   {scope[2], scope[3]}, date);
-  expired = absl::AbsDuration(model.Now() - at) > kSignatureAge;
-  return signature == fields["Signature"] ? scope[2] : "";
+  if (signature != fields["Signature"]) return {};
+  return {.region = scope[2],
+          .is_late = absl::AbsDuration(model.Now() - at) > kSignatureAge,
+          .has_expired = is_role && !model.IsGood(token)};
 }
 
 }  // namespace
 
+std::string Ec2MachineId(int64_t number) { return absl::StrFormat("i-%017x", number); }
+
 FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   model.Advance();
-  bool expired = false;
-  const std::string region = RegionOfSigner(model, request, expired);
+  const auto [region, is_late, has_expired] = SignerOf(model, request);
   const bool is_sts = absl::StrContains(request.body, "Action=GetCallerIdentity");
+  const bool is_json = FindHeader(request.headers, "x-amz-target").has_value();
   if (is_sts && region.empty()) return StsError(403, "InvalidClientTokenId");
-  if (is_sts && expired) return StsError(403, "SignatureDoesNotMatch");
+  if (is_sts && has_expired) return StsError(403, "ExpiredToken");
+  if (is_sts && is_late) return StsError(403, "SignatureDoesNotMatch");
   if (region.empty()) return Error(401, "AuthFailure", "AWS was not able to validate the provided access credentials");
-  if (expired) return Error(400, "RequestExpired");
-  if (FindHeader(request.headers, "x-amz-target").has_value()) return GetProducts(model, request);
+  if (is_json && has_expired) return JsonReply(400, R"({"__type":"ExpiredTokenException","message":"emulated"})");
+  if (is_late || has_expired) return Error(400, "RequestExpired");
+  if (is_json) return GetProducts(model, request);
   if (!model.IsReachable(region)) return Error(503, "Unavailable", region);
   const Fields fields = ServiceRequest(request).query;
   const std::string action = Get(fields, "Action");

@@ -2,14 +2,21 @@
 #ifndef FLEET_PROVIDERS_EMULATOR_EC2_SERVICE_H_
 #define FLEET_PROVIDERS_EMULATOR_EC2_SERVICE_H_
 
+#include <cstdint>
+#include <string>
+
 #include "engine/base/fake_http_server.h"
 #include "fleet/providers/emulator/cloud_model.h"
 
 namespace spotinference::fleet {
 
-// The key that is known, with every right.
+// The keys that are known, with every right: a person's, and a role's, which comes with a session token.
 inline constexpr char kEmulatedAwsKey[] = "AKIDEMULATOR";
+inline constexpr char kEmulatedAwsRoleKey[] = "ASIAEMULATOR";
 inline constexpr char kEmulatedAwsSecret[] = "emulated";
+inline constexpr char kEmulatedAwsToken[] = "IQoJ";  // how session tokens begin
+
+std::string Ec2MachineId(int64_t number);  // "i-…"
 
 // POST to "/". Signatures are checked, and that they are not older than five minutes by the emulator's clock.
 FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request);

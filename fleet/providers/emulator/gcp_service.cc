@@ -338,10 +338,10 @@ FakeHttpReply AnswerGcp(CloudModel& model, const FakeHttpRequest& http) {
     if (!signs && (refresh == request.query.end() || refresh->second != "emulated")) {
       return JsonReply(400, R"({"error":"invalid_grant","error_description":"no JWT"})");
     }
-    return JsonReply(
-        200, absl::StrCat(R"({"access_token":")", kEmulatedGcpToken, R"(","expires_in":3599,"token_type":"Bearer"})"));
+    return JsonReply(200, absl::StrCat(R"({"access_token":")", model.NewToken(kEmulatedGcpToken),
+                                       R"(","expires_in":3599,"token_type":"Bearer"})"));
   }
-  if (FindHeader(http.headers, "authorization") != absl::StrCat("Bearer ", kEmulatedGcpToken)) {
+  if (!model.IsGood(BearerTokenOf(http))) {
     return Error(401, "authError", "Request had invalid authentication credentials.");
   }
   if (parts.size() == 4 && parts[1] == "services" && parts[3] == "skus") return Skus(model);

@@ -8,11 +8,11 @@
 
 namespace spotinference::fleet {
 
-// The access token that is known, with every right.
-inline constexpr char kEmulatedGcpToken[] = "ya29.emulated";
+// How access tokens begin.
+inline constexpr char kEmulatedGcpToken[] = "ya29";
 
-// Paths under /compute/v1/projects/PROJECT and /v1/services/…/skus, with the token; POST /token gives it to whoever
-// asks. An operation is done when it is first looked at; want of stock is told there.
+// Paths under /compute/v1/projects/PROJECT and /v1/services/…/skus, with a token that is good; POST /token gives one to
+// whoever asks. An operation is done when it is first looked at; want of stock is told there.
 FakeHttpReply AnswerGcp(CloudModel& model, const FakeHttpRequest& request);
 
 }  // namespace spotinference::fleet

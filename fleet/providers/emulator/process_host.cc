@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "fleet/providers/emulator/ec2_service.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -35,7 +36,11 @@ void ProcessHost::Boot(const EmulatedMachine& machine) {
   std::ofstream(script) << machine.user_data;
   std::unique_ptr<MetadataEmulator>& metadata = metadata_[machine.number];
   metadata = std::make_unique<MetadataEmulator>(clock_);
-  CHECK(metadata->Command(absl::StrCat("name ", machine.name)).ok());
+  const std::string id = machine.cloud == "aws" ? Ec2MachineId(machine.number) : absl::StrCat(machine.number);
+  const std::string what = absl::StrCat("machine ", id, " ", machine.name.empty() ? "-" : machine.name, " ",
+                                        machine.zone, " ", machine.type, " ", machine.spot ? "spot" : "on_demand");
+  CHECK(metadata->Command(what).ok()) << what;
+  std::ofstream(folder + "/metadata") << metadata->url();
   const Fd log(open(absl::StrCat(folder, "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   absl::StatusOr<Process> process =
       Spawn({.arguments = {"/usr/bin/env", absl::StrCat("SPOTINFERENCE_ROOT=", folder),
@@ -80,9 +85,12 @@ void ProcessHost::Detach(const EmulatedMachine& machine, const EmulatedVolume& v
   fs::remove(Folder(machine.number) + volume.device, error);
 }
 
-void ProcessHost::Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) {
+absl::Status ProcessHost::Tell(const EmulatedMachine& machine, const std::string& command) {
   const auto found = metadata_.find(machine.number);
-  if (found == metadata_.end()) return;
+  return found == metadata_.end() ? absl::NotFoundError("it does not run") : found->second->Command(command);
+}
+
+void ProcessHost::Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) {
   const double seconds = absl::ToDoubleSeconds(left.value_or(absl::ZeroDuration()));
   std::string command;
   if (machine.cloud == "aws") {
@@ -93,7 +101,8 @@ void ProcessHost::Notice(const EmulatedMachine& machine, std::optional<absl::Dur
     command = left.has_value() ? absl::StrCat("azure Preempt Scheduled ", seconds, " ", machine.name) : "azure none";
   }
   if (command.empty()) return;  // Hyperstack says nothing
-  CHECK(found->second->Command(command).ok()) << command;
+  const absl::Status status = Tell(machine, command);
+  CHECK(status.ok() || absl::IsNotFound(status)) << command;
 }
 
 }  // namespace spotinference::fleet

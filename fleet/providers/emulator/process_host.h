@@ -1,7 +1,8 @@
 // Machines of the emulated clouds as processes of this computer: each runs its user-data, on a loopback address and in
 // a folder of its own, beside a metadata service of its own. Volumes are folders.
 //
-//   DIR/machines/NUMBER/   SPOTINFERENCE_ROOT of the script; `log` is its output
+//   DIR/machines/NUMBER/   SPOTINFERENCE_ROOT of the script; `log` is its output,
+//                          and `metadata` the address of its metadata service
 //   DIR/volumes/NUMBER/    a link to it stands in the place of the device on the machine that has it
 #ifndef FLEET_PROVIDERS_EMULATOR_PROCESS_HOST_H_
 #define FLEET_PROVIDERS_EMULATOR_PROCESS_HOST_H_
@@ -30,6 +31,7 @@ class ProcessHost : public MachineHost {
   void Attach(const EmulatedMachine& machine, const EmulatedVolume& volume) override;
   void Detach(const EmulatedMachine& machine, const EmulatedVolume& volume) override;
   void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) override;
+  absl::Status Tell(const EmulatedMachine& machine, const std::string& command) override;
 
  private:
   std::string Folder(int64_t machine) const;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "gateway/http/target.h"
 
 namespace spotinference::fleet {
@@ -21,6 +22,11 @@ ServiceRequest::ServiceRequest(const FakeHttpRequest& request) : http(request) {
   if (type.has_value() && absl::StartsWith(*type, "application/x-www-form-urlencoded")) {
     for (auto& [name, value] : http::ParseQuery(request.body)) query[name] = value;
   }
+}
+
+std::string BearerTokenOf(const FakeHttpRequest& request) {
+  absl::string_view header = FindHeader(request.headers, "authorization").value_or("");
+  return absl::ConsumePrefix(&header, "Bearer ") ? std::string(header) : "";
 }
 
 size_t NumberOr(absl::string_view text, size_t otherwise) {

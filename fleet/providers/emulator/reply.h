@@ -22,6 +22,9 @@ struct ServiceRequest {
   std::map<std::string, std::string> query;  // and, of a form, the body's fields
 };
 
+// The access token that a request has; "": none.
+std::string BearerTokenOf(const FakeHttpRequest& request);
+
 // The number that a text is, or `otherwise`.
 size_t NumberOr(absl::string_view text, size_t otherwise);
 

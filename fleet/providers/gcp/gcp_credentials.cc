@@ -20,12 +20,10 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr char kScope[] = "https://www.googleapis.com/auth/cloud-platform";
-constexpr char kMetadata[] =
-    "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
+constexpr char kToken[] = "/computeMetadata/v1/instance/service-accounts/default/token";
 constexpr char kNowhere[] =
     "no Google credentials: not in GOOGLE_APPLICATION_CREDENTIALS, not of gcloud auth application-default login, and "
-    "this is "
-    "no machine with a service account";
+    "this is no machine with a service account";
 
 using Bio = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;
 using Key = std::unique_ptr<EVP_PKEY, OpensslDeleter<EVP_PKEY_free>>;
@@ -85,11 +83,13 @@ absl::StatusOr<std::string> GcpCredentials::Get(CloudHttp& http) {
 absl::StatusOr<HttpResponse> GcpCredentials::Ask(CloudHttp& http) {
   const std::string text = ReadFile();
   if (text.empty()) {
-    HttpRequest request = {.url = kMetadata, .headers = {{"Metadata-Flavor", "Google"}}};
+    const char* const named = std::getenv("GCE_METADATA_HOST");
+    const std::string host = named == nullptr || *named == 0 ? "metadata.google.internal" : named;
+    HttpRequest request = {.url = absl::StrCat("http://", host, kToken), .headers = {{"Metadata-Flavor", "Google"}}};
     request.connect_timeout = absl::Seconds(1);
     request.timeout = absl::Seconds(5);
     const auto answer = http.Do(request);
-    if (!answer.ok()) return absl::UnauthenticatedError(kNowhere);
+    if (!answer.ok() || answer->status == 404) return absl::UnauthenticatedError(kNowhere);
     return answer;
   }
   const auto file = Json::Parse(text);

@@ -1,5 +1,7 @@
 // Access tokens for Google's APIs by application default credentials: the file GOOGLE_APPLICATION_CREDENTIALS, that of
-// `gcloud auth application-default login`, or the service account of the machine that this runs on.
+// `gcloud auth application-default login`, or the service account of the machine that this runs on, whose metadata
+// server is at GCE_METADATA_HOST or metadata.google.internal.
+// https://googleapis.dev/python/google-auth/latest/reference/google.auth.environment_vars.html
 #ifndef FLEET_PROVIDERS_GCP_GCP_CREDENTIALS_H_
 #define FLEET_PROVIDERS_GCP_GCP_CREDENTIALS_H_
 
@@ -20,7 +22,7 @@ class GcpCredentials {
   // `clock` outlives it.
   explicit GcpCredentials(const Clock& clock) : clock_(clock), token_(clock) {}
 
-  // UNAUTHENTICATED: none of the places has any, or what it has is refused.
+  // UNAUTHENTICATED: none of the places has any, or what it has is refused. UNAVAILABLE: the one that may does not say.
   absl::StatusOr<std::string> Get(CloudHttp& http);
   void Drop() { token_.Drop(); }
 
