@@ -100,6 +100,7 @@ absl::Duration Controller::Run() {
       KeepBookIfDue();
       RememberMarket();
       next = next_;
+      shutdown_planned_ = shutdown_drain_limit_.has_value();
       effects.swap(effects_);
     }
     for (auto& effect : effects) effect();
@@ -159,6 +160,7 @@ bool Controller::AwaitStopped(absl::Duration timeout) {
 }
 
 bool Controller::Stopped() const {
+  if (options_.dry_run) return shutdown_planned_;
   return std::all_of(machines_.begin(), machines_.end(), [](const auto& machine) {
     return machine.second.record.state == State::kHibernated;
   });
@@ -223,6 +225,7 @@ bool Controller::Act(Model& model, const Action& action) {
     case Action::Kind::kRestore: return Buy(model, action.machine_id, action.why);
     case Action::Kind::kDrain: {
       Machine& machine = machines_[action.machine_id];
+      if (Withholds(machine, "stop", action.why)) return false;
       RecordServed(clock_.Elapsed() - machine.since, model.wake);
       SetState(machine, State::kDraining, action.why);
       Write(machine);
@@ -230,6 +233,7 @@ bool Controller::Act(Model& model, const Action& action) {
     }
     case Action::Kind::kStop: {
       Machine& machine = machines_[action.machine_id];
+      if (Withholds(machine, "stop", action.why)) return false;
       // A place where machines do not come to serve is as good as one that has none.
       if (IsWaking(machine.record.state) && machine.record.offer.has_value() &&
           clock_.Elapsed() - machine.asked_for >= model.spec.wake_cap) {
@@ -240,7 +244,7 @@ bool Controller::Act(Model& model, const Action& action) {
     }
     case Action::Kind::kTerminate:
       Stop(machines_[action.machine_id], State::kTerminating, action.why);
-      return true;
+      return !options_.dry_run;
     case Action::Kind::kRefuse:
       Refuse(model,
              {ReasonOf(action.refusal), absl::StrCat(model.spec.name, " cannot be served: ", action.why),
@@ -316,6 +320,7 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
 }
 
 void Controller::Stop(Machine& machine, MachineState state, absl::string_view why) {
+  if (Withholds(machine, state == State::kHibernating ? "stop" : "end", why)) return;
   // What was bought and never served has nothing to keep but its volume, and a cloud may take long to stop what boots.
   const bool never_served = IsWaking(machine.record.state) && !machine.restored && machine.record.address.empty();
   if (never_served) state = State::kTerminating;
@@ -379,6 +384,7 @@ Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::Funct
 Lease Controller::Grant(Machine& machine, const std::string& key, const Buyer::Answer& so_far, bool alone) {
   ++machine.leases;
   ++machine.answers[key];
+  said_.erase(machine.record.id);  // what is said of it next is news
   machine.alone = alone;
   Account(machine);
   return Lease(machine.endpoint, machine.fate, alone,

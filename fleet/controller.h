@@ -8,7 +8,6 @@
 #ifndef FLEET_CONTROLLER_H_
 #define FLEET_CONTROLLER_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -50,26 +49,29 @@ class Controller : public Fleet, private ControllerState {
     std::optional<absl::Duration> keep_volumes;  // VolumeRules::keep
     // Each finished wake: how long `stage` ("launching", "downloading", "booting", "total") took. On fleet's thread.
     std::function<void(absl::string_view model, absl::string_view stage, absl::Duration took)> on_wake;
+    // It only looks, and says what it would do, in the log and as decisions, once; also where the day's limit is 0
+    // dollars. Of orders it takes WakeModel's alone.
+    bool dry_run = false;
   };
 
-  // Reads the store and asks `provider` about the machines that it names. Clock, store, provider
-  // and probe outlive the controller. Fails as the store does.
+  // Reads the store and asks `provider` about the machines that it names. Clock, store, provider and probe outlive the
+  // controller. Fails as the store does.
   static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock, Store& store,
                                                             Provider& provider, Probe& probe);
 
-  // Machines that still run are left running, and found again by the next controller on the same
-  // store. Leases may outlive it; callers that still wait are never answered.
+  // Machines that still run are left running, and found again by the next controller on the same store. Leases may
+  // outlive it; callers that still wait are never answered.
   ~Controller() override;
 
   // Starts the thread. Without it, Run does its work.
   void Start();
 
-  // For tests and the simulation: does all there is to do now, on this thread. Returns when it must
-  // run again if nothing else happens, as Clock::Elapsed().
+  // For tests and the simulation: does all there is to do now, on this thread. Returns when it must run again if
+  // nothing else happens, as Clock::Elapsed().
   absl::Duration Run();
 
-  // From now on nothing is acquired (kShutdown, also to those who wait). Every machine is drained
-  // and hibernated; one whose leases do not end within `drain_limit` is stopped under them.
+  // From now on nothing is acquired (kShutdown, also to those who wait). Every machine is drained and hibernated; one
+  // whose leases do not end within `drain_limit` is stopped under them.
   void BeginShutdown(absl::Duration drain_limit);
 
   // After BeginShutdown: waits until no machine runs. False: `timeout` passed, and some still do.
@@ -120,20 +122,16 @@ class Controller : public Fleet, private ControllerState {
   void Beat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeatAtOnce(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AwaitNotice(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnNoticeAwaited(const std::string&, uint64_t life, uint64_t known, bool changed)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Compare(Machine& machine, const EngineFigures& figures, absl::Duration asked_at)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnNoticeAwaited(const std::string&, uint64_t life, uint64_t known, bool) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnFigures(const std::string&, uint64_t, const absl::StatusOr<EngineFigures>&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Compare(Machine&, const EngineFigures&, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndHeartbeat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   EngineFigures FiguresOf(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_interruptions.cc
-  Interruption& BeginInterruption(Machine&, MachineLife::End, absl::string_view why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnNotice(Machine&, absl::Duration left, bool heard, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void HearNotice(Machine&, const EngineNotice& notice, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Interruption& BeginInterruption(Machine&, MachineLife::End, absl::string_view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnNotice(Machine&, absl::Duration left, bool heard, absl::string_view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HearNotice(Machine&, const EngineNotice&, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandOverWhereThereIsRoom(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNoNotice(Machine& machine, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static std::string Heading(const Machine& machine);
@@ -164,13 +162,19 @@ class Controller : public Fleet, private ControllerState {
   void OnDiscarded(const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Offer> FilledVolumes(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // controller_dry_run.cc
+  bool Withholds(const Machine&, absl::string_view what, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Withholds(const Volume& volume, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string WithholdPurchase(const Model&, const Machine* hibernated, const std::optional<Offer>&,
+                               absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // controller_market.cc
   void OnOffers(std::vector<OfferNow> offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Chooses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Wish WishOf(const Model& model) const;
-  absl::Duration ChooseOffers(Model& model, const Demand& demand, double dollars_left, Desired& desired)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration ChooseOffers(Model&, const Demand&, double dollars, Desired&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool NoneToBuy(Model& model, std::string why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TriesElsewhere(Model& model, const Machine& failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Offer SoldAs(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
@@ -184,10 +188,8 @@ class Controller : public Fleet, private ControllerState {
   void NoteLost(Machine& machine, absl::Duration serves_until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WasRefused(const Machine& machine, const absl::Status& gone) const;
   void NoteEnded(Machine& machine, const absl::Status& gone, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   void NoteAnswer(const Model& model, const Buyer::Answer& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteUse(const std::string& model, Buyer::Answer answer, const Lease::Use&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Demand DemandFor(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -209,8 +211,7 @@ class Controller : public Fleet, private ControllerState {
   static std::vector<Parked::iterator> ByTurns(Parked& parked);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindAdmitting(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Machine* FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindIdlest(absl::string_view, absl::FunctionRef<bool(const Machine&)>) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine&, const std::string& key, const Buyer::Answer& so_far = {}, bool alone = false)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -229,11 +230,10 @@ class Controller : public Fleet, private ControllerState {
   void RecallBook(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Ledger::Item ItemOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void BookAbsence(const Machine& machine, absl::Duration until, Ledger& ledger) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BookAbsence(const Machine&, absl::Duration until, Ledger&) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndBilling(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotePrices(const std::vector<OfferNow>& offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::optional<std::pair<absl::Time, absl::Time>> RunOf(Machine& machine, const MachineEvent& gone)
+  std::optional<std::pair<absl::Time, absl::Time>> RunOf(Machine&, const MachineEvent&)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Store::Book MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -248,8 +248,7 @@ class Controller : public Fleet, private ControllerState {
   void ResumeWake(absl::Time began, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void NoteWake(const std::string& model, absl::string_view stage, absl::Duration took)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteWake(const std::string&, absl::string_view stage, absl::Duration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   MachineSpec SpecOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Without the lock, on the controller's thread.
@@ -263,11 +262,9 @@ class Controller : public Fleet, private ControllerState {
   Store& store_;
   Provider& provider_;
   Probe& probe_;
-  const std::shared_ptr<Inbox> inbox_ =
-      std::make_shared<Inbox>();  // shared with whoever may still post
+  const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();  // shared with whoever may still post
   std::thread thread_;
-  // On the controller's thread.
-  Store::Changes unwritten_;
+  Store::Changes unwritten_;  // these two on the controller's thread
   absl::Duration persist_again_at_ = absl::InfiniteDuration();
 
   mutable absl::Mutex mutex_;
@@ -293,6 +290,8 @@ class Controller : public Fleet, private ControllerState {
   int64_t next_serial_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::Duration next_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
   std::optional<absl::Duration> shutdown_drain_limit_ ABSL_GUARDED_BY(mutex_);
+  bool shutdown_planned_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, std::string, std::less<>> said_ ABSL_GUARDED_BY(mutex_);  // of each thing, by a dry run
 };
 
 }  // namespace spotinference::fleet

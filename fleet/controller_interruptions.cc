@@ -20,6 +20,7 @@ constexpr absl::Duration kOrderDeadline = absl::Seconds(1);  // for an engine to
 }  // namespace
 
 absl::StatusOr<Controller::Machine*> Controller::FindAnswering(absl::string_view machine_id) {
+  if (options_.dry_run) return absl::FailedPreconditionError("--dry_run: nothing is done to a machine");
   const auto found = machines_.find(machine_id);
   if (found == machines_.end())
     return absl::NotFoundError(absl::StrCat("there is no machine '", machine_id, "'"));

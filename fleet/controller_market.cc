@@ -3,6 +3,9 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <limits>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -87,8 +90,11 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   load.fill = model.measured_fill.value_or(load.fill);
   Buyer::Decision decision =
       buyer_.Decide(model.spec.name, WishOf(model), load, machines, filled, dollars_left, now);
+  int there = static_cast<int>(machines.size());
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];
+    if (Withholds(machine, "stop", why)) continue;
+    --there;
     if (IsWaking(machine.record.state)) {
       Stop(machine, State::kHibernating, why);
     } else {
@@ -102,7 +108,6 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   }
   model.to_buy.assign(decision.launches.begin(), decision.launches.end());
   // What replaces a machine comes before that one goes.
-  const int there = static_cast<int>(machines.size() - decision.ends.size());
   const size_t most = std::max(1, desired.max_machines - there);
   if (model.to_buy.size() > most) model.to_buy.resize(most);
   desired.min_machines = there + static_cast<int>(model.to_buy.size());
@@ -115,32 +120,39 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
 bool Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) {
   if (Chooses() && !buyer_.knows_offers()) return false;  // its offers will come, and with them another plan
   std::string none = Chooses() ? "" : buyer_.WhyNotTheOnly(WishOf(model), DollarsLeft());
+  Machine* hibernated = nullptr;
+  std::optional<Offer> offer;
+  std::string reason(why);
   if (!Chooses() && none.empty()) {
-    if (hibernated_id.empty()) Launch(model, std::nullopt, why);
-    else BeginLife(machines_.find(hibernated_id)->second, State::kRestoring, why);
-    return true;
-  }
-  if (model.to_buy.empty()) {
+    if (!hibernated_id.empty()) hibernated = &machines_.find(hibernated_id)->second;
+  } else if (model.to_buy.empty()) {
     if (none.empty()) {
       none = absl::StrCat("no zone is known to have a machine just now; the last said: ", model.last_refusal);
     }
-    const absl::Duration now = clock_.Elapsed();
-    const bool news = now >= model.wake.blocked_until;
-    RecordFailure(Failure::kNoCapacity, std::move(none), absl::ZeroDuration(), now, model.wake);
-    return news;
-  }
-  const auto [offer, reason] = std::move(model.to_buy.front());
-  model.to_buy.pop_front();
-  for (auto& [id, machine] : machines_) {
-    const MachineRecord& record = machine.record;
-    if (record.model == model.spec.name && record.state == State::kHibernated && record.offer.has_value() &&
-        SamePlace(*record.offer, offer)) {
-      BeginLife(machine, State::kRestoring, reason);
-      return true;
+    return NoneToBuy(model, std::move(none));
+  } else {
+    std::tie(offer, reason) = std::move(model.to_buy.front());
+    model.to_buy.pop_front();
+    for (auto& [id, machine] : machines_) {
+      const MachineRecord& record = machine.record;
+      if (hibernated == nullptr && record.model == model.spec.name && record.state == State::kHibernated &&
+          record.offer.has_value() && SamePlace(*record.offer, *offer)) {
+        hibernated = &machine;
+      }
     }
   }
-  Launch(model, offer, reason);
+  if (options_.dry_run) return NoneToBuy(model, WithholdPurchase(model, hibernated, offer, reason));
+  if (hibernated != nullptr) BeginLife(*hibernated, State::kRestoring, reason);
+  else Launch(model, std::move(offer), reason);
   return true;
+}
+
+// Whoever waits is refused with it, once. False: this model was known to get nothing just now.
+bool Controller::NoneToBuy(Model& model, std::string why) {
+  const absl::Duration now = clock_.Elapsed();
+  const bool news = now >= model.wake.blocked_until;
+  RecordFailure(Failure::kNoCapacity, std::move(why), absl::ZeroDuration(), now, model.wake);
+  return news;
 }
 
 // --- Money
@@ -177,6 +189,7 @@ double Controller::DollarsLeft() {
     return machine.second.record.state != State::kHibernated && SoldAs(machine.second).price_per_hour > 0;
   });
   if (spends) next_ = std::min(next_, clock_.Elapsed() + kMoneyLooks);
+  if (options_.dry_run && *options_.max_dollars_per_day == 0) return std::numeric_limits<double>::infinity();
   return *options_.max_dollars_per_day - spent;
 }
 

@@ -97,6 +97,7 @@ void Controller::NoteDecision(absl::string_view model_name, const Machine* machi
   } else if (place != nullptr) {
     decision.provider = place->provider;
     decision.zone = place->zone;
+    decision.price_per_hour = place->price_per_hour;
   } else {  // clients that try again and again would fill the list
     const auto said = std::find_if(decisions_.begin(), decisions_.end(), [&](const DecisionView& earlier) {
       return earlier.machine.empty() && earlier.model == model_name && earlier.why == why;

@@ -47,7 +47,7 @@ void Controller::RecallVolumes(const Store::Contents& contents) {
   for (auto& [name, volume] : volumes_) {
     const absl::Duration unused = std::max(absl::ZeroDuration(), clock_.Now() - volume.record.unused_since);
     volume.unused_since = clock_.Elapsed() - unused;
-    if (volume.record.ending) GoOnDiscarding(volume);
+    if (volume.record.ending && !Withholds(volume, "what a former life of the fleet began")) GoOnDiscarding(volume);
   }
 }
 
@@ -153,10 +153,12 @@ void Controller::EndVolumes() {
 }
 
 void Controller::Discard(Volume& volume, absl::string_view why) {
+  if (Withholds(volume, why)) return;
   LOG(INFO) << "the volume " << volume.record.name << " is deleted: " << why;
-  const Machine* const holder = HolderOf(volume.record.name);
-  NoteDecision(volume.record.model, holder, "deleting", absl::StrCat("its volume ", volume.record.name, " was ", why),
-               &volume.record.offer);
+  Offer place = volume.record.offer;
+  place.price_per_hour = place.volume_per_hour;
+  NoteDecision(volume.record.model, HolderOf(volume.record.name), "deleting",
+               absl::StrCat("its volume ", volume.record.name, " was ", why), &place);
   volume.record.ending = true;
   GoOnDiscarding(volume);
 }

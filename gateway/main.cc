@@ -39,7 +39,9 @@
 ABSL_FLAG(std::string, config, "", "YAML file; without one the bundled model is served with the local provider");
 ABSL_FLAG(std::string, listen, "", "HOST:PORT, in place of the configuration's; port 0 takes a free one");
 ABSL_FLAG(std::string, data_dir, "", "folder for keys, state and volumes, in place of the configuration's");
-ABSL_FLAG(bool, dry_run, false, "clouds buy nothing; the log says what they would buy");
+ABSL_FLAG(bool, dry_run, false,
+          "no machine is bought, started, stopped or deleted, at no provider; the log says what would be, why and at what "
+          "price, also where spend.max_dollars_per_day is 0");
 ABSL_FLAG(bool, delete_all, false,
           "deletes every machine and volume that spotinference ever made in the configuration's clouds, of every fleet, "
           "and ends; with --dry_run it only lists them");
@@ -200,6 +202,7 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
   if (config.spend().has_keep_volumes()) {
     fleet_options.keep_volumes = config::ToDuration(config.spend().keep_volumes());
   }
+  fleet_options.dry_run = absl::GetFlag(FLAGS_dry_run);
   fleet_options.on_wake = [&metrics](absl::string_view model, absl::string_view stage, absl::Duration took) {
     metrics.Wake({model.data(), model.size()}, {stage.data(), stage.size()}, took);
   };
@@ -225,6 +228,9 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
                    Gateway::Start(config, std::move(served), keys, *controller, metrics, RealClock()));
   controller->Start();  // after what may fail: nothing is bought for a gateway that does not come up
   PrintWelcome(config, gateway->port(), keys.minted);
+  LOG_IF(INFO, absl::GetFlag(FLAGS_dry_run))
+      << "--dry_run: nothing is bought, started, stopped or deleted; what would be is said here, of a model without "
+         "min machines once a request, or POST /admin/v1/models/NAME:wake, asks for it";
 
   LOG(INFO) << stop.Wait() << ": streams may end";
   gateway->Stop(config::ToDuration(config.limits().shutdown_grace()));

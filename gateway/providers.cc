@@ -220,6 +220,7 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
     };
     if (options.dry_run) {
       cloud.buys_nothing = "--dry_run";
+      cloud.changes_nothing = true;
     } else if (config.spend().max_dollars_per_day() == 0) {
       cloud.buys_nothing = "spend.max_dollars_per_day is 0";
     }

@@ -22,7 +22,7 @@ struct ProviderOptions {
   std::string data_dir;  // canonical
   std::string engine;    // the local provider's binary
   std::string hub_token;  // for what engines on clouds download from the hub; "": none
-  bool dry_run = false;  // clouds say what they would buy, and buy nothing
+  bool dry_run = false;  // clouds say what they would do, and do nothing
   std::set<std::string> have_machines;  // clouds of which the store knows machines (known_machines.h)
   // By which machines of clouds are known; outlives the providers. nullptr: there is no cloud.
   fleet::Authority* authority = nullptr;

@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -91,7 +92,7 @@ RECLAIMS = {'aws': '120 gone', 'gcp': '30 stopped', 'azure': '30 stopped'}
 
 
 class CloudsTest(unittest.TestCase):
-    def begin(self, cloud, spend=100):
+    def begin(self, cloud, spend=100, flags=()):
         self.hub = self.enterContext(FakeHub({'model.gguf': GGUF}))
         google = os.path.join(os.environ['TEST_TMPDIR'], 'google_credentials.json')
         environment = {'HF_ENDPOINT': self.hub.url, 'HF_TOKEN': self.hub.token, 'E2E_ADMIN_KEY': ADMIN_KEY,
@@ -112,6 +113,7 @@ class CloudsTest(unittest.TestCase):
                   f'providers: [{{{cloud}: {{engine: {{url: "file://{engine}", sha256: {sha256(engine)}}}, '
                   f'{options}}}}}]\n')
         self.gateway = Gateway(config, env=environment)
+        self.gateway.flags = list(flags)
         self.addCleanup(self.gateway.close)
         self.gateway.start()
 
@@ -124,6 +126,10 @@ class CloudsTest(unittest.TestCase):
         headers = {'authorization': f'Bearer {ADMIN_KEY}'}
         machines = json.loads(self.gateway.request('GET', '/admin/v1/machines', None, headers)[2])['machines']
         return {machine['id']: machine['state'] for machine in machines}
+
+    def decisions(self):
+        headers = {'authorization': f'Bearer {ADMIN_KEY}'}
+        return json.loads(self.gateway.request('GET', '/admin/v1/decisions', None, headers)[2])['decisions']
 
     def wait_for_state(self, machine, state):
         wait_for(lambda: self.states().get(machine) == state, f'{machine} is {state}')
@@ -203,6 +209,41 @@ class CloudsTest(unittest.TestCase):
         self.assertEqual(status, 503, answer)
         self.assertIn('max_dollars_per_day', answer['error']['message'])
         self.assertEqual(self.emulator.machines(), [])
+
+    def test_a_dry_run_shows_the_plan_also_without_money(self):
+        for cloud in CLOUDS:
+            with self.subTest(cloud):
+                self.begin(cloud, spend=0, flags=['--dry_run'])
+                for _ in range(3):
+                    status, _, answer = self.gateway.post('/v1/chat/completions', chat(max_tokens=1))
+                    self.assertEqual(status, 503, answer)
+                    self.assertRegex(answer['error']['message'],
+                                     f'--dry_run: would buy a machine, .* of {cloud} in .* at [0-9.]+ dollars an hour, .*'
+                                     f'if spend.max_dollars_per_day were not 0')
+                self.assertEqual(len(re.findall(f'--dry_run: would buy .*, for {MODEL}: ', self.gateway.log())), 1)
+                self.assertEqual(self.decisions()[-1]['action'], 'would buy')
+                self.gateway.terminate()
+                self.assertEqual(self.emulator.machines(), [])
+                self.gateway.close()
+                self.emulator.close()
+
+    def test_a_dry_run_leaves_machines_as_they_are(self):
+        self.begin('aws')
+        expected = self.undisturbed()
+        self.gateway.kill()
+        self.gateway.flags = ['--dry_run']
+        self.gateway.start()
+        self.assertEqual(self.undisturbed(), expected, 'its machine serves')
+        status, _, answer = self.gateway.request('POST', f'/admin/v1/machines/{MODEL}-1:kill', None,
+                                                 {'authorization': f'Bearer {ADMIN_KEY}'})
+        self.assertEqual(status, 409, answer)
+        self.gateway.terminate()
+        self.assertIn(f'--dry_run: would stop {MODEL}-1, which costs', self.gateway.log())
+        self.assertEqual(len(self.emulator.machines('running')), 1)
+        self.gateway.flags = []
+        self.gateway.start()
+        self.assertEqual(self.undisturbed(), expected)
+        self.assertEqual(self.states(), {f'{MODEL}-1': 'serving'}, 'its key is known still')
 
     def test_a_zone_without_stock(self):
         self.begin('hyperstack')

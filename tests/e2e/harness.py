@@ -125,6 +125,7 @@ class Gateway:
         self.config = config or (CONFIG_OF_BACKEND.format(MODEL, backend) if backend else '')
         self.engine = engine
         self.env = env or {}
+        self.flags = []  # of the next start, beside those that every one has
         self.process = None
         self.key = None
         self.log_path = os.path.join(self.data_dir, 'gateway.log')
@@ -149,7 +150,7 @@ class Gateway:
             command.append(f'--config={path}')
         if self.engine:
             command.append(f'--engine={self.engine}')
-        return command
+        return command + self.flags
 
     def start(self):
         with open(self.log_path, 'ab') as log:

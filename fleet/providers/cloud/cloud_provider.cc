@@ -159,6 +159,7 @@ void CloudProvider::Hibernate(absl::string_view machine_id) {
 
 void CloudProvider::Terminate(absl::string_view machine_id) {
   absl::MutexLock lock(&mutex_);
+  if (Withholds(std::string(machine_id), "delete it")) return;
   if (const auto found = machines_.find(machine_id); found != machines_.end()) {
     Fail(*found->second, absl::OkStatus());
   } else {
@@ -168,6 +169,7 @@ void CloudProvider::Terminate(absl::string_view machine_id) {
 
 void CloudProvider::TerminateLost(absl::string_view machine_id) {
   absl::MutexLock lock(&mutex_);
+  if (Withholds(std::string(machine_id), "delete it")) return;
   const auto found = machines_.find(machine_id);
   if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
   found->second->lost_at = found->second->due = clock_.Elapsed();
@@ -193,6 +195,7 @@ void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
   std::optional<Endpoint> engine;
   {
     absl::MutexLock lock(&mutex_);
+    if (Withholds(std::string(machine_id), goal == Goal::kStop ? "stop it" : "delete it")) return;
     const auto found = machines_.find(machine_id);
     if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
     Machine& machine = *found->second;
@@ -311,7 +314,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
     for (const CloudInventory::Failure& failure : inventory_.failures) {
       if (failure.name == machine->name) machine->failure = failure;
     }
-    busy |= life.goal != Goal::kRun || !life.serves;
+    busy |= !options_.changes_nothing && (life.goal != Goal::kRun || !life.serves);
     outdated |= begun < machine->acted_at;
     if (HeardAt(*machine) < std::max(begun, machine->acted_at)) continue;
     const CloudMachine* const found = Find(*machine);
@@ -367,6 +370,10 @@ void CloudProvider::SweepOrphans() {
   }
   orphans_ = std::move(orphans);
   for (const auto& [machine, keep] : to_end) {
+    if (Withholds(absl::StrCat("machine ", machine.id, " (", machine.name, "), which nobody knows"),
+                  keep ? "stop it" : "delete it")) {
+      continue;
+    }
     LOG(WARNING) << caps_.name << ": nobody knows machine " << machine.id << " (" << machine.name << "), it is "
                  << (keep ? "stopped" : "deleted");
     mutex_.Unlock();

@@ -43,6 +43,9 @@ struct CloudProviderOptions {
   absl::Duration offers_poll = absl::Seconds(60);
   absl::Duration probe_interval = absl::Milliseconds(500);
   std::string buys_nothing;                  // why it must not; "": it may
+  // For a dry run, with buys_nothing: it calls nothing that changes anything in the cloud, and says in the log what it
+  // would call, once. What it is asked to end then has no kGone until it is gone by itself.
+  bool changes_nothing = false;
   // Before anything is listed: whether the account (CloudApi::Account) is the one that the fleet's machines are in. May
   // block. What it says instead is what becomes of everything that is asked of this provider. nullptr: it is.
   std::function<absl::Status(const std::string& account)> check_account;
@@ -151,6 +154,8 @@ class CloudProvider : public Provider {
   void Do(const MachinePtr& machine, const Next& next, const CloudMachine& found, const CloudVolume& volume)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True: it must not, and has said so.
+  bool Withholds(const std::string& name, absl::string_view what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnFailure(Machine& machine, const CloudInventory::Failure& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A create or a start was refused. `doubt`: when an earlier try was made that may have bought it.
   void OnCreateRefused(Machine& machine, const absl::Status& status, std::optional<absl::Duration> doubt)
@@ -202,6 +207,7 @@ class CloudProvider : public Provider {
   absl::Status list_error_ ABSL_GUARDED_BY(mutex_);                              // of the last poll
   absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll
   std::map<std::string, Orphan> orphans_ ABSL_GUARDED_BY(mutex_);                // by the cloud's id
+  std::map<std::string, std::string> said_ ABSL_GUARDED_BY(mutex_);  // what would be done, by the name of with what
 
   // Answers of the probe may come when the provider has gone.
   struct Mailbox {

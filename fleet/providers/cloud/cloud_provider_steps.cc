@@ -36,6 +36,18 @@ bool Buys(Next::Do what) {
   return what == Next::Do::kCreateVolume || what == Next::Do::kCreateMachine || what == Next::Do::kStartMachine;
 }
 
+// What else changes something in the cloud, in words; "": nothing.
+absl::string_view Change(Next::Do what) {
+  switch (what) {
+    case Next::Do::kStopMachine: return "stop it";
+    case Next::Do::kDeleteMachine: return "delete it";
+    case Next::Do::kAttach: return "attach its volume";
+    case Next::Do::kDetach: return "detach its volume";
+    case Next::Do::kDeleteVolume: return "delete its volume";
+    default: return "";
+  }
+}
+
 }  // namespace
 
 // The one whose id is known, unless it is gone and another one of its name is not, as far as its state is known.
@@ -111,6 +123,12 @@ void CloudProvider::Step(const MachinePtr& kept) {
   const Next next =
       Decide(api_->traits(), options_.limits, life, found, volume, FindHolder(volume), clock_.Elapsed());
   if (!options_.buys_nothing.empty() && Buys(next.what)) return Refuse(machine);
+  const absl::string_view change = Change(next.what);
+  if (!change.empty() && Withholds(machine.spec.id, change)) {
+    // Else the next list is another occasion.
+    const bool gone = found == nullptr && life.absence.lists >= options_.limits.absent_lists;
+    return gone && next.what == Next::Do::kDeleteMachine ? End(machine, life.status) : void();
+  }
   Do(kept, next, found == nullptr ? CloudMachine() : *found, volume == nullptr ? CloudVolume() : *volume);
 }
 
@@ -137,6 +155,13 @@ void CloudProvider::Refuse(Machine& machine) {
   LOG(INFO) << machine.spec.id << " is not bought, for " << options_.buys_nothing << ": it would be " << what;
   End(machine,
       absl::FailedPreconditionError(absl::StrCat(options_.buys_nothing, ": ", caps_.name, " would buy ", what)));
+}
+
+bool CloudProvider::Withholds(const std::string& name, absl::string_view what) {
+  if (!options_.changes_nothing) return false;
+  LOG_IF(INFO, std::exchange(said_[name], std::string(what)) != what)
+      << options_.buys_nothing << ": " << caps_.name << ": " << name << ": would " << what;
+  return true;
 }
 
 void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMachine& found, const CloudVolume& volume) {
@@ -446,7 +471,7 @@ void CloudProvider::OnIdentity(Machine& machine) {
 
 void CloudProvider::Fail(Machine& machine, absl::Status status) {
   machine.life.goal = Goal::kDelete;
-  authority_.Forget(machine.spec.id);
+  if (!options_.changes_nothing) authority_.Forget(machine.spec.id);
   machine.life.adopting = false;
   machine.life.status = std::move(status);
   machine.life.drained_at.reset();

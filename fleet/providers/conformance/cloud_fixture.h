@@ -106,10 +106,12 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   }
 
   // A new provider, as after a restart of the fleet. What the last one was about to say is lost.
-  void Begin() {
+  void Begin(bool dry_run = false) {
     provider_.reset();
     events_.clear();
     CloudProviderOptions options;
+    if (dry_run) options.buys_nothing = "--dry_run";
+    options.changes_nothing = dry_run;
     options.names = CloudNames("ab12");
     options.boot = {
         .engine_url = "https://example.org/engine", .engine_sha256 = std::string(64, 'a'), .notice = "local"};
