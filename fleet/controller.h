@@ -123,7 +123,8 @@ class Controller : public Fleet, private ControllerState {
   void BeatAtOnce(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AwaitNotice(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNoticeAwaited(const std::string&, uint64_t life, uint64_t known, bool) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnFigures(const std::string&, uint64_t, const absl::StatusOr<EngineFigures>&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Compare(Machine&, const EngineFigures&, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndHeartbeat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   EngineFigures FiguresOf(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

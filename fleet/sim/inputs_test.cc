@@ -95,20 +95,50 @@ TEST(ParseRequests, NamesTheLine) {
   }
 }
 
-TEST(ParseAccessLog, AnAnswersTimeIsTakenForTokens) {
-  const auto requests = ParseAccessLog(
-      "I20261128 14:47:58.500000  1 gateway.cc:37] id=a method=POST path=/v1/chat/completions status=200 bytes=9 "
-      "ms=2000 end=complete\n"
-      "I20261128 14:47:58.600000  1 gateway.cc:37] id=b method=POST path=/v1/chat/completions status=429 bytes=9 ms=1 "
-      "end=complete\n"
-      "I20261128 14:47:59.500000  1 gateway.cc:37] id=c method=POST path=/v1/completions status=200 bytes=9 ms=500 "
-      "end=complete\n",
-      "l", 10);
-  ASSERT_TRUE(requests.ok()) << requests.status();
-  ASSERT_EQ(requests->size(), 2);
-  EXPECT_EQ((*requests)[0].generated_tokens, 20);
-  EXPECT_EQ((*requests)[1].at, 2'500'000'000);
-  EXPECT_FALSE(ParseAccessLog("nothing of ours\n", "l", 10).ok());
+std::string LogLine(const std::string& time, const std::string& rest) {
+  return "I20261128 " + time + "  1 gateway.cc:37] id=a method=POST path=/v1/completions status=200 bytes=9 " + rest +
+         "\n";
+}
+
+TEST(ParseAccessLog, TellsModelsApartAndCountsTokensNotTime) {
+  const auto log = ParseAccessLog(
+      LogLine("14:47:58.500000", "ms=2000 end=complete key=k model=a prompt_tokens=30 generated_tokens=20") +
+          LogLine("14:47:58.600000", "ms=1 end=complete key=k model=a") +
+          LogLine("14:47:58.700000", "ms=1 end=aborted key=k model=a prompt_tokens=30 generated_tokens=20") +
+          LogLine("14:55:59.500000", "ms=480500 end=complete key=k model=b prompt_tokens=3 generated_tokens=2") +
+          LogLine("15:47:56.500000", "ms=0 end=complete key=k model=a prompt_tokens=1 generated_tokens=1"),
+      "l");
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ(log->span, kHour);
+  ASSERT_EQ(log->models.size(), 2);
+  const std::vector<Request>& a = log->models.at("a");
+  const std::vector<Request>& b = log->models.at("b");
+  ASSERT_EQ(a.size(), 2);
+  EXPECT_EQ(a[0].at, 0);
+  EXPECT_EQ(a[0].prompt_tokens, 30);
+  EXPECT_EQ(a[0].generated_tokens, 20);
+  EXPECT_EQ(a[1].at, kHour);
+  ASSERT_EQ(b.size(), 1);
+  EXPECT_EQ(b[0].at, 2'500'000'000) << "it came eight minutes before its answer's end";
+  EXPECT_EQ(b[0].generated_tokens, 2) << "for which it waited, parked: that is no work";
+}
+
+TEST(ParseAccessLog, RefusesWhatHasNoAnswersWithTokens) {
+  EXPECT_FALSE(ParseAccessLog("nothing of ours\n", "l").ok());
+  EXPECT_FALSE(ParseAccessLog(LogLine("14:47:58.500000", "ms=2000 end=complete key=k model=a"), "l").ok());
+  EXPECT_TRUE(absl::StartsWith(
+      ParseAccessLog(LogLine("14:47:58.5", "ms=1 end=complete model=a prompt_tokens=-1 generated_tokens=2"), "l")
+          .status().message(),
+      "l:1: "));
+}
+
+TEST(Arrivals, AreQuietWhereTheRecordIs) {
+  const std::vector<Request> recorded = {{0, 1, 1}, {kSecond, 2, 1}};
+  Arrivals arrivals(recorded, 1, 7, kHour);
+  for (const Nanos at : {Nanos{0}, kSecond, kHour, kHour + kSecond, 2 * kHour}) {
+    EXPECT_EQ(arrivals.next().at, at);
+    arrivals.Pop();
+  }
 }
 
 TEST(ParseProfile, NamesLineAndRange) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -18,9 +17,8 @@ constexpr absl::string_view kModel = "model";
 
 class Ours : public Policy {
  public:
-  explicit Ours(const Profile& profile)
-      : profile_(profile),
-        wish_({.max_machines = profile.max_machines(), .streams = profile.streams(), .target = TargetOf(profile)}) {}
+  Ours(const Profile& profile, const OurOptions& options)
+      : profile_(profile), options_(options), wish_(options_.wish) {}
 
   absl::string_view name() const override { return "ours"; }
 
@@ -43,13 +41,20 @@ class Ours : public Policy {
   Orders Decide(const View& view) override {
     NoteGap(view);
     TellPrices(view.offers);
-    Desired desired = {.max_machines = wish_.max_machines, .idle_timeout = idle_.Choose(StartTime())};
+    const double dollars_left = DollarsLeft(view);
+    Desired desired = {.min_machines = wish_.min_machines,
+                       .max_machines = wish_.max_machines,
+                       .wake_cap = options_.wake_cap,
+                       .idle_timeout = options_.idle_timeout.value_or(idle_.Choose(StartTime()))};
     Orders orders;
     std::vector<Orders::Launch> to_buy;
     const bool serves = std::any_of(view.machines.begin(), view.machines.end(),
                                     [](const MachineView& machine) { return machine.phase == Phase::kServing; });
-    if (!view.idle || (serves && absl::Nanoseconds(view.now - view.idle_since) < desired.idle_timeout)) {
-      to_buy = Choose(view, desired, orders);
+    const bool in_use = !view.idle || wish_.min_machines > 0;
+    if (dollars_left <= 0) {  // as the controller: nothing may run before tomorrow
+      desired.min_machines = desired.max_machines = 0;
+    } else if (in_use || (serves && absl::Nanoseconds(view.now - view.idle_since) < desired.idle_timeout)) {
+      to_buy = Choose(view, dollars_left, desired, orders);
     }
     Wake(view, desired, to_buy, orders);
     return orders;
@@ -66,6 +71,22 @@ class Ours : public Policy {
       gap_since_ = -1;
       was_asked_ = true;
     }
+  }
+
+  // Of the day. Since the last look the machines of then ran at the prices of then.
+  double DollarsLeft(const View& view) {
+    const Nanos day = 24 * kHour;
+    if (view.now / day != looked_at_ / day) {
+      dollars_today_ = 0;
+      looked_at_ = view.now / day * day;
+    }
+    dollars_today_ += per_hour_ * static_cast<double>(view.now - looked_at_) / kHour;
+    looked_at_ = view.now;
+    per_hour_ = 0;
+    for (const MachineView& machine : view.machines) {
+      if (machine.phase != Phase::kAsked) per_hour_ += view.offers[machine.offer].price_per_hour;
+    }
+    return options_.max_dollars_per_day - dollars_today_;
   }
 
   void TellPrices(absl::Span<const Offer> offers) {
@@ -89,7 +110,7 @@ class Ours : public Policy {
   }
 
   // Orders what is to go; returns what is to be bought.
-  std::vector<Orders::Launch> Choose(const View& view, Desired& desired, Orders& orders) {
+  std::vector<Orders::Launch> Choose(const View& view, double dollars_left, Desired& desired, Orders& orders) {
     std::vector<Buyer::Machine> machines;
     for (const MachineView& machine : view.machines) {
       if (machine.phase == Phase::kLeaving) continue;
@@ -105,8 +126,7 @@ class Ours : public Policy {
                               .start = StartTime(),
                               .fill = absl::Seconds(profile_.weights_gb() / profile_.download_gb_per_s())};
     const Buyer::Decision decision =
-        buyer_.Decide(kModel, wish_, load, machines, filled, std::numeric_limits<double>::infinity(),
-                      absl::Nanoseconds(view.now));
+        buyer_.Decide(kModel, wish_, load, machines, filled, dollars_left, absl::Nanoseconds(view.now));
     for (const auto& [id, why] : decision.ends) orders.ends.push_back({std::stoi(id), why});
     std::vector<Orders::Launch> to_buy;
     for (const auto& [offer, why] : decision.launches) to_buy.push_back({IndexOf(offer), why});
@@ -148,16 +168,26 @@ class Ours : public Policy {
 
   const Profile profile_;
   Buyer buyer_;
-  const Wish wish_;
+  const OurOptions options_;
+  const Wish& wish_;
   std::vector<Offer> offers_;  // as last seen
   IdleTimeout idle_;
   fleet::Wake wake_;
   Nanos gap_since_ = -1;
   bool was_asked_ = false;
+  Nanos looked_at_ = 0;
+  double dollars_today_ = 0, per_hour_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Policy> OurPolicy(const Profile& profile) { return std::make_unique<Ours>(profile); }
+OurOptions OurDefaults(const Profile& profile) {
+  return {
+      .wish = {.max_machines = profile.max_machines(), .streams = profile.streams(), .target = TargetOf(profile)}};
+}
+
+std::unique_ptr<Policy> OurPolicy(const Profile& profile, const OurOptions& options) {
+  return std::make_unique<Ours>(profile, options);
+}
 
 }  // namespace spotinference::fleet::sim

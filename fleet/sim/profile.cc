@@ -28,7 +28,9 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 
 constexpr double kDay = 24 * 3600;
 
-absl::Status Check(const Profile& p) {
+}  // namespace
+
+absl::Status CheckProfile(const Profile& p) {
   const struct {
     const char* field;
     double value, lowest, highest;
@@ -59,15 +61,13 @@ absl::Status Check(const Profile& p) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
 absl::StatusOr<Profile> ParseProfile(absl::string_view text, absl::string_view name) {
   Profile profile;
   FirstError errors(name);
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&errors);
   if (!parser.ParseFromString(std::string(text), &profile)) return absl::InvalidArgumentError(errors.text());
-  if (const absl::Status status = Check(profile); !status.ok()) {
+  if (const absl::Status status = CheckProfile(profile); !status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": ", status.message()));
   }
   return profile;

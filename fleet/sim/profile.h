@@ -14,6 +14,9 @@ namespace spotinference::fleet::sim {
 // INVALID_ARGUMENT, with line and column: no text of the message, or a value that means nothing.
 absl::StatusOr<Profile> ParseProfile(absl::string_view text, absl::string_view name);
 
+// INVALID_ARGUMENT: a value that means nothing.
+absl::Status CheckProfile(const Profile& profile);
+
 Nanos ToNanos(double seconds);
 
 // Of one answer that has a stream for itself.

@@ -1,7 +1,10 @@
 #include "fleet/sim/requests.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -84,7 +87,8 @@ absl::StatusOr<int32_t> Tokens(absl::string_view field) {
   return tokens;
 }
 
-absl::StatusOr<std::vector<Request>> FromZero(std::vector<Request> requests, absl::string_view name) {
+// In the order of their times, the first at 0.
+absl::Status FromZero(std::vector<Request>& requests, absl::string_view name) {
   if (requests.empty()) return absl::InvalidArgumentError(absl::StrCat(name, ": no requests"));
   std::stable_sort(requests.begin(), requests.end(), [](const Request& a, const Request& b) { return a.at < b.at; });
   const Nanos first = requests.front().at;
@@ -92,7 +96,7 @@ absl::StatusOr<std::vector<Request>> FromZero(std::vector<Request> requests, abs
   if (requests.back().at > kLongestRecord) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": its requests lie more than ten years apart"));
   }
-  return requests;
+  return absl::OkStatus();
 }
 
 // The value of `key=` in a line of words; nullopt where it is not there.
@@ -120,46 +124,78 @@ absl::StatusOr<std::vector<Request>> ParseRequests(absl::string_view text, absl:
         requests.push_back({*at, prompt, generated});
         return absl::OkStatus();
       });
-  if (!status.ok()) return status;
-  return FromZero(std::move(requests), name);
+  RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(FromZero(requests, name));
+  return requests;
 }
 
-absl::StatusOr<std::vector<Request>> ParseAccessLog(absl::string_view text, absl::string_view name,
-                                                    double decode_tokens_per_s) {
-  std::vector<Request> requests;
+namespace {
+
+// Nanoseconds of a leap year, when the line "I20261128 14:47:58.973767 …" or "I1128 …" was written.
+std::optional<Nanos> TimeOfLine(absl::string_view line) {
+  const size_t space = line.find(' ');
+  const int month = space >= 4 ? Digits(line, space - 4, 2) : -1, day = space >= 2 ? Digits(line, space - 2, 2) : -1;
+  absl::string_view rest;
+  std::optional<Nanos> time;
+  if (line.size() >= space + 9) time = TimeOfDay(line.substr(space + 1), rest);
+  if (month < 1 || month > 12 || day < 1 || day > 31 || !time.has_value()) return std::nullopt;
+  return (absl::CivilDay(2024, month, day) - absl::CivilDay(2024, 1, 1)) * 24 * kHour + *time;
+}
+
+}  // namespace
+
+absl::StatusOr<AccessLog> ParseAccessLog(absl::string_view text, absl::string_view name) {
+  AccessLog log;
   int64_t number = 0;
+  std::optional<Nanos> last;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     ++number;
-    const auto path = Word(line, " path="), status = Word(line, " status="), ms = Word(line, " ms=");
-    if (!path.has_value() || !status.has_value() || !ms.has_value()) continue;
-    if (!absl::StartsWith(*path, "/v1/") || *status != "200" || Word(line, " method=") != "POST") continue;
-    // I20261128 14:47:58.973767 or I1128 14:47:58.973767
-    const size_t space = line.find(' ');
-    const int month = space >= 4 ? Digits(line, space - 4, 2) : -1, day = space >= 2 ? Digits(line, space - 2, 2) : -1;
-    absl::string_view rest;
-    std::optional<Nanos> time;
-    if (line.size() >= space + 9) time = TimeOfDay(line.substr(space + 1), rest);
+    const auto model = Word(line, " model="), prompt = Word(line, " prompt_tokens="),
+               generated = Word(line, " generated_tokens="), ms = Word(line, " ms="), end = Word(line, " end=");
+    if (!model.has_value() || !prompt.has_value() || !generated.has_value() || end != "complete") continue;
+    const std::optional<Nanos> at = TimeOfLine(line);
     int64_t took;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || !time.has_value() || !absl::SimpleAtoi(*ms, &took) ||
-        took < 0 || took > 24 * 3600 * 1000) {
+    if (!at.has_value() || !ms.has_value() || !absl::SimpleAtoi(*ms, &took) || took < 0 || took > 24 * 3600 * 1000) {
       return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": no line of the gateway's log"));
     }
-    const Nanos end = (absl::CivilDay(2024, month, day) - absl::CivilDay(2024, 1, 1)) * 24 * kHour + *time;
-    if (!requests.empty() && end < requests.back().at - 180 * 24 * kHour) {
+    if (last.has_value() && *at < *last - 180 * 24 * kHour) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, ":", number, ": the log passes New Year's Eve, and has no year"));
     }
-    requests.push_back({end - took * (kSecond / 1000), 0, static_cast<int32_t>(took / 1000.0 * decode_tokens_per_s)});
+    last = at;
+    const absl::StatusOr<int32_t> prompt_tokens = Tokens(*prompt), generated_tokens = Tokens(*generated);
+    for (const auto& tokens : {prompt_tokens, generated_tokens}) {
+      if (!tokens.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": ", tokens.status().message()));
+      }
+    }
+    log.models[std::string(*model)].push_back({*at - took * (kSecond / 1000), *prompt_tokens, *generated_tokens});
   }
-  return FromZero(std::move(requests), name);
+  if (log.models.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": no answers with their tokens, as the gateway has logged them since 2026-11-29"));
+  }
+  Nanos first = INT64_MAX, latest = INT64_MIN;
+  for (auto& [model, requests] : log.models) {
+    std::stable_sort(requests.begin(), requests.end(), [](const Request& a, const Request& b) { return a.at < b.at; });
+    first = std::min(first, requests.front().at);
+    latest = std::max(latest, requests.back().at);
+  }
+  for (auto& [model, requests] : log.models) {
+    for (Request& request : requests) request.at -= first;
+  }
+  log.span = latest - first;
+  return log;
 }
 
-Arrivals::Arrivals(const std::vector<Request>& recorded, double copies, uint64_t seed)
+Arrivals::Arrivals(const std::vector<Request>& recorded, double copies, uint64_t seed, Nanos span)
     : recorded_(recorded),
       copies_(copies),
       // One mean gap longer than the record, so that telling it again keeps its rate. One request alone comes hourly.
-      period_(std::max<Nanos>(recorded.size() == 1 ? kHour : kSecond,
-                              recorded.back().at + recorded.back().at / std::max<size_t>(1, recorded.size() - 1))),
+      period_(span > 0 ? std::max(span, recorded.back().at)
+                       : std::max<Nanos>(recorded.size() == 1 ? kHour : kSecond,
+                                         recorded.back().at +
+                                             recorded.back().at / std::max<size_t>(1, recorded.size() - 1))),
       random_(seed) {
   Fill();
 }

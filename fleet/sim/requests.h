@@ -3,8 +3,9 @@
 #define FLEET_SIM_REQUESTS_H_
 
 #include <cstdint>
-#include <optional>
+#include <map>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,18 +24,22 @@ struct Request {
 // with or without a zone. The first request is at 0. INVALID_ARGUMENT, with the line.
 absl::StatusOr<std::vector<Request>> ParseRequests(absl::string_view text, absl::string_view name);
 
-// The gateway's access log (gateway/filters/access_log_filter.h), as it stands on stderr. Answers to /v1/… that ended
-// well count. It knows no tokens: an answer's time is taken for tokens at `decode_tokens_per_s`. A log has no year; one
-// that passes New Year's Eve is refused.
-absl::StatusOr<std::vector<Request>> ParseAccessLog(absl::string_view text, absl::string_view name,
-                                                    double decode_tokens_per_s);
+struct AccessLog {
+  std::map<std::string, std::vector<Request>> models;  // of each, by their times; the log's first request is at 0
+  Nanos span = 0;  // from the first request to the last, of all models: for so long the log tells of each of them
+};
+
+// The gateway's access log (gateway/filters/access_log_filter.h), as it stands on stderr. Answers that came to their end
+// count: they have their tokens there, so that it does not matter how long they waited for a machine. A log has no year;
+// one that passes New Year's Eve is refused. INVALID_ARGUMENT, also where there are none.
+absl::StatusOr<AccessLog> ParseAccessLog(absl::string_view text, absl::string_view name);
 
 // Tells the recorded requests again and again, `copies` of each (a fraction by chance), displaced by up to a minute, in
 // the order of their times.
 class Arrivals {
  public:
-  // `recorded` must outlive this and not be empty.
-  Arrivals(const std::vector<Request>& recorded, double copies, uint64_t seed);
+  // `recorded` must outlive this and not be empty. It tells of `span` at least, whose ends may have been quiet.
+  Arrivals(const std::vector<Request>& recorded, double copies, uint64_t seed, Nanos span = 0);
 
   const Request& next() const { return ready_[at_]; }
   void Pop();

@@ -1,4 +1,5 @@
 // Replays a recorded spot market: ./bazelw run //fleet:simulate -- --traces DIR --requests FILE --policy all --out DIR
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -21,6 +23,7 @@
 #include "fleet/sim/plots.h"
 #include "fleet/sim/policy.h"
 #include "fleet/sim/spothedge.h"
+#include "fleet/sim/what_if.h"
 #include "fleet/sim/world.h"
 
 ABSL_FLAG(std::string, traces, "",
@@ -29,7 +32,11 @@ ABSL_FLAG(std::string, market, "", "only markets whose name holds this");
 ABSL_FLAG(std::string, requests, "", "recorded requests: CSV, TIMESTAMP,ContextTokens,GeneratedTokens");
 ABSL_FLAG(std::string, what_if, "",
           "your own requests in place of --requests: the same CSV, or the gateway's log (a name that ends "
-          "with .csv is CSV); costs are also told for a month");
+          "with .csv is CSV), each model of it by itself; costs are also told for a month");
+ABSL_FLAG(std::string, config, "",
+          "the gateway's configuration (YAML): what it says of the model's machines holds for our policy, and how many "
+          "it may have for all");
+ABSL_FLAG(std::string, model, "", "of the log's models, or of the configuration's, this one alone");
 ABSL_FLAG(std::string, prices, "", "price list, CSV; none: relative prices, on-demand 1, spot 0.3");
 ABSL_FLAG(std::string, policy, "all",
           "ours, spothedge, on_demand, spot_one_zone, spot_round_robin, omniscient, or all");
@@ -47,12 +54,12 @@ namespace {
 constexpr absl::string_view kPolicies[] = {"on_demand", "spot_one_zone", "spot_round_robin",
                                            "spothedge", "ours",          "omniscient"};
 
-std::unique_ptr<Policy> MakePolicy(absl::string_view name, int zones, const Profile& profile) {
+std::unique_ptr<Policy> MakePolicy(absl::string_view name, int zones, const Case& of) {
   if (name == "on_demand") return OnDemandPolicy();
   if (name == "spot_one_zone") return SpotOneZonePolicy();
   if (name == "spot_round_robin") return SpotRoundRobinPolicy();
   if (name == "spothedge") return SpotHedgePolicy(zones, absl::GetFlag(FLAGS_hedge_extra));
-  return OurPolicy(profile);
+  return OurPolicy(of.profile, of.ours);
 }
 
 constexpr double kMostCopies = 1e6;
@@ -61,15 +68,15 @@ constexpr int kMostMachines = 100'000;
 bool InRange(int machines) { return machines >= 0 && machines <= kMostMachines; }
 
 // Copies of each request for --scale.
-absl::StatusOr<double> Copies(const std::vector<Request>& requests, const Profile& profile, double scale) {
+absl::StatusOr<double> Copies(const Case& of, double scale) {
   if (scale == 0) return 1;
   double work = 0;
-  for (const Request& request : requests) {
-    work += static_cast<double>(PrefillTime(profile, request.prompt_tokens) +
-                                DecodeTime(profile, request.generated_tokens));
+  for (const Request& request : of.requests) {
+    work += static_cast<double>(PrefillTime(of.profile, request.prompt_tokens) +
+                                DecodeTime(of.profile, request.generated_tokens));
   }
-  const double span = std::max<double>(kSecond, requests.back().at);
-  const double copies = scale / (work / span / profile.streams());
+  const double span = static_cast<double>(std::max({kSecond, of.span, of.requests.back().at}));
+  const double copies = scale / (work / span / of.profile.streams());
   if (!(copies <= kMostCopies)) {
     return absl::InvalidArgumentError(absl::StrCat("--scale ", scale, " would be ", copies, " copies of each request; ",
                                                    kMostCopies, " are the most"));
@@ -77,13 +84,12 @@ absl::StatusOr<double> Copies(const std::vector<Request>& requests, const Profil
   return copies;
 }
 
-Result RunPolicy(absl::string_view name, const RecordedMarket& market, const std::vector<Request>& requests,
-                 double copies, const Profile& profile) {
+Result RunPolicy(absl::string_view name, const RecordedMarket& market, const Case& of, double copies) {
   const uint64_t seed = absl::GetFlag(FLAGS_seed);
-  Arrivals arrivals(requests, copies, seed);
+  Arrivals arrivals(of.requests, copies, seed, of.span);
   const absl::Time began = absl::Now();
   absl::Time shown = began;
-  WorldOptions options = {.profile = profile, .seed = seed};
+  WorldOptions options = {.profile = of.profile, .seed = seed};
   options.progress = [&](double done) {
     if (absl::Now() - shown < absl::Seconds(2)) return;
     shown = absl::Now();
@@ -91,9 +97,9 @@ Result RunPolicy(absl::string_view name, const RecordedMarket& market, const std
   };
   Result result;
   if (name == "omniscient") {
-    result = Omniscient(market, std::move(arrivals), profile);
+    result = Omniscient(market, std::move(arrivals), of.profile);
   } else {
-    const std::unique_ptr<Policy> policy = MakePolicy(name, static_cast<int>(market.zones.size()), profile);
+    const std::unique_ptr<Policy> policy = MakePolicy(name, static_cast<int>(market.zones.size()), of);
     result = Simulate(market, std::move(arrivals), *policy, options);
   }
   std::cerr << absl::StreamFormat("%s, %s: %d requests in %.1f s\n", market.name, name, result.requests,
@@ -102,16 +108,38 @@ Result RunPolicy(absl::string_view name, const RecordedMarket& market, const std
 }
 
 struct Input {
-  Profile profile;
   std::vector<RecordedMarket> markets;
-  std::vector<Request> requests;
+  std::vector<Case> cases;
 };
+
+// Each model of a log by itself; a CSV has none.
+absl::StatusOr<std::vector<Case>> ReadCases(const Profile& profile) {
+  const bool own = !absl::GetFlag(FLAGS_what_if).empty();
+  const std::string path = UserPath(absl::GetFlag(own ? FLAGS_what_if : FLAGS_requests));
+  const std::string model = absl::GetFlag(FLAGS_model);
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  std::vector<Case> cases;
+  if (own && !absl::EndsWith(path, ".csv")) {
+    ASSIGN_OR_RETURN(AccessLog log, ParseAccessLog(text, path));
+    ASSIGN_OR_RETURN(cases, CasesOf(std::move(log), model, profile));
+  } else {
+    cases.push_back({.profile = profile, .ours = OurDefaults(profile)});
+    ASSIGN_OR_RETURN(cases[0].requests, ParseRequests(text, path));
+  }
+  if (const std::string config = UserPath(absl::GetFlag(FLAGS_config)); !config.empty()) {
+    ASSIGN_OR_RETURN(const std::string yaml, ReadFile(config));
+    ASSIGN_OR_RETURN(const std::vector<std::string> notes, Configure(yaml, config, model, cases));
+    for (const std::string& note : notes) std::cerr << note << "\n";
+  }
+  return cases;
+}
 
 absl::StatusOr<Input> ReadInput() {
   Input input;
+  Profile profile;
   if (const std::string path = UserPath(absl::GetFlag(FLAGS_profile)); !path.empty()) {
     ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-    ASSIGN_OR_RETURN(input.profile, ParseProfile(text, path));
+    ASSIGN_OR_RETURN(profile, ParseProfile(text, path));
   }
   std::vector<PriceRow> prices;
   if (const std::string path = UserPath(absl::GetFlag(FLAGS_prices)); !path.empty()) {
@@ -128,12 +156,7 @@ absl::StatusOr<Input> ReadInput() {
   }
   if (input.markets.empty())
     return absl::NotFoundError(absl::StrCat("no market's name holds '", absl::GetFlag(FLAGS_market), "'"));
-  const bool own = !absl::GetFlag(FLAGS_what_if).empty();
-  const std::string path = UserPath(absl::GetFlag(own ? FLAGS_what_if : FLAGS_requests));
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  ASSIGN_OR_RETURN(input.requests, own && !absl::EndsWith(path, ".csv")
-                                       ? ParseAccessLog(text, path, input.profile.decode_tokens_per_s())
-                                       : ParseRequests(text, path));
+  ASSIGN_OR_RETURN(input.cases, ReadCases(profile));
   return input;
 }
 
@@ -168,36 +191,43 @@ absl::Status WriteReport(const std::string& out, const ReportInput& report) {
   return absl::OkStatus();
 }
 
-absl::Status Run(const std::string& command) {
-  ASSIGN_OR_RETURN(const Input input, ReadInput());
-  ASSIGN_OR_RETURN(const double copies, Copies(input.requests, input.profile, absl::GetFlag(FLAGS_scale)));
+// Markets are alternatives: a month is told in the mean of them.
+double MonthFactor(const std::vector<RecordedMarket>& markets) {
+  Nanos horizons = 0;
+  for (const RecordedMarket& market : markets) horizons += market.horizon;
+  return 730.0 * kHour / static_cast<double>(horizons);
+}
+
+ReportInput ReportOf(const Case& of, const std::vector<RecordedMarket>& markets, const std::string& command) {
+  const bool own = !absl::GetFlag(FLAGS_what_if).empty();
+  const std::string whose = of.model.empty() ? "your requests" : absl::StrCat("your requests to ", of.model);
+  ReportInput report = {
+      .title = own ? absl::StrCat("What serving ", whose, " would cost") : "What recorded spot markets would have cost",
+      .command = command,
+      .requests_name = absl::GetFlag(own ? FLAGS_what_if : FLAGS_requests),
+      .target_share = of.profile.target_share(),
+      .target_seconds = of.profile.target_wait_seconds()};
+  for (const RecordedMarket& market : markets) report.prices.push_back(market.price_source);
+  if (own) report.month_factor = MonthFactor(markets);
+  return report;
+}
+
+// Dollars by policy, in the order of PolicyNames.
+absl::StatusOr<std::vector<double>> RunCase(const Case& of, const std::vector<RecordedMarket>& markets,
+                                            const std::string& command, const std::string& out) {
+  ASSIGN_OR_RETURN(const double copies, Copies(of, absl::GetFlag(FLAGS_scale)));
   const std::string wanted = absl::GetFlag(FLAGS_policy);
-  const std::string out = UserPath(absl::GetFlag(FLAGS_out));
   std::error_code error;
   std::filesystem::create_directories(out, error);
   if (error) return absl::PermissionDeniedError(absl::StrCat(out, ": ", error.message()));
-
-  const bool own = !absl::GetFlag(FLAGS_what_if).empty();
-  ReportInput report = {
-      .title = own ? "What serving your requests would cost" : "What recorded spot markets would have cost",
-      .command = command,
-      .requests_name = absl::GetFlag(own ? FLAGS_what_if : FLAGS_requests),
-      .target_share = input.profile.target_share(),
-      .target_seconds = input.profile.target_wait_seconds()};
-  Nanos horizons = 0;
-  for (const RecordedMarket& market : input.markets) {
-    report.prices.push_back(market.price_source);
-    horizons += market.horizon;
-  }
-  // Markets are alternatives: a month in the mean of them.
-  if (own) report.month_factor = 730.0 * kHour / static_cast<double>(horizons);
-  std::vector<double> on_demand;
+  ReportInput report = ReportOf(of, markets, command);
+  std::vector<double> on_demand, costs;
   std::printf("%-18s %12s %9s %12s %10s %8s %8s %8s\n", "policy", "dollars", "of o.d.", "in target", "p99 wait",
               "taken", "spot h", "o.d. h");
   for (const absl::string_view name : PolicyNames(wanted)) {
     std::vector<Result> results;
-    for (const RecordedMarket& market : input.markets) {
-      results.push_back(RunPolicy(name, market, input.requests, copies, input.profile));
+    for (const RecordedMarket& market : markets) {
+      results.push_back(RunPolicy(name, market, of, copies));
       if (name == "on_demand") on_demand.push_back(results.back().cost());
     }
     const Result total = SumOf(results);
@@ -208,11 +238,43 @@ absl::Status Run(const std::string& command) {
           WriteFile(absl::StrCat(out, "/", name, ".json"), ToJson(total, on_demand_sum, results, on_demand)));
     }
     PrintRow(total, on_demand_sum);
+    costs.push_back(total.cost());
     report.totals.push_back(total);
     report.markets.push_back(std::move(results));
   }
   RETURN_IF_ERROR(WriteReport(out, report));
   std::printf("%s/report.html\n", out.c_str());
+  return costs;
+}
+
+// A part of a path, whatever the model is called.
+std::string FolderOf(size_t number, absl::string_view model) {
+  std::string folder = absl::StrCat(number, "-", model.substr(0, 64));
+  for (char& c : folder) {
+    if (!absl::ascii_isalnum(c) && c != '.' && c != '_') c = '-';
+  }
+  return folder;
+}
+
+absl::Status Run(const std::string& command) {
+  ASSIGN_OR_RETURN(const Input input, ReadInput());
+  const std::string out = UserPath(absl::GetFlag(FLAGS_out));
+  const std::vector<absl::string_view> policies = PolicyNames(absl::GetFlag(FLAGS_policy));
+  std::vector<double> sums(policies.size());
+  for (size_t i = 0; i < input.cases.size(); ++i) {
+    const Case& of = input.cases[i];
+    const bool alone = input.cases.size() == 1;
+    if (!of.model.empty()) std::printf("%s: %zu requests\n", of.model.c_str(), of.requests.size());
+    const std::string folder = alone ? out : absl::StrCat(out, "/", FolderOf(i + 1, of.model));
+    ASSIGN_OR_RETURN(const std::vector<double> costs, RunCase(of, input.markets, command, folder));
+    for (size_t policy = 0; policy < policies.size(); ++policy) sums[policy] += costs[policy];
+  }
+  if (absl::GetFlag(FLAGS_what_if).empty()) return absl::OkStatus();
+  std::printf("a month%s, dollars:", input.cases.size() == 1 ? "" : " of all models");
+  for (size_t policy = 0; policy < policies.size(); ++policy) {
+    std::printf(" %s %.2f%s", std::string(policies[policy]).c_str(), sums[policy] * MonthFactor(input.markets),
+                policy + 1 < policies.size() ? "," : "\n");
+  }
   return absl::OkStatus();
 }
 

@@ -42,11 +42,17 @@ class LogFilter final : public http::Filter {
   std::optional<http::Response> OnRequest(http::Request&) override { return std::nullopt; }
 
   void OnEnd(const http::Request& request, const http::Outcome& outcome) override {
-    write_(absl::StrCat(
+    std::string line = absl::StrCat(
         "id=", request.id, " peer=", Word(request.peer), " method=", Word(request.method),
         " path=", Word(request.path), " status=", outcome.status, " bytes=", outcome.body_bytes,
         " ms=", absl::ToInt64Milliseconds(outcome.duration), " end=", Name(outcome.end),
-        " key=", Word(request.principal), " model=", Word(request.Capture("model"))));
+        " key=", Word(request.principal), " model=", Word(request.Capture("model")));
+    for (const char* const tokens : {"prompt_tokens", "generated_tokens"}) {
+      if (const std::string_view count = request.Capture(tokens); !count.empty()) {
+        absl::StrAppend(&line, " ", tokens, "=", Word(count));
+      }
+    }
+    write_(line);
   }
 
  private:

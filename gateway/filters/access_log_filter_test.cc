@@ -43,6 +43,12 @@ TEST(AccessLogFilterTest, OneLine) {
   EXPECT_THAT(line, Not(HasSubstr("secret")));
 }
 
+TEST(AccessLogFilterTest, TheTokensOfAnAnswer) {
+  http::Request request;
+  request.captures = {{"model", "m"}, {"prompt_tokens", "38"}, {"generated_tokens", "40"}};
+  EXPECT_THAT(LineOf(request, {.status = 200}), HasSubstr(" model=m prompt_tokens=38 generated_tokens=40"));
+}
+
 TEST(AccessLogFilterTest, WhatIsNotKnown) {
   EXPECT_EQ(LineOf({}, {.status = 499, .end = http::Outcome::End::kClientGone}),
             "id= peer=- method=- path=- status=499 bytes=0 ms=0 end=client_gone key=- model=-");

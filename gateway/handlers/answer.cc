@@ -50,6 +50,8 @@ class Answer : public AnswerSink {
     metrics_.Tokens(options_.model->name, "prompt", usage.prompt_tokens);
     metrics_.Tokens(options_.model->name, "cached", usage.cached_tokens);
     metrics_.Tokens(options_.model->name, "generated", usage.generated_tokens);
+    exchange_->Note("prompt_tokens", absl::StrCat(usage.prompt_tokens));
+    exchange_->Note("generated_tokens", absl::StrCat(usage.generated_tokens));
     Complete({usage.prompt_tokens, usage.generated_tokens, usage.cached_tokens});
   }
 

@@ -97,6 +97,8 @@ TEST_F(AnswerTest, AWholeAnswerWaitsForItsStatus) {
   const http::Exchange::Output output = Take();
   EXPECT_EQ(output.status, 200);
   EXPECT_TRUE(absl::StrContains(output.bytes, R"("content":"Hi")")) << output.bytes;
+  EXPECT_EQ(sides_.connection->request().Capture("prompt_tokens"), "10");
+  EXPECT_EQ(sides_.connection->request().Capture("generated_tokens"), "2");
 }
 
 }  // namespace

@@ -68,6 +68,11 @@ void Exchange::Drop() {
   if (!over()) SetEnd(started_ ? End::kAborted : End::kDropped);
 }
 
+void Exchange::Note(std::string name, std::string value) {
+  absl::MutexLock lock(&mutex_);
+  if (!over()) request_.captures.emplace_back(std::move(name), std::move(value));
+}
+
 size_t Exchange::buffered_bytes() const {
   absl::MutexLock lock(&mutex_);
   return output_.bytes.size() + taken_bytes_;

@@ -58,6 +58,10 @@ class Exchange {
   // never a clean end. Before StartStream: no answer at all.
   void Abort();
 
+  // Something that filters are to know at the end, as one of the request's captures. Nothing once the answer is over: to
+  // be said before its end.
+  void Note(std::string name, std::string value);
+
   size_t buffered_bytes() const;
 
   // `callback` fires each time that the buffer has drained after Write returned false. To be set

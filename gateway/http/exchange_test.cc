@@ -35,6 +35,21 @@ TEST(ExchangeTest, AWholeReply) {
   EXPECT_EQ(output.end, End::kClean);
 }
 
+TEST(ExchangeTest, NotesAreTheRequestsUntilTheAnswerIsOver) {
+  Pair pair;
+  pair.handler->StartStream(200, {});
+  pair.handler->Note("a", "1");
+  pair.handler->Finish();
+  pair.handler->Note("b", "2");
+  EXPECT_EQ(pair.connection->request().Capture("a"), "1");
+  EXPECT_EQ(pair.connection->request().Capture("b"), "");
+
+  Pair gone;
+  gone.connection->Close(/*client_gone=*/true);
+  gone.handler->Note("a", "1");
+  EXPECT_TRUE(gone.connection->request().captures.empty()) << "its filters may be reading them";
+}
+
 TEST(ExchangeTest, WritesBetweenTakesAreOne) {
   Pair pair;
   pair.handler->StartStream(200, {});

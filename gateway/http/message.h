@@ -58,7 +58,7 @@ struct Request {
   std::string peer;    // the client's address, no port: the socket's or a trusted proxy's word
   absl::Time received;
   std::string principal;  // who asks; set by a filter that knows, else empty
-  std::vector<std::pair<std::string, std::string>> captures;  // set by the router
+  std::vector<std::pair<std::string, std::string>> captures;  // set by the router, and Exchange::Note
 };
 
 // The server adds content-length or transfer-encoding, connection, date and x-request-id.

@@ -24,8 +24,9 @@ ALLOWED = {
     "gateway/filters": ["engine/base", "gateway"],
 }
 
-# Targets that put a program together: they alone link concrete backends and providers.
-MAINS = re.compile(r"//(gateway:(main|providers)|engine/server:(main|\w+_main|backends))$")
+# Targets that put a program together: they alone link concrete backends and providers, and the simulator's alone reads
+# the gateway's configuration.
+MAINS = re.compile(r"//(gateway:(main|providers)|engine/server:(main|\w+_main|backends)|fleet/sim:(simulate|what_if))$")
 
 
 def folder(label):
@@ -56,6 +57,7 @@ def main():
     assert not allowed("//engine/schedule:x", "//engine/device:y")
     assert not allowed("//gateway/http:x", "//gateway/openai:y")
     assert not allowed("//fleet/plan:x", "//gateway:y")
+    assert not allowed("//fleet/sim:ours", "//gateway/config:y")
     assert not allowed("//gateway/session:x", "//fleet:controller")
 
     wrong = sorted(f"{a} -> {b}" for a, b in edges if not MAINS.match(a) and not allowed(a, b))
