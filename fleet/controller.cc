@@ -17,6 +17,7 @@ using State = MachineState;
 
 constexpr absl::Duration kHealthDeadline = absl::Seconds(1);
 constexpr absl::Duration kUnmeasuredWake = absl::Seconds(5);
+constexpr absl::Duration kLastDrain = absl::Minutes(10);  // the SDKs wait no longer for an answer
 
 AcquireError::Reason ReasonOf(Refusal refusal) {
   switch (refusal) {
@@ -178,10 +179,14 @@ void Controller::PlanAndAct(Model& model) {
     desired.min_machines = desired.max_machines = 0;
     desired.drain_limit = *shutdown_drain_limit_;
   }
-  if (const double left = DollarsLeft(); left <= 0 && CostsMoney(model)) {
+  const double left = DollarsLeft();
+  if (left <= 0 && CostsMoney(model)) {
     RefuseForMoney(model, desired);
   } else {
     next_ = std::min(next_, ChooseOffers(model, DemandFor(model), left, desired));
+  }
+  if (!shutdown_drain_limit_.has_value() && FindServing(model.spec.name) == nullptr && PaysFor(kLastDrain, left)) {
+    desired.drain_limit = kLastDrain;  // answers of the last machine would only wait elsewhere
   }
   if (desired.max_machines > 0) model.unwanted_since.reset();
   else if (!model.unwanted_since.has_value()) model.unwanted_since = clock_.Elapsed();

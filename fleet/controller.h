@@ -180,6 +180,7 @@ class Controller : public Fleet, private ControllerState {
   Offer SoldAs(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
   double DollarsLeft() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool PaysFor(absl::Duration time, double dollars) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // of all that run
   bool CostsMoney(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefuseForMoney(Model& model, Desired& desired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecallMarket(Buyer::Memory memory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -201,7 +202,6 @@ class Controller : public Fleet, private ControllerState {
   void Stop(Machine&, MachineState, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(Model& model, const AcquireError& error, bool also_who_resumes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   // Any thread.
   Model* FindModel(absl::string_view name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsAwake(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // or has just lost its machine

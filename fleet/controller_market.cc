@@ -193,6 +193,14 @@ double Controller::DollarsLeft() {
   return *options_.max_dollars_per_day - spent;
 }
 
+bool Controller::PaysFor(absl::Duration time, double dollars) const {
+  double per_hour = 0;
+  for (const auto& [id, machine] : machines_) {
+    if (machine.record.state != State::kHibernated) per_hour += SoldAs(machine).price_per_hour;
+  }
+  return dollars > 0 && dollars >= per_hour * absl::FDivDuration(time, absl::Hours(1));
+}
+
 // All machines that it has or could have.
 bool Controller::CostsMoney(const Model& model) const {
   if (!Chooses()) return provider_.caps().price_per_hour > 0;

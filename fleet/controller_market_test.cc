@@ -482,5 +482,33 @@ TEST_F(ControllerMoneyTest, WhenTheDaysMoneyIsSpentMachinesGoAndTomorrowTheyMayC
   EXPECT_NE(provider_.Asked(), "");
 }
 
+// The price of the only place rises above what the model may pay.
+TEST_F(ControllerMarketTest, AMachineThatBecameTooDearEndsItsAnswersFirst) {
+  options_.models[0].max_price = 0.25;
+  provider_.SellOffers();
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2)});
+  auto client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  Tell({OfferOf("a", Market::kSpot, 0.3)});
+  Advance(absl::Minutes(29));
+  EXPECT_EQ(States(), "m-1 serving;");
+  Advance(absl::Minutes(1));
+  EXPECT_EQ(States(), "m-1 draining;");
+  EXPECT_THAT(fleet_->Machines()[0].reason, HasSubstr("above machines.max_price, $0.2500/h, for 30m"));
+  Advance(absl::Minutes(5));
+  EXPECT_EQ(provider_.Asked(), "") << "an answer is on it, and there is no other machine";
+  client->lease.reset();
+  fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "hibernate m-1");
+  Gone("m-1");
+  EXPECT_THAT(Acquire()->error->message, HasSubstr("machines.max_price"));
+  Tell({OfferOf("a", Market::kSpot, 0.24)});
+  Advance(absl::Seconds(6));
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "restore m-1");
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

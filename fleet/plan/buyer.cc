@@ -4,9 +4,17 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace spotinference::fleet {
 namespace {
+
+constexpr absl::Duration kDear = absl::Minutes(10), kTooDear = absl::Minutes(30);
+
+std::string AboveLimit(double price, double max_price, absl::Duration since) {
+  return absl::StrFormat("$%.4f/h have been above machines.max_price, $%.4f/h, for %s", price, max_price,
+                         absl::FormatDuration(absl::Floor(since, absl::Minutes(1))));
+}
 
 template <typename T>
 bool IsAmong(const T& value, const std::vector<T>& allowed) {
@@ -198,6 +206,43 @@ class Buyer::Choice {
   std::vector<PlacementOffer> places_;
 };
 
+// For how long the price of each machine that is too dear now has been above what the model may pay.
+std::map<std::string, absl::Duration> Buyer::NoteDear(absl::string_view model, const Wish& wish,
+                                                      absl::Span<const Machine> machines, absl::Duration now) {
+  std::map<std::string, absl::Duration> since, &before = dear_[std::string(model)], above;
+  if (wish.max_price == std::numeric_limits<double>::infinity()) return above;
+  for (const Machine& machine : machines) {
+    if (Current(machine.offer).price_per_hour <= wish.max_price) continue;
+    const auto known = before.find(machine.id);
+    since[machine.id] = known == before.end() ? now : known->second;
+    above[machine.id] = now - since[machine.id];
+  }
+  before = std::move(since);
+  return above;
+}
+
+std::vector<const Buyer::Machine*> Buyer::EndWhatCosts(const Wish& wish,
+                                                       const std::map<std::string, absl::Duration>& dear,
+                                                       absl::Span<const Machine> machines, double dollars_left,
+                                                       absl::Duration now, Decision& decision) const {
+  std::vector<const Machine*> kept;
+  for (const Machine& machine : machines) {
+    const double price = Current(machine.offer).price_per_hour;
+    const auto above = dear.find(machine.id);
+    if (dollars_left <= 0 && price > 0) {
+      decision.ends.emplace_back(machine.id, "the day's money is spent");
+    } else if (above != dear.end() && above->second >= kTooDear) {
+      decision.ends.emplace_back(machine.id, absl::StrCat("its ", AboveLimit(price, wish.max_price, above->second),
+                                                          ", and no other has come to serve in its place"));
+    } else {
+      kept.push_back(&machine);
+      if (above == dear.end()) continue;
+      decision.next = std::min(decision.next, now + (above->second < kDear ? kDear : kTooDear) - above->second);
+    }
+  }
+  return kept;
+}
+
 Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const Load& load,
                               absl::Span<const Machine> machines, absl::Span<const Offer> filled, double dollars_left,
                               absl::Duration now) {
@@ -214,19 +259,22 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
     for (const auto& [why, count] : ruled_out) absl::StrAppend(&decision.why_none, " ", why, " rules out ", count, ";");
     decision.why_none.pop_back();
   }
+  const std::map<std::string, absl::Duration> dear = NoteDear(model, wish, machines, now);
+  const std::vector<const Machine*> kept = EndWhatCosts(wish, dear, machines, dollars_left, now, decision);
   std::vector<PlacementMachine> placed;
   int serving = 0;
-  std::vector<const Machine*> kept;
-  for (const Machine& machine : machines) {
-    const Offer& offer = Current(machine.offer);
-    if (dollars_left <= 0 && offer.price_per_hour > 0) {
-      decision.ends.emplace_back(machine.id, "the day's money is spent");
-      continue;
+  std::string instead;
+  for (const Machine* const machine : kept) {
+    const Offer& offer = Current(machine->offer);
+    const auto above = dear.find(machine->id);
+    const bool is_dear = above != dear.end() && above->second >= kDear;
+    if (is_dear) {
+      instead = absl::StrCat("; instead of ", machine->id, ", whose ",
+                             AboveLimit(offer.price_per_hour, wish.max_price, above->second));
     }
-    kept.push_back(&machine);
-    serving += machine.serves;
-    placed.push_back({.offer = choice.Add(offer, Domain(offer), false), .exists = machine.exists,
-                      .serves = machine.serves, .at_risk = machine.at_risk});
+    serving += machine->serves;
+    placed.push_back({.offer = choice.Add(offer, Domain(offer), false), .exists = machine->exists,
+                      .serves = machine->serves, .at_risk = machine->at_risk || is_dear});
   }
   LoadForecast& forecast = ForecastOf(model, wish, load.start);
   // Without money only free ones are left to choose from.
@@ -235,24 +283,30 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
       .max_machines = wish.max_machines,
       .dollars_left = dollars_left > 0 ? dollars_left : std::numeric_limits<double>::infinity(),
       .dollars_elsewhere = load.dollars_elsewhere};
+  const int needed = std::max(1, forecast.Needed(now, load.waiting, serving));
   const auto service = services_.find(model);
   const Placement placement =
-      Place({.needed = std::max(1, forecast.Needed(now, load.waiting, serving)), .busy = forecast.BusyNow(now),
+      Place({.needed = needed, .busy = forecast.BusyNow(now),
              .budget_used = service == services_.end() ? 0 : service->second.budget.Used(wish.target),
              .service = forecast.service(), .together = memory_.Together()},
             wish.target, limits, choice.places(), placed, now);
   for (const Placement::Launch& launch : placement.launches) {
-    decision.launches.emplace_back(choice.offer(launch.offer), launch.why);
+    decision.launches.emplace_back(choice.offer(launch.offer), absl::StrCat(launch.why, instead));
   }
   if (placement.lacks_money && decision.launches.empty()) {
     decision.why_none = absl::StrCat("the ", dollars_left,
                                      " dollars that are left of spend.max_dollars_per_day pay for no machine");
   }
   decision.machines = placement.machines;
-  decision.next = placement.next;
+  decision.next = std::min(decision.next, placement.next);
   std::map<std::string, absl::Duration> surplus, &before = surplus_[std::string(model)];
   for (const Placement::End& end : placement.ends) {
     const std::string& id = kept[end.machine]->id;
+    const auto above = dear.find(id);
+    if (above != dear.end() && kept[end.machine]->serves && !placement.broke && --serving < needed) {
+      ++decision.machines;  // what is only too dear goes when enough others serve
+      continue;
+    }
     const auto since = before.find(id);
     const absl::Duration keep_until = (since == before.end() ? now : since->second) + load.start;
     if (now >= keep_until || placement.broke) {

@@ -4,6 +4,12 @@
 // What Place would end is kept for as long as a new one takes to come: it costs at most as much again as to be without
 // it (the ski-rental rule, as in idle_timeout.h), and machines do not come and go with every doubt.
 //
+// A machine whose price has been above Wish::max_price for ten minutes is replaced, as one at risk is: it goes when
+// enough others serve. Where none within the price has come for half an hour it goes without. A price that falls back in
+// between begins anew. Clouds are told no maximum price: EC2 ("SpotMarketOptions") does not recommend one, since it
+// makes for more interruptions, and Azure ("BillingProfile", maxPrice) evicts by it; both without regard to answers, at
+// the first moment, where half an hour of the difference in price is cents.
+//
 // Where there is one offer, or none is known yet, nothing is to be chosen and the caller does without.
 //
 // Not thread-safe; no clock. Times are Clock::Elapsed() and never step back.
@@ -141,6 +147,12 @@ class Buyer {
   int Domain(const Offer& offer);
   const Offer* Sold(const Offer& like, Market market) const;  // nullptr: not now
   LoadForecast& ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start);
+  std::map<std::string, absl::Duration> NoteDear(absl::string_view model, const Wish& wish,
+                                                 absl::Span<const Machine> machines, absl::Duration now);
+  // Ends what may not run on for its price, whatever else there is; returns the others.
+  std::vector<const Machine*> EndWhatCosts(const Wish& wish, const std::map<std::string, absl::Duration>& dear,
+                                           absl::Span<const Machine> machines, double dollars_left, absl::Duration now,
+                                           Decision& decision) const;
 
   std::map<DomainKey, int, std::less<>> domains_;
   std::vector<OnSale> sold_;
@@ -155,6 +167,7 @@ class Buyer {
   std::map<std::string, Service, std::less<>> services_;
   // By model: machines that Place would end, and since when.
   std::map<std::string, std::map<std::string, absl::Duration>> surplus_;
+  std::map<std::string, std::map<std::string, absl::Duration>> dear_;  // the same of those above their max_price
 };
 
 }  // namespace spotinference::fleet

@@ -210,5 +210,74 @@ TEST_F(BuyerTest, AMachineOutlivesItsOffer) {
   for (const auto& [offer, why] : decision.launches) EXPECT_NE(offer.zone, "old");
 }
 
+class DearTest : public BuyerTest {
+ protected:
+  DearTest() { wish_.max_price = 0.4; }
+
+  // Dollars an hour of the machine's zone, and of the other one.
+  void Price(double a, double b = 0.39) {
+    buyer_.SetOffers({OfferOf("a1", Market::kSpot, a), OfferOf("b1", Market::kSpot, b)});
+  }
+  // A look each minute.
+  Buyer::Decision Pass(absl::Duration time, const std::vector<Buyer::Machine>& machines) {
+    Buyer::Decision decision;
+    for (const absl::Duration end = now_ + time; now_ < end;) {
+      now_ += absl::Minutes(1);
+      decision = Decide(machines);
+      if (!decision.launches.empty() || !decision.ends.empty()) break;
+    }
+    return decision;
+  }
+
+  const Buyer::Machine dear_ = Serving("dear", OfferOf("a1", Market::kSpot, 0.2));
+};
+
+// By so little that it would be kept if it might cost that.
+TEST_F(DearTest, AMachineThatBecameTooDearIsReplacedAndGoesWhenTheOtherServes) {
+  Price(0.42);
+  EXPECT_THAT(Pass(absl::Minutes(10), {dear_}).launches, SizeIs(0));
+  const Buyer::Decision replaces = Pass(absl::Minutes(1), {dear_});
+  ASSERT_THAT(replaces.launches, SizeIs(1));
+  EXPECT_EQ(replaces.launches[0].first.zone, "b1");
+  EXPECT_THAT(replaces.launches[0].second,
+              HasSubstr("instead of dear, whose $0.4200/h have been above machines.max_price, $0.4000/h, for 10m"));
+  EXPECT_THAT(replaces.ends, SizeIs(0));
+  Buyer::Machine other = {.id = "other", .offer = OfferOf("b1", Market::kSpot, 0.39), .exists = true};
+  EXPECT_THAT(Pass(absl::Minutes(5), {dear_, other}).ends, SizeIs(0)) << "it boots";
+  other.serves = true;
+  const Buyer::Decision ends = Pass(absl::Minutes(5), {dear_, other});
+  ASSERT_THAT(ends.ends, SizeIs(1));
+  EXPECT_EQ(ends.ends[0].first, "dear");
+}
+
+TEST_F(DearTest, APriceThatFallsBackChangesNothing) {
+  for (int i = 0; i < 20; ++i) {
+    Price(0.42);
+    const Buyer::Decision above = Pass(absl::Minutes(9), {dear_});
+    EXPECT_THAT(above.launches, SizeIs(0));
+    EXPECT_THAT(above.ends, SizeIs(0));
+    Price(0.4);
+    Pass(absl::Minutes(1), {dear_});
+  }
+}
+
+TEST_F(DearTest, WhereNothingElseMayBeBoughtItGoesAfterHalfAnHour) {
+  Price(0.5, 0.6);
+  EXPECT_THAT(Pass(absl::Minutes(30), {dear_}).ends, SizeIs(0));
+  const Buyer::Decision ends = Pass(absl::Minutes(1), {dear_});
+  ASSERT_THAT(ends.ends, SizeIs(1));
+  EXPECT_EQ(ends.ends[0].first, "dear");
+  EXPECT_THAT(ends.ends[0].second, HasSubstr("its $0.5000/h have been above machines.max_price, $0.4000/h, for 30m"));
+  EXPECT_THAT(ends.launches, SizeIs(0));
+  EXPECT_THAT(Decide().why_none, HasSubstr("machines.max_price rules out 2"));
+}
+
+TEST_F(DearTest, ItIsLookedAtAgainInTime) {
+  Price(0.5, 0.6);
+  EXPECT_EQ(Decide({dear_}).next, now_ + absl::Minutes(10));
+  now_ += absl::Minutes(10);
+  EXPECT_EQ(Decide({dear_}).next, now_ + absl::Minutes(20));
+}
+
 }  // namespace
 }  // namespace spotinference::fleet
