@@ -100,6 +100,7 @@ absl::Duration Controller::Run() {
       EndVolumes();
       KeepBookIfDue();
       RememberMarket();
+      RememberDecisions();
       next = next_;
       shutdown_planned_ = shutdown_drain_limit_.has_value();
       effects.swap(effects_);

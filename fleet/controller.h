@@ -9,7 +9,6 @@
 #define FLEET_CONTROLLER_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,6 +27,7 @@
 #include "engine/base/clock.h"
 #include "fleet/api/fleet.h"
 #include "fleet/controller_state.h"
+#include "fleet/decision_log.h"
 #include "fleet/inbox.h"
 #include "fleet/ledger/ledger.h"
 #include "fleet/plan/buyer.h"
@@ -222,7 +222,6 @@ class Controller : public Fleet, private ControllerState {
   int Leases(absl::string_view model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration ExpectedWake(const Model& model) const;
   bool Stopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   void SetState(Machine&, MachineState, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `machine`: nullptr, of a refusal or of what is in `place`.
   void NoteDecision(absl::string_view model, const Machine* machine, absl::string_view action, absl::string_view why,
@@ -243,12 +242,12 @@ class Controller : public Fleet, private ControllerState {
   Store::Changes ChangesOf(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const Machine& machine, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Keep(Store::Changes changes, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RememberDecisions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If something of it has changed; for an order always, which `written` answers.
   void RememberWake(Model& model, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecallWake(const WakeRecord& record, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ResumeWake(absl::Time began, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done, AcquireResult result)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerWith(WaitId, absl::AnyInvocable<void(AcquireResult)>, AcquireResult) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWake(const std::string&, absl::string_view stage, absl::Duration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   MachineSpec SpecOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -285,7 +284,8 @@ class Controller : public Fleet, private ControllerState {
   double before_day_ ABSL_GUARDED_BY(mutex_) = 0;
   double written_dollars_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::pair<std::string, bool>, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by provider and notice
-  std::deque<DecisionView> decisions_ ABSL_GUARDED_BY(mutex_);  // the latest, newest first
+  DecisionLog decisions_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration decisions_due_ ABSL_GUARDED_BY(mutex_) = began_;  // not written down before, but at the end
   WaitId last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_life_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t next_serial_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -36,6 +36,7 @@ bool MayAnswerYet(const absl::Status& status) {
 void Controller::Restore(const Store::Contents& contents) {
   next_serial_ = contents.next_serial;
   RecallMarket(contents.market);
+  decisions_.Recall(contents.decisions);
   for (auto& [name, model] : models_) {
     if (const auto fill = contents.fills.find(name); fill != contents.fills.end()) model.measured_fill = fill->second;
     if (const auto wake = contents.wakes.find(name); wake != contents.wakes.end())

@@ -197,6 +197,40 @@ TEST_F(ControllerMarketTest, DecisionsAreKeptWithTheirReasonsNewestFirst) {
   EXPECT_EQ(decisions[2].waiting, 1);
 }
 
+TEST_F(ControllerMarketTest, DecisionsOutliveTheFleet) {
+  auto client = Acquire();
+  Ready("m-1");
+  client.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Gone("m-1");
+  Advance(absl::Seconds(1));
+  const size_t before = fleet_->Decisions().size();
+  ASSERT_EQ(before, 3);
+  Begin();
+  const std::vector<DecisionView> decisions = fleet_->Decisions();
+  ASSERT_EQ(decisions.size(), before);
+  EXPECT_EQ(decisions[2].action, "launching");
+  EXPECT_THAT(decisions[2].why, HasSubstr("0.2"));
+  client = Acquire();
+  EXPECT_EQ(fleet_->Decisions().size(), before + 1) << "and go on";
+}
+
+// So that a storm of refusals writes once a second, and the last word of a life is not lost.
+TEST_F(ControllerMarketTest, DecisionsAreWrittenNowAndThenAndAtTheEnd) {
+  auto client = Acquire();
+  EXPECT_EQ(store_.Load()->decisions.size(), 1);
+  Ready("m-1");
+  ASSERT_TRUE(Kill("m-1").ok());
+  EXPECT_EQ(store_.Load()->decisions.size(), 1);
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(store_.Load()->decisions.size(), fleet_->Decisions().size());
+  Gone("m-1");
+  fleet_->BeginShutdown(absl::Seconds(5));
+  fleet_->Run();
+  EXPECT_EQ(store_.Load()->decisions.size(), fleet_->Decisions().size());
+}
+
 TEST_F(ControllerMarketTest, AStockOutIsFollowedByALaunchElsewhereAtOnce) {
   const auto client = Acquire();
   EXPECT_EQ(provider_.Asked(), "launch m-1");

@@ -5,6 +5,7 @@
 // kept: it is not done.
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "fleet/controller.h"
@@ -12,6 +13,7 @@
 namespace spotinference::fleet {
 namespace {
 
+constexpr absl::Duration kDecisions = absl::Seconds(1);  // between two writes: each of many clients may be refused
 constexpr absl::Duration kTryAgain = absl::Seconds(5);  // as long as a crash may forget, where it can be helped
 
 }  // namespace
@@ -57,6 +59,14 @@ absl::Status Controller::Persist(Store::Changes changes) {
 absl::Duration Controller::PersistAgain() {
   if (clock_.Elapsed() >= persist_again_at_) Persist({}).IgnoreError();
   return persist_again_at_;
+}
+
+void Controller::RememberDecisions() {
+  if (!decisions_.changed()) return;
+  const absl::Duration now = clock_.Elapsed();
+  if (now < decisions_due_ && !shutdown_drain_limit_.has_value()) return void(next_ = std::min(next_, decisions_due_));
+  decisions_due_ = now + kDecisions;
+  Keep({.decisions = decisions_.TakeChanges()});
 }
 
 void Controller::RememberWake(Model& model, OrderDone written) {

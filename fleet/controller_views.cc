@@ -9,8 +9,6 @@ namespace {
 
 using State = MachineState;
 
-constexpr size_t kDecisions = 256;
-
 }  // namespace
 
 std::optional<WakeProgress> Controller::Progress(absl::string_view model_name) const {
@@ -98,19 +96,13 @@ void Controller::NoteDecision(absl::string_view model_name, const Machine* machi
     decision.provider = place->provider;
     decision.zone = place->zone;
     decision.price_per_hour = place->price_per_hour;
-  } else {  // clients that try again and again would fill the list
-    const auto said = std::find_if(decisions_.begin(), decisions_.end(), [&](const DecisionView& earlier) {
-      return earlier.machine.empty() && earlier.model == model_name && earlier.why == why;
-    });
-    if (said != decisions_.end()) decisions_.erase(said);
   }
-  decisions_.push_front(std::move(decision));
-  if (decisions_.size() > kDecisions) decisions_.pop_back();
+  decisions_.Note(std::move(decision));
 }
 
 std::vector<DecisionView> Controller::Decisions() const {
   absl::MutexLock lock(&mutex_);
-  return {decisions_.begin(), decisions_.end()};
+  return decisions_.Latest();
 }
 
 std::vector<LedgerLine> Controller::LedgerLines() const {

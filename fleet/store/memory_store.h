@@ -47,6 +47,10 @@ class MemoryStore : public Store {
     others_.spending = changes.spending.value_or(others_.spending);
     if (changes.book.has_value()) others_.book = *changes.book;
     if (changes.market.has_value()) others_.market = *changes.market;
+    for (const auto& [number, decision] : changes.decisions) {
+      if (decision.has_value()) others_.decisions[number] = *decision;
+      else others_.decisions.erase(number);
+    }
     return absl::OkStatus();
   }
 

@@ -169,9 +169,27 @@ inline constexpr const char* kSchemas[] = {
   CREATE TABLE fills (model TEXT PRIMARY KEY, measured_us INTEGER NOT NULL) STRICT;
   PRAGMA user_version = 11;
   COMMIT;)",
+    // DecisionView.
+    R"(
+  BEGIN IMMEDIATE;
+  CREATE TABLE decisions (
+    number INTEGER PRIMARY KEY,
+    at_us INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    action TEXT NOT NULL,
+    why TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    market TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    price_per_hour REAL NOT NULL,
+    waiting INTEGER NOT NULL,
+    active INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = 12;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 11, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 12, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

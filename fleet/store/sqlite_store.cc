@@ -153,6 +153,7 @@ class SqliteStore : public Store {
     RETURN_IF_ERROR(LoadBook(contents.book));
     RETURN_IF_ERROR(LoadMarket(contents.market));
     RETURN_IF_ERROR(LoadVolumes(contents.volumes));
+    RETURN_IF_ERROR(LoadDecisions(contents.decisions));
     ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
     if ((code = spending.Step()) == SQLITE_ROW) {
       contents.spending = {spending.Number(0), spending.Real(1)};
@@ -178,7 +179,8 @@ class SqliteStore : public Store {
 
  private:
   enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
-            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume, kPutFill };
+            kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume, kPutFill,
+            kPutDecision, kRemoveDecision };
 
   absl::Status WriteAll(const Changes& changes) {
     for (const auto& [serial, machine] : changes.machines)
@@ -194,6 +196,8 @@ class SqliteStore : public Store {
     if (changes.spending.has_value())
       RETURN_IF_ERROR(Do(kPutSpending, {changes.spending->day, changes.spending->dollars}));
     if (changes.book.has_value()) RETURN_IF_ERROR(PutBook(*changes.book));
+    for (const auto& [number, decision] : changes.decisions)
+      RETURN_IF_ERROR(decision.has_value() ? PutDecision(number, *decision) : Do(kRemoveDecision, {number}));
     return changes.market.has_value() ? PutMarket(*changes.market) : absl::OkStatus();
   }
 
@@ -214,6 +218,12 @@ class SqliteStore : public Store {
                            MicrosOf(volume.unused_since), offer.provider, MarketName(offer.market), offer.region,
                            offer.zone, offer.machine_type, offer.accelerator, int64_t{offer.accelerators},
                            offer.price_per_hour, offer.volume_per_hour});
+  }
+
+  absl::Status PutDecision(int64_t number, const DecisionView& decision) {
+    return Do(kPutDecision, {number, MicrosOf(decision.at), decision.model, decision.machine, decision.action, decision.why,
+                             decision.provider, decision.market, decision.zone, decision.price_per_hour,
+                             int64_t{decision.waiting}, int64_t{decision.active}});
   }
 
   absl::Status PutGaps(const std::string& model, const std::vector<absl::Duration>& gaps) {
@@ -302,6 +312,25 @@ class SqliteStore : public Store {
                 .unused_since = absl::FromUnixMicros(rows.Number(5))};
       ASSIGN_OR_RETURN(volume.offer, OfferOf(rows, 7, rows.Text(6), volume.name));
       volume.offer.volume_per_hour = rows.Real(14);
+    }
+    return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
+
+  absl::Status LoadDecisions(std::map<int64_t, DecisionView>& decisions) {
+    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM decisions"));
+    int code;
+    while ((code = rows.Step()) == SQLITE_ROW) {
+      decisions[rows.Number(0)] = {.at = TimeOf(rows.Number(1)),
+                                   .model = rows.Text(2),
+                                   .machine = rows.Text(3),
+                                   .action = rows.Text(4),
+                                   .why = rows.Text(5),
+                                   .provider = rows.Text(6),
+                                   .market = rows.Text(7),
+                                   .zone = rows.Text(8),
+                                   .price_per_hour = rows.Real(9),
+                                   .waiting = static_cast<int>(std::clamp<int64_t>(rows.Number(10), 0, 1 << 30)),
+                                   .active = static_cast<int>(std::clamp<int64_t>(rows.Number(11), 0, 1 << 30))};
     }
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
@@ -438,7 +467,9 @@ class SqliteStore : public Store {
           "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)",
           "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-          "DELETE FROM volumes WHERE name = ?", "INSERT OR REPLACE INTO fills VALUES (?,?)"}) {
+          "DELETE FROM volumes WHERE name = ?", "INSERT OR REPLACE INTO fills VALUES (?,?)",
+          "INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+          "DELETE FROM decisions WHERE number = ?"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

@@ -146,16 +146,17 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 12", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 13", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 12"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 13"));
 }
 
 constexpr char kNoMarket[] =
-    "DROP TABLE fills; DROP TABLE volumes; ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
+    "DROP TABLE decisions; DROP TABLE fills; DROP TABLE volumes; "
+    "ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 // As builds before this one wrote it.
@@ -214,6 +215,40 @@ TEST_F(SqliteStoreTest, TheLedgerOfVersion6IsRead) {
   EXPECT_EQ(book.entries[0].time, absl::Nanoseconds(7));
   EXPECT_EQ(book.entries[0].dollars, 0.5);
   EXPECT_EQ(book.entries[0].tokens, 9);
+}
+
+TEST_F(SqliteStoreTest, AStoreOfVersion11HasNoDecisionsYet) {
+  { ASSERT_TRUE(Put(*Open(), Record(1)).ok()); }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE decisions; PRAGMA user_version = 11", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  auto store = Open();
+  EXPECT_EQ(store->Load()->machines.size(), 1);
+  EXPECT_TRUE(store->Load()->decisions.empty());
+  EXPECT_TRUE(store->Write({.decisions = {{1, DecisionView{}}}}, kOrdered).ok());
+}
+
+TEST_F(SqliteStoreTest, Decisions) {
+  const DecisionView launching = {.at = absl::FromUnixMicros(1767225600123456), .model = "m", .machine = "m-7",
+                                  .action = "launching", .why = "1 for the load; it's $0.2/h", .provider = "aws",
+                                  .market = "spot", .zone = "a", .price_per_hour = 0.2, .waiting = 3, .active = 4};
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->Write({.decisions = {{1, DecisionView{}}, {2, DecisionView{}}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.decisions = {{1, std::nullopt}, {2, launching}, {3, DecisionView{}}}}, kOrdered).ok());
+  }
+  const std::map<int64_t, DecisionView> decisions = Open()->Load()->decisions;
+  ASSERT_EQ(decisions.size(), 2);
+  const auto& [at, model, machine, action, why, provider, market, zone, price, waiting, active] = decisions.at(2);
+  EXPECT_EQ(at, launching.at);
+  EXPECT_EQ(model + " " + machine + " " + action, "m m-7 launching");
+  EXPECT_EQ(why, launching.why);
+  EXPECT_EQ(provider + market + zone, "awsspota");
+  EXPECT_EQ(price, 0.2);
+  EXPECT_EQ(waiting, 3);
+  EXPECT_EQ(active, 4);
+  EXPECT_EQ(decisions.count(3), 1);
 }
 
 TEST_F(SqliteStoreTest, AMachineAndTheLedgerAreWrittenTogether) {

@@ -20,7 +20,7 @@ void Merge(std::optional<T>& into, std::optional<T> later) {
 
 bool Store::Changes::empty() const {
   return machines.empty() && volumes.empty() && wakes.empty() && fills.empty() && gaps.empty() && wake_records.empty() &&
-         !spending.has_value() && !book.has_value() && !market.has_value();
+         decisions.empty() && !spending.has_value() && !book.has_value() && !market.has_value();
 }
 
 void Store::Changes::Add(Changes later) {
@@ -33,6 +33,7 @@ void Store::Changes::Add(Changes later) {
   Merge(spending, std::move(later.spending));
   Merge(book, std::move(later.book));
   Merge(market, std::move(later.market));
+  Merge(decisions, std::move(later.decisions));
 }
 
 }  // namespace spotinference::fleet

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "fleet/api/fleet.h"
 #include "fleet/api/offer.h"
 #include "fleet/ledger/ledger.h"
 #include "fleet/plan/buyer.h"
@@ -87,6 +88,7 @@ class Store {
     Book book;
     Buyer::Memory market;               // times since 1970
     std::vector<VolumeRecord> volumes;  // by name
+    std::map<int64_t, DecisionView> decisions;  // by number
   };
 
   // What is to stand in place of what the store has; nullopt: nothing.
@@ -100,6 +102,7 @@ class Store {
     std::optional<Spending> spending = {};
     std::optional<Book> book = {};
     std::optional<Buyer::Memory> market = {};
+    std::map<int64_t, std::optional<DecisionView>> decisions = {};     // by number
 
     bool empty() const;
     void Add(Changes later);

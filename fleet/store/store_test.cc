@@ -23,7 +23,8 @@ TEST(Changes, LaterOnesStandInPlaceOfEarlierOnes) {
       .gaps = {{"m", {absl::Seconds(3)}}},
       .wake_records = {{"m", {.strikes = 4}}},
       .spending = Store::Spending{5, 6},
-      .book = Store::Book{{}, absl::FromUnixSeconds(7)}};
+      .book = Store::Book{{}, absl::FromUnixSeconds(7)},
+      .decisions = {{1, DecisionView{.why = "a"}}, {2, DecisionView{.why = "b"}}}};
   const Store::Changes later = {
       .machines = {{1, std::nullopt}, {3, Machine(3, MachineState::kLaunching)}, {4, Machine(4, MachineState::kLost)}},
       .volumes = {{"a", std::nullopt}},
@@ -31,7 +32,8 @@ TEST(Changes, LaterOnesStandInPlaceOfEarlierOnes) {
       .gaps = {{"n", {}}},
       .wake_records = {{"m", {.strikes = 9}}},
       .spending = Store::Spending{10, 11},
-      .market = Buyer::Memory{.common = {.trials = 12}}};
+      .market = Buyer::Memory{.common = {.trials = 12}},
+      .decisions = {{1, std::nullopt}, {3, DecisionView{.why = "c"}}}};
   Store::Changes both = earlier;
   EXPECT_TRUE(Store::Changes().empty());
   EXPECT_FALSE(both.empty());
@@ -57,6 +59,8 @@ TEST(Changes, LaterOnesStandInPlaceOfEarlierOnes) {
   EXPECT_EQ(contents.spending.day, 10);
   EXPECT_EQ(contents.book.until, absl::FromUnixSeconds(7));
   EXPECT_EQ(contents.market.common.trials, 12);
+  EXPECT_EQ(contents.decisions.size(), 2);
+  EXPECT_EQ(contents.decisions.at(2).why, "b");
 }
 
 }  // namespace
