@@ -180,7 +180,7 @@ void Controller::PlanAndAct(Model& model) {
     desired.min_machines = desired.max_machines = 0;
     desired.drain_limit = *shutdown_drain_limit_;
   }
-  const double left = DollarsLeft();
+  const double left = DollarsLeft(model);
   if (left <= 0 && CostsMoney(model)) {
     RefuseForMoney(model, desired);
   } else {

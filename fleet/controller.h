@@ -179,7 +179,8 @@ class Controller : public Fleet, private ControllerState {
   bool TriesElsewhere(Model& model, const Machine& failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Offer SoldAs(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
-  double DollarsLeft() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double SpentToday() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double DollarsLeft(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool PaysFor(absl::Duration time, double dollars) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // of all that run
   bool CostsMoney(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefuseForMoney(Model& model, Desired& desired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

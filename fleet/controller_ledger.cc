@@ -49,6 +49,11 @@ void Controller::RecallBook(const Store::Contents& contents) {
   ledger_.Recall(entries);
   day_ = contents.spending.day;
   before_day_ = ledger_.Dollars(began_) - contents.spending.dollars;
+  for (auto& [name, model] : models_) {
+    const auto spent = contents.spending.models.find(name);
+    model.before_day =
+        ledger_.DollarsOf(name, began_) - (spent == contents.spending.models.end() ? 0 : spent->second);
+  }
   written_dollars_ = contents.spending.dollars;
   for (auto& [id, machine] : machines_) {
     const MachineRecord& record = machine.record;

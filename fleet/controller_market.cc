@@ -52,7 +52,7 @@ Wish Controller::WishOf(const Model& model) const {
 bool Controller::TriesElsewhere(Model& model, const Machine& failed) {
   if (!Chooses() || !failed.record.offer.has_value()) return false;
   model.failed_at.push_back(*failed.record.offer);
-  return buyer_.HasOpenOffer(WishOf(model), DollarsLeft(), clock_.Elapsed());
+  return buyer_.HasOpenOffer(WishOf(model), DollarsLeft(model), clock_.Elapsed());
 }
 
 // Lets go what is to be replaced, leaves what is to be bought in model.to_buy, and wants as many machines. Returns when
@@ -119,7 +119,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
 // known to get nothing just now.
 bool Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) {
   if (Chooses() && !buyer_.knows_offers()) return false;  // its offers will come, and with them another plan
-  std::string none = Chooses() ? "" : buyer_.WhyNotTheOnly(WishOf(model), DollarsLeft());
+  std::string none = Chooses() ? "" : buyer_.WhyNotTheOnly(WishOf(model), DollarsLeft(model));
   Machine* hibernated = nullptr;
   std::optional<Offer> offer;
   std::string reason(why);
@@ -171,26 +171,39 @@ std::string Controller::MarketOf(const Machine& machine) const {
   return machine.record.offer.has_value() ? MarketName(machine.record.offer->market) : provider_.caps().market;
 }
 
-// Of the day's budget. What has been spent is written down cent by cent, so that a restart does not spend it again.
-double Controller::DollarsLeft() {
-  if (!options_.max_dollars_per_day.has_value()) return std::numeric_limits<double>::infinity();
-  const double dollars = ledger_.Dollars(clock_.Elapsed());
+// By all models. It is written down cent by cent, so that a restart does not spend it again.
+double Controller::SpentToday() {
+  const absl::Duration now = clock_.Elapsed();
+  const double dollars = ledger_.Dollars(now);
   if (const int64_t today = absl::ToUnixSeconds(clock_.Now()) / kDaySeconds; today != day_) {
     day_ = today;
     before_day_ = dollars;
+    for (auto& [name, model] : models_) model.before_day = ledger_.DollarsOf(name, now);
     written_dollars_ = 0;
   }
   const double spent = dollars - before_day_;
   if (spent >= written_dollars_ + 0.01) {
     written_dollars_ = spent;
-    Keep({.spending = Store::Spending{day_, spent}});
+    Store::Spending spending = {day_, spent};
+    for (const auto& [name, model] : models_) spending.models[name] = ledger_.DollarsOf(name, now) - model.before_day;
+    Keep({.spending = std::move(spending)});
   }
+  return spent;
+}
+
+// Of the day's budgets, its own and all models'.
+double Controller::DollarsLeft(const Model& model) {
+  double left = std::numeric_limits<double>::infinity();
+  const auto hold = [&](const std::optional<double>& limit, double spent) {
+    if (limit.has_value() && !(options_.dry_run && *limit == 0)) left = std::min(left, *limit - spent);
+  };
+  hold(options_.max_dollars_per_day, SpentToday());
+  hold(model.spec.max_dollars_per_day, ledger_.DollarsOf(model.spec.name, clock_.Elapsed()) - model.before_day);
   const bool spends = std::any_of(machines_.begin(), machines_.end(), [this](const auto& machine) {
     return machine.second.record.state != State::kHibernated && SoldAs(machine.second).price_per_hour > 0;
   });
-  if (spends) next_ = std::min(next_, clock_.Elapsed() + kMoneyLooks);
-  if (options_.dry_run && *options_.max_dollars_per_day == 0) return std::numeric_limits<double>::infinity();
-  return *options_.max_dollars_per_day - spent;
+  if (spends && left < std::numeric_limits<double>::infinity()) next_ = std::min(next_, clock_.Elapsed() + kMoneyLooks);
+  return left;
 }
 
 bool Controller::PaysFor(absl::Duration time, double dollars) const {
@@ -213,10 +226,12 @@ void Controller::RefuseForMoney(Model& model, Desired& desired) {
   const absl::Duration until_tomorrow =
       absl::Seconds(kDaySeconds - absl::ToUnixSeconds(clock_.Now()) % kDaySeconds);
   next_ = std::min(next_, clock_.Elapsed() + until_tomorrow);
+  const bool all = options_.max_dollars_per_day.has_value() && SpentToday() >= *options_.max_dollars_per_day;
   Refuse(model,
          {AcquireError::Reason::kNoCapacity,
-          absl::StrCat(model.spec.name, " cannot be served: the day's ", *options_.max_dollars_per_day,
-                       " dollars (spend.max_dollars_per_day) are spent"),
+          absl::StrCat(model.spec.name, " cannot be served: ", all ? "the day's " : "its ",
+                       all ? *options_.max_dollars_per_day : model.spec.max_dollars_per_day.value_or(0),
+                       all ? " dollars (spend" : " dollars a day (machines", ".max_dollars_per_day) are spent"),
           until_tomorrow},
          /*also_who_resumes=*/true);
 }

@@ -516,6 +516,28 @@ TEST_F(ControllerMoneyTest, WhenTheDaysMoneyIsSpentMachinesGoAndTomorrowTheyMayC
   EXPECT_NE(provider_.Asked(), "");
 }
 
+TEST_F(ControllerMoneyTest, AModelsOwnMoneyIsNotTheOthers) {
+  clock_.Advance(absl::Hours(24) - (clock_.Now() - absl::UnixEpoch()) % absl::Hours(24));  // midnight
+  options_.models.push_back({.name = "n", .weights = "/w", .model_hash = "abc", .idle_timeout = absl::Hours(9)});
+  options_.models[0].max_dollars_per_day = 1;
+  BeginWith(100);
+  const auto client = Acquire(), other = Acquire(1, "n");
+  Ready("m-1");
+  Ready("n-2");
+  for (int i = 0; i < 59; ++i) Advance(absl::Minutes(1));
+  EXPECT_EQ(States(), "m-1 serving;n-2 serving;");
+  for (int i = 0; i < 5; ++i) Advance(absl::Minutes(1));
+  EXPECT_THAT(provider_.Asked(), HasSubstr("hibernate m-1"));
+  Gone("m-1");
+  for (int life = 0; life < 2; ++life) {
+    const auto refused = Acquire();
+    ASSERT_TRUE(refused->error.has_value());
+    EXPECT_THAT(refused->error->message, HasSubstr("its 1 dollars a day (machines.max_dollars_per_day) are spent"));
+    EXPECT_TRUE(Acquire(1, "n")->lease.has_value() || life == 1);
+    BeginWith(100);  // has not forgotten it
+  }
+}
+
 // The price of the only place rises above what the model may pay.
 TEST_F(ControllerMarketTest, AMachineThatBecameTooDearEndsItsAnswersFirst) {
   options_.models[0].max_price = 0.25;

@@ -40,6 +40,7 @@ struct ModelSpec {
   int streams = 16;
   ServiceTarget target;
   double max_price = std::numeric_limits<double>::infinity();
+  std::optional<double> max_dollars_per_day;
   std::vector<std::string> accelerators, regions;
   std::vector<Market> markets;
   std::optional<absl::Duration> idle_timeout;  // nullopt: IdleTimeout
@@ -95,6 +96,7 @@ struct ControllerState {
     EngineTotals ended;         // counted by engines that are gone
     std::deque<std::pair<Offer, std::string>> to_buy;  // by the latest plan: what, and why
     std::string last_refusal;  // of a provider, in its words
+    double before_day = 0;  // dollars of the ledger
     std::vector<Offer> failed_at;  // starts of the wake under way
   };
 

@@ -118,6 +118,7 @@ fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) 
   spec.max_machines = static_cast<int>(config.machines().max());
   spec.streams = static_cast<int>(config.machines().streams());
   if (config.machines().has_max_price()) spec.max_price = config.machines().max_price();
+  if (config.machines().has_max_dollars_per_day()) spec.max_dollars_per_day = config.machines().max_dollars_per_day();
   spec.accelerators.assign(config.machines().accelerators().begin(), config.machines().accelerators().end());
   spec.regions.assign(config.machines().regions().begin(), config.machines().regions().end());
   for (const std::string& market : config.machines().markets()) {

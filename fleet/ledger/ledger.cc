@@ -177,6 +177,13 @@ double Ledger::Dollars(const Open& open, absl::Duration now) {
   return absl::FDivDuration(time, absl::Hours(1)) * open.item.price_per_hour;
 }
 
+double Ledger::DollarsOf(absl::string_view model, absl::Duration now) const {
+  double dollars = 0;
+  for (const auto& [key, sum] : closed_) dollars += std::get<0>(key) == model ? sum.dollars : 0;
+  for (const auto& [machine, open] : open_) dollars += open.item.model == model ? open.dollars + Dollars(open, now) : 0;
+  return dollars;
+}
+
 double Ledger::Dollars(absl::Duration now) const {
   double dollars = closed_dollars_;
   for (const auto& [machine, open] : open_) dollars += open.dollars + Dollars(open, now);

@@ -81,6 +81,7 @@ class Ledger {
   std::vector<Entry> Entries(absl::Duration now) const;
   std::vector<Entry> EntriesByMachine(absl::Duration now) const;
   double Dollars(absl::Duration now) const;  // of all of it
+  double DollarsOf(absl::string_view model, absl::Duration now) const;
 
  private:
   using Key = std::tuple<std::string, std::string, Use, std::string>;  // model, market, use, key

@@ -27,7 +27,7 @@ absl::string_view WhyNot(const Wish& wish, const Offer& offer, double dollars_le
   if (!IsAmong(offer.region, wish.regions)) return "machines.regions";
   if (!IsAmong(offer.market, wish.markets)) return "machines.markets";
   if (offer.price_per_hour > wish.max_price) return "machines.max_price";
-  if (offer.price_per_hour > 0 && dollars_left <= 0) return "spend.max_dollars_per_day";
+  if (offer.price_per_hour > 0 && dollars_left <= 0) return "max_dollars_per_day";
   const auto failed = [&](const Offer& place) { return SamePlace(place, offer); };
   if (std::any_of(wish.not_again.begin(), wish.not_again.end(), failed)) return "a start that failed";
   return "";
@@ -295,7 +295,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   }
   if (placement.lacks_money && decision.launches.empty()) {
     decision.why_none = absl::StrCat("the ", dollars_left,
-                                     " dollars that are left of spend.max_dollars_per_day pay for no machine");
+                                     " dollars that are left of max_dollars_per_day pay for no machine");
   }
   decision.machines = placement.machines;
   decision.next = std::min(decision.next, placement.next);

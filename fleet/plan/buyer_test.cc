@@ -86,7 +86,7 @@ TEST_F(BuyerTest, WhatTheWishRulesOutIsNotBought) {
 
 TEST_F(BuyerTest, WithoutMoneyOnlyWhatCostsNothingIsBought) {
   dollars_ = 0;
-  EXPECT_THAT(Decide().why_none, HasSubstr("spend.max_dollars_per_day rules out 3"));
+  EXPECT_THAT(Decide().why_none, HasSubstr("max_dollars_per_day rules out 3"));
   buyer_.SetOffers({OfferOf("z", Market::kOnDemand, 0), OfferOf("a1", Market::kSpot, 0.2)});
   const Buyer::Decision decision = Decide();
   ASSERT_THAT(decision.launches, SizeIs(1));
@@ -101,7 +101,7 @@ TEST_F(BuyerTest, WithoutMoneyOnlyWhatCostsNothingIsBought) {
 TEST_F(BuyerTest, WhatTheMoneyLeftDoesNotPayForIsSaid) {
   dollars_ = 0.01;  // a quarter of an hour of the cheapest costs 0.05
   EXPECT_THAT(Decide().launches, SizeIs(0));
-  EXPECT_THAT(Decide().why_none, HasSubstr("0.01 dollars that are left of spend.max_dollars_per_day"));
+  EXPECT_THAT(Decide().why_none, HasSubstr("0.01 dollars that are left of max_dollars_per_day"));
   dollars_ = 0.06;
   EXPECT_THAT(Decide().launches, SizeIs(1));
   EXPECT_EQ(Decide().why_none, "");
@@ -119,7 +119,7 @@ TEST_F(BuyerTest, WithoutAChoiceTheWishStillHolds) {
   buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.2)});
   EXPECT_FALSE(buyer_.chooses());
   EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, dollars_), "");
-  EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, 0), "spend.max_dollars_per_day rules out the only offer");
+  EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, 0), "max_dollars_per_day rules out the only offer");
   wish_.max_price = 0.1;
   EXPECT_EQ(buyer_.WhyNotTheOnly(wish_, dollars_), "machines.max_price rules out the only offer");
   buyer_.SetOffers({});

@@ -187,9 +187,14 @@ inline constexpr const char* kSchemas[] = {
     active INTEGER NOT NULL) STRICT;
   PRAGMA user_version = 12;
   COMMIT;)",
+    R"(
+  BEGIN IMMEDIATE;
+  CREATE TABLE model_spending (model TEXT PRIMARY KEY, dollars REAL NOT NULL) STRICT;
+  PRAGMA user_version = 13;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 12, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 13, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

@@ -154,9 +154,13 @@ class SqliteStore : public Store {
     RETURN_IF_ERROR(LoadMarket(contents.market));
     RETURN_IF_ERROR(LoadVolumes(contents.volumes));
     RETURN_IF_ERROR(LoadDecisions(contents.decisions));
+    ASSIGN_OR_RETURN(Statement by_model, Compile("SELECT model, dollars FROM model_spending"));
+    while ((code = by_model.Step()) == SQLITE_ROW) contents.spending.models[by_model.Text(0)] = by_model.Real(1);
+    if (code != SQLITE_DONE) return Error(code);
     ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
     if ((code = spending.Step()) == SQLITE_ROW) {
-      contents.spending = {spending.Number(0), spending.Real(1)};
+      contents.spending.day = spending.Number(0);
+      contents.spending.dollars = spending.Real(1);
     } else if (code != SQLITE_DONE) {
       return Error(code);
     }
@@ -180,7 +184,8 @@ class SqliteStore : public Store {
  private:
   enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
             kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume, kPutFill,
-            kPutDecision, kRemoveDecision };
+            kPutDecision, kRemoveDecision, kClearModelSpending,
+            kPutModelSpending };
 
   absl::Status WriteAll(const Changes& changes) {
     for (const auto& [serial, machine] : changes.machines)
@@ -193,8 +198,7 @@ class SqliteStore : public Store {
       RETURN_IF_ERROR(Do(kPutFill, {model, absl::ToInt64Microseconds(measured)}));
     for (const auto& [model, gaps] : changes.gaps) RETURN_IF_ERROR(PutGaps(model, gaps));
     for (const auto& [model, record] : changes.wake_records) RETURN_IF_ERROR(PutWakeRecord(model, record));
-    if (changes.spending.has_value())
-      RETURN_IF_ERROR(Do(kPutSpending, {changes.spending->day, changes.spending->dollars}));
+    if (changes.spending.has_value()) RETURN_IF_ERROR(PutSpending(*changes.spending));
     if (changes.book.has_value()) RETURN_IF_ERROR(PutBook(*changes.book));
     for (const auto& [number, decision] : changes.decisions)
       RETURN_IF_ERROR(decision.has_value() ? PutDecision(number, *decision) : Do(kRemoveDecision, {number}));
@@ -237,6 +241,13 @@ class SqliteStore : public Store {
     return Do(kPutWakeRecord, {model, MicrosOf(wake.ordered_until), int64_t{wake.strikes}, MicrosOf(wake.blocked_until),
                                static_cast<int64_t>(wake.blocked_by), wake.cause, MicrosOf(wake.began),
                                int64_t{wake.failures_beside}, MicrosOf(wake.none_beside_until)});
+  }
+
+  absl::Status PutSpending(const Spending& spending) {
+    RETURN_IF_ERROR(Do(kPutSpending, {spending.day, spending.dollars}));
+    RETURN_IF_ERROR(Do(kClearModelSpending, {}));
+    for (const auto& [model, dollars] : spending.models) RETURN_IF_ERROR(Do(kPutModelSpending, {model, dollars}));
+    return absl::OkStatus();
   }
 
   absl::Status PutBook(const Book& book) {
@@ -469,7 +480,8 @@ class SqliteStore : public Store {
           "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
           "DELETE FROM volumes WHERE name = ?", "INSERT OR REPLACE INTO fills VALUES (?,?)",
           "INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-          "DELETE FROM decisions WHERE number = ?"}) {
+          "DELETE FROM decisions WHERE number = ?", "DELETE FROM model_spending",
+          "INSERT INTO model_spending VALUES (?,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

@@ -146,16 +146,16 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 13", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 14", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 13"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 14"));
 }
 
 constexpr char kNoMarket[] =
-    "DROP TABLE decisions; DROP TABLE fills; DROP TABLE volumes; "
+    "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE fills; DROP TABLE volumes; "
     "ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
@@ -221,7 +221,7 @@ TEST_F(SqliteStoreTest, AStoreOfVersion11HasNoDecisionsYet) {
   { ASSERT_TRUE(Put(*Open(), Record(1)).ok()); }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE decisions; PRAGMA user_version = 11", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE model_spending; DROP TABLE decisions; PRAGMA user_version = 11", nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(database);
   auto store = Open();
   EXPECT_EQ(store->Load()->machines.size(), 1);
@@ -331,12 +331,13 @@ TEST_F(SqliteStoreTest, WhatADayCost) {
   {
     auto store = Open();
     EXPECT_EQ(store->Load()->spending.day, 0);
-    ASSERT_TRUE(store->Write({.spending = Store::Spending{20000, 1.25}}, kOrdered).ok());
-    ASSERT_TRUE(store->Write({.spending = Store::Spending{20001, 0.5}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.spending = Store::Spending{20000, 1.25, {{"gone", 1}}}}, kOrdered).ok());
+    ASSERT_TRUE(store->Write({.spending = Store::Spending{20001, 0.5, {{"m", 0.25}, {"n", 0.125}}}}, kOrdered).ok());
   }
   const auto contents = *Open()->Load();
   EXPECT_EQ(contents.spending.day, 20001);
   EXPECT_EQ(contents.spending.dollars, 0.5);
+  EXPECT_EQ(contents.spending.models, (std::map<std::string, double>{{"m", 0.25}, {"n", 0.125}}));
 }
 
 TEST_F(SqliteStoreTest, TheLedger) {

@@ -69,6 +69,7 @@ class Store {
   struct Spending {
     int64_t day = 0;  // since 1970, UTC
     double dollars = 0;
+    std::map<std::string, double> models = {};  // of these, by model
   };
 
   // What machines have cost.

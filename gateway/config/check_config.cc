@@ -133,6 +133,9 @@ absl::Status CheckModel(const Model& model, const std::string& path, const Sourc
   if (model.machines().has_max_price() && !(model.machines().max_price() >= 0)) {
     return source.Error(path + ".machines.max_price", "is negative; expected dollars an hour, 0 or more");
   }
+  if (model.machines().has_max_dollars_per_day() && !(model.machines().max_dollars_per_day() >= 0)) {
+    return source.Error(path + ".machines.max_dollars_per_day", "is negative; expected 0 or more");
+  }
   if (model.machines().streams() < 1) {
     return source.Error(path + ".machines.streams", "is 0; expected 1 or more");
   }

@@ -84,6 +84,7 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_THAT(model.machines().regions(), ElementsAre("us-east-1"));
   EXPECT_EQ(model.machines().max_price(), 0.75);
   EXPECT_EQ(model.machines().streams(), 8);
+  EXPECT_EQ(model.machines().max_dollars_per_day(), 12.5);
   EXPECT_FALSE(model.has_idle_timeout());
   EXPECT_EQ(ToDuration(model.wake_cap()), absl::Minutes(90));
   EXPECT_EQ(model.park().requests(), 0);
@@ -188,6 +189,8 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
        "g.yaml:1: models[0].machines.markets: has 'cheap'; expected spot or on_demand"},
       {"models: [{name: m, weights: bundled, machines: {max_price: -1}}]",
        "g.yaml:1: models[0].machines.max_price: is negative"},
+      {"models: [{name: m, weights: bundled, machines: {max_dollars_per_day: -1}}]",
+       "g.yaml:1: models[0].machines.max_dollars_per_day: is negative; expected 0 or more"},
       {"models: [{name: m, weights: bundled, machines: {streams: 0}}]",
        "g.yaml:1: models[0].machines.streams: is 0; expected 1 or more"},
       {"models: [{name: m, weights: bundled, service: {first_token: 0s}}]",
