@@ -286,6 +286,7 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.download.reset();
   machine.at_risk = machine.in_market = false;
   machine.whole_run = true;
+  machine.record.public_address = false;
   machine.record.prices.clear();
   if (auto& offer = machine.record.offer; offer.has_value()) {
     offer->price_per_hour = buyer_.Current(*offer).price_per_hour;

@@ -1,10 +1,10 @@
 // The fleet in one process: carries out what the planner says, keeps the queue of parked requests,
 // and remembers its machines in a store.
 //
-// One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the state under a lock,
-// and then, without the lock, does what follows from it, in order: writes to the store, calls to the provider, answers.
-// What precedes a side effect is in the store before the side effect is tried. Acquire of a serving model takes the
-// lock and nothing else.
+// One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the state under a
+// lock, and then, without the lock, does what follows from it, in order: writes to the store, calls to the provider,
+// answers. What precedes a side effect is in the store before the side effect is tried. Acquire of a serving model
+// takes the lock and nothing else.
 #ifndef FLEET_CONTROLLER_H_
 #define FLEET_CONTROLLER_H_
 
@@ -77,8 +77,7 @@ class Controller : public Fleet, private ControllerState {
   // After BeginShutdown: waits until no machine runs. False: `timeout` passed, and some still do.
   bool AwaitStopped(absl::Duration timeout);
 
-  WaitId Acquire(absl::string_view model, const Claim& claim,
-                 absl::AnyInvocable<void(AcquireResult)> done) override;
+  WaitId Acquire(absl::string_view model, const Claim& claim, absl::AnyInvocable<void(AcquireResult)> done) override;
   void Cancel(WaitId id) override;
   void ReportBroken(absl::string_view machine_id, absl::string_view why) override;
   void ReportNotice(absl::string_view machine_id) override;
@@ -87,6 +86,7 @@ class Controller : public Fleet, private ControllerState {
   std::vector<ModelView> Models() const override;
 
   std::vector<LedgerLine> LedgerLines() const override;
+  std::vector<StorageLine> StorageLines() const override;
   std::vector<InterruptionCount> Interruptions() const override;
   std::vector<DecisionView> Decisions() const override;
   void Interrupt(absl::string_view machine_id, absl::Duration notice, OrderDone done) override;
@@ -115,7 +115,7 @@ class Controller : public Fleet, private ControllerState {
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
                  absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration ran)
+  void OnReleased(const std::string& id, uint64_t life, const std::string& key, absl::Duration)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_heartbeat.cc
@@ -123,7 +123,7 @@ class Controller : public Fleet, private ControllerState {
   void BeatAtOnce(const std::string& id, uint64_t life) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AwaitNotice(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnNoticeAwaited(const std::string&, uint64_t life, uint64_t known, bool) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>& figures)
+  void OnFigures(const std::string& id, uint64_t life, const absl::StatusOr<EngineFigures>&)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Compare(Machine&, const EngineFigures&, absl::Duration asked_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndHeartbeat(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -149,7 +149,7 @@ class Controller : public Fleet, private ControllerState {
   Machine* FindFor(const Claim& claim, absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* Reserve(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // controller_volumes.cc
+  // controller_volumes.cc, controller_storage.cc
   void RecallVolumes(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string VolumeFor(const Model&, const std::optional<Offer>&) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Holders FindHolders() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -162,6 +162,7 @@ class Controller : public Fleet, private ControllerState {
   void GoOnDiscarding(Volume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnDiscarded(const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Offer> FilledVolumes(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnVolume(const VolumeNews& news) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_dry_run.cc
   bool Withholds(const Machine&, absl::string_view what, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -208,8 +209,7 @@ class Controller : public Fleet, private ControllerState {
   bool IsAwake(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // or has just lost its machine
   bool MakePlace(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   AcquireError QueueFull(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Parked::iterator EndWait(Model& model, Parked::iterator waiter, AcquireResult result, bool refused)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Parked::iterator EndWait(Model&, Parked::iterator, AcquireResult, bool refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static std::vector<Parked::iterator> ByTurns(Parked& parked);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindAdmitting(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -234,8 +234,8 @@ class Controller : public Fleet, private ControllerState {
   void BookAbsence(const Machine&, absl::Duration until, Ledger&) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndBilling(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotePrices(const std::vector<OfferNow>& offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::optional<std::pair<absl::Time, absl::Time>> RunOf(Machine&, const MachineEvent&)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  using Run = std::pair<absl::Time, absl::Time>;
+  std::optional<Run> RunOf(Machine&, const MachineEvent&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Store::Book MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -272,6 +272,7 @@ class Controller : public Fleet, private ControllerState {
   std::map<std::string, Model, std::less<>> models_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Machine, std::less<>> machines_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Volume, std::less<>> volumes_ ABSL_GUARDED_BY(mutex_);
+  std::vector<EndedVolume> ended_volumes_ ABSL_GUARDED_BY(mutex_);
   std::map<WaitId, Answer> answers_ ABSL_GUARDED_BY(mutex_);  // decided, about to be delivered
   std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);

@@ -106,6 +106,7 @@ void Controller::ResumeWake(absl::Time began, Model& model) {
 
 void Controller::OnEvent(MachineEvent event) {
   if (event.kind == MachineEvent::Kind::kOffers) return OnOffers(std::move(event.offers));
+  if (event.kind == MachineEvent::Kind::kVolume) return OnVolume(*event.volume);
   const auto found = machines_.find(event.machine_id);
   if (found == machines_.end()) return event.kind == MachineEvent::Kind::kGone ? OnDiscarded(event) : void();
   Machine& machine = found->second;
@@ -116,11 +117,13 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kAdopted: return OnAdopted(machine, std::move(event));
     case MachineEvent::Kind::kEnded: return OnEnded(machine, event.crashed);
     case MachineEvent::Kind::kGone: return OnGone(machine, event);
+    case MachineEvent::Kind::kVolume:
     case MachineEvent::Kind::kOffers: return;
   }
 }
 
 void Controller::OnStarted(Machine& machine, MachineEvent event) {
+  machine.record.public_address |= event.public_address;
   machine.record.handle = std::move(event.handle);
   NoteBegan(machine);
   if (IsWaking(machine.record.state)) {
@@ -163,6 +166,7 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
 }
 
 void Controller::OnAdopted(Machine& machine, MachineEvent event) {
+  machine.record.public_address |= event.public_address;
   machine.record.handle = std::move(event.handle);
   NoteBegan(machine);
   BookAbsence(machine, began_, ledger_);

@@ -68,7 +68,8 @@ Ledger::Item Controller::ItemOf(const Machine& machine) const {
   const Offer offer = SoldAs(machine);
   std::string market = MarketOf(machine);
   const double on_demand = market == MarketName(Market::kOnDemand) ? offer.price_per_hour : buyer_.OnDemandPrice(offer);
-  return {machine.record.model, std::move(market), offer.price_per_hour, on_demand};
+  return {machine.record.model, std::move(market), offer.price_per_hour, on_demand,
+          machine.record.public_address ? BillingRulesOf(machine.record.provider).address_hour : 0};
 }
 
 void Controller::Account(const Machine& machine) {
@@ -86,6 +87,7 @@ void Controller::BookAbsence(const Machine& machine, absl::Duration until, Ledge
 // What nobody ever heard of, and is not there, has not been there.
 void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const absl::Duration now = clock_.Elapsed();
+  machine.record.public_address |= gone.public_address;
   absl::Duration end = now;
   if (gone.ended.has_value()) end = now - std::max(absl::ZeroDuration(), clock_.Now() - *gone.ended);
   else if (machine.absence.has_value() && machine.record.handle.empty() && gone.handle.empty())
@@ -107,7 +109,8 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   for (const PriceChange& change : record.prices) prices.push_back({change.since - absl::UnixEpoch(), change.per_hour});
   ledger_.End(record.id, end,
               BillOfRun(rules, record.offer->market, run.first - absl::UnixEpoch(), run.second - absl::UnixEpoch(),
-                        gone.reclaimed, prices));
+                        gone.reclaimed, prices),
+              record.public_address ? rules.address_hour * absl::ToDoubleHours(run.second - run.first) : 0);
 }
 
 // By its cloud's clock, what is not billed already; it ends where it begins if it has not been. nullopt: the cloud does

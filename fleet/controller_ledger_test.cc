@@ -195,6 +195,31 @@ TEST_F(ControllerLedgerTest, ARestoreCostsThePriceOfItsTime) {
   EXPECT_NEAR(Dollars(), 271 + 100 * 2, 1e-9);
 }
 
+// Half a cent an hour, in no use's dollars, also where the machine is free.
+TEST_F(ControllerLedgerTest, APublicAddressCostsWhileItsMachineRuns) {
+  const auto addresses = [this] {
+    double dollars = 0;
+    for (const StorageLine& line : fleet_->StorageLines()) dollars += line.kind == "address" ? line.dollars : 0;
+    return dollars;
+  };
+  const auto client = Acquire();
+  provider_.Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = "m-1", .handle = "i-1", .public_address = true});
+  fleet_->Run();
+  provider_.TellReady("m-1");
+  fleet_->Run();
+  Advance(absl::Minutes(30));
+  EXPECT_NEAR(addresses(), 0.0025, 1e-9);
+  EXPECT_NEAR(Dollars(), 1800, 1e-9);
+  fleet_.reset();
+  clock_.Advance(absl::Minutes(40));
+  Begin();
+  Gone({.began = At(30), .ended = At(1830), .reclaimed = true, .status = absl::UnavailableError("not there")});
+  EXPECT_NEAR(addresses(), 0.0025, 1e-9) << "of half an hour";
+  EXPECT_EQ(Dollars(), 0);
+  Begin();
+  EXPECT_NEAR(addresses(), 0.0025, 1e-9);
+}
+
 TEST_F(ControllerLedgerTest, ALiarIsNotBelieved) {
   Live();
   Gone({.began = absl::UnixEpoch(), .ended = At(301)});

@@ -35,6 +35,7 @@ std::string DeletionId(const VolumeRecord& volume, const MachineRecord* left) {
 }  // namespace
 
 void Controller::RecallVolumes(const Store::Contents& contents) {
+  ended_volumes_ = contents.ended_volumes;
   for (const VolumeRecord& record : contents.volumes) volumes_[record.name].record = record;
   for (const MachineRecord& machine : contents.machines) {
     if (!machine.offer.has_value()) continue;
@@ -83,9 +84,11 @@ std::string Controller::VolumeFor(const Model& model, const std::optional<Offer>
 void Controller::TakeVolume(const Machine& machine) {
   if (!machine.record.offer.has_value()) return;  // it lies on this computer
   VolumeRecord& volume = volumes_[machine.record.volume].record;
-  const bool filled = volume.filled;
-  volume = VolumeOf(machine.record);
-  volume.filled = filled;
+  const VolumeRecord before = std::exchange(volume, VolumeOf(machine.record));
+  volume.filled = before.filled;
+  volume.made = before.made;
+  volume.gigabytes = before.gigabytes;
+  volume.per_hour = before.per_hour;
   volume.unused_since = clock_.Now();
 }
 
@@ -160,6 +163,7 @@ void Controller::Discard(Volume& volume, absl::string_view why) {
   NoteDecision(volume.record.model, HolderOf(volume.record.name), "deleting",
                absl::StrCat("its volume ", volume.record.name, " was ", why), &place);
   volume.record.ending = true;
+  volume.record.ending_since = clock_.Now();
   GoOnDiscarding(volume);
 }
 
@@ -203,6 +207,11 @@ void Controller::OnDiscarded(const MachineEvent& gone) {
   LOG(INFO) << "the volume " << found->first << " is gone";
   Store::Changes changes = {.volumes = {{found->first, std::nullopt}}};
   if (volume.deleted.has_value()) changes.machines[volume.deleted->record.serial].reset();
+  // Where no list of this life had it, it went about when its end was decided (controller_storage.cc).
+  if (const auto ended = EndedAt(volume.record, gone.volume_ended.value_or(volume.record.ending_since))) {
+    ended_volumes_.push_back(*ended);
+    changes.ended_volumes = {{{ended->name, ended->made}, *ended}};
+  }
   Keep(std::move(changes));
   volumes_.erase(found);
 }

@@ -81,6 +81,12 @@ std::vector<Metrics::Sample> FleetSamples(const fleet::Fleet& fleet) {
     samples.push_back({"gpu_seconds_total", labels, absl::ToDoubleSeconds(sum.first), true});
     samples.push_back({"gpu_cost_dollars_total", labels, sum.second, true});
   }
+  for (const fleet::StorageLine& line : fleet.StorageLines()) {
+    samples.push_back(
+        {"storage_cost_dollars_total", {{"model", line.model}, {"kind", line.kind}}, line.dollars, true});
+    if (line.kind != "volume") continue;
+    samples.push_back({"storage_gigabyte_hours_total", {{"model", line.model}}, line.gigabyte_hours, true});
+  }
   for (const fleet::InterruptionCount& count : fleet.Interruptions()) {
     samples.push_back({"interruptions_total",
                        {{"provider", count.provider}, {"noticed", count.noticed ? "true" : "false"}},

@@ -155,6 +155,14 @@ struct LedgerLine {
   int64_t tokens = 0;            // generated, of leases that are over
 };
 
+// A row of the same route's "storage": what a model's machines cost beside their time, since the fleet's store was made.
+struct StorageLine {
+  std::string model;
+  std::string kind;           // "volume", or "address": a machine's public one
+  double gigabyte_hours = 0;  // of volumes
+  double dollars = 0;
+};
+
 // A row of GET /admin/v1/decisions: what the fleet did with a machine, or that it refused, and why.
 struct DecisionView {
   absl::Time at;
@@ -199,6 +207,7 @@ class Fleet {
   virtual std::vector<MachineView> Machines() const = 0;
   virtual std::vector<ModelView> Models() const = 0;
   virtual std::vector<LedgerLine> LedgerLines() const = 0;
+  virtual std::vector<StorageLine> StorageLines() const = 0;
   virtual std::vector<InterruptionCount> Interruptions() const = 0;
   virtual std::vector<DecisionView> Decisions() const = 0;  // the latest, newest first
 

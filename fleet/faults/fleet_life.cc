@@ -84,7 +84,8 @@ FleetLife::Counts FleetLife::counts() const {
   return {.served = clients_.served, .refused = clients_.refused, .resumed = clients_.resumed,
           .cut_off = clients_.cut_off, .launches = watch_.launches, .restores = watch_.restores, .deaths = deaths_,
           .reclaims = reclaims_, .discards = watch_.discards, .orphans = watch_.orphans(), .dollars = watch_.Dollars(),
-          .untold = watch_.untold()};
+          .storage_dollars = watch_.storage().Dollars(), .untold = watch_.untold(),
+          .storage_untold = watch_.storage().untold()};
 }
 
 void FleetLife::Run() {
@@ -124,7 +125,9 @@ void FleetLife::CheckAtRest() {
   watch_.CheckAtRest();
   double dollars = 0;
   for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.dollars;
-  watch_.CheckLedger(dollars);
+  double volumes = 0;
+  for (const StorageLine& line : fleet_->StorageLines()) (line.kind == "volume" ? volumes : dollars) += line.dollars;
+  watch_.CheckLedger(dollars, volumes);
 }
 
 void FleetLife::Sell() {

@@ -99,7 +99,11 @@ class SimCloudApi : public CloudApi {
             cloud_.kind_.tokens ? volume.token == token : volume.name == name && volume.zone == offer.zone;
         if (same) return absl::AlreadyExistsError("there is one");
       }
-      cloud_.model_.CreateVolume({.cloud = traits().name, .name = name, .zone = offer.zone, .token = token});
+      cloud_.model_.CreateVolume({.cloud = traits().name,
+                                  .name = name,
+                                  .zone = offer.zone,
+                                  .token = token,
+                                  .gigabytes = traits().volume_gigabytes});
       return absl::OkStatus();
     });
   }
@@ -170,7 +174,8 @@ class SimCloudApi : public CloudApi {
 const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
   static const auto& kinds = *new std::vector<Kind>{
       {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
-       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds, /*tells_prices=*/true},
+       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds, /*tells_prices=*/true,
+       /*public_addresses=*/true},
       {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
        false, absl::ZeroDuration(), Kind::Tells::kStops, /*tells_prices=*/true},
       {{.name = "azure", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
@@ -253,6 +258,7 @@ CloudInventory SimCloud::ListNow() {
     CloudMachine& to = inventory.machines.emplace_back();
     to = {.id = IdOf(number), .name = machine.name, .zone = machine.zone, .state = StateOf(machine.state)};
     if (machine.state == State::kRunning) to.address = machine.address;
+    to.public_address = machine.public_address && (to.state == CloudMachine::State::kStarting || !to.address.empty());
     if (TellsRunOf(machine)) {
       to.began = TimeOf(*machine.began);
       to.ended = TimeOf(*machine.ended);
@@ -265,7 +271,9 @@ CloudInventory SimCloud::ListNow() {
     inventory.volumes.push_back({.id = IdOf(number), .name = volume.name, .zone = volume.zone,
                                  .ready = volume.state != VolumeState::kCreating,
                                  .machine = volume.machine == 0 ? "" : IdOf(volume.machine),
-                                 .attached = volume.state == VolumeState::kAttached});
+                                 .attached = volume.state == VolumeState::kAttached,
+                                 .gigabytes = static_cast<double>(volume.gigabytes),
+                                 .made = TimeOf(volume.made)});
   }
   listed_ = inventory;
   listed_at_ = sim_.now();
@@ -302,7 +310,8 @@ absl::StatusOr<std::string> SimCloud::Buy(const MachineOrder& order) {
                   .type = order.offer.machine_type,
                   .token = order.token,
                   .user_data = order.user_data,
-                  .spot = order.offer.market == Market::kSpot});
+                  .spot = order.offer.market == Market::kSpot,
+                  .public_address = kind_.public_addresses});
   if (!machine.ok()) return machine.status();
   if (volume != nullptr) (void)model_.Attach(*volume, **machine, "/dev/v");
   purchases_[order.token] = (*machine)->number;

@@ -31,6 +31,7 @@ class SimCloud {
     enum class Tells { kNothing, kStops, kEnds } tells;  // when runs that are over began and ended: of none, of those
                                                          // of machines that it keeps, of all
     bool tells_prices = false;  // since when they are what they are
+    bool public_addresses = false;  // machines have one, unasked
   };
   static const std::vector<Kind>& Kinds();
 

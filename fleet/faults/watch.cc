@@ -34,6 +34,7 @@ const char* KindName(MachineEvent::Kind kind) {
     case MachineEvent::Kind::kAdopted: return "adopted";
     case MachineEvent::Kind::kEnded: return "ended";
     case MachineEvent::Kind::kGone: return "gone";
+    case MachineEvent::Kind::kVolume: return "has its volume";
     case MachineEvent::Kind::kOffers: return "offers";
   }
   return "";
@@ -43,7 +44,8 @@ const char* KindName(MachineEvent::Kind kind) {
 
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
              const Limits& limits, Sabotage sabotage)
-    : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage) {}
+    : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage),
+      storage_(sim, cloud, store, names) {}
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
@@ -61,6 +63,7 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
   listener_ = std::move(listener);
   provider_->Listen([this](MachineEvent event) {
     if (sabotage_ == Sabotage::kMisbooks && event.ended.has_value()) *event.ended -= absl::Seconds(10);
+    if (sabotage_ == Sabotage::kYoungVolumes && event.volume.has_value()) event.volume->made += absl::Hours(10);
     OnEvent(event);
     listener_(std::move(event));
   });
@@ -68,6 +71,7 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
 
 void Watch::OnEvent(const MachineEvent& event) {
   active_ = true;
+  storage_.OnEvent(event);
   if (event.kind == MachineEvent::Kind::kOffers) return;
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
@@ -166,6 +170,7 @@ void Watch::Discard(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++discards;
   active_ = true;
+  storage_.OnDiscard(spec);
   sim_.Note(absl::StrCat("controller: discard ", spec.id, " with ", spec.volume));
   for (const auto& [name, asked] : asked_) {
     if (asked.volume == spec.volume) sim_.Break(absl::StrCat(spec.volume, " is deleted, and ", asked.id, " has it"));
@@ -193,6 +198,7 @@ double Watch::Dollars() const {
 }
 
 void Watch::Check(bool healthy) {
+  storage_.Check();
   NoteUnknownRuns();
   if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
   checked_at_ = sim_.now();
@@ -238,8 +244,10 @@ void Watch::NoteRun(const MachineEvent& gone) {
   const BillingRules& rules = BillingRulesOf(run.offer.provider);
   const EmulatedType& type = *cloud_.model().FindType(run.offer.provider, run.offer.zone, run.offer.machine_type);
   const std::vector<PriceSpan>& prices = run.offer.market == Market::kSpot ? type.spot_prices : type.on_demand_prices;
+  const double address_hour = cloud_.kind().public_addresses ? rules.address_hour : 0;
   const auto bill = [&](absl::Duration from, absl::Duration to, bool reclaimed) {
-    return BillOfRun(rules, run.offer.market, from, to, reclaimed, prices);
+    return BillOfRun(rules, run.offer.market, from, to, reclaimed, prices) +
+           address_hour * absl::ToDoubleHours(to - from);
   };
   absl::Duration from = sim_.now(), to = from;  // the newest machine of its name, since it was asked for
   bool free = false;
@@ -255,10 +263,13 @@ void Watch::NoteRun(const MachineEvent& gone) {
   // Where the price has moved, what is paid is uncertain by as much for the time that is not told; also until the
   // change is told.
   const auto [least, most] = RangeOf(prices, run.asked - kLongestSkew);
-  const auto charged = [&rules, &run](absl::Duration time, double per_hour) {
-    return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, false, {{.per_hour = per_hour}});
+  const auto charged = [&](absl::Duration time, double per_hour) {
+    return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, false, {{.per_hour = per_hour}}) +
+           address_hour * absl::ToDoubleHours(time);
   };
   const double paid = bill(from, to, free);
+  // Of the address nobody knows where no list had the machine running.
+  if (gone.handle.empty()) under_ += address_hour * absl::ToDoubleHours(to - from);
   if (gone.began.has_value() && gone.ended.has_value()) {
     over_ += bill(from, to, gone.reclaimed) - paid;
     if (cloud_.PricesAreKnown()) return;
@@ -287,12 +298,15 @@ void Watch::NoteUnknownRuns() {
     if (unknown_runs_.insert(number).second) time += rules.minimum + rules.granularity;
     const EmulatedType& type = *cloud_.model().FindType(machine.cloud, machine.zone, machine.type);
     under_ += absl::ToDoubleHours(time) *
-              RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices, *machine.began).second;
+              (RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices, *machine.began).second +
+               (machine.public_address ? rules.address_hour : 0));
   }
 }
 
-void Watch::CheckLedger(double dollars) {
-  const double bill = Dollars();
+void Watch::CheckLedger(double dollars, double volumes) {
+  storage_.CheckLedger(volumes);
+  double bill = Dollars() + closed_addresses_;
+  for (const auto& [number, machine] : cloud_.model().machines()) bill += cloud_.model().AddressBill(machine);
   if (dollars <= bill + over_ + kCent && dollars >= bill - under_ - kCent) return;
   sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill,
                           "; for what it does not tell ", over_, " more and ", under_, " less are right"));
@@ -328,6 +342,7 @@ void Watch::ForgetGone() {
       continue;
     }
     closed_dollars_ += cloud_.model().Bill(machine->second);
+    closed_addresses_ += cloud_.model().AddressBill(machine->second);
     machine = machines.erase(machine);
   }
 }

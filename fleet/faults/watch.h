@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "fleet/faults/sim.h"
 #include "fleet/faults/sim_cloud.h"
+#include "fleet/faults/storage_watch.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/provider.h"
 #include "fleet/store/mortal_store.h"
@@ -34,6 +35,7 @@ enum class Sabotage {
   kLongWakes,     // the controller has another cap
   kOverspends,    // and no budget
   kMisbooks,      // the provider says that runs were shorter
+  kYoungVolumes,  // the provider says that volumes were made later
   kKeepsVolumes,  // the provider says that a volume is gone, and it is not
 };
 
@@ -58,12 +60,13 @@ class Watch : public Provider {
   void CheckAtRest();
 
   // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not
-  // say.
-  void CheckLedger(double dollars);
+  // say. `dollars` of machines and their addresses; those of volumes are checked alike.
+  void CheckLedger(double dollars, double volumes);
 
   // Something was said since the last call.
   bool TakeActivity() { return std::exchange(active_, false); }
-  double Dollars() const;  // of the cloud's bill
+  double Dollars() const;  // of the cloud's bill for machines
+  const StorageWatch& storage() const { return storage_; }
   double untold() const { return over_ + under_; }  // dollars by which the ledger may be wrong
   int64_t orphans() const { return static_cast<int64_t>(orphans_.size()); }
   int64_t launches = 0, restores = 0, discards = 0;
@@ -113,6 +116,7 @@ class Watch : public Provider {
   const CloudNames& names_;
   const Limits limits_;
   const Sabotage sabotage_;
+  StorageWatch storage_;
   Provider* provider_ = nullptr;
   absl::AnyInvocable<void(MachineEvent)> listener_;
   bool active_ = false;
@@ -121,7 +125,7 @@ class Watch : public Provider {
   std::map<int64_t, absl::Duration> unknown_since_; // by machine, in healthy time
   std::set<std::string> served_from_;               // volumes, by the controller's name: these have weights
   std::set<int64_t> orphans_;                       // ran and nobody knew them: these are stopped, not deleted
-  double closed_dollars_ = 0;                       // of machines that are forgotten
+  double closed_dollars_ = 0, closed_addresses_ = 0;  // of machines that are forgotten
   std::map<std::string, Run> runs_;                 // by the cloud's name
   absl::Duration died_at_;                          // the last life of the controller
   std::set<int64_t> unknown_runs_;                  // of these machines, that were charged for and nobody knew

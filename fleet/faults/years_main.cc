@@ -47,6 +47,8 @@ struct Tally {
     sum.discards += counts.discards;
     sum.dollars += counts.dollars;
     sum.untold += counts.untold;
+    sum.storage_dollars += counts.storage_dollars;
+    sum.storage_untold += counts.storage_untold;
   }
 };
 
@@ -98,6 +100,8 @@ int Main() {
   tell("  died with gateways", sum.cut_off);
   tell_real("billed, dollars", sum.dollars);
   tell_real("  runs not all told", sum.untold);
+  tell_real("volumes, dollars", sum.storage_dollars);
+  tell_real("  not all told", sum.storage_untold);
   tell_real("seconds", absl::ToDoubleSeconds(absl::Now() - began));
   tell("broken invariants", tally.broken.size());
   return tally.broken.empty() ? 0 : 1;

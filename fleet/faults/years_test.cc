@@ -90,6 +90,11 @@ TEST_F(YearsTest, ALedgerThatIsNotTheBillIsFound) {
   EXPECT_TRUE(absl::StrContains(broken, "the ledger has")) << broken;
 }
 
+TEST_F(YearsTest, StorageThatIsNotInTheBillIsFound) {
+  EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kYoungVolumes}),
+                                "dollars of volumes"));
+}
+
 TEST_F(YearsTest, AVolumeThatNobodyKnowsIsFound) {
   std::string broken;  // not every fleet has one that it does not want, and some have a machine that goes with it
   for (uint64_t seed = 1; seed < 20 && !absl::StrContains(broken, "nobody knows the volume"); ++seed)

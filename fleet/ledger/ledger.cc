@@ -27,6 +27,7 @@ Ledger::Sum& Ledger::Sum::operator+=(const Sum& other) {
   dollars += other.dollars;
   on_demand_dollars += other.on_demand_dollars;
   tokens += other.tokens;
+  address_dollars += other.address_dollars;
   return *this;
 }
 
@@ -36,7 +37,8 @@ void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
   const auto add = [&](const std::string& key, absl::Duration part) {
     const double hours = absl::FDivDuration(part, absl::Hours(1));
     sums[{open.item.model, open.item.market, open.use, key}] += {
-        part, hours * open.item.price_per_hour, hours * open.item.on_demand_per_hour};
+        part, hours * open.item.price_per_hour, hours * open.item.on_demand_per_hour, 0,
+        hours * open.item.address_per_hour};
   };
   int left_answers = 0;
   for (const auto& [key, count] : open.answers) left_answers += count;
@@ -76,10 +78,14 @@ void Ledger::CountTokens(const std::string& model, const std::string& market, co
   if (tokens != 0) closed_[{model, market, Use::kBusy, key}].tokens += tokens;
 }
 
-void Ledger::End(absl::string_view machine, absl::Duration now, std::optional<double> charged) {
+void Ledger::End(absl::string_view machine, absl::Duration now, std::optional<double> charged,
+                 double address) {
   Open* const open = Settle(machine, now);
   if (open == nullptr) return;
-  if (charged.has_value()) Charge(*open, *charged);
+  if (charged.has_value()) {
+    Charge(*open, *charged);
+    ChargeAddress(*open, address);
+  }
   for (const auto& [row, sum] : open->booked) closed_[row] += sum;
   closed_dollars_ += open->dollars;
   open_.erase(open_.find(machine));
@@ -99,6 +105,14 @@ void Ledger::Charge(Open& open, double dollars) {
   open.dollars = dollars;
 }
 
+void Ledger::ChargeAddress(Open& open, double dollars) {
+  double booked = 0;
+  for (const auto& [row, sum] : open.booked) booked += sum.address_dollars;
+  for (auto& [row, sum] : open.booked) sum.address_dollars *= booked > 0 ? dollars / booked : 0;
+  if (booked == 0 && dollars > 0)
+    open.booked[{open.item.model, open.item.market, open.use, ""}].address_dollars = dollars;
+}
+
 void Ledger::Book(absl::string_view machine, const Item& item, Use use, absl::Duration from, absl::Duration to) {
   if (from >= to) return;
   const Open time = {.item = item, .use = use, .since = from};
@@ -111,7 +125,7 @@ void Ledger::Recall(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     Open* const open = entry.machine.empty() ? nullptr : &open_[entry.machine];
     (open == nullptr ? closed_ : open->booked)[{entry.model, entry.market, entry.use, entry.key}] += {
-        entry.time, entry.dollars, entry.on_demand_dollars, entry.tokens};
+        entry.time, entry.dollars, entry.on_demand_dollars, entry.tokens, entry.address_dollars};
     (open == nullptr ? closed_dollars_ : open->dollars) += entry.dollars;
   }
 }
@@ -135,9 +149,13 @@ Ledger::Sums Ledger::All(absl::Duration now) const {
 
 void Ledger::AddEntries(const Sums& sums, const std::string& machine, std::vector<Entry>& entries) {
   for (const auto& [row, sum] : sums) {
-    if (sum.time == absl::ZeroDuration() && sum.tokens == 0 && sum.dollars == 0 && machine.empty()) continue;
+    if (sum.time == absl::ZeroDuration() && sum.tokens == 0 && sum.dollars == 0 && sum.address_dollars == 0 &&
+        machine.empty()) {
+      continue;
+    }
     const auto& [model, market, use, key] = row;
-    entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars, sum.tokens, machine});
+    entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars, sum.tokens, machine,
+                       sum.address_dollars});
   }
 }
 

@@ -1,4 +1,5 @@
-// The seconds that machines existed and what they cost, by model, market and what they were used for.
+// The seconds that machines existed and what they cost, by model, market and what they were used for. Beside them, and
+// in no sum of theirs, what their public addresses cost.
 #ifndef FLEET_LEDGER_LEDGER_H_
 #define FLEET_LEDGER_LEDGER_H_
 
@@ -28,6 +29,7 @@ class Ledger {
     std::string market;             // "spot" or "on_demand"
     double price_per_hour = 0;      // dollars
     double on_demand_per_hour = 0;  // what the same machine costs on demand; 0: not known
+    double address_per_hour = 0;    // of its public address; 0: it has none, or that is free
   };
   struct Line {
     std::string model, market;
@@ -49,6 +51,7 @@ class Ledger {
     double on_demand_dollars = 0;
     int64_t tokens = 0;
     std::string machine;  // of EntriesByMachine: whose run is not over; else ""
+    double address_dollars = 0;
   };
 
   // The answers on the machine from `now` on, by their keys: busy time is divided among them. A no-op for an unknown
@@ -60,8 +63,10 @@ class Ledger {
 
   // From `now` on, which may have been some time ago, the machine costs nothing. What was told of it by its last Set is
   // booked up to then. `charged`, where it is known: the dollars that the whole run has cost, from the first Set on;
-  // what was booked of it is made to be as much. A no-op for an unknown machine.
-  void End(absl::string_view machine, absl::Duration now, std::optional<double> charged = std::nullopt);
+  // what was booked of it is made to be as much, and what was booked of its address `address`. A no-op for an unknown
+  // machine.
+  void End(absl::string_view machine, absl::Duration now, std::optional<double> charged = std::nullopt,
+           double address = 0);
 
   // The run has never been: what was booked of it is taken back. A no-op for an unknown machine.
   void Drop(absl::string_view machine) { open_.erase(std::string(machine)); }
@@ -89,6 +94,7 @@ class Ledger {
     absl::Duration time;
     double dollars = 0, on_demand_dollars = 0;
     int64_t tokens = 0;
+    double address_dollars = 0;
 
     Sum& operator+=(const Sum& other);
   };
@@ -106,6 +112,7 @@ class Ledger {
   static double Dollars(const Open& open, absl::Duration now);
   static void AddEntries(const Sums& sums, const std::string& machine, std::vector<Entry>& entries);
   static void Charge(Open& open, double dollars);
+  static void ChargeAddress(Open& open, double dollars);
   // Books what is open up to `now`; nullptr for an unknown machine.
   Open* Settle(absl::string_view machine, absl::Duration now);
   Sums All(absl::Duration now) const;

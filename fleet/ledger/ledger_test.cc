@@ -174,5 +174,30 @@ TEST(Ledger, PartsOfABusyTimeMakeTheWhole) {
   EXPECT_EQ(sum, absl::Nanoseconds(10));
 }
 
+double Addresses(const Ledger& ledger, int now_s) {
+  double dollars = 0;
+  for (const Ledger::Entry& entry : ledger.Entries(absl::Seconds(now_s))) dollars += entry.address_dollars;
+  return dollars;
+}
+
+TEST(Ledger, APublicAddressCostsBesideTheMachine) {
+  Ledger ledger;
+  Ledger::Item item = {"m", "spot", 3600};
+  ledger.Set("a", item, Use::kWaking, absl::ZeroDuration());
+  item.address_per_hour = 36;  // a cent a second
+  ledger.Set("a", item, Use::kBusy, absl::Seconds(10));
+  ledger.Set("b", {"m", "spot", 3600}, Use::kBusy, absl::Seconds(10));
+  EXPECT_NEAR(Addresses(ledger, 30), 0.2, 1e-9);
+  EXPECT_NEAR(ledger.Dollars(absl::Seconds(30)), 30 + 20, 1e-9) << "is of machines alone";
+  Ledger after;
+  after.Recall(ledger.EntriesByMachine(absl::Seconds(30)));
+  EXPECT_NEAR(Addresses(after, 30), 0.2, 1e-9);
+  after.Set("a", item, Use::kIdle, absl::Seconds(30));
+  after.End("a", absl::Seconds(40), 35, 0.35);
+  EXPECT_NEAR(Addresses(after, 99), 0.35, 1e-9) << "as its cloud says";
+  after.End("b", absl::Seconds(40), 20, 0.1);  // it had one, and nobody knew
+  EXPECT_NEAR(Addresses(after, 99), 0.45, 1e-9);
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

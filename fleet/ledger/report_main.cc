@@ -2,7 +2,6 @@
 // ./bazelw run //fleet:report -- --ledger ledger.json [--metrics FILE]
 #include <iostream>
 #include <string>
-#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/statusor.h"
@@ -23,11 +22,10 @@ int main(int argc, char** argv) {
   }
   const auto text = fleet::ReadFile(path);
   const absl::StatusOr<std::string> metrics = metrics_path.empty() ? std::string() : fleet::ReadFile(metrics_path);
-  const absl::StatusOr<std::vector<fleet::LedgerRow>> rows =
-      text.ok() ? fleet::ParseLedger(*text, path) : text.status();
-  if (!rows.ok() || !metrics.ok()) {
-    std::cerr << (rows.ok() ? metrics.status() : rows.status()).message() << "\n";
+  const absl::StatusOr<fleet::LedgerPage> page = text.ok() ? fleet::ParseLedger(*text, path) : text.status();
+  if (!page.ok() || !metrics.ok()) {
+    std::cerr << (page.ok() ? metrics.status() : page.status()).message() << "\n";
     return 1;
   }
-  std::cout << fleet::LedgerReport(*rows, fleet::GeneratedTokens(*metrics));
+  std::cout << fleet::LedgerReport(*page, fleet::GeneratedTokens(*metrics));
 }

@@ -42,11 +42,30 @@ TEST(LedgerReport, TokensOfTheLedgerGiveThePriceOfAMillionByModelAndKey) {
   EXPECT_TRUE(absl::StrContains(text, "$0.5000  busy; $2.0000 a million tokens\n")) << text;
 }
 
+// 1 of 3 dollars saved by spot, of which storage costs half.
+TEST(LedgerReport, StorageIsInTheModelsDollarsAndNoUseOfAMachine) {
+  const auto page = ParseLedger(R"({"lines":[
+    {"model":"m","market":"spot","use":"busy","seconds":3600,"dollars":2,"on_demand_dollars":3,"tokens":250000}],
+    "storage":[{"model":"m","kind":"volume","dollars":0.4,"gigabyte_hours":7300},
+               {"model":"m","kind":"address","dollars":0.1},
+               {"model":"old","kind":"volume","dollars":0.25,"gigabyte_hours":2500}]})", "l");
+  ASSERT_TRUE(page.ok()) << page.status();
+  const std::string text = LedgerReport(*page, {});
+  for (const char* line :
+       {"m  $2.5000\n", "busy                         1.00 h  $2.0000\n", "volumes                      7300 GB h  $0.4000\n",
+        "addresses                            $0.1000\n", "a million tokens           $10.0000\n",
+        "saved against on demand       16.7 %\n", "starts and losses           $0.0000\n", "old  $0.2500\n"}) {
+    EXPECT_TRUE(absl::StrContains(text, line)) << line << "\nin\n" << text;
+  }
+}
+
 TEST(ParseLedger, RefusesWhatIsNone) {
   for (const char* text : {"", "[]", "{\"lines\":1}", "{\"lines\":[1]}",
                            R"({"lines":[{"model":"m","market":"s","use":"fun","seconds":1,"dollars":1}]})",
                            R"({"lines":[{"model":"m","market":"s","use":"busy","seconds":-1,"dollars":1}]})",
-                           R"({"lines":[{"model":"m","market":"s","use":"busy","dollars":1}]})"}) {
+                           R"({"lines":[{"model":"m","market":"s","use":"busy","dollars":1}]})",
+                           R"({"lines":[],"storage":{}})", R"({"lines":[],"storage":[{"model":"m","kind":"volume"}]})",
+                           R"({"lines":[],"storage":[{"model":"m","kind":"volume","dollars":-1}]})"}) {
     const auto rows = ParseLedger(text, "l");
     ASSERT_FALSE(rows.ok()) << text;
     EXPECT_TRUE(absl::StartsWith(rows.status().message(), "l: ")) << rows.status();

@@ -42,6 +42,14 @@ struct OfferNow {
   std::optional<absl::Time> priced_since;  // by its clock, when this price began; nullopt: it does not say
 };
 
+// What a cloud says of a volume. It charges for it from `made` on, whatever machine has it.
+struct VolumeNews {
+  std::string name;      // MachineSpec::volume
+  double gigabytes = 0;
+  double per_hour = 0;   // dollars
+  absl::Time made;       // by its cloud's clock
+};
+
 struct MachineEvent {
   enum class Kind {
     kStarted,  // exists and boots; `handle`
@@ -51,6 +59,7 @@ struct MachineEvent {
                // was passed)
     kEnded,    // of TerminateLost: whether its machine outlived its engine is known, `crashed`
     kGone,     // does not exist any more, or never came to be; `status`
+    kVolume,   // of no machine: `volume` is in a list
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before
   };
   Kind kind = Kind::kGone;
@@ -65,11 +74,16 @@ struct MachineEvent {
   // latest run, which may be one that an earlier kGone told of; and whether it took the machine back.
   std::optional<absl::Time> began, ended;
   bool reclaimed = false;
+  bool public_address = false;  // of kStarted, kAdopted and kGone: it has one, or had, for which its cloud charges
   bool never_ran = false;  // of kGone: since the machine was asked for none has run
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
   // names the cause.
   absl::Status status;
+  std::optional<VolumeNews> volume;  // of kVolume, which comes before the same call's kGone
+  // Of Discard's kGone, and by the provider's clock: when the volume was first missed, some seconds after its end;
+  // nullopt: no list since the call had it.
+  std::optional<absl::Time> volume_ended;
   std::vector<OfferNow> offers;
 };
 

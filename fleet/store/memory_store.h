@@ -23,6 +23,7 @@ class MemoryStore : public Store {
     Contents contents = others_;
     for (const auto& [serial, machine] : machines_) contents.machines.push_back(machine);
     for (const auto& [name, volume] : volumes_) contents.volumes.push_back(volume);
+    for (const auto& [key, volume] : ended_volumes_) contents.ended_volumes.push_back(volume);
     return contents;
   }
 
@@ -40,6 +41,7 @@ class MemoryStore : public Store {
       if (volume.has_value()) volumes_[name] = *volume;
       else volumes_.erase(name);
     }
+    for (const auto& [key, volume] : changes.ended_volumes) ended_volumes_[key] = volume;
     for (const auto& [model, wake] : changes.wakes) others_.wakes[model] = wake;
     for (const auto& [model, fill] : changes.fills) others_.fills[model] = fill;
     for (const auto& [model, gaps] : changes.gaps) others_.gaps[model] = gaps;
@@ -58,6 +60,7 @@ class MemoryStore : public Store {
   absl::Status failure_;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, VolumeRecord, std::less<>> volumes_;
+  std::map<std::pair<std::string, absl::Time>, EndedVolume> ended_volumes_;
   Contents others_;
 };
 

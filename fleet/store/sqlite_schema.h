@@ -192,9 +192,28 @@ inline constexpr const char* kSchemas[] = {
   CREATE TABLE model_spending (model TEXT PRIMARY KEY, dollars REAL NOT NULL) STRICT;
   PRAGMA user_version = 13;
   COMMIT;)",
+    // Microseconds since 1970; 0: no such time.
+    R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE machines ADD COLUMN public_address INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE book ADD COLUMN address_dollars REAL NOT NULL DEFAULT 0;
+  ALTER TABLE volumes ADD COLUMN ending_since_us INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE volumes ADD COLUMN made_us INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE volumes ADD COLUMN gigabytes REAL NOT NULL DEFAULT 0;
+  ALTER TABLE volumes ADD COLUMN per_hour REAL NOT NULL DEFAULT 0;
+  CREATE TABLE ended_volumes (
+    name TEXT NOT NULL,
+    made_us INTEGER NOT NULL,
+    ended_us INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    gigabytes REAL NOT NULL,
+    dollars REAL NOT NULL,
+    PRIMARY KEY (name, made_us)) STRICT;
+  PRAGMA user_version = 14;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 13, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 14, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

@@ -143,6 +143,7 @@ class SqliteStore : public Store {
       }
       record.billed_until = TimeOf(machines.Number(18));
       ASSIGN_OR_RETURN(record.prices, PricesOf(machines.Text(20), record.id));
+      record.public_address = machines.Number(21) != 0;
       contents.machines.push_back(std::move(record));
     }
     if (code != SQLITE_DONE) return Error(code);
@@ -157,6 +158,7 @@ class SqliteStore : public Store {
     ASSIGN_OR_RETURN(Statement by_model, Compile("SELECT model, dollars FROM model_spending"));
     while ((code = by_model.Step()) == SQLITE_ROW) contents.spending.models[by_model.Text(0)] = by_model.Real(1);
     if (code != SQLITE_DONE) return Error(code);
+    RETURN_IF_ERROR(LoadEndedVolumes(contents.ended_volumes));
     ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
     if ((code = spending.Step()) == SQLITE_ROW) {
       contents.spending.day = spending.Number(0);
@@ -184,14 +186,17 @@ class SqliteStore : public Store {
  private:
   enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
             kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume, kPutFill,
-            kPutDecision, kRemoveDecision, kClearModelSpending,
-            kPutModelSpending };
+            kPutDecision, kRemoveDecision, kClearModelSpending, kPutModelSpending, kPutEndedVolume };
 
   absl::Status WriteAll(const Changes& changes) {
     for (const auto& [serial, machine] : changes.machines)
       RETURN_IF_ERROR(machine.has_value() ? PutMachine(*machine) : Do(kRemove, {serial}));
     for (const auto& [name, volume] : changes.volumes)
       RETURN_IF_ERROR(volume.has_value() ? PutVolume(*volume) : Do(kRemoveVolume, {name}));
+    for (const auto& [key, volume] : changes.ended_volumes) {
+      RETURN_IF_ERROR(Do(kPutEndedVolume, {volume.name, MicrosOf(volume.made), MicrosOf(volume.ended), volume.model,
+                                           volume.gigabytes, volume.dollars}));
+    }
     for (const auto& [model, measured] : changes.wakes)
       RETURN_IF_ERROR(Do(kPutWake, {model, absl::ToInt64Microseconds(measured)}));
     for (const auto& [model, measured] : changes.fills)
@@ -213,7 +218,7 @@ class SqliteStore : public Store {
                      machine.reason, absl::ToUnixMicros(machine.since),
                      machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone,
                      offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
-                     MicrosOf(machine.billed_until), offer.volume_per_hour, prices});
+                     MicrosOf(machine.billed_until), offer.volume_per_hour, prices, int64_t{machine.public_address}});
   }
 
   absl::Status PutVolume(const VolumeRecord& volume) {
@@ -221,7 +226,8 @@ class SqliteStore : public Store {
     return Do(kPutVolume, {volume.name, volume.model, volume.machine, int64_t{volume.filled}, int64_t{volume.ending},
                            MicrosOf(volume.unused_since), offer.provider, MarketName(offer.market), offer.region,
                            offer.zone, offer.machine_type, offer.accelerator, int64_t{offer.accelerators},
-                           offer.price_per_hour, offer.volume_per_hour});
+                           offer.price_per_hour, offer.volume_per_hour, MicrosOf(volume.ending_since),
+                           MicrosOf(volume.made), volume.gigabytes, volume.per_hour});
   }
 
   absl::Status PutDecision(int64_t number, const DecisionView& decision) {
@@ -255,7 +261,7 @@ class SqliteStore : public Store {
     for (const Ledger::Entry& entry : book.entries) {
       RETURN_IF_ERROR(Do(kPutEntry, {entry.model, entry.market, UseName(entry.use), entry.key,
                                      absl::ToInt64Nanoseconds(entry.time), entry.dollars, entry.on_demand_dollars,
-                                     entry.tokens, entry.machine}));
+                                     entry.tokens, entry.machine, entry.address_dollars}));
     }
     return Do(kPutUntil, {MicrosOf(book.until)});
   }
@@ -320,7 +326,11 @@ class SqliteStore : public Store {
                 .offer = {},
                 .filled = rows.Number(3) != 0,
                 .ending = rows.Number(4) != 0,
-                .unused_since = absl::FromUnixMicros(rows.Number(5))};
+                .unused_since = absl::FromUnixMicros(rows.Number(5)),
+                .ending_since = TimeOf(rows.Number(15)),
+                .made = TimeOf(rows.Number(16)),
+                .gigabytes = rows.Real(17),
+                .per_hour = rows.Real(18)};
       ASSIGN_OR_RETURN(volume.offer, OfferOf(rows, 7, rows.Text(6), volume.name));
       volume.offer.volume_per_hour = rows.Real(14);
     }
@@ -342,6 +352,20 @@ class SqliteStore : public Store {
                                    .price_per_hour = rows.Real(9),
                                    .waiting = static_cast<int>(std::clamp<int64_t>(rows.Number(10), 0, 1 << 30)),
                                    .active = static_cast<int>(std::clamp<int64_t>(rows.Number(11), 0, 1 << 30))};
+    }
+    return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+  }
+
+  absl::Status LoadEndedVolumes(std::vector<EndedVolume>& volumes) {
+    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM ended_volumes ORDER BY name, made_us"));
+    int code;
+    while ((code = rows.Step()) == SQLITE_ROW) {
+      volumes.push_back({.name = rows.Text(0),
+                         .model = rows.Text(3),
+                         .made = absl::FromUnixMicros(rows.Number(1)),
+                         .ended = absl::FromUnixMicros(rows.Number(2)),
+                         .gigabytes = rows.Real(4),
+                         .dollars = rows.Real(5)});
     }
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
@@ -382,7 +406,8 @@ class SqliteStore : public Store {
                               .dollars = rows.Real(5),
                               .on_demand_dollars = rows.Real(6),
                               .tokens = rows.Number(7),
-                              .machine = rows.Text(8)});
+                              .machine = rows.Text(8),
+                              .address_dollars = rows.Real(9)});
     }
     if (code != SQLITE_DONE) return Error(code);
     ASSIGN_OR_RETURN(Statement until, Compile("SELECT until_us FROM ledger_until"));
@@ -461,11 +486,13 @@ class SqliteStore : public Store {
 
   absl::Status Prepare() {
     for (const char* sql :
-         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (serial) DO UPDATE SET "
+         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+          "ON CONFLICT (serial) DO UPDATE SET "
           "state = excluded.state, handle = excluded.handle, address = excluded.address, "
           "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = "
           "excluded.since_us, billed_until_us = excluded.billed_until_us, "
-          "price_per_hour = excluded.price_per_hour, prices = excluded.prices",
+          "price_per_hour = excluded.price_per_hour, prices = excluded.prices, "
+          "public_address = excluded.public_address",
           "DELETE FROM machines WHERE serial = ?",
           "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "measured_us = excluded.measured_us",
@@ -473,15 +500,15 @@ class SqliteStore : public Store {
           "gaps_us = excluded.gaps_us",
           "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "DELETE FROM book",
-          "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?)",
+          "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO ledger_until VALUES (0,?)", "DELETE FROM market", "DELETE FROM error_budgets",
           "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)",
-          "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
           "DELETE FROM volumes WHERE name = ?", "INSERT OR REPLACE INTO fills VALUES (?,?)",
           "INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
           "DELETE FROM decisions WHERE number = ?", "DELETE FROM model_spending",
-          "INSERT INTO model_spending VALUES (?,?)"}) {
+          "INSERT INTO model_spending VALUES (?,?)", "INSERT OR REPLACE INTO ended_volumes VALUES (?,?,?,?,?,?)"}) {
       ASSIGN_OR_RETURN(Statement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

@@ -146,18 +146,25 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 14", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 15", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 14"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 15"));
 }
 
 constexpr char kNoMarket[] =
-    "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE fills; DROP TABLE volumes; "
+    "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE fills; DROP TABLE ended_volumes; DROP TABLE volumes; "
+    "ALTER TABLE machines DROP COLUMN public_address; "
     "ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
+
+constexpr char kAsVersion11[] =
+    "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE ended_volumes; "
+    "ALTER TABLE machines DROP COLUMN public_address; ALTER TABLE book DROP COLUMN address_dollars; "
+    "ALTER TABLE volumes DROP COLUMN ending_since_us; ALTER TABLE volumes DROP COLUMN made_us; "
+    "ALTER TABLE volumes DROP COLUMN gigabytes; ALTER TABLE volumes DROP COLUMN per_hour; PRAGMA user_version = 11";
 
 // As builds before this one wrote it.
 TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
@@ -221,7 +228,7 @@ TEST_F(SqliteStoreTest, AStoreOfVersion11HasNoDecisionsYet) {
   { ASSERT_TRUE(Put(*Open(), Record(1)).ok()); }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE model_spending; DROP TABLE decisions; PRAGMA user_version = 11", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, kAsVersion11, nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(database);
   auto store = Open();
   EXPECT_EQ(store->Load()->machines.size(), 1);
@@ -378,11 +385,14 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
     ASSERT_TRUE(Put(*store, bought).ok());
     ASSERT_TRUE(Put(*store, Record(2)).ok());
     bought.offer->price_per_hour = 0.346;  // when it was restored
+    bought.public_address = true;
     bought.prices = {{absl::FromUnixMicros(7), 0.1}, {absl::FromUnixMicros(1767225600123456), 1.0 / 3}};
     ASSERT_TRUE(Put(*store, bought).ok());
   }
   const auto contents = *Open()->Load();
   ASSERT_EQ(contents.machines.size(), 2);
+  EXPECT_TRUE(contents.machines[0].public_address);
+  EXPECT_FALSE(contents.machines[1].public_address);
   ASSERT_EQ(contents.machines[0].prices.size(), 2);
   EXPECT_EQ(contents.machines[0].prices[0].since, absl::FromUnixMicros(7));
   EXPECT_EQ(contents.machines[0].prices[1].since, absl::FromUnixMicros(1767225600123456));
@@ -406,7 +416,11 @@ TEST_F(SqliteStoreTest, Volumes) {
                                          .machine_type = "g6", .accelerator = "L4", .accelerators = 2,
                                          .price_per_hour = 0.345, .volume_per_hour = 0.011},
                                .filled = true,
-                               .unused_since = absl::FromUnixMicros(1767225600123456)};
+                               .unused_since = absl::FromUnixMicros(1767225600123456),
+                               .ending_since = absl::FromUnixMicros(1767225600123457),
+                               .made = absl::FromUnixMicros(1767225600123458),
+                               .gigabytes = 100.5,
+                               .per_hour = 1.0 / 3};
   VolumeRecord ending = filled;
   ending.name = "m@b";
   ending.filled = false;
@@ -421,7 +435,8 @@ TEST_F(SqliteStoreTest, Volumes) {
   auto store = Open();
   const std::vector<VolumeRecord> volumes = store->Load()->volumes;
   ASSERT_EQ(volumes.size(), 2);
-  const auto& [name, model, machine, offer, is_filled, is_ending, unused_since] = volumes[0];
+  const auto& [name, model, machine, offer, is_filled, is_ending, unused_since, ending_since, made, gigabytes,
+               per_hour] = volumes[0];
   EXPECT_EQ(name + model + machine, "m@amm-7");
   EXPECT_TRUE(SamePlace(offer, filled.offer));
   EXPECT_EQ(offer.region + offer.accelerator, "rL4");
@@ -431,11 +446,68 @@ TEST_F(SqliteStoreTest, Volumes) {
   EXPECT_TRUE(is_filled);
   EXPECT_FALSE(is_ending);
   EXPECT_EQ(unused_since, filled.unused_since);
+  EXPECT_EQ(ending_since, filled.ending_since);
+  EXPECT_EQ(made, filled.made);
+  EXPECT_EQ(gigabytes, 100.5);
+  EXPECT_EQ(per_hour, 1.0 / 3) << "to the bit";
   EXPECT_FALSE(volumes[1].filled);
   EXPECT_TRUE(volumes[1].ending);
   ASSERT_TRUE(store->Write({.volumes = {{"m@a", std::nullopt}}}, kOrdered).ok());
   ASSERT_EQ(store->Load()->volumes.size(), 1);
   EXPECT_EQ(store->Load()->volumes[0].name, "m@b");
+}
+
+TEST_F(SqliteStoreTest, VolumesThatAreGone) {
+  EndedVolume first = {.name = "m@a", .model = "m", .made = absl::FromUnixMicros(7), .ended = absl::FromUnixMicros(9),
+                       .gigabytes = 100, .dollars = 1.0 / 3};
+  EndedVolume second = first;
+  second.made = absl::FromUnixMicros(8);
+  const auto end = [](Store& store, const EndedVolume& ended) {
+    return store.Write({.volumes = {{"m@a", std::nullopt}}, .ended_volumes = {{{"m@a", ended.made}, ended}}}, kOrdered);
+  };
+  {
+    auto store = Open();
+    const VolumeRecord volume = {.name = "m@a", .unused_since = absl::UnixEpoch()};
+    ASSERT_TRUE(store->Write({.volumes = {{"m@a", volume}}}, kOrdered).ok());
+    ASSERT_TRUE(end(*store, first).ok());
+    ASSERT_TRUE(end(*store, second).ok());
+    first.dollars = 0.5;
+    ASSERT_TRUE(end(*store, first).ok()) << "the same again";
+  }
+  const auto contents = *Open()->Load();
+  EXPECT_TRUE(contents.volumes.empty());
+  ASSERT_EQ(contents.ended_volumes.size(), 2);
+  const auto& [name, model, made, ended, gigabytes, dollars] = contents.ended_volumes[0];
+  EXPECT_EQ(name + model, "m@am");
+  EXPECT_EQ(made, first.made);
+  EXPECT_EQ(ended, first.ended);
+  EXPECT_EQ(gigabytes, 100);
+  EXPECT_EQ(dollars, 0.5);
+  EXPECT_EQ(contents.ended_volumes[1].made, second.made);
+  EXPECT_EQ(contents.ended_volumes[1].dollars, 1.0 / 3);
+}
+
+// Its age is told when its provider next speaks of it.
+TEST_F(SqliteStoreTest, AVolumeOfVersion11HasNoAge) {
+  {
+    const VolumeRecord volume = {.name = "m@a", .filled = true, .unused_since = absl::UnixEpoch()};
+    ASSERT_TRUE(Open()->Write({.volumes = {{"m@a", volume}}, .book = Store::Book{{{.model = "m", .dollars = 2}}}},
+                              kOrdered).ok());
+  }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, kAsVersion11, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  const auto contents = *Open()->Load();
+  ASSERT_EQ(contents.volumes.size(), 1);
+  EXPECT_TRUE(contents.volumes[0].filled);
+  EXPECT_EQ(contents.volumes[0].made, absl::InfinitePast());
+  EXPECT_EQ(contents.volumes[0].ending_since, absl::InfinitePast());
+  EXPECT_EQ(contents.volumes[0].gigabytes, 0);
+  EXPECT_TRUE(contents.ended_volumes.empty());
+  ASSERT_EQ(contents.book.entries.size(), 1);
+  EXPECT_EQ(contents.book.entries[0].dollars, 2);
+  EXPECT_EQ(contents.book.entries[0].address_dollars, 0);
 }
 
 TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {

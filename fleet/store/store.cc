@@ -1,5 +1,6 @@
 #include "fleet/store/store.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spotinference::fleet {
@@ -18,9 +19,20 @@ void Merge(std::optional<T>& into, std::optional<T> later) {
 
 }  // namespace
 
+std::optional<EndedVolume> EndedAt(const VolumeRecord& volume, absl::Time end) {
+  if (volume.made == absl::InfinitePast()) return std::nullopt;
+  EndedVolume ended = {.name = volume.name,
+                       .model = volume.model,
+                       .made = volume.made,
+                       .ended = std::max(volume.made, end),
+                       .gigabytes = volume.gigabytes};
+  ended.dollars = volume.per_hour * absl::FDivDuration(ended.ended - ended.made, absl::Hours(1));
+  return ended;
+}
+
 bool Store::Changes::empty() const {
   return machines.empty() && volumes.empty() && wakes.empty() && fills.empty() && gaps.empty() && wake_records.empty() &&
-         decisions.empty() && !spending.has_value() && !book.has_value() && !market.has_value();
+         decisions.empty() && !spending.has_value() && !book.has_value() && !market.has_value() && ended_volumes.empty();
 }
 
 void Store::Changes::Add(Changes later) {
@@ -34,6 +46,7 @@ void Store::Changes::Add(Changes later) {
   Merge(book, std::move(later.book));
   Merge(market, std::move(later.market));
   Merge(decisions, std::move(later.decisions));
+  Merge(ended_volumes, std::move(later.ended_volumes));
 }
 
 }  // namespace spotinference::fleet

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,6 +34,7 @@ struct MachineRecord {
   std::string numerics_id;
   std::string reason;  // of the state, for people
   absl::Time since;    // in this state
+  bool public_address = false;  // its latest run has one, or had
   std::optional<Offer> offer = std::nullopt;  // where there was a choice
   // Of runs up to then, by its cloud's clock, the ledger has all that they cost.
   absl::Time billed_until = absl::InfinitePast();
@@ -48,7 +50,21 @@ struct VolumeRecord {
   bool filled = false;  // a machine has served from it: the model's weights are on it
   bool ending = false;  // it is being deleted, with what is left of the machine
   absl::Time unused_since;  // while no machine has it
+  absl::Time ending_since = absl::InfinitePast();  // the latest try to delete it
+  // As VolumeNews has them. InfinitePast(): no list has had it yet, and it costs nothing.
+  absl::Time made = absl::InfinitePast();
+  double gigabytes = 0, per_hour = 0;
 };
+
+// A volume that is gone, and what it has cost. There may have been several of a name, one after the other.
+struct EndedVolume {
+  std::string name, model;
+  absl::Time made, ended;
+  double gigabytes = 0, dollars = 0;
+};
+
+// nullopt: no list has ever had it.
+std::optional<EndedVolume> EndedAt(const VolumeRecord& volume, absl::Time end);
 
 // What is remembered of a model's wakes (plan.h), by the wall clock.
 struct WakeRecord {
@@ -90,6 +106,7 @@ class Store {
     Buyer::Memory market;               // times since 1970
     std::vector<VolumeRecord> volumes;  // by name
     std::map<int64_t, DecisionView> decisions;  // by number
+    std::vector<EndedVolume> ended_volumes;
   };
 
   // What is to stand in place of what the store has; nullopt: nothing.
@@ -104,6 +121,7 @@ class Store {
     std::optional<Book> book = {};
     std::optional<Buyer::Memory> market = {};
     std::map<int64_t, std::optional<DecisionView>> decisions = {};     // by number
+    std::map<std::pair<std::string, absl::Time>, EndedVolume> ended_volumes = {};  // by name and `made`
 
     bool empty() const;
     void Add(Changes later);

@@ -105,7 +105,12 @@ std::unique_ptr<http::Handler> LedgerHandler(const fleet::Fleet& fleet, const Cl
       if (line.on_demand_dollars > 0) told["on_demand_dollars"] = line.on_demand_dollars;
       if (line.tokens > 0) told["tokens"] = line.tokens;
     }
-    return json::object{{"lines", std::move(lines)}};
+    json::array storage;
+    for (const fleet::StorageLine& line : fleet.StorageLines()) {
+      storage.push_back({{"model", line.model}, {"kind", line.kind}, {"dollars", line.dollars}});
+      if (line.gigabyte_hours > 0) storage.back().get_object()["gigabyte_hours"] = line.gigabyte_hours;
+    }
+    return json::object{{"lines", std::move(lines)}, {"storage", std::move(storage)}};
   });
 }
 

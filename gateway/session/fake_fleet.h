@@ -71,6 +71,9 @@ class FakeFleet : public Fleet {
   std::vector<LedgerLine> LedgerLines() const override {
     return {{"m", "spot", "busy", absl::Milliseconds(2500), 0.25, "laptop", 0.5, 7}};
   }
+  std::vector<StorageLine> StorageLines() const override {
+    return {{"m", "volume", 200, 0.02}, {"m", "address", 0, 0.005}};
+  }
   std::vector<InterruptionCount> Interruptions() const override { return {}; }
   std::vector<DecisionView> Decisions() const override {
     return {{.at = absl::FromUnixSeconds(1767225600), .model = "m", .machine = "m-1", .action = "launching", .why = "1 waits",

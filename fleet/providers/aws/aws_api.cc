@@ -235,6 +235,7 @@ class AwsApi : public CloudApi {
                             .name = TagOf(instance, "Name"),
                             .zone = instance["placement"]["availabilityZone"].text,
                             .address = instance["privateIpAddress"].text,
+                            .public_address = !instance["ipAddress"].text.empty(),
                             .state = StateOf(word),
                             .word = why.empty() ? word : absl::StrCat(word, ", ", why)};
     // It is charged for from "running" to "shutting-down". The time of the former nobody tells: pending is counted too.
@@ -250,6 +251,8 @@ class AwsApi : public CloudApi {
                           .name = TagOf(row, "Name"),
                           .zone = row["availabilityZone"].text,
                           .word = row["status"].text};
+    if (!absl::SimpleAtod(row["size"].text, &volume.gigabytes)) volume.gigabytes = 0;
+    volume.made = TimeIn(row["createTime"].text);
     if (volume.word == "deleting" || volume.word == "deleted") return;
     volume.ready = volume.word == "available" || volume.word == "in-use";
     for (const Xml* const attachment : row["attachmentSet"].Items()) {

@@ -1,7 +1,10 @@
 // EC2 by its Query API, version 2016-11-15: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/
 //
 // A hibernated machine is a terminated one whose EBS volume is kept: spot instances are one-time requests, which is
-// what makes them simple to be rid of. Prices: DescribeSpotPriceHistory, and the Price List API for on demand.
+// what makes them simple to be rid of. They are in the default subnet of their zone, which gives each a public IPv4
+// address for as long as it runs ("InstanceNetworkInterfaceSpecification" in that reference); AWS charges for it.
+//
+// Prices: DescribeSpotPriceHistory, and the Price List API for on demand.
 #ifndef FLEET_PROVIDERS_AWS_AWS_API_H_
 #define FLEET_PROVIDERS_AWS_AWS_API_H_
 

@@ -138,6 +138,8 @@ class AzureApi : public CloudApi {
       volume.ready = properties["provisioningState"].Text() == "Succeeded";
       volume.machine = LastPart(row["managedBy"].Text());
       volume.attached = !volume.machine.empty();
+      volume.gigabytes = properties["diskSizeGB"].Number().value_or(0);
+      volume.made = TimeIn(properties["timeCreated"].Text());
       inventory.volumes.push_back(std::move(volume));
     }));
     PollOperations();  // last: what has failed by the time of the list is told with it

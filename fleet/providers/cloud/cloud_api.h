@@ -30,6 +30,7 @@ struct CloudMachine {
   std::string name;  // ours, unique among machines that are not gone
   std::string zone;
   std::string address;  // at which its engine can be reached; "": none yet
+  bool public_address = false;  // it has one beside, for which its cloud charges
   State state = State::kUnknown;
   std::string word;  // the cloud's, for people
   // Where the cloud says so, and by its clock: from when it charges for the latest run, and until when, if that is
@@ -46,6 +47,8 @@ struct CloudVolume {
   std::string machine;    // the id of the machine that has it, or is getting or losing it; "": none
   bool attached = false;  // to it, completely
   std::string word;
+  double gigabytes = 0;
+  std::optional<absl::Time> made;  // by the cloud's clock: it charges for it from then on
 };
 
 // A region or zone that could not be asked: an answer tells nothing of zones that begin with `place`.

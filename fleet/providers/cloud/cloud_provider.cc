@@ -330,6 +330,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
       life.remains_at.reset();
       life.machine_id = found->id;
       machine->last = *found;
+      machine->public_address |= found->public_address;
       const bool boots = found->state == State::kStarting || found->state == State::kRunning;
       life.ran |= boots && (life.create_at.has_value() || life.start_at.has_value() || life.serves);
     }

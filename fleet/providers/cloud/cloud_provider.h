@@ -95,6 +95,8 @@ class CloudProvider : public Provider {
     bool launched = false;          // by Launch: before its first call there is nothing of it in the cloud
     bool adopted = false;           // by Adopt: it may have run before this life
     bool started = false;           // kStarted was told
+    bool volume_told = false;       // kVolume
+    bool public_address = false;    // some list had it with one
     bool stepping = false;          // on some thread
     absl::Duration due;
     absl::Duration not_before = -absl::InfiniteDuration();  // after a failure
@@ -167,6 +169,7 @@ class CloudProvider : public Provider {
   void DeleteVolume(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellStarted(Machine& machine, const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellVolume(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CreateVolume(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Create(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SpeakTo(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -9,6 +9,7 @@
 #include "engine/api/mutual_tls.h"
 #include "engine/api/status.h"
 #include "engine/base/status.h"
+#include "fleet/ledger/billing.h"
 #include "fleet/providers/cloud/cloud_provider.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/secret.h"
@@ -117,6 +118,7 @@ void CloudProvider::Step(const MachinePtr& kept) {
     if (volume != nullptr) order.at = HeardAt(machine.offer->zone);
     life.volume_at = order.at;
   }
+  if (volume != nullptr) TellVolume(machine, *volume);
   const bool attaches = found != nullptr && found->state == State::kRunning && volume != nullptr &&
                         volume->machine == found->id && !volume->attached;
   if (attaches && !life.first_attach_at.has_value()) life.first_attach_at = clock_.Elapsed();
@@ -209,7 +211,8 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
       return Tell({.kind = MachineEvent::Kind::kAdopted,
                    .machine_id = machine.spec.id,
                    .handle = found.id,
-                   .endpoint = machine.endpoint});
+                   .endpoint = machine.endpoint,
+                   .public_address = machine.public_address});
     case Next::Do::kFail:
       return Fail(machine, next.status);
     case Next::Do::kTellGone:
@@ -407,7 +410,20 @@ void CloudProvider::OnBusy(Machine& machine, const absl::Status& status) {
 
 void CloudProvider::TellStarted(Machine& machine, const std::string& handle) {
   if (std::exchange(machine.started, true)) return;
-  Tell({.kind = MachineEvent::Kind::kStarted, .machine_id = machine.spec.id, .handle = handle});
+  Tell({.kind = MachineEvent::Kind::kStarted,
+        .machine_id = machine.spec.id,
+        .handle = handle,
+        .public_address = machine.public_address});
+}
+
+// Where the cloud says neither its age nor its size: from now on, and as large as one is made.
+void CloudProvider::TellVolume(Machine& machine, const CloudVolume& volume) {
+  if (std::exchange(machine.volume_told, true)) return;
+  VolumeNews news = {.name = machine.spec.volume,
+                     .gigabytes = volume.gigabytes > 0 ? volume.gigabytes : api_->traits().volume_gigabytes,
+                     .made = volume.made.value_or(clock_.Now())};
+  news.per_hour = VolumePerHour(BillingRulesOf(caps_.name), news.gigabytes);
+  Tell({.kind = MachineEvent::Kind::kVolume, .machine_id = machine.spec.id, .volume = std::move(news)});
 }
 
 // A machine that nobody speaks to powers itself off, and it need not suffer for lists that fail.
@@ -484,6 +500,7 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
   const CloudMachine& last = found != nullptr ? *found : machine.last;
   MachineEvent gone = {.machine_id = machine.spec.id, .crashed = machine.crashed, .status = std::move(status)};
   if (machine.life.ran) gone.handle = last.id;
+  gone.public_address = machine.public_address;
   if (last.id == machine.life.machine_id || machine.life.machine_id.empty()) {
     gone.began = last.began;
     gone.ended = last.ended;
@@ -492,6 +509,9 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
   // What was accepted, or may have been, can have run while no list was to be had.
   const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
   gone.never_ran = !machine.adopted && !machine.life.ran && !was_asked_for;
+  if (machine.life.discards && machine.volume_told && machine.life.volume.lists > 0) {
+    gone.volume_ended = clock_.Now() - (clock_.Elapsed() - machine.life.volume.first);
+  }
   if (machine.life.discards && machine.offer.has_value()) {  // one of its name would be another one
     volume_orders_.erase(absl::StrCat(machine.offer->zone, "/", machine.volume_name));
   }

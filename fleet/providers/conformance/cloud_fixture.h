@@ -124,6 +124,8 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     provider_->Listen([this](MachineEvent event) {
       if (event.kind == Kind::kOffers) {
         offers_ = std::move(event.offers);
+      } else if (event.kind == Kind::kVolume) {
+        volumes_told_.push_back(*event.volume);
       } else {
         events_.push_back(std::move(event));
       }
@@ -147,7 +149,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     provider_->Run();
   }
 
-  // The next event but offers; of kind kOffers: there was none for `limit`.
+  // The next event but offers and volumes; of kind kOffers: there was none for `limit`.
   MachineEvent Next(absl::Duration limit = absl::Minutes(5)) {
     const absl::Duration end = clock_.Elapsed() + limit;
     while (events_.empty() && clock_.Elapsed() < end) Tick(end);
@@ -178,6 +180,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     while (event.kind == Kind::kStarted) event = Next(limit);
     EXPECT_EQ(event.kind, Kind::kGone);
     EXPECT_EQ(event.machine_id, id);
+    gone_ = event;
     return event.status;
   }
 
@@ -224,7 +227,9 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   CloudEmulator emulator_{clock_, host_};
   std::unique_ptr<CloudProvider> provider_;
   std::deque<MachineEvent> events_;
+  MachineEvent gone_;  // the last that was awaited
   std::vector<OfferNow> offers_;
+  std::vector<VolumeNews> volumes_told_;
   std::string handle_;
   std::string account_;  // that machines are in; "": there is none
 

@@ -1,4 +1,5 @@
 // What is deleted on every cloud: hibernated machines and volumes that nobody wants, and nothing else.
+#include "fleet/ledger/billing.h"
 #include "fleet/providers/conformance/cloud_fixture.h"
 
 namespace spotinference::fleet {
@@ -79,6 +80,56 @@ TEST_P(CloudVolumesTest, OffersSayWhatAVolumeCosts) {
     EXPECT_GT(now.offer.volume_per_hour, 0.005) << "100 GB";
     EXPECT_LT(now.offer.volume_per_hour, 0.05);
   }
+}
+
+// AWS's machines have one unasked, in a default subnet; the others would have to be asked for one.
+TEST_P(CloudVolumesTest, APublicAddressIsTold) {
+  const bool has = GetParam().name == "aws";
+  provider_->Launch(Spec());
+  EXPECT_EQ(Next().public_address, has);
+  EXPECT_EQ(Next().kind, Kind::kReady);
+  Begin();
+  provider_->Adopt(Spec(), "", "127.9.0.1:8500");
+  const MachineEvent adopted = Next();
+  EXPECT_EQ(adopted.kind, Kind::kAdopted);
+  EXPECT_EQ(adopted.public_address, has);
+  provider_->Terminate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(gone_.public_address, has);
+}
+
+// As the clouds bill it: from when it was made until it is gone, whatever machine has it and whichever life of the
+// fleet asks.
+TEST_P(CloudVolumesTest, AVolumeIsToldWithItsAgeAndItsSize) {
+  const absl::Time before = clock_.Now();
+  Serve(Spec());
+  const absl::Time after = clock_.Now();
+  ASSERT_EQ(volumes_told_.size(), 1);
+  const VolumeNews first = volumes_told_[0];
+  EXPECT_EQ(first.name, "m");
+  EXPECT_EQ(first.gigabytes, 100);
+  EXPECT_GE(first.made, absl::FromUnixSeconds(absl::ToUnixSeconds(before))) << "in whole seconds";
+  EXPECT_LE(first.made, after);
+  EXPECT_NEAR(first.per_hour * 730, 100 * BillingRulesOf(GetParam().name).volume_gb_month, 1e-9);
+
+  zone_ = zone();
+  provider_->Terminate("m-1");
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  Begin();
+  Pass(absl::Hours(30));
+  const absl::Time asked = clock_.Now();
+  provider_->Discard(Bought("m-1", "m"));
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  ASSERT_EQ(volumes_told_.size(), 2) << "once in a life";
+  EXPECT_EQ(volumes_told_[1].made, first.made);
+  ASSERT_TRUE(gone_.volume_ended.has_value());
+  EXPECT_GE(*gone_.volume_ended, asked);
+  EXPECT_LE(*gone_.volume_ended, asked + absl::Seconds(10));
+
+  provider_->Discard(Bought("m-1", "m"));
+  EXPECT_TRUE(AwaitGone("m-1").ok());
+  EXPECT_EQ(volumes_told_.size(), 2);
+  EXPECT_FALSE(gone_.volume_ended.has_value()) << "no list had it";
 }
 
 // As the clouds bill it: what the price was, and from when on it is another one.

@@ -101,7 +101,8 @@ std::string Disk(CloudModel& model, const EmulatedVolume& volume) {
                       JsonString(Location(volume.zone)), R"(,"zones":[)", JsonString(Number(volume.zone)), "]", managed,
                       R"(,"tags":{"spotinference":"volume"},"properties":{"provisioningState":")",
                       volume.state == VolumeState::kCreating ? "Creating" : "Succeeded", R"(","diskState":")",
-                      volume.machine == 0 ? "Unattached" : "Attached", R"(","diskSizeGB":)", volume.gigabytes, "}}");
+                      volume.machine == 0 ? "Unattached" : "Attached", R"(","timeCreated":")",
+                      Timestamp(model.TimeOf(volume.made)), R"(","diskSizeGB":)", volume.gigabytes, "}}");
 }
 
 FakeHttpReply Page(const ServiceRequest& request, const std::vector<std::string>& rows) {

@@ -149,7 +149,14 @@ std::string CloudEmulator::Machines() {
                                 R"(,"state":")", kStateNames[static_cast<int>(machine.state)], R"(","address":)",
                                 JsonString(machine.address), R"(,"dollars":)", model_.Bill(machine), "}"));
   }
-  return absl::StrCat(R"({"machines":)", JsonList(rows), "}");
+  std::vector<std::string> volumes;
+  for (const auto& [number, volume] : model_.volumes()) {
+    volumes.push_back(absl::StrCat(R"({"number":)", number, R"(,"cloud":")", volume.cloud, R"(","name":)",
+                                   JsonString(volume.name), R"(,"zone":)", JsonString(volume.zone), R"(,"gigabytes":)",
+                                   volume.gigabytes, R"(,"dollars":)", model_.Bill(volume), "}"));
+  }
+  return absl::StrCat(R"({"machines":)", JsonList(rows), R"(,"volumes":)", JsonList(volumes),
+                      R"(,"deleted_volumes_dollars":)", model_.deleted_volumes_dollars(), "}");
 }
 
 absl::Status CloudEmulator::Command(absl::string_view line) {

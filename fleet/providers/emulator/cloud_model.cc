@@ -41,6 +41,11 @@ bool WillBeCharged(const EmulatedMachine& machine, State state) {
 
 bool HoldsStock(State state) { return state != State::kStopped && state != State::kGone && state != State::kFailed; }
 
+double AddressOfRun(const EmulatedMachine& machine, absl::Duration until) {
+  if (!machine.public_address) return 0;
+  return BillingRulesOf(machine.cloud).address_hour * absl::FDivDuration(until - *machine.began, absl::Hours(1));
+}
+
 }  // namespace
 
 void CloudModel::Sell(EmulatedType type) {
@@ -92,8 +97,9 @@ EmulatedVolume* CloudModel::FindVolume(const std::string& cloud, int64_t number)
 void CloudModel::Enter(EmulatedMachine& machine, State state, absl::Duration at) {
   const bool was_charged = IsCharged(machine), is_charged = WillBeCharged(machine, state);
   if (was_charged && !is_charged) {
-    machine.ended = at;
     machine.dollars += BillOfRun(machine, at);
+    machine.address_dollars += AddressOfRun(machine, at);
+    machine.ended = at;
   } else if (!was_charged && is_charged) {
     machine.began = at;
     machine.ended.reset();
@@ -281,7 +287,8 @@ void CloudModel::Withdraw(EmulatedMachine& machine) {
 EmulatedVolume& CloudModel::CreateVolume(EmulatedVolume wanted) {
   Advance();
   wanted.number = ++last_number_;
-  wanted.until = clock_.Elapsed() + habits_.volume;
+  wanted.made = clock_.Elapsed();
+  wanted.until = wanted.made + habits_.volume;
   wanted.listed_at = clock_.Elapsed() + habits_.list_lag;
   wanted.account = habits_.account;
   return volumes_.emplace(wanted.number, std::move(wanted)).first->second;
@@ -312,6 +319,7 @@ absl::Status CloudModel::Detach(EmulatedVolume& volume) {
 absl::Status CloudModel::DeleteVolume(EmulatedVolume& volume) {
   Advance();
   if (volume.state != VolumeState::kFree) return absl::FailedPreconditionError("the volume is in use");
+  deleted_volumes_dollars_ += Bill(volume);
   volumes_.erase(volume.number);
   return absl::OkStatus();
 }
@@ -334,8 +342,17 @@ double CloudModel::BillOfRun(const EmulatedMachine& machine, absl::Duration unti
                           machine.spot ? type.spot_prices : type.on_demand_prices);
 }
 
+double CloudModel::Bill(const EmulatedVolume& volume) const {
+  return VolumePerHour(BillingRulesOf(volume.cloud), static_cast<double>(volume.gigabytes)) *
+         absl::FDivDuration(clock_.Elapsed() - volume.made, absl::Hours(1));
+}
+
 double CloudModel::Bill(const EmulatedMachine& machine) const {
   return machine.dollars + (IsCharged(machine) ? BillOfRun(machine, clock_.Elapsed()) : 0);
+}
+
+double CloudModel::AddressBill(const EmulatedMachine& machine) const {
+  return machine.address_dollars + (IsCharged(machine) ? AddressOfRun(machine, clock_.Elapsed()) : 0);
 }
 
 }  // namespace spotinference::fleet

@@ -27,6 +27,7 @@ struct EmulatedMachine {
   bool spot = false;
   double price_per_hour = 0;
   std::string address;
+  bool public_address = false;                      // it has another one, which is charged for while it runs
   State state = State::kStarting;
   absl::Duration since;                             // all times are Clock::Elapsed()
   absl::Duration until = absl::InfiniteDuration();  // when it leaves a state that passes by itself
@@ -36,7 +37,7 @@ struct EmulatedMachine {
   absl::Duration launched;                          // bought or started again, the last time
   std::optional<absl::Duration> began, ended;       // the latest run that is charged for; `ended`: it is over
   bool reclaimed = false;                           // by the cloud, at its end
-  double dollars = 0;                               // of runs that are over
+  double dollars = 0, address_dollars = 0;          // of runs that are over
   int account = 1;
   std::string why;                                  // of its end
   std::string word;                                 // what lists call its state; "": the cloud's word for it
@@ -49,6 +50,7 @@ struct EmulatedVolume {
   std::map<std::string, std::string> tags;
   int64_t gigabytes = 0;
   State state = State::kCreating;
+  absl::Duration made;                              // it is charged for from then on
   absl::Duration until = absl::InfiniteDuration();
   absl::Duration listed_at = absl::ZeroDuration();
   int account = 1;
@@ -157,6 +159,10 @@ class CloudModel {
 
   // Dollars for the machine up to now, at the prices of its type and by its cloud's rules (fleet/ledger/billing.h).
   double Bill(const EmulatedMachine& machine) const;
+  double AddressBill(const EmulatedMachine& machine) const;
+  // The same for the volume, whatever machine has it.
+  double Bill(const EmulatedVolume& volume) const;
+  double deleted_volumes_dollars() const { return deleted_volumes_dollars_; }
 
   absl::Time Now() const { return clock_.Now() + skew_; }
   absl::Time TimeOf(absl::Duration at) const { return Now() + (at - clock_.Elapsed()); }
@@ -180,6 +186,7 @@ class CloudModel {
   std::vector<EmulatedType> types_;
   std::map<int64_t, EmulatedMachine> machines_;
   std::map<int64_t, EmulatedVolume> volumes_;
+  double deleted_volumes_dollars_ = 0;
 };
 
 }  // namespace spotinference::fleet

@@ -157,8 +157,9 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
   return absl::StrCat(Element("instanceId", Ec2MachineId(machine.number)), Element("imageId", "ami-emulated"),
                       StateElement("instanceState", machine.state), Element("instanceType", machine.type),
                       Element("launchTime", Timestamp(model.TimeOf(machine.launched))), end, "<placement>", placement,
-                      "</placement>",
-                      Element("privateIpAddress", machine.address), Set("blockDeviceMapping", disks),
+                      "</placement>", Element("privateIpAddress", machine.address),
+                      machine.state == State::kGone ? "" : Element("ipAddress", "203.0.113.1"),
+                      Set("blockDeviceMapping", disks),
                       machine.spot ? Element("instanceLifecycle", "spot") : "", Element("clientToken", machine.token),
                       Tags(machine.tags));
 }
@@ -180,7 +181,7 @@ std::string Volume(CloudModel& model, const EmulatedVolume& volume) {
   if (volume.machine != 0) attachments.push_back(AttachmentOf(model, volume));
   return absl::StrCat(Element("volumeId", VolumeId(volume.number)), Element("size", absl::StrCat(volume.gigabytes)),
                       Element("availabilityZone", volume.zone), Element("status", status),
-                      Element("createTime", Timestamp(model.Now())), Set("attachmentSet", attachments),
+                      Element("createTime", Timestamp(model.TimeOf(volume.made))), Set("attachmentSet", attachments),
                       Tags(volume.tags), Element("volumeType", volume.type));
 }
 
@@ -220,6 +221,7 @@ FakeHttpReply RunInstances(CloudModel& model, const Fields& fields) {
                             .tags = TagsAsked(fields)};
   wanted.spot = Get(fields, "InstanceMarketOptions.MarketType") == "spot";
   wanted.name = wanted.tags["Name"];
+  wanted.public_address = true;  // without a subnet it is in a default one, which gives one
   EmulatedMachine* machine = nullptr;
   for (auto& [number, known] : model.machines()) {
     if (!token.empty() && known.cloud == kCloud && known.token == token) machine = &known;

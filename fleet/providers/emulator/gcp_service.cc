@@ -93,7 +93,8 @@ std::string Disk(CloudModel& model, const ServiceRequest& request, const Emulate
                       R"(,"zone":)",
                       JsonString(absl::StrCat("https://www.googleapis.com/compute/v1/projects/", request.parts[3],
                                               "/zones/", volume.zone)),
-                      R"(,"sizeGb":")", volume.gigabytes, R"(","status":")",
+                      R"(,"sizeGb":")", volume.gigabytes, R"(","creationTimestamp":")",
+                      Timestamp(model.TimeOf(volume.made)), R"(","status":")",
                       volume.state == VolumeState::kCreating ? "CREATING" : "READY", R"(","users":)", users, "}");
 }
 

@@ -121,7 +121,8 @@ std::string Volume(CloudModel& model, const EmulatedVolume& volume) {
   return absl::StrCat(R"({"id":)", volume.number, R"(,"name":)", JsonString(volume.name), R"(,"status":")",
                       StatusOf(volume.state), R"(","size":)", volume.gigabytes, R"(,"volume_type":)",
                       JsonString(volume.type), R"(,"environment":{"name":)", JsonString(volume.zone), R"(,"region":)",
-                      JsonString(RegionOf(model, volume.zone)), R"(},"attachments":)", attachments, "}");
+                      JsonString(RegionOf(model, volume.zone)), R"(},"attachments":)", attachments,
+                      R"(,"created_at":")", Timestamp(model.TimeOf(volume.made)), "\"}");
 }
 
 // The page of `rows` that was asked for.

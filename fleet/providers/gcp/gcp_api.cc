@@ -120,6 +120,8 @@ class GcpApi : public CloudApi {
       volume.ready = volume.word == "READY";
       for (const Json& user : row["users"].Items()) volume.machine = ZoneAndName(user.Text());
       volume.attached = !volume.machine.empty();
+      volume.gigabytes = row["sizeGb"].Number().value_or(0);
+      volume.made = TimeIn(row["creationTimestamp"].Text());
       inventory.volumes.push_back(std::move(volume));
     }));
     // A boot disk has its machine's name, and goes with it.

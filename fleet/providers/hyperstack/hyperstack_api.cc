@@ -133,6 +133,8 @@ class HyperstackApi : public CloudApi {
                             .zone = row["environment"]["name"].Text(),
                             .word = row["status"].Text()};
       volume.ready = volume.word == "available" || volume.word == "in-use";
+      volume.gigabytes = row["size"].Number().value_or(0);
+      volume.made = TimeOf(row["created_at"].Text());
       if (!attachments.empty()) {
         volume.machine = attachments[0]["instance_id"].Text();
         volume.attached = volume.word == "in-use" && attachments[0]["status"].Text() == "ATTACHED";
