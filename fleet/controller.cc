@@ -440,6 +440,7 @@ MachineSpec Controller::SpecOf(const Machine& machine) const {
   MachineSpec spec = {
       .id = machine.record.id, .provider = machine.record.provider, .volume = machine.record.volume};
   spec.offer = machine.record.offer;
+  spec.billed_until = machine.record.billed_until;
   if (const auto model = models_.find(machine.record.model); model != models_.end()) {
     spec.weights = model->second.spec.weights;
     spec.model_hash = model->second.spec.model_hash;

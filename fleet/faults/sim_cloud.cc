@@ -1,5 +1,6 @@
 #include "fleet/faults/sim_cloud.h"
 
+#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -76,20 +77,29 @@ class SimCloudApi : public CloudApi {
 
   absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
     absl::StatusOr<std::string> id = "i-0";  // a liar's
+    begun_.erase(order.name);
+    deleted_.erase(order.name);
     RETURN_IF_ERROR(Call(absl::StrCat("create ", order.name, " in ", order.offer.zone), true, [&] {
       id = cloud_.Buy(order);
       return id.status();
     }));
+    begun_.insert(order.name);
     return id;
   }
   absl::Status StopMachine(const CloudMachine& machine) override {
     return OnMachine("stop ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Stop(found); });
   }
   absl::Status StartMachine(const CloudMachine& machine) override {
-    return OnMachine("start ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Start(found); });
+    begun_.erase(machine.name);
+    deleted_.erase(machine.name);
+    RETURN_IF_ERROR(OnMachine("start ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Start(found); }));
+    begun_.insert(machine.name);
+    return absl::OkStatus();
   }
   absl::Status DeleteMachine(const CloudMachine& machine) override {
-    return OnMachine("delete ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Delete(found); });
+    RETURN_IF_ERROR(OnMachine("delete ", machine, [&](EmulatedMachine& found) { return cloud_.model_.Delete(found); }));
+    deleted_.insert(machine.name);
+    return absl::OkStatus();
   }
 
   absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string& token) override {
@@ -122,6 +132,18 @@ class SimCloudApi : public CloudApi {
                     [&](EmulatedVolume& found) { return cloud_.model_.DeleteVolume(found); });
   }
   absl::StatusOr<std::string> DevicePath(const CloudVolume&, const Offer&) override { return "/dev/v"; }
+  absl::StatusOr<CloudRun> LatestRun(const CloudMachine& last) override {
+    using enum SimCloud::Kind::Tells;
+    absl::StatusOr<CloudRun> run = last.run;
+    if (cloud_.kind_.tells == kInLists) return run;
+    RETURN_IF_ERROR(Call(absl::StrCat("run of ", last.name), false, [&] {
+      if (cloud_.kind_.tells == kByOperations) run = cloud_.RunByOperations(last);
+      else if (cloud_.kind_.tells == kByBill) run = cloud_.RunByBill(last);
+      else run = RunByOwnOperations(last);
+      return run.status();
+    }));
+    return run;
+  }
   void Cancel() override {}
 
  private:
@@ -140,6 +162,17 @@ class SimCloudApi : public CloudApi {
       EmulatedVolume* const found = cloud_.model_.FindVolume(traits().name, SimCloud::NumberOf(volume.id));
       return found == nullptr ? absl::NotFoundError(volume.id) : call(*found);
     });
+  }
+
+  absl::StatusOr<CloudRun> RunByOwnOperations(const CloudMachine& last) const {
+    CloudRun run = last.run;
+    const EmulatedMachine* const machine = cloud_.NewestOf(last.name);
+    if (machine == nullptr) return run;
+    if (begun_.contains(last.name)) run.began = SimCloud::TimeOf(machine->launched);
+    if (run.ended.has_value() || !deleted_.contains(last.name)) return run;
+    if (machine->state != State::kGone) return absl::UnavailableError("it is still being deleted");
+    run.ended = SimCloud::TimeOf(machine->since);
+    return run;
   }
 
   absl::Status Call(const std::string& what, bool changes, absl::FunctionRef<absl::Status()> call) {
@@ -169,19 +202,20 @@ class SimCloudApi : public CloudApi {
   SimCloud& cloud_;
   Death& death_;
   const std::function<void(absl::Duration)> pass_;
+  std::set<std::string> begun_, deleted_;  // machines, by their names, of whose calls the answer was heard
 };
 
 const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
   static const auto& kinds = *new std::vector<Kind>{
       {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
-       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kEnds, /*tells_prices=*/true,
+       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kInLists, /*tells_prices=*/true,
        /*public_addresses=*/true},
       {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kStops, /*tells_prices=*/true},
+       false, absl::ZeroDuration(), Kind::Tells::kByOperations, /*tells_prices=*/true},
       {{.name = "azure", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kNothing, /*tells_prices=*/true},
+       false, absl::ZeroDuration(), Kind::Tells::kByOwnOperations, /*tells_prices=*/true},
       {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kStops, /*tells_prices=*/false}};
+       false, absl::ZeroDuration(), Kind::Tells::kByBill, /*tells_prices=*/false}};
   return kinds;
 }
 
@@ -210,9 +244,46 @@ bool SimCloud::IsListed(const EmulatedMachine& machine) const {
   return model_.IsListed(machine) && !forgotten;
 }
 
-bool SimCloud::TellsRunOf(const EmulatedMachine& machine) const {
-  if (!machine.ended.has_value() || kind_.tells == Kind::Tells::kNothing || !IsListed(machine)) return false;
-  return kind_.tells == Kind::Tells::kEnds || machine.state == State::kStopped;
+CloudRun SimCloud::ListedRunOf(const EmulatedMachine& machine) const {
+  using enum Kind::Tells;
+  if (!machine.began.has_value() || kind_.tells == kByBill) return {};
+  const bool is_over = machine.ended.has_value() && (kind_.tells == kInLists || machine.state == State::kStopped);
+  if (kind_.tells != kByOperations && !is_over) return {};
+  CloudRun run;
+  if (kind_.tells != kByOwnOperations) run.began = TimeOf(*machine.began);
+  if (is_over) run.ended = TimeOf(*machine.ended);
+  run.reclaimed = machine.reclaimed && kind_.tells == kInLists;
+  return run;
+}
+
+const EmulatedMachine* SimCloud::NewestOf(const std::string& name) const {
+  const EmulatedMachine* newest = nullptr;
+  for (const auto& [number, machine] : model_.machines()) {
+    if (machine.name == name) newest = &machine;
+  }
+  return newest;
+}
+
+// A machine that is taken away and then deleted, and that no list had in between, seems to have run until it was deleted;
+// of one that vanishes without that nothing is told.
+absl::StatusOr<CloudRun> SimCloud::RunByOperations(const CloudMachine& last) const {
+  const EmulatedMachine* const machine = NewestOf(last.name);
+  if (machine == nullptr) return CloudRun();
+  const bool is_gone = machine->state == State::kGone;
+  CloudRun run = {.began = TimeOf(machine->launched), .reclaimed = machine->reclaimed};
+  if (last.run.began >= run.began) run.began = last.run.began;
+  if (last.run.ended >= run.began) run.ended = last.run.ended;
+  else if (is_gone && !machine->reclaimed) run.ended = TimeOf(machine->ended.value_or(machine->since));
+  else if (is_gone && machine->ended < machine->since) run.ended = TimeOf(machine->since);
+  else return absl::UnavailableError("no operation has ended it");
+  return run;
+}
+
+absl::StatusOr<CloudRun> SimCloud::RunByBill(const CloudMachine& last) {
+  const EmulatedMachine* const machine = model_.FindMachine(kind_.traits.name, last.id.empty() ? 0 : NumberOf(last.id));
+  if (machine == nullptr || machine->state == State::kGone) return CloudRun();
+  if (!machine->ended.has_value()) return absl::UnavailableError("it is not over");
+  return CloudRun{.began = TimeOf(*machine->began), .ended = TimeOf(*machine->ended)};
 }
 
 std::optional<absl::Time> SimCloud::SinceOf(const std::vector<PriceSpan>& prices) const {
@@ -259,11 +330,7 @@ CloudInventory SimCloud::ListNow() {
     to = {.id = IdOf(number), .name = machine.name, .zone = machine.zone, .state = StateOf(machine.state)};
     if (machine.state == State::kRunning) to.address = machine.address;
     to.public_address = machine.public_address && (to.state == CloudMachine::State::kStarting || !to.address.empty());
-    if (TellsRunOf(machine)) {
-      to.began = TimeOf(*machine.began);
-      to.ended = TimeOf(*machine.ended);
-      to.reclaimed = machine.reclaimed && kind_.tells == Kind::Tells::kEnds;
-    }
+    to.run = ListedRunOf(machine);
     if (stale && sim_.Chance(0.1)) to.state = CloudMachine::State::kUnknown;
   }
   for (const auto& [number, volume] : model_.volumes()) {

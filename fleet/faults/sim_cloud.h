@@ -28,8 +28,9 @@ class SimCloud {
     CloudApi::Traits traits;
     bool tokens = false;      // a repeated purchase is known by its token; else by its name
     absl::Duration lists_gone;  // what is gone stays in lists for so long
-    enum class Tells { kNothing, kStops, kEnds } tells;  // when runs that are over began and ended: of none, of those
-                                                         // of machines that it keeps, of all
+    // How it tells of runs that are over: in lists; when asked, by what was done to a machine, or by what this life of
+    // the controller did and heard the answer of; when asked for the bill of one that it keeps.
+    enum class Tells { kInLists, kByOperations, kByOwnOperations, kByBill } tells;
     bool tells_prices = false;  // since when they are what they are
     bool public_addresses = false;  // machines have one, unasked
   };
@@ -44,8 +45,6 @@ class SimCloud {
   const Kind& kind() const { return kind_; }
   static int64_t NumberOf(const std::string& id);  // of a machine or a volume
   bool IsListed(const EmulatedMachine& machine) const;
-  // When its latest run began and ended is in its row of a list.
-  bool TellsRunOf(const EmulatedMachine& machine) const;
   static absl::Time TimeOf(absl::Duration at);  // by the cloud's own clock, which nobody sets
 
   // The controller that lives has heard of all prices some time ago: no change is missed if there is another one now.
@@ -61,6 +60,11 @@ class SimCloud {
   Fate Draw(const std::string& what, bool changes);
 
   CloudInventory ListNow();
+  CloudRun ListedRunOf(const EmulatedMachine& machine) const;
+  // UNAVAILABLE: not yet.
+  absl::StatusOr<CloudRun> RunByOperations(const CloudMachine& last) const;
+  absl::StatusOr<CloudRun> RunByBill(const CloudMachine& last);
+  const EmulatedMachine* NewestOf(const std::string& name) const;
   absl::StatusOr<std::string> Buy(const MachineOrder& order);
   std::optional<absl::Time> SinceOf(const std::vector<PriceSpan>& prices) const;
 

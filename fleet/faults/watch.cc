@@ -250,11 +250,17 @@ void Watch::NoteRun(const MachineEvent& gone) {
            address_hour * absl::ToDoubleHours(to - from);
   };
   absl::Duration from = sim_.now(), to = from;  // the newest machine of its name, since it was asked for
-  bool free = false;
+  absl::Duration ordered = from, left = from;  // as wide as it may be told
+  bool free = false, exact = false;
   double earlier = 0;  // of others since then, which were gone before any list had them
   for (const auto& [number, machine] : cloud_.model().machines()) {
-    if (machine.name != name || !machine.began.has_value()) continue;
+    if (machine.name != name) continue;
+    ordered = std::max(machine.launched, run.asked);
+    left = machine.state == State::kGone ? machine.since : sim_.now();
+    if (!machine.began.has_value()) continue;
     earlier += bill(from, to, free);
+    exact = machine.ended.has_value() && gone.began == SimCloud::TimeOf(*machine.began) &&
+            gone.ended == SimCloud::TimeOf(*machine.ended);
     to = std::min(machine.ended.value_or(sim_.now()), sim_.now());
     from = std::min(to, std::max(*machine.began, run.asked));
     free = machine.reclaimed;
@@ -271,7 +277,7 @@ void Watch::NoteRun(const MachineEvent& gone) {
   // Of the address nobody knows where no list had the machine running.
   if (gone.handle.empty()) under_ += address_hour * absl::ToDoubleHours(to - from);
   if (gone.began.has_value() && gone.ended.has_value()) {
-    over_ += bill(from, to, gone.reclaimed) - paid;
+    over_ += std::max(0.0, bill(exact ? from : ordered, exact ? to : left, gone.reclaimed) - paid);
     if (cloud_.PricesAreKnown()) return;
     const double doubt = charged(to - from, most) - charged(to - from, least);
     over_ += doubt;
@@ -282,6 +288,8 @@ void Watch::NoteRun(const MachineEvent& gone) {
     over_ += charged(sim_.now() - run.asked, most) - paid;
     const bool unseen = gone.handle.empty() && asked_.at(name).adopted;
     under_ += unseen ? paid : std::max(0.0, paid - charged(to - from, least));
+    // Without its begin the end that is told is taken by the controller's clock.
+    if (gone.ended.has_value()) under_ += std::min(paid, charged(kLongestSkew, most));
   }
 }
 

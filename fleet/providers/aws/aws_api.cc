@@ -188,6 +188,7 @@ class AwsApi : public CloudApi {
   absl::Status DeleteVolume(const CloudVolume& volume) override {
     return Ask(RegionOf(volume.zone), "DeleteVolume", {{"VolumeId", volume.id}}).status();
   }
+  absl::StatusOr<CloudRun> LatestRun(const CloudMachine& last) override { return last.run; }  // its lists tell all
 
  private:
   // "us-east-1" of "us-east-1a"; local zones ("us-west-2-lax-1a") begin with their region, too.
@@ -239,10 +240,10 @@ class AwsApi : public CloudApi {
                             .state = StateOf(word),
                             .word = why.empty() ? word : absl::StrCat(word, ", ", why)};
     // It is charged for from "running" to "shutting-down". The time of the former nobody tells: pending is counted too.
-    machine.began = TimeIn(instance["launchTime"].text);
+    machine.run.began = TimeIn(instance["launchTime"].text);
     const bool over = machine.state == State::kDeleting || machine.state == State::kGone;
-    if (over) machine.ended = EndOf(instance["reason"].text);
-    machine.reclaimed = absl::StartsWith(why, "Server.SpotInstance");
+    if (over) machine.run.ended = EndOf(instance["reason"].text);
+    machine.run.reclaimed = absl::StartsWith(why, "Server.SpotInstance");
     inventory.machines.push_back(std::move(machine));
   }
 

@@ -123,8 +123,8 @@ class AzureApi : public CloudApi {
                               .address = addresses[name],
                               .state = StateOf(provisioning, known),
                               .word = absl::StrCat(provisioning, " ", known.value_or(""))};
-      // The last operation of one that is deallocated took it out of service. When it came into service is not told.
-      if (machine.state == State::kStopped) machine.ended = changed[name];
+      // The last operation of one that is deallocated took it out of service.
+      if (machine.state == State::kStopped) machine.run.ended = changed[name];
       inventory.machines.push_back(std::move(machine));
     }));
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/disks", "", kDiskVersion), [&](const Json& row) {
@@ -177,6 +177,7 @@ class AzureApi : public CloudApi {
 
   absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
     HttpResponse response;
+    Forget(order.name);
     RETURN_IF_ERROR(
         Ask("PUT", Path("Microsoft.Compute/virtualMachines", order.name, kComputeVersion), BodyOf(order), &response)
             .status());
@@ -190,6 +191,7 @@ class AzureApi : public CloudApi {
   }
   absl::Status StartMachine(const CloudMachine& machine) override {
     HttpResponse response;
+    Forget(machine.name);
     RETURN_IF_ERROR(
         Ask("POST", Path("Microsoft.Compute/virtualMachines", machine.name + "/start", kComputeVersion), "", &response)
             .status());
@@ -197,9 +199,16 @@ class AzureApi : public CloudApi {
     return absl::OkStatus();
   }
   absl::Status DeleteMachine(const CloudMachine& machine) override {
-    return Ask("DELETE", absl::StrCat(Path("Microsoft.Compute/virtualMachines", machine.name, kComputeVersion),
-                                      "&forceDeletion=true"))
-        .status();
+    HttpResponse response;
+    RETURN_IF_ERROR(Ask("DELETE",
+                        absl::StrCat(Path("Microsoft.Compute/virtualMachines", machine.name, kComputeVersion),
+                                     "&forceDeletion=true"),
+                        "", &response)
+                        .status());
+    const std::string url = OperationOf(response);
+    absl::MutexLock lock(&mutex_);
+    if (!url.empty()) runs_[machine.name].deletions.push_back(url);
+    return absl::OkStatus();
   }
 
   absl::Status CreateVolume(const std::string& name, const Offer& offer, const std::string&) override {
@@ -223,6 +232,32 @@ class AzureApi : public CloudApi {
     return Ask("DELETE", Path("Microsoft.Compute/disks", LastPart(volume.id), kDiskVersion)).status();
   }
 
+  // By the operations that this gateway itself has begun: the first of its deletions that was done ended it.
+  absl::StatusOr<CloudRun> LatestRun(const CloudMachine& last) override {
+    CloudRun run = last.run;
+    std::vector<std::string> deletions;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto known = runs_.find(last.name);
+      if (known == runs_.end()) return run;
+      if (!run.began.has_value()) run.began = known->second.began;
+      deletions = known->second.deletions;
+    }
+    bool is_open = false;
+    for (const std::string& url : deletions) {
+      const absl::StatusOr<Json> answer = Ask("GET", url);
+      if (absl::IsNotFound(answer.status())) continue;
+      RETURN_IF_ERROR(answer.status());
+      is_open |= (*answer)["status"].Text() == "InProgress";
+      if ((*answer)["status"].Text() != "Succeeded") continue;
+      const std::optional<absl::Time> ended = TimeIn((*answer)["endTime"].Text());
+      if (ended.has_value()) run.ended = std::min(run.ended.value_or(*ended), *ended);
+    }
+    if (!run.ended.has_value() && is_open) return absl::UnavailableError("it is still being deleted");
+    if (run.ended.has_value()) Forget(last.name);
+    return run;
+  }
+
  private:
   struct Price {
     double dollars = 0;
@@ -235,6 +270,12 @@ class AzureApi : public CloudApi {
   struct Operation {
     std::string machine, url;
     absl::Duration begun;
+  };
+  // The latest, as far as this gateway has begun and ended it.
+  struct Run {
+    std::string start;                   // the operation; its create too
+    std::optional<absl::Time> began;     // when that was begun
+    std::vector<std::string> deletions;  // operations
   };
 
   std::string Subscription() const { return absl::StrCat(options_.endpoint, "/subscriptions/", options_.subscription); }
@@ -282,11 +323,24 @@ class AzureApi : public CloudApi {
         R"("properties":{"primary":true,"subnet":{"id":)", JsonString(options_.subnet), "}}}]}}]}}}");
   }
 
-  void Remember(const std::string& machine, const HttpResponse& response) {
+  // "": none that our token may go to.
+  std::string OperationOf(const HttpResponse& response) const {
     const auto url = FindHeader(response.headers, "azure-asyncoperation");
-    if (!url.has_value() || !absl::StartsWith(*url, options_.endpoint)) return;  // our token is for no other host
+    return url.has_value() && absl::StartsWith(*url, options_.endpoint) ? std::string(*url) : "";
+  }
+
+  void Remember(const std::string& machine, const HttpResponse& response) {
+    const std::string url = OperationOf(response);
+    if (url.empty()) return;
     absl::MutexLock lock(&mutex_);
-    operations_.push_back({machine, std::string(*url), clock_.Elapsed()});
+    operations_.push_back({machine, url, clock_.Elapsed()});
+    runs_[machine].start = url;
+  }
+
+  // Another run may begin.
+  void Forget(const std::string& machine) {
+    absl::MutexLock lock(&mutex_);
+    runs_.erase(machine);
   }
 
   // What ended badly is kept until a list tells it. One that cannot be asked about says nothing, and is no reason not
@@ -304,6 +358,11 @@ class AzureApi : public CloudApi {
       const std::string status = answer.ok() ? (*answer)["status"].Text() : "";
       if (!is_late && answer.ok() && status != "Succeeded" && status != "Failed" && status != "Canceled") continue;
       absl::MutexLock lock(&mutex_);
+      // "Track asynchronous Azure operations": the times are not in every answer.
+      const auto run = runs_.find(operation.machine);
+      if (answer.ok() && run != runs_.end() && run->second.start == operation.url) {
+        run->second.began = TimeIn((*answer)["startTime"].Text());
+      }
       if (status == "Failed" || status == "Canceled") {
         const Json error = (*answer)["error"];
         const std::string code = status == "Canceled" ? status : error["code"].Text();
@@ -422,6 +481,7 @@ class AzureApi : public CloudApi {
   std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Size> sizes_ ABSL_GUARDED_BY(mutex_);
   absl::Duration sizes_good_until_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Run> runs_ ABSL_GUARDED_BY(mutex_);  // by the machine's name
   std::map<std::string, std::pair<std::map<Market, Price>, absl::Duration>> prices_ ABSL_GUARDED_BY(mutex_);
 };
 

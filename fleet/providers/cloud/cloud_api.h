@@ -15,6 +15,14 @@
 
 namespace spotinference::fleet {
 
+// A machine's latest run as its cloud tells it, by the cloud's own clock: from when it is charged for, and until when, if
+// that is over. No later and no earlier than it really is: what is not said exactly makes the run longer. nullopt: not
+// told.
+struct CloudRun {
+  std::optional<absl::Time> began, ended;
+  bool reclaimed = false;  // the cloud says that it took the machine back
+};
+
 struct CloudMachine {
   enum class State {
     kStarting,
@@ -33,10 +41,7 @@ struct CloudMachine {
   bool public_address = false;  // it has one beside, for which its cloud charges
   State state = State::kUnknown;
   std::string word;  // the cloud's, for people
-  // Where the cloud says so, and by its clock: from when it charges for the latest run, and until when, if that is
-  // over. No later and no earlier than it really does: what is not said exactly makes the run longer.
-  std::optional<absl::Time> began, ended;
-  bool reclaimed = false;  // the cloud says that it took it back
+  CloudRun run;      // as far as lists tell it
 };
 
 struct CloudVolume {
@@ -127,6 +132,10 @@ class CloudApi {
   virtual absl::Status DeleteVolume(const CloudVolume& volume) = 0;
   // Where a machine of that offer finds it.
   virtual absl::StatusOr<std::string> DevicePath(const CloudVolume& volume, const Offer& offer) = 0;
+
+  // Of a machine that is stopped or gone, all that the cloud tells of its latest run. `last`: as a list last had it; of
+  // one that no list had, its name and zone alone. UNAVAILABLE also while the end of the run is not told yet.
+  virtual absl::StatusOr<CloudRun> LatestRun(const CloudMachine& last) = 0;
 
   // Every call ends CANCELLED at once, also those to come.
   virtual void Cancel() = 0;

@@ -329,8 +329,11 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
       life.seen = true;
       life.remains_at.reset();
       life.machine_id = found->id;
+      const CloudRun before = machine->last.run;
       machine->last = *found;
       machine->public_address |= found->public_address;
+      // What is being deleted, and had stopped, has not run since.
+      if (found->state == State::kDeleting && !found->run.ended.has_value()) machine->last.run.ended = before.ended;
       const bool boots = found->state == State::kStarting || found->state == State::kRunning;
       life.ran |= boots && (life.create_at.has_value() || life.start_at.has_value() || life.serves);
     }

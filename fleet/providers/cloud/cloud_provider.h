@@ -80,6 +80,7 @@ class CloudProvider : public Provider {
   static constexpr absl::Duration kUnheard = absl::Minutes(1);  // until the others are to go on without a place
   static constexpr absl::Duration kVerdict = absl::Seconds(10);  // a list has told by then, or nobody will
   static constexpr absl::Duration kVolume = absl::Seconds(10);  // one that is not there by then is asked for less often
+  static constexpr absl::Duration kRunTold = absl::Seconds(30);  // what is not told of a run by then never is
   static constexpr absl::Duration kSpeak = absl::Seconds(30);  // a machine bears 15 minutes of silence
 
   struct Machine {
@@ -105,6 +106,8 @@ class CloudProvider : public Provider {
     std::optional<absl::Duration> lost_at;                  // its engine was gone then; whether its machine too is asked
     bool crashed = false;                                   // its machine outlived it
     std::optional<CloudInventory::Failure> failure;         // of a create or start that the cloud had taken on
+    std::optional<absl::Duration> run_asked_at;             // its run, first
+    std::optional<CloudRun> run;                            // what was told of it, or that nothing will be
     Endpoint endpoint;     // of its engine, being asked or serving
     bool probing = false;
     absl::Duration next_probe = -absl::InfiniteDuration();
@@ -167,6 +170,9 @@ class CloudProvider : public Provider {
   void OnBusy(Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Delete(Machine& machine, const CloudMachine& found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeleteVolume(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Before that. False: it is to be asked again, or what became of the machine meanwhile is to be seen.
+  bool HearOfRun(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  CloudMachine LastOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellStarted(Machine& machine, const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellVolume(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -20,6 +20,8 @@ namespace {
 using Goal = Life::Goal;
 using State = CloudMachine::State;
 
+constexpr absl::Duration kRunAgain = absl::Seconds(2);  // until a run is asked for again
+
 // Whoever asks again without a change gets the same answer.
 bool IsPermanent(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
@@ -131,6 +133,10 @@ void CloudProvider::Step(const MachinePtr& kept) {
     const bool gone = found == nullptr && life.absence.lists >= options_.limits.absent_lists;
     return gone && next.what == Next::Do::kDeleteMachine ? End(machine, life.status) : void();
   }
+  if (next.what != Next::Do::kTellGone) {
+    machine.run.reset();
+    machine.run_asked_at.reset();
+  }
   Do(kept, next, found == nullptr ? CloudMachine() : *found, volume == nullptr ? CloudVolume() : *volume);
 }
 
@@ -216,7 +222,8 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
     case Next::Do::kFail:
       return Fail(machine, next.status);
     case Next::Do::kTellGone:
-      return End(machine, next.status);
+      if (HearOfRun(machine)) End(machine, next.status);
+      return;
   }
 }
 
@@ -384,6 +391,7 @@ void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
     return Fail(machine, absl::UnavailableError("its key is not known to this fleet any more: it could never serve"));
   }
   machine.life.start_at = machine.life.may_start_at = clock_.Elapsed();
+  machine.last.run = {};
   const absl::Status status = Call(machine, "start it again", [&] { return api_->StartMachine(found); });
   if (status.ok()) return;
   machine.life.start_at.reset();
@@ -495,18 +503,48 @@ void CloudProvider::Fail(Machine& machine, absl::Status status) {
   machine.due = clock_.Elapsed();
 }
 
-void CloudProvider::End(Machine& machine, absl::Status status) {
+// As lists last had it. One of its name that is not it is another one.
+CloudMachine CloudProvider::LastOf(const Machine& machine) const {
   const CloudMachine* const found = Find(machine);
-  const CloudMachine& last = found != nullptr ? *found : machine.last;
-  MachineEvent gone = {.machine_id = machine.spec.id, .crashed = machine.crashed, .status = std::move(status)};
+  CloudMachine last = found != nullptr ? *found : machine.last;
+  if (last.id != machine.life.machine_id && !machine.life.machine_id.empty()) last = {.id = machine.life.machine_id};
+  const std::optional<Offer>& offer = machine.offer.has_value() ? machine.offer : machine.spec.offer;
+  last.name = machine.name;
+  if (last.zone.empty() && offer.has_value()) last.zone = offer->zone;
+  return last;
+}
+
+bool CloudProvider::HearOfRun(Machine& machine) {
+  const Life& life = machine.life;
+  // What was accepted, or may have been, can have run while no list was to be had.
+  const bool may_have_run = machine.adopted || life.ran || life.create_at.has_value() || life.may_start_at.has_value();
+  if (life.discards || !may_have_run || machine.run.has_value()) return true;
+  const CloudMachine last = LastOf(machine);
+  mutex_.Unlock();
+  const absl::StatusOr<CloudRun> run = api_->LatestRun(last);
+  mutex_.Lock();
+  const absl::Duration now = clock_.Elapsed();
+  if (!machine.run_asked_at.has_value()) machine.run_asked_at = now;
+  const bool of_earlier = run.ok() && life.ran && run->ended.has_value() && *run->ended <= machine.spec.billed_until;
+  const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier;
+  machine.due = now;
+  if (may_come && now - *machine.run_asked_at < kRunTold) machine.due += kRunAgain;
+  else if (run.ok() && !of_earlier) machine.run = *run;
+  else machine.run = of_earlier ? CloudRun() : last.run;
+  return false;
+}
+
+void CloudProvider::End(Machine& machine, absl::Status status) {
+  const CloudMachine last = LastOf(machine);
+  const CloudRun run = machine.run.value_or(last.run);
+  MachineEvent gone = {.machine_id = machine.spec.id,
+                       .crashed = machine.crashed,
+                       .began = run.began,
+                       .ended = run.ended,
+                       .reclaimed = run.reclaimed,
+                       .status = std::move(status)};
   if (machine.life.ran) gone.handle = last.id;
   gone.public_address = machine.public_address;
-  if (last.id == machine.life.machine_id || machine.life.machine_id.empty()) {
-    gone.began = last.began;
-    gone.ended = last.ended;
-    gone.reclaimed = last.reclaimed;
-  }
-  // What was accepted, or may have been, can have run while no list was to be had.
   const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
   gone.never_ran = !machine.adopted && !machine.life.ran && !was_asked_for;
   if (machine.life.discards && machine.volume_told && machine.life.volume.lists > 0) {

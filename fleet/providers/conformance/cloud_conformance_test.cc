@@ -523,39 +523,6 @@ TEST_P(CloudTest, HoldsItsInvariantsInAHostileWorld) {
   });
 }
 
-// Its kGone carries the cloud's own word on the run; what is not said exactly makes it longer.
-TEST_P(CloudTest, WhenARunBeganAndEndedIsToldAsTheCloudTellsIt) {
-  const absl::Time asked = clock_.Now();
-  Serve(Spec());
-  const absl::Time served = clock_.Now();
-  Pass(absl::Minutes(10));
-  const absl::Time stopped = clock_.Now();
-  provider_->Hibernate("m-1");
-  MachineEvent gone = Next();
-  ASSERT_EQ(gone.kind, Kind::kGone);
-  ASSERT_EQ(gone.began.has_value(), GetParam().tells_begin);
-  ASSERT_EQ(gone.ended.has_value(), GetParam().tells_end);
-  EXPECT_FALSE(gone.reclaimed);
-  EXPECT_FALSE(gone.never_ran);
-  if (gone.began.has_value()) {
-    EXPECT_GE(*gone.began, asked - absl::Seconds(1));  // clouds tell whole seconds
-    EXPECT_LE(*gone.began, served);
-  }
-  if (gone.ended.has_value()) {
-    EXPECT_GE(*gone.ended, stopped - absl::Seconds(1));
-    EXPECT_LE(*gone.ended, clock_.Now());
-  }
-}
-
-TEST_P(CloudTest, WhatWasNeverBoughtHasNeverRun) {
-  Say(absl::StrCat("stock ", GetParam().name, " ", GetParam().zone, " ", GetParam().type, " 0"));
-  Say(absl::StrCat("stock ", GetParam().name, " ", GetParam().other_zone, " ", GetParam().type, " 0"));
-  provider_->Launch(Spec());
-  MachineEvent gone = Next();
-  ASSERT_EQ(gone.kind, Kind::kGone);
-  EXPECT_TRUE(gone.never_ran);
-}
-
 // One that hears nothing for long powers itself off, and two clouds go on to charge for it.
 TEST_P(CloudTest, WhatPoweredItselfOffIsEnded) {
   Serve(Spec());

@@ -40,8 +40,7 @@ CloudUnderTest Hyperstack() {
           .stop = "/hibernate?",
           .start = "/hibernate-restore",
           .account = "organization 1",
-          .tells_begin = true,
-          .tells_end = true,
+          .run = "/billing-events",
           .names_types = false,
           .asks_account = true,
           .api = HyperstackAt};
@@ -71,8 +70,7 @@ CloudUnderTest Aws() {
           .create_volume = "Action=CreateVolume",
           .account = "account 123456789012",
           .has_places = true,
-          .tells_begin = true,
-          .tells_end = true,
+          .tells_reclaims = true,
           .asks_account = true,
           .api = AwsAt,
           .move_to_machine =
@@ -128,8 +126,8 @@ CloudUnderTest Gcp() {
           .start = "/start",
           .account = "project p",
           .has_places = true,
-          .tells_begin = true,
-          .tells_end = true,
+          .run = "/operations?",
+          .tells_reclaims = true,
           .api = GcpAt,
           .move_to_machine =
               [](const std::string& metadata_url) {
@@ -167,7 +165,8 @@ CloudUnderTest Azure() {
           .stop = "/deallocate",
           .start = "/start",
           .account = "resource group g of subscription s",
-          .tells_end = true,
+          .run = "/operations/",
+          .begins_are_own = true,
           .api = AzureAt,
           .move_to_machine =
               [](const std::string& metadata_url) {

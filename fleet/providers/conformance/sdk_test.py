@@ -195,7 +195,7 @@ class SdkTest(unittest.TestCase):
         machines.hibernate_vm(machine.id)
         wait_for(lambda: status() == 'HIBERNATED', 'it is hibernated')
         events = hyperstack.BillingApi(client).get_vm_billing_events(machine.id).billing_events_history
-        self.assertEqual([(e.event, e.price_per_hour) for e in events], [('ACTIVE', 1), ('HIBERNATING', 0)])
+        self.assertEqual([(e.event, e.price_per_hour) for e in events], [('ACTIVE', 1), ('HIBERNATED', 0)])
         self.assertLessEqual(events[0].start, events[1].start)  # whole seconds, and all of it may take one
         machines.restore_vm_from_hibernation(machine.id)
         wait_for(lambda: status() == 'ACTIVE', 'it is back')
@@ -258,9 +258,26 @@ class SdkTest(unittest.TestCase):
         done(compute.instances().stop(**place, instance='mine'))
         wait_for(lambda: instance()['status'] == 'TERMINATED', 'it is stopped')
         self.emulator.say('stock gcp us-central1-a g2-standard-4 0')
+        target = f'https://www.googleapis.com/compute/v1/projects/p/zones/{place["zone"]}/instances/mine'
         failed = done(compute.instances().start(**place, instance='mine'))
         self.assertEqual(failed['error']['errors'][0]['code'], 'ZONE_RESOURCE_POOL_EXHAUSTED')
         done(compute.instances().delete(**place, instance='mine'))
+        operations, asked = [], compute.zoneOperations().list(
+            **place, filter=f'targetLink="{target}"')
+        while asked is not None:
+            page = run(asked, 'OperationList')
+            self.assertLess(len(page['items']), 5, 'it comes in pages')
+            operations += page['items']
+            asked = compute.zoneOperations().list_next(asked, page)
+        operations.sort(key=lambda operation: operation['insertTime'])
+        self.assertEqual([(o['operationType'], o['status'], 'error' in o) for o in operations],
+                         [('insert', 'DONE', False), ('stop', 'DONE', False), ('start', 'DONE', True),
+                          ('delete', 'DONE', False)])
+        for operation in operations:
+            self.assertEqual(operation['targetLink'], target)
+            self.assertLessEqual(operation['startTime'], operation['endTime'])
+        with self.assertRaisesRegex(googleapiclient.errors.HttpError, 'filter'):
+            compute.zoneOperations().list(**place, filter='operationType != stop').execute()
         skus = run(service('cloudbilling.v1', '').services().skus().list(parent='services/6F81-5844-456A'),
                    'ListSkusResponse', 'cloudbilling.v1')
         self.assertIn('OnDemand', {sku['category']['usageType'] for sku in skus['skus']})
@@ -316,7 +333,11 @@ class SdkTest(unittest.TestCase):
                 **body['properties'], 'storageProfile': {}}}).result(DEADLINE_S)
         self.assertEqual(compute.virtual_machines.get('g', 'second').properties.provisioning_state, 'Failed')
         for name in 'mine', 'second':
-            compute.virtual_machines.begin_delete('g', name).result(DEADLINE_S)
+            deletion = compute.virtual_machines.begin_delete('g', name)
+            deletion.result(DEADLINE_S)
+            operation = deletion.polling_method()._pipeline_response.http_response.json()
+            self.assertEqual(operation['status'], 'Succeeded')
+            self.assertLessEqual(operation['startTime'], operation['endTime'])
         wait_for(lambda: not list(compute.virtual_machines.list('g')), 'they are gone')
         compute.disks.begin_delete('g', 'weights').result(DEADLINE_S)
         self.assertEqual([known(row) for row in compute.disks.list_by_resource_group('g')], [])

@@ -118,20 +118,48 @@ FakeHttpReply Page(const ServiceRequest& request, const std::vector<std::string>
   return JsonReply(200, absl::StrCat(R"({"value":)", JsonList({rows.begin() + first, rows.begin() + last}), next, "}"));
 }
 
-// What was asked for is on its way; what cannot be is told by the operation, whose name says it.
-FakeHttpReply Taken(const ServiceRequest& request, const absl::Status& status, int good, std::string body,
-                    absl::string_view operation = "good") {
+int64_t NewestOperation(const CloudModel& model) {
+  return model.operations().empty() ? 0 : model.operations().back().number;
+}
+
+// What was asked for is on its way; what cannot be is told by the operation, whose name says it: KIND-NUMBER, 0 of a
+// disk's. `before`: the newest one before the call.
+FakeHttpReply Taken(const CloudModel& model, const ServiceRequest& request, int64_t before, const absl::Status& status,
+                    int good, std::string body, absl::string_view kind = "good") {
   if (!status.ok() && !absl::IsResourceExhausted(status)) return Error(409, "Conflict", status.message());
   if (absl::IsResourceExhausted(status) && status.message() == "quota") {
     return Error(409, "OperationNotAllowed",
                  "Operation could not be completed as it results in exceeding approved cores quota.");
   }
+  const int64_t number = NewestOperation(model) > before ? NewestOperation(model) : 0;
   FakeHttpReply reply = JsonReply(good, std::move(body));
   reply.headers.emplace_back(
       "Azure-AsyncOperation",
       absl::StrCat(HostOf(request), "/subscriptions/s/providers/Microsoft.Compute/locations/l/operations/",
-                   status.ok() ? operation : "stock", "?api-version=2024-07-01"));
+                   status.ok() ? kind : "stock", "-", number, "?api-version=2024-07-01"));
   return reply;
+}
+
+// "2026-11-29T11:30:55.2010000+00:00"
+std::string TimeText(const CloudModel& model, absl::Duration at) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E7S%Ez", model.TimeOf(at), absl::UTCTimeZone());
+}
+
+FakeHttpReply Operation(CloudModel& model, const std::string& name) {
+  const EmulatedOperation* known = nullptr;
+  for (const EmulatedOperation& operation : model.operations()) {
+    if (absl::EndsWith(name, absl::StrCat("-", operation.number))) known = &operation;
+  }
+  std::string times;
+  if (known != nullptr) times = absl::StrCat(R"("startTime":")", TimeText(model, known->begun), R"(",)");
+  const bool done = known == nullptr || known->done.has_value();
+  if (known != nullptr && done) absl::StrAppend(&times, R"("endTime":")", TimeText(model, *known->done), R"(",)");
+  const std::string about = absl::StrCat("{", times, R"("name":")", name, R"(","status":)");
+  if (!done) return JsonReply(200, absl::StrCat(about, R"("InProgress"})"));
+  if (absl::StartsWith(name, "good-")) return JsonReply(200, absl::StrCat(about, R"("Succeeded"})"));
+  const bool late = absl::StartsWith(name, "late-");  // of a machine that runs by then
+  return JsonReply(200, absl::StrCat(about, R"("Failed","error":{"code":")",
+                                     late ? "OSProvisioningTimedOut" : "AllocationFailed", R"(","message":"none"}})"));
 }
 
 EmulatedMachine* FindMachine(CloudModel& model, absl::string_view name, bool also_gone = false) {
@@ -151,13 +179,14 @@ EmulatedVolume* FindDisk(CloudModel& model, absl::string_view name) {
 }
 
 FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const std::string& name) {
+  const int64_t before = NewestOperation(model);
   const auto body = Json::Parse(request.http.body);
   if (!body.ok()) return Error(400, "InvalidRequestContent", "no JSON");
   const Json properties = (*body)["properties"];
   if (const EmulatedMachine* const known = FindMachine(model, name)) {
     const bool is_of_no_use = known->state == State::kDeleting || known->state == State::kFailed;
     return is_of_no_use ? Error(409, "Conflict", "a machine of that name is being deleted, or has failed")
-                                            : Taken(request, absl::OkStatus(), 200, Machine(model, *known));
+                         : Taken(model, request, before, absl::OkStatus(), 200, Machine(model, *known));
   }
   const std::vector<Json> zones = (*body)["zones"].Items();
   EmulatedMachine wanted = {.cloud = kCloud,
@@ -181,13 +210,13 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
   }
   if (!machine.ok()) {
     if (machine.status().message() == "stock") model.AddFailed(std::move(wanted));
-    return Taken(request, machine.status(), 201, "{}");
+    return Taken(model, request, before, machine.status(), 201, "{}");
   }
   for (EmulatedVolume* const volume : disks) {
     const absl::Status status = model.Attach(*volume, **machine, "/dev/disk/azure/scsi1/lun0");
     if (!status.ok()) return Error(409, "Conflict", status.message());
   }
-  return Taken(request, absl::OkStatus(), 201, Machine(model, **machine),
+  return Taken(model, request, before, absl::OkStatus(), 201, Machine(model, **machine),
                model.habits().late_failure ? "late" : "good");
 }
 
@@ -200,14 +229,15 @@ FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request, const s
     }
     return Page(request, rows);
   }
+  const int64_t before = NewestOperation(model);
   if (request.http.method == "PUT") return PutMachine(model, request, rest[0]);
   const std::string action = rest.size() > 1 ? rest[1] : "";
   EmulatedMachine* const machine = FindMachine(model, rest[0], action == "attachDetachDataDisks");
   if (machine == nullptr && request.http.method == "DELETE") return {.status = 204};
   if (machine == nullptr) return Error(404, "ResourceNotFound", rest[0]);
-  if (request.http.method == "DELETE") return Taken(request, model.Delete(*machine), 202, "");
-  if (action == "deallocate") return Taken(request, model.Stop(*machine), 202, "");
-  if (action == "start") return Taken(request, model.Start(*machine), 202, "");
+  if (request.http.method == "DELETE") return Taken(model, request, before, model.Delete(*machine), 202, "");
+  if (action == "deallocate") return Taken(model, request, before, model.Stop(*machine), 202, "");
+  if (action == "start") return Taken(model, request, before, model.Start(*machine), 202, "");
   if (action == "attachDetachDataDisks") {
     const auto body = Json::Parse(request.http.body);
     if (!body.ok()) return Error(400, "InvalidRequestContent", "no JSON");
@@ -217,7 +247,7 @@ FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request, const s
       const absl::Status status = model.Detach(*volume);
       if (!status.ok()) return Error(409, "Conflict", status.message());
     }
-    return Taken(request, absl::OkStatus(), 202, "");
+    return Taken(model, request, before, absl::OkStatus(), 202, "");
   }
   return JsonReply(200, Machine(model, *machine));
 }
@@ -230,6 +260,7 @@ FakeHttpReply Disks(CloudModel& model, const ServiceRequest& request, const std:
     }
     return Page(request, rows);
   }
+  const int64_t before = NewestOperation(model);
   EmulatedVolume* const volume = FindDisk(model, rest[0]);
   if (request.http.method == "PUT" && volume == nullptr) {
     const auto body = Json::Parse(request.http.body);
@@ -239,10 +270,10 @@ FakeHttpReply Disks(CloudModel& model, const ServiceRequest& request, const std:
                         .zone = absl::StrCat((*body)["location"].Text(), "-", (*body)["zones"].Items()[0].Text()),
                         .type = (*body)["sku"]["name"].Text(),
                         .gigabytes = static_cast<int64_t>((*body)["properties"]["diskSizeGB"].Number().value_or(0))});
-    return Taken(request, absl::OkStatus(), 202, Disk(model, *FindDisk(model, rest[0])));
+    return Taken(model, request, before, absl::OkStatus(), 202, Disk(model, *FindDisk(model, rest[0])));
   }
   if (volume == nullptr) return Error(404, "ResourceNotFound", rest[0]);
-  if (request.http.method == "DELETE") return Taken(request, model.DeleteVolume(*volume), 202, "");
+  if (request.http.method == "DELETE") return Taken(model, request, before, model.DeleteVolume(*volume), 202, "");
   return JsonReply(200, Disk(model, *volume));
 }
 
@@ -318,17 +349,7 @@ FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
     return Error(401, "InvalidAuthenticationToken", "the access token is none, or has expired");
   }
   if (request.query.count("api-version") == 0) return Error(400, "MissingApiVersionParameter", "api-version");
-  if (parts.size() == 8 && parts[6] == "operations" && parts[7] == "late") {  // of a machine that runs by then
-    const bool starts = std::any_of(model.machines().begin(), model.machines().end(),
-                                    [](const auto& m) { return m.second.state == State::kStarting; });
-    return JsonReply(200, starts ? R"({"status":"InProgress"})"
-                                 : R"({"status":"Failed","error":{"code":"OSProvisioningTimedOut","message":"late"}})");
-  }
-  if (parts.size() == 8 && parts[6] == "operations") {
-    return JsonReply(200, parts[7] == "good"
-                              ? R"({"status":"Succeeded"})"
-                              : R"({"status":"Failed","error":{"code":"AllocationFailed","message":"none"}})");
-  }
+  if (parts.size() == 8 && parts[6] == "operations") return Operation(model, parts[7]);
   if (parts.size() == 5 && parts[4] == "virtualMachines") return Machines(model, request, {});
   if (parts.size() == 5 && parts[4] == "skus") return Skus(model, request);
   if (parts.size() < 7 || parts[2] != "resourceGroups") return Error(404, "InvalidResourceType", http.target);

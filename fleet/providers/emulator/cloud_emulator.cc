@@ -181,6 +181,8 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     Find(words[1])->word = words[2];
   } else if ((is("fault", 3) || is("fault", 4)) && absl::SimpleAtod(words[2], &number)) {
     faults_.push_back({words[1], words.size() == 4 ? words[3] : "", static_cast<int>(number)});
+  } else if (is("forgive", 1)) {
+    faults_.clear();
   } else if (is("chaos", 3) && absl::SimpleAtoi(words[1], &seed) && absl::SimpleAtod(words[2], &number)) {
     random_.seed(seed);
     chaos_ = number;

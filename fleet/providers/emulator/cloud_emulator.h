@@ -42,6 +42,7 @@ class CloudEmulator {
   //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;
   //                               lost (not done, no answer), unheard (done, no answer), garbage and empty (done),
   //                               hang (not done)
+  //   forgive                     no such fault is left
   //   chaos SEED SHARE            from now on that share of all requests has one of these, but hang; 0: none
   //   down, up                    every request is lost
   //   tell MACHINE COMMAND…       its metadata service gets the command (engine/notice/emulator/metadata_emulator.h),

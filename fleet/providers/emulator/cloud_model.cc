@@ -10,6 +10,7 @@ namespace {
 
 using State = EmulatedMachine::State;
 using VolumeState = EmulatedVolume::State;
+using Kind = EmulatedOperation::Kind;
 
 // As the clouds' adapters ask for it: a machine that is stopped was hibernated, or deallocated, where there is such a
 // thing. https://cloud.google.com/compute/docs/instances/instance-lifecycle: GCP's is only stopped.
@@ -30,6 +31,7 @@ BilledState BilledStateOf(const EmulatedMachine& machine, State state) {
 }
 
 constexpr absl::Duration kPricesKept = absl::Hours(7 * 24);
+constexpr absl::Duration kOperationsKept = absl::Hours(1);
 
 bool IsCharged(const EmulatedMachine& machine) { return machine.began.has_value() && !machine.ended.has_value(); }
 
@@ -108,6 +110,26 @@ void CloudModel::Enter(EmulatedMachine& machine, State state, absl::Duration at)
   machine.state = state;
   machine.since = at;
   machine.until = absl::InfiniteDuration();
+  if (state != State::kRunning && state != State::kStopped && state != State::kGone) return;
+  for (EmulatedOperation& operation : operations_) {
+    if (operation.machine == machine.number && !operation.done.has_value()) operation.done = at;
+  }
+}
+
+void CloudModel::Note(Kind kind, const EmulatedMachine& machine, absl::Duration at, bool refused) {
+  const absl::Duration oldest = clock_.Elapsed() - kOperationsKept;
+  std::erase_if(operations_, [&](const EmulatedOperation& o) { return o.done.has_value() && *o.done < oldest; });
+  const bool passes = kind == Kind::kTake || refused;
+  operations_.push_back({.number = ++last_operation_,
+                         .kind = kind,
+                         .cloud = machine.cloud,
+                         .zone = machine.zone,
+                         .name = machine.name,
+                         .machine = machine.number,
+                         .refused = refused,
+                         .begun = at,
+                         .done = passes ? std::optional(at) : std::nullopt,
+                         .listed_at = at + habits_.list_lag});
 }
 
 void CloudModel::FreeStock(const EmulatedMachine& machine) {
@@ -120,6 +142,7 @@ void CloudModel::Settle(EmulatedMachine& machine, absl::Duration now) {
     host_.Halt(machine);
     machine.why = "taken away";
     machine.reclaimed = true;
+    Note(Kind::kTake, machine, at);
     Enter(machine, machine.taken_to, at);
   }
   while (machine.until <= now) {
@@ -202,7 +225,10 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   };
   if (std::count_if(machines_.begin(), machines_.end(), holds) >= habits_.quota)
     return absl::ResourceExhaustedError("quota");
-  if (type->stock <= 0) return absl::ResourceExhaustedError("stock");
+  if (type->stock <= 0) {
+    Note(Kind::kCreate, wanted, clock_.Elapsed(), /*refused=*/true);
+    return absl::ResourceExhaustedError("stock");
+  }
   --type->stock;
   wanted.number = ++last_number_;
   wanted.price_per_hour = wanted.spot ? *type->spot_price : type->on_demand_price;
@@ -212,6 +238,7 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   wanted.until = wanted.since + habits_.boot;
   wanted.listed_at = wanted.since + habits_.list_lag;
   wanted.account = habits_.account;
+  Note(Kind::kCreate, wanted, wanted.since);
   return &machines_.emplace(wanted.number, std::move(wanted)).first->second;
 }
 
@@ -228,6 +255,7 @@ absl::Status CloudModel::Stop(EmulatedMachine& machine) {
   Advance();
   if (machine.state != State::kRunning) return absl::FailedPreconditionError("it does not run");
   host_.Halt(machine);
+  Note(Kind::kStop, machine, clock_.Elapsed());
   Enter(machine, State::kStopping, clock_.Elapsed());
   machine.taken_at.reset();
   if (!habits_.stop_never_ends) machine.until = clock_.Elapsed() + habits_.stop;
@@ -238,7 +266,9 @@ absl::Status CloudModel::Start(EmulatedMachine& machine) {
   Advance();
   if (machine.state != State::kStopped) return absl::FailedPreconditionError("it is not stopped");
   EmulatedType* const type = FindType(machine.cloud, machine.zone, machine.type);
-  if (type == nullptr || type->stock <= 0) return absl::ResourceExhaustedError("stock");
+  const bool has_stock = type != nullptr && type->stock > 0;
+  Note(Kind::kStart, machine, clock_.Elapsed(), /*refused=*/!has_stock);
+  if (!has_stock) return absl::ResourceExhaustedError("stock");
   --type->stock;
   machine.launched = clock_.Elapsed();
   machine.reclaimed = false;
@@ -250,6 +280,7 @@ absl::Status CloudModel::Start(EmulatedMachine& machine) {
 absl::Status CloudModel::Delete(EmulatedMachine& machine) {
   Advance();
   if (machine.state == State::kGone || machine.state == State::kDeleting) return absl::OkStatus();
+  Note(Kind::kDelete, machine, clock_.Elapsed());
   if (machine.state == State::kFailed) {
     Enter(machine, State::kGone, clock_.Elapsed());
     return absl::OkStatus();

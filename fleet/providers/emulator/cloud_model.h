@@ -43,6 +43,19 @@ struct EmulatedMachine {
   std::string word;                                 // what lists call its state; "": the cloud's word for it
 };
 
+// What was asked for, or befell a machine. Kept for an hour after it was done, as the least that a cloud does.
+struct EmulatedOperation {
+  enum class Kind { kCreate, kStart, kStop, kDelete, kTake };
+  int64_t number = 0;  // of all operations, beginning with 1
+  Kind kind = Kind::kCreate;
+  std::string cloud, zone, name;  // of the machine
+  int64_t machine = 0;            // 0: it never came to be
+  bool refused = false;           // for want of stock
+  absl::Duration begun;
+  std::optional<absl::Duration> done;
+  absl::Duration listed_at;
+};
+
 struct EmulatedVolume {
   enum class State { kCreating, kFree, kAttaching, kAttached, kDetaching };
   int64_t number = 0;
@@ -93,7 +106,7 @@ class CloudModel {
   struct Habits {
     absl::Duration boot = absl::Milliseconds(500), stop = absl::Milliseconds(500), remove = absl::Milliseconds(200);
     absl::Duration volume = absl::Milliseconds(200), attach = absl::Milliseconds(200);
-    absl::Duration list_lag = absl::ZeroDuration();  // what was made is not in a list before
+    absl::Duration list_lag = absl::ZeroDuration();  // what was made is not in a list before, nor an operation
     bool stop_never_ends = false;
     bool attach_never_ends = false;
     bool dead_keep_volumes = false;  // a machine that is gone still has its volume
@@ -139,7 +152,9 @@ class CloudModel {
 
   // Everything, also what is gone, by number. Pointers into them stay good.
   std::map<int64_t, EmulatedMachine>& machines() { return machines_; }
+  const std::map<int64_t, EmulatedMachine>& machines() const { return machines_; }
   std::map<int64_t, EmulatedVolume>& volumes() { return volumes_; }
+  const std::vector<EmulatedOperation>& operations() const { return operations_; }  // in order
   EmulatedMachine* FindMachine(const std::string& cloud, int64_t number);
   EmulatedVolume* FindVolume(const std::string& cloud, int64_t number);
   bool IsReachable(absl::string_view zone) const {
@@ -164,12 +179,14 @@ class CloudModel {
   double Bill(const EmulatedVolume& volume) const;
   double deleted_volumes_dollars() const { return deleted_volumes_dollars_; }
 
+  absl::Duration Elapsed() const { return clock_.Elapsed(); }
   absl::Time Now() const { return clock_.Now() + skew_; }
   absl::Time TimeOf(absl::Duration at) const { return Now() + (at - clock_.Elapsed()); }
   void set_skew(absl::Duration skew) { skew_ = skew; }
 
  private:
   void Enter(EmulatedMachine& machine, EmulatedMachine::State state, absl::Duration at);
+  void Note(EmulatedOperation::Kind kind, const EmulatedMachine& machine, absl::Duration at, bool refused = false);
   double BillOfRun(const EmulatedMachine& machine, absl::Duration until) const;
   void NotePrice(const EmulatedType& type, double price, std::vector<PriceSpan>& prices) const;
   void Settle(EmulatedMachine& machine, absl::Duration now);
@@ -187,6 +204,8 @@ class CloudModel {
   std::map<int64_t, EmulatedMachine> machines_;
   std::map<int64_t, EmulatedVolume> volumes_;
   double deleted_volumes_dollars_ = 0;
+  std::vector<EmulatedOperation> operations_;
+  int64_t last_operation_ = 0;
 };
 
 }  // namespace spotinference::fleet

@@ -23,6 +23,7 @@ using State = EmulatedMachine::State;
 using VolumeState = EmulatedVolume::State;
 
 constexpr char kCloud[] = "gcp";
+constexpr size_t kOperationsPage = 3;  // fewer than asked for, as the real one may
 constexpr double kCores = 4, kGigabytes = 16;  // of every machine type
 
 FakeHttpReply Error(int status, absl::string_view reason, absl::string_view message) {
@@ -37,6 +38,11 @@ std::string UrlOf(const ServiceRequest& request, absl::string_view zone, absl::s
                   absl::string_view name) {
   return absl::StrCat("https://www.googleapis.com/compute/v1/projects/", request.parts[3], "/zones/", zone, "/", what,
                       "/", name);
+}
+
+// "2026-11-29T03:30:55.201-08:00"
+std::string TimeText(const CloudModel& model, absl::Duration at) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3S%Ez", model.TimeOf(at), absl::FixedTimeZone(-8 * 3600));
 }
 
 std::string StatusOf(const EmulatedMachine& machine) {
@@ -68,9 +74,9 @@ std::string Instance(CloudModel& model, const ServiceRequest& request, const Emu
   }
   std::string run;
   if (machine.began.has_value())
-    absl::StrAppend(&run, R"("lastStartTimestamp":")", Timestamp(model.TimeOf(*machine.began)), R"(",)");
+    absl::StrAppend(&run, R"("lastStartTimestamp":")", TimeText(model, *machine.began), R"(",)");
   if (machine.ended.has_value())
-    absl::StrAppend(&run, R"("lastStopTimestamp":")", Timestamp(model.TimeOf(*machine.ended)), R"(",)");
+    absl::StrAppend(&run, R"("lastStopTimestamp":")", TimeText(model, *machine.ended), R"(",)");
   return absl::StrCat(R"({"kind":"compute#instance","id":")", machine.number, R"(","name":)", JsonString(machine.name),
                       R"(,"zone":)",
                       JsonString(absl::StrCat("https://www.googleapis.com/compute/v1/projects/", request.parts[3],
@@ -98,28 +104,76 @@ std::string Disk(CloudModel& model, const ServiceRequest& request, const Emulate
                       volume.state == VolumeState::kCreating ? "CREATING" : "READY", R"(","users":)", users, "}");
 }
 
-// An operation's name says what became of it, so that nobody has to keep it: op-KIND-SERIAL.
-FakeHttpReply Operation(const ServiceRequest& request, absl::string_view zone, absl::string_view kind, bool done,
-                        absl::string_view target = "") {
-  const bool failed = kind == "stockout" || kind == "quota";
-  std::string error;
-  if (done && failed) {
-    error = absl::StrCat(R"(,"httpErrorStatusCode":)", kind == "quota" ? 403 : 503, R"(,"error":{"errors":[{"code":")",
-                         kind == "quota" ? "QUOTA_EXCEEDED" : "ZONE_RESOURCE_POOL_EXHAUSTED",
-                         R"(","message":"said the emulator"}]})");
+std::string TypeOf(EmulatedOperation::Kind kind) {
+  using enum EmulatedOperation::Kind;
+  switch (kind) {
+    case kCreate: return "insert";
+    case kStart: return "start";
+    case kStop: return "stop";
+    case kDelete: return "delete";
+    case kTake: return "compute.instances.preempted";
   }
-  return JsonReply(200, absl::StrCat(R"({"kind":"compute#operation","id":"1","name":"op-)", kind, R"(-1","zone":)",
-                                     JsonString(absl::StrCat("https://www.googleapis.com/compute/v1/projects/",
-                                                             request.parts[3], "/zones/", zone)),
-                                     R"(,"status":")", done ? "DONE" : "RUNNING", R"(","progress":)", done ? 100 : 0,
-                                     R"(,"targetLink":)", JsonString(target), error, "}"));
+  return "";
 }
 
-// What was asked for is on its way; what cannot be is told by the operation.
-FakeHttpReply Taken(const ServiceRequest& request, absl::string_view zone, const absl::Status& status) {
-  if (status.ok()) return Operation(request, zone, "good", false);
-  if (absl::IsResourceExhausted(status))
-    return Operation(request, zone, status.message() == "quota" ? "quota" : "stockout", false);
+std::string NameOf(const EmulatedOperation& operation) {
+  if (operation.kind == EmulatedOperation::Kind::kTake) return absl::StrCat("systemevent-", operation.number);
+  return absl::StrCat("op-", operation.refused ? "stockout" : "good", "-", operation.number);
+}
+
+const EmulatedOperation* FindOperation(const CloudModel& model, absl::string_view name) {
+  for (const EmulatedOperation& operation : model.operations()) {
+    if (operation.cloud == kCloud && NameOf(operation) == name) return &operation;
+  }
+  return nullptr;
+}
+
+// What it says besides its name and status. A disk's operation, and one that is forgotten, is not known (nullptr).
+std::string DetailsOf(const CloudModel& model, const ServiceRequest& request, const EmulatedOperation* known,
+                      bool done) {
+  if (known == nullptr) return "";
+  std::string details = absl::StrCat(
+      R"(,"operationType":")", TypeOf(known->kind), R"(","targetId":")", known->machine, R"(","targetLink":)",
+      JsonString(UrlOf(request, known->zone, "instances", known->name)), R"(,"insertTime":")",
+      TimeText(model, known->begun), R"(","startTime":")", TimeText(model, known->begun), "\"");
+  if (done && known->done.has_value()) absl::StrAppend(&details, R"(,"endTime":")", TimeText(model, *known->done), "\"");
+  return details;
+}
+
+// An operation's name says what became of it: op-KIND-NUMBER.
+std::string OperationRow(const CloudModel& model, const ServiceRequest& request, absl::string_view zone,
+                         const std::string& name, bool done) {
+  const EmulatedOperation* const known = FindOperation(model, name);
+  done = done && (known == nullptr || known->done.has_value());
+  std::string error;
+  const bool quota = absl::StrContains(name, "-quota-");
+  if (done && (quota || absl::StrContains(name, "-stockout-"))) {
+    error = absl::StrCat(R"(,"httpErrorStatusCode":)", quota ? 403 : 503, R"(,"error":{"errors":[{"code":")",
+                         quota ? "QUOTA_EXCEEDED" : "ZONE_RESOURCE_POOL_EXHAUSTED",
+                         R"(","message":"said the emulator"}]})");
+  }
+  return absl::StrCat(R"({"kind":"compute#operation","id":"1","name":")", name, R"(","zone":)",
+                      JsonString(absl::StrCat("https://www.googleapis.com/compute/v1/projects/", request.parts[3],
+                                              "/zones/", zone)),
+                      R"(,"status":")", done ? "DONE" : "RUNNING", R"(","progress":)", done ? 100 : 0,
+                      DetailsOf(model, request, known, done), error, "}");
+}
+
+int64_t NewestOperation(const CloudModel& model) {
+  return model.operations().empty() ? 0 : model.operations().back().number;
+}
+
+// What was asked for is on its way; what cannot be is told by the operation. `before`: the newest one before the call.
+FakeHttpReply Taken(const CloudModel& model, const ServiceRequest& request, absl::string_view zone, int64_t before,
+                    const absl::Status& status) {
+  const auto operation = [&](const std::string& name) {
+    return JsonReply(200, OperationRow(model, request, zone, name, /*done=*/false));
+  };
+  const bool exhausted = absl::IsResourceExhausted(status);
+  if (exhausted && status.message() == "quota") return operation("op-quota-0");
+  if (status.ok() || exhausted) {
+    return operation(NewestOperation(model) > before ? NameOf(model.operations().back()) : "op-good-0");
+  }
   if (absl::IsFailedPrecondition(status)) {
     return Error(400,
                  absl::StrContains(status.message(), "in use") ? "resourceInUseByAnotherResource" : "resourceNotReady",
@@ -144,13 +198,14 @@ EmulatedVolume* FindDisk(CloudModel& model, absl::string_view zone, absl::string
 }
 
 FakeHttpReply Insert(CloudModel& model, const ServiceRequest& request, const std::string& zone) {
+  const int64_t before = NewestOperation(model);
   const auto body = Json::Parse(request.http.body);
   if (!body.ok() || (*body)["name"].Text().empty()) return Error(400, "invalid", "name");
   const auto id = request.query.find("requestId");
   const std::string token = id == request.query.end() ? "" : id->second;
   if (!token.empty() && token.size() != 36) return Error(400, "invalid", "requestId is no UUID");
   if (const EmulatedMachine* const known = FindMachine(model, zone, (*body)["name"].Text())) {
-    if (!token.empty() && known->token == token) return Operation(request, zone, "good", false);
+    if (!token.empty() && known->token == token) return Taken(model, request, zone, before, absl::OkStatus());
     return Error(409, "alreadyExists", "the instance exists already");
   }
   std::vector<EmulatedVolume*> disks;
@@ -172,17 +227,18 @@ FakeHttpReply Insert(CloudModel& model, const ServiceRequest& request, const std
   }
   wanted.spot = (*body)["scheduling"]["provisioningModel"].Text() == "SPOT";
   const auto machine = model.Buy(std::move(wanted));
-  if (!machine.ok()) return Taken(request, zone, machine.status());
+  if (!machine.ok()) return Taken(model, request, zone, before, machine.status());
   for (EmulatedVolume* const volume : disks) {
     const absl::Status status = model.Attach(*volume, **machine, absl::StrCat("/dev/disk/by-id/google-", volume->name));
-    if (!status.ok()) return Taken(request, zone, status);
+    if (!status.ok()) return Taken(model, request, zone, before, status);
   }
-  return Operation(request, zone, "good", false, UrlOf(request, zone, "instances", (*machine)->name));
+  return Taken(model, request, zone, before, absl::OkStatus());
 }
 
 FakeHttpReply Instances(CloudModel& model, const ServiceRequest& request, const std::string& zone) {
   const std::vector<std::string>& parts = request.parts;  // compute v1 projects P zones Z instances NAME ACTION
   if (parts.size() == 7) return Insert(model, request, zone);
+  const int64_t before = NewestOperation(model);
   EmulatedMachine* machine = FindMachine(model, zone, parts[7]);
   const std::string action = parts.size() > 8 ? parts[8] : "";
   if (machine == nullptr && action == "detachDisk") {  // of a machine that has gone
@@ -192,27 +248,29 @@ FakeHttpReply Instances(CloudModel& model, const ServiceRequest& request, const 
   }
   if (machine == nullptr) return Error(404, "notFound", parts[7]);
   if (action.empty()) {
-    if (request.http.method == "DELETE") return Taken(request, zone, model.Delete(*machine));
+    if (request.http.method == "DELETE") return Taken(model, request, zone, before, model.Delete(*machine));
     return JsonReply(200, Instance(model, request, *machine));
   }
-  if (action == "stop") return Taken(request, zone, model.Stop(*machine));
-  if (action == "start") return Taken(request, zone, model.Start(*machine));
+  if (action == "stop") return Taken(model, request, zone, before, model.Stop(*machine));
+  if (action == "start") return Taken(model, request, zone, before, model.Start(*machine));
   if (action == "detachDisk") {
     const auto device = request.query.find("deviceName");
     EmulatedVolume* const volume = device == request.query.end() ? nullptr : FindDisk(model, zone, device->second);
     if (volume == nullptr || volume->machine != machine->number) return Error(400, "invalid", "deviceName");
-    return Taken(request, zone, model.Detach(*volume));
+    return Taken(model, request, zone, before, model.Detach(*volume));
   }
   if (action == "attachDisk") {
     const auto body = Json::Parse(request.http.body);
     EmulatedVolume* const volume = body.ok() ? FindDisk(model, zone, LastPart((*body)["source"].Text())) : nullptr;
     if (volume == nullptr) return Error(404, "notFound", "source");
-    return Taken(request, zone, model.Attach(*volume, *machine, absl::StrCat("/dev/disk/by-id/google-", volume->name)));
+    return Taken(model, request, zone, before,
+                 model.Attach(*volume, *machine, absl::StrCat("/dev/disk/by-id/google-", volume->name)));
   }
   return Error(404, "notFound", action);
 }
 
 FakeHttpReply Disks(CloudModel& model, const ServiceRequest& request, const std::string& zone) {
+  const int64_t before = NewestOperation(model);
   if (request.parts.size() == 7) {
     const auto body = Json::Parse(request.http.body);
     if (!body.ok() || !(*body)["sizeGb"].Number()) return Error(400, "invalid", "sizeGb");
@@ -223,11 +281,11 @@ FakeHttpReply Disks(CloudModel& model, const ServiceRequest& request, const std:
                         .zone = zone,
                         .type = LastPart((*body)["type"].Text()),
                         .gigabytes = static_cast<int64_t>(*(*body)["sizeGb"].Number())});
-    return Operation(request, zone, "good", false);
+    return Taken(model, request, zone, before, absl::OkStatus());
   }
   EmulatedVolume* const volume = FindDisk(model, zone, request.parts[7]);
   if (volume == nullptr) return Error(404, "notFound", request.parts[7]);
-  if (request.http.method == "DELETE") return Taken(request, zone, model.DeleteVolume(*volume));
+  if (request.http.method == "DELETE") return Taken(model, request, zone, before, model.DeleteVolume(*volume));
   return JsonReply(200, Disk(model, request, *volume));
 }
 
@@ -282,6 +340,33 @@ FakeHttpReply Aggregated(CloudModel& model, const ServiceRequest& request, const
   if (!unreachables.empty()) absl::StrAppend(&body, R"(,"unreachables":)", JsonList(unreachables));
   return JsonReply(
       200, absl::StrCat(body, last < rows.size() ? absl::StrCat(R"(,"nextPageToken":")", last, "\"") : "", "}"));
+}
+
+// Of filters, `targetLink="URL"`. By their names, as the real one does it.
+FakeHttpReply Operations(CloudModel& model, const ServiceRequest& request, const std::string& zone) {
+  const auto get = [&](const char* name) {
+    const auto found = request.query.find(name);
+    return found == request.query.end() ? std::string() : found->second;
+  };
+  const std::string text = get("filter");
+  absl::string_view target = text;
+  if (!target.empty() && (!absl::ConsumePrefix(&target, "targetLink=\"") || !absl::ConsumeSuffix(&target, "\""))) {
+    return Error(400, "invalid", "filter");
+  }
+  std::set<std::string> names;
+  for (const EmulatedOperation& operation : model.operations()) {
+    if (operation.cloud != kCloud || operation.zone != zone || operation.listed_at > model.Elapsed()) continue;
+    if (!text.empty() && UrlOf(request, zone, "instances", operation.name) != target) continue;
+    names.insert(NameOf(operation));
+  }
+  const std::vector<std::string> all(names.begin(), names.end());
+  const size_t first = std::min(NumberOr(get("pageToken"), 0), all.size());
+  const size_t last = std::min(all.size(), first + kOperationsPage);
+  std::vector<std::string> rows;
+  for (size_t i = first; i < last; ++i) rows.push_back(OperationRow(model, request, zone, all[i], /*done=*/true));
+  const std::string items = rows.empty() ? "" : absl::StrCat(R"(,"items":)", JsonList(rows));
+  const std::string next = last < all.size() ? absl::StrCat(R"(,"nextPageToken":")", last, "\"") : "";
+  return JsonReply(200, absl::StrCat(R"({"kind":"compute#operationList","id":"1")", items, next, "}"));
 }
 
 FakeHttpReply MachineType(CloudModel& model, const ServiceRequest& request, const std::string& zone) {
@@ -354,10 +439,8 @@ FakeHttpReply AnswerGcp(CloudModel& model, const FakeHttpRequest& http) {
   if (parts[6] == "instances") return Instances(model, request, zone);
   if (parts[6] == "disks") return Disks(model, request, zone);
   if (parts[6] == "machineTypes" && parts.size() == 8) return MachineType(model, request, zone);
-  if (parts[6] == "operations" && parts.size() >= 8) {
-    const std::vector<std::string> words = absl::StrSplit(parts[7], '-');
-    return Operation(request, zone, words.size() == 3 ? words[1] : "good", true);
-  }
+  if (parts[6] == "operations" && parts.size() == 7) return Operations(model, request, zone);
+  if (parts[6] == "operations") return JsonReply(200, OperationRow(model, request, zone, parts[7], /*done=*/true));
   return Error(404, "notFound", http.target);
 }
 

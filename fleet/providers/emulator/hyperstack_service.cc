@@ -268,7 +268,8 @@ FakeHttpReply BillingEvents(CloudModel& model, const std::string& id) {
                                   R"(","price_per_hour":)", price, "}"));
   };
   if (machine->began.has_value()) add("ACTIVE", *machine->began, machine->price_per_hour);
-  if (machine->ended.has_value()) add("HIBERNATING", *machine->ended, 0);
+  const bool deleted = machine->state == State::kDeleting || machine->state == State::kGone;
+  if (machine->ended.has_value()) add(deleted ? "DELETED" : "HIBERNATED", *machine->ended, 0);
   return Good("listed", absl::StrCat(R"("billing_events_history":)", JsonList(events)));
 }
 

@@ -17,6 +17,7 @@
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/gcp/gcp_credentials.h"
 #include "fleet/providers/gcp/gcp_prices.h"
+#include "fleet/providers/gcp/gcp_run.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -105,11 +106,10 @@ class GcpApi : public CloudApi {
                               .address = address,
                               .state = StateOf(row["status"].Text()),
                               .word = row["status"].Text()};
-      // Who stopped it is not told; and one that is deleted is in no list.
-      machine.began = TimeIn(row["lastStartTimestamp"].Text());
-      if (machine.state == State::kStopped) {
-        machine.ended = std::max(TimeIn(row["lastStopTimestamp"].Text()), TimeIn(row["lastSuspendedTimestamp"].Text()));
-      }
+      const auto stopped =
+          std::max(TimeIn(row["lastStopTimestamp"].Text()), TimeIn(row["lastSuspendedTimestamp"].Text()));
+      machine.run.began = TimeIn(row["lastStartTimestamp"].Text());
+      if (machine.state == State::kStopped || stopped > machine.run.began) machine.run.ended = stopped;
       inventory.machines.push_back(std::move(machine));
     }));
     RETURN_IF_ERROR(Aggregated("disks", inventory, [&](const Json& row) {
@@ -203,6 +203,27 @@ class GcpApi : public CloudApi {
   }
   absl::Status DeleteVolume(const CloudVolume& volume) override {
     return Ask("DELETE", absl::StrCat("zones/", volume.zone, "/disks/", volume.name)).status();
+  }
+
+  // Of one of its name there was before, too.
+  absl::StatusOr<CloudRun> LatestRun(const CloudMachine& last) override {
+    const std::string filter = absl::StrCat("targetLink=\"https://www.googleapis.com/compute/v1/projects/",
+                                            options_.project, "/", PathOf(last), "\"");
+    std::vector<Json> operations;
+    std::string token;
+    for (int page = 0; page < kMostPages; ++page) {
+      ASSIGN_OR_RETURN(const Json answer,
+                       Ask("GET", absl::StrCat("zones/", last.zone, "/operations?maxResults=500&filter=",
+                                               UriEncode(filter), token.empty() ? "" : "&pageToken=",
+                                               UriEncode(token))));
+      if (!answer["items"] && answer["kind"].Text() != "compute#operationList") {
+        return absl::UnavailableError("an answer without its list");
+      }
+      absl::c_move(answer["items"].Items(), std::back_inserter(operations));
+      token = answer["nextPageToken"].Text();
+      if (token.empty()) return GcpRunOf(last.run, operations);
+    }
+    return absl::UnavailableError(absl::StrCat("operations: more than ", kMostPages, " pages"));
   }
 
  private:

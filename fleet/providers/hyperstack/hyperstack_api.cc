@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -26,7 +25,6 @@ namespace {
 using State = CloudMachine::State;
 
 constexpr int kPageSize = 100;
-constexpr int kMostQuestions = 8;  // about machines beside a list, which is waited for
 constexpr int kMostPages = 1000;
 constexpr int64_t kLongestAnswer = 16 << 20;
 
@@ -64,28 +62,27 @@ std::optional<absl::Time> TimeOf(const std::string& text) {
   return time.has_value() ? time : TimeIn(text + "Z");
 }
 
-// Events of a machine's bill: one for each state it went through, in which SHUTOFF is charged as ACTIVE is. The last
-// run is from the first event of a row of these to the event after it; one that is not over is none.
-std::pair<std::optional<absl::Time>, std::optional<absl::Time>> LatestRunIn(const Json& history) {
+// Events of a machine's bill, one for each state it went through: it is charged for while it is ACTIVE or SHUTOFF
+// ("Which Virtual Machine states incur billing costs?"). The last run is from the first event of a row of these to the
+// event after it; one that is not over is none. The events' names are nowhere listed; they are taken to be the states'.
+CloudRun LatestRunIn(const Json& history) {
   std::vector<std::pair<absl::Time, bool>> events;  // when, and charged from then on
   for (const Json& row : history.Items()) {
     const std::string event = row["event"].Text();
     if (const auto start = TimeOf(row["start"].Text())) {
-      events.emplace_back(*start, event == "ACTIVE" || event == "SHUTOFF" || event == "STOPPING");
+      events.emplace_back(*start, event == "ACTIVE" || event == "SHUTOFF");
     }
   }
   std::sort(events.begin(), events.end());
-  std::optional<absl::Time> began, ended;
+  CloudRun run;
   for (const auto& [start, charged] : events) {
-    if (charged && (!began.has_value() || ended.has_value())) {
-      began = start;
-      ended.reset();
-    } else if (!charged && began.has_value() && !ended.has_value()) {
-      ended = start;
+    if (charged && (!run.began.has_value() || run.ended.has_value())) {
+      run = {.began = start};
+    } else if (!charged && run.began.has_value() && !run.ended.has_value()) {
+      run.ended = start;
     }
   }
-  if (!ended.has_value()) return {};
-  return {began, ended};
+  return run;
 }
 
 class HyperstackApi : public CloudApi {
@@ -122,10 +119,6 @@ class HyperstackApi : public CloudApi {
                               .word = row["status"].Text()};
       inventory.machines.push_back(std::move(machine));
     }));
-    int questions = kMostQuestions;
-    for (CloudMachine& machine : inventory.machines) {
-      std::tie(machine.began, machine.ended) = LatestRun(machine, questions);
-    }
     RETURN_IF_ERROR(Pages("volumes", "volumes", [&](const Json& row) {
       const std::vector<Json> attachments = row["attachments"].Items();
       CloudVolume volume = {.id = row["id"].Text(),
@@ -218,6 +211,18 @@ class HyperstackApi : public CloudApi {
     return Ask("DELETE", absl::StrCat("/core/volumes/", UriEncode(volume.id))).status();
   }
 
+  // Lists say nothing of runs. Whether the bill of a machine that is deleted can still be asked for is not documented.
+  absl::StatusOr<CloudRun> LatestRun(const CloudMachine& last) override {
+    if (last.id.empty()) return CloudRun();
+    const absl::StatusOr<Json> answer =
+        Ask("GET", absl::StrCat("/billing/billing/virtual-machine/", UriEncode(last.id), "/billing-events"));
+    if (absl::IsNotFound(answer.status())) return CloudRun();
+    RETURN_IF_ERROR(answer.status());
+    const CloudRun run = LatestRunIn((*answer)["billing_events_history"]);
+    if (!run.ended.has_value()) return absl::UnavailableError("its bill has no run that is over");
+    return run;
+  }
+
  private:
   static std::string PathOf(const CloudMachine& machine) {
     return absl::StrCat("/core/virtual-machines/", UriEncode(machine.id));
@@ -236,26 +241,6 @@ class HyperstackApi : public CloudApi {
     }
     return flavors;
   }
-  using Run = std::pair<std::optional<absl::Time>, std::optional<absl::Time>>;
-
-  // Of one that is hibernated, from its bill: what the list itself says of runs is nothing. Asked for once; where it
-  // cannot be had, or does not have the end yet, nothing is told. Of what is deleted there is no row to tell it with.
-  Run LatestRun(const CloudMachine& machine, int& questions) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (machine.state != CloudMachine::State::kStopped) runs_.erase(machine.id);
-      const auto known = runs_.find(machine.id);
-      if (machine.state != CloudMachine::State::kStopped || known != runs_.end())
-        return known == runs_.end() ? Run() : known->second;
-      if (--questions < 0) return {};
-    }
-    const absl::StatusOr<Json> answer =
-        Ask("GET", absl::StrCat("/billing/billing/virtual-machine/", machine.id, "/billing-events"));
-    const Run run = answer.ok() ? LatestRunIn((*answer)["billing_events_history"]) : Run();
-    absl::MutexLock lock(&mutex_);
-    return runs_[machine.id] = run;
-  }
-
   std::optional<bool> HasEphemeralDisk(const std::string& flavor) const {
     absl::MutexLock lock(&mutex_);
     const auto known = has_ephemeral_disk_.find(flavor);
@@ -330,7 +315,6 @@ class HyperstackApi : public CloudApi {
   CloudHttp http_;
   mutable absl::Mutex mutex_;
   std::map<std::string, bool> has_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // by flavor
-  std::map<std::string, Run> runs_ ABSL_GUARDED_BY(mutex_);                 // of hibernated machines, by id
 };
 
 }  // namespace
