@@ -264,8 +264,8 @@ const EmulatedMachine* SimCloud::NewestOf(const std::string& name) const {
   return newest;
 }
 
-// A machine that is taken away and then deleted, and that no list had in between, seems to have run until it was deleted;
-// of one that vanishes without that nothing is told.
+// A machine that is taken away and then deleted, and that no list had in between, seems to have run until it was
+// deleted; of one that vanishes without that nothing is told.
 absl::StatusOr<CloudRun> SimCloud::RunByOperations(const CloudMachine& last) const {
   const EmulatedMachine* const machine = NewestOf(last.name);
   if (machine == nullptr) return CloudRun();

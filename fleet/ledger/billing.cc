@@ -18,8 +18,8 @@ const BillingRules kRules[] = {
     // Each instance-hour of a spot machine costs what the price was when it began ("… is set at the beginning of each
     // instance-hour for the entire hour"). Later pages say "the Spot price that's in effect", and not from when on.
     {"aws", absl::Seconds(1), absl::Seconds(60), absl::Hours(1), absl::Hours(1), kAws, 0.08, 0.005,
-     "Amazon EC2 FAQs (Spot Instances); Overview of Amazon EC2 Spot Instances, How Spot Instances Work; EC2 User Guide, "
-     "Instance lifecycle, Billing for interrupted Spot Instances; aws.amazon.com/ebs/pricing, /vpc/pricing"},
+     "Amazon EC2 FAQs (Spot Instances); Overview of Amazon EC2 Spot Instances, How Spot Instances Work; EC2 User "
+     "Guide, Instance lifecycle, Billing for interrupted Spot Instances; aws.amazon.com/ebs/pricing, /vpc/pricing"},
     // Until it is TERMINATED, and so while it is STOPPING; TERMINATED and SUSPENDED keep disk and static address.
     // Balanced disk. A price that changes, once a day at most, holds for use from then on.
     {"gcp", absl::Seconds(1), absl::Seconds(60), absl::Seconds(60), absl::ZeroDuration(), kGcp, 0.10, 0.005,

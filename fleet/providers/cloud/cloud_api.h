@@ -15,9 +15,9 @@
 
 namespace spotinference::fleet {
 
-// A machine's latest run as its cloud tells it, by the cloud's own clock: from when it is charged for, and until when, if
-// that is over. No later and no earlier than it really is: what is not said exactly makes the run longer. nullopt: not
-// told.
+// A machine's latest run as its cloud tells it, by the cloud's own clock: from when it is charged for, and until when,
+// if that is over. No later and no earlier than it really is: what is not said exactly makes the run longer. nullopt:
+// not told.
 struct CloudRun {
   std::optional<absl::Time> began, ended;
   bool reclaimed = false;  // the cloud says that it took the machine back

@@ -22,10 +22,10 @@ struct CloudUnderTest {
   std::string stop, start;  // of a machine that is kept; "": the cloud keeps none
   std::string account;      // CloudApi::Account of the emulator's first account
   bool has_places = false;    // a region or zone can be out of reach while the others are not
-  std::string run;          // what only a question about a run has in it; "": it is told in lists
+  std::string run;              // what only a question about a run has in it; "": it is told in lists
   bool begins_are_own = false;  // of a machine that an earlier gateway has begun it does not say when
   bool tells_reclaims = false;  // that it took a machine back
-  bool names_types = true;  // what it may buy is in its configuration by name
+  bool names_types = true;      // what it may buy is in its configuration by name
   bool asks_account = false;  // it is the credentials', and in no configuration
   // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,

@@ -136,7 +136,8 @@ std::string DetailsOf(const CloudModel& model, const ServiceRequest& request, co
       R"(,"operationType":")", TypeOf(known->kind), R"(","targetId":")", known->machine, R"(","targetLink":)",
       JsonString(UrlOf(request, known->zone, "instances", known->name)), R"(,"insertTime":")",
       TimeText(model, known->begun), R"(","startTime":")", TimeText(model, known->begun), "\"");
-  if (done && known->done.has_value()) absl::StrAppend(&details, R"(,"endTime":")", TimeText(model, *known->done), "\"");
+  if (done && known->done.has_value())
+    absl::StrAppend(&details, R"(,"endTime":")", TimeText(model, *known->done), "\"");
   return details;
 }
 
