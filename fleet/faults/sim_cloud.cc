@@ -57,8 +57,10 @@ class SimCloudApi : public CloudApi {
 
   absl::StatusOr<CloudOffers> Offers() override {
     std::vector<OfferNow> offers;
+    int64_t changes = 0;
     RETURN_IF_ERROR(Call("offers", false, [&] {
       offers.clear();
+      changes = cloud_.price_changes_;
       for (const EmulatedType& type : cloud_.model_.types()) {
         Offer offer = {.provider = type.cloud, .region = type.region, .zone = type.zone, .machine_type = type.type,
                        .accelerator = type.accelerator, .accelerators = type.accelerators,
@@ -71,7 +73,8 @@ class SimCloudApi : public CloudApi {
       }
       return absl::OkStatus();
     }));
-    if (!cloud_.prices_told_at_.has_value()) cloud_.prices_told_at_ = cloud_.sim_.now();
+    const bool as_they_are = changes == cloud_.price_changes_;  // one may have changed while the answer came
+    if (as_they_are && !cloud_.prices_told_at_.has_value()) cloud_.prices_told_at_ = cloud_.sim_.now();
     return CloudOffers{.offers = std::move(offers)};
   }
 
@@ -298,6 +301,7 @@ void SimCloud::ChangePrice(EmulatedType type, double spot_price) {
   sim_.Note(absl::StrCat("spot in ", type.zone, " costs ", spot_price));
   type.spot_price = spot_price;
   model_.Sell(std::move(type));
+  ++price_changes_;
   prices_told_at_.reset();
 }
 

@@ -76,6 +76,7 @@ class SimCloud {
   std::map<std::string, int64_t> purchases_;         // by token; 0: taken on, then not done
   std::vector<CloudInventory::Failure> failures_;    // not told yet
   CloudInventory listed_;                            // the last whole answer
+  int64_t price_changes_ = 0;
   std::optional<absl::Duration> prices_told_at_;     // to this life of the controller, as they are now
   absl::Duration listed_at_ = -absl::InfiniteDuration();
 };
