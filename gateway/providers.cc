@@ -1,10 +1,13 @@
 #include "gateway/providers.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/base/sha256.h"
@@ -62,6 +65,7 @@ absl::StatusOr<std::unique_ptr<fleet::CloudApi>> Hyperstack(const config::Hypers
   options.key_name = cloud.key_name();
   options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
   options.volume_type = cloud.volume_type();
+  options.public_address = cloud.public_address();
   return fleet::NewHyperstackApi(std::move(options));
 }
 
@@ -87,10 +91,18 @@ std::unique_ptr<fleet::CloudApi> Aws(const config::Aws& cloud, const std::string
   options.name_prefix = prefix;
   options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
   options.volume_type = cloud.volume_type();
+  options.public_address = cloud.public_address();
   options.endpoint = cloud.endpoint();
   options.pricing_endpoint = cloud.pricing_endpoint();
   options.sts_endpoint = cloud.sts_endpoint();
   return fleet::NewAwsApi(std::move(options), clock);
+}
+
+// Said where it is paid for.
+void WarnOfImage(absl::string_view provider, absl::string_view image) {
+  LOG_IF(WARNING, absl::StrContains(image, "debian-12"))
+      << provider << ": the image " << image << " has no drivers of a GPU: a machine would run its engine on its CPU, or "
+      << "none. Give providers." << provider << ".image; fleet/providers/README.md names one";
 }
 
 std::unique_ptr<fleet::CloudApi> Gcp(const config::Gcp& cloud, const std::string& prefix, const Clock& clock) {
@@ -101,9 +113,11 @@ std::unique_ptr<fleet::CloudApi> Gcp(const config::Gcp& cloud, const std::string
   options.markets = MarketsOf(cloud.markets());
   options.name_prefix = prefix;
   options.image = cloud.image();
+  WarnOfImage("gcp", cloud.image());
   options.network = cloud.network();
   options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
   options.volume_type = cloud.volume_type();
+  options.public_address = cloud.public_address();
   options.endpoint = cloud.endpoint();
   options.billing_endpoint = cloud.billing_endpoint();
   return fleet::NewGcpApi(std::move(options), clock);
@@ -121,8 +135,10 @@ std::unique_ptr<fleet::CloudApi> Azure(const config::Azure& cloud, const std::st
   options.subnet = cloud.subnet();
   options.ssh_public_key = cloud.ssh_public_key();
   options.image = cloud.image();
+  WarnOfImage("azure", cloud.image());
   options.volume_gigabytes = static_cast<int>(cloud.volume_gigabytes());
   options.volume_type = cloud.volume_type();
+  options.public_address = cloud.public_address();
   options.endpoint = cloud.endpoint();
   options.login = cloud.login();
   options.prices = cloud.prices();

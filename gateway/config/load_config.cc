@@ -177,6 +177,11 @@ class Reader {
     if (is_duration) return ReadDuration(node, path, field, message);
     switch (field.cpp_type()) {
       case FieldDescriptor::CPPTYPE_STRING: return ReadString(node, path, field, message);
+      case FieldDescriptor::CPPTYPE_BOOL: {
+        if (!Plain(node) || (node.text != "true" && node.text != "false")) return Expected(node, path, "true or false");
+        reflection.SetBool(&message, &field, node.text == "true");
+        return absl::OkStatus();
+      }
       case FieldDescriptor::CPPTYPE_UINT32: {
         uint32_t value;
         if (!Plain(node) || !absl::SimpleAtoi(node.text, &value)) {

@@ -121,6 +121,7 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_THAT(hyperstack.flavors(), ElementsAre("n3-L40x1"));
   EXPECT_EQ(hyperstack.image(), "Ubuntu");
   EXPECT_EQ(hyperstack.volume_gigabytes(), 50);
+  EXPECT_TRUE(hyperstack.public_address());
   EXPECT_EQ(hyperstack.volume_type(), "Cloud-SSD");
   EXPECT_EQ(hyperstack.endpoint(), "https://example.org/v1");
   const Aws& aws = config->providers(2).aws();
@@ -132,18 +133,21 @@ TEST_F(LoadConfigTest, EveryKey) {
   EXPECT_THAT(aws.instance_types(), ElementsAre("g6.xlarge"));
   EXPECT_THAT(aws.markets(), ElementsAre("spot"));
   EXPECT_EQ(aws.volume_gigabytes(), 60);
+  EXPECT_TRUE(aws.public_address());
   EXPECT_EQ(aws.endpoint(), "https://ec2.example.org");
   const Gcp& gcp = config->providers(3).gcp();
   EXPECT_EQ(gcp.project(), "p");
   EXPECT_THAT(gcp.zones(), ElementsAre("us-central1-a"));
   EXPECT_THAT(gcp.markets(), ElementsAre("spot", "on_demand"));
   EXPECT_EQ(gcp.volume_gigabytes(), 70);
+  EXPECT_FALSE(gcp.public_address());
   EXPECT_EQ(gcp.billing_endpoint(), "https://billing.example.org");
   const Azure& azure = config->providers(4).azure();
   EXPECT_EQ(azure.subscription(), "s");
   EXPECT_THAT(azure.vm_sizes(), ElementsAre("Standard_NC4as_T4_v3"));
   EXPECT_THAT(azure.zones(), ElementsAre("2"));
   EXPECT_EQ(azure.volume_gigabytes(), 80);
+  EXPECT_TRUE(azure.public_address());
   EXPECT_EQ(azure.login(), "https://login.example.org");
   EXPECT_EQ(config->spend().max_dollars_per_day(), 12.5);
   EXPECT_EQ(ToDuration(config->spend().keep_volumes()), absl::Hours(72));
@@ -173,6 +177,8 @@ TEST_F(LoadConfigTest, WhatIsRefused) {
        "connections, connections_per_address, shutdown_grace"},
       {"models: [{name: m, weights: bundled, idle_timout: 1s}]",
        "g.yaml:1: models[0].idle_timout: unknown key; did you mean 'idle_timeout'?"},
+      {"providers: [gcp: {public_address: yes}]",
+       "g.yaml:1: providers[0].gcp.public_address: is 'yes'; expected true or false"},
       {"limits: {connection: 1}",
        "g.yaml:1: limits.connection: unknown key; did you mean 'connections'?"},
       {"<<: {}", "g.yaml:1: <<: unknown key; expected one of listen, "},

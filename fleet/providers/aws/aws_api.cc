@@ -147,8 +147,15 @@ class AwsApi : public CloudApi {
                                 {"UserData", absl::Base64Escape(order.user_data)},
                                 {"InstanceInitiatedShutdownBehavior", "terminate"},
                                 {"MetadataOptions.HttpTokens", "required"}};
+    // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceSpecification.html
+    const std::string interface = options_.public_address ? "NetworkInterface.1." : "";
     for (size_t i = 0; i < region->security_groups.size(); ++i) {
-      parameters.emplace_back(absl::StrCat("SecurityGroupId.", i + 1), region->security_groups[i]);
+      parameters.emplace_back(absl::StrCat(interface, "SecurityGroupId.", i + 1), region->security_groups[i]);
+    }
+    if (options_.public_address) {
+      parameters.emplace_back(interface + "DeviceIndex", "0");
+      parameters.emplace_back(interface + "AssociatePublicIpAddress", "true");
+      parameters.emplace_back(interface + "DeleteOnTermination", "true");
     }
     if (order.offer.market == Market::kSpot) {
       parameters.emplace_back("InstanceMarketOptions.MarketType", "spot");
@@ -229,13 +236,13 @@ class AwsApi : public CloudApi {
     return absl::UnavailableError(absl::StrCat(action, ": more than ", kMostPages, " pages"));
   }
 
-  static void AddMachine(const Xml& instance, CloudInventory& inventory) {
+  void AddMachine(const Xml& instance, CloudInventory& inventory) const {
     const std::string& word = instance["instanceState"]["name"].text;
     const std::string& why = instance["stateReason"]["code"].text;
     CloudMachine machine = {.id = instance["instanceId"].text,
                             .name = TagOf(instance, "Name"),
                             .zone = instance["placement"]["availabilityZone"].text,
-                            .address = instance["privateIpAddress"].text,
+                            .address = instance[options_.public_address ? "ipAddress" : "privateIpAddress"].text,
                             .public_address = !instance["ipAddress"].text.empty(),
                             .state = StateOf(word),
                             .word = why.empty() ? word : absl::StrCat(word, ", ", why)};
@@ -409,7 +416,8 @@ class AwsApi : public CloudApi {
   const Traits traits_ = {.name = "aws",
                           .keeps_stopped = false,
                           .attaches_at_creation = false,
-                          .volume_gigabytes = options_.volume_gigabytes};
+                          .volume_gigabytes = options_.volume_gigabytes,
+                          .public_address = options_.public_address};
   AwsClient client_;
   absl::Mutex mutex_;
   // By region and type: dollars, and when it was asked.

@@ -31,6 +31,7 @@ struct AwsOptions {
   std::string name_prefix;  // what is ours, CloudNames::Prefix()
   int volume_gigabytes = 100;
   std::string volume_type = "gp3";
+  bool public_address = false;  // else its subnet says whether it has one, and the private one is dialled
   std::string endpoint;          // "": https://ec2.REGION.amazonaws.com
   std::string pricing_endpoint;  // "": https://api.pricing.us-east-1.amazonaws.com
   std::string sts_endpoint;      // "": `endpoint`, if that is given; else https://sts.REGION.amazonaws.com

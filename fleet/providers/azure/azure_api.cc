@@ -93,7 +93,7 @@ class AzureApi : public CloudApi {
 
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
-    std::map<std::string, std::string> power, addresses;  // by the machine's name
+    std::map<std::string, std::string> power;  // by the machine's name
     std::map<std::string, std::optional<absl::Time>> changed;  // its last operation ended
     RETURN_IF_ERROR(Pages(
         absl::StrCat(Subscription(),
@@ -106,21 +106,18 @@ class AzureApi : public CloudApi {
             else if (const auto time = TimeIn(status["time"].Text())) changed[LastPart(row["id"].Text())] = time;
           }
         }));
-    RETURN_IF_ERROR(Pages(Path("Microsoft.Network/networkInterfaces", "", kNetworkVersion), [&](const Json& row) {
-      for (const Json& ip : row["properties"]["ipConfigurations"].Items()) {
-        addresses[LastPart(row["properties"]["virtualMachine"]["id"].Text())] =
-            ip["properties"]["privateIPAddress"].Text();
-      }
-    }));
+    ASSIGN_OR_RETURN(Network network, ListNetwork());  // before machines: what has none then has none
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/virtualMachines", "", kComputeVersion), [&](const Json& row) {
       const std::string name = row["name"].Text(), provisioning = row["properties"]["provisioningState"].Text();
       if (!absl::StartsWith(name, options_.name_prefix)) return;
+      std::erase_if(network.left, [&](const auto& left) { return absl::StartsWith(left.first, name); });
       const auto found = power.find(name);
       const auto known = found == power.end() ? std::nullopt : std::optional(found->second);
       CloudMachine machine = {.id = name,
                               .name = name,
                               .zone = ZoneOf(row),
-                              .address = addresses[name],
+                              .address = network.addresses[name],
+                              .public_address = network.with_public.contains(name),
                               .state = StateOf(provisioning, known),
                               .word = absl::StrCat(provisioning, " ", known.value_or(""))};
       // The last operation of one that is deallocated took it out of service.
@@ -142,8 +139,12 @@ class AzureApi : public CloudApi {
       volume.made = TimeIn(properties["timeCreated"].Text());
       inventory.volumes.push_back(std::move(volume));
     }));
+    for (const auto& [name, ids] : network.left) {
+      inventory.machines.push_back({.id = name, .name = name, .word = "only its address is left"});
+    }
     PollOperations();  // last: what has failed by the time of the list is told with it
     absl::MutexLock lock(&mutex_);
+    left_ = std::move(network.left);
     inventory.failures = std::exchange(failures_, {});
     return inventory;
   }
@@ -186,8 +187,9 @@ class AzureApi : public CloudApi {
   }
 
   absl::Status StopMachine(const CloudMachine& machine) override {
-    return Ask("POST", Path("Microsoft.Compute/virtualMachines", machine.name + "/deallocate", kComputeVersion))
-        .status();
+    const absl::Status status =
+        Ask("POST", Path("Microsoft.Compute/virtualMachines", machine.name + "/deallocate", kComputeVersion)).status();
+    return absl::IsNotFound(status) ? DeleteMachine(machine) : status;  // nothing to keep, but perhaps an address
   }
   absl::Status StartMachine(const CloudMachine& machine) override {
     HttpResponse response;
@@ -199,15 +201,26 @@ class AzureApi : public CloudApi {
     return absl::OkStatus();
   }
   absl::Status DeleteMachine(const CloudMachine& machine) override {
+    std::vector<std::string> left;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (const auto known = left_.find(machine.name); known != left_.end()) left = known->second;
+    }
     HttpResponse response;
     RETURN_IF_ERROR(Ask("DELETE",
                         absl::StrCat(Path("Microsoft.Compute/virtualMachines", machine.name, kComputeVersion),
                                      "&forceDeletion=true"),
                         "", &response)
                         .status());
-    const std::string url = OperationOf(response);
-    absl::MutexLock lock(&mutex_);
-    if (!url.empty()) runs_[machine.name].deletions.push_back(url);
+    if (const std::string url = OperationOf(response); !url.empty()) {
+      absl::MutexLock lock(&mutex_);
+      runs_[machine.name].deletions.push_back(url);
+    }
+    for (const std::string& id : left) {
+      const absl::Status status =
+          Ask("DELETE", absl::StrCat(options_.endpoint, id, "?api-version=", kNetworkVersion)).status();
+      if (!status.ok() && !absl::IsNotFound(status)) return status;
+    }
     return absl::OkStatus();
   }
 
@@ -278,6 +291,42 @@ class AzureApi : public CloudApi {
     std::vector<std::string> deletions;  // operations
   };
 
+  // Of machines, by their names.
+  struct Network {
+    std::map<std::string, std::string> addresses;  // to dial
+    std::set<std::string> with_public;             // address
+    // Interfaces and public addresses that no machine has: ids, in the order in which they can be deleted.
+    std::map<std::string, std::vector<std::string>> left;
+  };
+
+  // A machine's interface and public address are resources of their own. They go with it by their deleteOption; what
+  // does not, all the same, bills for ever.
+  absl::StatusOr<Network> ListNetwork() {
+    Network network;
+    std::map<std::string, std::string> dialled, free;  // by the public address's id in lower case; its id, by its name
+    RETURN_IF_ERROR(Pages(Path("Microsoft.Network/publicIPAddresses", "", kNetworkVersion), [&](const Json& row) {
+      const Json properties = row["properties"];
+      dialled[absl::AsciiStrToLower(row["id"].Text())] = properties["ipAddress"].Text();
+      if (!properties["ipConfiguration"]) free[row["name"].Text()] = row["id"].Text();
+    }));
+    RETURN_IF_ERROR(Pages(Path("Microsoft.Network/networkInterfaces", "", kNetworkVersion), [&](const Json& row) {
+      const std::string name = row["name"].Text(), id = row["id"].Text();
+      const std::string machine = LastPart(row["properties"]["virtualMachine"]["id"].Text());
+      if (machine.empty() && absl::StartsWith(name, options_.name_prefix)) network.left[name].push_back(id);
+      for (const Json& ip : row["properties"]["ipConfigurations"].Items()) {
+        const Json properties = ip["properties"];
+        if (properties["publicIPAddress"]) network.with_public.insert(machine);
+        network.addresses[machine] = options_.public_address
+                                         ? dialled[absl::AsciiStrToLower(properties["publicIPAddress"]["id"].Text())]
+                                         : properties["privateIPAddress"].Text();
+      }
+    }));
+    for (const auto& [name, id] : free) {
+      if (absl::StartsWith(name, options_.name_prefix)) network.left[name].push_back(id);
+    }
+    return network;
+  }
+
   std::string Subscription() const { return absl::StrCat(options_.endpoint, "/subscriptions/", options_.subscription); }
   std::string Path(absl::string_view type, absl::string_view name, absl::string_view version) const {
     return absl::StrCat(Subscription(), "/resourceGroups/", options_.resource_group, "/providers/", type,
@@ -320,7 +369,13 @@ class AzureApi : public CloudApi {
         R"(}]}}},"networkProfile":{"networkApiVersion":"2022-11-01","networkInterfaceConfigurations":[{"name":)",
         JsonString(order.name),
         R"(,"properties":{"primary":true,"deleteOption":"Delete","ipConfigurations":[{"name":"ip",)",
-        R"("properties":{"primary":true,"subnet":{"id":)", JsonString(options_.subnet), "}}}]}}]}}}");
+        R"("properties":{"primary":true,"subnet":{"id":)", JsonString(options_.subnet), "}",
+        options_.public_address ? PublicAddressOf(order.name) : "", "}}]}}]}}}");
+  }
+  static std::string PublicAddressOf(const std::string& machine) {
+    return absl::StrCat(R"(,"publicIPAddressConfiguration":{"name":)", JsonString(machine),
+                        R"(,"sku":{"name":"Standard"},"properties":{"deleteOption":"Delete",)",
+                        R"("publicIPAllocationMethod":"Static"}})");
   }
 
   // "": none that our token may go to.
@@ -473,12 +528,14 @@ class AzureApi : public CloudApi {
   const Traits traits_ = {.name = "azure",
                           .keeps_stopped = true,
                           .attaches_at_creation = true,
-                          .volume_gigabytes = options_.volume_gigabytes};
+                          .volume_gigabytes = options_.volume_gigabytes,
+                          .public_address = options_.public_address};
   AzureCredentials credentials_;
   CloudHttp http_;
   absl::Mutex mutex_;
   std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
   std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<std::string>> left_ ABSL_GUARDED_BY(mutex_);  // Network::left of the last list
   std::map<std::string, Size> sizes_ ABSL_GUARDED_BY(mutex_);
   absl::Duration sizes_good_until_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Run> runs_ ABSL_GUARDED_BY(mutex_);  // by the machine's name

@@ -28,6 +28,7 @@ struct AzureOptions {
   std::string image = "Debian:debian-12:12-gen2:latest";  // PUBLISHER:OFFER:SKU:VERSION
   int volume_gigabytes = 100;
   std::string volume_type = "Premium_LRS";
+  bool public_address = false;
   std::string endpoint = "https://management.azure.com";
   std::string login = "https://login.microsoftonline.com";
   std::string prices = "https://prices.azure.com";

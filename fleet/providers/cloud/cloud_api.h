@@ -104,6 +104,7 @@ class CloudApi {
     bool keeps_stopped = false;  // StopMachine keeps it for StartMachine; without that it is deleted and bought anew
     bool attaches_at_creation = false;  // else AttachVolume, once it runs
     int volume_gigabytes = 0;           // what CreateVolume makes
+    bool public_address = false;  // a machine is bought with one, is reached at it, and loses it at its end
   };
 
   virtual ~CloudApi() = default;

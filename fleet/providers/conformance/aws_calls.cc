@@ -64,6 +64,7 @@ bool Run(CloudApi& api) {
   const auto machine = Machine(api);
   auto volume = Volume(api);
   if (!machine.ok() || !volume.ok() || machine->id != *id) return false;
+  std::printf("Address: %s\n", machine->address.c_str());
   if (!Say(api, "AttachVolume", api.AttachVolume(*volume, *machine))) return false;
   volume = Volume(api);
   if (!volume.ok() || volume->machine != *id) return false;
@@ -82,6 +83,7 @@ int main(int argc, char** argv) {
   options.regions = {{.name = "us-east-1", .image = argv[2]}};
   options.instance_types = {"g4dn.xlarge"};
   options.name_prefix = "spotinference-moto-";
+  options.public_address = true;
   options.endpoint = argv[1];
   const std::unique_ptr<fleet::CloudApi> api = fleet::NewAwsApi(options, RealClock());
   return fleet::Run(*api) ? 0 : 1;

@@ -133,7 +133,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   }
 
   std::unique_ptr<CloudApi> Api(const std::string& prefix, bool is_stranger = false) {
-    return GetParam().api(emulator_.url(), prefix, clock_, is_stranger);
+    return GetParam().api(emulator_.url(), prefix, clock_, is_stranger, public_address_);
   }
 
   void Say(const std::string& command) { ASSERT_TRUE(emulator_.Command(command).ok()) << command; }
@@ -195,6 +195,24 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     emulator_.Look([&](CloudModel& model) { count = static_cast<int>(model.volumes().size()); });
     return count;
   }
+  int addresses() {  // public ones there are
+    int count = 0;
+    emulator_.Look([&](CloudModel& model) {
+      for (const auto& [number, machine] : model.machines()) {
+        const bool is_there = machine.state != EmulatedMachine::State::kGone || machine.left_address;
+        count += machine.is_public && is_there;
+      }
+    });
+    return count;
+  }
+  int interfaces() {  // that no machine has
+    int count = 0;
+    emulator_.Look([&](CloudModel& model) {
+      for (const auto& [number, machine] : model.machines())
+        count += machine.state == EmulatedMachine::State::kGone && machine.keeps_address;
+    });
+    return count;
+  }
   // In the zone of the one that bills.
   std::string zone() {
     std::string zone;
@@ -232,6 +250,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   std::vector<VolumeNews> volumes_told_;
   std::string handle_;
   std::string account_;  // that machines are in; "": there is none
+  bool public_address_ = false;  // of what Begin makes
 
  private:
   void Tick(absl::Duration end) {

@@ -19,12 +19,13 @@ namespace spotinference::fleet {
 namespace {
 
 std::unique_ptr<CloudApi> HyperstackAt(const std::string& url, const std::string& prefix, const Clock&,
-                                       bool is_stranger) {
+                                       bool is_stranger, bool public_address) {
   HyperstackOptions options;
   options.endpoint = absl::StrCat(url, "/v1");
   options.api_key = is_stranger ? "wrong" : "key";
   options.name_prefix = prefix;
   options.key_name = "laptop";
+  options.public_address = public_address;
   return NewHyperstackApi(std::move(options));
 }
 
@@ -48,12 +49,14 @@ CloudUnderTest Hyperstack() {
 
 // The key is read at the first call, so that the environment may be this one's until then.
 std::unique_ptr<CloudApi> AwsAt(const std::string& url, const std::string& prefix, const Clock& clock,
-                                bool is_stranger) {
+                                bool is_stranger, bool public_address) {
   setenv("AWS_ACCESS_KEY_ID", is_stranger ? "AKIDSTRANGER" : kEmulatedAwsKey, 1);
   setenv("AWS_SECRET_ACCESS_KEY", kEmulatedAwsSecret, 1);
   AwsOptions options;
-  options.regions = {{.name = "us-east-1", .image = "ami-1"}, {.name = "us-west-2", .image = "ami-2"}};
+  options.regions = {{.name = "us-east-1", .image = "ami-1", .security_groups = {"sg-1"}},
+                     {.name = "us-west-2", .image = "ami-2"}};
   options.instance_types = {"g6.xlarge"};
+  options.public_address = public_address;
   options.name_prefix = prefix;
   options.endpoint = options.pricing_endpoint = url;
   return NewAwsApi(std::move(options), clock);
@@ -98,7 +101,7 @@ const std::string& PrivateKey() {
 }
 
 std::unique_ptr<CloudApi> GcpAt(const std::string& url, const std::string& prefix, const Clock& clock,
-                                bool is_stranger) {
+                                bool is_stranger, bool public_address) {
   const std::string path = absl::StrCat(std::getenv("TEST_TMPDIR"), "/google_credentials.json");
   std::ofstream(path) << R"({"type":")" << (is_stranger ? "authorized_user" : "service_account")
                       << R"(","client_email":"a@b","private_key_id":"1","private_key":)" << JsonString(PrivateKey())
@@ -108,6 +111,7 @@ std::unique_ptr<CloudApi> GcpAt(const std::string& url, const std::string& prefi
   options.project = "p";
   options.zones = {"us-central1-a", "us-central1-b"};
   options.machine_types = {"g2-standard-4"};
+  options.public_address = public_address;
   options.name_prefix = prefix;
   options.endpoint = options.billing_endpoint = url;
   return NewGcpApi(std::move(options), clock);
@@ -138,7 +142,7 @@ CloudUnderTest Gcp() {
 }
 
 std::unique_ptr<CloudApi> AzureAt(const std::string& url, const std::string& prefix, const Clock& clock,
-                                  bool is_stranger) {
+                                  bool is_stranger, bool public_address) {
   setenv("AZURE_TENANT_ID", "t", 1);
   setenv("AZURE_CLIENT_ID", "c", 1);
   setenv("AZURE_CLIENT_SECRET", is_stranger ? "wrong" : "emulated", 1);
@@ -148,6 +152,7 @@ std::unique_ptr<CloudApi> AzureAt(const std::string& url, const std::string& pre
   options.location = "eastus";
   options.zones = {"1", "2"};
   options.vm_sizes = {"Standard_NC4as_T4_v3"};
+  options.public_address = public_address;
   options.name_prefix = prefix;
   options.endpoint = options.login = options.prices = url;
   return NewAzureApi(std::move(options), clock);

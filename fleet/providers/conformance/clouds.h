@@ -29,7 +29,7 @@ struct CloudUnderTest {
   bool asks_account = false;  // it is the credentials', and in no configuration
   // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,
-                                          bool is_stranger)>
+                                          bool is_stranger, bool public_address)>
       api;
   // From now on what `api` makes finds no credentials but those of the machine with this metadata service; nullptr: the
   // cloud gives machines none.

@@ -48,6 +48,20 @@ TEST_P(DeleteAllTest, EndsAllThatAnyFleetMade) {
   EXPECT_EQ(volumes(), 0);
 }
 
+TEST_P(DeleteAllTest, NoAddressIsLeft) {
+  public_address_ = true;
+  Begin();
+  Say("habit keeps_addresses 1");
+  Serve(Spec());
+  EXPECT_EQ(addresses(), 1);
+  provider_.reset();
+  AddApi();
+  EXPECT_TRUE(Delete().ok());
+  EXPECT_EQ(addresses(), 0);
+  EXPECT_EQ(interfaces(), 0);
+  EXPECT_EQ(emulator_.billing(), 0);
+}
+
 TEST_P(DeleteAllTest, OneCloudThatRefusesKeepsNoOtherFromIt) {
   Serve(Spec());
   provider_.reset();

@@ -37,13 +37,15 @@ class MotoTest(unittest.TestCase):
         self.assertRegex(said[0], r'^Offers: us-east-1[a-f] T4 1$')
         self.assertRegex(said[1], rf'^CreateVolume: OK; {name} in us-east-1[a-f]: available; $')
         self.assertRegex(said[2], rf'^CreateMachine: OK; {name} in us-east-1[a-f]: (pending|running); ')
-        self.assertIn('attached attached; ', said[3])
-        self.assertIn(f'{name} in', said[4])
-        self.assertIn('terminated', said[5])
-        self.assertNotIn('available', said[6])
+        self.assertRegex(said[3], r'^Address: \d+\.\d+\.\d+\.\d+$')
+        self.assertIn('attached attached; ', said[4])
+        self.assertIn(f'{name} in', said[5])
+        self.assertIn('terminated', said[6])
+        self.assertNotIn('available', said[7])
 
         instance, = [i for r in ec2.describe_instances()['Reservations'] for i in r['Instances']]
         self.assertIn({'Key': 'Name', 'Value': name}, instance['Tags'])
+        self.assertNotIn(said[3].split()[1], ('', instance.get('PrivateIpAddress')))
         self.assertEqual((instance['InstanceType'], instance['State']['Name']), ('g4dn.xlarge', 'terminated'))
         self.assertEqual(ec2.describe_volumes(Filters=[{'Name': 'tag:Name', 'Values': [name]}])['Volumes'], [])
 

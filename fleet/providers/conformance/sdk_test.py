@@ -117,7 +117,8 @@ class SdkTest(unittest.TestCase):
             return ec2.run_instances(ImageId='ami-1', InstanceType='g6.xlarge', MinCount=1, MaxCount=1,
                                      ClientToken=token, TagSpecifications=tags,
                                      Placement={'AvailabilityZone': zone}, UserData='#!/bin/sh\nexec sleep 1000\n',
-                                     InstanceMarketOptions={'MarketType': 'spot'})
+                                     InstanceMarketOptions={'MarketType': 'spot'}, NetworkInterfaces=[{
+                                         'DeviceIndex': 0, 'AssociatePublicIpAddress': True}])
 
         machine = run('t-1')['Instances'][0]
         self.assertEqual(machine['State']['Name'], 'pending')
@@ -132,6 +133,8 @@ class SdkTest(unittest.TestCase):
             return [i for page in pages for reservation in page['Reservations'] for i in reservation['Instances']]
 
         wait_for(lambda: described()[0]['State']['Name'] == 'running', 'it runs')
+        self.assertRegex(described()[0]['PublicIpAddress'], r'^127\.')
+        self.assertRegex(described()[0]['PrivateIpAddress'], r'^10\.')
         volume = ec2.create_volume(AvailabilityZone='us-east-1a', Size=10, VolumeType='gp3')
         wait_for(lambda: ec2.describe_volumes()['Volumes'][0]['State'] == 'available', 'the volume is there')
         ec2.attach_volume(VolumeId=volume['VolumeId'], InstanceId=machine['InstanceId'], Device='/dev/sdf')
@@ -173,6 +176,11 @@ class SdkTest(unittest.TestCase):
         self.assertEqual([(p.name, p.value) for p in prices], [('L40', 1)])
         payload = hyperstack.CreateInstancesPayload(name='mine', environment_name='default-CANADA-1',
                                                     image_name='Ubuntu', flavor_name='n3-L40x1', key_name='laptop', count=1,
+                                                    assign_floating_ip=True, enable_port_randomization=False,
+                                                    security_rules=[hyperstack.CreateSecurityRulePayload(
+                                                        direction='ingress', ethertype='IPv4', protocol='tcp',
+                                                        remote_ip_prefix='0.0.0.0/0', port_range_min=8500,
+                                                        port_range_max=8500)],
                                                     user_data='#!/bin/sh\nexec sleep 1000\n')
         machine = machines.create_vms(payload).instances[0]
         self.assertEqual(machine.status, 'BUILD')
@@ -185,6 +193,8 @@ class SdkTest(unittest.TestCase):
             return machines.get_vm(machine.id).instance.status
 
         wait_for(lambda: status() == 'ACTIVE', 'it runs')
+        self.assertRegex(machines.get_vm(machine.id).instance.floating_ip, r'^127\.')
+        self.assertRegex(machines.get_vm(machine.id).instance.fixed_ip, r'^10\.')
         volume = volumes.create_volume(hyperstack.CreateVolumePayload(
             name='weights', environment_name='default-CANADA-1', size=10, volume_type='Cloud-SSD')).volume
         wait_for(lambda: volumes.get_volume(volume.id).volume.status == 'available', 'the volume is there')
@@ -245,10 +255,12 @@ class SdkTest(unittest.TestCase):
         body = {'name': 'mine', 'machineType': 'zones/us-central1-a/machineTypes/g2-standard-4',
                 'disks': [{'source': 'projects/p/zones/us-central1-a/disks/weights', 'deviceName': 'weights'}],
                 'scheduling': {'provisioningModel': 'SPOT'},
+                'networkInterfaces': [{'accessConfigs': [{'type': 'ONE_TO_ONE_NAT', 'name': 'External NAT'}]}],
                 'metadata': {'items': [{'key': 'startup-script', 'value': '#!/bin/sh\nexec sleep 1000\n'}]}}
         done(compute.instances().insert(**place, body=body, requestId='11234567-89ab-4def-8123-456789abcdef'))
         wait_for(lambda: instance()['status'] == 'RUNNING', 'it runs')
         self.assertEqual(instance()['scheduling']['provisioningModel'], 'SPOT')
+        self.assertRegex(instance()['networkInterfaces'][0]['accessConfigs'][0]['natIP'], r'^127\.')
         self.assertEqual([url.rsplit('/', 1)[1] for url in disk()['users']], ['mine'])
         for what, schema in (compute.instances(), 'InstanceAggregatedList'), (compute.disks(), 'DiskAggregatedList'):
             self.assertIn('zones/us-central1-a', run(what.aggregatedList(project='p'), schema)['items'])
@@ -315,6 +327,11 @@ class SdkTest(unittest.TestCase):
         body = {'location': 'eastus', 'zones': ['1'], 'properties': {
             'hardwareProfile': {'vmSize': 'Standard_NC4as_T4_v3'}, 'priority': 'Spot', 'evictionPolicy': 'Deallocate',
             'osProfile': {'customData': script},
+            'networkProfile': {'networkApiVersion': '2022-11-01', 'networkInterfaceConfigurations': [{
+                'name': 'mine', 'properties': {'primary': True, 'deleteOption': 'Delete', 'ipConfigurations': [{
+                    'name': 'ip', 'properties': {'primary': True, 'publicIPAddressConfiguration': {
+                        'name': 'mine', 'sku': {'name': 'Standard'}, 'properties': {
+                            'deleteOption': 'Delete', 'publicIPAllocationMethod': 'Static'}}}}]}}]},
             'storageProfile': {'dataDisks': [{'lun': 0, 'createOption': 'Attach', 'managedDisk': {'id': disk.id}}]}}}
         made = known(compute.virtual_machines.begin_create_or_update('g', 'mine', body).result(DEADLINE_S))
         self.assertEqual(made.properties.priority, 'Spot')
@@ -322,7 +339,11 @@ class SdkTest(unittest.TestCase):
         self.assertTrue(compute.disks.get('g', 'weights').managed_by.endswith('/virtualMachines/mine'))
         nics = [known(nic) for nic in network.network_interfaces.list('g')]
         self.assertTrue(nics[0].properties.virtual_machine.id.endswith('/mine'))
-        self.assertRegex(nics[0].properties.ip_configurations[0].properties.private_ip_address, r'^127\.')
+        self.assertRegex(nics[0].properties.ip_configurations[0].properties.private_ip_address, r'^10\.')
+        address, = [known(row) for row in network.public_ip_addresses.list('g')]
+        self.assertEqual(nics[0].properties.ip_configurations[0].properties.public_ip_address.id, address.id)
+        self.assertEqual(address.properties.ip_configuration.id, f'{nics[0].id}/ipConfigurations/ip')
+        self.assertRegex(address.properties.ip_address, r'^127\.')
         compute.virtual_machines.begin_deallocate('g', 'mine').result(DEADLINE_S)
         wait_for(lambda: power() == 'PowerState/deallocated', 'it is deallocated')
         self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 0')
@@ -339,6 +360,7 @@ class SdkTest(unittest.TestCase):
             self.assertEqual(operation['status'], 'Succeeded')
             self.assertLessEqual(operation['startTime'], operation['endTime'])
         wait_for(lambda: not list(compute.virtual_machines.list('g')), 'they are gone')
+        self.assertEqual([*network.network_interfaces.list('g'), *network.public_ip_addresses.list('g')], [])
         compute.disks.begin_delete('g', 'weights').result(DEADLINE_S)
         self.assertEqual([known(row) for row in compute.disks.list_by_resource_group('g')], [])
 

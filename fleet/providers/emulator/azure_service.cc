@@ -82,11 +82,32 @@ std::string Machine(CloudModel& model, const EmulatedMachine& machine) {
                       Timestamp(model.TimeOf(machine.since)), R"("},{"code":")", power, R"("}]}}})");
 }
 
+bool HasInterface(const EmulatedMachine& machine) {
+  return machine.state != State::kGone || machine.keeps_address;
+}
+
 std::string Interface(const EmulatedMachine& machine) {
-  return absl::StrCat(R"({"name":)", JsonString(machine.name), R"(,"properties":{"virtualMachine":{"id":)",
-                      JsonString(IdOf("Microsoft.Compute/virtualMachines", machine.name)),
-                      R"(},"ipConfigurations":[{"name":"ip","properties":{"privateIPAddress":)",
-                      JsonString(machine.address), R"(,"primary":true}}]}})");
+  const std::string of = absl::StrCat(
+      R"("virtualMachine":{"id":)", JsonString(IdOf("Microsoft.Compute/virtualMachines", machine.name)), "},");
+  const std::string address =
+      absl::StrCat(R"(,"publicIPAddress":{"id":)",
+                   JsonString(IdOf("Microsoft.Network/publicIPAddresses", machine.name)), "}");
+  return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Network/networkInterfaces", machine.name)), R"(,"name":)",
+                      JsonString(machine.name), R"(,"properties":{)", machine.state == State::kGone ? "" : of,
+                      R"("ipConfigurations":[{"name":"ip","properties":{"privateIPAddress":)",
+                      JsonString(CloudModel::PrivateAddress(machine)), R"(,"primary":true)",
+                      machine.is_public ? address : "", "}}]}}");
+}
+
+// Of a machine that has gone first the interface goes, then the address.
+std::string Address(const EmulatedMachine& machine) {
+  const std::string interface = IdOf("Microsoft.Network/networkInterfaces", machine.name);
+  const std::string of =
+      absl::StrCat(R"("ipConfiguration":{"id":)", JsonString(interface + "/ipConfigurations/ip"), "},");
+  return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Network/publicIPAddresses", machine.name)), R"(,"name":)",
+                      JsonString(machine.name), R"(,"sku":{"name":"Standard"},"properties":{)",
+                      HasInterface(machine) ? of : "", R"("publicIPAllocationMethod":"Static","ipAddress":)",
+                      JsonString(machine.address), "}}");
 }
 
 std::string Disk(CloudModel& model, const EmulatedVolume& volume) {
@@ -194,6 +215,14 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
                             .zone = absl::StrCat((*body)["location"].Text(), "-", zones.empty() ? "" : zones[0].Text()),
                             .type = properties["hardwareProfile"]["vmSize"].Text()};
   wanted.spot = properties["priority"].Text() == "Spot";
+  for (const Json& interface : properties["networkProfile"]["networkInterfaceConfigurations"].Items()) {
+    wanted.keeps_address = interface["properties"]["deleteOption"].Text() != "Delete";
+    for (const Json& ip : interface["properties"]["ipConfigurations"].Items()) {
+      const Json address = ip["properties"]["publicIPAddressConfiguration"];
+      wanted.is_public = static_cast<bool>(address);
+      wanted.keeps_address |= wanted.is_public && address["properties"]["deleteOption"].Text() != "Delete";
+    }
+  }
   if (!absl::Base64Unescape(properties["osProfile"]["customData"].Text(), &wanted.user_data)) {
     return Error(400, "InvalidParameter", "customData");
   }
@@ -277,12 +306,33 @@ FakeHttpReply Disks(CloudModel& model, const ServiceRequest& request, const std:
   return JsonReply(200, Disk(model, *volume));
 }
 
-FakeHttpReply Interfaces(CloudModel& model, const ServiceRequest& request) {
+FakeHttpReply Interfaces(CloudModel& model, const ServiceRequest& request, const std::vector<std::string>& rest) {
   std::vector<std::string> rows;
-  for (const auto& [number, machine] : model.machines()) {
-    if (machine.cloud == kCloud && machine.state != State::kGone) rows.push_back(Interface(machine));
+  for (auto& [number, machine] : model.machines()) {
+    if (machine.cloud != kCloud || !HasInterface(machine)) continue;
+    if (rest.empty()) rows.push_back(Interface(machine));
+    if (rest.empty() || machine.name != rest[0]) continue;
+    if (request.http.method != "DELETE") return JsonReply(200, Interface(machine));
+    if (machine.state != State::kGone) return Error(400, "NicInUse", "it is a machine's");
+    machine.keeps_address = false;
+    return {.status = 202};
   }
-  return Page(request, rows);
+  return rest.empty() ? Page(request, rows) : FakeHttpReply{.status = 204};
+}
+
+FakeHttpReply Addresses(CloudModel& model, const ServiceRequest& request, const std::vector<std::string>& rest) {
+  std::vector<std::string> rows;
+  for (auto& [number, machine] : model.machines()) {
+    const bool is_there = machine.is_public && (machine.state != State::kGone || machine.left_address);
+    if (machine.cloud != kCloud || !is_there) continue;
+    if (rest.empty()) rows.push_back(Address(machine));
+    if (rest.empty() || machine.name != rest[0]) continue;
+    if (request.http.method != "DELETE") return JsonReply(200, Address(machine));
+    if (HasInterface(machine)) return Error(400, "PublicIPAddressCannotBeDeleted", "an interface has it");
+    machine.left_address = false;
+    return {.status = 202};
+  }
+  return rest.empty() ? Page(request, rows) : FakeHttpReply{.status = 204};
 }
 
 // Each size of the location that is asked for once, with what it has in it, and a disk that nobody asked about.
@@ -356,7 +406,8 @@ FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
   const std::vector<std::string> rest(parts.begin() + 7, parts.end());
   if (parts[6] == "virtualMachines") return Machines(model, request, rest);
   if (parts[6] == "disks") return Disks(model, request, rest);
-  if (parts[6] == "networkInterfaces") return Interfaces(model, request);
+  if (parts[6] == "networkInterfaces") return Interfaces(model, request, rest);
+  if (parts[6] == "publicIPAddresses") return Addresses(model, request, rest);
   return Error(404, "InvalidResourceType", http.target);
 }
 

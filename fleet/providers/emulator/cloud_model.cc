@@ -44,7 +44,7 @@ bool WillBeCharged(const EmulatedMachine& machine, State state) {
 bool HoldsStock(State state) { return state != State::kStopped && state != State::kGone && state != State::kFailed; }
 
 double AddressOfRun(const EmulatedMachine& machine, absl::Duration until) {
-  if (!machine.public_address) return 0;
+  if (!machine.public_address && !machine.is_public) return 0;
   return BillingRulesOf(machine.cloud).address_hour * absl::FDivDuration(until - *machine.began, absl::Hours(1));
 }
 
@@ -165,6 +165,8 @@ void CloudModel::Settle(EmulatedMachine& machine, absl::Duration now) {
   }
   if (machine.state != State::kGone) return;
   host_.Erase(machine);
+  machine.keeps_address |= machine.is_public && machine.cloud == "azure" && habits_.keeps_addresses;
+  machine.left_address = machine.is_public && machine.keeps_address;
   if (habits_.dead_keep_volumes) return;
   for (auto& [number, volume] : volumes_) {
     if (volume.machine != machine.number) continue;
@@ -364,6 +366,11 @@ std::string CloudModel::NewToken(absl::string_view begin, absl::Duration good_fo
 bool CloudModel::IsGood(const std::string& token) const {
   const auto known = tokens_.find(token);
   return known != tokens_.end() && clock_.Elapsed() < known->second;
+}
+
+std::string CloudModel::PrivateAddress(const EmulatedMachine& machine) {
+  if (!machine.is_public) return machine.address;
+  return absl::StrCat("10.0.", machine.number / 250, ".", 1 + machine.number % 250);
 }
 
 double CloudModel::BillOfRun(const EmulatedMachine& machine, absl::Duration until) const {

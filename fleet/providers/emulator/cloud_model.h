@@ -26,8 +26,11 @@ struct EmulatedMachine {
   std::map<std::string, std::string> tags;
   bool spot = false;
   double price_per_hour = 0;
-  std::string address;
-  bool public_address = false;                      // it has another one, which is charged for while it runs
+  std::string address;      // at which it listens; where it has a public one, that
+  bool is_public = false;
+  bool public_address = false;  // it is not dialled, but there, and is charged for while the machine runs
+  bool keeps_address = false;  // its network interface does not go with it, nor does its public address
+  bool left_address = false;   // gone, and its public address is there still
   State state = State::kStarting;
   absl::Duration since;                             // all times are Clock::Elapsed()
   absl::Duration until = absl::InfiniteDuration();  // when it leaves a state that passes by itself
@@ -111,6 +114,7 @@ class CloudModel {
     bool attach_never_ends = false;
     bool dead_keep_volumes = false;  // a machine that is gone still has its volume
     bool ephemeral = false;          // Hyperstack's machines have a disk of their own before any volume
+    bool keeps_addresses = false;    // Azure's machines leave theirs behind, whatever was said
     bool late_failure = false;       // Azure says in the end that what it made could not be made
     int quota = 1000;                // machines of a cloud
     std::string unreachable;         // what is in zones that begin so cannot be asked for; "": none are
@@ -171,6 +175,9 @@ class CloudModel {
   std::string NewToken(absl::string_view begin, absl::Duration good_for = absl::Seconds(3599));
   bool IsGood(const std::string& token) const;
   void ExpireTokens() { tokens_.clear(); }  // all that were given out so far
+
+  // Inside of the cloud: of one with a public address nobody outside can reach it.
+  static std::string PrivateAddress(const EmulatedMachine& machine);
 
   // Dollars for the machine up to now, at the prices of its type and by its cloud's rules (fleet/ledger/billing.h).
   double Bill(const EmulatedMachine& machine) const;

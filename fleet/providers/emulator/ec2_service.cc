@@ -154,11 +154,15 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                        Element("code", ours ? "Client.UserInitiatedShutdown" : "Server.SpotInstanceTermination"),
                        "</stateReason>");
   }
+  const std::string address = machine.state == State::kGone ? ""
+                              : machine.is_public           ? Element("ipAddress", machine.address)
+                              : machine.public_address      ? Element("ipAddress", "203.0.113.1")
+                                                            : "";
   return absl::StrCat(Element("instanceId", Ec2MachineId(machine.number)), Element("imageId", "ami-emulated"),
                       StateElement("instanceState", machine.state), Element("instanceType", machine.type),
                       Element("launchTime", Timestamp(model.TimeOf(machine.launched))), end, "<placement>", placement,
-                      "</placement>", Element("privateIpAddress", machine.address),
-                      machine.state == State::kGone ? "" : Element("ipAddress", "203.0.113.1"),
+                      "</placement>",
+                      Element("privateIpAddress", CloudModel::PrivateAddress(machine)), address,
                       Set("blockDeviceMapping", disks),
                       machine.spot ? Element("instanceLifecycle", "spot") : "", Element("clientToken", machine.token),
                       Tags(machine.tags));
@@ -208,6 +212,9 @@ FakeHttpReply RunInstances(CloudModel& model, const Fields& fields) {
   for (const char* field : {"ImageId", "InstanceType"}) {
     if (Get(fields, field).empty()) return Error(400, "MissingParameter", field);
   }
+  if (!Get(fields, "NetworkInterface.1.DeviceIndex").empty() && !Get(fields, "SecurityGroupId.1").empty()) {
+    return Error(400, "InvalidParameterCombination", "security groups are its network interface's");
+  }
   std::string user_data;
   if (!absl::Base64Unescape(Get(fields, "UserData"), &user_data))
     return Error(400, "InvalidParameterValue", "UserData");
@@ -220,6 +227,7 @@ FakeHttpReply RunInstances(CloudModel& model, const Fields& fields) {
                             .user_data = user_data,
                             .tags = TagsAsked(fields)};
   wanted.spot = Get(fields, "InstanceMarketOptions.MarketType") == "spot";
+  wanted.is_public = Get(fields, "NetworkInterface.1.AssociatePublicIpAddress") == "true";
   wanted.name = wanted.tags["Name"];
   wanted.public_address = true;  // without a subnet it is in a default one, which gives one
   EmulatedMachine* machine = nullptr;

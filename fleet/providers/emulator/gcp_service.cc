@@ -77,6 +77,12 @@ std::string Instance(CloudModel& model, const ServiceRequest& request, const Emu
     absl::StrAppend(&run, R"("lastStartTimestamp":")", TimeText(model, *machine.began), R"(",)");
   if (machine.ended.has_value())
     absl::StrAppend(&run, R"("lastStopTimestamp":")", TimeText(model, *machine.ended), R"(",)");
+  const bool has_address = machine.state != State::kStopped && machine.state != State::kOff;
+  const std::string access =
+      !machine.is_public ? ""
+                         : absl::StrCat(R"(,"accessConfigs":[{"type":"ONE_TO_ONE_NAT","name":"External NAT")",
+                                        has_address ? absl::StrCat(R"(,"natIP":)", JsonString(machine.address)) : "",
+                                        "}]");
   return absl::StrCat(R"({"kind":"compute#instance","id":")", machine.number, R"(","name":)", JsonString(machine.name),
                       R"(,"zone":)",
                       JsonString(absl::StrCat("https://www.googleapis.com/compute/v1/projects/", request.parts[3],
@@ -85,8 +91,9 @@ std::string Instance(CloudModel& model, const ServiceRequest& request, const Emu
                       R"(,"status":")", StatusOf(machine), R"(","creationTimestamp":")", Timestamp(model.Now()),
                       R"(",)", run, R"("disks":)", JsonList(disks),
                       R"(,"networkInterfaces":[{"name":"nic0","networkIP":)",
-                      JsonString(machine.address), R"(}],"scheduling":{"provisioningModel":")",
-                      machine.spot ? "SPOT" : "STANDARD", R"("},"labels":{"spotinference":"true"}})");
+                      JsonString(CloudModel::PrivateAddress(machine)), access,
+                      R"(}],"scheduling":{"provisioningModel":")", machine.spot ? "SPOT" : "STANDARD",
+                      R"("},"labels":{"spotinference":"true"}})");
 }
 
 std::string Disk(CloudModel& model, const ServiceRequest& request, const EmulatedVolume& volume) {
@@ -227,6 +234,10 @@ FakeHttpReply Insert(CloudModel& model, const ServiceRequest& request, const std
     if (item["key"].Text() == "startup-script") wanted.user_data = item["value"].Text();
   }
   wanted.spot = (*body)["scheduling"]["provisioningModel"].Text() == "SPOT";
+  for (const Json& interface : (*body)["networkInterfaces"].Items()) {
+    for (const Json& access : interface["accessConfigs"].Items())
+      wanted.is_public |= access["type"].Text() == "ONE_TO_ONE_NAT";
+  }
   const auto machine = model.Buy(std::move(wanted));
   if (!machine.ok()) return Taken(model, request, zone, before, machine.status());
   for (EmulatedVolume* const volume : disks) {

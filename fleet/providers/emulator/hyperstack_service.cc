@@ -20,6 +20,8 @@ using VolumeState = EmulatedVolume::State;
 
 constexpr char kCloud[] = "hyperstack";
 constexpr size_t kLongestName = 50;
+constexpr int kEnginePort = 8500;
+constexpr char kOpenPort[] = "open port";  // among the tags; labels have none
 
 FakeHttpReply Error(int status, absl::string_view message, absl::string_view reason) {
   return JsonReply(status, absl::StrCat(R"({"status":false,"message":)", JsonString(message), R"(,"error_reason":")",
@@ -96,6 +98,13 @@ std::string AttachmentOf(const EmulatedVolume& volume) {
                       R"("status":")", status, "\"");
 }
 
+// Of one whose engine no rule lets in, or whose ports are somewhere else, an address at which nobody answers.
+std::string FloatingOf(const EmulatedMachine& machine) {
+  if (!machine.is_public) return R"(null,"floating_ip_status":null)";
+  const bool is_open = machine.tags.count(kOpenPort) != 0;
+  return absl::StrCat(JsonString(is_open ? machine.address : "203.0.113.1"), R"(,"floating_ip_status":"ATTACHED")");
+}
+
 std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
   std::vector<std::string> attachments, labels;
   for (const auto& [number, volume] : model.volumes()) {
@@ -103,15 +112,18 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
     attachments.push_back(absl::StrCat("{", AttachmentOf(volume), R"(,"volume":{"id":)", number, R"(,"name":)",
                                        JsonString(volume.name), R"(,"size":)", volume.gigabytes, "}}"));
   }
-  for (const auto& [label, value] : machine.tags) labels.push_back(JsonString(label));
+  for (const auto& [label, value] : machine.tags) {
+    if (label != kOpenPort) labels.push_back(JsonString(label));
+  }
   const bool up = machine.state == State::kRunning;
   return absl::StrCat(R"({"id":)", machine.number, R"(,"name":)", JsonString(machine.name), R"(,"status":")",
                       machine.word.empty() ? StatusOf(machine.state) : machine.word, R"(","power_state":")",
                       up ? "RUNNING" : "SHUTDOWN", R"(","vm_state":")",
                       up ? "active" : "stopped", R"(","environment":{"name":)", JsonString(machine.zone),
                       R"(,"region":)", JsonString(RegionOf(model, machine.zone)), R"(},"flavor":{"name":)",
-                      JsonString(machine.type), R"(},"fixed_ip":)", JsonString(machine.address),
-                      R"(,"floating_ip":null,"volume_attachments":)", JsonList(attachments), R"(,"labels":)",
+                      JsonString(machine.type), R"(},"fixed_ip":)", JsonString(CloudModel::PrivateAddress(machine)),
+                      R"(,"floating_ip":)", FloatingOf(machine), R"(,"volume_attachments":)", JsonList(attachments),
+                      R"(,"labels":)",
                       JsonList(labels), R"(,"created_at":")", Timestamp(model.Now()), "\"}");
 }
 
@@ -166,6 +178,14 @@ FakeHttpReply Create(CloudModel& model, const FakeHttpRequest& request) {
                             .type = (*body)["flavor_name"].Text(),
                             .user_data = (*body)["user_data"].Text()};
   for (const Json& label : (*body)["labels"].Items()) wanted.tags[label.Text()] = "";
+  wanted.is_public = (*body)["assign_floating_ip"].IsTrue();
+  const Json moved = (*body)["enable_port_randomization"];
+  for (const Json& rule : (*body)["security_rules"].Items()) {
+    const bool opens = rule["direction"].Text() == "ingress" && rule["protocol"].Text() == "tcp" &&
+                       rule["port_range_min"].Whole().value_or(0) <= kEnginePort &&
+                       rule["port_range_max"].Whole().value_or(0) >= kEnginePort;
+    if (opens && moved && !moved.IsTrue()) wanted.tags[kOpenPort] = "";
+  }
   const auto machine = model.Buy(std::move(wanted));
   if (!machine.ok()) return Of(machine.status(), "");
   return Good("created", absl::StrCat(R"("instances":[)", Instance(model, **machine), "]"));

@@ -99,11 +99,19 @@ class GcpApi : public CloudApi {
     RETURN_IF_ERROR(Aggregated("instances", inventory, [&](const Json& row) {
       const std::string zone = LastPart(row["zone"].Text()), name = row["name"].Text();
       std::string address;
-      for (const Json& interface : row["networkInterfaces"].Items()) address = interface["networkIP"].Text();
+      bool has_public = false;
+      for (const Json& interface : row["networkInterfaces"].Items()) {
+        if (!options_.public_address) address = interface["networkIP"].Text();
+        for (const Json& access : interface["accessConfigs"].Items()) {
+          has_public |= !access["natIP"].Text().empty();
+          if (options_.public_address) address = access["natIP"].Text();
+        }
+      }
       CloudMachine machine = {.id = absl::StrCat(zone, "/", name),
                               .name = name,
                               .zone = zone,
                               .address = address,
+                              .public_address = has_public,
                               .state = StateOf(row["status"].Text()),
                               .word = row["status"].Text()};
       const auto stopped =
@@ -161,6 +169,7 @@ class GcpApi : public CloudApi {
         JsonString(options_.image), R"(}},{"autoDelete":false,"deviceName":)", JsonString(volume), R"(,"source":)",
         JsonString(absl::StrCat("projects/", options_.project, "/zones/", volume_zone, "/disks/", volume)),
         R"(}],"networkInterfaces":[{"network":)", JsonString(options_.network),
+        options_.public_address ? R"(,"accessConfigs":[{"type":"ONE_TO_ONE_NAT","name":"External NAT"}])" : "",
         R"(}],"metadata":{"items":[{"key":"startup-script","value":)", JsonString(order.user_data),
         R"(}]},"scheduling":)", scheduling, "}");
     ASSIGN_OR_RETURN(const Json operation,
@@ -394,7 +403,8 @@ class GcpApi : public CloudApi {
   const Traits traits_ = {.name = "gcp",
                           .keeps_stopped = true,
                           .attaches_at_creation = true,
-                          .volume_gigabytes = options_.volume_gigabytes};
+                          .volume_gigabytes = options_.volume_gigabytes,
+                          .public_address = options_.public_address};
   GcpCredentials credentials_;
   CloudHttp http_;
   absl::Mutex mutex_;

@@ -25,6 +25,7 @@ struct GcpOptions {
   std::string network = "global/networks/default";
   int volume_gigabytes = 100;
   std::string volume_type = "pd-balanced";
+  bool public_address = false;
   std::string endpoint = "https://compute.googleapis.com";
   std::string billing_endpoint = "https://cloudbilling.googleapis.com";
 };

@@ -114,7 +114,8 @@ class HyperstackApi : public CloudApi {
       CloudMachine machine = {.id = row["id"].Text(),
                               .name = row["name"].Text(),
                               .zone = row["environment"]["name"].Text(),
-                              .address = row["fixed_ip"].Text(),
+                              .address = row[options_.public_address ? "floating_ip" : "fixed_ip"].Text(),
+                              .public_address = !row["floating_ip"].Text().empty(),
                               .state = StateOf(row["status"].Text()),
                               .word = row["status"].Text()};
       inventory.machines.push_back(std::move(machine));
@@ -175,7 +176,8 @@ class HyperstackApi : public CloudApi {
         absl::StrCat(R"({"name":)", JsonString(order.name), R"(,"environment_name":)", JsonString(order.offer.zone),
                      R"(,"image_name":)", JsonString(options_.image), R"(,"flavor_name":)",
                      JsonString(order.offer.machine_type), R"(,"key_name":)", JsonString(options_.key_name),
-                     R"(,"count":1,"labels":["spotinference"],"user_data":)", JsonString(order.user_data), "}");
+                     R"(,"count":1,"labels":["spotinference"],"user_data":)", JsonString(order.user_data), Floating(),
+                     "}");
     ASSIGN_OR_RETURN(const Json answer, Ask("POST", "/core/virtual-machines", body));
     const std::vector<Json> instances = answer["instances"].Items();
     if (instances.empty()) return absl::UnavailableError("a create without an instance in its answer");
@@ -224,6 +226,15 @@ class HyperstackApi : public CloudApi {
   }
 
  private:
+  // https://docs.hyperstack.cloud/docs/api-reference/core-resources/virtual-machines/vm-core/create-vms/: unless it is
+  // told not to, Hyperstack moves ports of a machine with a public address to random ones.
+  std::string Floating() const {
+    if (!options_.public_address) return "";
+    return absl::StrCat(R"(,"assign_floating_ip":true,"enable_port_randomization":false,"security_rules":[)",
+                        R"({"direction":"ingress","ethertype":"IPv4","protocol":"tcp","remote_ip_prefix":"0.0.0.0/0",)",
+                        R"("port_range_min":)", options_.engine_port, R"(,"port_range_max":)", options_.engine_port,
+                        "}]");
+  }
   static std::string PathOf(const CloudMachine& machine) {
     return absl::StrCat("/core/virtual-machines/", UriEncode(machine.id));
   }
@@ -311,7 +322,8 @@ class HyperstackApi : public CloudApi {
   const Traits traits_ = {.name = "hyperstack",
                           .keeps_stopped = true,
                           .attaches_at_creation = false,
-                          .volume_gigabytes = options_.volume_gigabytes};
+                          .volume_gigabytes = options_.volume_gigabytes,
+                          .public_address = options_.public_address};
   CloudHttp http_;
   mutable absl::Mutex mutex_;
   std::map<std::string, bool> has_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // by flavor

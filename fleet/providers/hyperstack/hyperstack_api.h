@@ -23,6 +23,8 @@ struct HyperstackOptions {
   std::string key_name;  // of an SSH key pair, which Hyperstack wants
   int volume_gigabytes = 100;
   std::string volume_type = "Cloud-SSD";
+  bool public_address = false;  // with the engine's port open to everyone, as without a rule nothing comes in
+  int engine_port = 8500;
 };
 
 std::unique_ptr<CloudApi> NewHyperstackApi(HyperstackOptions options);
