@@ -25,11 +25,14 @@ constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 do
 void Controller::OnOffers(std::vector<OfferNow> offers) {
   NotePrices(offers);
   std::vector<Offer> sold;
+  std::map<size_t, Buyer::Bar> bars;
   for (OfferNow& now : offers) {
     const double price = now.offer.price_per_hour;
-    if (price >= 0 && price < std::numeric_limits<double>::infinity()) sold.push_back(std::move(now.offer));
+    if (!(price >= 0 && price < std::numeric_limits<double>::infinity())) continue;
+    if (!now.barred.empty()) bars[sold.size()] = {std::move(now.barred), now.bars_restores};
+    sold.push_back(std::move(now.offer));
   }
-  buyer_.SetOffers(std::move(sold));
+  buyer_.SetOffers(std::move(sold), std::move(bars));
 }
 
 // Where a provider sells offers even a single one is looked at: its price counts.
@@ -68,11 +71,13 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   bool in_use = demand.waiting > 0 || model.spec.min_machines > 0, awake = false;
   double elsewhere = 0;
   int waiting = demand.waiting;
+  Wish wish = WishOf(model);
   for (const auto& [id, machine] : machines_) {
     if (machine.record.model != model.spec.name && machine.record.state != State::kHibernated) {
       elsewhere += SoldAs(machine).price_per_hour;
     }
     if (machine.record.model != model.spec.name || !machine.record.offer.has_value()) continue;
+    if (machine.record.state == State::kHibernated) wish.hibernated.push_back(*machine.record.offer);
     in_use |= machine.leases > 0;
     const bool serves = machine.record.state == State::kServing;
     awake |= serves;
@@ -89,7 +94,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   Buyer::Load load = {.waiting = waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere};
   load.fill = model.measured_fill.value_or(load.fill);
   Buyer::Decision decision =
-      buyer_.Decide(model.spec.name, WishOf(model), load, machines, filled, dollars_left, now);
+      buyer_.Decide(model.spec.name, wish, load, machines, filled, dollars_left, now);
   int there = static_cast<int>(machines.size());
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];
@@ -279,7 +284,7 @@ void Controller::NoteEnded(Machine& machine, const absl::Status& gone, bool cras
   const absl::Duration now = clock_.Elapsed();
   const State state = machine.record.state;
   if (!machine.in_market) {
-    if (WasRefused(machine, gone)) NoteStockOut(machine);
+    if (WasRefused(machine, gone) && !IsOverQuota(gone)) NoteStockOut(machine);
   } else if (!crashed && !gone.ok() && (IsAnswering(state) || state == State::kLost)) {
     NoteLost(machine, now);
   } else {

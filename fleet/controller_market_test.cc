@@ -443,6 +443,47 @@ TEST_F(ControllerMarketTest, AZoneThatRefusesForAnyReasonIsLeftAndTheModelIsNotB
   EXPECT_THAT(client->error->message, HasSubstr("503"));
 }
 
+// A quota is the account's: what it refuses says nothing of the zone, which is bought in as soon as there is room.
+TEST_F(ControllerMarketTest, AQuotaIsNamedAndNotLearnedOfTheMarket) {
+  const auto tell = [&](const std::string& barred) {
+    MachineEvent event = {.kind = MachineEvent::Kind::kOffers};
+    event.offers.push_back({.offer = OfferOf("a", Market::kSpot, 0.2), .barred = barred});
+    event.offers.push_back({.offer = OfferOf("b", Market::kSpot, 0.3), .barred = barred});
+    provider_.Tell(std::move(event));
+    fleet_->Run();
+  };
+  tell("");
+  auto client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  tell("the quota G (limit 0)");  // providers say so before they say that the machine is gone
+  Gone("m-1", OverQuota("VcpuLimitExceeded"));
+  ASSERT_TRUE(client->error.has_value());
+  EXPECT_THAT(client->error->message, HasSubstr("the quota G (limit 0) rules out 2"));
+  EXPECT_EQ(provider_.Asked(), "");
+  tell("");
+  Advance(absl::Minutes(2));
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-2");
+  EXPECT_EQ(Zone(), "a") << "a stock-out would have closed it";
+}
+
+// It counts already, or so it does where a quota might keep it from being started again.
+TEST_F(ControllerMarketTest, WhatIsHibernatedNeedsNoRoomInAQuota) {
+  auto client = Acquire();
+  Ready("m-1");
+  client.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Gone("m-1");
+  MachineEvent event = {.kind = MachineEvent::Kind::kOffers};
+  event.offers.push_back({.offer = OfferOf("a", Market::kSpot, 0.2), .barred = "the quota G (limit 1)"});
+  event.offers.push_back({.offer = OfferOf("b", Market::kSpot, 0.1), .barred = "the quota G (limit 1)"});
+  provider_.Tell(std::move(event));
+  fleet_->Run();
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "launch m-1, hibernate m-1, restore m-1");
+}
+
 // A provider's recommendation: the machine serves on until another one serves in its place.
 TEST_F(ControllerMarketTest, AMachineAtRiskIsReplacedBeforeItGoes) {
   const auto client = Acquire();

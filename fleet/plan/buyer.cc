@@ -21,19 +21,22 @@ bool IsAmong(const T& value, const std::vector<T>& allowed) {
   return allowed.empty() || std::find(allowed.begin(), allowed.end(), value) != allowed.end();
 }
 
-// Why the wish rules the offer out; "" where it does not.
-absl::string_view WhyNot(const Wish& wish, const Offer& offer, double dollars_left) {
+}  // namespace
+
+// Why it may not be bought; "" where it may.
+absl::string_view Buyer::WhyNot(const Wish& wish, const OnSale& sold, double dollars_left) {
+  const Offer& offer = sold.offer;
   if (!IsAmong(offer.accelerator, wish.accelerators)) return "machines.accelerators";
   if (!IsAmong(offer.region, wish.regions)) return "machines.regions";
   if (!IsAmong(offer.market, wish.markets)) return "machines.markets";
   if (offer.price_per_hour > wish.max_price) return "machines.max_price";
   if (offer.price_per_hour > 0 && dollars_left <= 0) return "max_dollars_per_day";
-  const auto failed = [&](const Offer& place) { return SamePlace(place, offer); };
-  if (std::any_of(wish.not_again.begin(), wish.not_again.end(), failed)) return "a start that failed";
+  const auto is_there = [&](const Offer& place) { return SamePlace(place, offer); };
+  const bool restores = std::any_of(wish.hibernated.begin(), wish.hibernated.end(), is_there);
+  if (!sold.bar.why.empty() && (sold.bar.restores || !restores)) return sold.bar.why;
+  if (std::any_of(wish.not_again.begin(), wish.not_again.end(), is_there)) return "a start that failed";
   return "";
 }
-
-}  // namespace
 
 int Buyer::Domain(const Offer& offer) {
   const auto key = std::tie(offer.provider, offer.zone, offer.market, offer.machine_type);
@@ -42,11 +45,12 @@ int Buyer::Domain(const Offer& offer) {
   return domains_.emplace(key, static_cast<int>(domains_.size())).first->second;
 }
 
-void Buyer::SetOffers(std::vector<Offer> offers) {
+void Buyer::SetOffers(std::vector<Offer> offers, std::map<size_t, Bar> bars) {
   sold_.clear();
   least_on_demand_.clear();
   std::fill(by_domain_.begin(), by_domain_.end(), -1);
-  for (Offer& offer : offers) {
+  for (size_t i = 0; i < offers.size(); ++i) {
+    Offer& offer = offers[i];
     const int domain = Domain(offer);
     if (offer.market == Market::kOnDemand) {
       const auto least = least_on_demand_.try_emplace({offer.provider, offer.machine_type}, offer.price_per_hour).first;
@@ -57,13 +61,14 @@ void Buyer::SetOffers(std::vector<Offer> offers) {
       at = static_cast<int>(sold_.size());
       sold_.emplace_back();
     }
-    sold_[at] = {std::move(offer), domain};
+    const auto bar = bars.find(i);
+    sold_[at] = {std::move(offer), domain, bar == bars.end() ? Bar() : std::move(bar->second)};
   }
 }
 
 std::string Buyer::WhyNotTheOnly(const Wish& wish, double dollars_left) const {
   if (!sold_.empty()) {
-    const absl::string_view why = WhyNot(wish, sold_[0].offer, dollars_left);
+    const absl::string_view why = WhyNot(wish, sold_[0], dollars_left);
     return why.empty() ? "" : absl::StrCat(why, " rules out the only offer");
   }
   const bool wants_to_know = wish.max_price < std::numeric_limits<double>::infinity() || !wish.accelerators.empty() ||
@@ -90,13 +95,13 @@ double Buyer::OnDemandPrice(const Offer& offer) const {
 
 bool Buyer::HasFreeOffer(const Wish& wish) const {
   return std::any_of(sold_.begin(), sold_.end(), [&](const OnSale& sold) {
-    return sold.offer.price_per_hour == 0 && WhyNot(wish, sold.offer, 0).empty();
+    return sold.offer.price_per_hour == 0 && WhyNot(wish, sold, 0).empty();
   });
 }
 
 bool Buyer::HasOpenOffer(const Wish& wish, double dollars_left, absl::Duration now) const {
   return std::any_of(sold_.begin(), sold_.end(), [&](const OnSale& sold) {
-    return WhyNot(wish, sold.offer, dollars_left).empty() && memory_.Of(sold.domain, now).closed_until <= now;
+    return WhyNot(wish, sold, dollars_left).empty() && memory_.Of(sold.domain, now).closed_until <= now;
   });
 }
 
@@ -251,7 +256,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   Decision decision;
   std::map<absl::string_view, int> ruled_out;
   for (const OnSale& sold : sold_) {
-    const absl::string_view why = WhyNot(wish, sold.offer, dollars_left);
+    const absl::string_view why = WhyNot(wish, sold, dollars_left);
     why.empty() ? void(choice.Add(sold.offer, sold.domain, true)) : void(++ruled_out[why]);
   }
   if (choice.places().empty()) {

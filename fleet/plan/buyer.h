@@ -42,6 +42,7 @@ struct Wish {
   std::vector<std::string> accelerators, regions;              // none: any
   std::vector<Market> markets;                                 // none: any
   std::vector<Offer> not_again;                                // places where starts of this wake have failed
+  std::vector<Offer> hibernated;                               // places where it has a machine that can be restored
   ServiceTarget target;
 };
 
@@ -72,8 +73,13 @@ class Buyer {
     std::string why_none;  // where nothing may be bought: in words
   };
 
-  // All that is sold, in place of what was told before.
-  void SetOffers(std::vector<Offer> offers);
+  // Why the account may not have another machine.
+  struct Bar {
+    std::string why;        // "": it may
+    bool restores = false;  // nor start one that is hibernated there
+  };
+  // All that is sold, in place of what was told before. `bars`: of some of it, by index.
+  void SetOffers(std::vector<Offer> offers, std::map<size_t, Bar> bars = {});
 
   // As is known now: the offer's price may have changed since the machine was bought.
   const Offer& Current(const Offer& offer) const;
@@ -143,7 +149,9 @@ class Buyer {
   struct OnSale {
     Offer offer;
     int domain = 0;
+    Bar bar;
   };
+  static absl::string_view WhyNot(const Wish& wish, const OnSale& sold, double dollars_left);
   int Domain(const Offer& offer);
   const Offer* Sold(const Offer& like, Market market) const;  // nullptr: not now
   LoadForecast& ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start);

@@ -127,6 +127,20 @@ TEST_F(BuyerTest, WithoutAChoiceTheWishStillHolds) {
   EXPECT_EQ(buyer_.WhyNotTheOnly(Wish{}, dollars_), "");
 }
 
+TEST_F(BuyerTest, WhatIsBarredIsNotBoughtAndTheReasonIsTold) {
+  const std::vector<Offer> offers = {OfferOf("a1", Market::kSpot, 0.2), OfferOf("b1", Market::kSpot, 0.3)};
+  buyer_.SetOffers(offers, {{0, {"the quota G"}}});
+  EXPECT_EQ(Decide().launches.at(0).first.zone, "b1");
+  EXPECT_EQ(buyer_.Current(offers[0]).price_per_hour, 0.2) << "what runs there is priced still";
+  buyer_.SetOffers(offers, {{0, {"the quota G"}}, {1, {"the quota G"}}});
+  EXPECT_EQ(Decide().why_none, "none of 2 offers may be bought: the quota G rules out 2");
+  EXPECT_FALSE(buyer_.HasOpenOffer(wish_, dollars_, absl::ZeroDuration()));
+  wish_.hibernated = {offers[0]};
+  EXPECT_EQ(Decide().launches.at(0).first.zone, "a1");
+  buyer_.SetOffers(offers, {{0, {"the quota G", true}}, {1, {"the quota G"}}});
+  EXPECT_TRUE(Decide().launches.empty());
+}
+
 TEST_F(BuyerTest, APriceIsTheLatest) {
   buyer_.SetOffers({OfferOf("a1", Market::kSpot, 0.4), OfferOf("b1", Market::kSpot, 0.3)});
   EXPECT_EQ(buyer_.Current(OfferOf("a1", Market::kSpot, 0.2)).price_per_hour, 0.4);

@@ -14,6 +14,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "fleet/api/fleet.h"
@@ -41,6 +42,9 @@ struct OfferNow {
   Offer offer;
   std::optional<int> stock;  // machines; nullopt: the provider does not say
   std::optional<absl::Time> priced_since;  // by its clock, when this price began; nullopt: it does not say
+  // Why the account may not have another one though it is sold, as a quota with its limit and use; "": it may.
+  std::string barred;
+  bool bars_restores = false;  // and so it is with one that is hibernated there
 };
 
 // What a cloud says of a volume. It charges for it from `made` on, whatever machine has it.
@@ -50,6 +54,16 @@ struct VolumeNews {
   double per_hour = 0;   // dollars
   absl::Time made;       // by its cloud's clock
 };
+// RESOURCE_EXHAUSTED, by what the account may have and not by what the market has: waiting does not help, and another
+// account would have got it.
+inline absl::Status OverQuota(absl::string_view why) {
+  absl::Status status = absl::ResourceExhaustedError(why);
+  status.SetPayload("quota", absl::Cord("used up"));
+  return status;
+}
+inline bool IsOverQuota(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) && status.GetPayload("quota").has_value();
+}
 
 struct MachineEvent {
   enum class Kind {
@@ -77,7 +91,7 @@ struct MachineEvent {
   bool reclaimed = false;
   bool public_address = false;  // of kStarted, kAdopted and kGone: it has one, or had, for which its cloud charges
   bool never_ran = false;  // of kGone: since the machine was asked for none has run
-  // OK: as asked. RESOURCE_EXHAUSTED: no capacity, nothing was started. FAILED_PRECONDITION: would
+  // OK: as asked. RESOURCE_EXHAUSTED: no capacity, or IsOverQuota; nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
   // names the cause.
   absl::Status status;

@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/aws/aws_client.h"
+#include "fleet/providers/aws/aws_quotas.h"
 #include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
@@ -27,6 +28,7 @@ using State = CloudMachine::State;
 constexpr int kMostPages = 1000;
 constexpr int kMostGpus = 1000;  // of a machine, that are believed
 constexpr absl::Duration kPricesKept = absl::Hours(24);  // of the Price List, which seldom changes
+constexpr absl::Duration kQuotasKept = absl::Hours(1);   // how much is allowed; how much is used is asked each time
 constexpr char kPricingRegion[] = "us-east-1";           // where that API is
 
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html
@@ -66,9 +68,10 @@ void AddTags(const std::string& resource, const std::string& name, AwsParameters
 }
 
 // What a type has in it.
-struct Accelerator {
-  std::string name;
-  int count = 0;
+struct Type {
+  std::string accelerator;
+  int accelerators = 0;
+  double cpus = 0;
 };
 
 class AwsApi : public CloudApi {
@@ -124,7 +127,7 @@ class AwsApi : public CloudApi {
     CloudOffers offers;
     absl::Status price_list;  // one for all regions: without it there is spot to be had still
     for (const AwsRegion& region : options_.regions) {
-      absl::Status status = AddOffers(region, offers.offers, price_list);
+      absl::Status status = AddOffers(region, offers, price_list);
       if (!status.ok()) offers.unheard.push_back({region.name, std::move(status)});
     }
     if (offers.unheard.size() == options_.regions.size()) return offers.unheard[0].status;
@@ -274,14 +277,16 @@ class AwsApi : public CloudApi {
   }
 
   // All or nothing, but for what is sold on demand at a price that the Price List does not tell.
-  absl::Status AddOffers(const AwsRegion& region, std::vector<OfferNow>& offers, absl::Status& price_list) {
-    ASSIGN_OR_RETURN(const auto accelerators, Accelerators(region.name));
+  absl::Status AddOffers(const AwsRegion& region, CloudOffers& offers, absl::Status& price_list) {
+    ASSIGN_OR_RETURN(const auto types, Types(region.name));
     ASSIGN_OR_RETURN(const auto spot, SpotPrices(region.name));
     ASSIGN_OR_RETURN(const auto offerings, Offerings(region.name));
+    const absl::StatusOr<AwsQuotas> quotas = QuotasNow(region.name);
+    if (!quotas.ok()) offers.quotas = quotas.status();
     std::vector<OfferNow> here;
     const auto add = [&](const std::string& zone, Market market, const std::string& type, double price,
                          std::optional<absl::Time> since) {
-      const auto accelerator = accelerators.find(type);
+      const auto known = types.find(type);
       if (!region.zones.empty() && std::count(region.zones.begin(), region.zones.end(), zone) == 0) return;
       if (std::count(options_.markets.begin(), options_.markets.end(), market) == 0) return;
       Offer offer = {.provider = traits_.name,
@@ -290,11 +295,14 @@ class AwsApi : public CloudApi {
                      .market = market,
                      .machine_type = type,
                      .price_per_hour = price};
-      if (accelerator != accelerators.end()) {
-        offer.accelerator = accelerator->second.name;
-        offer.accelerators = accelerator->second.count;
+      std::string barred;
+      if (known != types.end()) {
+        offer.accelerator = known->second.accelerator;
+        offer.accelerators = known->second.accelerators;
+        if (quotas.ok()) barred = quotas->WhyOver(type, market, known->second.cpus);
       }
-      here.push_back({.offer = std::move(offer), .stock = std::nullopt, .priced_since = since});
+      here.push_back(
+          {.offer = std::move(offer), .stock = std::nullopt, .priced_since = since, .barred = std::move(barred)});
     };
     for (const auto& [where, row] : spot) add(where.first, Market::kSpot, where.second, row.dollars, TimeIn(row.since));
     for (const auto& [zone, type] : offerings) {
@@ -303,23 +311,73 @@ class AwsApi : public CloudApi {
       price_list = on_demand.status();
       if (on_demand.value_or(0) > 0) add(zone, Market::kOnDemand, type, *on_demand, std::nullopt);
     }
-    absl::c_move(here, std::back_inserter(offers));
+    absl::c_move(here, std::back_inserter(offers.offers));
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::map<std::string, Accelerator>> Accelerators(const std::string& region) {
-    std::map<std::string, Accelerator> accelerators;
+  absl::StatusOr<std::map<std::string, Type>> Types(const std::string& region) {
+    std::map<std::string, Type> types;
     RETURN_IF_ERROR(
-        Pages(region, "DescribeInstanceTypes", "instanceTypeSet", OfOurTypes(), [&](const Xml& type) {
-          Accelerator& accelerator = accelerators[type["instanceType"].text];
-          for (const Xml* const gpu : type["gpuInfo"]["gpus"].Items()) {
+        Pages(region, "DescribeInstanceTypes", "instanceTypeSet", OfOurTypes(), [&](const Xml& row) {
+          Type& type = types[row["instanceType"].text];
+          if (!absl::SimpleAtod(row["vCpuInfo"]["defaultVCpus"].text, &type.cpus)) type.cpus = 0;
+          for (const Xml* const gpu : row["gpuInfo"]["gpus"].Items()) {
             int count = 0;
-            accelerator.name = (*gpu)["name"].text;
+            type.accelerator = (*gpu)["name"].text;
             if (!absl::SimpleAtoi((*gpu)["count"].text, &count) || count < 0 || count > kMostGpus) continue;
-            accelerator.count += count;
+            type.accelerators += count;
           }
         }));
-    return accelerators;
+    return types;
+  }
+
+  // With what all instances of the account use of them.
+  absl::StatusOr<AwsQuotas> QuotasNow(const std::string& region) {
+    ASSIGN_OR_RETURN(AwsQuotas quotas, Quotas(region));
+    const AwsParameters running = {{"Filter.1.Name", "instance-state-name"},
+                                   {"Filter.1.Value.1", "pending"},
+                                   {"Filter.1.Value.2", "running"}};
+    RETURN_IF_ERROR(Pages(region, "DescribeInstances", "reservationSet", running, [&](const Xml& reservation) {
+      for (const Xml* const instance : reservation["instancesSet"].Items()) {
+        double cores = 0, threads = 0;
+        if (!absl::SimpleAtod((*instance)["cpuOptions"]["coreCount"].text, &cores) ||
+            !absl::SimpleAtod((*instance)["cpuOptions"]["threadsPerCore"].text, &threads)) {
+          continue;
+        }
+        const bool spot = (*instance)["instanceLifecycle"].text == "spot";
+        quotas.Use((*instance)["instanceType"].text, spot ? Market::kSpot : Market::kOnDemand, cores * threads);
+      }
+    }));
+    return quotas;
+  }
+
+  // https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html
+  absl::StatusOr<AwsQuotas> Quotas(const std::string& region) {
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto known = quotas_.find(region);
+      if (known != quotas_.end() && clock_.Elapsed() - known->second.second < kQuotasKept) return known->second.first;
+    }
+    const std::string endpoint = options_.endpoint.empty()
+                                     ? absl::StrCat("https://servicequotas.", region, ".amazonaws.com")
+                                     : options_.endpoint;
+    AwsQuotas quotas(region);
+    std::string token;
+    for (int page = 0; page < kMostPages; ++page) {
+      ASSIGN_OR_RETURN(const Json answer,
+                       client_.Call(endpoint, {region, "servicequotas"}, "ServiceQuotasV20190624.ListServiceQuotas",
+                                    absl::StrCat(R"({"ServiceCode":"ec2","MaxResults":100)",
+                                                 token.empty() ? "" : R"(,"NextToken":)",
+                                                 token.empty() ? "" : JsonString(token), "}")));
+      for (const Json& row : answer["Quotas"].Items()) {
+        if (const auto limit = row["Value"].Number()) quotas.Add(row["QuotaName"].Text(), *limit);
+      }
+      token = answer["NextToken"].Text();
+      if (token.empty()) break;
+    }
+    absl::MutexLock lock(&mutex_);
+    quotas_.insert_or_assign(region, std::pair(quotas, clock_.Elapsed()));
+    return quotas;
   }
 
   // Zone and type that are sold on demand; what has no spot price is among them.
@@ -422,6 +480,8 @@ class AwsApi : public CloudApi {
   absl::Mutex mutex_;
   // By region and type: dollars, and when it was asked.
   std::map<std::pair<std::string, std::string>, std::pair<double, absl::Duration>> on_demand_ ABSL_GUARDED_BY(mutex_);
+  // By region, without what is used, and when they were asked for.
+  std::map<std::string, std::pair<AwsQuotas, absl::Duration>> quotas_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "engine/base/status.h"
+#include "fleet/providers/provider.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -47,11 +48,14 @@ std::pair<std::string, std::string> ErrorIn(const std::string& body) {
 absl::Status AwsError(const HttpResponse& response, const std::string& code, const std::string& message) {
   const std::string text = absl::StrCat(code, ": ", message.substr(0, 300));
   if (OneOf(code, {"InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
-                   "InsufficientCapacity", "SpotMaxPriceTooLow", "MaxSpotInstanceCountExceeded",
-                   "InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "Unsupported",
-                   "InsufficientVolumeCapacity", "InsufficientFreeAddressesInSubnet", "MaxIOPSLimitExceeded",
+                   "InsufficientCapacity", "SpotMaxPriceTooLow", "Unsupported",
+                   "InsufficientVolumeCapacity", "InsufficientFreeAddressesInSubnet",
                    "IdempotentInstanceTerminated"})) {  // that one was bought, and did not live
     return absl::ResourceExhaustedError(text);
+  }
+  if (OneOf(code, {"MaxSpotInstanceCountExceeded", "InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded",
+                   "MaxIOPSLimitExceeded"})) {
+    return OverQuota(text);
   }
   if (OneOf(code,
             {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestExpired", "RequestTimeTooSkewed",

@@ -18,6 +18,7 @@
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/names.h"
+#include "fleet/providers/cloud/quota.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -53,13 +54,12 @@ State StateOf(const std::string& provisioning, const std::optional<std::string>&
 absl::Status ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message) {
   const std::string text = absl::StrCat(code, ": ", message.substr(0, 300));
   for (const char* const word :
-       {"AllocationFailed", "SkuNotAvailable", "OverconstrainedAllocationRequest", "QuotaExceeded",
+       {"AllocationFailed", "SkuNotAvailable", "OverconstrainedAllocationRequest",
         "OverconstrainedZonalAllocationRequest", "ZonalAllocationFailed", "CapacityReservation"}) {
     if (absl::StrContains(code, word)) return absl::ResourceExhaustedError(text);
   }
-  if (code == "OperationNotAllowed" && absl::StrContains(absl::AsciiStrToLower(message), "quota")) {
-    return absl::ResourceExhaustedError(text);
-  }
+  const bool of_quota = absl::StrContains(absl::AsciiStrToLower(message), "quota");
+  if (absl::StrContains(code, "QuotaExceeded") || (code == "OperationNotAllowed" && of_quota)) return OverQuota(text);
   for (const char* const word :
        {"TooManyRequests", "RetryableError", "InternalServerError", "InternalExecutionError",
         "NetworkingInternalOperationError", "OperationPreempted", "OSProvisioning", "Canceled"}) {
@@ -151,6 +151,7 @@ class AzureApi : public CloudApi {
 
   absl::StatusOr<CloudOffers> Offers() override {
     ASSIGN_OR_RETURN(const auto sizes, Sizes());
+    const absl::StatusOr<Quotas> quotas = QuotasNow();
     std::vector<OfferNow> offers;
     for (const std::string& size : options_.vm_sizes) {
       const auto has = sizes.find(size);
@@ -169,11 +170,12 @@ class AzureApi : public CloudApi {
                                       .accelerators = has->second.accelerators,
                                       .price_per_hour = price->second.dollars},
                             .stock = std::nullopt,
-                            .priced_since = price->second.since});
+                            .priced_since = price->second.since,
+                            .barred = quotas.ok() ? WhyBarred(*quotas, has->second, market) : ""});
         }
       }
     }
-    return CloudOffers{.offers = std::move(offers)};
+    return CloudOffers{.offers = std::move(offers), .quotas = quotas.status()};
   }
 
   absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
@@ -278,7 +280,10 @@ class AzureApi : public CloudApi {
   };
   struct Size {
     int accelerators = 0;
+    double cpus = 0;
+    std::string family;
   };
+  using Quotas = std::map<std::string, Quota>;  // by name in lower case
   // Of an operation that is not done.
   struct Operation {
     std::string machine, url;
@@ -485,15 +490,46 @@ class AzureApi : public CloudApi {
                           [&](const Json& row) {
                             if (row["resourceType"].Text() != "virtualMachines") return;
                             Size& size = sizes[row["name"].Text()];
+                            size.family = row["family"].Text();
                             for (const Json& capability : row["capabilities"].Items()) {
                               const std::optional<int32_t> value = capability["value"].Whole();
                               if (capability["name"].Text() == "GPUs") size.accelerators = value.value_or(0);
+                              if (capability["name"].Text() == "vCPUs") size.cpus = value.value_or(0);
                             }
                           }));
     absl::MutexLock lock(&mutex_);
     sizes_ = sizes;
     sizes_good_until_ = clock_.Elapsed() + kSizesKept;
     return sizes;
+  }
+
+  // https://learn.microsoft.com/rest/api/compute/usage/list
+  absl::StatusOr<Quotas> QuotasNow() {
+    Quotas quotas;
+    RETURN_IF_ERROR(Pages(absl::StrCat(Subscription(), "/providers/Microsoft.Compute/locations/", options_.location,
+                                       "/usages?api-version=", kComputeVersion),
+                          [&](const Json& row) {
+                            const std::string name = row["name"]["value"].Text();
+                            const auto limit = row["limit"].Number();
+                            if (!limit.has_value()) return;
+                            quotas[absl::AsciiStrToLower(name)] = {name, options_.location, *limit,
+                                                                   row["currentValue"].Number().value_or(0)};
+                          }));
+    return quotas;
+  }
+
+  // Spot machines of all families have one quota; others count in their family's and in the location's. A deallocated
+  // machine counts too. https://learn.microsoft.com/azure/virtual-machines/quotas
+  static std::string WhyBarred(const Quotas& quotas, const Size& size, Market market) {
+    const std::vector<std::string> names =
+        market == Market::kSpot ? std::vector<std::string>{"lowprioritycores"}
+                                : std::vector<std::string>{absl::AsciiStrToLower(size.family), "cores"};
+    for (const std::string& name : names) {
+      const auto quota = quotas.find(name);
+      if (quota == quotas.end()) continue;
+      if (std::string why = WhyOver(quota->second, size.cpus); !why.empty()) return why;
+    }
+    return "";
   }
 
   absl::StatusOr<std::map<Market, Price>> PricesOf(const std::string& size) {
@@ -527,6 +563,7 @@ class AzureApi : public CloudApi {
   const Clock& clock_;
   const Traits traits_ = {.name = "azure",
                           .keeps_stopped = true,
+                          .stopped_counts = true,
                           .attaches_at_creation = true,
                           .volume_gigabytes = options_.volume_gigabytes,
                           .public_address = options_.public_address};

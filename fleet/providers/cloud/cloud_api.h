@@ -81,6 +81,7 @@ struct CloudInventory {
 struct CloudOffers {
   std::vector<OfferNow> offers;
   std::vector<UnheardPlace> unheard;
+  absl::Status quotas;  // where they could not be asked for: nothing is barred by what nobody knows
 };
 
 struct MachineOrder {
@@ -93,7 +94,7 @@ struct MachineOrder {
 
 // Blocking and thread-safe. Errors:
 //   UNAVAILABLE, DEADLINE_EXCEEDED  throttled, broken or timed out; it may have been done. http.h: RetryAfter(status)
-//   RESOURCE_EXHAUSTED              no stock, or a quota is used up; nothing was done
+//   RESOURCE_EXHAUSTED              no stock, or a quota is used up (IsOverQuota); nothing was done
 //   NOT_FOUND, ALREADY_EXISTS       as they say
 //   FAILED_PRECONDITION             not in this state of the machine or the volume; nothing was done
 //   INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED  will fail again until somebody changes something
@@ -102,6 +103,7 @@ class CloudApi {
   struct Traits {
     std::string name;            // "aws", as in the configuration
     bool keeps_stopped = false;  // StopMachine keeps it for StartMachine; without that it is deleted and bought anew
+    bool stopped_counts = false;  // against quotas, as one that runs does: to start it needs no room
     bool attaches_at_creation = false;  // else AttachVolume, once it runs
     int volume_gigabytes = 0;           // what CreateVolume makes
     bool public_address = false;  // a machine is bought with one, is reached at it, and loses it at its end

@@ -393,6 +393,35 @@ void CloudProvider::SweepOrphans() {
   }
 }
 
+void CloudProvider::ApplyBars(std::vector<OfferNow>& offers) const {
+  for (OfferNow& now : offers) {
+    for (const Bar& bar : bars_) {
+      const bool holds = bar.offer.region == now.offer.region && bar.offer.market == now.offer.market &&
+                         bar.offer.machine_type == now.offer.machine_type;
+      if (holds && now.barred.empty()) now.barred = bar.why;
+      now.bars_restores |= holds && bar.restores;
+    }
+  }
+}
+
+void CloudProvider::NoteBar(const Machine& machine, const absl::Status& status) {
+  const std::optional<Offer>& offer = machine.offer.has_value() ? machine.offer : machine.spec.offer;
+  if (!offer.has_value()) return;
+  const bool restores = !machine.launched || !api_->traits().stopped_counts;
+  bars_.push_back({*offer, std::string(status.message()), restores, clock_.Elapsed() + kOverQuota});
+  if (!offers_.has_value()) return;
+  ApplyBars(*offers_);
+  Tell({.kind = MachineEvent::Kind::kOffers, .offers = *offers_});
+}
+
+std::string CloudProvider::WhyBarred(const Offer& offer) const {
+  if (!offers_.has_value()) return "";
+  for (const OfferNow& now : *offers_) {
+    if (SamePlace(now.offer, offer)) return now.barred;
+  }
+  return "";
+}
+
 void CloudProvider::PollOffers() {
   offers_poll_.busy = true;
   mutex_.Unlock();
@@ -418,6 +447,12 @@ void CloudProvider::PollOffers() {
   offers.erase(std::remove_if(offers.begin(), offers.end(), is_none), offers.end());
   const double volume_per_hour = VolumePerHour(BillingRulesOf(caps_.name), api_->traits().volume_gigabytes);
   for (OfferNow& now : offers) now.offer.volume_per_hour = volume_per_hour;
+  const std::string error(answer->quotas.message());
+  LOG_IF(WARNING, !error.empty() && error != quotas_error_) << caps_.name << ": cannot ask for quotas: " << error;
+  quotas_error_ = error;
+  std::erase_if(bars_, [&](const Bar& bar) { return bar.until <= clock_.Elapsed(); });
+  for (OfferNow& now : offers) now.bars_restores = !now.barred.empty() && !api_->traits().stopped_counts;
+  ApplyBars(offers);
   offers_ = offers;
   Tell({.kind = MachineEvent::Kind::kOffers, .offers = std::move(offers)});
 }

@@ -81,6 +81,7 @@ class CloudProvider : public Provider {
   static constexpr absl::Duration kVerdict = absl::Seconds(10);  // a list has told by then, or nobody will
   static constexpr absl::Duration kVolume = absl::Seconds(10);  // one that is not there by then is asked for less often
   static constexpr absl::Duration kRunTold = absl::Seconds(30);  // what is not told of a run by then never is
+  static constexpr absl::Duration kOverQuota = absl::Minutes(10);  // until what a quota refused is tried again
   static constexpr absl::Duration kSpeak = absl::Seconds(30);  // a machine bears 15 minutes of silence
 
   struct Machine {
@@ -187,6 +188,11 @@ class CloudProvider : public Provider {
   // False: there is no offer to be had now; the life goes on to its end, or waits for offers.
   bool ChooseOffer(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Fail(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why the account may not have another machine there, by the last poll or a purchase since; "": it may.
+  std::string WhyBarred(const Offer& offer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What a quota refused is told to be barred before anybody can ask for it again.
+  void NoteBar(const Machine& machine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ApplyBars(std::vector<OfferNow>& offers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const CloudMachine* Find(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const CloudVolume* FindVolume(const Machine& machine, const CloudMachine* found) const
@@ -212,6 +218,14 @@ class CloudProvider : public Provider {
   bool knows_account_ ABSL_GUARDED_BY(mutex_) = false;  // since its credentials were last refused
   Poll list_ ABSL_GUARDED_BY(mutex_), offers_poll_ ABSL_GUARDED_BY(mutex_);
   std::optional<std::vector<OfferNow>> offers_ ABSL_GUARDED_BY(mutex_);
+  struct Bar {
+    Offer offer;  // quotas hold in its region, for its type and market
+    std::string why;
+    bool restores = false;
+    absl::Duration until;
+  };
+  std::vector<Bar> bars_ ABSL_GUARDED_BY(mutex_);  // of purchases
+  std::string quotas_error_ ABSL_GUARDED_BY(mutex_);  // of the last poll
   std::map<std::string, VolumeOrder> volume_orders_ ABSL_GUARDED_BY(mutex_);     // by zone and name
   absl::Status list_error_ ABSL_GUARDED_BY(mutex_);                              // of the last poll
   absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll

@@ -283,10 +283,20 @@ bool CloudProvider::ChooseOffer(Machine& machine) {
   // A restored machine is to have its volume; another machine could start without it.
   const bool keeps_volume = !machine.launched && std::any_of(offers.begin(), offers.end(), has_volume);
   const Offer* best = nullptr;
+  std::string barred;
   for (const Offer& offer : offers) {
+    const bool is_there = !machine.launched && api_->traits().keeps_stopped;
+    if (std::string why = is_there ? "" : WhyBarred(offer); !why.empty()) {
+      barred = std::move(why);
+      continue;
+    }
     if (refused(offer) || (keeps_volume && !has_volume(offer)) || HeardAt(offer.zone) < listed_at_) continue;
     const auto rank = [&](const Offer& o) { return std::pair(!has_volume(o), o.price_per_hour); };
     if (best == nullptr || rank(offer) < rank(*best)) best = &offer;
+  }
+  if (best == nullptr && !barred.empty()) {
+    Fail(machine, OverQuota(absl::StrCat(caps_.name, ": ", barred)));
+    return false;
   }
   if (best == nullptr) {
     Fail(machine, absl::ResourceExhaustedError(
@@ -379,6 +389,7 @@ void CloudProvider::OnCreateRefused(Machine& machine, const absl::Status& status
   if (absl::IsFailedPrecondition(status)) return OnBusy(machine, status);
   if (!absl::IsResourceExhausted(status)) return Fail(machine, Refusal(status));
   if (machine.spec.offer.has_value() || doubt.has_value()) return Fail(machine, status);
+  if (IsOverQuota(status)) NoteBar(machine, status);
   machine.refused.push_back(*machine.offer);
   machine.offer.reset();
   machine.token = NewPurchaseToken();
@@ -553,6 +564,10 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
   if (machine.life.discards && machine.offer.has_value()) {  // one of its name would be another one
     volume_orders_.erase(absl::StrCat(machine.offer->zone, "/", machine.volume_name));
   }
+  if (machine.life.ran && machine.offer.has_value()) {  // there is room again
+    std::erase_if(bars_, [&](const Bar& bar) { return bar.offer.region == machine.offer->region; });
+  }
+  if (IsOverQuota(gone.status)) NoteBar(machine, gone.status);
   machines_.erase(gone.machine_id);  // the caller holds it still
   Tell(std::move(gone));
 }

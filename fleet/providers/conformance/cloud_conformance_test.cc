@@ -233,12 +233,6 @@ TEST_P(CloudTest, NoStockAnywhere) {
   });
 }
 
-TEST_P(CloudTest, AQuotaThatIsUsedUp) {
-  Say("habit quota 0");
-  provider_->Launch(Spec());
-  EXPECT_TRUE(absl::IsResourceExhausted(AwaitGone("m-1")));
-}
-
 TEST_P(CloudTest, ARestoreWithoutStockLeavesAllAsItIs) {
   Serve(Spec());
   provider_->Hibernate("m-1");

@@ -1,10 +1,11 @@
-// What clouds say that they sell.
+// What clouds say that they sell, and what the account may not have of it.
 #include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -77,6 +78,76 @@ TEST(HyperstackTest, AFlavorThatIsNamedIsForSaleWithAllItsAccelerators) {
   ASSERT_EQ(offers->offers.size(), 1);
   EXPECT_EQ(offers->offers[0].offer.accelerators, 8);
   EXPECT_EQ(offers->offers[0].offer.price_per_hour, 8);
+}
+
+TEST_P(CloudOffersTest, WhatAQuotaRulesOutIsNotTried) {
+  Say("habit quota 0");
+  provider_->Run();
+  ASSERT_FALSE(offers_.empty());
+  for (const OfferNow& now : offers_) {
+    EXPECT_TRUE(absl::StrContains(now.barred, "the quota ")) << now.barred;
+    EXPECT_TRUE(absl::StrContains(now.barred, "limit 0, in use 0, a machine needs ")) << now.barred;
+  }
+  MachineSpec spec = Spec();
+  provider_->Launch(spec);
+  absl::Status status = AwaitGone("m-1");
+  EXPECT_TRUE(IsOverQuota(status)) << status;
+  spec.id = "m-2";
+  spec.offer = offers_[0].offer;
+  provider_->Launch(spec);
+  status = AwaitGone("m-2");
+  EXPECT_TRUE(IsOverQuota(status)) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), offers_[0].barred)) << status;
+  EXPECT_EQ(volumes(), 0) << "nothing was asked for";
+}
+
+TEST_P(CloudOffersTest, AQuotaIsUsedByWhatRuns) {
+  Say("habit quota 2");
+  MachineSpec spec = Spec();
+  provider_->Run();
+  spec.offer = offers_[0].offer;
+  Serve(spec);
+  Pass(absl::Minutes(2));
+  for (const OfferNow& now : offers_) EXPECT_EQ(now.barred, "");
+  Say("habit quota 1");
+  Pass(absl::Hours(2));
+  const auto same = std::find_if(offers_.begin(), offers_.end(),
+                                 [&](const OfferNow& now) { return SamePlace(now.offer, *spec.offer); });
+  ASSERT_NE(same, offers_.end());
+  EXPECT_FALSE(same->barred.empty());
+}
+
+// Known only from the refusal: another one is not tried for a while, and nobody takes it for want of stock.
+TEST_P(CloudOffersTest, APurchaseThatAQuotaRefuses) {
+  provider_->Run();
+  MachineSpec spec = Spec();
+  spec.offer = offers_[0].offer;
+  Say("habit quota 0");
+  provider_->Launch(spec);
+  absl::Status status = AwaitGone("m-1");
+  EXPECT_TRUE(IsOverQuota(status)) << status;
+  EXPECT_FALSE(offers_[0].barred.empty());
+  const int there = volumes();
+  spec.id = "m-2";
+  spec.volume = "other";
+  provider_->Launch(spec);
+  EXPECT_TRUE(IsOverQuota(AwaitGone("m-2")));
+  EXPECT_EQ(volumes(), there);
+  Say("habit quota 1000");
+  Pass(absl::Hours(2));
+  EXPECT_EQ(offers_[0].barred, "");
+  spec.id = "m-3";
+  EXPECT_EQ(Serve(spec).kind, Kind::kReady);
+}
+
+// Without the right to ask, say.
+TEST_P(CloudOffersTest, QuotasThatCannotBeAskedForBarNothing) {
+  Say("habit quota 1");
+  for (const char* const call : {R"("ServiceCode":"ec2")", "/regions/", "/usages", "/vm-quota"}) {
+    Say(absl::StrCat("fault 403 1000 ", call));
+  }
+  EXPECT_EQ(Serve(Spec()).kind, Kind::kReady);
+  for (const OfferNow& now : offers_) EXPECT_EQ(now.barred, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudOffersTest, testing::ValuesIn(AllClouds()),

@@ -15,6 +15,7 @@ COMES_ALONG = {'ec2:CreateTags', 'iam:CreateServiceLinkedRole'}
 def called():
     ec2 = re.findall(r'\b(?:Ask|Pages|OfMachine)\((?:[^"(),]*(?:\([^"()]*\))?, )*"(\w+)"', ADAPTER)
     return ({f'ec2:{name}' for name in ec2} | {f'sts:{name}' for name in re.findall(r'"sts"}, "(\w+)"', ADAPTER)} |
+            {f'servicequotas:{name}' for name in re.findall(r'"ServiceQuotasV20190624\.(\w+)"', ADAPTER)} |
             {f'pricing:{name}' for name in re.findall(r'"AWSPriceListService\.(\w+)"', ADAPTER)})
 
 

@@ -127,12 +127,21 @@ class SdkTest(unittest.TestCase):
         with self.assertRaisesRegex(botocore.exceptions.ClientError, 'IdempotentParameterMismatch'):
             run('t-1', 'us-east-1b')
 
+        quotas = session.client('service-quotas', endpoint_url=self.emulator.url, config=config)
+        pages = quotas.get_paginator('list_service_quotas').paginate(ServiceCode='ec2', PaginationConfig={'PageSize': 1})
+        limits = {quota['QuotaName']: quota['Value'] for page in pages for quota in page['Quotas']}
+        self.assertEqual(limits['Running On-Demand G and VT instances'], 4000)
+        self.assertEqual(types[0]['VCpuInfo']['DefaultVCpus'], 4)
+
         def described():
             filters = [{'Name': 'tag:Name', 'Values': ['mine*']}]
             pages = ec2.get_paginator('describe_instances').paginate(Filters=filters, PaginationConfig={'PageSize': 5})
             return [i for page in pages for reservation in page['Reservations'] for i in reservation['Instances']]
 
         wait_for(lambda: described()[0]['State']['Name'] == 'running', 'it runs')
+        running = ec2.describe_instances(Filters=[{'Name': 'instance-state-name', 'Values': ['running']}])
+        cpus = running['Reservations'][0]['Instances'][0]['CpuOptions']
+        self.assertEqual(cpus['CoreCount'] * cpus['ThreadsPerCore'], 4)
         self.assertRegex(described()[0]['PublicIpAddress'], r'^127\.')
         self.assertRegex(described()[0]['PrivateIpAddress'], r'^10\.')
         volume = ec2.create_volume(AvailabilityZone='us-east-1a', Size=10, VolumeType='gp3')
@@ -172,6 +181,9 @@ class SdkTest(unittest.TestCase):
                          {('CANADA-1', 'n3-L40x1', 1), ('NORWAY-1', 'n3-L40x1', 1)})
         stocks = hyperstack.StockApi(client).get_gpu_stock()
         self.assertEqual({s.region for s in stocks.stocks}, {'CANADA-1', 'NORWAY-1'})
+        environments = hyperstack.EnvironmentApi(client)
+        room = environments.get_environment_vm_quota(environments.list_environments().environments[0].id)
+        self.assertEqual((room.current_vms, room.max_vms), (0, 1000))
         prices = hyperstack.PricebookApi(client).get_pricebook()
         self.assertEqual([(p.name, p.value) for p in prices], [('L40', 1)])
         payload = hyperstack.CreateInstancesPayload(name='mine', environment_name='default-CANADA-1',
@@ -249,6 +261,9 @@ class SdkTest(unittest.TestCase):
 
         machine_type = run(compute.machineTypes().get(**place, machineType='g2-standard-4'), 'MachineType')
         self.assertEqual(machine_type['accelerators'][0]['guestAcceleratorCount'], 1)
+        quotas = {q['metric']: q for q in run(compute.regions().get(project='p', region='us-central1'), 'Region')['quotas']}
+        self.assertEqual((quotas['NVIDIA_L4_GPUS']['limit'], quotas['PREEMPTIBLE_NVIDIA_L4_GPUS']['usage']), (1000, 0))
+        self.assertEqual(run(compute.projects().get(project='p'), 'Project')['quotas'][0]['metric'], 'GPUS_ALL_REGIONS')
         done(compute.disks().insert(**place, body={'name': 'weights', 'sizeGb': '10'},
                                     requestId='01234567-89ab-4def-8123-456789abcdef'))
         wait_for(lambda: disk()['status'] == 'READY', 'the disk is there')
@@ -323,6 +338,9 @@ class SdkTest(unittest.TestCase):
         sizes = {sku.name: {c.name: c.value for c in known(sku).capabilities}
                  for sku in compute.resource_skus.list(filter="location eq 'eastus'")}
         self.assertEqual(sizes['Standard_NC4as_T4_v3']['GPUs'], '1')
+        usages = {known(usage).name.value: usage for usage in compute.usage.list('eastus')}
+        self.assertEqual(usages['standardNCASv3_T4Family'].limit, 4000)
+        self.assertIn('lowPriorityCores', usages)
         script = base64.b64encode(b'#!/bin/sh\nexec sleep 1000\n').decode()
         body = {'location': 'eastus', 'zones': ['1'], 'properties': {
             'hardwareProfile': {'vmSize': 'Standard_NC4as_T4_v3'}, 'priority': 'Spot', 'evictionPolicy': 'Deallocate',

@@ -20,6 +20,8 @@ using VolumeState = EmulatedVolume::State;
 
 constexpr char kCloud[] = "azure";
 constexpr size_t kPage = 50;
+constexpr int kCpus = 4;  // of every size
+constexpr char kFamily[] = "standardNCASv3_T4Family";
 
 FakeHttpReply Error(int status, absl::string_view code, absl::string_view message) {
   return JsonReply(status, absl::StrCat(R"({"error":{"code":")", code, R"(","message":)", JsonString(message), "}}"));
@@ -346,9 +348,26 @@ FakeHttpReply Skus(CloudModel& model, const ServiceRequest& request) {
       continue;
     }
     rows.push_back(absl::StrCat(R"({"resourceType":"virtualMachines","name":)", JsonString(type.type),
-                                R"(,"tier":"Standard","family":"standardNCASv3_T4Family","locations":[)",
-                                JsonString(type.region), R"(],"capabilities":[{"name":"vCPUs","value":"4"},)",
-                                R"({"name":"GPUs","value":")", type.accelerators, R"("}],"restrictions":[]})"));
+                                R"(,"tier":"Standard","family":")", kFamily, R"(","locations":[)",
+                                JsonString(type.region), R"(],"capabilities":[{"name":"vCPUs","value":")", kCpus,
+                                R"("},{"name":"GPUs","value":")", type.accelerators, R"("}],"restrictions":[]})"));
+  }
+  return Page(request, rows);
+}
+
+FakeHttpReply Usages(CloudModel& model, const ServiceRequest& request, const std::string& location) {
+  std::vector<std::string> rows;
+  const auto add = [&](absl::string_view name, double limit, double used) {
+    rows.push_back(absl::StrCat(R"({"unit":"Count","limit":)", limit, R"(,"currentValue":)", used,
+                                R"(,"name":{"value":")", name, R"(","localizedValue":")", name, R"("}})"));
+  };
+  for (const EmulatedType& type : model.types()) {
+    if (type.cloud != kCloud || type.region != location) continue;
+    const double limit = model.habits().quota * kCpus;
+    add("cores", 1e6, model.QuotaUsed(type, false) * kCpus);
+    add(kFamily, limit, model.QuotaUsed(type, false) * kCpus);
+    add("lowPriorityCores", limit, model.QuotaUsed(type, true) * kCpus);
+    break;
   }
   return Page(request, rows);
 }
@@ -401,6 +420,7 @@ FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
   if (request.query.count("api-version") == 0) return Error(400, "MissingApiVersionParameter", "api-version");
   if (parts.size() == 8 && parts[6] == "operations") return Operation(model, parts[7]);
   if (parts.size() == 5 && parts[4] == "virtualMachines") return Machines(model, request, {});
+  if (parts.size() == 7 && parts[6] == "usages") return Usages(model, request, parts[5]);
   if (parts.size() == 5 && parts[4] == "skus") return Skus(model, request);
   if (parts.size() < 7 || parts[2] != "resourceGroups") return Error(404, "InvalidResourceType", http.target);
   const std::vector<std::string> rest(parts.begin() + 7, parts.end());

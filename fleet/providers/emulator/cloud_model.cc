@@ -222,11 +222,7 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   EmulatedType* const type = FindType(wanted.cloud, wanted.zone, wanted.type);
   if (type == nullptr) return absl::InvalidArgumentError(absl::StrCat("no ", wanted.type, " in ", wanted.zone));
   if (wanted.spot && !type->spot_price.has_value()) return absl::InvalidArgumentError("it is not sold as spot");
-  const auto holds = [&](const auto& machine) {
-    return machine.second.cloud == wanted.cloud && HoldsStock(machine.second.state);
-  };
-  if (std::count_if(machines_.begin(), machines_.end(), holds) >= habits_.quota)
-    return absl::ResourceExhaustedError("quota");
+  if (QuotaUsed(*type, wanted.spot) >= habits_.quota) return absl::ResourceExhaustedError("quota");
   if (type->stock <= 0) {
     Note(Kind::kCreate, wanted, clock_.Elapsed(), /*refused=*/true);
     return absl::ResourceExhaustedError("stock");
@@ -242,6 +238,17 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   wanted.account = habits_.account;
   Note(Kind::kCreate, wanted, wanted.since);
   return &machines_.emplace(wanted.number, std::move(wanted)).first->second;
+}
+
+// What is deallocated or hibernated counts on.
+int CloudModel::QuotaUsed(const EmulatedType& type, bool spot) const {
+  return std::count_if(machines_.begin(), machines_.end(), [&](const auto& entry) {
+    const EmulatedMachine& machine = entry.second;
+    if (machine.cloud != type.cloud || machine.spot != spot) return false;
+    const EmulatedType* const bought = FindType(machine.cloud, machine.zone, machine.type);
+    const bool counts_on = machine.state == State::kStopped && (type.cloud == "azure" || type.cloud == "hyperstack");
+    return bought != nullptr && bought->region == type.region && (HoldsStock(machine.state) || counts_on);
+  });
 }
 
 void CloudModel::AddFailed(EmulatedMachine wanted) {

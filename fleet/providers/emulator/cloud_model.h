@@ -116,7 +116,7 @@ class CloudModel {
     bool ephemeral = false;          // Hyperstack's machines have a disk of their own before any volume
     bool keeps_addresses = false;    // Azure's machines leave theirs behind, whatever was said
     bool late_failure = false;       // Azure says in the end that what it made could not be made
-    int quota = 1000;                // machines of a cloud
+    int quota = 1000;                // machines of a cloud, in a region and of a market
     std::string unreachable;         // what is in zones that begin so cannot be asked for; "": none are
     int account = 1;                 // whose the credentials are: what was made with another one is in no list
   };
@@ -134,6 +134,9 @@ class CloudModel {
   const std::vector<EmulatedType>& types() const { return types_; }
   EmulatedType* FindType(const std::string& cloud, const std::string& zone, const std::string& type);
   const EmulatedType* FindType(const std::string& cloud, const std::string& zone, const std::string& type) const;
+
+  // Of the quota that a machine of this type counts against.
+  int QuotaUsed(const EmulatedType& type, bool spot) const;
 
   // `wanted` has cloud, name, zone, type, spot, token, user_data and tags.
   absl::StatusOr<EmulatedMachine*> Buy(EmulatedMachine wanted);

@@ -28,6 +28,7 @@ using VolumeState = EmulatedVolume::State;
 using Fields = std::map<std::string, std::string>;
 
 constexpr char kCloud[] = "aws";
+constexpr int kCpus = 4;  // of every type
 constexpr absl::Duration kSignatureAge = absl::Minutes(5);
 
 FakeHttpReply Error(int status, absl::string_view code, absl::string_view message = "said the emulator") {
@@ -116,6 +117,12 @@ std::map<std::string, std::string> TagsAsked(const Fields& fields) {
   return tags;
 }
 
+bool IsInState(const Fields& fields, State state) {
+  if (Get(fields, "Filter.1.Name") != "instance-state-name") return true;
+  const std::vector<std::string> wanted = ListOf(fields, "Filter.1.Value");
+  return std::count(wanted.begin(), wanted.end(), StateOf(state).second) != 0;
+}
+
 bool Like(absl::string_view text, absl::string_view pattern) {
   return absl::ConsumeSuffix(&pattern, "*") ? absl::StartsWith(text, pattern) : text == pattern;
 }
@@ -164,7 +171,8 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                       "</placement>",
                       Element("privateIpAddress", CloudModel::PrivateAddress(machine)), address,
                       Set("blockDeviceMapping", disks),
-                      machine.spot ? Element("instanceLifecycle", "spot") : "", Element("clientToken", machine.token),
+                      "<cpuOptions>", Element("coreCount", absl::StrCat(kCpus / 2)), Element("threadsPerCore", "2"),
+                      "</cpuOptions>", machine.spot ? Element("instanceLifecycle", "spot") : "", Element("clientToken", machine.token),
                       Tags(machine.tags));
 }
 
@@ -239,7 +247,10 @@ FakeHttpReply RunInstances(CloudModel& model, const Fields& fields) {
     return Error(400, "IdempotentParameterMismatch");
   }
   if (machine == nullptr) {
+    const bool spot = wanted.spot;
     const auto bought = model.Buy(std::move(wanted));
+    if (spot && absl::IsResourceExhausted(bought.status()) && bought.status().message() == "quota")
+      return Error(400, "MaxSpotInstanceCountExceeded", "Max spot instance count exceeded");
     if (!bought.ok()) return Of(bought.status(), "", "");
     machine = *bought;
   }
@@ -253,7 +264,7 @@ FakeHttpReply DescribeInstances(CloudModel& model, const Fields& fields, const s
   std::vector<std::string> rows;
   for (const auto& [number, machine] : model.machines()) {
     if (machine.cloud != kCloud || !model.IsListed(machine) || !Matches(fields, machine.tags)) continue;
-    if (!absl::StartsWith(machine.zone, region)) continue;
+    if (!absl::StartsWith(machine.zone, region) || !IsInState(fields, machine.state)) continue;
     if (!ids.empty() && std::count(ids.begin(), ids.end(), Ec2MachineId(number)) == 0) continue;
     rows.push_back(absl::StrCat(Element("reservationId", absl::StrFormat("r-%017x", number)),
                                 Element("ownerId", "123456789012"), Set("instancesSet", {Instance(model, machine)})));
@@ -360,7 +371,8 @@ FakeHttpReply InstanceTypes(CloudModel& model, const Fields& fields, const std::
     const std::string gpu = absl::StrCat(Element("name", type.accelerator), Element("manufacturer", "NVIDIA"),
                                          Element("count", absl::StrCat(type.accelerators)));
     rows.push_back(absl::StrCat(Element("instanceType", type.type), Element("hibernationSupported", "false"),
-                                "<gpuInfo>", Set("gpus", {gpu}), "</gpuInfo>"));
+                                "<vCpuInfo>", Element("defaultVCpus", absl::StrCat(kCpus)), "</vCpuInfo><gpuInfo>",
+                                Set("gpus", {gpu}), "</gpuInfo>"));
   }
   for (const std::string& name : ListOf(fields, "InstanceType")) {
     if (seen.count(name) == 0) return Error(400, "InvalidInstanceType", name);
@@ -394,6 +406,25 @@ FakeHttpReply GetProducts(CloudModel& model, const FakeHttpRequest& request) {
         type.on_demand_price, R"("}}}}}}})"))};
   }
   return JsonReply(200, absl::StrCat(R"({"FormatVersion":"aws_v1","PriceList":)", JsonList(products), "}"));
+}
+
+// Of Service Quotas: two pages, and one that no machine counts against.
+FakeHttpReply ListServiceQuotas(CloudModel& model, const FakeHttpRequest& request) {
+  const auto body = Json::Parse(request.body);
+  if (!body.ok() || (*body)["ServiceCode"].Text() != "ec2")
+    return JsonReply(400, R"({"__type":"NoSuchResourceException"})");
+  const auto row = [&](absl::string_view name, absl::string_view code, double value) {
+    return absl::StrCat(R"({"ServiceCode":"ec2","QuotaName":)", JsonString(name), R"(,"QuotaCode":")", code,
+                        R"(","Value":)", value, R"(,"Unit":"None","Adjustable":true,"GlobalQuota":false})");
+  };
+  const int cpus = model.habits().quota * kCpus;
+  if ((*body)["NextToken"].Text().empty()) {
+    return JsonReply(200, absl::StrCat(R"({"NextToken":"2","Quotas":[)",
+                                       row("Running On-Demand G and VT instances", "L-DB2E81BA", cpus), "]}"));
+  }
+  return JsonReply(200,
+                   absl::StrCat(R"({"Quotas":[)", row("All G and VT Spot Instance Requests", "L-3819A6DF", cpus), ",",
+                                row("EC2-VPC Elastic IPs", "L-0263D0A3", 5), "]}"));
 }
 
 // Of the Security Token Service, whose errors have a shape of their own.
@@ -456,14 +487,16 @@ FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   model.Advance();
   const auto [region, is_late, has_expired] = SignerOf(model, request);
   const bool is_sts = absl::StrContains(request.body, "Action=GetCallerIdentity");
-  const bool is_json = FindHeader(request.headers, "x-amz-target").has_value();
+  const auto target = FindHeader(request.headers, "x-amz-target");
   if (is_sts && region.empty()) return StsError(403, "InvalidClientTokenId");
   if (is_sts && has_expired) return StsError(403, "ExpiredToken");
   if (is_sts && is_late) return StsError(403, "SignatureDoesNotMatch");
   if (region.empty()) return Error(401, "AuthFailure", "AWS was not able to validate the provided access credentials");
-  if (is_json && has_expired) return JsonReply(400, R"({"__type":"ExpiredTokenException","message":"emulated"})");
+  if (target.has_value() && has_expired)
+    return JsonReply(400, R"({"__type":"ExpiredTokenException","message":"emulated"})");
   if (is_late || has_expired) return Error(400, "RequestExpired");
-  if (is_json) return GetProducts(model, request);
+  if (target == "ServiceQuotasV20190624.ListServiceQuotas") return ListServiceQuotas(model, request);
+  if (target.has_value()) return GetProducts(model, request);
   if (!model.IsReachable(region)) return Error(503, "Unavailable", region);
   const Fields fields = ServiceRequest(request).query;
   const std::string action = Get(fields, "Action");

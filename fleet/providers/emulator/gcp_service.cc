@@ -390,6 +390,27 @@ FakeHttpReply MachineType(CloudModel& model, const ServiceRequest& request, cons
                         JsonString(type->accelerator), R"(,"guestAcceleratorCount":)", type->accelerators, "}]}"));
 }
 
+// Of a region, or of the project: "".
+FakeHttpReply Quotas(CloudModel& model, const std::string& region) {
+  std::vector<std::string> quotas;
+  std::set<std::string> seen;
+  const auto add = [&](absl::string_view metric, double limit, double usage) {
+    quotas.push_back(absl::StrCat(R"({"metric":")", metric, R"(","limit":)", limit, R"(,"usage":)", usage, "}"));
+  };
+  if (region.empty()) add("GPUS_ALL_REGIONS", 1000, 0);
+  for (const EmulatedType& type : model.types()) {
+    if (type.cloud != kCloud || type.region != region || !seen.insert(type.accelerator).second) continue;
+    const std::string metric = absl::StrCat(
+        absl::AsciiStrToUpper(absl::StrReplaceAll(type.accelerator, {{"nvidia-", "nvidia_"}})), "_GPUS");
+    const double limit = model.habits().quota * type.accelerators;
+    add(metric, limit, model.QuotaUsed(type, false) * type.accelerators);
+    add(absl::StrCat("PREEMPTIBLE_", metric), limit, model.QuotaUsed(type, true) * type.accelerators);
+  }
+  const std::string name = region.empty() ? "p" : region;
+  return JsonReply(200, absl::StrCat(R"({"kind":"compute#)", region.empty() ? "project" : "region", R"(","name":)",
+                                     JsonString(name), R"(,"quotas":)", JsonList(quotas), "}"));
+}
+
 // Cores, memory and accelerators that add up to the model's price: a tenth for each of the first two.
 FakeHttpReply Skus(CloudModel& model) {
   std::vector<std::string> skus;
@@ -443,6 +464,8 @@ FakeHttpReply AnswerGcp(CloudModel& model, const FakeHttpRequest& http) {
     return Error(401, "authError", "Request had invalid authentication credentials.");
   }
   if (parts.size() == 4 && parts[1] == "services" && parts[3] == "skus") return Skus(model);
+  if (parts.size() == 4 && parts[0] == "compute") return Quotas(model, "");
+  if (parts.size() == 6 && parts[4] == "regions") return Quotas(model, parts[5]);
   if (parts.size() < 6 || parts[0] != "compute") return Error(404, "notFound", http.target);
   if (parts[4] == "aggregated") return Aggregated(model, request, parts[5]);
   if (parts[4] != "zones" || parts.size() < 7) return Error(404, "notFound", http.target);

@@ -321,14 +321,25 @@ FakeHttpReply Stocks(CloudModel& model) {
   return Good("listed", absl::StrCat(R"("stocks":)", JsonList(stocks)));
 }
 
+// What room for machines an environment has in its subnet.
+FakeHttpReply Room(CloudModel& model, const EmulatedType& type) {
+  const int most = model.habits().quota, now = model.QuotaUsed(type, false);
+  return Good("told", absl::StrCat(R"("max_vms":)", most, R"(,"current_vms":)", now, R"(,"available_vms":)", most - now,
+                                   R"(,"percentage_used":)", most == 0 ? 100 : 100 * now / most,
+                                   R"(,"cidr":"10.0.0.0/20")"));
+}
+
 FakeHttpReply Environments(CloudModel& model, const ServiceRequest& request) {
+  const std::string id = request.parts.size() == 5 && request.parts[4] == "vm-quota" ? request.parts[3] : "";
   std::vector<std::string> rows;
   std::set<std::string> seen;
   for (const EmulatedType& type : model.types()) {
     if (type.cloud != kCloud || !seen.insert(type.zone).second) continue;
+    if (id == absl::StrCat(seen.size())) return Room(model, type);
     rows.push_back(absl::StrCat(R"({"id":)", seen.size(), R"(,"name":)", JsonString(type.zone), R"(,"region":)",
                                 JsonString(type.region), "}"));
   }
+  if (!id.empty()) return Error(404, "no such environment", "not_found");
   return Page(request, "environments", rows);
 }
 

@@ -18,6 +18,7 @@
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/names.h"
+#include "fleet/providers/cloud/quota.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -47,7 +48,10 @@ absl::Status ErrorOf(const HttpResponse& response) {
   const absl::Status status = StatusOfHttp(response, message);
   if (absl::IsUnavailable(status) || absl::IsUnauthenticated(status)) return status;
   const std::string lower = absl::AsciiStrToLower(message);
-  for (const char* const word : {"stock", "capacity", "insufficient", "not enough", "quota", "limit exceeded"}) {
+  for (const char* const word : {"quota", "limit exceeded"}) {
+    if (absl::StrContains(lower, word)) return OverQuota(message);
+  }
+  for (const char* const word : {"stock", "capacity", "insufficient", "not enough"}) {
     if (absl::StrContains(lower, word)) return absl::ResourceExhaustedError(message);
   }
   if (reason == "already_exist") return absl::AlreadyExistsError(message);
@@ -140,10 +144,18 @@ class HyperstackApi : public CloudApi {
 
   absl::StatusOr<CloudOffers> Offers() override {
     std::multimap<std::string, std::string> environments;  // by region
+    std::map<std::string, std::string> ids, barred;        // by environment
     RETURN_IF_ERROR(Pages("environments", "environments", [&](const Json& row) {
-      if (Wanted(options_.environments, row["name"].Text()))
-        environments.emplace(row["region"].Text(), row["name"].Text());
+      if (!Wanted(options_.environments, row["name"].Text())) return;
+      environments.emplace(row["region"].Text(), row["name"].Text());
+      ids[row["name"].Text()] = row["id"].Text();
     }));
+    absl::Status quotas;
+    for (const auto& [environment, id] : ids) {
+      const absl::StatusOr<Json> room = Ask("GET", absl::StrCat("/core/environments/", UriEncode(id), "/vm-quota"));
+      if (!room.ok()) quotas = room.status();
+      else barred[environment] = WhyFull(environment, *room);
+    }
     ASSIGN_OR_RETURN(const Json stocks, Ask("GET", "/core/stocks"));
     ASSIGN_OR_RETURN(const Json prices, Ask("GET", "/pricebook"));
     ASSIGN_OR_RETURN(const Json flavors, Flavors());
@@ -164,11 +176,13 @@ class HyperstackApi : public CloudApi {
                                       .accelerator = flavor["gpu"].Text(),
                                       .accelerators = CountOf(flavor),
                                       .price_per_hour = *price},
-                            .stock = StockOf(stocks, flavor)});
+                            .stock = StockOf(stocks, flavor),
+                            .priced_since = std::nullopt,
+                            .barred = barred[zone->second]});
         }
       }
     }
-    return CloudOffers{.offers = std::move(offers)};
+    return CloudOffers{.offers = std::move(offers), .quotas = std::move(quotas)};
   }
 
   absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) override {
@@ -237,6 +251,12 @@ class HyperstackApi : public CloudApi {
   }
   static std::string PathOf(const CloudMachine& machine) {
     return absl::StrCat("/core/virtual-machines/", UriEncode(machine.id));
+  }
+  // An environment's subnet has addresses for so many machines. Hyperstack's SDK: get_environment_vm_quota.
+  static std::string WhyFull(const std::string& environment, const Json& room) {
+    const std::optional<double> most = room["max_vms"].Number(), now = room["current_vms"].Number();
+    if (!most.has_value() || !now.has_value()) return "";
+    return WhyOver({.name = "of virtual machines", .place = environment, .limit = *most, .used = *now}, 1);
   }
   static bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
     return wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end();
@@ -321,6 +341,7 @@ class HyperstackApi : public CloudApi {
   const HyperstackOptions options_;
   const Traits traits_ = {.name = "hyperstack",
                           .keeps_stopped = true,
+                          .stopped_counts = true,
                           .attaches_at_creation = false,
                           .volume_gigabytes = options_.volume_gigabytes,
                           .public_address = options_.public_address};
