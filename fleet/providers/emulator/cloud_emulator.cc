@@ -81,6 +81,11 @@ int CloudEmulator::billing() {
   });
 }
 
+std::set<std::string> CloudEmulator::calls() const {
+  absl::MutexLock lock(&mutex_);
+  return calls_;
+}
+
 FakeHttpReply CloudEmulator::Answer(const FakeHttpRequest& request) {
   absl::MutexLock lock(&mutex_);
   if (request.target == "/emulator/command") {
@@ -91,6 +96,7 @@ FakeHttpReply CloudEmulator::Answer(const FakeHttpRequest& request) {
   }
   if (request.target == "/emulator/machines") return JsonReply(200, Machines());
   ++requests_;
+  calls_.insert(absl::StrCat(request.method, " ", request.target.substr(0, request.target.find('?'))));
   const std::string fault = DrawFault(request);
   if (fault == "lost") return NoAnswer();
   if (fault == "hang") return {.headers = {{"Content-Length", "10"}}, .cut_after = 0, .hangs = true};

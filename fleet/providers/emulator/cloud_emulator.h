@@ -5,6 +5,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ class CloudEmulator {
   // For tests in the same process.
   void Look(absl::FunctionRef<void(CloudModel&)> at);
   int requests() const;
+  std::set<std::string> calls() const;  // "METHOD /path" of each
   // Machines that bill at this moment.
   int billing();
 
@@ -81,6 +83,7 @@ class CloudEmulator {
   mutable absl::Mutex mutex_;
   CloudModel model_ ABSL_GUARDED_BY(mutex_);
   int requests_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::set<std::string> calls_ ABSL_GUARDED_BY(mutex_);
   std::vector<Fault> faults_ ABSL_GUARDED_BY(mutex_);
   bool down_ ABSL_GUARDED_BY(mutex_) = false;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
