@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
+import urllib.request
 
 import azure.core.credentials
 import azure.core.exceptions
@@ -21,26 +23,38 @@ import azure.mgmt.network
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.utils
+import google.auth.compute_engine
+import google.auth.exceptions
+import google.auth.transport.requests
 import google.oauth2.credentials
 import googleapiclient.discovery
 import googleapiclient.errors
 import hyperstack
+import msal
 import requests
+
+from fleet.providers.conformance.published import aws_misfits, azure_misfits, google_misfits, hyperstack_misfits
 
 DEADLINE_S = 60
 
 
 class Emulator:
     def __init__(self):
-        directory = tempfile.mkdtemp(dir=os.environ['TEST_TMPDIR'])
-        self.process = subprocess.Popen([EMULATOR, f'--dir={directory}'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
+        self.directory = tempfile.mkdtemp(dir=os.environ['TEST_TMPDIR'])
+        self.process = subprocess.Popen([EMULATOR, f'--dir={self.directory}'], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
 
     def say(self, command):
         self.process.stdin.write(command + '\n')
         self.process.stdin.flush()
         assert self.process.stdout.readline() == 'ok\n', command
+
+    def metadata(self, machine):
+        """The address of the metadata service of a machine, by its number."""
+        with open(os.path.join(self.directory, 'machines', str(machine), 'metadata'), encoding='utf-8') as file:
+            return file.read()
 
     def close(self):
         self.process.stdin.close()
@@ -55,38 +69,18 @@ def wait_for(condition, what):
         select.select([], [], [], 0.02)
 
 
-def misfits(schemas, schema, value, path='$'):
-    """What in a JSON value is not as Google's description of it says."""
-    if '$ref' in schema:
-        schema = schemas[schema['$ref']]
-    if schema.get('enum') and value not in schema['enum']:
-        yield f'{path}: {value!r} is none of the enum'
-    kinds = {'string': str, 'boolean': bool, 'integer': int, 'number': (int, float), 'array': list, 'object': dict}
-    if not isinstance(value, kinds[schema['type']]):
-        yield f'{path}: {value!r} is no {schema["type"]}'
-    elif schema['type'] == 'array':
-        for i, item in enumerate(value):
-            yield from misfits(schemas, schema['items'], item, f'{path}[{i}]')
-    elif schema['type'] == 'object':
-        for name, item in value.items():
-            field = schema.get('properties', {}).get(name, schema.get('additionalProperties'))
-            if field is None:
-                yield f'{path}.{name}: there is no such field'
-            else:
-                yield from misfits(schemas, field, item, f'{path}.{name}')
+class HyperstackClient(hyperstack.ApiClient):
+    """Holds every answer against the package's models, which leave out what they do not know."""
 
+    def __init__(self, configuration):
+        super().__init__(configuration)
+        self.misfits = []
 
-def unknown_fields(model, path='$'):
-    """Fields of an answer that Azure's models do not have."""
-    names = {field._rest_name: name for name, field in type(model)._attr_to_rest_field.items()}
-    for wire in model:
-        if wire not in names:
-            yield f'{path}.{wire}'
-            continue
-        value = getattr(model, names[wire])
-        for item in value if isinstance(value, list) else [value]:
-            if hasattr(item, '_attr_to_rest_field'):
-                yield from unknown_fields(item, f'{path}.{wire}')
+    def deserialize(self, response_text, response_type, content_type):
+        model = super().deserialize(response_text, response_type, content_type)
+        found = hyperstack_misfits(model, json.loads(response_text))
+        self.misfits += [f'{response_type} {misfit}' for misfit in found]
+        return model
 
 
 class SdkTest(unittest.TestCase):
@@ -98,6 +92,13 @@ class SdkTest(unittest.TestCase):
         config = botocore.config.Config(retries={'max_attempts': 1}, proxies={})
         region = {'region_name': 'us-east-1'}
         session = boto3.Session(aws_access_key_id='AKIDEMULATOR', aws_secret_access_key='emulated', **region)
+        asked, wrong = set(), []
+
+        def hold(operation_model, response_dict, **_):
+            asked.add(operation_model.name)
+            wrong.extend(aws_misfits(operation_model, response_dict['status_code'], response_dict['body']))
+
+        session.events.register('before-parse', hold)
         ec2 = session.client('ec2', endpoint_url=self.emulator.url, config=config)
         sts = session.client('sts', endpoint_url=self.emulator.url, config=config)
         self.assertEqual(sts.get_caller_identity()['Account'], '123456789012')
@@ -144,12 +145,20 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(cpus['CoreCount'] * cpus['ThreadsPerCore'], 4)
         self.assertRegex(described()[0]['PublicIpAddress'], r'^127\.')
         self.assertRegex(described()[0]['PrivateIpAddress'], r'^10\.')
+        self.check_role(machine['InstanceId'], config)
         volume = ec2.create_volume(AvailabilityZone='us-east-1a', Size=10, VolumeType='gp3')
         wait_for(lambda: ec2.describe_volumes()['Volumes'][0]['State'] == 'available', 'the volume is there')
         ec2.attach_volume(VolumeId=volume['VolumeId'], InstanceId=machine['InstanceId'], Device='/dev/sdf')
         wait_for(lambda: ec2.describe_volumes()['Volumes'][0]['Attachments'][0]['State'] == 'attached', 'attached')
         with self.assertRaisesRegex(botocore.exceptions.ClientError, 'VolumeInUse'):
             ec2.delete_volume(VolumeId=volume['VolumeId'])
+        ec2.stop_instances(InstanceIds=[machine['InstanceId']])
+        wait_for(lambda: described()[0]['State']['Name'] == 'stopped', 'it is stopped')
+        ec2.detach_volume(VolumeId=volume['VolumeId'])
+        ec2.start_instances(InstanceIds=[machine['InstanceId']])
+        wait_for(lambda: described()[0]['State']['Name'] == 'running', 'it runs again')
+        wait_for(lambda: ec2.describe_volumes()['Volumes'][0]['State'] == 'available', 'the volume is free')
+        ec2.attach_volume(VolumeId=volume['VolumeId'], InstanceId=machine['InstanceId'], Device='/dev/sdf')
         changed = ec2.terminate_instances(InstanceIds=[machine['InstanceId']])['TerminatingInstances'][0]
         states = changed['PreviousState']['Name'], changed['CurrentState']['Name']
         self.assertEqual(states, ('running', 'shutting-down'))
@@ -169,10 +178,48 @@ class SdkTest(unittest.TestCase):
             ServiceCode='AmazonEC2', Filters=[{'Type': 'TERM_MATCH', 'Field': 'instanceType', 'Value': 'g6.xlarge'},
                                               {'Type': 'TERM_MATCH', 'Field': 'regionCode', 'Value': 'us-east-1'}])
         self.assertIn('0.8048', products['PriceList'][0])
+        self.assertEqual(wrong, [])
+        self.assertEqual(asked, {
+            'AttachVolume', 'CreateVolume', 'DeleteVolume', 'DescribeInstanceTypeOfferings', 'DescribeInstanceTypes',
+            'DescribeInstances', 'DescribeSpotPriceHistory', 'DescribeVolumes', 'DetachVolume', 'GetCallerIdentity',
+            'GetProducts', 'RunInstances', 'StartInstances', 'StopInstances', 'TerminateInstances'})
+
+    def check_role(self, instance, config):
+        """What an AWS machine is, and what its role may: as botocore asks for it."""
+        number = int(instance.split('-')[1], 16)
+        url = self.emulator.metadata(number) + '/'
+
+        def get(path):
+            request = urllib.request.Request(f'{url}latest/api/token', method='PUT',
+                                             headers={'X-aws-ec2-metadata-token-ttl-seconds': '60'})
+            with urllib.request.urlopen(request) as answer:
+                token = answer.read().decode()
+            request = urllib.request.Request(f'{url}latest/meta-data/{path}',
+                                             headers={'X-aws-ec2-metadata-token': token})
+            with urllib.request.urlopen(request) as answer:
+                return answer.read().decode()
+
+        self.assertEqual([get(path) for path in ('instance-id', 'instance-type', 'placement/availability-zone')],
+                         [instance, 'g6.xlarge', 'us-east-1a'])
+        self.assertEqual(botocore.utils.InstanceMetadataRegionFetcher(base_url=url).retrieve_region(), 'us-east-1')
+        fetcher = botocore.utils.InstanceMetadataFetcher(base_url=url)
+        self.assertEqual(fetcher.retrieve_iam_role_credentials(), {}, 'it has no role')
+        self.emulator.say(f'grant {number}')
+        key = fetcher.retrieve_iam_role_credentials()
+        session = boto3.Session(key['access_key'], key['secret_key'], key['token'], region_name='us-east-1')
+        client = {name: session.client(name, endpoint_url=self.emulator.url, config=config)
+                  for name in ('ec2', 'sts', 'pricing')}
+        self.assertEqual(client['ec2'].describe_instances()['Reservations'][0]['Instances'][0]['InstanceId'], instance)
+        self.emulator.say('expire')
+        for code, call in (('RequestExpired', client['ec2'].describe_instances),
+                           ('ExpiredToken', client['sts'].get_caller_identity),
+                           ('ExpiredTokenException', lambda: client['pricing'].get_products(ServiceCode='AmazonEC2'))):
+            with self.assertRaisesRegex(botocore.exceptions.ClientError, rf'\({code}\)'):
+                call()
 
     def test_hyperstack(self):
         configuration = hyperstack.Configuration(host=f'{self.emulator.url}/v1', api_key={'apiKey': 'key'})
-        client = hyperstack.ApiClient(configuration)
+        client = HyperstackClient(configuration)
         client.set_default_header('api_key', 'key')
         machines, volumes = hyperstack.VirtualMachineApi(client), hyperstack.VolumeApi(client)
         self.assertEqual(hyperstack.OrganizationApi(client).retrieve_organization_information().organization.id, 1)
@@ -223,8 +270,14 @@ class SdkTest(unittest.TestCase):
         wait_for(lambda: status() == 'ACTIVE', 'it is back')
         listed = machines.list_vms(page=1, page_size=10)
         self.assertEqual([(i.name, i.environment.region) for i in listed.instances], [('mine', 'CANADA-1')])
+        attachments.detach_volumes_from_vm(machine.id, hyperstack.DetachVolumesPayload(volume_ids=[volume.id]))
+        wait_for(lambda: volumes.list_volumes().volumes[0].status == 'available', 'it is detached')
+        volumes.delete_volume(volume.id)
+        self.assertEqual({e.name for e in hyperstack.EnvironmentApi(client).list_environments().environments},
+                         {'default-CANADA-1', 'default-NORWAY-1'})
         machines.delete_vm(machine.id)
         wait_for(lambda: not machines.list_vms().instances, 'it is gone')
+        self.assertEqual(client.misfits, [])
 
     def test_google(self):
         documents = os.path.join(os.path.dirname(googleapiclient.__file__), 'discovery_cache', 'documents')
@@ -244,7 +297,7 @@ class SdkTest(unittest.TestCase):
 
         def run(request, schema='Operation', name='compute.v1'):
             answer = request.execute()
-            self.assertEqual(list(misfits(described[name]['schemas'], {'$ref': schema}, answer)), [])
+            self.assertEqual(list(google_misfits(described[name]['schemas'], {'$ref': schema}, answer)), [])
             return answer
 
         def done(request):
@@ -277,6 +330,7 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(instance()['scheduling']['provisioningModel'], 'SPOT')
         self.assertRegex(instance()['networkInterfaces'][0]['accessConfigs'][0]['natIP'], r'^127\.')
         self.assertEqual([url.rsplit('/', 1)[1] for url in disk()['users']], ['mine'])
+        self.check_service_account(instance()['id'], described['compute.v1'])
         for what, schema in (compute.instances(), 'InstanceAggregatedList'), (compute.disks(), 'DiskAggregatedList'):
             self.assertIn('zones/us-central1-a', run(what.aggregatedList(project='p'), schema)['items'])
         with self.assertRaisesRegex(googleapiclient.errors.HttpError, 'exists already') as refused:
@@ -309,11 +363,72 @@ class SdkTest(unittest.TestCase):
                    'ListSkusResponse', 'cloudbilling.v1')
         self.assertIn('OnDemand', {sku['category']['usageType'] for sku in skus['skus']})
 
+    def check_service_account(self, number, description):
+        """What a Google machine is, and what its service account may: as google-auth asks for it."""
+        metadata = google.auth.compute_engine._metadata
+        host = self.emulator.metadata(number).rsplit('/', 1)[1]
+        request = google.auth.transport.requests.Request()
+        self.enterContext(unittest.mock.patch.object(metadata, '_GCE_METADATA_HOST', host))
+        self.enterContext(unittest.mock.patch.dict(os.environ, {'GCE_METADATA_IP': host}))
+        self.assertTrue(metadata.ping(request))
+        self.assertEqual(metadata.get_project_id(request), 'p')
+        self.assertEqual([metadata.get(request, f'instance/{name}') for name in ('id', 'name', 'zone', 'preempted')],
+                         [number, 'mine', 'projects/123456789012/zones/us-central1-a', 'FALSE'])
+        self.assertEqual(metadata.get(request, 'instance/machine-type').rsplit('/', 1)[1], 'g2-standard-4')
+        credentials = google.auth.compute_engine.Credentials()
+        with self.assertRaises(google.auth.exceptions.RefreshError, msg='it has no service account'):
+            credentials.refresh(request)
+        self.emulator.say(f'grant {number}')
+        credentials.refresh(request)
+        self.assertRegex(credentials.service_account_email, r'@p\.iam\.gserviceaccount\.com$')
+        compute = googleapiclient.discovery.build_from_document(
+            description, credentials=google.oauth2.credentials.Credentials(credentials.token),
+            client_options={'api_endpoint': f'{self.emulator.url}/compute/v1/'})
+        asked = compute.instances().get(project='p', zone='us-central1-a', instance='mine')
+        self.assertEqual(asked.execute()['id'], number)
+        self.emulator.say('expire')
+        with self.assertRaises((googleapiclient.errors.HttpError, google.auth.exceptions.RefreshError)):
+            asked.execute()
+
+    def check_identity(self, number, location):
+        """What an Azure machine is, and what its managed identity may: as msal asks for it."""
+        url = self.emulator.metadata(number)
+
+        def get(path):
+            request = urllib.request.Request(f'{url}/metadata/instance{path}', headers={'Metadata': 'true'})
+            with urllib.request.urlopen(request) as answer:
+                return answer.read().decode()
+
+        compute = json.loads(get('?api-version=2021-02-01'))['compute']
+        self.assertEqual([compute[name] for name in ('name', 'vmSize', 'location', 'zone', 'priority')],
+                         ['mine', 'Standard_NC4as_T4_v3', location, '1', 'Spot'])
+        self.assertEqual(get('/compute/name?api-version=2021-02-01&format=text'), 'mine')
+        self.enterContext(unittest.mock.patch.dict(os.environ, {'AZURE_POD_IDENTITY_AUTHORITY_HOST': url}))
+        identity = msal.ManagedIdentityClient(msal.SystemAssignedManagedIdentity(), http_client=requests.Session())
+        resource = 'https://management.azure.com/'
+        self.assertIn('Identity not found', str(identity.acquire_token_for_client(resource=resource)))
+        self.emulator.say(f'grant {number}')
+        token = identity.acquire_token_for_client(resource=resource)
+        self.assertLessEqual(token['expires_in'], 3599)
+        machines = f'{self.emulator.url}/subscriptions/s/providers/Microsoft.Compute/virtualMachines'
+
+        def status():
+            return requests.get(machines, params={'api-version': '2024-07-01'},
+                                headers={'Authorization': f'Bearer {token["access_token"]}'}).status_code
+
+        self.assertEqual(status(), 200)
+        self.emulator.say('expire')
+        self.assertEqual(status(), 401)
+
     def test_azure(self):
         form = {'grant_type': 'client_credentials', 'client_id': 'c', 'client_secret': 'emulated'}
-        answer = requests.post(f'{self.emulator.url}/t/oauth2/v2.0/token', data=form)
-        key = azure.core.pipeline.policies.AzureKeyCredentialPolicy(
-            azure.core.credentials.AzureKeyCredential(f'Bearer {answer.json()["access_token"]}'), 'Authorization')
+
+        def bearer():
+            answer = requests.post(f'{self.emulator.url}/t/oauth2/v2.0/token', data=form)
+            return f'Bearer {answer.json()["access_token"]}'
+
+        credential = azure.core.credentials.AzureKeyCredential(bearer())
+        key = azure.core.pipeline.policies.AzureKeyCredentialPolicy(credential, 'Authorization')
 
         def client(kind):
             return kind(key, 's', base_url=self.emulator.url, authentication_policy=key, polling_interval=0.02)
@@ -322,7 +437,7 @@ class SdkTest(unittest.TestCase):
         network = client(azure.mgmt.network.NetworkManagementClient)
 
         def known(model):
-            self.assertEqual(list(unknown_fields(model)), [])
+            self.assertEqual(list(azure_misfits(model)), [])
             return model
 
         def machine():
@@ -354,6 +469,8 @@ class SdkTest(unittest.TestCase):
         made = known(compute.virtual_machines.begin_create_or_update('g', 'mine', body).result(DEADLINE_S))
         self.assertEqual(made.properties.priority, 'Spot')
         wait_for(lambda: power() == 'PowerState/running', 'it runs')
+        self.check_identity(made.properties.vm_id, 'eastus')
+        credential.update(bearer())
         self.assertTrue(compute.disks.get('g', 'weights').managed_by.endswith('/virtualMachines/mine'))
         nics = [known(nic) for nic in network.network_interfaces.list('g')]
         self.assertTrue(nics[0].properties.virtual_machine.id.endswith('/mine'))

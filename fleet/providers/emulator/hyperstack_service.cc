@@ -261,8 +261,8 @@ FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request) {
     return Page(request, "instances", rows);
   }
   if (parts[3] == "name-availability" && parts.size() == 5) {
-    return Good("asked", absl::StrCat(R"("name":)", JsonString(parts[4]), R"(,"available":)",
-                                      NameIsTaken(model, parts[4]) ? "false" : "true"));
+    return JsonReply(200, absl::StrCat(R"({"name":)", JsonString(parts[4]), R"(,"available":)",
+                                       NameIsTaken(model, parts[4]) ? "false" : "true", "}"));
   }
   int64_t number = 0;
   EmulatedMachine* const machine = absl::SimpleAtoi(parts[3], &number) ? model.FindMachine(kCloud, number) : nullptr;
@@ -318,7 +318,7 @@ FakeHttpReply Stocks(CloudModel& model) {
                                   R"(,"available":")", type.stock * type.accelerators, R"(","configurations":{")",
                                   type.accelerators, R"(x":)", type.stock, "}}]}"));
   }
-  return Good("listed", absl::StrCat(R"("stocks":)", JsonList(stocks)));
+  return JsonReply(200, absl::StrCat(R"({"stocks":)", JsonList(stocks), "}"));
 }
 
 // What room for machines an environment has in its subnet.
