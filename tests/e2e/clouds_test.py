@@ -176,6 +176,19 @@ class CloudsTest(unittest.TestCase):
                 self.gateway.close()
                 self.emulator.close()
 
+    def test_a_machine_at_risk_is_replaced_before_it_goes(self):
+        self.begin('aws')
+        expected = self.undisturbed(LONG)
+        first, = self.emulator.machines('running')
+        with self.gateway.stream(LONG, receive_bytes=SMALL_BUFFER) as stream:
+            stream.read_text(5)
+            self.emulator.say(f'tell {first["number"]} aws rebalance')
+            self.wait_for_state(f'{MODEL}-2', 'serving')
+            stream.read_all()
+            self.assertEqual(text_of(stream.events()), expected)
+        wait_for(lambda: first['number'] not in [machine['number'] for machine in self.emulator.machines('running')],
+                 'the first one is let go')
+
     def test_a_machine_is_known_and_speaks_to_its_gateway_alone(self):
         self.begin('aws')
         expected = self.undisturbed()

@@ -62,7 +62,11 @@ Next Run(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& l
     if (!life.ran && volume == nullptr) {
       return {Recent(life.volume_at, limits.settle, now) ? Do::kWait : Do::kCreateVolume};
     }
-    if (!life.ran && !volume->ready) return {Do::kWait};
+    if (!life.ran && !volume->ready) {
+      // It may be on its way to a machine that is dead by now, for ever.
+      const bool is_held = !traits.attaches_at_creation && !volume->machine.empty();
+      return is_held ? FreeVolume(limits, life, holder, now) : Next{Do::kWait};
+    }
     if (!life.ran && traits.attaches_at_creation && !volume->machine.empty()) {
       // It was free when the machine was asked for: that one has it, and is not listed yet.
       if (holder == nullptr && life.create_at.has_value()) return {Do::kWait};

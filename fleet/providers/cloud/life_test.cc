@@ -100,6 +100,22 @@ TEST(Life, AMachineThatDiesAtBirthIsBoughtAnewInAnotherLife) {
   EXPECT_EQ(What(life, &gone, &volume), Do::kFail) << "its token buys no second one";
 }
 
+TEST(Life, AVolumeOnItsWayToADeadMachineIsTakenFromIt) {
+  CloudVolume taken = Volume("i-2");
+  taken.ready = taken.attached = false;
+  CloudMachine other = Machine(State::kRunning);
+  Life life;
+  EXPECT_EQ(What(life, nullptr, &taken, &other), Do::kWait) << "it may be using it soon";
+  other.state = State::kGone;
+  EXPECT_EQ(What(life, nullptr, &taken, &other), Do::kDetach);
+  life.holder = Lacking(50, absl::Seconds(59));
+  EXPECT_EQ(What(life, nullptr, &taken, nullptr), Do::kWait);
+  life.holder = Lacking(3, absl::Seconds(60));
+  EXPECT_EQ(What(life, nullptr, &taken, nullptr), Do::kDetach);
+  const CloudApi::Traits kAttaches = {.keeps_stopped = true, .attaches_at_creation = true};
+  EXPECT_EQ(Decide(kAttaches, {}, life, nullptr, &taken, nullptr, kNow).what, Do::kWait) << "it is made with it";
+}
+
 TEST(Life, AVolumeThatOurOwnMachineGotIsLeftToIt) {
   const CloudApi::Traits kAttaches = {.keeps_stopped = true, .attaches_at_creation = true};
   const CloudVolume taken = Volume("i-2");

@@ -21,6 +21,8 @@ namespace {
 
 using State = EmulatedMachine::State;
 
+constexpr size_t kMostAnswersKept = 10'000;  // for those that come late
+
 constexpr const char* kStateNames[] = {"starting",  "running",  "stopping", "stopped",
                                        "restoring", "deleting", "gone",     "failed", "off"};
 
@@ -45,7 +47,8 @@ std::string GrantCommand(CloudModel& model, absl::string_view cloud) {
 }
 
 CloudEmulator::CloudEmulator(const Clock& clock, MachineHost& host, int port)
-    : host_(host),
+    : clock_(clock),
+      host_(host),
       model_(clock, host),
       server_([this](const FakeHttpRequest& request) { return Answer(request); }, port) {}
 
@@ -56,15 +59,26 @@ CloudEmulator::~CloudEmulator() {
   }
 }
 
+void CloudEmulator::AdvanceAll() {
+  model_.Advance();
+  misfortune_.Advance(model_, host_, clock_.Elapsed());
+  model_.Advance();
+}
+
 void CloudEmulator::Look(absl::FunctionRef<void(CloudModel&)> at) {
   absl::MutexLock lock(&mutex_);
-  model_.Advance();
+  AdvanceAll();
   at(model_);
 }
 
 void CloudEmulator::Advance() {
   absl::MutexLock lock(&mutex_);
-  model_.Advance();
+  AdvanceAll();
+}
+
+std::vector<std::string> CloudEmulator::happened() const {
+  absl::MutexLock lock(&mutex_);
+  return misfortune_.happened();
 }
 
 int CloudEmulator::requests() const {
@@ -95,13 +109,31 @@ FakeHttpReply CloudEmulator::Answer(const FakeHttpRequest& request) {
     return {.status = status.ok() ? 200 : 400, .body = std::string(status.message())};
   }
   if (request.target == "/emulator/machines") return JsonReply(200, Machines());
+  if (request.target == "/emulator/happened") {
+    std::vector<std::string> rows;
+    for (const std::string& what : misfortune_.happened()) rows.push_back(JsonString(what));
+    return JsonReply(200, absl::StrCat(R"({"happened":)", JsonList(rows), "}"));
+  }
   ++requests_;
   calls_.insert(absl::StrCat(request.method, " ", request.target.substr(0, request.target.find('?'))));
+  return AnswerCloud(request);
+}
+
+FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
+  AdvanceAll();
   const std::string fault = DrawFault(request);
   if (fault == "lost") return NoAnswer();
   if (fault == "hang") return {.headers = {{"Content-Length", "10"}}, .cut_after = 0, .hangs = true};
   if (int status; absl::SimpleAtoi(fault, &status)) return {.status = status, .headers = {{"Retry-After", "1"}}};
   FakeHttpReply reply = Dispatch(request);
+  if (fault == "twice") reply = Dispatch(request);
+  if (last_answers_.size() > kMostAnswersKept) last_answers_.clear();
+  const auto [last, is_first] =
+      last_answers_.try_emplace(absl::StrCat(request.method, " ", request.target, " ", request.body), reply);
+  if (!is_first) {
+    if (fault == "stale") std::swap(reply, last->second);
+    else last->second = reply;
+  }
   reply.headers.emplace_back("Date", HttpDate(model_.Now()));
   if (fault == "unheard") return NoAnswer();
   if (fault == "garbage") reply.body = "<html>\xff";
@@ -124,15 +156,16 @@ FakeHttpReply CloudEmulator::Dispatch(const FakeHttpRequest& request) {
 }
 
 std::string CloudEmulator::DrawFault(const FakeHttpRequest& request) {
-  if (down_) return "lost";
+  if (down_ || misfortune_.is_down()) return "lost";
   for (Fault& fault : faults_) {
     const bool meant = absl::StrContains(request.target, fault.text) || absl::StrContains(request.body, fault.text);
     if (fault.left <= 0 || !meant) continue;
     --fault.left;
     return fault.kind;
   }
+  if (const std::string status = misfortune_.NextOfBurst(); !status.empty()) return status;
   if (!std::bernoulli_distribution(chaos_)(random_)) return "";
-  constexpr const char* kKinds[] = {"429", "500", "503", "lost", "unheard", "garbage"};
+  constexpr const char* kKinds[] = {"429", "500", "503", "lost", "unheard", "garbage", "twice", "stale"};
   return kKinds[random_() % std::size(kKinds)];
 }
 
@@ -170,7 +203,7 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
   const auto is = [&](absl::string_view word, size_t count) { return words.size() == count && words[0] == word; };
   absl::MutexLock lock(&mutex_);
   model_.Advance();
-  double number;
+  double number, per_hour;
   uint64_t seed;
   if (is("sell", 10)) return Sell(words);
   if (is("take", 4) || is("take", 5)) return Take(words);
@@ -189,9 +222,12 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     faults_.push_back({words[1], words.size() == 4 ? words[3] : "", static_cast<int>(number)});
   } else if (is("forgive", 1)) {
     faults_.clear();
-  } else if (is("chaos", 3) && absl::SimpleAtoi(words[1], &seed) && absl::SimpleAtod(words[2], &number)) {
+  } else if ((is("chaos", 3) || is("chaos", 4)) && absl::SimpleAtoi(words[1], &seed) &&
+             absl::SimpleAtod(words[2], &number) && absl::SimpleAtod(words.size() == 4 ? words[3] : "0", &per_hour)) {
     random_.seed(seed);
     chaos_ = number;
+    misfortune_.End(model_, host_);
+    misfortune_ = Misfortune(seed, per_hour, clock_.Elapsed());
   } else if (is("down", 1) || is("up", 1)) {
     down_ = words[0] == "down";
   } else if (is("grant", 2) && Find(words[1]) != nullptr) {

@@ -17,6 +17,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/fake_http_server.h"
 #include "fleet/providers/emulator/cloud_model.h"
+#include "fleet/providers/emulator/misfortune.h"
 
 namespace spotinference::fleet {
 
@@ -42,9 +43,10 @@ class CloudEmulator {
   //   word MACHINE WORD           lists call its state so; not AWS's
   //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;
   //                               lost (not done, no answer), unheard (done, no answer), garbage and empty (done),
-  //                               hang (not done)
+  //                               twice (done two times), stale (done, answered as the last time), hang (not done)
   //   forgive                     no such fault is left
-  //   chaos SEED SHARE            from now on that share of all requests has one of these, but hang; 0: none
+  //   chaos SEED SHARE [PER_HOUR] from now on that share of all requests has one of these, but empty and hang, and so
+  //                               many of misfortune.h's kinds come an hour; 0: none. GET /emulator/happened lists them
   //   down, up                    every request is lost
   //   tell MACHINE COMMAND…       its metadata service gets the command (engine/notice/emulator/metadata_emulator.h),
   //                               as "aws rebalance"
@@ -64,6 +66,9 @@ class CloudEmulator {
 
   void Advance();
 
+  // By itself, of Misfortune::Names(), each with whom it has hit.
+  std::vector<std::string> happened() const;
+
  private:
   struct Fault {
     std::string kind, text;
@@ -71,6 +76,8 @@ class CloudEmulator {
   };
 
   FakeHttpReply Answer(const FakeHttpRequest& request);
+  FakeHttpReply AnswerCloud(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AdvanceAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FakeHttpReply Dispatch(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string DrawFault(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status SetHabit(const std::string& name, double value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -79,6 +86,7 @@ class CloudEmulator {
   EmulatedMachine* Find(const std::string& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Machines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const Clock& clock_;
   MachineHost& host_;
   mutable absl::Mutex mutex_;
   CloudModel model_ ABSL_GUARDED_BY(mutex_);
@@ -88,6 +96,8 @@ class CloudEmulator {
   bool down_ ABSL_GUARDED_BY(mutex_) = false;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   double chaos_ ABSL_GUARDED_BY(mutex_) = 0;
+  Misfortune misfortune_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, FakeHttpReply> last_answers_ ABSL_GUARDED_BY(mutex_);  // by request
   FakeHttpServer server_;  // last: its threads use the rest
 };
 
