@@ -261,6 +261,12 @@ class SdkTest(unittest.TestCase):
         attachments.attach_volumes_to_vm(machine.id, hyperstack.AttachVolumesPayload(volume_ids=[volume.id]))
         wait_for(lambda: volumes.get_volume(volume.id).volume.status == 'in-use', 'it is attached')
         self.assertEqual(volumes.get_volume(volume.id).volume.attachments[0].instance_id, machine.id)
+        machines.stop_vm(machine.id)
+        wait_for(lambda: status() == 'SHUTOFF', 'it is off')
+        machines.start_vm(machine.id)
+        wait_for(lambda: status() == 'ACTIVE', 'it is on')
+        machines.hard_reboot_vm(machine.id)
+        self.assertEqual(status(), 'ACTIVE')
         machines.hibernate_vm(machine.id)
         wait_for(lambda: status() == 'HIBERNATED', 'it is hibernated')
         events = hyperstack.BillingApi(client).get_vm_billing_events(machine.id).billing_events_history

@@ -311,6 +311,22 @@ absl::Status CloudModel::PowerOff(EmulatedMachine& machine) {
   return absl::OkStatus();
 }
 
+absl::Status CloudModel::SwitchOn(EmulatedMachine& machine) {
+  Advance();
+  if (machine.state != State::kOff) return absl::FailedPreconditionError("it is not off");
+  Enter(machine, State::kRunning, clock_.Elapsed());
+  host_.Boot(machine);
+  return absl::OkStatus();
+}
+
+absl::Status CloudModel::Reboot(EmulatedMachine& machine) {
+  Advance();
+  if (machine.state != State::kRunning) return absl::FailedPreconditionError("it does not run");
+  host_.Halt(machine);
+  host_.Boot(machine);
+  return absl::OkStatus();
+}
+
 void CloudModel::TakeAway(EmulatedMachine& machine, absl::Duration notice, State to, bool silent) {
   Advance();
   machine.taken_at = clock_.Elapsed() + notice;

@@ -147,6 +147,9 @@ class CloudModel {
   absl::Status Delete(EmulatedMachine& machine);
   // From within: AWS's is terminated, as its launch says; Google's is stopped; the others' is kOff, which bills on.
   absl::Status PowerOff(EmulatedMachine& machine);
+  // One that is kOff, by its owner, at once; and one that runs, which keeps running.
+  absl::Status SwitchOn(EmulatedMachine& machine);
+  absl::Status Reboot(EmulatedMachine& machine);
   // After `notice`, told by the machine's metadata service unless `silent`.
   void TakeAway(EmulatedMachine& machine, absl::Duration notice, EmulatedMachine::State to, bool silent);
   void Withdraw(EmulatedMachine& machine);

@@ -273,6 +273,9 @@ FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request) {
   if (parts.size() == 4) return Good("found", absl::StrCat(R"("instance":)", Instance(model, *machine)));
   if (parts[4] == "hibernate") return Of(model.Stop(*machine), "hibernating");
   if (parts[4] == "hibernate-restore") return Of(model.Start(*machine), "restoring");
+  if (parts[4] == "stop") return Of(model.PowerOff(*machine), "stopping");
+  if (parts[4] == "start") return Of(model.SwitchOn(*machine), "starting");
+  if (parts[4] == "hard-reboot") return Of(model.Reboot(*machine), "rebooting");
   if (parts[4] == "attach-volumes") return ChangeVolumes(model, request.http, *machine, true);
   return Error(404, "no such route", "not_found");
 }
