@@ -288,12 +288,16 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
       .max_machines = wish.max_machines,
       .dollars_left = dollars_left > 0 ? dollars_left : std::numeric_limits<double>::infinity(),
       .dollars_elsewhere = load.dollars_elsewhere};
-  const int needed = std::max(1, forecast.Needed(now, load.waiting, serving));
   const auto service = services_.find(model);
+  const double busy = forecast.BusyNow(now);
+  // What a loss leaves is known at once; its queue grows until what is bought now serves.
+  absl::Duration ahead;
+  if (load.waiting > 0 && serving < busy) ahead = (1 - serving / busy) * load.start;
+  const int needed = std::max(1, forecast.Needed(now, load.waiting, serving, ahead));
   const Placement placement =
-      Place({.needed = needed, .busy = forecast.BusyNow(now),
+      Place({.needed = needed, .busy = busy,
              .budget_used = service == services_.end() ? 0 : service->second.budget.Used(wish.target),
-             .service = forecast.service(), .together = memory_.Together()},
+             .service = forecast.service(), .streams = wish.streams, .together = memory_.Together()},
             wish.target, limits, choice.places(), placed, now);
   for (const Placement::Launch& launch : placement.launches) {
     decision.launches.emplace_back(choice.offer(launch.offer), absl::StrCat(launch.why, instead));

@@ -98,6 +98,24 @@ TEST_F(BuyerTest, WithoutMoneyOnlyWhatCostsNothingIsBought) {
   EXPECT_EQ(later.ends[0].first, "m-2");
 }
 
+// 40 requests of 6 s a minute are 4 machines' worth of one stream, for which chance wants 6. Of 4 that served 2 are left:
+// what 2 machines do in the two minutes that a start is taken for will wait, to be done within a minute, beside the 0.1
+// that waits now.
+TEST_F(BuyerTest, ALossIsMadeUpForBeforeItsQueueIsThere) {
+  wish_ = {.max_machines = 20, .streams = 1, .markets = {Market::kOnDemand}};
+  for (int i = 0; i < 30 * 40; ++i) {
+    const absl::Duration at = now_ - absl::Minutes(30) + i * absl::Minutes(1) / 40;
+    buyer_.Arrived("m", wish_, at);
+    buyer_.Served("m", absl::Seconds(6), at);
+  }
+  const Offer offer = OfferOf("a1", Market::kOnDemand, 1.0);
+  std::vector<Buyer::Machine> machines = {Serving("1", offer), Serving("2", offer)};
+  EXPECT_EQ(Decide(machines).machines, 4 + 4 + 1);
+  machines.push_back(Serving("3", offer));
+  machines.push_back(Serving("4", offer));
+  EXPECT_EQ(Decide(machines).machines, 6);
+}
+
 TEST_F(BuyerTest, WhatTheMoneyLeftDoesNotPayForIsSaid) {
   dollars_ = 0.01;  // a quarter of an hour of the cheapest costs 0.05
   EXPECT_THAT(Decide().launches, SizeIs(0));

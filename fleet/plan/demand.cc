@@ -89,12 +89,12 @@ double LoadForecast::BusyNow(absl::Duration now) {
   return latest_ > 0 ? std::min(busiest, latest_ / streams_) : busiest;
 }
 
-int LoadForecast::Needed(absl::Duration now, int waiting, int serving) {
+int LoadForecast::Needed(absl::Duration now, int waiting, int serving, absl::Duration ahead) {
   const double busy = Busy(now);
   int& minutes = needed_[minute_ % kHold];
   minutes = std::max(minutes, MachinesNeeded(busy * streams_, service_, streams_, target_));
   const int steady = *std::max_element(needed_.begin(), needed_.end());
-  const absl::Duration queue = waiting * service_ / (streams_ * std::max(1, serving));
+  const absl::Duration queue = waiting * service_ / (streams_ * std::max(1, serving)) + ahead;
   if (queue <= target_.wait / 2) return steady;
   const double machine_time = absl::FDivDuration(waiting * service_, kWorkedOff) / streams_ +
                               std::max(0.0, busy - serving) * absl::FDivDuration(start_, kWorkedOff);

@@ -49,8 +49,9 @@ class LoadForecast {
 
   // Machines for the arrivals, by MachinesNeeded: the most of the last quarter of an hour, so that a guess that goes up
   // and down moves none. And for a queue that `serving` machines would need longer to work off than half the target's
-  // wait: what waits, and will wait until more machines serve, within a minute.
-  int Needed(absl::Duration now, int waiting, int serving);
+  // wait: what waits, and will wait until more machines serve, within a minute. `ahead`: by how much longer the queue is
+  // known to get before they serve.
+  int Needed(absl::Duration now, int waiting, int serving, absl::Duration ahead = absl::ZeroDuration());
 
  private:
   static constexpr int kMinutes = 60, kWindow = 10, kHold = 15;

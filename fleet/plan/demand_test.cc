@@ -71,6 +71,9 @@ TEST(LoadForecast, ADeepQueueNeedsMore) {
   Feed(forecast, 0, 30, 40);
   const int steady = forecast.Needed(absl::Minutes(30), 0, 6);
   EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 6), steady) << "six more seconds";
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 3, absl::Seconds(2)), steady) << "14 s to wait";
+  // Three of six are lost: 6 wait, and one Erlang more for 90 s, before a queue is there.
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 3, absl::Seconds(22)), 4 + 1 + 2);
   // Nothing serves: 30 wait, and 4 more Erlangs for 90 s; within a minute, beside the four.
   EXPECT_EQ(forecast.Needed(absl::Minutes(30), 30, 0), 4 + 3 + 6);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -19,6 +20,11 @@ constexpr int kAny = std::numeric_limits<int>::max();
 constexpr int kHoped = 3;       // Outlook::room of a zone that has just given one, and that one
 constexpr double kKept = 0.85;  // of its price: what a machine that is there counts for
 constexpr absl::Duration kShortestRun = absl::Minutes(15), kLastMinutes = absl::Minutes(2);
+
+// The mean of max(0, z − k) over a standard normal z.
+double NormalLoss(double k) {
+  return std::exp(-k * k / 2) * std::sqrt(0.5 / std::numbers::pi) - k * std::erfc(k * std::sqrt(0.5)) / 2;
+}
 
 double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }
 
@@ -101,6 +107,9 @@ class Placer {
     }
     const absl::Duration wait = std::max(absl::ZeroDuration(), target_.wait - load.service);
     enough_ = std::min<double>(load_, load.busy * std::max(0.0, 1 - absl::FDivDuration(wait, fallback)));
+    if (load.busy > 0) {
+      spread_ = std::sqrt(2 * absl::FDivDuration(load.service, fallback) / (load.streams * load.busy));
+    }
     worth_ = kWorth * std::pow(kScarcer, std::min(1.0, load.budget_used)) * std::min(on_demand, dearest) * load.busy /
              target_.missed;
     if (serving_ < enough_ && soon) late_ = worth_ / enough_;
@@ -161,7 +170,9 @@ class Placer {
   double MissedNow() const {
     const int total = std::accumulate(want_.begin(), want_.end(), 0);
     const auto uncovered = [&](int lost) {
-      return enough_ > 0 ? std::max(0.0, 1 - (total - lost) / enough_) : 0;
+      if (enough_ <= 0) return 0.0;
+      const double over = (total - lost) / enough_ - 1;
+      return spread_ > 0 ? spread_ * NormalLoss(over / spread_) : std::max(0.0, -over);
     };
     double missed = 0, together = 0, chance = 1;
     int lost = 0;
@@ -217,7 +228,10 @@ class Placer {
     bool best_together = false;
     const auto consider = [&](bool together) {
       together_ = together;
-      for (const double survivors : {std::floor(enough_), std::ceil(enough_)}) {
+      survivors_ = -1;
+      for (const double survivors : {std::floor(enough_), std::ceil(enough_), std::ceil(enough_ * (1 + spread_)),
+                                     std::ceil(enough_ * (1 + 2 * spread_)), std::ceil(enough_ * (1 + 3 * spread_))}) {
+        if (survivors_ == static_cast<int>(survivors)) continue;
         survivors_ = static_cast<int>(survivors);
         Cost cost = FillBest();
         cost.second += worth_ * MissedNow();
@@ -337,6 +351,7 @@ class Placer {
   const int load_;
   const double joint_;
   double enough_ = 0;  // machines' worth that must be left of a loss
+  double spread_ = 0;  // standard deviation by chance, a share of it
   int survivors_ = 0;  // that are kept
   std::vector<int> held_, unanswered_;
   std::vector<bool> risky_;     // guarded against

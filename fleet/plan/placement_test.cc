@@ -26,8 +26,12 @@ PlacementOffer OnDemand(double price) {
 }
 constexpr double kSafe = 0.001, kRisky = 0.5;
 
+// Of so many small answers that chance makes no difference.
 PlacementLoad Load(int machines) {
-  return {.needed = machines, .busy = static_cast<double>(machines), .service = absl::Seconds(15)};
+  return {.needed = machines,
+          .busy = static_cast<double>(machines),
+          .service = absl::Seconds(15),
+          .streams = 1'000'000'000};
 }
 
 Placement PlaceOn(const PlacementLoad& load, const std::vector<PlacementOffer>& offers,
@@ -63,6 +67,21 @@ TEST(Place, RiskyZonesShareTheLoadSoThatAnyOneMayGo) {
   const Placement three = PlaceOn(Load(6), {Spot(0.3, kRisky), Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)});
   EXPECT_EQ(Counts(three, 4), (std::vector<int>{3, 3, 2, 0}));
   EXPECT_EQ(three.spare, 2);
+}
+
+// 8 streams and L = 6: s = √(2 · 15 / (8 · 6 · 90)) = 1/12. A zone is lost for 0.5 · 75 / 3600 = 1.04 % of the time, and a
+// request in time is worth 0.4 · 6 · $3 / 0.1 % = $7200. With S = 5 left 0.399 / 12 = 3.3 % are missed then, $2.49 an hour
+// for each zone; with 6 left (2.4 s more) 0.02 %.
+TEST(Place, ChanceIsGuardedAgainstWhereThatIsCheap) {
+  PlacementLoad load = Load(6);
+  load.streams = 8;
+  EXPECT_EQ(Counts(PlaceOn(load, {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)}), 3),
+            (std::vector<int>{6, 6, 0}))
+      << "a spare machine in each costs $0.30";
+  EXPECT_EQ(Counts(PlaceOn(load, {Spot(0.3, kRisky), OnDemand(3)}), 2), (std::vector<int>{1, 5}))
+      << "the sixth on demand, $2.70 more";
+  load.budget_used = 1;
+  EXPECT_EQ(Counts(PlaceOn(load, {Spot(0.3, kRisky), OnDemand(3)}), 2), (std::vector<int>{0, 6}));
 }
 
 TEST(Place, OneRiskyZoneAloneLeavesTheSurvivorsToOnDemand) {
