@@ -192,8 +192,7 @@ class Buyer::Choice {
     const auto volumes = volumes_.find({offer.provider, offer.zone});
     to.has_weights = volumes != volumes_.end();
     if (to.has_weights) to.filled = volumes->second;
-    if (to.filled == 0) to.new_volume_per_hour = offer.volume_per_hour;
-    to.price_per_hour += to.new_volume_per_hour;
+    to.volume_per_hour = offer.volume_per_hour;
     return index;
   }
 

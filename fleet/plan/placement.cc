@@ -133,7 +133,7 @@ class Placer {
       }
       if (room > offer.filled) {
         const double late = offer.market == Market::kOnDemand ? late_ * Hours(offer.fill) : 0;
-        const double price = EffectivePrice(offer, offer.start + offer.fill) + late;
+        const double price = EffectivePrice(offer, offer.start + offer.fill) + offer.volume_per_hour + late;
         parts_.push_back({price, i, room - offer.filled});
       }
     }
@@ -273,7 +273,7 @@ class Placer {
       absl::StrAppendFormat(&why, " and %d to stand in for %s", out_.spare,
                             together_ ? "all spot zones at once" : "any one zone");
     absl::StrAppendFormat(&why, ", %d there; $%.4f/h", static_cast<int>(machines_.size()), o.price_per_hour);
-    if (o.new_volume_per_hour > 0) absl::StrAppendFormat(&why, ", $%.4f of it for a new volume", o.new_volume_per_hour);
+    if (o.filled == 0 && o.volume_per_hour > 0) absl::StrAppendFormat(&why, ", $%.4f for a volume", o.volume_per_hour);
     if (o.market == Market::kSpot) {
       absl::StrAppendFormat(&why, ", lost %.2f times an hour, replaced in %s", o.outlook.losses_per_hour,
                             absl::FormatDuration(o.start));

@@ -51,7 +51,7 @@ namespace spotinference::fleet {
 
 struct PlacementOffer {
   double price_per_hour = 0;  // dollars
-  double new_volume_per_hour = 0;  // of these; 0 where a volume is there already, which bills in any case
+  double volume_per_hour = 0;  // beside these, of a volume that has to be made: what is there bills in any case
   Market market = Market::kOnDemand;
   Outlook outlook;       // of its domain; offers of one domain cannot be told apart
   absl::Duration start;  // from the call until a new machine serves whose volume holds the weights
