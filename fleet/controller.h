@@ -95,11 +95,6 @@ class Controller : public Fleet, private ControllerState {
   void WakeModel(absl::string_view model, OrderDone done) override;
 
  private:
-  struct Answer {
-    absl::AnyInvocable<void(AcquireResult)> done;
-    AcquireResult result;
-  };
-
   Controller(Options options, const Clock& clock, Store& store, Provider& provider, Probe& probe);
 
   // All that follows runs under mutex_, on the controller's thread unless it says otherwise.
@@ -181,6 +176,8 @@ class Controller : public Fleet, private ControllerState {
   Offer SoldAs(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
   double SpentToday() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double Left(const std::optional<double>& limit, double spent) const;
+  double OwnDollarsLeft(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   double DollarsLeft(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool PaysFor(absl::Duration time, double dollars) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // of all that run
   bool CostsMoney(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -91,6 +91,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   }
   const absl::Duration sleeps_at = model.idle_since + desired.idle_timeout;
   if (!in_use && (!awake || now >= sleeps_at)) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
+  if (OwnDollarsLeft(model) <= dollars_left) elsewhere = 0;  // others do not spend these
   Buyer::Load load = {.waiting = waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere};
   load.fill = model.measured_fill.value_or(load.fill);
   Buyer::Decision decision =
@@ -196,14 +197,19 @@ double Controller::SpentToday() {
   return spent;
 }
 
+double Controller::Left(const std::optional<double>& limit, double spent) const {
+  if (!limit.has_value() || (options_.dry_run && *limit == 0)) return std::numeric_limits<double>::infinity();
+  return *limit - spent;
+}
+
+double Controller::OwnDollarsLeft(const Model& model) const {
+  return Left(model.spec.max_dollars_per_day,
+              ledger_.DollarsOf(model.spec.name, clock_.Elapsed()) - model.before_day);
+}
+
 // Of the day's budgets, its own and all models'.
 double Controller::DollarsLeft(const Model& model) {
-  double left = std::numeric_limits<double>::infinity();
-  const auto hold = [&](const std::optional<double>& limit, double spent) {
-    if (limit.has_value() && !(options_.dry_run && *limit == 0)) left = std::min(left, *limit - spent);
-  };
-  hold(options_.max_dollars_per_day, SpentToday());
-  hold(model.spec.max_dollars_per_day, ledger_.DollarsOf(model.spec.name, clock_.Elapsed()) - model.before_day);
+  const double all = Left(options_.max_dollars_per_day, SpentToday()), left = std::min(all, OwnDollarsLeft(model));
   const bool spends = std::any_of(machines_.begin(), machines_.end(), [this](const auto& machine) {
     return machine.second.record.state != State::kHibernated && SoldAs(machine.second).price_per_hour > 0;
   });

@@ -565,9 +565,9 @@ TEST_F(ControllerMoneyTest, AModelsOwnMoneyIsNotTheOthers) {
   const auto client = Acquire(), other = Acquire(1, "n");
   Ready("m-1");
   Ready("n-2");
-  for (int i = 0; i < 59; ++i) Advance(absl::Minutes(1));
-  EXPECT_EQ(States(), "m-1 serving;n-2 serving;");
-  for (int i = 0; i < 5; ++i) Advance(absl::Minutes(1));
+  for (int i = 0; i < 57; ++i) Advance(absl::Minutes(1));
+  EXPECT_EQ(States(), "m-1 serving;n-2 serving;") << "what the other one costs is not its affair";
+  for (int i = 0; i < 7; ++i) Advance(absl::Minutes(1));
   EXPECT_THAT(provider_.Asked(), HasSubstr("hibernate m-1"));
   Gone("m-1");
   for (int life = 0; life < 2; ++life) {

@@ -60,6 +60,11 @@ struct ControllerState {
   };
   using Parked = std::map<Fleet::WaitId, Waiter>;  // ids ascend
 
+  struct Answer {
+    absl::AnyInvocable<void(AcquireResult)> done;
+    AcquireResult result;
+  };
+
   // A machine that is taken away, or died: from the first word to the machine that serves in its
   // place, all that is logged of it begins with its id.
   struct Interruption {

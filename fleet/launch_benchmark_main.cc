@@ -229,7 +229,7 @@ void MeasureCloud(const CloudUnderTest& cloud, const std::string& folder, Times&
   const auto authority = *Authority::Open(folder + "/identity", clock, /*is_new=*/true);
   CloudProviderOptions options = {.names = CloudNames("bench"), .drain = absl::ZeroDuration()};
   options.boot = {.engine_url = "https://example.org/engine", .engine_sha256 = std::string(64, 'a'), .notice = "local"};
-  auto api = cloud.api(emulator.url(), options.names.Prefix(), clock, false);
+  auto api = cloud.api(emulator.url(), options.names.Prefix(), clock, /*is_stranger=*/false, /*public_address=*/false);
   CloudProvider provider(std::move(api), engines, *authority, clock, std::move(options));
   Benchmark benchmark(provider, engines, [&](const Endpoint& endpoint) { engines.HearNotice(endpoint); }, folder,
                       "hf://o/m");

@@ -201,6 +201,8 @@ TEST_F(GatewayTest, EveryMetricHasTheNameAndTheLabelsThatUsersKnow) {
       "batch_rows{model} gauge",
       "weights_bytes{model} gauge",
       "volumes_full{model} gauge",
+      "storage_cost_dollars_total{kind,model} counter",
+      "storage_gigabyte_hours_total{model} counter",
       "download_done_bytes{model} gauge",
       "download_total_bytes{model} gauge",
   };

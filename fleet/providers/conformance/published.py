@@ -106,7 +106,7 @@ def _xml_misfits(shape, element, path, besides=()):
 
 
 def _json_misfits(shape, value, path='$'):
-    kinds = {'structure': dict, 'list': list, 'string': str, 'integer': int, 'boolean': bool}
+    kinds = {'structure': dict, 'list': list, 'string': str, 'integer': int, 'double': (int, float), 'boolean': bool}
     if not isinstance(value, kinds[shape.type_name]):
         yield f'{path}: {value!r} is no {shape.type_name}'
     elif shape.type_name == 'list':

@@ -38,6 +38,7 @@ const std::vector<Call>& GoogleCalls() {
       {"GET /compute/v1/projects/*/aggregated/instances", {"compute.instances.list"}},
       {"GET /compute/v1/projects/*/aggregated/disks", {"compute.disks.list"}},
       {"GET /compute/v1/projects/*/zones/*/machineTypes/*", {"compute.machineTypes.get"}},
+      {"GET /compute/v1/projects/*/zones/*/operations", {"compute.zoneOperations.list"}},
       {"GET /compute/v1/projects/*/zones/*/operations/*", {"compute.zoneOperations.get"}},
       {"POST /compute/v1/projects/*/zones/*/disks", {"compute.disks.create", "compute.disks.setLabels"}},
       {"DELETE /compute/v1/projects/*/zones/*/disks/*", {"compute.disks.delete"}},
@@ -165,6 +166,8 @@ TEST_P(RolesTest, AllowWhatIsCalledAndNothingElse) {
   After(api_->DetachVolume(volume_));
   if (!absl::IsUnimplemented(api_->AttachVolume(volume_, machine_))) After(absl::OkStatus());
   After(api_->DeleteMachine(machine_));
+  EXPECT_TRUE(api_->LatestRun({.id = order.offer.zone + "/" + order.name, .name = order.name, .zone = order.offer.zone})
+                  .ok());
   for (int i = 0; i < 2 && !machine_.name.empty(); ++i) After(api_->DeleteMachine(machine_));  // interface, address
   EXPECT_EQ(addresses(), 0);
   After(api_->DeleteVolume(volume_));

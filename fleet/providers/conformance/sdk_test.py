@@ -182,7 +182,7 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(asked, {
             'AttachVolume', 'CreateVolume', 'DeleteVolume', 'DescribeInstanceTypeOfferings', 'DescribeInstanceTypes',
             'DescribeInstances', 'DescribeSpotPriceHistory', 'DescribeVolumes', 'DetachVolume', 'GetCallerIdentity',
-            'GetProducts', 'RunInstances', 'StartInstances', 'StopInstances', 'TerminateInstances'})
+            'GetProducts', 'ListServiceQuotas', 'RunInstances', 'StartInstances', 'StopInstances', 'TerminateInstances'})
 
     def check_role(self, instance, config):
         """What an AWS machine is, and what its role may: as botocore asks for it."""

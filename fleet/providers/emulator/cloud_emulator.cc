@@ -22,6 +22,7 @@ namespace {
 using State = EmulatedMachine::State;
 
 constexpr size_t kMostAnswersKept = 10'000;  // for those that come late
+constexpr absl::Duration kOldest = absl::Seconds(10);  // of an answer that comes late; as lists lag
 
 constexpr const char* kStateNames[] = {"starting",  "running",  "stopping", "stopped",
                                        "restoring", "deleting", "gone",     "failed", "off"};
@@ -128,11 +129,17 @@ FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
   FakeHttpReply reply = Dispatch(request);
   if (fault == "twice") reply = Dispatch(request);
   if (last_answers_.size() > kMostAnswersKept) last_answers_.clear();
-  const auto [last, is_first] =
-      last_answers_.try_emplace(absl::StrCat(request.method, " ", request.target, " ", request.body), reply);
+  const absl::Duration now = clock_.Elapsed();
+  // Which region is asked only the signature says.
+  const absl::string_view signer = FindHeader(request.headers, "authorization").value_or("");
+  const auto [known, is_first] = last_answers_.try_emplace(
+      absl::StrCat(request.method, " ", request.target, " ", signer.substr(0, signer.find(',')), " ", request.body),
+      reply, now);
   if (!is_first) {
-    if (fault == "stale") std::swap(reply, last->second);
-    else last->second = reply;
+    auto& [last, at] = known->second;
+    if (fault == "stale" && now - at <= kOldest) std::swap(reply, last);
+    else last = reply;
+    at = now;
   }
   reply.headers.emplace_back("Date", HttpDate(model_.Now()));
   if (fault == "unheard") return NoAnswer();

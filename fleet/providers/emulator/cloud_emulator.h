@@ -43,7 +43,7 @@ class CloudEmulator {
   //   word MACHINE WORD           lists call its state so; not AWS's
   //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;
   //                               lost (not done, no answer), unheard (done, no answer), garbage and empty (done),
-  //                               twice (done two times), stale (done, answered as the last time), hang (not done)
+  //                               twice (done two times), stale (done, answered as some seconds ago), hang (not done)
   //   forgive                     no such fault is left
   //   chaos SEED SHARE [PER_HOUR] from now on that share of all requests has one of these, but empty and hang, and so
   //                               many of misfortune.h's kinds come an hour; 0: none. GET /emulator/happened lists them
@@ -97,7 +97,7 @@ class CloudEmulator {
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   double chaos_ ABSL_GUARDED_BY(mutex_) = 0;
   Misfortune misfortune_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, FakeHttpReply> last_answers_ ABSL_GUARDED_BY(mutex_);  // by request
+  std::map<std::string, std::pair<FakeHttpReply, absl::Duration>> last_answers_ ABSL_GUARDED_BY(mutex_);  // by request
   FakeHttpServer server_;  // last: its threads use the rest
 };
 

@@ -61,7 +61,8 @@ TEST(Process, IsInASessionOfItsOwnWithNoSignalBlocked) {
   sigaddset(&term, SIGTERM);
   sigprocmask(SIG_BLOCK, &term, &old);
   const Process process =
-      Shell("cut -d' ' -f6 /proc/$$/stat; grep SigBlk /proc/$$/status", output.writer.get());
+      // By itself: a shell that waits for another process may have blocked signals meanwhile.
+      Shell("cut -d' ' -f6 /proc/$$/stat; exec grep SigBlk /proc/self/status", output.writer.get());
   sigprocmask(SIG_SETMASK, &old, nullptr);
   EXPECT_EQ(output.ReadAll(), absl::StrCat(process.name.pid, "\nSigBlk:\t0000000000000000\n"));
   AwaitEnd(process);
