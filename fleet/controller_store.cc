@@ -37,11 +37,12 @@ void Controller::Keep(Store::Changes changes, OrderDone written) {
 }
 
 absl::Status Controller::PersistFirst(const Store::Changes& changes, Store::Sync sync) {
+  if (unwritten_.empty()) return store_.Write(changes, sync);
   Store::Changes all = unwritten_;
   all.Add(changes);
   const absl::Status status = store_.Write(all, sync);
   if (!status.ok()) return status;
-  LOG_IF(INFO, !unwritten_.empty()) << "the store writes again, and has what it could not write";
+  LOG(INFO) << "the store writes again, and has what it could not write";
   unwritten_ = {};
   persist_again_at_ = absl::InfiniteDuration();
   return status;
