@@ -8,7 +8,6 @@
 #include <limits>
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -17,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "engine/base/status.h"
 #include "fleet/store/sqlite_schema.h"
+#include "fleet/store/sqlite_statement.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -39,51 +39,6 @@ std::string TextOf(const std::vector<PriceChange>& prices) {
     absl::StrAppendFormat(out, "%d:%.17g", absl::ToUnixMicros(price.since), price.per_hour);
   });
 }
-
-using Value = std::variant<int64_t, double, absl::string_view>;
-
-// One prepared statement, ready to run again and again.
-class Statement {
- public:
-  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
-  Statement(Statement&& other) : statement_(std::exchange(other.statement_, nullptr)) {}
-  Statement& operator=(Statement&&) = delete;
-  ~Statement() { sqlite3_finalize(statement_); }
-
-  void Bind(std::initializer_list<Value> values) {
-    sqlite3_reset(statement_);
-    int column = 0;
-    for (const Value& value : values) {
-      ++column;
-      if (const auto* number = std::get_if<int64_t>(&value)) {
-        sqlite3_bind_int64(statement_, column, *number);
-      } else if (const auto* real = std::get_if<double>(&value)) {
-        sqlite3_bind_double(statement_, column, *real);
-      } else {
-        const auto text = std::get<absl::string_view>(value);
-        sqlite3_bind_text(statement_, column, text.empty() ? "" : text.data(), text.size(),
-                          SQLITE_TRANSIENT);
-      }
-    }
-  }
-
-  // SQLITE_ROW, SQLITE_DONE or an error. After a row only Step or Bind may follow.
-  int Step() {
-    const int code = sqlite3_step(statement_);
-    if (code != SQLITE_ROW) sqlite3_reset(statement_);
-    return code;
-  }
-
-  int64_t Number(int column) const { return sqlite3_column_int64(statement_, column); }
-  double Real(int column) const { return sqlite3_column_double(statement_, column); }
-  std::string Text(int column) const {
-    const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return text == nullptr ? "" : std::string(text, sqlite3_column_bytes(statement_, column));
-  }
-
- private:
-  sqlite3_stmt* statement_;
-};
 
 class SqliteStore : public Store {
  public:
@@ -120,7 +75,7 @@ class SqliteStore : public Store {
 
   absl::StatusOr<Contents> Load() override {
     Contents contents;
-    ASSIGN_OR_RETURN(Statement machines, Compile("SELECT * FROM machines ORDER BY serial"));
+    ASSIGN_OR_RETURN(SqliteStatement machines, Compile("SELECT * FROM machines ORDER BY serial"));
     int code;
     while ((code = machines.Step()) == SQLITE_ROW) {
       MachineRecord record = {.serial = machines.Number(0),
@@ -155,11 +110,11 @@ class SqliteStore : public Store {
     RETURN_IF_ERROR(LoadMarket(contents.market));
     RETURN_IF_ERROR(LoadVolumes(contents.volumes));
     RETURN_IF_ERROR(LoadDecisions(contents.decisions));
-    ASSIGN_OR_RETURN(Statement by_model, Compile("SELECT model, dollars FROM model_spending"));
+    ASSIGN_OR_RETURN(SqliteStatement by_model, Compile("SELECT model, dollars FROM model_spending"));
     while ((code = by_model.Step()) == SQLITE_ROW) contents.spending.models[by_model.Text(0)] = by_model.Real(1);
     if (code != SQLITE_DONE) return Error(code);
     RETURN_IF_ERROR(LoadEndedVolumes(contents.ended_volumes));
-    ASSIGN_OR_RETURN(Statement spending, Compile("SELECT day, dollars FROM spending"));
+    ASSIGN_OR_RETURN(SqliteStatement spending, Compile("SELECT day, dollars FROM spending"));
     if ((code = spending.Step()) == SQLITE_ROW) {
       contents.spending.day = spending.Number(0);
       contents.spending.dollars = spending.Real(1);
@@ -299,7 +254,7 @@ class SqliteStore : public Store {
   }
 
   // Its columns from `first` on, which is the market.
-  absl::StatusOr<Offer> OfferOf(const Statement& rows, int first, const std::string& provider,
+  absl::StatusOr<Offer> OfferOf(const SqliteStatement& rows, int first, const std::string& provider,
                                 const std::string& whose) {
     const std::string market = rows.Text(first);
     Offer offer = {.provider = provider,
@@ -316,7 +271,7 @@ class SqliteStore : public Store {
   }
 
   absl::Status LoadVolumes(std::vector<VolumeRecord>& volumes) {
-    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM volumes ORDER BY name"));
+    ASSIGN_OR_RETURN(SqliteStatement rows, Compile("SELECT * FROM volumes ORDER BY name"));
     int code;
     while ((code = rows.Step()) == SQLITE_ROW) {
       VolumeRecord& volume = volumes.emplace_back();
@@ -338,7 +293,7 @@ class SqliteStore : public Store {
   }
 
   absl::Status LoadDecisions(std::map<int64_t, DecisionView>& decisions) {
-    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM decisions"));
+    ASSIGN_OR_RETURN(SqliteStatement rows, Compile("SELECT * FROM decisions"));
     int code;
     while ((code = rows.Step()) == SQLITE_ROW) {
       decisions[rows.Number(0)] = {.at = TimeOf(rows.Number(1)),
@@ -357,7 +312,7 @@ class SqliteStore : public Store {
   }
 
   absl::Status LoadEndedVolumes(std::vector<EndedVolume>& volumes) {
-    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM ended_volumes ORDER BY name, made_us"));
+    ASSIGN_OR_RETURN(SqliteStatement rows, Compile("SELECT * FROM ended_volumes ORDER BY name, made_us"));
     int code;
     while ((code = rows.Step()) == SQLITE_ROW) {
       volumes.push_back({.name = rows.Text(0),
@@ -371,7 +326,7 @@ class SqliteStore : public Store {
   }
 
   absl::Status LoadWakeRecords(Contents& contents) {
-    ASSIGN_OR_RETURN(Statement wakes, Compile("SELECT * FROM wake_records"));
+    ASSIGN_OR_RETURN(SqliteStatement wakes, Compile("SELECT * FROM wake_records"));
     int code;
     while ((code = wakes.Step()) == SQLITE_ROW) {
       const int64_t strikes = wakes.Number(2), blocked_by = wakes.Number(4), beside = wakes.Number(7);
@@ -393,7 +348,7 @@ class SqliteStore : public Store {
   }
 
   absl::Status LoadBook(Book& book) {
-    ASSIGN_OR_RETURN(Statement rows, Compile("SELECT * FROM book"));
+    ASSIGN_OR_RETURN(SqliteStatement rows, Compile("SELECT * FROM book"));
     int code;
     while ((code = rows.Step()) == SQLITE_ROW) {
       const std::optional<Use> use = ParseUse(rows.Text(2));
@@ -410,7 +365,7 @@ class SqliteStore : public Store {
                               .address_dollars = rows.Real(9)});
     }
     if (code != SQLITE_DONE) return Error(code);
-    ASSIGN_OR_RETURN(Statement until, Compile("SELECT until_us FROM ledger_until"));
+    ASSIGN_OR_RETURN(SqliteStatement until, Compile("SELECT until_us FROM ledger_until"));
     if ((code = until.Step()) == SQLITE_ROW) book.until = TimeOf(until.Number(0));
     return code == SQLITE_ROW || code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
@@ -418,7 +373,7 @@ class SqliteStore : public Store {
   absl::Status LoadMarket(Buyer::Memory& memory) {
     constexpr int64_t kMost = 1 << 20;
     const auto counts = [](double value) { return value >= 0 && value < std::numeric_limits<double>::infinity(); };
-    ASSIGN_OR_RETURN(Statement places, Compile("SELECT * FROM market"));
+    ASSIGN_OR_RETURN(SqliteStatement places, Compile("SELECT * FROM market"));
     int code;
     while ((code = places.Step()) == SQLITE_ROW) {
       const bool spot = places.Text(2) == MarketName(Market::kSpot);
@@ -442,7 +397,7 @@ class SqliteStore : public Store {
                                         .came = static_cast<int>(came)}});
     }
     if (code != SQLITE_DONE) return Error(code);
-    ASSIGN_OR_RETURN(Statement budgets, Compile("SELECT * FROM error_budgets"));
+    ASSIGN_OR_RETURN(SqliteStatement budgets, Compile("SELECT * FROM error_budgets"));
     while ((code = budgets.Step()) == SQLITE_ROW) {
       if (!counts(budgets.Real(1)) || !counts(budgets.Real(2)))
         return Damaged(absl::StrCat("the error budget of ", budgets.Text(0), " cannot be"));
@@ -453,7 +408,7 @@ class SqliteStore : public Store {
                                          .last = DurationOf(budgets.Number(5))};
     }
     if (code != SQLITE_DONE) return Error(code);
-    ASSIGN_OR_RETURN(Statement common, Compile("SELECT joint, trials, paired_us, warning_us FROM market_common"));
+    ASSIGN_OR_RETURN(SqliteStatement common, Compile("SELECT joint, trials, paired_us, warning_us FROM market_common"));
     if ((code = common.Step()) == SQLITE_ROW) {
       if (!counts(common.Real(0)) || !counts(common.Real(1))) return Damaged("what is known of markets cannot be");
       memory.common = {common.Real(0), common.Real(1), DurationOf(common.Number(2)), DurationOf(common.Number(3))};
@@ -462,14 +417,14 @@ class SqliteStore : public Store {
   }
 
   absl::Status LoadMeasured(const char* sql, std::map<std::string, absl::Duration>& by_model) {
-    ASSIGN_OR_RETURN(Statement rows, Compile(sql));
+    ASSIGN_OR_RETURN(SqliteStatement rows, Compile(sql));
     int code;
     while ((code = rows.Step()) == SQLITE_ROW) by_model[rows.Text(0)] = absl::Microseconds(rows.Number(1));
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
   }
 
   absl::Status LoadGaps(Contents& contents) {
-    ASSIGN_OR_RETURN(Statement gaps, Compile("SELECT model, gaps_us FROM gaps"));
+    ASSIGN_OR_RETURN(SqliteStatement gaps, Compile("SELECT model, gaps_us FROM gaps"));
     int code;
     while ((code = gaps.Step()) == SQLITE_ROW) {
       std::vector<absl::Duration>& of_model = contents.gaps[gaps.Text(0)];
@@ -509,7 +464,7 @@ class SqliteStore : public Store {
           "INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
           "DELETE FROM decisions WHERE number = ?", "DELETE FROM model_spending",
           "INSERT INTO model_spending VALUES (?,?)", "INSERT OR REPLACE INTO ended_volumes VALUES (?,?,?,?,?,?)"}) {
-      ASSIGN_OR_RETURN(Statement statement, Compile(sql));
+      ASSIGN_OR_RETURN(SqliteStatement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }
     return absl::OkStatus();
@@ -523,7 +478,7 @@ class SqliteStore : public Store {
     return absl::OkStatus();
   }
 
-  absl::Status Do(Id id, std::initializer_list<Value> values) {
+  absl::Status Do(Id id, std::initializer_list<SqliteValue> values) {
     statements_[id].Bind(values);
     const int code = statements_[id].Step();
     return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
@@ -538,22 +493,22 @@ class SqliteStore : public Store {
     return error;
   }
 
-  absl::StatusOr<Statement> Compile(const char* sql) {
+  absl::StatusOr<SqliteStatement> Compile(const char* sql) {
     sqlite3_stmt* statement = nullptr;
     const int code = sqlite3_prepare_v2(database_, sql, -1, &statement, nullptr);
     if (code != SQLITE_OK) return Error(code);
-    return Statement(statement);
+    return SqliteStatement(statement);
   }
 
   absl::StatusOr<std::string> ReadText(const char* sql) {
-    ASSIGN_OR_RETURN(Statement statement, Compile(sql));
+    ASSIGN_OR_RETURN(SqliteStatement statement, Compile(sql));
     const int code = statement.Step();
     if (code != SQLITE_ROW) return Error(code);
     return statement.Text(0);
   }
 
   absl::StatusOr<int64_t> ReadNumber(const char* sql) {
-    ASSIGN_OR_RETURN(Statement statement, Compile(sql));
+    ASSIGN_OR_RETURN(SqliteStatement statement, Compile(sql));
     const int code = statement.Step();
     if (code != SQLITE_ROW) return Error(code);
     return statement.Number(0);
@@ -581,7 +536,7 @@ class SqliteStore : public Store {
 
   const std::string path_;
   sqlite3* const database_;
-  std::vector<Statement> statements_;  // by Id
+  std::vector<SqliteStatement> statements_;  // by Id
   Sync sync_ = Sync::kDurable;
 };
 
