@@ -247,22 +247,48 @@ std::vector<const Buyer::Machine*> Buyer::EndWhatCosts(const Wish& wish,
   return kept;
 }
 
+void Buyer::AddWhatMayBeBought(const Wish& wish, double dollars_left, Choice& choice, Decision& decision) const {
+  std::map<absl::string_view, int> ruled_out;
+  for (const OnSale& sold : sold_) {
+    const absl::string_view why = WhyNot(wish, sold, dollars_left);
+    why.empty() ? void(choice.Add(sold.offer, sold.domain, true)) : void(++ruled_out[why]);
+  }
+  if (!choice.places().empty()) return;
+  decision.why_none = absl::StrCat("none of ", sold_.size(), " offers may be bought:");
+  for (const auto& [why, count] : ruled_out) absl::StrAppend(&decision.why_none, " ", why, " rules out ", count, ";");
+  decision.why_none.pop_back();
+}
+
+void Buyer::EndSurplus(absl::string_view model, const Placement& placement, const std::vector<const Machine*>& kept,
+                       const std::map<std::string, absl::Duration>& dear, int spare, absl::Duration start,
+                       absl::Duration now, Decision& decision) {
+  std::map<std::string, absl::Duration> surplus, &before = surplus_[std::string(model)];
+  for (const Placement::End& end : placement.ends) {
+    const std::string& id = kept[end.machine]->id;
+    if (dear.contains(id) && kept[end.machine]->serves && !placement.broke && --spare < 0) {
+      ++decision.machines;  // what is only too dear goes when enough others serve
+      continue;
+    }
+    const auto since = before.find(id);
+    const absl::Duration keep_until = (since == before.end() ? now : since->second) + start;
+    if (now >= keep_until || placement.broke) {
+      decision.ends.emplace_back(id, end.why);
+      continue;
+    }
+    surplus.emplace(id, keep_until - start);
+    ++decision.machines;
+    decision.next = std::min(decision.next, keep_until);
+  }
+  before = std::move(surplus);
+}
+
 Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const Load& load,
                               absl::Span<const Machine> machines, absl::Span<const Offer> filled, double dollars_left,
                               absl::Duration now) {
   for (const Machine& machine : machines) Domain(machine.offer);
   Choice choice(memory_, load, machines, filled, static_cast<int>(domains_.size()), now);
   Decision decision;
-  std::map<absl::string_view, int> ruled_out;
-  for (const OnSale& sold : sold_) {
-    const absl::string_view why = WhyNot(wish, sold, dollars_left);
-    why.empty() ? void(choice.Add(sold.offer, sold.domain, true)) : void(++ruled_out[why]);
-  }
-  if (choice.places().empty()) {
-    decision.why_none = absl::StrCat("none of ", sold_.size(), " offers may be bought:");
-    for (const auto& [why, count] : ruled_out) absl::StrAppend(&decision.why_none, " ", why, " rules out ", count, ";");
-    decision.why_none.pop_back();
-  }
+  AddWhatMayBeBought(wish, dollars_left, choice, decision);
   const std::map<std::string, absl::Duration> dear = NoteDear(model, wish, machines, now);
   const std::vector<const Machine*> kept = EndWhatCosts(wish, dear, machines, dollars_left, now, decision);
   std::vector<PlacementMachine> placed;
@@ -307,25 +333,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   }
   decision.machines = placement.machines;
   decision.next = std::min(decision.next, placement.next);
-  std::map<std::string, absl::Duration> surplus, &before = surplus_[std::string(model)];
-  for (const Placement::End& end : placement.ends) {
-    const std::string& id = kept[end.machine]->id;
-    const auto above = dear.find(id);
-    if (above != dear.end() && kept[end.machine]->serves && !placement.broke && --serving < needed) {
-      ++decision.machines;  // what is only too dear goes when enough others serve
-      continue;
-    }
-    const auto since = before.find(id);
-    const absl::Duration keep_until = (since == before.end() ? now : since->second) + load.start;
-    if (now >= keep_until || placement.broke) {
-      decision.ends.emplace_back(id, end.why);
-      continue;
-    }
-    surplus.emplace(id, keep_until - load.start);
-    ++decision.machines;
-    decision.next = std::min(decision.next, keep_until);
-  }
-  before = std::move(surplus);
+  EndSurplus(model, placement, kept, dear, serving - needed, load.start, now, decision);
   return decision;
 }
 

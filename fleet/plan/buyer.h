@@ -161,6 +161,12 @@ class Buyer {
   std::vector<const Machine*> EndWhatCosts(const Wish& wish, const std::map<std::string, absl::Duration>& dear,
                                            absl::Span<const Machine> machines, double dollars_left, absl::Duration now,
                                            Decision& decision) const;
+  void AddWhatMayBeBought(const Wish& wish, double dollars_left, Choice& choice, Decision& decision) const;
+  // Ends what Place would end and nobody has wanted for as long as a start takes. `spare`: so many more serve than are
+  // needed.
+  void EndSurplus(absl::string_view model, const Placement& placement, const std::vector<const Machine*>& kept,
+                  const std::map<std::string, absl::Duration>& dear, int spare, absl::Duration start,
+                  absl::Duration now, Decision& decision);
 
   std::map<DomainKey, int, std::less<>> domains_;
   std::vector<OnSale> sold_;
