@@ -61,7 +61,7 @@ class Ours : public Policy {
   }
 
  private:
-  absl::Duration StartTime() const { return absl::Seconds(profile_.launch_seconds() + profile_.boot_seconds()); }
+  absl::Duration StartTime() const { return absl::Seconds(profile_.launch_seconds() + BootSeconds(profile_)); }
 
   void NoteGap(const View& view) {
     if (view.idle) {

@@ -43,6 +43,7 @@ absl::Status CheckProfile(const Profile& p) {
       {"prefill_tokens_per_s", p.prefill_tokens_per_s(), 0.01, 1e8},
       {"weights_gb", p.weights_gb(), 0, 1e5},
       {"download_gb_per_s", p.download_gb_per_s(), 1e-4, 1e4},
+      {"disk_gb_per_s", p.disk_gb_per_s(), 1e-4, 1e4},
       {"volume_gb", p.volume_gb(), 0, 1e6},
       {"drain_seconds", p.drain_seconds(), 0, kDay},
       {"notice_seconds", p.notice_seconds(), 0, kDay},
@@ -81,6 +82,10 @@ Nanos PrefillTime(const Profile& profile, int64_t prompt_tokens) {
 
 Nanos DecodeTime(const Profile& profile, int64_t generated_tokens) {
   return ToNanos(generated_tokens / profile.decode_tokens_per_s());
+}
+
+double BootSeconds(const Profile& profile) {
+  return profile.boot_seconds() + profile.weights_gb() / profile.disk_gb_per_s();
 }
 
 ServiceTarget TargetOf(const Profile& profile) {

@@ -23,6 +23,9 @@ Nanos ToNanos(double seconds);
 Nanos PrefillTime(const Profile& profile, int64_t prompt_tokens);
 Nanos DecodeTime(const Profile& profile, int64_t generated_tokens);
 
+// From when a machine's system runs, with the weights on its volume, until it serves.
+double BootSeconds(const Profile& profile);
+
 ServiceTarget TargetOf(const Profile& profile);
 
 }  // namespace spotinference::fleet::sim

@@ -22,6 +22,7 @@ AccessLog LogOf(const std::vector<std::string>& models) {
 Profile TestProfile() {
   Profile profile;
   profile.set_weights_gb(1);
+  profile.set_disk_gb_per_s(1.0 / 18);
   profile.set_volume_gb(0);
   return profile;
 }

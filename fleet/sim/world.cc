@@ -75,7 +75,7 @@ class World {
         max_wait_(ToNanos(options.profile.max_wait_seconds())),
         offers_(OffersOf(market)),
         zones_(market.zones.size()),
-        load_(profile_.streams(), absl::Seconds(profile_.launch_seconds() + profile_.boot_seconds()),
+        load_(profile_.streams(), absl::Seconds(profile_.launch_seconds() + BootSeconds(profile_)),
               TargetOf(profile_)),
         held_(zones_),
         volumes_(zones_),
@@ -350,7 +350,7 @@ class World {
     SetPhase(machine, Phase::kStarting);
     const double fill = machine.volume_filled ? 0 : profile_.weights_gb() / profile_.download_gb_per_s();
     const double left =
-        std::max(0.0, profile_.launch_seconds() - profile_.answer_seconds()) + profile_.boot_seconds() + fill;
+        std::max(0.0, profile_.launch_seconds() - profile_.answer_seconds()) + BootSeconds(profile_) + fill;
     Schedule(now_ + ToNanos(left), Event::Kind::kReady, slot, machine.view.id);
     policy_.OnStarted(offer, now_);
     Decide();
