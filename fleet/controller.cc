@@ -17,6 +17,7 @@ using State = MachineState;
 
 constexpr absl::Duration kHealthDeadline = absl::Seconds(1);
 constexpr absl::Duration kUnmeasuredWake = absl::Seconds(5);
+constexpr absl::Duration kClocksDiffer = absl::Minutes(5);  // a cloud's and this one, at most
 constexpr absl::Duration kLastDrain = absl::Minutes(10);  // the SDKs wait no longer for an answer
 
 AcquireError::Reason ReasonOf(Refusal refusal) {
@@ -290,6 +291,9 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.record.prices.clear();
   if (auto& offer = machine.record.offer; offer.has_value()) {
     offer->price_per_hour = buyer_.Current(*offer).price_per_hour;
+  }
+  if (state == State::kRestoring) {  // of the run before its cloud may tell only now, when it is booked
+    machine.record.billed_until = std::max(machine.record.billed_until, clock_.Now() - kClocksDiffer);
   }
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();

@@ -226,6 +226,7 @@ class Controller : public Fleet, private ControllerState {
                     const Offer* place = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // controller_ledger.cc
   void RecallBook(const Store::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static Use UseOf(const Machine& machine);
   void Account(const Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Ledger::Item ItemOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BookAbsence(const Machine&, absl::Duration until, Ledger&) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -278,10 +279,7 @@ class Controller : public Fleet, private ControllerState {
   absl::Duration volumes_due_ ABSL_GUARDED_BY(mutex_) = began_;  // which are to go is asked again
   Buyer buyer_ ABSL_GUARDED_BY(mutex_);
   bool market_news_ ABSL_GUARDED_BY(mutex_) = false;  // the store does not have yet
-  // A day is UTC's. What it cost is the ledger's dollars beyond `before_day_`.
-  int64_t day_ ABSL_GUARDED_BY(mutex_) = 0;
-  double before_day_ ABSL_GUARDED_BY(mutex_) = 0;
-  double written_dollars_ ABSL_GUARDED_BY(mutex_) = 0;
+  Day day_ ABSL_GUARDED_BY(mutex_) = {.began = began_};
   std::map<std::pair<std::string, bool>, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by provider and notice
   DecisionLog decisions_ ABSL_GUARDED_BY(mutex_);
   absl::Duration decisions_due_ ABSL_GUARDED_BY(mutex_) = began_;  // not written down before, but at the end

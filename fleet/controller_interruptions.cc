@@ -151,6 +151,7 @@ void Controller::HearNotice(Machine& machine, const EngineNotice& notice, absl::
   Interruption& interruption = *machine.interruption;
   if (interruption.left_at.has_value() && asked_at <= *interruption.left_at) return;
   interruption.serves_on = notice.serves_on;
+  Account(machine);
   if (!notice.serves_on) machine.fate->EndBy(MachineLife::End::kNotice);
   else if (machine.fate->end() != MachineLife::End::kNone) machine.fate = std::make_shared<MachineLife>();
 }
@@ -177,6 +178,7 @@ void Controller::HandOverWhereThereIsRoom(Model& model) {
     room -= needed;
     machine.interruption->serves_on = false;
     machine.interruption->left_at = clock_.Elapsed();
+    Account(machine);
     machine.fate->EndBy(MachineLife::End::kNotice);
     effects_.push_back([this, endpoint = machine.endpoint, id = machine.interruption->id] {
       probe_.HandOver(endpoint, kOrderDeadline, [id](const absl::StatusOr<int64_t>& moved) {

@@ -459,6 +459,77 @@ TEST_F(ControllerInterruptionsTest, AnEngineThatDoesNotAnswerHangsAndOneThatRefu
   EXPECT_EQ(Count(), "unnoticed 2;");
 }
 
+// From when it serves nobody any more until it is gone, whoever still holds a lease.
+TEST_F(ControllerInterruptionsTest, WhatIsTakenOrDiesIsLostUntilItsEnd) {
+  const auto seconds = [this](const std::string& use) {
+    absl::Duration time;
+    for (const LedgerLine& line : fleet_->LedgerLines()) time += line.use == use ? line.time : absl::ZeroDuration();
+    return absl::ToInt64Seconds(time);
+  };
+  Serve();
+  Advance(absl::Seconds(100));
+  ASSERT_TRUE(Interrupt("m-1", absl::Seconds(30)).ok());
+  Advance(absl::Seconds(5));
+  EXPECT_EQ(seconds("lost"), 0);
+  Move();
+  EXPECT_EQ(seconds("busy"), 105);
+  Advance(absl::Seconds(25));
+  Advance(absl::Seconds(3));
+  Gone("m-1");
+  EXPECT_EQ(seconds("lost"), 28);
+  Ready("m-2");
+  ASSERT_TRUE(client_->lease.has_value());
+  Advance(absl::Seconds(10));
+  fleet_->ReportBroken("m-2", "reset");
+  fleet_->Run();
+  probe_.Answer(absl::UnavailableError("connection refused"));
+  fleet_->Run();
+  Advance(absl::Seconds(7));
+  Gone("m-2");
+  EXPECT_EQ(seconds("lost"), 28 + 7);
+  EXPECT_EQ(seconds("busy"), 105 + 10);
+}
+
+// An idle one that serves on could serve.
+TEST_F(ControllerInterruptionsTest, WhatServesOnThroughANoticeIsNotLostBeforeItHandsOver) {
+  Serve();
+  AnswerFigures(Noticed(absl::Seconds(119), /*serves_on=*/true));
+  client_->lease.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(20));
+  Ready("m-2");
+  Advance(absl::Seconds(4));
+  double idle = 0, lost = 0;
+  for (const LedgerLine& line : fleet_->LedgerLines()) {
+    if (line.use == "idle") idle += absl::ToDoubleSeconds(line.time);
+    if (line.use == "lost") lost += absl::ToDoubleSeconds(line.time);
+  }
+  EXPECT_EQ(idle, 20 + 4) << "m-1, and then m-2";
+  EXPECT_EQ(lost, 4);
+}
+
+// A start in the place of what was taken or died is what an interruption costs; one from zero is not.
+TEST_F(ControllerInterruptionsTest, StartsInTheirPlaceAreToldApart) {
+  MachineEvent offers = {.kind = MachineEvent::Kind::kOffers};
+  for (const char* zone : {"a", "b"}) {
+    offers.offers.push_back({.offer = {.provider = "aws", .zone = zone, .price_per_hour = 3600}, .stock = std::nullopt});
+  }
+  provider_.Tell(std::move(offers));
+  client_ = Acquire();
+  Advance(absl::Seconds(50));
+  Ready("m-1");
+  Gone("m-1", absl::UnavailableError("taken"));
+  Move();
+  Advance(absl::Seconds(70));
+  double waking = 0, replacing = 0;
+  for (const LedgerLine& line : fleet_->LedgerLines()) {
+    if (line.use == "waking") waking += line.dollars;
+    replacing += line.replacing_dollars;
+  }
+  EXPECT_NEAR(waking, 60 + 70, 1e-9) << "a minute at least";
+  EXPECT_NEAR(replacing, 70, 1e-9);
+}
+
 // Ten quick kills in a row: what has served is no failed start.
 TEST_F(ControllerInterruptionsTest, TheDeathOfWhatServedPutsNoModelIntoBackOff) {
   client_ = Acquire();

@@ -25,17 +25,17 @@ using State = MachineState;
 constexpr absl::Duration kBookKept = absl::Seconds(15);  // whose tokens, and busy or idle, a crash forgets
 constexpr absl::Duration kBeyondBelief = absl::Hours(1);  // nothing runs for so much longer than it was asked for
 
-Use UseOf(State state, int leases) {
-  switch (state) {
-    case State::kLost: return Use::kLost;
-    case State::kLaunching:
-    case State::kRestoring:
-    case State::kBooting: return Use::kWaking;
-    default: return leases > 0 ? Use::kBusy : Use::kIdle;
-  }
-}
-
 }  // namespace
+
+// What is taken away, or died, is lost from when it serves nobody any more.
+Use Controller::UseOf(const Machine& machine) {
+  const State state = machine.record.state;
+  if (IsWaking(state)) return Use::kWaking;
+  const std::optional<Interruption>& end = machine.interruption;
+  const bool may_serve = IsAnswering(state) && (machine.leases > 0 || end.has_value() && end->serves_on);
+  if (state == State::kLost || (end.has_value() && !may_serve)) return Use::kLost;
+  return machine.leases > 0 ? Use::kBusy : Use::kIdle;
+}
 
 // Before the machines of the store get the states of this life.
 void Controller::RecallBook(const Store::Contents& contents) {
@@ -47,20 +47,20 @@ void Controller::RecallBook(const Store::Contents& contents) {
     else open.insert(entry.machine);
   }
   ledger_.Recall(entries);
-  day_ = contents.spending.day;
-  before_day_ = ledger_.Dollars(began_) - contents.spending.dollars;
+  day_.number = contents.spending.day;
+  day_.before = ledger_.Dollars(began_) - contents.spending.dollars;
   for (auto& [name, model] : models_) {
     const auto spent = contents.spending.models.find(name);
     model.before_day =
         ledger_.DollarsOf(name, began_) - (spent == contents.spending.models.end() ? 0 : spent->second);
   }
-  written_dollars_ = contents.spending.dollars;
+  day_.written = contents.spending.dollars;
   for (auto& [id, machine] : machines_) {
     const MachineRecord& record = machine.record;
     machine.whole_run = open.contains(id);
     if (record.state == State::kHibernated) continue;
     const absl::Duration ago = clock_.Now() - std::max(record.since, contents.book.until);
-    machine.absence = Absence{began_ - std::max(absl::ZeroDuration(), ago), UseOf(record.state, /*leases=*/0)};
+    machine.absence = Absence{began_ - std::max(absl::ZeroDuration(), ago), UseOf(machine)};
   }
 }
 
@@ -69,13 +69,14 @@ Ledger::Item Controller::ItemOf(const Machine& machine) const {
   std::string market = MarketOf(machine);
   const double on_demand = market == MarketName(Market::kOnDemand) ? offer.price_per_hour : buyer_.OnDemandPrice(offer);
   return {machine.record.model, std::move(market), offer.price_per_hour, on_demand,
-          machine.record.public_address ? BillingRulesOf(machine.record.provider).address_hour : 0};
+          machine.record.public_address ? BillingRulesOf(machine.record.provider).address_hour : 0,
+          machine.replaces.has_value() && IsWaking(machine.record.state)};
 }
 
 void Controller::Account(const Machine& machine) {
   const absl::Duration now = clock_.Elapsed();
   if (machine.record.state == State::kHibernated) return ledger_.End(machine.record.id, now);
-  ledger_.Set(machine.record.id, ItemOf(machine), UseOf(machine.record.state, machine.leases), now);
+  ledger_.Set(machine.record.id, ItemOf(machine), UseOf(machine), now);
   ledger_.SetAnswers(machine.record.id, machine.answers, now);
 }
 

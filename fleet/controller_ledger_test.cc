@@ -142,6 +142,21 @@ TEST_F(ControllerLedgerTest, NoRunIsBilledTwice) {
   EXPECT_NEAR(Dollars(), 271, 1e-9);
 }
 
+// The run before was told of only now, and has been booked by the fleet's own times.
+TEST_F(ControllerLedgerTest, ARunThatWasToldLateIsNotBookedAgain) {
+  Live();
+  Gone({});
+  EXPECT_NEAR(Dollars(), 305, 1e-9);
+  Advance(absl::Minutes(6));
+  const auto client = Acquire();
+  EXPECT_EQ(States(), "m-1 restoring;");
+  fleet_.reset();
+  Begin();
+  Advance(absl::Seconds(20));
+  Gone({.began = At(30), .ended = At(301), .status = absl::ResourceExhaustedError("no stock")});
+  EXPECT_NEAR(Dollars(), 305, 1e-9);
+}
+
 // AWS: the first instance-hour at its begin's price, whatever comes meanwhile; 100 s of the second at the price then.
 TEST_F(ControllerLedgerTest, APriceThatMovesIsBookedAsItsCloudChargesIt) {
   const auto client = Acquire();

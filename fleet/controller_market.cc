@@ -177,20 +177,23 @@ std::string Controller::MarketOf(const Machine& machine) const {
   return machine.record.offer.has_value() ? MarketName(machine.record.offer->market) : provider_.caps().market;
 }
 
-// By all models. It is written down cent by cent, so that a restart does not spend it again.
+// By all models. It is written down cent by cent, so that a restart does not spend it again. A wall clock that steps
+// back begins no day; one that was ahead holds the next one up for a day at most.
 double Controller::SpentToday() {
   const absl::Duration now = clock_.Elapsed();
   const double dollars = ledger_.Dollars(now);
-  if (const int64_t today = absl::ToUnixSeconds(clock_.Now()) / kDaySeconds; today != day_) {
-    day_ = today;
-    before_day_ = dollars;
+  const int64_t today = absl::ToUnixSeconds(clock_.Now()) / kDaySeconds;
+  if (today > day_.number || (today < day_.number && now - day_.began >= absl::Seconds(kDaySeconds))) {
+    day_.number = today;
+    day_.began = now;
+    day_.before = dollars;
     for (auto& [name, model] : models_) model.before_day = ledger_.DollarsOf(name, now);
-    written_dollars_ = 0;
+    day_.written = 0;
   }
-  const double spent = dollars - before_day_;
-  if (spent >= written_dollars_ + 0.01) {
-    written_dollars_ = spent;
-    Store::Spending spending = {day_, spent};
+  const double spent = dollars - day_.before;
+  if (spent >= day_.written + 0.01) {
+    day_.written = spent;
+    Store::Spending spending = {day_.number, spent};
     for (const auto& [name, model] : models_) spending.models[name] = ledger_.DollarsOf(name, now) - model.before_day;
     Keep({.spending = std::move(spending)});
   }

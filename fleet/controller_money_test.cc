@@ -52,6 +52,67 @@ TEST_F(ControllerMoneyTest, WhenTheDaysMoneyIsSpentMachinesGoAndTomorrowTheyMayC
   EXPECT_NE(provider_.Asked(), "");
 }
 
+// A wall clock that is set, while the other one runs on.
+class SteppedClock : public Clock {
+ public:
+  explicit SteppedClock(const Clock& clock) : clock_(clock) {}
+  absl::Time Now() const override { return clock_.Now() + step; }
+  absl::Duration Elapsed() const override { return clock_.Elapsed(); }
+
+  absl::Duration step;
+
+ private:
+  const Clock& clock_;
+};
+
+TEST_F(ControllerMoneyTest, AClockThatStepsBackBringsNoNewMoney) {
+  clock_.Advance(absl::Hours(24) - (clock_.Now() - absl::UnixEpoch()) % absl::Hours(24));  // midnight
+  SteppedClock stepped(clock_);
+  options_.max_dollars_per_day = 1;
+  const auto begin = [&] {
+    fleet_.reset();
+    fleet_ = *Controller::Create(options_, stepped, store_, provider_, probe_);
+    Tell({OfferOf("a", Market::kSpot, 1), OfferOf("b", Market::kSpot, 2)});
+  };
+  begin();
+  const auto client = Acquire();
+  Ready("m-1");
+  ASSERT_TRUE(client->lease.has_value());
+  for (int i = 0; i < 65; ++i) Advance(absl::Minutes(1));
+  ASSERT_THAT(provider_.Asked(), HasSubstr("hibernate m-1"));
+  Gone("m-1");
+  const auto is_refused = [this] { return Acquire()->error.has_value(); };
+  for (const absl::Duration step : {-absl::Hours(2), absl::ZeroDuration(), -absl::Hours(24 * 400), absl::ZeroDuration()}) {
+    stepped.step = step;
+    EXPECT_TRUE(is_refused()) << step;
+    begin();
+    EXPECT_TRUE(is_refused()) << step << ", in another life";
+  }
+  stepped.step = absl::Hours(24 * 400);
+  EXPECT_FALSE(is_refused()) << "who can tell";
+  provider_.Asked();
+}
+
+// It was years ahead, and is right again: the days go on.
+TEST_F(ControllerMoneyTest, AClockThatWasAheadHoldsUpMoneyForADayAtMost) {
+  SteppedClock stepped(clock_);
+  stepped.step = absl::Hours(24 * 400);
+  options_.max_dollars_per_day = 1;
+  fleet_.reset();
+  fleet_ = *Controller::Create(options_, stepped, store_, provider_, probe_);
+  Tell({OfferOf("a", Market::kSpot, 1), OfferOf("b", Market::kSpot, 2)});
+  const auto client = Acquire();
+  Ready("m-1");
+  for (int i = 0; i < 65; ++i) Advance(absl::Minutes(1));
+  Gone("m-1");
+  stepped.step = absl::ZeroDuration();
+  EXPECT_TRUE(Acquire()->error.has_value());
+  Advance(absl::Hours(22));
+  EXPECT_TRUE(Acquire()->error.has_value());
+  Advance(absl::Hours(2));
+  EXPECT_FALSE(Acquire()->error.has_value());
+}
+
 TEST_F(ControllerMoneyTest, AModelsOwnMoneyIsNotTheOthers) {
   clock_.Advance(absl::Hours(24) - (clock_.Now() - absl::UnixEpoch()) % absl::Hours(24));  // midnight
   options_.models.push_back({.name = "n", .weights = "/w", .model_hash = "abc", .idle_timeout = absl::Hours(9)});

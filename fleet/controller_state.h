@@ -158,6 +158,13 @@ struct ControllerState {
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
   };
 
+  // UTC's. What it has cost is the ledger's dollars beyond `before`; the store has `written` of it.
+  struct Day {
+    int64_t number = 0;
+    double before = 0, written = 0;
+    absl::Duration began;  // or this life did
+  };
+
   using Holders = std::map<absl::string_view, const Machine*>;  // by volume
 
   // Where machines are bought: one that outlives them.

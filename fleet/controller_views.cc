@@ -110,7 +110,7 @@ std::vector<LedgerLine> Controller::LedgerLines() const {
   std::vector<LedgerLine> lines;
   for (const Ledger::Entry& entry : ledger_.Entries(clock_.Elapsed())) {
     lines.push_back({entry.model, entry.market, std::string(UseName(entry.use)), entry.time, entry.dollars, entry.key,
-                     entry.on_demand_dollars, entry.tokens});
+                     entry.on_demand_dollars, entry.tokens, entry.replacing_dollars});
   }
   return lines;
 }

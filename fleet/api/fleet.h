@@ -153,6 +153,7 @@ struct LedgerLine {
   std::string key;               // of busy time: whose answers ran; where several did, each has its part
   double on_demand_dollars = 0;  // what the same machines would have cost so; 0: not known
   int64_t tokens = 0;            // generated, of leases that are over
+  double replacing_dollars = 0;  // of `dollars`, those of starts in the place of machines taken away or dead
 };
 
 // A row of the same route's "storage": what a model's machines cost beside their time, since the fleet's store was made.

@@ -14,6 +14,7 @@ constexpr int kThreads = 3;  // calls that a provider makes at a time
 constexpr int kZones = 3;
 constexpr absl::Duration kRest = absl::Hours(4);  // longer than the longest back-off and a wake
 constexpr absl::Duration kNoPoll = absl::Minutes(5);
+constexpr absl::Duration kLedgerLooks = absl::Minutes(10);
 constexpr char kType[] = "gpu-1";
 constexpr double kEnough = 200;  // dollars a day
 
@@ -123,11 +124,18 @@ void FleetLife::RunToEnd() {
 void FleetLife::CheckAtRest() {
   if (broken().has_value()) return;
   watch_.CheckAtRest();
+  CheckLedger();
+  double volumes = 0;
+  for (const StorageLine& line : fleet_->StorageLines()) volumes += line.kind == "volume" ? line.dollars : 0;
+  watch_.CheckVolumesLedger(volumes);
+}
+
+void FleetLife::CheckLedger() {
   double dollars = 0;
   for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.dollars;
-  double volumes = 0;
-  for (const StorageLine& line : fleet_->StorageLines()) (line.kind == "volume" ? volumes : dollars) += line.dollars;
-  watch_.CheckLedger(dollars, volumes);
+  for (const StorageLine& line : fleet_->StorageLines()) dollars += line.kind == "address" ? line.dollars : 0;
+  watch_.CheckLedger(dollars);
+  ledger_due_ = sim_.now() + kLedgerLooks;
 }
 
 void FleetLife::Sell() {
@@ -289,6 +297,7 @@ void FleetLife::Pass(absl::Duration until) {
     if (fleet_ != nullptr) Turn();
     watch_.Check(!cloud_.down);
     if (fleet_ != nullptr && death_.dead()) return;
+    if (fleet_ != nullptr && sim_.now() >= ledger_due_ && watch_.Rests()) CheckLedger();
     if (sim_.now() >= until) return;
     absl::Duration next = std::min({until, sim_.next(), cloud_.model().NextChange()});
     if (fleet_ != nullptr) next = std::min({next, fleet_due_, provider_due_});

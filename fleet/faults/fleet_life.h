@@ -65,6 +65,7 @@ class FleetLife {
   void ScheduleTrouble();
   void EndTrouble();
   void CheckAtRest();
+  void CheckLedger();
   void Reclaim();
   void Begin();
   void Rise();
@@ -93,7 +94,7 @@ class FleetLife {
   std::unique_ptr<CloudProvider> provider_;
   std::unique_ptr<Controller> fleet_;
   int calls_under_way_ = 0;
-  absl::Duration fleet_due_, provider_due_;
+  absl::Duration fleet_due_, provider_due_, ledger_due_;
   int64_t deaths_ = 0, reclaims_ = 0;
 };
 

@@ -311,8 +311,14 @@ void Watch::NoteUnknownRuns() {
   }
 }
 
-void Watch::CheckLedger(double dollars, double volumes) {
-  storage_.CheckLedger(volumes);
+bool Watch::Rests() const {
+  const auto& machines = cloud_.model().machines();
+  return asked_.empty() && std::all_of(machines.begin(), machines.end(), [](const auto& machine) {
+    return machine.second.state == State::kStopped || machine.second.state == State::kGone;
+  });
+}
+
+void Watch::CheckLedger(double dollars) {
   double bill = Dollars() + closed_addresses_;
   for (const auto& [number, machine] : cloud_.model().machines()) bill += cloud_.model().AddressBill(machine);
   if (dollars <= bill + over_ + kCent && dollars >= bill - under_ - kCent) return;
@@ -320,11 +326,13 @@ void Watch::CheckLedger(double dollars, double volumes) {
                           "; for what it does not tell ", over_, " more and ", under_, " less are right"));
 }
 
-// Once the day's money is spent nothing goes on to bill.
+// Once the day's money is spent nothing goes on to bill. A clock that steps to and fro over midnight begins one day.
 void Watch::CheckBudget() {
   const double dollars = Dollars();
-  if (const int64_t today = absl::ToUnixSeconds(sim_.clock.Now()) / (24 * 3600); today != day_) {
+  const int64_t today = absl::ToUnixSeconds(sim_.clock.Now()) / (24 * 3600);
+  if (today > day_ && sim_.now() - day_began_ >= absl::Hours(24) - 2 * kLongestSkew) {
     day_ = today;
+    day_began_ = sim_.now();
     before_day_ = dollars;
     spent_since_.reset();
     lives_ = 0;

@@ -59,9 +59,12 @@ class Watch : public Provider {
   // After everything has had time to end: nothing bills, and nothing is there that nobody knows, volumes included.
   void CheckAtRest();
 
+  // No machine bills, and none is asked for.
+  bool Rests() const;
   // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not
-  // say. `dollars` of machines and their addresses; those of volumes are checked alike.
-  void CheckLedger(double dollars, double volumes);
+  // say. `dollars` of machines and their addresses.
+  void CheckLedger(double dollars);
+  void CheckVolumesLedger(double dollars) { storage_.CheckLedger(dollars); }
 
   // Something was said since the last call.
   bool TakeActivity() { return std::exchange(active_, false); }
@@ -130,7 +133,8 @@ class Watch : public Provider {
   absl::Duration died_at_;                          // the last life of the controller
   std::set<int64_t> unknown_runs_;                  // of these machines, that were charged for and nobody knew
   double over_ = 0, under_ = 0;                     // the ledger may have so much more than the bill, and less
-  int64_t day_ = -1;
+  int64_t day_ = -1;                                // by the controller's clock, and when it began by the true one
+  absl::Duration day_began_ = -absl::InfiniteDuration();
   int lives_ = 0;  // of controllers, today
   double before_day_ = 0, checked_dollars_ = 0;
   std::optional<absl::Duration> spent_since_;       // the day's money, in healthy time

@@ -28,6 +28,7 @@ Ledger::Sum& Ledger::Sum::operator+=(const Sum& other) {
   on_demand_dollars += other.on_demand_dollars;
   tokens += other.tokens;
   address_dollars += other.address_dollars;
+  replacing_dollars += other.replacing_dollars;
   return *this;
 }
 
@@ -36,9 +37,10 @@ void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
   const absl::Duration time = now - open.since;
   const auto add = [&](const std::string& key, absl::Duration part) {
     const double hours = absl::FDivDuration(part, absl::Hours(1));
+    const double dollars = hours * open.item.price_per_hour;
     sums[{open.item.model, open.item.market, open.use, key}] += {
-        part, hours * open.item.price_per_hour, hours * open.item.on_demand_per_hour, 0,
-        hours * open.item.address_per_hour};
+        part, dollars, hours * open.item.on_demand_per_hour, 0, hours * open.item.address_per_hour,
+        open.item.replaces ? dollars : 0};
   };
   int left_answers = 0;
   for (const auto& [key, count] : open.answers) left_answers += count;
@@ -98,6 +100,7 @@ void Ledger::Charge(Open& open, double dollars) {
     for (auto& [row, sum] : open.booked) {
       sum.dollars *= factor;
       sum.on_demand_dollars *= factor;
+      sum.replacing_dollars *= factor;
     }
   } else if (dollars > 0) {
     open.booked[{open.item.model, open.item.market, open.use, ""}].dollars += dollars;
@@ -125,7 +128,8 @@ void Ledger::Recall(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     Open* const open = entry.machine.empty() ? nullptr : &open_[entry.machine];
     (open == nullptr ? closed_ : open->booked)[{entry.model, entry.market, entry.use, entry.key}] += {
-        entry.time, entry.dollars, entry.on_demand_dollars, entry.tokens, entry.address_dollars};
+        entry.time,   entry.dollars,         entry.on_demand_dollars,
+        entry.tokens, entry.address_dollars, entry.replacing_dollars};
     (open == nullptr ? closed_dollars_ : open->dollars) += entry.dollars;
   }
 }
@@ -155,7 +159,7 @@ void Ledger::AddEntries(const Sums& sums, const std::string& machine, std::vecto
     }
     const auto& [model, market, use, key] = row;
     entries.push_back({model, market, use, key, sum.time, sum.dollars, sum.on_demand_dollars, sum.tokens, machine,
-                       sum.address_dollars});
+                       sum.address_dollars, sum.replacing_dollars});
   }
 }
 

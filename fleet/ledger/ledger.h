@@ -30,6 +30,7 @@ class Ledger {
     double price_per_hour = 0;      // dollars
     double on_demand_per_hour = 0;  // what the same machine costs on demand; 0: not known
     double address_per_hour = 0;    // of its public address; 0: it has none, or that is free
+    bool replaces = false;          // it starts in the place of one that was taken away or died
   };
   struct Line {
     std::string model, market;
@@ -52,6 +53,7 @@ class Ledger {
     int64_t tokens = 0;
     std::string machine;  // of EntriesByMachine: whose run is not over; else ""
     double address_dollars = 0;
+    double replacing_dollars = 0;  // of `dollars`, those of time with Item::replaces
   };
 
   // The answers on the machine from `now` on, by their keys: busy time is divided among them. A no-op for an unknown
@@ -94,7 +96,7 @@ class Ledger {
     absl::Duration time;
     double dollars = 0, on_demand_dollars = 0;
     int64_t tokens = 0;
-    double address_dollars = 0;
+    double address_dollars = 0, replacing_dollars = 0;
 
     Sum& operator+=(const Sum& other);
   };

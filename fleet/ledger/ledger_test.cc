@@ -174,6 +174,25 @@ TEST(Ledger, PartsOfABusyTimeMakeTheWhole) {
   EXPECT_EQ(sum, absl::Nanoseconds(10));
 }
 
+// Of a start in another's place; what its cloud charges is divided as its time is.
+TEST(Ledger, WhatTakesAnothersPlaceIsToldApart) {
+  const auto replacing = [](const Ledger& ledger, int now_s) {
+    double dollars = 0;
+    for (const Ledger::Entry& entry : ledger.Entries(absl::Seconds(now_s))) dollars += entry.replacing_dollars;
+    return dollars;
+  };
+  Ledger ledger;
+  ledger.Set("a", {.model = "m", .market = "spot", .price_per_hour = 3600, .replaces = true}, Use::kWaking,
+             absl::ZeroDuration());
+  ledger.Set("a", {.model = "m", .market = "spot", .price_per_hour = 3600}, Use::kBusy, absl::Seconds(10));
+  EXPECT_NEAR(replacing(ledger, 30), 10, 1e-9);
+  Ledger after;
+  after.Recall(ledger.EntriesByMachine(absl::Seconds(30)));
+  EXPECT_NEAR(replacing(after, 30), 10, 1e-9);
+  after.End("a", absl::Seconds(30), 60);
+  EXPECT_NEAR(replacing(after, 99), 20, 1e-9);
+}
+
 double Addresses(const Ledger& ledger, int now_s) {
   double dollars = 0;
   for (const Ledger::Entry& entry : ledger.Entries(absl::Seconds(now_s))) dollars += entry.address_dollars;

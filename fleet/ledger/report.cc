@@ -40,6 +40,7 @@ bool ReadLine(const json::value& value, LedgerRow& row) {
          Read(*line, "use", true, row.use) && Read(*line, "key", false, row.key) &&
          Read(*line, "seconds", true, row.seconds) && Read(*line, "dollars", true, row.dollars) &&
          Read(*line, "on_demand_dollars", false, row.on_demand_dollars) && Read(*line, "tokens", false, row.tokens) &&
+         Read(*line, "replacing_dollars", false, row.replacing_dollars) &&
          std::find(std::begin(kUses), std::end(kUses), row.use) != std::end(kUses);
 }
 
@@ -53,11 +54,16 @@ struct Sums {
   std::map<std::string, double> seconds, dollars;  // by use
   std::map<std::string, double> by_key;            // dollars of busy time
   std::map<std::string, double> tokens_by_key;
-  double tokens = 0;
+  double tokens = 0, replacing = 0;
   double all = 0, on_demand = 0;                   // dollars
   bool compared = true;                            // each line says what it would have cost on demand
   double volumes = 0, gigabyte_hours = 0, addresses = 0;  // dollars but for the second
 };
+
+double Dollars(const Sums& sums, const std::string& use) {
+  const auto found = sums.dollars.find(use);
+  return found == sums.dollars.end() ? 0 : found->second;
+}
 
 std::string Or(bool known, const std::string& text) { return known ? text : "-"; }
 
@@ -77,6 +83,7 @@ std::map<std::string, Sums> SumsOf(const LedgerPage& page) {
     sums.on_demand += row.on_demand_dollars;
     sums.compared &= row.on_demand_dollars > 0 || row.seconds == 0;
     sums.tokens += row.tokens;
+    sums.replacing += row.replacing_dollars;
     if (row.use == "busy") {
       sums.by_key[row.key] += row.dollars;
       sums.tokens_by_key[row.key] += row.tokens;
@@ -93,13 +100,12 @@ std::map<std::string, Sums> SumsOf(const LedgerPage& page) {
 
 void AppendModel(const std::string& model, const Sums& sums, std::string& text) {
   absl::StrAppendFormat(&text, "%s  $%.4f\n", model, sums.all);
-  double seconds = 0, trouble = 0;
+  double seconds = 0;
   for (const absl::string_view use : kUses) {
     absl::StrAppendFormat(&text, "  %-22s %10s h  %s\n", use, Value(sums.seconds, use, "h"),
                           Value(sums.dollars, use, "$"));
   }
   for (const auto& [use, time] : sums.seconds) seconds += time;
-  for (const auto& [use, dollars] : sums.dollars) trouble += use == "waking" || use == "lost" ? dollars : 0;
   if (sums.volumes > 0) {
     absl::StrAppendFormat(&text, "  %-22s %10.0f GB h  $%.4f\n", "volumes", sums.gigabyte_hours, sums.volumes);
   }
@@ -114,7 +120,8 @@ void AppendModel(const std::string& model, const Sums& sums, std::string& text) 
   absl::StrAppendFormat(&text, "  %-22s %12s\n", "saved against on demand",
                         Or(sums.compared && sums.on_demand > 0,
                            absl::StrFormat("%.1f %%", 100 * (1 - sums.all / std::max(1e-12, sums.on_demand)))));
-  absl::StrAppendFormat(&text, "  %-22s %12s\n", "starts and losses", absl::StrFormat("$%.4f", trouble));
+  absl::StrAppendFormat(&text, "  %-22s %12s  lost, and waking in their place\n", "interruptions",
+                        absl::StrFormat("$%.4f", Dollars(sums, "lost") + sums.replacing));
   for (const auto& [key, dollars] : sums.by_key) {
     if (key.empty()) continue;
     const double of_key = sums.tokens_by_key.at(key);

@@ -1,4 +1,4 @@
-// What the ledger says in a page: what a million tokens cost, what idled, what spot saved, what starts and losses cost.
+// What the ledger says in a page: what a million tokens cost, what idled, what spot saved, what interruptions cost.
 #ifndef FLEET_LEDGER_REPORT_H_
 #define FLEET_LEDGER_REPORT_H_
 
@@ -18,6 +18,7 @@ struct LedgerRow {
   double seconds = 0, dollars = 0;
   double on_demand_dollars = 0;  // 0: not told
   double tokens = 0;             // generated; 0: none, or not told
+  double replacing_dollars = 0;  // of `dollars`, of starts in the place of machines taken away or dead
 };
 
 // One of its "storage".
@@ -32,7 +33,7 @@ struct LedgerPage {
 };
 
 // The body of GET /admin/v1/ledger: {"lines":[{"model","market","use","seconds","dollars"}, …]}, with "key",
-// "on_demand_dollars" and "tokens" where they are known, and "storage":[{"model","kind","dollars"}, …] with
+// "on_demand_dollars", "tokens" and "replacing_dollars" where they are known, and "storage":[{"model","kind","dollars"}, …] with
 // "gigabyte_hours", which older gateways did not tell. INVALID_ARGUMENT, which names `name` and the line of the list.
 absl::StatusOr<LedgerPage> ParseLedger(absl::string_view text, absl::string_view name);
 

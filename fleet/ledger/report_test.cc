@@ -12,7 +12,8 @@ constexpr char kLedger[] = R"({"lines":[
   {"model":"m","market":"spot","use":"busy","key":"y","seconds":1800,"dollars":0.25,"on_demand_dollars":1.5},
   {"model":"m","market":"on_demand","use":"idle","seconds":1800,"dollars":1.5,"on_demand_dollars":1.5},
   {"model":"m","market":"spot","use":"waking","seconds":0,"dollars":0},
-  {"model":"n","market":"spot","use":"lost","seconds":7200,"dollars":1}]})";
+  {"model":"n","market":"spot","use":"lost","seconds":7200,"dollars":1},
+  {"model":"n","market":"spot","use":"waking","seconds":1800,"dollars":0.5,"replacing_dollars":0.2}]})";
 
 TEST(LedgerReport, AnswersTheFourQuestions) {
   const auto rows = ParseLedger(kLedger, "l");
@@ -24,9 +25,9 @@ TEST(LedgerReport, AnswersTheFourQuestions) {
   const std::string text = LedgerReport(*rows, tokens);
   for (const char* line :
        {"m  $2.2500\n", "share of idle tail           25.0 %\n", "a million tokens            $5.0000\n",
-        "saved against on demand       62.5 %\n", "starts and losses           $0.0000\n", "key x", "$0.2500\n",
-        "n  $1.0000\n", "a million tokens                  -\n", "saved against on demand            -\n",
-        "starts and losses           $1.0000\n"}) {
+        "saved against on demand       62.5 %\n", "interruptions               $0.0000", "key x", "$0.2500\n",
+        "n  $1.5000\n", "a million tokens                  -\n", "saved against on demand            -\n",
+        "interruptions               $1.2000"}) {
     EXPECT_TRUE(absl::StrContains(text, line)) << line << "\nin\n" << text;
   }
   EXPECT_EQ(LedgerReport({}, {}), "no machine has run yet\n");
@@ -54,7 +55,7 @@ TEST(LedgerReport, StorageIsInTheModelsDollarsAndNoUseOfAMachine) {
   for (const char* line :
        {"m  $2.5000\n", "busy                         1.00 h  $2.0000\n", "volumes                      7300 GB h  $0.4000\n",
         "addresses                            $0.1000\n", "a million tokens           $10.0000\n",
-        "saved against on demand       16.7 %\n", "starts and losses           $0.0000\n", "old  $0.2500\n"}) {
+        "saved against on demand       16.7 %\n", "interruptions               $0.0000", "old  $0.2500\n"}) {
     EXPECT_TRUE(absl::StrContains(text, line)) << line << "\nin\n" << text;
   }
 }

@@ -34,7 +34,7 @@ struct MachineSpec {
   // What to buy, or as what a machine to restore was bought. Without one the provider chooses: where the volume is, if
   // there is stock, else the cheapest.
   std::optional<Offer> offer;
-  absl::Time billed_until = absl::InfinitePast();  // by the cloud's clock: the end of the last run that a kGone told of
+  absl::Time billed_until = absl::InfinitePast();  // what ended before, by the cloud's clock, is another run
 };
 
 // What can be bought at this moment; what is known to have no stock is none.

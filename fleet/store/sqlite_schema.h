@@ -211,9 +211,14 @@ inline constexpr const char* kSchemas[] = {
     PRIMARY KEY (name, made_us)) STRICT;
   PRAGMA user_version = 14;
   COMMIT;)",
+    R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE book ADD COLUMN replacing_dollars REAL NOT NULL DEFAULT 0;
+  PRAGMA user_version = 15;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 14, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 15, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

@@ -216,7 +216,8 @@ class SqliteStore : public Store {
     for (const Ledger::Entry& entry : book.entries) {
       RETURN_IF_ERROR(Do(kPutEntry, {entry.model, entry.market, UseName(entry.use), entry.key,
                                      absl::ToInt64Nanoseconds(entry.time), entry.dollars, entry.on_demand_dollars,
-                                     entry.tokens, entry.machine, entry.address_dollars}));
+                                     entry.tokens, entry.machine, entry.address_dollars,
+                                     entry.replacing_dollars}));
     }
     return Do(kPutUntil, {MicrosOf(book.until)});
   }
@@ -362,7 +363,8 @@ class SqliteStore : public Store {
                               .on_demand_dollars = rows.Real(6),
                               .tokens = rows.Number(7),
                               .machine = rows.Text(8),
-                              .address_dollars = rows.Real(9)});
+                              .address_dollars = rows.Real(9),
+                              .replacing_dollars = rows.Real(10)});
     }
     if (code != SQLITE_DONE) return Error(code);
     ASSIGN_OR_RETURN(SqliteStatement until, Compile("SELECT until_us FROM ledger_until"));
@@ -455,7 +457,7 @@ class SqliteStore : public Store {
           "gaps_us = excluded.gaps_us",
           "INSERT OR REPLACE INTO wake_records VALUES (?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "DELETE FROM book",
-          "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?,?)",
+          "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO ledger_until VALUES (0,?)", "DELETE FROM market", "DELETE FROM error_budgets",
           "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)",

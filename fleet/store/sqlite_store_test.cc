@@ -146,12 +146,12 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 15", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 16", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 15"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 16"));
 }
 
 constexpr char kNoMarket[] =
@@ -163,6 +163,7 @@ constexpr char kNoMarket[] =
 constexpr char kAsVersion11[] =
     "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE ended_volumes; "
     "ALTER TABLE machines DROP COLUMN public_address; ALTER TABLE book DROP COLUMN address_dollars; "
+    "ALTER TABLE book DROP COLUMN replacing_dollars; "
     "ALTER TABLE volumes DROP COLUMN ending_since_us; ALTER TABLE volumes DROP COLUMN made_us; "
     "ALTER TABLE volumes DROP COLUMN gigabytes; ALTER TABLE volumes DROP COLUMN per_hour; PRAGMA user_version = 11";
 

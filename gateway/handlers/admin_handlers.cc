@@ -104,6 +104,7 @@ std::unique_ptr<http::Handler> LedgerHandler(const fleet::Fleet& fleet, const Cl
       if (!line.key.empty()) told["key"] = line.key;
       if (line.on_demand_dollars > 0) told["on_demand_dollars"] = line.on_demand_dollars;
       if (line.tokens > 0) told["tokens"] = line.tokens;
+      if (line.replacing_dollars > 0) told["replacing_dollars"] = line.replacing_dollars;
     }
     json::array storage;
     for (const fleet::StorageLine& line : fleet.StorageLines()) {

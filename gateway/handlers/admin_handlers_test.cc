@@ -83,7 +83,7 @@ TEST_F(AdminHandlersTest, WhatTheFleetCannotDoIsSaid) {
 TEST_F(AdminHandlersTest, TheLedgerIsShown) {
   EXPECT_EQ(Ask("GET", "/admin/v1/ledger").bytes,
             R"({"lines":[{"model":"m","market":"spot","use":"busy","seconds":2.5E0,"dollars":2.5E-1,)"
-            R"("key":"laptop","on_demand_dollars":5E-1,"tokens":7}],)"
+            R"("key":"laptop","on_demand_dollars":5E-1,"tokens":7,"replacing_dollars":5E-2}],)"
             R"("storage":[{"model":"m","kind":"volume","dollars":2E-2,"gigabyte_hours":2E2},)"
             R"({"model":"m","kind":"address","dollars":5E-3}]})");
 }

@@ -69,7 +69,7 @@ class FakeFleet : public Fleet {
   std::vector<MachineView> Machines() const override { return {}; }
   std::vector<ModelView> Models() const override { return {}; }
   std::vector<LedgerLine> LedgerLines() const override {
-    return {{"m", "spot", "busy", absl::Milliseconds(2500), 0.25, "laptop", 0.5, 7}};
+    return {{"m", "spot", "busy", absl::Milliseconds(2500), 0.25, "laptop", 0.5, 7, 0.05}};
   }
   std::vector<StorageLine> StorageLines() const override {
     return {{"m", "volume", 200, 0.02}, {"m", "address", 0, 0.005}};
