@@ -195,11 +195,7 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
     fleet_options.models.push_back(SpecOf(config.models(i), loaded[i]));
     served.push_back(std::move(loaded[i].served));
   }
-  const auto costs = [](const config::Provider& provider) { return !provider.has_local(); };
-  const bool has_clouds = std::any_of(config.providers().begin(), config.providers().end(), costs);
-  if (has_clouds) {
-    fleet_options.max_dollars_per_day = config.spend().max_dollars_per_day();
-  }
+  fleet_options.max_dollars_per_day = DayLimit(config);
   if (config.spend().has_keep_volumes()) {
     fleet_options.keep_volumes = config::ToDuration(config.spend().keep_volumes());
   }
@@ -215,7 +211,7 @@ absl::Status Serve(const config::Config& config, const StopSignal& stop) {
                    CheckMachines(config, data_dir, absl::GetFlag(FLAGS_forget_machines), AccountOfCloud, *store));
   RemoveUnusedHeads(config, load.heads_folder);  // the store is ours, so the folder is
   std::unique_ptr<fleet::Authority> authority;
-  if (has_clouds) {
+  if (HasClouds(config)) {
     ASSIGN_OR_RETURN(authority, fleet::Authority::Open(absl::StrCat(data_dir, "/identity"), RealClock(),
                                                        /*is_new=*/provider_options.have_machines.empty()));
   }

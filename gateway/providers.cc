@@ -250,6 +250,16 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
   return fleet::NewSeveralProviders(std::move(providers));
 }
 
+bool HasClouds(const config::Config& config) {
+  return std::any_of(config.providers().begin(), config.providers().end(),
+                     [](const config::Provider& provider) { return !provider.has_local(); });
+}
+
+std::optional<double> DayLimit(const config::Config& config) {
+  const double limit = config.spend().max_dollars_per_day();
+  return limit > 0 || HasClouds(config) ? std::optional(limit) : std::nullopt;
+}
+
 absl::Duration StopTime(const config::Config& config) {
   absl::Duration longest;
   for (const config::Provider& provider : config.providers()) {

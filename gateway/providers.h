@@ -3,6 +3,7 @@
 #define GATEWAY_PROVIDERS_H_
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -44,6 +45,12 @@ absl::StatusOr<std::string> AccountOfCloud(const config::Provider& provider);
 absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Config& config,
                                                                const ProviderOptions& options, fleet::Probe& probe,
                                                                const Clock& clock);
+
+bool HasClouds(const config::Config& config);
+
+// What machines may cost a day, in dollars; nullopt: no limit. Without one nothing is bought of a cloud; what the local
+// provider is said to cost counts only where there is one.
+std::optional<double> DayLimit(const config::Config& config);
 
 // How long machines of these providers take to stop at most, once they are asked to.
 absl::Duration StopTime(const config::Config& config);

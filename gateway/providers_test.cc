@@ -43,5 +43,17 @@ TEST(OutOfReach, IsWhatNoProviderLists) {
   EXPECT_TRUE(OutOfReachOf(config).empty());
 }
 
+TEST(DayLimit, BindsCloudsAlwaysAndThisComputerIfThereIsOne) {
+  config::Config config;
+  config.mutable_spend()->set_max_dollars_per_day(0);
+  config.add_providers()->mutable_local()->set_price_per_hour(1);
+  EXPECT_EQ(DayLimit(config), std::nullopt);
+  config.mutable_spend()->set_max_dollars_per_day(5);
+  EXPECT_EQ(DayLimit(config), 5);
+  config.add_providers()->mutable_aws();
+  config.mutable_spend()->set_max_dollars_per_day(0);
+  EXPECT_EQ(DayLimit(config), 0);
+}
+
 }  // namespace
 }  // namespace spotinference

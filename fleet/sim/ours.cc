@@ -53,6 +53,7 @@ class Ours : public Policy {
     const bool in_use = !view.idle || wish_.min_machines > 0;
     if (dollars_left <= 0) {  // as the controller: nothing may run before tomorrow
       desired.min_machines = desired.max_machines = 0;
+      orders.refuses = true;
     } else if (in_use || (serves && absl::Nanoseconds(view.now - view.idle_since) < desired.idle_timeout)) {
       to_buy = Choose(view, dollars_left, desired, orders);
     }
@@ -127,6 +128,9 @@ class Ours : public Policy {
                               .fill = absl::Seconds(profile_.weights_gb() / profile_.download_gb_per_s())};
     const Buyer::Decision decision =
         buyer_.Decide(kModel, wish_, load, machines, filled, dollars_left, absl::Nanoseconds(view.now));
+    if (!decision.why_none.empty() && machines.empty()) {
+      RecordFailure(Failure::kNoCapacity, decision.why_none, absl::ZeroDuration(), absl::Nanoseconds(view.now), wake_);
+    }
     for (const auto& [id, why] : decision.ends) orders.ends.push_back({std::stoi(id), why});
     std::vector<Orders::Launch> to_buy;
     for (const auto& [offer, why] : decision.launches) to_buy.push_back({IndexOf(offer), why});
@@ -160,9 +164,13 @@ class Ours : public Policy {
     for (const Action& action : plan.actions) {
       if (action.kind == Action::Kind::kLaunch && launched < to_buy.size()) {
         orders.launches.push_back(to_buy[launched++]);
+      } else if (action.kind == Action::Kind::kLaunch) {  // Controller::NoneToBuy
+        RecordFailure(Failure::kNoCapacity, "no zone", absl::ZeroDuration(), absl::Nanoseconds(view.now), wake_);
+        orders.refuses = true;
       } else if (action.kind == Action::Kind::kDrain || action.kind == Action::Kind::kStop) {
         orders.ends.push_back({std::stoi(action.machine_id), action.why});
       }
+      orders.refuses |= action.kind == Action::Kind::kRefuse;
     }
   }
 

@@ -53,6 +53,7 @@ struct Orders {
   };
   std::vector<Launch> launches;
   std::vector<End> ends;
+  bool refuses = false;  // who waits for a first token gets an error
 };
 
 class Policy {

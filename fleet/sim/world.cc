@@ -155,9 +155,7 @@ class World {
     const Waiting waiting = {.request = request, .awake = !asleep_};
     if (TryStart(waiting)) return;
     if (serving_.empty() && static_cast<int>(queue_.size()) >= profile_.park_requests()) {
-      NoteAnswered(waiting, /*refused=*/true);
-      if (Counts(request)) ++result_.refused;
-      return;
+      return Refuse(waiting, result_.refused);
     }
     queue_.push_back(waiting);
     if (was_idle) Decide();
@@ -233,14 +231,31 @@ class World {
   void StartWaiting() {
     while (!queue_.empty()) {
       const Waiting& waiting = queue_.front();
-      if (!waiting.began && now_ - waiting.request.at > max_wait_) {
-        NoteAnswered(waiting, /*refused=*/true);
-        if (Counts(waiting.request)) ++result_.timed_out;
+      if (TimesOut(waiting)) {
+        Refuse(waiting, result_.timed_out);
       } else if (!TryStart(waiting)) {
         return;
       }
       queue_.pop_front();
     }
+  }
+
+  bool TimesOut(const Waiting& waiting) const { return !waiting.began && now_ - waiting.request.at > max_wait_; }
+
+  void Refuse(const Waiting& waiting, int64_t& count) {
+    NoteAnswered(waiting, /*refused=*/true);
+    if (Counts(waiting.request)) ++count;
+  }
+
+  // All who are not being answered yet, or whose time is up.
+  void RefuseWaiting(bool all, int64_t& count) {
+    const bool idle = Idle();
+    std::erase_if(queue_, [&](const Waiting& waiting) {
+      const bool ends = all ? !waiting.began : TimesOut(waiting);
+      if (ends) Refuse(waiting, count);
+      return ends;
+    });
+    if (!idle && Idle()) idle_since_ = now_;
   }
 
   // Its answers go on elsewhere.
@@ -444,6 +459,7 @@ class World {
   void Decide() {
     if (deciding_) return;
     deciding_ = true;
+    RefuseWaiting(/*all=*/false, result_.timed_out);
     View view = {.now = now_,
                  .waiting = static_cast<int>(queue_.size()),
                  .idle_since = idle_since_,
@@ -465,6 +481,7 @@ class World {
     const Orders orders = policy_.Decide(view);
     for (const Orders::End& end : orders.ends) OrderEnd(end);
     for (const Orders::Launch& launch : orders.launches) OrderLaunch(launch);
+    if (orders.refuses) RefuseWaiting(/*all=*/true, result_.refused);
     deciding_ = false;
   }
 

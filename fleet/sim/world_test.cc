@@ -138,6 +138,22 @@ TEST(Ours, ReturnsToSpotAndServesTheTarget) {
   for (const Decision& decision : result.decisions) EXPECT_FALSE(decision.why.empty());
 }
 
+// As the controller does: an error at once, and not after the longest wait.
+TEST(Ours, RefusesWhereNothingIsToBeHad) {
+  const RecordedMarket market = MarketOf({{0, 0}});
+  OurOptions spot = OurDefaults(TestProfile());
+  spot.wish.markets = {Market::kSpot};
+  OurOptions poor = OurDefaults(TestProfile());
+  poor.max_dollars_per_day = 0.2;
+  const auto none = OurPolicy(TestProfile(), spot), some = OurPolicy(TestProfile(), poor);
+  const Result without_zone = RunOn(market, *none), without_money = RunOn(market, *some);
+  EXPECT_GT(without_zone.requests, 90);
+  EXPECT_EQ(without_zone.refused, without_zone.requests);
+  EXPECT_EQ(without_zone.timed_out, 0);
+  EXPECT_GT(without_money.refused, 50) << "0.2 dollars are 12 minutes";
+  EXPECT_EQ(without_money.timed_out, 0);
+}
+
 // Requests get no answer while their zone is closed: the policy hears of each that is refused or gives up.
 TEST(Simulate, TellsThePolicyOfRequestsThatGotNothing) {
   class Counting : public Policy {
