@@ -272,6 +272,8 @@ void Controller::OnGone(Machine& machine, const MachineEvent& gone) {
     else
       RecordFailure(failure, std::string(status.message()), took, now, model->wake);
   }
+  // Another one is to take the place that it should have taken.
+  if (model != nullptr && !model->unreplaced.has_value()) model->unreplaced = std::exchange(machine.replaces, std::nullopt);
   LOG_IF(INFO, status.ok() && machine.interruption.has_value()) << Heading(machine) << id << " is gone";
   if (machine.adopting && model != nullptr) model->wake.began.reset();  // with what a former life began
   NoteEnded(machine, status, crashed);

@@ -52,8 +52,13 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
 }
 
 bool Controller::IsAwake(const Model& model) const {
-  return model.unreplaced.has_value() || std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
-           return machine.second.record.model == model.spec.name && IsAnswering(machine.second.record.state);
+  const auto is_missed = [&](const std::optional<Interruption>& lost) {
+    return lost.has_value() && clock_.Elapsed() - lost->began <= model.spec.wake_cap;
+  };
+  return is_missed(model.unreplaced) || std::any_of(machines_.begin(), machines_.end(), [&](const auto& row) {
+           const Machine& machine = row.second;
+           return machine.record.model == model.spec.name &&
+                  (IsAnswering(machine.record.state) || is_missed(machine.replaces));
          });
 }
 
@@ -137,6 +142,10 @@ void Controller::Cancel(WaitId id) {
   for (auto& [name, model] : models_) {
     const auto found = model.parked.find(id);
     if (found == model.parked.end()) continue;
+    const absl::Duration waited = clock_.Elapsed() - found->second.since;
+    if (!found->second.claim.begun && waited > model.spec.target.wait) {
+      NoteAnswer(model, {.queued = waited, .waited = waited, .awake = found->second.awake});
+    }
     model.parked_bytes -= found->second.claim.bytes;
     waiter.emplace(std::move(found->second));
     model.parked.erase(found);

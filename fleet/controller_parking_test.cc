@@ -113,7 +113,6 @@ TEST_F(ControllerParkingTest, ALeaseNamesTheLifeOfItsMachine) {
   EXPECT_EQ(client->lease->endpoint().life, "m-1/1");
 }
 
-// The mean of the wakes so far, three tenths of it the latest.
 // Of requests that came while the model was awake: within the target or not.
 TEST_F(ControllerParkingTest, FirstTokensAreHeldToTheModelsTarget) {
   options_.models[0].target = {absl::Seconds(2), 0.01};
@@ -148,6 +147,44 @@ TEST_F(ControllerParkingTest, FirstTokensAreHeldToTheModelsTarget) {
   EXPECT_EQ(budget().total, 4);
 }
 
+// Until another machine serves in the place of one that was lost, however many starts that takes.
+TEST_F(ControllerParkingTest, WhoComesWhileAMachineIsReplacedComesToAnAwakeModel) {
+  options_.models[0].target = {absl::Seconds(2), 0.01};
+  Begin();
+  const auto budget = [this] {
+    Advance(absl::Seconds(16));  // it is written down now and then
+    return store_.Load()->market.budgets["m"];
+  };
+  auto client = Acquire();
+  Ready("m-1");
+  const auto served = [](Client& client, absl::Duration waited) {
+    ASSERT_TRUE(client.lease.has_value());
+    client.lease->CountToken();
+    client.lease->NoteWaited(waited);
+    client.lease.reset();
+  };
+  served(*Acquire(), absl::Seconds(1));
+  Gone("m-1", absl::UnavailableError("taken"));
+  client->lease.reset();
+  auto leaves = Acquire(), stays = Acquire();
+  EXPECT_EQ(States(), "m-2 launching;");
+  Advance(absl::Seconds(1));
+  fleet_->Cancel(Acquire()->id);
+  Gone("m-2", absl::InternalError("a bad host"));
+  EXPECT_EQ(States(), "m-3 launching;");
+  const auto comes = Acquire();
+  Advance(absl::Seconds(2));
+  fleet_->Cancel(leaves->id);
+  EXPECT_EQ(budget().missed, 1) << "it left for want of an answer";
+  EXPECT_EQ(budget().total, 2) << "of that one, and of who was served";
+  Ready("m-3");
+  served(*stays, absl::Seconds(40));
+  served(*comes, absl::Seconds(39));
+  fleet_->Run();
+  EXPECT_EQ(budget().missed, 3);
+}
+
+// The mean of the wakes so far, three tenths of it the latest.
 TEST_F(ControllerParkingTest, WhoIsRefusedIsToldHowLongAWakeTakes) {
   options_.models[0].park_requests = 1;
   Begin();
