@@ -105,14 +105,14 @@ bool Buyer::HasOpenOffer(const Wish& wish, double dollars_left, absl::Duration n
   });
 }
 
-LoadForecast& Buyer::ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start) {
+LoadForecast& Buyer::ForecastOf(absl::string_view model, const Wish& wish) {
   const auto found = forecasts_.find(model);
   if (found != forecasts_.end()) return found->second;
-  return forecasts_.emplace(std::string(model), LoadForecast(wish.streams, start, wish.target)).first->second;
+  return forecasts_.emplace(std::string(model), LoadForecast(wish.streams, wish.target)).first->second;
 }
 
 void Buyer::Arrived(absl::string_view model, const Wish& wish, absl::Duration now) {
-  ForecastOf(model, wish, absl::Minutes(2)).Arrived(now);
+  ForecastOf(model, wish).Arrived(now);
 }
 
 void Buyer::Served(absl::string_view model, absl::Duration took, absl::Duration now) {
@@ -306,7 +306,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
     placed.push_back({.offer = choice.Add(offer, Domain(offer), false), .exists = machine->exists,
                       .serves = machine->serves, .at_risk = machine->at_risk || is_dear});
   }
-  LoadForecast& forecast = ForecastOf(model, wish, load.start);
+  LoadForecast& forecast = ForecastOf(model, wish);
   // Without money only free ones are left to choose from.
   const PlacementLimits limits = {
       .min_machines = wish.min_machines,
@@ -318,7 +318,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   // What a loss leaves is known at once; its queue grows until what is bought now serves.
   absl::Duration ahead;
   if (load.waiting > 0 && serving < busy) ahead = (1 - serving / busy) * load.start;
-  const int needed = std::max(1, forecast.Needed(now, load.waiting, serving, ahead));
+  const int needed = std::max(1, forecast.Needed(now, load.waiting, serving, load.start, ahead));
   const Placement placement =
       Place({.needed = needed, .busy = busy,
              .budget_used = service == services_.end() ? 0 : service->second.budget.Used(wish.target),

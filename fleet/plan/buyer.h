@@ -154,7 +154,7 @@ class Buyer {
   static absl::string_view WhyNot(const Wish& wish, const OnSale& sold, double dollars_left);
   int Domain(const Offer& offer);
   const Offer* Sold(const Offer& like, Market market) const;  // nullptr: not now
-  LoadForecast& ForecastOf(absl::string_view model, const Wish& wish, absl::Duration start);
+  LoadForecast& ForecastOf(absl::string_view model, const Wish& wish);
   std::map<std::string, absl::Duration> NoteDear(absl::string_view model, const Wish& wish,
                                                  absl::Span<const Machine> machines, absl::Duration now);
   // Ends what may not run on for its price, whatever else there is; returns the others.

@@ -89,7 +89,7 @@ double LoadForecast::BusyNow(absl::Duration now) {
   return latest_ > 0 ? std::min(busiest, latest_ / streams_) : busiest;
 }
 
-int LoadForecast::Needed(absl::Duration now, int waiting, int serving, absl::Duration ahead) {
+int LoadForecast::Needed(absl::Duration now, int waiting, int serving, absl::Duration start, absl::Duration ahead) {
   const double busy = Busy(now);
   int& minutes = needed_[minute_ % kHold];
   minutes = std::max(minutes, MachinesNeeded(busy * streams_, service_, streams_, target_));
@@ -97,7 +97,7 @@ int LoadForecast::Needed(absl::Duration now, int waiting, int serving, absl::Dur
   const absl::Duration queue = waiting * service_ / (streams_ * std::max(1, serving)) + ahead;
   if (queue <= target_.wait / 2) return steady;
   const double machine_time = absl::FDivDuration(waiting * service_, kWorkedOff) / streams_ +
-                              std::max(0.0, busy - serving) * absl::FDivDuration(start_, kWorkedOff);
+                              std::max(0.0, busy - serving) * absl::FDivDuration(start, kWorkedOff);
   return std::max(steady, static_cast<int>(std::ceil(std::min(busy + machine_time, kMostMachines))));
 }
 

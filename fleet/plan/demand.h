@@ -32,9 +32,8 @@ int MachinesNeeded(double load, absl::Duration service, int streams, const Servi
 // Not thread-safe. Times never step back.
 class LoadForecast {
  public:
-  // Of machines with `streams` answers each that serve `start` after they are asked for.
-  LoadForecast(int streams, absl::Duration start, const ServiceTarget& target)
-      : streams_(streams), start_(start), target_(target) {}
+  // Of machines with `streams` answers each.
+  LoadForecast(int streams, const ServiceTarget& target) : streams_(streams), target_(target) {}
 
   void Arrived(absl::Duration now);
   void Served(absl::Duration now, absl::Duration service);  // what an answer took, once it ran
@@ -49,16 +48,16 @@ class LoadForecast {
 
   // Machines for the arrivals, by MachinesNeeded: the most of the last quarter of an hour, so that a guess that goes up
   // and down moves none. And for a queue that `serving` machines would need longer to work off than half the target's
-  // wait: what waits, and will wait until more machines serve, within a minute. `ahead`: by how much longer the queue is
-  // known to get before they serve.
-  int Needed(absl::Duration now, int waiting, int serving, absl::Duration ahead = absl::ZeroDuration());
+  // wait: what waits, and will wait until more machines serve, `start` after they are asked for, within a minute.
+  // `ahead`: by how much longer the queue is known to get before they serve.
+  int Needed(absl::Duration now, int waiting, int serving, absl::Duration start,
+             absl::Duration ahead = absl::ZeroDuration());
 
  private:
   static constexpr int kMinutes = 60, kWindow = 10, kHold = 15;
   void Turn(int64_t minute);
 
   const int streams_;
-  const absl::Duration start_;
   const ServiceTarget target_;
   // What a minute has seen, and sums of such.
   struct Minute {

@@ -40,7 +40,7 @@ void Feed(LoadForecast& forecast, int from, int minutes, int per_minute) {
 }
 
 TEST(LoadForecast, FollowsArrivalsUpAtOnceAndDownAfterAnHour) {
-  LoadForecast forecast(1, absl::Seconds(90), {});
+  LoadForecast forecast(1, {});
   EXPECT_EQ(forecast.Busy(absl::ZeroDuration()), 0);
   Feed(forecast, 0, 30, 40);  // 40 a minute of 6 s: four at a time
   EXPECT_NEAR(forecast.Busy(absl::Minutes(30)), 4, 0.01);
@@ -56,7 +56,7 @@ TEST(LoadForecast, FollowsArrivalsUpAtOnceAndDownAfterAnHour) {
 
 TEST(LoadForecast, RateAndLengthOfTheSameMinutesMakeTheLoad) {
   // Half as many of twice the length are the same load.
-  LoadForecast forecast(1, absl::Seconds(90), {});
+  LoadForecast forecast(1, {});
   Feed(forecast, 0, 20, 40);
   for (int i = 0; i < 20 * 20; ++i) {
     const absl::Duration at = absl::Minutes(20) + i * absl::Seconds(3);
@@ -67,15 +67,17 @@ TEST(LoadForecast, RateAndLengthOfTheSameMinutesMakeTheLoad) {
 }
 
 TEST(LoadForecast, ADeepQueueNeedsMore) {
-  LoadForecast forecast(1, absl::Seconds(90), {});
+  LoadForecast forecast(1, {});
   Feed(forecast, 0, 30, 40);
-  const int steady = forecast.Needed(absl::Minutes(30), 0, 6);
-  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 6), steady) << "six more seconds";
-  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 3, absl::Seconds(2)), steady) << "14 s to wait";
+  constexpr absl::Duration start = absl::Seconds(90);
+  const int steady = forecast.Needed(absl::Minutes(30), 0, 6, start);
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 6, start), steady) << "six more seconds";
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 3, start, absl::Seconds(2)), steady) << "14 s to wait";
   // Three of six are lost: 6 wait, and one Erlang more for 90 s, before a queue is there.
-  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 3, absl::Seconds(22)), 4 + 1 + 2);
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 6, 3, start, absl::Seconds(22)), 4 + 1 + 2);
   // Nothing serves: 30 wait, and 4 more Erlangs for 90 s; within a minute, beside the four.
-  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 30, 0), 4 + 3 + 6);
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 30, 0, start), 4 + 3 + 6);
+  EXPECT_EQ(forecast.Needed(absl::Minutes(30), 30, 0, absl::Minutes(3)), 4 + 3 + 12) << "of machines that take longer";
 }
 
 TEST(ErrorBudget, IsUsedByMissesAndRecovers) {

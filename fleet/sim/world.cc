@@ -75,8 +75,7 @@ class World {
         max_wait_(ToNanos(options.profile.max_wait_seconds())),
         offers_(OffersOf(market)),
         zones_(market.zones.size()),
-        load_(profile_.streams(), absl::Seconds(profile_.launch_seconds() + BootSeconds(profile_)),
-              TargetOf(profile_)),
+        load_(profile_.streams(), TargetOf(profile_)),
         held_(zones_),
         volumes_(zones_),
         filled_(zones_) {
@@ -467,7 +466,8 @@ class World {
                  .filled = {}};
     const absl::Duration now = absl::Nanoseconds(now_);
     view.needed = std::min(profile_.max_machines(),
-                           load_.Needed(now, static_cast<int>(queue_.size()), static_cast<int>(serving_.size())));
+                           load_.Needed(now, static_cast<int>(queue_.size()), static_cast<int>(serving_.size()),
+                                        absl::Seconds(profile_.launch_seconds() + BootSeconds(profile_))));
     for (size_t i = 0; i < offers_.size(); ++i) view.filled.push_back(filled_[ZoneOf(i)]);
     for (size_t i = 0; i < offers_.size(); ++i) {
       if (IsSpot(i)) offers_[i].price_per_hour = market_.zones[i].spot_at(now_);
