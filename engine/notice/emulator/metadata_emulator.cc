@@ -33,6 +33,16 @@ std::string Parameter(absl::string_view target, absl::string_view name) {
   return "";
 }
 
+// As JSON's.
+std::string Quoted(absl::string_view text) {
+  std::string out = "\"";
+  for (const unsigned char c : text) {
+    if (c < ' ') absl::StrAppend(&out, "\\u", absl::Hex(c, absl::kZeroPad4));
+    else absl::StrAppend(&out, c == '"' || c == '\\' ? "\\" : "", std::string(1, static_cast<char>(c)));
+  }
+  return out + "\"";
+}
+
 FakeHttpReply NotFound() { return {.status = 404, .body = "<?xml version=\"1.0\"?><html>404 - Not Found</html>"}; }
 
 FakeHttpReply GcpText(std::string body, int status = 200) {
@@ -257,7 +267,7 @@ FakeHttpReply MetadataEmulator::AzureInstance(const FakeHttpRequest& request) {
     return {.status = 404};
   }
   const auto field = [](std::string* out, const auto& pair) {
-    absl::StrAppend(out, "\"", pair.first, R"(":")", pair.second, "\"");
+    absl::StrAppend(out, Quoted(pair.first), ":", Quoted(pair.second));
   };
   const std::string object = absl::StrCat("{", absl::StrJoin(compute, ",", field), "}");
   if (!what.empty() && what != "/compute") return {.status = 404};
@@ -291,10 +301,11 @@ std::string MetadataEmulator::Document() const {
   const Word& said = Said();
   std::vector<std::string> events;
   for (const Event& event : said.events) {
+    const auto quoted = [](std::string* out, const std::string& name) { absl::StrAppend(out, Quoted(name)); };
     const std::string text = absl::StrCat(
         R"({"EventId":")", event.id, R"(","EventType":")", event.type,
-        R"(","ResourceType":"VirtualMachine","Resources":[")", absl::StrJoin(event.machines, R"(",")"),
-        R"("],"EventStatus":")", event.status, R"(","NotBefore":")",
+        R"(","ResourceType":"VirtualMachine","Resources":[)", absl::StrJoin(event.machines, ",", quoted),
+        R"(],"EventStatus":")", event.status, R"(","NotBefore":")",
         event.not_before.has_value() ? HttpDate(*event.not_before) : "",
         R"(","Description":"","EventSource":"Platform","DurationInSeconds":-1})");
     events.insert(events.end(), said.copies, text);
@@ -330,6 +341,29 @@ absl::Status MetadataEmulator::Command(absl::string_view line) {
     return FaultCommand(words);
   }
   return absl::OkStatus();
+}
+
+void MetadataEmulator::SetMachine(Machine machine) {
+  absl::MutexLock lock(&mutex_);
+  machine_ = std::move(machine);
+}
+
+void MetadataEmulator::AddAzureEvent(std::string type, std::string status, std::optional<absl::Duration> in,
+                                     std::vector<std::string> machines) {
+  absl::MutexLock lock(&mutex_);
+  Event event{.type = std::move(type), .status = std::move(status), .machines = std::move(machines)};
+  if (in.has_value()) event.not_before = Now() + *in;
+  SayEvent(std::move(event));
+}
+
+void MetadataEmulator::Say(Word next) { before_ = std::exchange(now_, std::move(next)); }
+
+void MetadataEmulator::SayEvent(Event event) {
+  Word next = now_;
+  event.id = absl::StrCat("event-", now_.incarnation);
+  next.events.push_back(std::move(event));
+  ++next.incarnation;
+  Say(std::move(next));
 }
 
 absl::Status MetadataEmulator::FaultCommand(const std::vector<std::string>& words) {
@@ -381,25 +415,24 @@ absl::Status MetadataEmulator::AwsCommand(const std::vector<std::string>& words)
   } else {
     return Unknown(words);
   }
-  before_ = std::exchange(now_, std::move(next));
+  Say(std::move(next));
   return absl::OkStatus();
 }
 
 absl::Status MetadataEmulator::AzureCommand(const std::vector<std::string>& words) {
   double seconds;
-  Word next = now_;
   if (words.size() == 2 && words[1] == "none") {
+    Word next = now_;
     next.events.clear();
+    ++next.incarnation;
+    Say(std::move(next));
   } else if (words.size() >= 5 && (words[3] == "-" || absl::SimpleAtod(words[3], &seconds))) {
-    Event event{.id = absl::StrCat("event-", now_.incarnation), .type = words[1], .status = words[2]};
+    Event event{.type = words[1], .status = words[2], .machines = {words.begin() + 4, words.end()}};
     if (words[3] != "-") event.not_before = Now() + absl::Seconds(seconds);
-    event.machines.assign(words.begin() + 4, words.end());
-    next.events.push_back(std::move(event));
+    SayEvent(std::move(event));
   } else {
     return Unknown(words);
   }
-  ++next.incarnation;
-  before_ = std::exchange(now_, std::move(next));
   return absl::OkStatus();
 }
 

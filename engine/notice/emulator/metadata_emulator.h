@@ -22,6 +22,11 @@ namespace spotinference {
 // Thread-safe.
 class MetadataEmulator {
  public:
+  // Of any text; market: spot or on_demand.
+  struct Machine {
+    std::string id, name, zone, type, market;
+  };
+
   // `clock` outlives it.
   explicit MetadataEmulator(const Clock& clock, int port = 0);  // 0: a free one
   ~MetadataEmulator();
@@ -54,6 +59,11 @@ class MetadataEmulator {
   //   acknowledged COUNT            changes nothing. FAILED_PRECONDITION: that is not how many events were acknowledged
   absl::Status Command(absl::string_view line);
 
+  // What a command's words cannot say: names may have spaces in them, or be empty.
+  void SetMachine(Machine machine);
+  void AddAzureEvent(std::string type, std::string status, std::optional<absl::Duration> in,
+                     std::vector<std::string> machines);
+
   // The EventIds that were acknowledged.
   std::vector<std::string> acknowledged() const;
   // Waits until so many requests have come in all.
@@ -78,9 +88,6 @@ class MetadataEmulator {
     int copies = 1;  // of each event
   };
 
-  struct Machine {
-    std::string id, name, zone, type, market;
-  };
   // What the machine may call its cloud with.
   struct Credentials {
     std::string id, secret, token;
@@ -108,6 +115,8 @@ class MetadataEmulator {
   absl::Status CredentialsCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AwsCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AzureCommand(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Say(Word next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SayEvent(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock& clock_;
   mutable absl::Mutex mutex_;

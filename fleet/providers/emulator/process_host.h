@@ -7,8 +7,10 @@
 #ifndef FLEET_PROVIDERS_EMULATOR_PROCESS_HOST_H_
 #define FLEET_PROVIDERS_EMULATOR_PROCESS_HOST_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "engine/base/clock.h"
@@ -38,7 +40,8 @@ class ProcessHost : public MachineHost {
 
   const std::string folder_;
   const Clock& clock_;
-  const int network_;  // the middle of its machines' addresses
+  uint32_t last_address_;            // the last one given, counted from 127.1.0.1
+  std::set<std::string> addresses_;  // of machines that are there
   std::map<int64_t, Process> processes_;
   std::map<int64_t, std::unique_ptr<MetadataEmulator>> metadata_;
 };
