@@ -1,5 +1,6 @@
 #include "engine/notice/emulator/metadata_emulator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -72,6 +73,12 @@ MetadataEmulator::~MetadataEmulator() {
 std::vector<std::string> MetadataEmulator::acknowledged() const {
   absl::MutexLock lock(&mutex_);
   return acknowledged_;
+}
+
+bool MetadataEmulator::has_started() const {
+  absl::MutexLock lock(&mutex_);
+  const auto started = [](const Event& event) { return event.status == "Started"; };
+  return std::any_of(now_.events.begin(), now_.events.end(), started);
 }
 
 int MetadataEmulator::requests() const {

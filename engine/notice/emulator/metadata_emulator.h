@@ -66,6 +66,8 @@ class MetadataEmulator {
 
   // The EventIds that were acknowledged.
   std::vector<std::string> acknowledged() const;
+  // One of Azure's events has, as after its acknowledgement.
+  bool has_started() const;
   // Waits until so many requests have come in all.
   void AwaitRequests(int count) const;
   int requests() const;

@@ -74,7 +74,9 @@ TEST_F(MetadataEmulatorTest, AzureWantsItsHeaderAndStartsWhatIsAcknowledged) {
             R"("NotBefore":"Thu, 01 Jan 2026 00:00:30 GMT","Description":"","EventSource":"Platform",)"
             R"("DurationInSeconds":-1}]})");
   EXPECT_EQ(Ask("POST", kEvents, header, R"({"StartRequests":[{"EventId":"event-2"}]})"), "400 ");
+  EXPECT_FALSE(emulator_.has_started());
   EXPECT_EQ(Ask("POST", kEvents, header, R"({"StartRequests":[{"EventId":"event-1"}]})"), "200 ");
+  EXPECT_TRUE(emulator_.has_started());
   const std::string started = Ask("GET", kEvents, header);
   EXPECT_NE(started.find(R"("EventStatus":"Started","NotBefore":"")"), started.npos) << started;
 }

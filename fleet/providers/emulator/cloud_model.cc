@@ -137,6 +137,7 @@ void CloudModel::FreeStock(const EmulatedMachine& machine) {
 }
 
 void CloudModel::Settle(EmulatedMachine& machine, absl::Duration now) {
+  if (machine.taken_at > now && machine.state == State::kRunning && host_.MayGo(machine)) machine.taken_at = now;
   if (machine.taken_at.has_value() && *machine.taken_at <= now && machine.state == State::kRunning) {
     const absl::Duration at = *std::exchange(machine.taken_at, std::nullopt);
     host_.Halt(machine);

@@ -97,6 +97,8 @@ class MachineHost {
   virtual void Detach(const EmulatedMachine& machine, const EmulatedVolume& volume) = 0;
   // Its metadata service says that it goes; nullopt: that it stays after all.
   virtual void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) = 0;
+  // It has told its metadata service that what was noticed may begin.
+  virtual bool MayGo(const EmulatedMachine&) { return false; }
   // A command of engine/notice/emulator/metadata_emulator.h to it. NOT_FOUND: it has no metadata service.
   virtual absl::Status Tell(const EmulatedMachine& machine, const std::string& command) = 0;
 };
@@ -150,7 +152,7 @@ class CloudModel {
   // One that is kOff, by its owner, at once; and one that runs, which keeps running.
   absl::Status SwitchOn(EmulatedMachine& machine);
   absl::Status Reboot(EmulatedMachine& machine);
-  // After `notice`, told by the machine's metadata service unless `silent`.
+  // After `notice`, or once the machine may go, told by its metadata service unless `silent`.
   void TakeAway(EmulatedMachine& machine, absl::Duration notice, EmulatedMachine::State to, bool silent);
   void Withdraw(EmulatedMachine& machine);
   void Hide(EmulatedMachine& machine, absl::Duration time) { machine.listed_at = clock_.Elapsed() + time; }

@@ -112,6 +112,11 @@ void ProcessHost::Detach(const EmulatedMachine& machine, const EmulatedVolume& v
   fs::remove(PlaceOf(Folder(machine.number), volume.device), error);
 }
 
+bool ProcessHost::MayGo(const EmulatedMachine& machine) {
+  const auto found = metadata_.find(machine.number);
+  return found != metadata_.end() && found->second->has_started();
+}
+
 absl::Status ProcessHost::Tell(const EmulatedMachine& machine, const std::string& command) {
   const auto found = metadata_.find(machine.number);
   return found == metadata_.end() ? absl::NotFoundError("it does not run") : found->second->Command(command);

@@ -33,6 +33,7 @@ class ProcessHost : public MachineHost {
   void Attach(const EmulatedMachine& machine, const EmulatedVolume& volume) override;
   void Detach(const EmulatedMachine& machine, const EmulatedVolume& volume) override;
   void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) override;
+  bool MayGo(const EmulatedMachine& machine) override;
   absl::Status Tell(const EmulatedMachine& machine, const std::string& command) override;
 
  private:

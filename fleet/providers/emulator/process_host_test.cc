@@ -34,11 +34,13 @@ class ProcessHostTest : public testing::Test {
             .address = host_.Address(number)};
   }
 
-  // Of the machine's metadata service.
-  std::string Ask(const EmulatedMachine& machine, const std::string& path, HttpHeaders headers) {
+  // Of the machine's metadata service; with a body it is a POST.
+  std::string Ask(const EmulatedMachine& machine, const std::string& path, HttpHeaders headers,
+                  const std::string& body = "") {
     std::ifstream file(absl::StrCat(folder_, "/machines/", machine.number, "/metadata"));
     const std::string url{std::istreambuf_iterator<char>(file), {}};
-    const auto response = HttpClient().Do({.url = url + path, .headers = std::move(headers)});
+    const auto response = HttpClient().Do(
+        {.method = body.empty() ? "GET" : "POST", .url = url + path, .headers = std::move(headers), .body = body});
     return response.ok() ? response->body : response.status().ToString();
   }
 
@@ -65,6 +67,29 @@ TEST_F(ProcessHostTest, AMachineMayHaveAnyName) {
       host_.Erase(machine);
     }
   }
+}
+
+TEST_F(ProcessHostTest, AnEvictionThatIsAcknowledgedComesAtOnce) {
+  using State = EmulatedMachine::State;
+  constexpr char kEvents[] = "/metadata/scheduledevents?api-version=2020-07-01";
+  CloudModel model(clock_, host_);
+  model.Sell({.cloud = "azure", .region = "z", .zone = "z-1", .type = "t", .on_demand_price = 1});
+  EmulatedMachine* machines[2];
+  for (EmulatedMachine*& machine : machines) {
+    machine = *model.Buy({.cloud = "azure", .name = "m", .zone = "z-1", .type = "t", .user_data = "exec sleep 1000"});
+  }
+  clock_.Advance(absl::Seconds(1));
+  model.Advance();
+  for (EmulatedMachine* const machine : machines) model.TakeAway(*machine, absl::Seconds(30), State::kStopped, false);
+  model.Advance();
+  EXPECT_EQ(machines[0]->state, State::kRunning);
+  Ask(*machines[0], kEvents, {{"Metadata", "true"}}, R"({"StartRequests":[{"EventId":"event-1"}]})");
+  model.Advance();
+  EXPECT_EQ(machines[0]->state, State::kStopped);
+  EXPECT_EQ(machines[1]->state, State::kRunning);
+  clock_.Advance(absl::Seconds(30));
+  model.Advance();
+  EXPECT_EQ(machines[1]->state, State::kStopped);
 }
 
 TEST_F(ProcessHostTest, ADeviceIsInItsMachinesFolder) {
