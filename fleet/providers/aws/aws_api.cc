@@ -18,6 +18,7 @@
 #include "engine/base/status.h"
 #include "fleet/providers/aws/aws_client.h"
 #include "fleet/providers/aws/aws_quotas.h"
+#include "fleet/providers/cloud/accelerator.h"
 #include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
@@ -323,7 +324,9 @@ class AwsApi : public CloudApi {
           if (!absl::SimpleAtod(row["vCpuInfo"]["defaultVCpus"].text, &type.cpus)) type.cpus = 0;
           for (const Xml* const gpu : row["gpuInfo"]["gpus"].Items()) {
             int count = 0;
-            type.accelerator = (*gpu)["name"].text;
+            double mebibytes = 0;
+            if (!absl::SimpleAtod((*gpu)["memoryInfo"]["sizeInMiB"].text, &mebibytes)) mebibytes = 0;
+            type.accelerator = AcceleratorName((*gpu)["name"].text, mebibytes / 1024);
             if (!absl::SimpleAtoi((*gpu)["count"].text, &count) || count < 0 || count > kMostGpus) continue;
             type.accelerators += count;
           }

@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/azure/azure_credentials.h"
+#include "fleet/providers/azure/azure_sizes.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/names.h"
@@ -166,7 +167,7 @@ class AzureApi : public CloudApi {
                                       .zone = absl::StrCat(options_.location, "-", zone),
                                       .market = market,
                                       .machine_type = size,
-                                      .accelerator = AcceleratorOf(size),
+                                      .accelerator = AcceleratorOfSize(size),
                                       .accelerators = has->second.accelerators,
                                       .price_per_hour = price->second.dollars},
                             .stock = std::nullopt,
@@ -343,16 +344,6 @@ class AzureApi : public CloudApi {
     return absl::StrCat(options_.location, "-", zones.empty() ? "" : zones[0].Text());
   }
   static std::string NumberOf(const std::string& zone) { return zone.substr(zone.rfind('-') + 1); }
-
-  // "Standard_NC4as_T4_v3" has a T4 in its name, as Azure's sizes with accelerators do.
-  static std::string AcceleratorOf(const std::string& size) {
-    for (const absl::string_view part : absl::StrSplit(size, '_')) {
-      for (const char* const known : {"T4", "A10", "A100", "H100", "H200", "V620", "MI300X"}) {
-        if (part == known) return known;
-      }
-    }
-    return "";
-  }
 
   std::string BodyOf(const MachineOrder& order) const {
     std::vector<std::string> image = absl::StrSplit(options_.image, ':');

@@ -29,6 +29,18 @@ TEST_P(CloudOffersTest, TellsItsOffers) {
   }
 }
 
+// machines.accelerators has one name for all clouds.
+TEST_P(CloudOffersTest, AnAcceleratorHasOneNameWhereverItIsSold) {
+  for (const auto& [command, name] : GetParam().accelerators) {
+    Say(command);
+    const absl::StatusOr<CloudOffers> offers = Api("spotinference-ab12-")->Offers();
+    ASSERT_TRUE(offers.ok()) << offers.status();
+    EXPECT_TRUE(std::any_of(offers->offers.begin(), offers->offers.end(), [&, &name = name](const OfferNow& now) {
+      return now.offer.accelerator == name;
+    })) << name;
+  }
+}
+
 // An engine uses one: a machine with more of them costs as much more for nothing, unless somebody says so.
 TEST_P(CloudOffersTest, WithManyAcceleratorsOnlyWhatIsNamedIsForSale) {
   for (const std::string& line : GetParam().catalogue) {

@@ -44,6 +44,9 @@ CloudUnderTest Hyperstack() {
           .run = "/billing-events",
           .names_types = false,
           .asks_account = true,
+          .accelerators = {{"sell hyperstack CANADA-1 default-CANADA-1 a A100-80G-PCIe 1 1.35 - 1", "A100-80GB"},
+                           {"sell hyperstack CANADA-1 default-CANADA-1 b H100-80G-SXM5 1 2.4 - 1", "H100"},
+                           {"sell hyperstack CANADA-1 default-CANADA-1 c L40 1 1.0 - 1", "L40"}},
           .api = HyperstackAt};
 }
 
@@ -75,6 +78,11 @@ CloudUnderTest Aws() {
           .has_places = true,
           .tells_reclaims = true,
           .asks_account = true,
+          .accelerators = {{"sell aws us-east-1 us-east-1a g6.xlarge A100/81920 1 4.1 1.6 1", "A100-80GB"},
+                           {"sell aws us-east-1 us-east-1a g6.xlarge A100/40960 1 4.1 1.6 1", "A100"},
+                           {"sell aws us-east-1 us-east-1a g6.xlarge V100/32768 1 3.1 0.9 1", "V100-32GB"},
+                           {"sell aws us-east-1 us-east-1a g6.xlarge H100/81920 1 6.9 2.5 1", "H100"},
+                           {"sell aws us-east-1 us-east-1a g6.xlarge L4/22888 1 0.8 0.3 1", "L4"}},
           .api = AwsAt,
           .move_to_machine =
               [](const std::string& metadata_url) {
@@ -132,6 +140,10 @@ CloudUnderTest Gcp() {
           .has_places = true,
           .run = "/operations?",
           .tells_reclaims = true,
+          .accelerators = {{"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-a100-80gb 1 5.1 1.6 1", "A100-80GB"},
+                           {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-tesla-a100 1 3.7 1.2 1", "A100"},
+                           {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-h100-80gb 1 9.8 2.3 1", "H100"},
+                           {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-l4 1 0.7 0.3 1", "L4"}},
           .api = GcpAt,
           .move_to_machine =
               [](const std::string& metadata_url) {
@@ -151,7 +163,8 @@ std::unique_ptr<CloudApi> AzureAt(const std::string& url, const std::string& pre
   options.resource_group = "g";
   options.location = "eastus";
   options.zones = {"1", "2"};
-  options.vm_sizes = {"Standard_NC4as_T4_v3"};
+  options.vm_sizes = {"Standard_NC4as_T4_v3", "Standard_NC24ads_A100_v4", "Standard_ND96asr_v4", "Standard_ND40rs_v2",
+                      "Standard_NC40ads_H100_v5"};
   options.public_address = public_address;
   options.name_prefix = prefix;
   options.endpoint = options.login = options.prices = url;
@@ -172,6 +185,11 @@ CloudUnderTest Azure() {
           .account = "resource group g of subscription s",
           .run = "/operations/",
           .begins_are_own = true,
+          .accelerators = {{"sell azure eastus eastus-1 Standard_NC24ads_A100_v4 - 1 3.7 0.7 1", "A100-80GB"},
+                           {"sell azure eastus eastus-1 Standard_ND96asr_v4 - 8 27.2 9.0 1", "A100"},
+                           {"sell azure eastus eastus-1 Standard_ND40rs_v2 - 8 22.0 4.4 1", "V100-32GB"},
+                           {"sell azure eastus eastus-1 Standard_NC40ads_H100_v5 - 1 7.0 1.4 1", "H100"},
+                           {"sell azure eastus eastus-1 Standard_NC4as_T4_v3 - 1 0.5 0.2 1", "T4"}},
           .api = AzureAt,
           .move_to_machine =
               [](const std::string& metadata_url) {

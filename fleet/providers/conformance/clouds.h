@@ -6,6 +6,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -27,6 +28,8 @@ struct CloudUnderTest {
   bool tells_reclaims = false;  // that it took a machine back
   bool names_types = true;      // what it may buy is in its configuration by name
   bool asks_account = false;  // it is the credentials', and in no configuration
+  // Commands of the emulator that sell one of these accelerators in the cloud's own words, and the fleet's name for it.
+  std::vector<std::pair<std::string, std::string>> accelerators;
   // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,
                                           bool is_stranger, bool public_address)>

@@ -368,8 +368,11 @@ FakeHttpReply InstanceTypes(CloudModel& model, const Fields& fields, const std::
   std::set<std::string> seen;
   for (const EmulatedType& type : model.types()) {
     if (!Asked(fields, type, region) || !seen.insert(type.type).second) continue;
-    const std::string gpu = absl::StrCat(Element("name", type.accelerator), Element("manufacturer", "NVIDIA"),
-                                         Element("count", absl::StrCat(type.accelerators)));
+    const std::vector<std::string> words = absl::StrSplit(type.accelerator, '/');  // its name, and MiB of memory
+    const std::string memory =
+        words.size() < 2 ? "" : absl::StrCat("<memoryInfo>", Element("sizeInMiB", words[1]), "</memoryInfo>");
+    const std::string gpu = absl::StrCat(Element("name", words[0]), Element("manufacturer", "NVIDIA"),
+                                         Element("count", absl::StrCat(type.accelerators)), memory);
     rows.push_back(absl::StrCat(Element("instanceType", type.type), Element("hibernationSupported", "false"),
                                 "<vCpuInfo>", Element("defaultVCpus", absl::StrCat(kCpus)), "</vCpuInfo><gpuInfo>",
                                 Set("gpus", {gpu}), "</gpuInfo>"));

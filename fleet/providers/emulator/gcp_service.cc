@@ -418,7 +418,7 @@ FakeHttpReply Skus(CloudModel& model) {
   for (const EmulatedType& type : model.types()) {
     if (type.cloud != kCloud || !seen.insert(type.region + type.type).second) continue;
     const std::string family = absl::AsciiStrToUpper(type.type.substr(0, type.type.find('-')));
-    std::string gpu = absl::AsciiStrToUpper(absl::StrReplaceAll(type.accelerator, {{"nvidia-", ""}}));
+    std::string gpu = absl::AsciiStrToUpper(absl::StrReplaceAll(type.accelerator, {{"nvidia-", ""}, {"-", " "}}));
     for (const bool spot : {false, true}) {
       if (spot && !type.spot_price.has_value()) continue;
       const std::vector<PriceSpan>& prices = spot ? type.spot_prices : type.on_demand_prices;

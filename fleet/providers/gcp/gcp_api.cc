@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
+#include "fleet/providers/cloud/accelerator.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/quota.h"
@@ -375,7 +376,7 @@ class GcpApi : public CloudApi {
                                   .zone = zone,
                                   .market = market,
                                   .machine_type = type,
-                                  .accelerator = parts.accelerator,
+                                  .accelerator = AcceleratorName(parts.accelerator),
                                   .accelerators = parts.accelerators,
                                   .price_per_hour = price->dollars},
                         .stock = std::nullopt,

@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
+#include "fleet/providers/cloud/accelerator.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/names.h"
@@ -173,7 +174,7 @@ class HyperstackApi : public CloudApi {
                                       .zone = zone->second,
                                       .market = Market::kOnDemand,
                                       .machine_type = flavor["name"].Text(),
-                                      .accelerator = flavor["gpu"].Text(),
+                                      .accelerator = AcceleratorName(flavor["gpu"].Text()),
                                       .accelerators = CountOf(flavor),
                                       .price_per_hour = *price},
                             .stock = StockOf(stocks, flavor),
