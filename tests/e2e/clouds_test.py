@@ -19,10 +19,9 @@ from tests.e2e.fake_hub import FakeHub
 from tests.e2e.harness import DEADLINE_S, MODEL, TALKATIVE, Gateway, chat, runfile, text_of, wait_for
 
 ADMIN_KEY = 'an-admin-key-for-tests'
-# Some 130 tokens lie on the way to a client with a small buffer: while that does not read, neither answer is over.
+# Some 130 tokens lie on the way to a client with a small buffer: while that does not read, no answer is over.
 BODY = chat(**TALKATIVE, max_tokens=300, temperature=0.8, seed=11)
 SMALL_BUFFER = 4096
-LONG = chat(**TALKATIVE, max_tokens=1900, temperature=0.8, seed=11)
 
 
 def sha256(path):
@@ -92,6 +91,8 @@ RECLAIMS = {'aws': '120 gone', 'gcp': '30 stopped', 'azure': '30 stopped'}
 
 
 class CloudsTest(unittest.TestCase):
+    answer = None  # to BODY, of any machine
+
     def begin(self, cloud, spend=100, flags=()):
         self.hub = self.enterContext(FakeHub({'model.gguf': GGUF}))
         google = os.path.join(os.environ['TEST_TMPDIR'], 'google_credentials.json')
@@ -101,10 +102,10 @@ class CloudsTest(unittest.TestCase):
                        'AZURE_TENANT_ID': 't', 'AZURE_CLIENT_ID': 'c', 'AZURE_CLIENT_SECRET': 'emulated',
                        'GOOGLE_APPLICATION_CREDENTIALS': google}
         self.emulator = Emulator(environment)
+        self.addCleanup(self.emulator.close)
         with open(google, 'w', encoding='utf-8') as file:
             json.dump({'type': 'authorized_user', 'client_id': 'c', 'client_secret': 's', 'refresh_token': 'emulated',
                        'token_uri': f'{self.emulator.url}/token'}, file)
-        self.addCleanup(self.emulator.close)
         engine = runfile('engine/server/main')
         options = CLOUDS[cloud].format(url=self.emulator.url)
         config = (f'admin_key_env: E2E_ADMIN_KEY\n'
@@ -114,8 +115,14 @@ class CloudsTest(unittest.TestCase):
                   f'{options}}}}}]\n')
         self.gateway = Gateway(config, env=environment)
         self.gateway.flags = list(flags)
-        self.addCleanup(self.gateway.close)
+        self.addCleanup(self.end)
         self.gateway.start()
+
+    def end(self):
+        """At once: what a gateway does at its end takes its time."""
+        self.gateway.kill()
+        self.gateway.close()
+        self.emulator.close()
 
     def order(self, path, body=None):
         headers = {'authorization': f'Bearer {ADMIN_KEY}'}
@@ -134,37 +141,53 @@ class CloudsTest(unittest.TestCase):
     def wait_for_state(self, machine, state):
         wait_for(lambda: self.states().get(machine) == state, f'{machine} is {state}')
 
-    def undisturbed(self, body=BODY):
-        _, _, answer = self.gateway.post('/v1/chat/completions', body)
+    def wait_until_taken(self, machine):
+        """The first one: of the cloud it is no more, and the gateway knows."""
+        wait_for(lambda: machine['number'] in [row['number'] for row in self.emulator.machines('gone')],
+                 'it is taken away, and nothing is left of it')
+        wait_for(lambda: f'{MODEL}-1' not in self.states(), 'the gateway has dropped it')
+
+    def ask(self):
+        _, _, answer = self.gateway.post('/v1/chat/completions', BODY)
         return answer['choices'][0]['message']['content']
 
-    def test_hyperstack_hibernates_and_restores_under_a_stream(self):
+    def wake(self):
+        """The machine that serves, and what it answers to BODY, which the first one of all was asked."""
+        if CloudsTest.answer is None:
+            CloudsTest.answer = self.ask()
+        else:
+            self.gateway.ask()
+        machine, = self.emulator.machines('running')
+        return machine, CloudsTest.answer
+
+    def test_a_stream_survives_hibernation(self):
         self.begin('hyperstack')
-        expected = self.undisturbed()
+        _, expected = self.wake()
         with self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as stream:
             stream.read_text(5)
             self.order(f'machines/{MODEL}-1:hibernate')  # the answer goes on at another one, or at this one restored
             stream.read_all()
             self.assertEqual(text_of(stream.events()), expected)
         self.assertEqual(self.gateway.metric('stream_resumes_total', exact='true'), 1)
-        serving, = [machine for machine, state in self.states().items() if state == 'serving']
-        self.order(f'machines/{serving}:hibernate')
-        self.wait_for_state(serving, 'hibernated')
+
+    def test_hyperstack_hibernates_and_restores(self):
+        self.begin('hyperstack')
+        _, expected = self.wake()
+        self.order(f'machines/{MODEL}-1:hibernate')
+        self.wait_for_state(f'{MODEL}-1', 'hibernated')
         self.assertEqual(self.emulator.machines('starting', 'running'), [], 'nothing bills')
-        bought = len(self.emulator.machines())
         downloads = len(self.hub.ranges)
-        self.assertEqual(self.undisturbed(), expected)
+        self.assertEqual(self.ask(), expected)
         self.assertIn('is restoring', self.gateway.log())
         self.assertEqual(len(self.hub.ranges), downloads, 'weights are on the volume')
-        self.assertEqual(len(self.emulator.machines()), bought, 'restored, not bought anew')
+        self.assertEqual(len(self.emulator.machines()), 1, 'restored, not bought anew')
 
     def test_a_stream_survives_its_machine(self):
         for cloud, how in RECLAIMS.items():
             with self.subTest(cloud):
                 self.begin(cloud)
-                expected = self.undisturbed(LONG)
-                first, = self.emulator.machines('running')
-                with self.gateway.stream(LONG, receive_bytes=SMALL_BUFFER) as stream:
+                first, expected = self.wake()
+                with self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as stream:
                     stream.read_text(5)
                     self.emulator.say(f'take {first["number"]} {how}')
                     self.wait_for_state(f'{MODEL}-2', 'serving')
@@ -173,14 +196,29 @@ class CloudsTest(unittest.TestCase):
                 self.assertEqual(self.states()[f'{MODEL}-2'], 'serving')
                 self.assertEqual(self.gateway.metric('stream_resumes_total', reason='notice', exact='true'), 1)
                 self.assertEqual(self.gateway.metric('interruptions_total', noticed='true'), 1)
-                self.gateway.close()
-                self.emulator.close()
+                if cloud == 'aws':  # the rest of its two minutes has passed
+                    self.emulator.say(f'take {first["number"]} 0 gone silent')
+                self.wait_until_taken(first)
+                self.assertEqual(self.states(), {f'{MODEL}-2': 'serving'})
+                self.end()
+
+    def test_a_stream_survives_a_machine_that_goes_without_a_word(self):
+        self.begin('aws')
+        first, expected = self.wake()
+        with self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as stream:
+            stream.read_text(5)
+            self.emulator.say(f'take {first["number"]} 0 gone silent')
+            stream.read_all()
+            self.assertEqual(text_of(stream.events()), expected)
+        self.assertEqual(self.gateway.metric('stream_resumes_total', exact='true'), 1)
+        self.assertEqual(self.gateway.metric('interruptions_total', noticed='false'), 1)
+        self.wait_until_taken(first)
+        self.assertEqual(self.states(), {f'{MODEL}-2': 'serving'})
 
     def test_a_machine_at_risk_is_replaced_before_it_goes(self):
         self.begin('aws')
-        expected = self.undisturbed(LONG)
-        first, = self.emulator.machines('running')
-        with self.gateway.stream(LONG, receive_bytes=SMALL_BUFFER) as stream:
+        first, expected = self.wake()
+        with self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as stream:
             stream.read_text(5)
             self.emulator.say(f'tell {first["number"]} aws rebalance')
             self.wait_for_state(f'{MODEL}-2', 'serving')
@@ -191,8 +229,7 @@ class CloudsTest(unittest.TestCase):
 
     def test_a_machine_is_known_and_speaks_to_its_gateway_alone(self):
         self.begin('aws')
-        expected = self.undisturbed()
-        machine, = self.emulator.machines('running')
+        machine, expected = self.wake()
         identity = self.emulator.identity(machine)
         self.assertNotIn('token', os.listdir(identity), 'it is used up')
         self.assertEqual(os.stat(os.path.join(identity, 'key.pem')).st_mode & 0o777, 0o600)
@@ -212,7 +249,7 @@ class CloudsTest(unittest.TestCase):
 
         self.gateway.kill()
         self.gateway.start()  # with another key, of the same authority
-        self.assertEqual(self.undisturbed(), expected)
+        self.assertEqual(self.ask(), expected)
         self.assertEqual(self.states(), {f'{MODEL}-1': 'serving'}, 'it was adopted')
         self.assertNotIn('BEGIN', self.gateway.log())
 
@@ -237,16 +274,15 @@ class CloudsTest(unittest.TestCase):
                 self.assertEqual(self.decisions()[-1]['action'], 'would buy')
                 self.gateway.terminate()
                 self.assertEqual(self.emulator.machines(), [])
-                self.gateway.close()
-                self.emulator.close()
+                self.end()
 
     def test_a_dry_run_leaves_machines_as_they_are(self):
         self.begin('aws')
-        expected = self.undisturbed()
+        _, expected = self.wake()
         self.gateway.kill()
         self.gateway.flags = ['--dry_run']
         self.gateway.start()
-        self.assertEqual(self.undisturbed(), expected, 'its machine serves')
+        self.assertEqual(self.ask(), expected, 'its machine serves')
         status, _, answer = self.gateway.request('POST', f'/admin/v1/machines/{MODEL}-1:kill', None,
                                                  {'authorization': f'Bearer {ADMIN_KEY}'})
         self.assertEqual(status, 409, answer)
@@ -255,13 +291,13 @@ class CloudsTest(unittest.TestCase):
         self.assertEqual(len(self.emulator.machines('running')), 1)
         self.gateway.flags = []
         self.gateway.start()
-        self.assertEqual(self.undisturbed(), expected)
+        self.assertEqual(self.ask(), expected)
         self.assertEqual(self.states(), {f'{MODEL}-1': 'serving'}, 'its key is known still')
 
     def test_a_zone_without_stock(self):
         self.begin('hyperstack')
         self.emulator.say('stock hyperstack default-CANADA-1 n3-L40x1 0')
-        self.undisturbed()
+        self.wake()
         self.assertEqual([row['zone'] for row in self.emulator.machines('running')], ['default-NORWAY-1'])
 
 
