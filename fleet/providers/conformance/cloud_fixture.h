@@ -24,32 +24,38 @@
 
 namespace spotinference::fleet {
 
-// Machines that are nowhere.
+// Machines that are nowhere, whose engines serve as soon as they have booted and have their volume.
 class FakeHost : public MachineHost {
  public:
   std::string Address(int64_t machine) override {
     return absl::StrCat("127.9.", machine / 250, ".", 1 + machine % 250);
   }
-  void Boot(const EmulatedMachine& machine) override { up_.insert(absl::StrCat(machine.address, ":8500")); }
-  void Halt(const EmulatedMachine& machine) override { up_.erase(absl::StrCat(machine.address, ":8500")); }
-  void Erase(const EmulatedMachine&) override {}
-  void Attach(const EmulatedMachine&, const EmulatedVolume&) override {}
-  void Detach(const EmulatedMachine&, const EmulatedVolume&) override {}
+  void Boot(const EmulatedMachine& machine) override {
+    booted_.insert_or_assign(absl::StrCat(machine.address, ":8500"), machine.number);
+  }
+  void Halt(const EmulatedMachine& machine) override { booted_.erase(absl::StrCat(machine.address, ":8500")); }
+  void Erase(const EmulatedMachine& machine) override { with_volume_.erase(machine.number); }
+  void Attach(const EmulatedMachine& machine, const EmulatedVolume&) override { with_volume_.insert(machine.number); }
+  void Detach(const EmulatedMachine& machine, const EmulatedVolume&) override { with_volume_.erase(machine.number); }
   void Notice(const EmulatedMachine& machine, std::optional<absl::Duration> left) override {
     notices_.push_back(absl::StrCat(machine.name, " ", left.has_value() ? absl::FormatDuration(*left) : "stays"));
   }
 
   absl::Status Tell(const EmulatedMachine&, const std::string&) override { return absl::OkStatus(); }
 
-  bool IsUp(const std::string& address) const { return up_.count(address) != 0; }
+  // An engine answers there.
+  bool IsUp(const std::string& address) const {
+    const auto machine = booted_.find(address);
+    return machine != booted_.end() && with_volume_.count(machine->second) != 0;
+  }
   const std::vector<std::string>& notices() const { return notices_; }
 
  private:
-  std::set<std::string> up_;  // addresses at which an engine answers
+  std::map<std::string, int64_t> booted_;  // machines, by their engines' addresses
+  std::set<int64_t> with_volume_;          // machines
   std::vector<std::string> notices_;
 };
 
-// Engines that serve as soon as their machine has booted.
 class FakeEngines : public Probe {
  public:
   explicit FakeEngines(const FakeHost& host) : host_(host) {}

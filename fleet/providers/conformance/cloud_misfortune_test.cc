@@ -68,7 +68,6 @@ TEST_P(CloudMisfortuneTest, WhatIsAnsweredAsBeforeIsAskedAgain) {
 }
 
 TEST_P(CloudMisfortuneTest, AVolumeThatGoesOnToBeAttachedToADeadMachineIsTakenFromIt) {
-  if (Api("x-")->traits().attaches_at_creation) GTEST_SKIP() << "a machine is made with its volume";
   Say("habit attach_never_ends 1");
   Say("habit dead_keep_volumes 1");
   provider_->Launch(Spec());
