@@ -372,6 +372,7 @@ class AwsApi : public CloudApi {
                                     absl::StrCat(R"({"ServiceCode":"ec2","MaxResults":100)",
                                                  token.empty() ? "" : R"(,"NextToken":)",
                                                  token.empty() ? "" : JsonString(token), "}")));
+      if (!answer["Quotas"].IsList()) return absl::UnavailableError("ListServiceQuotas: an answer without its list");
       for (const Json& row : answer["Quotas"].Items()) {
         if (const auto limit = row["Value"].Number()) quotas.Add(row["QuotaName"].Text(), *limit);
       }
@@ -427,7 +428,7 @@ class AwsApi : public CloudApi {
     return prices;
   }
 
-  // 0: it is not sold on demand there.
+  // 0: it is not sold on demand there, as far as the Price List tells now.
   absl::StatusOr<double> OnDemandPrice(const std::string& region, const std::string& type) {
     if (std::count(options_.markets.begin(), options_.markets.end(), Market::kOnDemand) == 0) return 0;
     {
@@ -455,6 +456,7 @@ class AwsApi : public CloudApi {
         client_.Call(endpoint, {kPricingRegion, "pricing"}, "AWSPriceListService.GetProducts",
                      absl::StrCat(R"({"ServiceCode":"AmazonEC2","FormatVersion":"aws_v1","MaxResults":10,)",
                                   R"("Filters":[)", absl::StrJoin(filters, ","), "]}")));
+    if (!answer["PriceList"].IsList()) return absl::UnavailableError("GetProducts: an answer without its list");
     double lowest = 0;
     for (const Json& text : answer["PriceList"].Items()) {
       ASSIGN_OR_RETURN(const Json product, Json::Parse(text.Text()));
@@ -468,7 +470,7 @@ class AwsApi : public CloudApi {
       }
     }
     absl::MutexLock lock(&mutex_);
-    on_demand_[{region, type}] = {lowest, clock_.Elapsed()};
+    if (lowest > 0) on_demand_[{region, type}] = {lowest, clock_.Elapsed()};
     return lowest;
   }
 

@@ -33,6 +33,7 @@ constexpr char kNetworkVersion[] = "2024-05-01";
 constexpr int kMostPages = 1000;
 constexpr absl::Duration kLongestOperation = absl::Hours(1);  // nothing is heard of it any more then
 constexpr absl::Duration kSizesKept = absl::Hours(24);  // what a size has in it hardly ever changes
+constexpr absl::Duration kPricesKept = absl::Hours(1);
 constexpr int64_t kLongestAnswer = 32 << 20;
 
 std::string LastPart(const std::string& id) { return id.substr(id.rfind('/') + 1); }
@@ -535,6 +536,7 @@ class AzureApi : public CloudApi {
     ASSIGN_OR_RETURN(const Json answer,
                      Ask("GET", absl::StrCat(options_.prices, "/api/retail/prices?$filter=", UriEncode(filter)), "",
                          nullptr, /*with_token=*/false));
+    if (!answer["Items"].IsList()) return absl::UnavailableError("retail prices: an answer without its list");
     std::map<Market, Price> prices;
     for (const Json& item : answer["Items"].Items()) {
       const std::string sku = item["skuName"].Text();
@@ -546,7 +548,7 @@ class AzureApi : public CloudApi {
           price, TimeIn(item["effectiveStartDate"].Text())};
     }
     absl::MutexLock lock(&mutex_);
-    prices_[size] = {prices, clock_.Elapsed() + absl::Hours(1)};
+    if (!prices.empty()) prices_[size] = {prices, clock_.Elapsed() + kPricesKept};
     return prices;
   }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -90,6 +91,34 @@ TEST(HyperstackTest, AFlavorThatIsNamedIsForSaleWithAllItsAccelerators) {
   ASSERT_EQ(offers->offers.size(), 1);
   EXPECT_EQ(offers->offers[0].offer.accelerators, 8);
   EXPECT_EQ(offers->offers[0].offer.price_per_hour, 8);
+}
+
+// Whatever answer has no list in it, before any other was heard: what is told is all that is sold, or says that it is
+// not and is asked for again.
+TEST_P(CloudOffersTest, AnAnswerWithoutItsListIsNoneAndIsAskedForAgain) {
+  Say("habit quota 0");
+  const size_t sold = GetParam().name == "hyperstack" ? 2 : 4;  // places and markets
+  const auto is_complete = [&](const absl::StatusOr<CloudOffers>& offers) {
+    if (!offers.ok() || offers->offers.size() != sold || !offers->unheard.empty() || !offers->quotas.ok()) return false;
+    return absl::c_none_of(offers->offers, [](const OfferNow& now) { return now.barred.empty(); });
+  };
+  const auto is_unknown = [](const absl::StatusOr<CloudOffers>& offers) {
+    if (!offers.ok()) return absl::IsUnavailable(offers.status());
+    return !offers->unheard.empty() || absl::IsUnavailable(offers->quotas);
+  };
+  for (const char* const call :
+       {"/skus", "/api/retail/prices", "aws_v1", R"("ServiceCode":"ec2")", "/compute/v1/projects/", "/regions/",
+        "/usages", "/core/stocks", "/core/flavors", "/pricebook", "/vm-quota", "Action="}) {
+    for (int before = 0; before < 3; ++before) {  // good ones
+      const auto api = Api("spotinference-ab12-");
+      if (before > 0) Say(absl::StrCat("fault twice ", before, " ", call));
+      Say(absl::StrCat("fault empty 1 ", call));
+      const auto first = api->Offers();
+      EXPECT_TRUE(is_unknown(first) || is_complete(first)) << call << ", after " << before;
+      Say("forgive");
+      EXPECT_TRUE(is_complete(api->Offers())) << call << ", after " << before;
+    }
+  }
 }
 
 TEST_P(CloudOffersTest, WhatAQuotaRulesOutIsNotTried) {

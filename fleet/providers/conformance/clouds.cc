@@ -140,9 +140,9 @@ CloudUnderTest Gcp() {
           .has_places = true,
           .run = "/operations?",
           .tells_reclaims = true,
-          .accelerators = {{"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-a100-80gb 1 5.1 1.6 1", "A100-80GB"},
-                           {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-tesla-a100 1 3.7 1.2 1", "A100"},
-                           {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-h100-80gb 1 9.8 2.3 1", "H100"},
+          .accelerators = {{"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-a100-80gb 1 5 2 1", "A100-80GB"},
+                           {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-tesla-a100 1 4 1 1", "A100"},
+                           {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-h100-80gb 1 9 2 1", "H100"},
                            {"sell gcp us-central1 us-central1-a g2-standard-4 nvidia-l4 1 0.7 0.3 1", "L4"}},
           .api = GcpAt,
           .move_to_machine =

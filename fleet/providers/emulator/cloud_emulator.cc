@@ -144,7 +144,7 @@ FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
   reply.headers.emplace_back("Date", HttpDate(model_.Now()));
   if (fault == "unheard") return NoAnswer();
   if (fault == "garbage") reply.body = "<html>\xff";
-  if (fault == "empty") reply.body = request.target == "/" ? "<Response/>" : "{}";
+  if (fault == "empty") reply.body = absl::StartsWith(reply.body, "<") ? "<Response/>" : "{}";
   return reply;
 }
 

@@ -326,6 +326,7 @@ class GcpApi : public CloudApi {
     Quotas quotas;
     for (const auto& [place, url] : urls) {
       ASSIGN_OR_RETURN(const Json answer, AskUrl("GET", url));
+      if (!answer["quotas"].IsList()) return absl::UnavailableError(place + ": an answer without its quotas");
       for (const Json& row : answer["quotas"].Items()) {
         const std::string metric = row["metric"].Text();
         quotas[{place, metric}] = {metric, place, row["limit"].Number().value_or(0), row["usage"].Number().value_or(0)};
@@ -361,6 +362,7 @@ class GcpApi : public CloudApi {
       const auto answer = Ask("GET", absl::StrCat("zones/", zone, "/machineTypes/", type));
       if (absl::IsNotFound(answer.status())) continue;  // it is not sold there
       RETURN_IF_ERROR(answer.status());
+      if (!(*answer)["guestCpus"]) return absl::UnavailableError(absl::StrCat(type, ": an answer without its parts"));
       GcpMachineType parts = {.name = type,
                               .cores = (*answer)["guestCpus"].Number().value_or(0),
                               .gigabytes = (*answer)["memoryMb"].Number().value_or(0) / 1024};
@@ -424,11 +426,7 @@ class GcpApi : public CloudApi {
     return absl::UnavailableError(absl::StrCat(what, ": more than ", kMostPages, " pages"));
   }
 
-  absl::StatusOr<GcpPrices> Prices() {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (prices_.has_value() && clock_.Elapsed() < prices_good_until_) return *prices_;
-    }
+  absl::StatusOr<GcpPrices> PricesNow() {
     GcpPrices prices;
     std::string token;
     for (int page = 0; page < kMostPages; ++page) {
@@ -436,10 +434,22 @@ class GcpApi : public CloudApi {
           const Json answer,
           AskUrl("GET", absl::StrCat(options_.billing_endpoint, "/v1/services/", kComputeEngineService,
                                      "/skus?pageSize=5000", token.empty() ? "" : "&pageToken=", UriEncode(token))));
+      if (!answer["skus"].IsList()) return absl::UnavailableError("SKUs: an answer without its list");
       for (const Json& sku : answer["skus"].Items()) prices.Add(sku);
       token = answer["nextPageToken"].Text();
-      if (token.empty()) break;
+      if (!token.empty()) continue;
+      if (prices.IsEmpty()) return absl::UnavailableError("SKUs: none has a price");
+      return prices;
     }
+    return absl::UnavailableError(absl::StrCat("SKUs: more than ", kMostPages, " pages"));
+  }
+
+  absl::StatusOr<GcpPrices> Prices() {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (prices_.has_value() && clock_.Elapsed() < prices_good_until_) return *prices_;
+    }
+    ASSIGN_OR_RETURN(GcpPrices prices, PricesNow());
     absl::MutexLock lock(&mutex_);
     prices_ = prices;
     prices_good_until_ = clock_.Elapsed() + absl::Hours(12);

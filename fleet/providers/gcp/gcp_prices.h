@@ -28,6 +28,7 @@ class GcpPrices {
  public:
   // Takes a SKU, if it is one of these.
   void Add(const Json& sku);
+  bool IsEmpty() const { return prices_.empty(); }
 
   struct Price {
     double dollars = 0;

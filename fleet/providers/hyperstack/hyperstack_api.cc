@@ -154,12 +154,15 @@ class HyperstackApi : public CloudApi {
     absl::Status quotas;
     for (const auto& [environment, id] : ids) {
       const absl::StatusOr<Json> room = Ask("GET", absl::StrCat("/core/environments/", UriEncode(id), "/vm-quota"));
-      if (!room.ok()) quotas = room.status();
-      else barred[environment] = WhyFull(environment, *room);
+      const absl::StatusOr<std::string> why = room.ok() ? WhyFull(environment, *room) : room.status();
+      if (!why.ok()) quotas = why.status();
+      else barred[environment] = *why;
     }
     ASSIGN_OR_RETURN(const Json stocks, Ask("GET", "/core/stocks"));
     ASSIGN_OR_RETURN(const Json prices, Ask("GET", "/pricebook"));
     ASSIGN_OR_RETURN(const Json flavors, Flavors());
+    if (!stocks["stocks"].IsList()) return absl::UnavailableError("stocks: an answer without its list");
+    if (!prices.IsList()) return absl::UnavailableError("pricebook: an answer without its list");
     std::vector<OfferNow> offers;
     for (const Json& group : flavors["data"].Items()) {
       for (const Json& flavor : group["flavors"].Items()) {
@@ -254,9 +257,9 @@ class HyperstackApi : public CloudApi {
     return absl::StrCat("/core/virtual-machines/", UriEncode(machine.id));
   }
   // An environment's subnet has addresses for so many machines. Hyperstack's SDK: get_environment_vm_quota.
-  static std::string WhyFull(const std::string& environment, const Json& room) {
+  static absl::StatusOr<std::string> WhyFull(const std::string& environment, const Json& room) {
     const std::optional<double> most = room["max_vms"].Number(), now = room["current_vms"].Number();
-    if (!most.has_value() || !now.has_value()) return "";
+    if (!most.has_value() || !now.has_value()) return absl::UnavailableError("vm-quota: an answer without its numbers");
     return WhyOver({.name = "of virtual machines", .place = environment, .limit = *most, .used = *now}, 1);
   }
   static bool Wanted(const std::vector<std::string>& wanted, const std::string& name) {
@@ -265,6 +268,7 @@ class HyperstackApi : public CloudApi {
   // All that there are, and which of them have a disk of their own is known from then on.
   absl::StatusOr<Json> Flavors() {
     ASSIGN_OR_RETURN(const Json flavors, Ask("GET", "/core/flavors"));
+    if (!flavors["data"].IsList()) return absl::UnavailableError("flavors: an answer without its list");
     absl::MutexLock lock(&mutex_);
     for (const Json& group : flavors["data"].Items()) {
       for (const Json& flavor : group["flavors"].Items()) {
