@@ -30,7 +30,7 @@ constexpr char kComputeVersion[] = "2024-07-01";
 constexpr char kSkuVersion[] = "2021-07-01";
 constexpr char kDiskVersion[] = "2024-03-02";
 constexpr char kNetworkVersion[] = "2024-05-01";
-constexpr int kMostPages = 1000;
+constexpr int kMostPages = 1000, kMostPricePages = 20;  // of one size
 constexpr absl::Duration kLongestOperation = absl::Hours(1);  // nothing is heard of it any more then
 constexpr absl::Duration kSizesKept = absl::Hours(24);  // what a size has in it hardly ever changes
 constexpr absl::Duration kPricesKept = absl::Hours(1);
@@ -378,7 +378,7 @@ class AzureApi : public CloudApi {
   // "": none that our token may go to.
   std::string OperationOf(const HttpResponse& response) const {
     const auto url = FindHeader(response.headers, "azure-asyncoperation");
-    return url.has_value() && absl::StartsWith(*url, options_.endpoint) ? std::string(*url) : "";
+    return url.has_value() && IsBelow(*url, options_.endpoint) ? std::string(*url) : "";
   }
 
   void Remember(const std::string& machine, const HttpResponse& response) {
@@ -462,9 +462,7 @@ class AzureApi : public CloudApi {
       for (const Json& row : answer["value"].Items()) take(row);
       url = answer["nextLink"].Text();
       if (url.empty()) return absl::OkStatus();
-      if (!absl::StartsWith(url, absl::StrCat(options_.endpoint, "/"))) {
-        return absl::UnavailableError("a next page on another host");
-      }
+      if (!IsBelow(url, options_.endpoint)) return absl::UnavailableError("a next page on another host");
     }
     return absl::UnavailableError(absl::StrCat("more than ", kMostPages, " pages"));
   }
@@ -524,6 +522,17 @@ class AzureApi : public CloudApi {
     return "";
   }
 
+  static void AddPrice(const Json& item, std::map<Market, Price>& prices) {
+    const std::string sku = item["skuName"].Text();
+    const double price = item["retailPrice"].Number().value_or(0);
+    const bool is_other =
+        absl::StrContains(item["productName"].Text(), "Windows") || absl::StrContains(sku, "Low Priority");
+    if (is_other || price <= 0) return;
+    prices[absl::StrContains(sku, "Spot") ? Market::kSpot : Market::kOnDemand] = {
+        price, TimeIn(item["effectiveStartDate"].Text())};
+  }
+
+  // https://learn.microsoft.com/rest/api/cost-management/retail-prices/azure-retail-prices
   absl::StatusOr<std::map<Market, Price>> PricesOf(const std::string& size) {
     {
       absl::MutexLock lock(&mutex_);
@@ -533,19 +542,17 @@ class AzureApi : public CloudApi {
     const std::string filter =
         absl::StrCat("serviceName eq 'Virtual Machines' and priceType eq 'Consumption' and armRegionName eq '",
                      options_.location, "' and armSkuName eq '", size, "'");
-    ASSIGN_OR_RETURN(const Json answer,
-                     Ask("GET", absl::StrCat(options_.prices, "/api/retail/prices?$filter=", UriEncode(filter)), "",
-                         nullptr, /*with_token=*/false));
-    if (!answer["Items"].IsList()) return absl::UnavailableError("retail prices: an answer without its list");
     std::map<Market, Price> prices;
-    for (const Json& item : answer["Items"].Items()) {
-      const std::string sku = item["skuName"].Text();
-      const double price = item["retailPrice"].Number().value_or(0);
-      if (absl::StrContains(item["productName"].Text(), "Windows") || absl::StrContains(sku, "Low Priority") ||
-          price <= 0)
-        continue;
-      prices[absl::StrContains(sku, "Spot") ? Market::kSpot : Market::kOnDemand] = {
-          price, TimeIn(item["effectiveStartDate"].Text())};
+    std::string url = absl::StrCat(options_.prices, "/api/retail/prices?$filter=", UriEncode(filter));
+    for (int page = 0; !url.empty(); ++page) {
+      if (page == kMostPricePages) return absl::UnavailableError("retail prices: too many pages");
+      ASSIGN_OR_RETURN(const Json answer, Ask("GET", url, "", nullptr, /*with_token=*/false));
+      if (!answer["Items"].IsList()) return absl::UnavailableError("retail prices: an answer without its list");
+      for (const Json& item : answer["Items"].Items()) AddPrice(item, prices);
+      url = answer["NextPageLink"].Text();
+      if (!url.empty() && !IsBelow(url, options_.prices)) {
+        return absl::UnavailableError("retail prices: a next page on another host");
+      }
     }
     absl::MutexLock lock(&mutex_);
     if (!prices.empty()) prices_[size] = {prices, clock_.Elapsed() + kPricesKept};

@@ -41,6 +41,9 @@ absl::StatusCode CodeOf(int status) {
   }
 }
 
+// Of a URL without its scheme.
+absl::string_view AuthorityOf(absl::string_view rest) { return rest.substr(0, rest.find_first_of("/?#")); }
+
 // "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds.
 bool KeepsSecrets(absl::string_view url) {
   if (absl::StartsWithIgnoreCase(url, "https://")) return true;
@@ -104,6 +107,16 @@ absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view messag
     status.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(std::min(seconds, kLongestRetryAfter))));
   }
   return status;
+}
+
+bool IsBelow(absl::string_view url, absl::string_view endpoint) {
+  const auto without_port = [](absl::string_view text) {
+    const absl::string_view authority = absl::StartsWith(text, "https://") ? AuthorityOf(text.substr(8)) : "";
+    if (!absl::EndsWith(authority, ":443")) return std::string(text);
+    const size_t port = 8 + authority.size() - 4;
+    return absl::StrCat(text.substr(0, port), text.substr(port + 4));
+  };
+  return absl::StartsWith(without_port(url), absl::StrCat(without_port(endpoint), "/"));
 }
 
 std::optional<absl::Time> TimeIn(absl::string_view text) {

@@ -39,6 +39,10 @@ class CloudHttp {
 // UNAVAILABLE carries the answer's retry-after.
 absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view message);
 
+// Whether a URL out of an answer has the endpoint's host and a path below its own, so that what is sent there may be sent
+// to it. The default port may be written, as Azure's prices have it.
+bool IsBelow(absl::string_view url, absl::string_view endpoint);
+
 // Of RFC 3339, in an answer; nullopt: it is none.
 std::optional<absl::Time> TimeIn(absl::string_view text);
 

@@ -22,5 +22,20 @@ TEST(CloudHttp, SendsNothingWithoutTlsBeyondThisMachine) {
   }
 }
 
+TEST(CloudHttp, KnowsWhatIsBelowAnEndpoint) {
+  constexpr char kEndpoint[] = "https://management.azure.com";
+  for (const char* url : {"https://management.azure.com/", "https://management.azure.com:443/subscriptions/s?a=b"}) {
+    EXPECT_TRUE(IsBelow(url, kEndpoint)) << url;
+    EXPECT_TRUE(IsBelow(url, "https://management.azure.com:443")) << url;
+  }
+  for (const char* url : {"https://management.azure.com.x/", "https://management.azure.com@x/", "https://x/:443/",
+                          "https://management.azure.com:444/", "https://management.azure.com:4430/",
+                          "https://management.azure.com:443@x/", "http://management.azure.com/", "/subscriptions", ""}) {
+    EXPECT_FALSE(IsBelow(url, kEndpoint)) << url;
+  }
+  EXPECT_TRUE(IsBelow("http://127.0.0.1:8470/x", "http://127.0.0.1:8470"));
+  EXPECT_FALSE(IsBelow("http://127.0.0.1:84701/x", "http://127.0.0.1:8470"));
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

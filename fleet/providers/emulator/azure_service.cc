@@ -19,7 +19,7 @@ using State = EmulatedMachine::State;
 using VolumeState = EmulatedVolume::State;
 
 constexpr char kCloud[] = "azure";
-constexpr size_t kPage = 50;
+constexpr size_t kPage = 50, kPricePage = 3;
 constexpr int kCpus = 4;  // of every size
 constexpr char kFamily[] = "standardNCASv3_T4Family";
 
@@ -395,8 +395,17 @@ FakeHttpReply Prices(CloudModel& model, const ServiceRequest& request) {
     item(" Low Priority", type.on_demand_price / 2, series, type.on_demand_prices);
     if (type.spot_price.has_value()) item(" Spot", *type.spot_price, series, type.spot_prices);
   }
-  return JsonReply(200,
-                   absl::StrCat(R"({"BillingCurrency":"USD","Items":)", JsonList(items), R"(,"NextPageLink":null})"));
+  const auto skip = request.query.find("$skip");
+  const size_t first = std::min(skip == request.query.end() ? 0 : NumberOr(skip->second, 0), items.size());
+  const size_t last = std::min(items.size(), first + kPricePage);
+  std::string next = "null";
+  if (last < items.size()) {
+    const std::string& target = request.http.target;
+    next = JsonString(absl::StrCat(HostOf(request), target.substr(0, target.find("&$skip=")), "&$skip=", last));
+  }
+  return JsonReply(200, absl::StrCat(R"({"BillingCurrency":"USD","Items":)",
+                                     JsonList({items.begin() + first, items.begin() + last}), R"(,"NextPageLink":)",
+                                     next, "}"));
 }
 
 }  // namespace
