@@ -1,6 +1,7 @@
 #include "fleet/providers/cloud/delete_all.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -15,6 +16,7 @@ namespace {
 using State = CloudMachine::State;
 
 constexpr int kEmptyLists = 2;  // the first may lag behind
+constexpr absl::Duration kDetachCall = absl::Seconds(20);  // its effect is waited for before it is made again
 
 bool PassesByItself(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
@@ -40,7 +42,7 @@ class Sweep {
     }
     left_.clear();
     EndMachines(*inventory);
-    EndVolumes(*inventory);
+    EndVolumes(*inventory, now);
     for (const UnheardPlace& place : inventory->unheard) {
       left_.push_back(absl::StrCat("what is in ", place.place, ", which cannot be asked: ", place.status.message()));
       SayOnce(left_.back());
@@ -68,7 +70,7 @@ class Sweep {
     }
   }
 
-  void EndVolumes(const CloudInventory& inventory) {
+  void EndVolumes(const CloudInventory& inventory, absl::Duration now) {
     for (const CloudVolume& volume : inventory.volumes) {
       if (!IsFleetName(volume.name)) continue;
       const std::string what = absl::StrCat("volume ", volume.name, " (", volume.id, ")");
@@ -76,19 +78,27 @@ class Sweep {
           inventory.machines.begin(), inventory.machines.end(),
           [&](const CloudMachine& m) { return m.id == volume.machine && m.state != State::kGone; });
       left_.push_back(what);
-      if (!options_.dry_run && (held || !volume.ready)) continue;
-      if (options_.dry_run || volume.machine.empty()) {
+      const bool is_free = volume.machine.empty();
+      if (!options_.dry_run && (held || (is_free && !volume.ready))) continue;
+      if (options_.dry_run || is_free) {
         Do(what, [&] { return api_.DeleteVolume(volume); });
-      } else {
-        Do(absl::StrCat("attachment of ", what), [&] { return api_.DetachVolume(volume); });
+        continue;
+      }
+      // It may be on its way to a machine that is gone, or from it, for ever.
+      const auto before = detached_.find(volume.id);
+      if (before != detached_.end() && now - before->second < kDetachCall) continue;
+      if (Do(absl::StrCat("attachment of ", what), [&] { return api_.DetachVolume(volume); })) {
+        detached_[volume.id] = now;
       }
     }
   }
 
-  void Do(const std::string& what, absl::FunctionRef<absl::Status()> end) {
-    if (options_.dry_run) return SayOnce(absl::StrCat(what, ": would be deleted"));
-    const absl::Status status = end();
-    SayOnce(absl::StrCat(what, ": ", status.ok() ? "deleted" : std::string(status.message())));
+  // True: it was asked for.
+  bool Do(const std::string& what, absl::FunctionRef<absl::Status()> end) {
+    const absl::Status status = options_.dry_run ? absl::OkStatus() : end();
+    const std::string done = options_.dry_run ? "would be deleted" : "deleted";
+    SayOnce(absl::StrCat(what, ": ", status.ok() ? done : std::string(status.message())));
+    return status.ok();
   }
 
   void SayOnce(const std::string& line) {
@@ -104,6 +114,7 @@ class Sweep {
   int failures_ = 0, empty_lists_ = 0;
   std::vector<std::string> left_;
   std::set<std::string> said_;
+  std::map<std::string, absl::Duration> detached_;  // by the volume's id, when that was last asked for
 };
 
 }  // namespace

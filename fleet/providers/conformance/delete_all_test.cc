@@ -85,6 +85,19 @@ TEST_P(DeleteAllTest, SaysWhatIsLeft) {
   EXPECT_EQ(emulator_.billing(), 0);
 }
 
+TEST_P(DeleteAllTest, AVolumeOnItsWayToAMachineThatIsGoneIsDeleted) {
+  Say("habit attach_never_ends 1");
+  Say("habit dead_keep_volumes 1");
+  provider_->Launch(Spec());
+  Pass(absl::Seconds(90));
+  provider_.reset();
+  Say(absl::StrCat("take ", number(), " 0 gone silent"));
+  AddApi();
+  const absl::Status status = Delete();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(volumes(), 0);
+}
+
 TEST_P(DeleteAllTest, WhatCannotBeAskedMayBeLeft) {
   if (!GetParam().has_places) GTEST_SKIP() << GetParam().name << " answers for all places or none";
   Serve(Spec());
