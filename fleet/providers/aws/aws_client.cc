@@ -80,17 +80,12 @@ absl::Status AwsError(const HttpResponse& response, const std::string& code, con
 }
 
 bool AwsClient::NoteSkew(const HttpResponse& response, absl::Time signed_at) {
-  absl::Time date;
-  std::string error;
-  const auto header = FindHeader(response.headers, "date");
-  if (!header.has_value() ||
-      !absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", *header, absl::UTCTimeZone(), &date, &error)) {
-    return false;
-  }
+  const std::optional<absl::Time> date = HttpDateIn(FindHeader(response.headers, "date").value_or(""));
+  if (!date.has_value()) return false;
   absl::MutexLock lock(&mutex_);
-  const absl::Duration skew = date - clock_.Now();
+  const absl::Duration skew = *date - clock_.Now();
   skew_ = absl::AbsDuration(skew) > kHarmlessSkew ? skew : absl::ZeroDuration();
-  return absl::AbsDuration(date - signed_at) > kHarmlessSkew;
+  return absl::AbsDuration(*date - signed_at) > kHarmlessSkew;
 }
 
 absl::StatusOr<HttpResponse> AwsClient::PostOnce(const std::string& endpoint, const AwsScope& scope,

@@ -14,7 +14,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr char kRetryAfter[] = "spotinference/retry-after-seconds";
-constexpr int kLongestRetryAfter = 600;
+constexpr absl::Duration kLongestRetryAfter = absl::Minutes(10);
 constexpr absl::Duration kFirstBackOff = absl::Milliseconds(500);
 constexpr absl::Duration kLongestBackOff = absl::Seconds(30);
 
@@ -44,15 +44,30 @@ absl::StatusCode CodeOf(int status) {
 // Of a URL without its scheme.
 absl::string_view AuthorityOf(absl::string_view rest) { return rest.substr(0, rest.find_first_of("/?#")); }
 
-// "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds.
+// "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds. With a user
+// in it an address can seem to be another one.
 bool KeepsSecrets(absl::string_view url) {
-  if (absl::StartsWithIgnoreCase(url, "https://")) return true;
-  if (!absl::ConsumePrefix(&url, "http://")) return false;
-  const absl::string_view authority = url.substr(0, url.find_first_of("/?#"));
+  const bool has_tls = absl::StartsWithIgnoreCase(url, "https://");
+  if (!has_tls && !absl::StartsWith(url, "http://")) return false;
+  const absl::string_view authority = AuthorityOf(url.substr(has_tls ? 8 : 7));
+  if (absl::StrContains(authority, '@')) return false;
+  if (has_tls) return true;
   const absl::string_view host = authority.substr(0, authority.rfind(':'));
   const bool is_loopback = absl::StartsWith(host, "127.") &&
                            host.find_first_not_of("0123456789.") == absl::string_view::npos;
   return is_loopback || host == "169.254.169.254" || host == "metadata.google.internal";
+}
+
+// Seconds, or until a date by the answer's own clock. RFC 9110, 10.2.3.
+std::optional<absl::Duration> RetryAfterOf(const HttpResponse& response) {
+  const auto header = FindHeader(response.headers, "retry-after");
+  int seconds;
+  if (!header.has_value()) return std::nullopt;
+  if (absl::SimpleAtoi(*header, &seconds)) return seconds < 0 ? std::nullopt : std::optional(absl::Seconds(seconds));
+  const auto date = FindHeader(response.headers, "date");
+  const auto at = HttpDateIn(*header), now = HttpDateIn(date.value_or(""));
+  if (!at.has_value() || !now.has_value()) return std::nullopt;
+  return std::max(absl::ZeroDuration(), *at - *now);
 }
 
 }  // namespace
@@ -71,7 +86,8 @@ std::string UriEncode(absl::string_view text) {
 
 absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request) {
   if (!KeepsSecrets(request.url)) {
-    return absl::InvalidArgumentError("credentials are not sent to an address without TLS; expected https://…");
+    return absl::InvalidArgumentError(
+        "credentials are not sent to an address without TLS, or with a user in it; expected https://HOST…");
   }
   std::unique_ptr<HttpClient> client;
   {
@@ -89,6 +105,7 @@ absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request) {
   absl::MutexLock lock(&mutex_);
   busy_.erase(std::find(busy_.begin(), busy_.end(), client.get()));
   if (!cancelled_) idle_.push_back(std::move(client));
+  if (absl::IsResourceExhausted(response.status())) return absl::UnavailableError(response.status().message());
   return response;
 }
 
@@ -101,10 +118,9 @@ void CloudHttp::Cancel() {
 absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view message) {
   if (response.status >= 200 && response.status < 300) return absl::OkStatus();
   absl::Status status(CodeOf(response.status), absl::StrCat("HTTP ", response.status, ": ", message.substr(0, 500)));
-  int seconds;
-  if (const auto header = FindHeader(response.headers, "retry-after");
-      absl::IsUnavailable(status) && header.has_value() && absl::SimpleAtoi(*header, &seconds) && seconds >= 0) {
-    status.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(std::min(seconds, kLongestRetryAfter))));
+  if (const auto after = RetryAfterOf(response); absl::IsUnavailable(status) && after.has_value()) {
+    const int64_t seconds = absl::ToInt64Seconds(std::min(*after, kLongestRetryAfter));
+    status.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(seconds)));
   }
   return status;
 }
@@ -117,6 +133,13 @@ bool IsBelow(absl::string_view url, absl::string_view endpoint) {
     return absl::StrCat(text.substr(0, port), text.substr(port + 4));
   };
   return absl::StartsWith(without_port(url), absl::StrCat(without_port(endpoint), "/"));
+}
+
+std::optional<absl::Time> HttpDateIn(absl::string_view text) {
+  absl::Time time;
+  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", text, absl::UTCTimeZone(), &time, nullptr)) return std::nullopt;
+  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return std::nullopt;  // it reads these, too
+  return time;
 }
 
 std::optional<absl::Time> TimeIn(absl::string_view text) {

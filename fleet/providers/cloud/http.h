@@ -22,8 +22,9 @@ std::string UriEncode(absl::string_view text);
 // A connection for each call that is under way, kept for the next. Thread-safe.
 class CloudHttp {
  public:
-  // As HttpClient::Do. Nothing is ever tried again here. What it sends are credentials: INVALID_ARGUMENT for an address
-  // without TLS that is neither loopback nor the machine's own metadata service.
+  // As HttpClient::Do, but UNAVAILABLE for an answer that is too long: what was asked for may have been done. Nothing is
+  // ever tried again here. What it sends are credentials: INVALID_ARGUMENT for an address without TLS that is neither
+  // loopback nor the machine's own metadata service, and for one with a user in it.
   absl::StatusOr<HttpResponse> Do(const HttpRequest& request);
 
   void Cancel();  // every call, for ever
@@ -42,6 +43,9 @@ absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view messag
 // Whether a URL out of an answer has the endpoint's host and a path below its own, so that what is sent there may be sent
 // to it. The default port may be written, as Azure's prices have it.
 bool IsBelow(absl::string_view url, absl::string_view endpoint);
+
+// Of a header, "Sun, 29 Nov 2026 11:30:55 GMT"; nullopt: it is none.
+std::optional<absl::Time> HttpDateIn(absl::string_view text);
 
 // Of RFC 3339, in an answer; nullopt: it is none.
 std::optional<absl::Time> TimeIn(absl::string_view text);

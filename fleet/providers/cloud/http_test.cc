@@ -1,6 +1,13 @@
 #include "fleet/providers/cloud/http.h"
 
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "engine/base/fake_http_server.h"
 #include "gtest/gtest.h"
 
 namespace spotinference::fleet {
@@ -10,7 +17,8 @@ TEST(CloudHttp, SendsNothingWithoutTlsBeyondThisMachine) {
   CloudHttp http;
   http.Cancel();  // so that what would be sent is not
   for (const char* url : {"http://ec2.us-east-1.amazonaws.com/", "http://127.0.0.1.example.org/", "http://10.0.0.1:80/",
-                          "http://127.0.0.1@example.org/", "http://metadata.google.internal.example.org/",
+                          "http://127.0.0.1@example.org/", "http://127.0.0.1:80@example.org/",
+                          "https://example.com@example.org/", "http://metadata.google.internal.example.org/",
                           "ftp://127.0.0.1/", "ec2.us-east-1.amazonaws.com", ""}) {
     const auto answer = http.Do({.url = url});
     EXPECT_TRUE(absl::IsInvalidArgument(answer.status())) << url << ": " << answer.status();
@@ -19,6 +27,19 @@ TEST(CloudHttp, SendsNothingWithoutTlsBeyondThisMachine) {
                           "http://169.254.169.254/latest/api/token",
                           "http://metadata.google.internal/computeMetadata/v1/"}) {
     EXPECT_TRUE(absl::IsCancelled(http.Do({.url = url}).status())) << url;
+  }
+}
+
+// RESOURCE_EXHAUSTED would say that a purchase was not made.
+TEST(CloudHttp, AnAnswerThatIsTooLongMayBeOfSomethingThatWasDone) {
+  FakeHttpServer server([](const FakeHttpRequest& request) -> FakeHttpReply {
+    if (request.target == "/body") return {.body = std::string(2000, 'x')};
+    return {.headers = {{"X-Long", std::string(300 << 10, 'x')}}};
+  });
+  CloudHttp http;
+  for (const char* path : {"/body", "/headers"}) {
+    const auto answer = http.Do({.url = absl::StrCat(server.url(), path), .max_body_bytes = 1000});
+    EXPECT_TRUE(absl::IsUnavailable(answer.status())) << path << ": " << answer.status();
   }
 }
 
@@ -35,6 +56,22 @@ TEST(CloudHttp, KnowsWhatIsBelowAnEndpoint) {
   }
   EXPECT_TRUE(IsBelow("http://127.0.0.1:8470/x", "http://127.0.0.1:8470"));
   EXPECT_FALSE(IsBelow("http://127.0.0.1:84701/x", "http://127.0.0.1:8470"));
+}
+
+absl::Status Busy(HttpHeaders headers) { return StatusOfHttp({.status = 503, .headers = std::move(headers)}, ""); }
+
+TEST(CloudHttp, HearsWhenToAskAgain) {
+  constexpr char kNow[] = "Sun, 29 Nov 2026 23:59:30 GMT";
+  EXPECT_EQ(RetryAfter(Busy({{"Retry-After", "7"}})), absl::Seconds(7));
+  EXPECT_EQ(RetryAfter(Busy({{"Retry-After", "100000"}})), absl::Minutes(10));
+  EXPECT_EQ(RetryAfter(Busy({{"Date", kNow}, {"Retry-After", "Mon, 30 Nov 2026 00:00:15 GMT"}})), absl::Seconds(45));
+  EXPECT_EQ(RetryAfter(Busy({{"Date", kNow}, {"Retry-After", "Tue, 01 Dec 2026 00:00:00 GMT"}})), absl::Minutes(10));
+  EXPECT_EQ(RetryAfter(Busy({{"Date", kNow}, {"Retry-After", "Sun, 29 Nov 2026 23:00:00 GMT"}})), absl::ZeroDuration());
+  for (const char* text : {"-1", "soon", "", "infinite-future", "Mon, 30 Nov 2026 00:00:15"}) {
+    EXPECT_EQ(RetryAfter(Busy({{"Date", kNow}, {"Retry-After", text}})), std::nullopt) << text;
+  }
+  EXPECT_EQ(RetryAfter(Busy({{"Retry-After", "Mon, 30 Nov 2026 00:00:15 GMT"}})), std::nullopt) << "of which clock?";
+  EXPECT_EQ(RetryAfter(StatusOfHttp({.status = 404, .headers = {{"Retry-After", "7"}}}, "")), std::nullopt);
 }
 
 }  // namespace
