@@ -13,10 +13,12 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 from tests.e2e.fake_hub import FakeHub
-from tests.e2e.harness import DEADLINE_S, MODEL, TALKATIVE, Gateway, chat, runfile, text_of, wait_for
+from tests.e2e.harness import (DEADLINE_S, MODEL, TALKATIVE, Gateway, chat, in_parallel, report, runfile, text_of,
+                               wait_for)
 
 ADMIN_KEY = 'an-admin-key-for-tests'
 # Some 130 tokens lie on the way to a client with a small buffer: while that does not read, no answer is over.
@@ -46,14 +48,16 @@ class Emulator:
         if answer != 'ok':
             raise AssertionError(f'{command}: {answer}')
 
-    def machines(self, *states):
+    def look(self, what):
         connection = http.client.HTTPConnection(self.url[len('http://'):], timeout=DEADLINE_S)
         try:
-            connection.request('GET', '/emulator/machines')
-            rows = json.load(connection.getresponse())['machines']
+            connection.request('GET', f'/emulator/{what}')
+            return json.load(connection.getresponse())[what]
         finally:
             connection.close()
-        return [row for row in rows if not states or row['state'] in states]
+
+    def machines(self, *states):
+        return [row for row in self.look('machines') if not states or row['state'] in states]
 
     def identity(self, machine):
         """The folder of a machine's key and certificate."""
@@ -89,6 +93,10 @@ CLOUDS = {
 # How the cloud takes a spot machine away: after so many seconds, for good or to be started again.
 RECLAIMS = {'aws': '120 gone', 'gcp': '30 stopped', 'azure': '30 stopped'}
 
+# Seeds, and so many misfortunes by them (fleet/providers/emulator/misfortune.h): what befalls machines and their
+# metadata services, and nothing that takes a whole cloud away for minutes.
+MISFORTUNES = {'hyperstack': (4053, 6), 'aws': (1879, 8), 'gcp': (849, 8), 'azure': (5168, 8)}
+
 
 class CloudsTest(unittest.TestCase):
     answer = None  # to BODY, of any machine
@@ -115,14 +123,15 @@ class CloudsTest(unittest.TestCase):
                   f'{options}}}}}]\n')
         self.gateway = Gateway(config, env=environment)
         self.gateway.flags = list(flags)
-        self.addCleanup(self.end)
+        self.addCleanup(self.end, self.gateway, self.emulator)
         self.gateway.start()
 
-    def end(self):
+    def end(self, gateway=None, emulator=None):
         """At once: what a gateway does at its end takes its time."""
-        self.gateway.kill()
-        self.gateway.close()
-        self.emulator.close()
+        gateway, emulator = gateway or self.gateway, emulator or self.emulator
+        gateway.kill()
+        gateway.close()
+        emulator.close()
 
     def order(self, path, body=None):
         headers = {'authorization': f'Bearer {ADMIN_KEY}'}
@@ -214,6 +223,42 @@ class CloudsTest(unittest.TestCase):
         self.assertEqual(self.gateway.metric('interruptions_total', noticed='false'), 1)
         self.wait_until_taken(first)
         self.assertEqual(self.states(), {f'{MODEL}-2': 'serving'})
+
+    def answers_among_misfortunes(self, seed, count):
+        """Of as many requests, one after the other, as so many misfortunes leave time for."""
+        answers, over = [], threading.Event()
+
+        def ask():
+            while not over.is_set():
+                answers.append(self.gateway.post('/v1/chat/completions', BODY))
+
+        def bring():
+            try:
+                self.emulator.say(f'chaos {seed} 0 3600')
+                wait_for(lambda: len(self.emulator.look('happened')) >= count, 'all misfortunes have come')
+                report(f'{len(answers)} answers, and {", ".join(self.emulator.look("happened"))}')
+                self.emulator.say('chaos 0 0')  # what lasts would last for minutes
+            finally:
+                over.set()
+
+        in_parallel([ask, bring])
+        return answers
+
+    def test_misfortunes_break_no_answer_and_leave_no_machine(self):
+        for cloud, (seed, count) in MISFORTUNES.items():
+            with self.subTest(cloud):
+                self.begin(cloud)
+                _, expected = self.wake()
+                for status, _, answer in self.answers_among_misfortunes(seed, count):
+                    if status == 200:
+                        self.assertEqual(answer['choices'][0]['message']['content'], expected)
+                    else:
+                        self.assertEqual(status, 503, answer)
+                        self.assertIn(MODEL, answer['error']['message'])
+                wait_for(lambda: self.gateway.post('/v1/chat/completions', BODY)[0] == 200, 'it serves again')
+                self.assertEqual(self.gateway.terminate(), 0)
+                self.assertEqual(self.emulator.machines('starting', 'running', 'restoring', 'off', 'deleting'), [])
+                self.end()
 
     def test_a_machine_at_risk_is_replaced_before_it_goes(self):
         self.begin('aws')
