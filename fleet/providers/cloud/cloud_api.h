@@ -124,6 +124,7 @@ class CloudApi {
   // Its id. A second call with the same name and token makes no second machine, but may answer ALREADY_EXISTS.
   virtual absl::StatusOr<std::string> CreateMachine(const MachineOrder& order) = 0;
   virtual absl::Status StopMachine(const CloudMachine& machine) = 0;
+  // Also where the cloud keeps none: somebody else may have stopped the machine before any list had it.
   virtual absl::Status StartMachine(const CloudMachine& machine) = 0;
   // Its volumes stay.
   virtual absl::Status DeleteMachine(const CloudMachine& machine) = 0;

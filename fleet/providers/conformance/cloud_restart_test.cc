@@ -51,6 +51,17 @@ TEST_P(CloudTest, ARestartedFleetSpeaksToItsMachinesWhileTheCloudIsDown) {
   EXPECT_EQ(Next().kind, Kind::kAdopted);
 }
 
+// By somebody else, and before any list had it: also AWS's, which the fleet itself never stops.
+TEST_P(CloudTest, WhatIsStoppedBeforeItIsListedIsStarted) {
+  Say("habit list_lag 20");
+  provider_->Launch(Spec());
+  for (int i = 0; i < 60 && bought() == 0; ++i) Pass(absl::Seconds(1));
+  ASSERT_EQ(bought(), 1);
+  Say(absl::StrCat("take ", number(), " 0 stopped silent"));
+  EXPECT_EQ(AwaitServing("m-1").kind, Kind::kReady);
+  EXPECT_EQ(bought(), 1);
+}
+
 // What the cloud keeps is neither bought again nor forgotten, with its key.
 TEST_P(CloudTest, ARestoreBelievesNoSingleList) {
   if (!Api("x-")->traits().keeps_stopped) GTEST_SKIP() << "this cloud keeps no machine: each restore buys one";
