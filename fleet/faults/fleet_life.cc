@@ -14,7 +14,6 @@ constexpr int kThreads = 3;  // calls that a provider makes at a time
 constexpr int kZones = 3;
 constexpr absl::Duration kRest = absl::Hours(4);  // longer than the longest back-off and a wake
 constexpr absl::Duration kNoPoll = absl::Minutes(5);
-constexpr absl::Duration kLedgerLooks = absl::Minutes(10);
 constexpr char kType[] = "gpu-1";
 constexpr double kEnough = 200;  // dollars a day
 
@@ -135,7 +134,6 @@ void FleetLife::CheckLedger() {
   for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.dollars;
   for (const StorageLine& line : fleet_->StorageLines()) dollars += line.kind == "address" ? line.dollars : 0;
   watch_.CheckLedger(dollars);
-  ledger_due_ = sim_.now() + kLedgerLooks;
 }
 
 void FleetLife::Sell() {
@@ -297,7 +295,12 @@ void FleetLife::Pass(absl::Duration until) {
     if (fleet_ != nullptr) Turn();
     watch_.Check(!cloud_.down);
     if (fleet_ != nullptr && death_.dead()) return;
-    if (fleet_ != nullptr && sim_.now() >= ledger_due_ && watch_.Rests()) CheckLedger();
+    // Once for each rest: while nothing runs neither of the two moves.
+    const int64_t runs = watch_.launches + watch_.restores;
+    if (fleet_ != nullptr && runs != checked_runs_ && watch_.Rests()) {
+      checked_runs_ = runs;
+      CheckLedger();
+    }
     if (sim_.now() >= until) return;
     absl::Duration next = std::min({until, sim_.next(), cloud_.model().NextChange()});
     if (fleet_ != nullptr) next = std::min({next, fleet_due_, provider_due_});

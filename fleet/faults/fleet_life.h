@@ -94,7 +94,8 @@ class FleetLife {
   std::unique_ptr<CloudProvider> provider_;
   std::unique_ptr<Controller> fleet_;
   int calls_under_way_ = 0;
-  absl::Duration fleet_due_, provider_due_, ledger_due_;
+  absl::Duration fleet_due_, provider_due_;
+  int64_t checked_runs_ = 0;  // of machines, up to when the ledger was last held to the bill
   int64_t deaths_ = 0, reclaims_ = 0;
 };
 
