@@ -104,7 +104,8 @@ void Watch::Launch(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++launches;
   const Offer& offer = *spec.offer;
-  runs_[names_.Machine(spec.id)] = {sim_.now(), offer};
+  const std::string name = names_.Machine(spec.id);
+  runs_[name] = {sim_.now(), offer, BillOf(name)};
   sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", offer.zone, " ", MarketName(offer.market)));
   Begin(spec, true);
   provider_->Launch(spec);
@@ -113,7 +114,8 @@ void Watch::Launch(const MachineSpec& spec) {
 void Watch::Restore(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++restores;
-  runs_[names_.Machine(spec.id)] = {sim_.now(), *spec.offer};
+  const std::string name = names_.Machine(spec.id);
+  runs_[name] = {sim_.now(), *spec.offer, BillOf(name)};
   sim_.Note(absl::StrCat("controller: restore ", spec.id));
   Begin(spec, true);
   provider_->Restore(spec);
@@ -235,6 +237,14 @@ void Watch::CheckMachine(const EmulatedMachine& machine) {
                             " after its end was decided"));
 }
 
+double Watch::BillOf(const std::string& name) const {
+  double dollars = 0;
+  for (const auto& [number, machine] : cloud_.model().machines()) {
+    if (machine.name == name) dollars += cloud_.model().Bill(machine);
+  }
+  return dollars;
+}
+
 // What the cloud does not say of a run that is over bounds what the ledger can know of it: it has the time from the
 // order to the word of its end, or nothing where no list ever had it running.
 void Watch::NoteRun(const MachineEvent& gone) {
@@ -286,6 +296,8 @@ void Watch::NoteRun(const MachineEvent& gone) {
     under_ += paid;
   } else {
     over_ += charged(sim_.now() - run.asked, most) - paid;
+    // One that was started again may have cost the least that a start costs before.
+    under_ += std::clamp(BillOf(name) - run.billed - paid, 0.0, charged(rules.minimum + rules.granularity, most));
     const bool unseen = gone.handle.empty() && asked_.at(name).adopted;
     under_ += unseen ? paid : std::max(0.0, paid - charged(to - from, least));
     // Without its begin the end that is told is taken by the controller's clock.

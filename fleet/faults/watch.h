@@ -98,11 +98,13 @@ class Watch : public Provider {
   struct Run {
     absl::Duration asked;
     Offer offer;
+    double billed = 0;  // of machines of its name, before
     bool over = false;
   };
 
   void Begin(const MachineSpec& spec, bool wakes);
   void NoteRun(const MachineEvent& gone);
+  double BillOf(const std::string& name) const;
   void NoteUnknownRuns();
   bool End(absl::string_view machine_id);
   void OnEvent(const MachineEvent& event);

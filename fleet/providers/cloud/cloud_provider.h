@@ -107,6 +107,7 @@ class CloudProvider : public Provider {
     std::optional<absl::Duration> lost_at;                  // its engine was gone then; whether its machine too is asked
     bool crashed = false;                                   // its machine outlived it
     std::optional<CloudInventory::Failure> failure;         // of a create or start that the cloud had taken on
+    bool ran_before = false;                                // in this life, and was started again
     std::optional<absl::Duration> run_asked_at;             // its run, first
     std::optional<CloudRun> run;                            // what was told of it, or that nothing will be
     Endpoint endpoint;     // of its engine, being asked or serving

@@ -21,6 +21,7 @@ using Goal = Life::Goal;
 using State = CloudMachine::State;
 
 constexpr absl::Duration kRunAgain = absl::Seconds(2);  // until a run is asked for again
+constexpr absl::Duration kShortestRun = absl::Seconds(10);  // from the call until it was taken: no boot is shorter
 
 // Whoever asks again without a change gets the same answer.
 bool IsPermanent(const absl::Status& status) {
@@ -401,6 +402,8 @@ void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
   if (absl::IsNotFound(authority_.ExpectAgain(machine.spec.id))) {
     return Fail(machine, absl::UnavailableError("its key is not known to this fleet any more: it could never serve"));
   }
+  const std::optional<absl::Duration>& started = machine.life.may_start_at;
+  machine.ran_before |= machine.launched || (started.has_value() && clock_.Elapsed() - *started >= kShortestRun);
   machine.life.start_at = machine.life.may_start_at = clock_.Elapsed();
   machine.last.run = {};
   const absl::Status status = Call(machine, "start it again", [&] { return api_->StartMachine(found); });
@@ -547,7 +550,8 @@ bool CloudProvider::HearOfRun(Machine& machine) {
 
 void CloudProvider::End(Machine& machine, absl::Status status) {
   const CloudMachine last = LastOf(machine);
-  const CloudRun run = machine.run.value_or(last.run);
+  CloudRun run = machine.run.value_or(last.run);
+  if (machine.ran_before) run.began.reset();  // which is not when it first did
   MachineEvent gone = {.machine_id = machine.spec.id,
                        .crashed = machine.crashed,
                        .began = run.began,

@@ -130,6 +130,22 @@ TEST_P(CloudRunTest, IsNoEarlierOne) {
   ExpectWithin(second.ended, ended, clock_.Now());
 }
 
+// It was taken back before a list had it running, and started again: the cloud tells of its latest run alone.
+TEST_P(CloudRunTest, IsNotToldInPart) {
+  if (!Api("x-")->traits().keeps_stopped) GTEST_SKIP() << GetParam().name << " has nothing that could be started again";
+  Say("habit list_lag 60");
+  provider_->Launch(Spec());
+  Pass(absl::Seconds(40));
+  Say(absl::StrCat("take ", number(), " 0 stopped silent"));
+  Say("habit list_lag 0");
+  MachineEvent event = Next(absl::Minutes(5));
+  while (event.kind == Kind::kStarted || event.kind == Kind::kVolume) event = Next(absl::Minutes(5));
+  ASSERT_EQ(event.kind, Kind::kReady) << event.status;
+  Pass(absl::Minutes(5));
+  provider_->Terminate("m-1");
+  EXPECT_EQ(Gone().began, std::nullopt);
+}
+
 TEST_P(CloudRunTest, OfWhatWasNeverBought) {
   Say(absl::StrCat("stock ", GetParam().name, " ", GetParam().zone, " ", GetParam().type, " 0"));
   Say(absl::StrCat("stock ", GetParam().name, " ", GetParam().other_zone, " ", GetParam().type, " 0"));
