@@ -42,7 +42,8 @@ struct OfferNow {
   Offer offer;
   std::optional<int> stock;  // machines; nullopt: the provider does not say
   std::optional<absl::Time> priced_since;  // by its clock, when this price began; nullopt: it does not say
-  // Why the account may not have another one though it is sold, as a quota with its limit and use; "": it may.
+  // Why the account may not have another one though it is sold, as a quota with its limit and use, or that its
+  // credentials are refused; "": it may.
   std::string barred;
   bool bars_restores = false;  // and so it is with one that is hibernated there
 };

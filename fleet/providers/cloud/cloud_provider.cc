@@ -235,7 +235,7 @@ void CloudProvider::PollList() {
   // Whoever asks for credentials again may get another account's.
   knows_account_ = inventory.ok() || (knows_account && !absl::IsUnauthenticated(inventory.status()));
   list_.busy = false;
-  list_error_ = inventory.status();
+  NoteListError(inventory.status());
   if (!inventory.ok()) {
     for (auto& [id, machine] : machines_)
       machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
@@ -245,6 +245,28 @@ void CloudProvider::PollList() {
   }
   list_.failures = 0;
   OnList(*std::move(inventory), begun);
+}
+
+// What cannot be listed is not bought, and a plan is to know that before: the offers are told anew.
+void CloudProvider::NoteListError(const absl::Status& status) {
+  const std::string before = WhyUnlisted();
+  list_error_ = status;
+  const std::string now = WhyUnlisted();
+  if (now == before || !offers_.has_value()) return;
+  if (now.empty()) {
+    offers_poll_.due = std::min(offers_poll_.due, clock_.Elapsed());
+    return;
+  }
+  ApplyBars(*offers_);
+  Tell({.kind = MachineEvent::Kind::kOffers, .offers = *offers_});
+}
+
+std::string CloudProvider::WhyUnlisted() const {
+  if (absl::IsUnauthenticated(list_error_)) {
+    return absl::StrCat("that ", caps_.name, " refuses its credentials (", list_error_.message(), ")");
+  }
+  if (!absl::IsPermissionDenied(list_error_)) return "";
+  return absl::StrCat("that machines of ", caps_.name, " cannot be listed (", list_error_.message(), ")");
 }
 
 // A place that fails now and then fails the whole answer, which is asked for again soon: what is decided without it,
@@ -394,7 +416,10 @@ void CloudProvider::SweepOrphans() {
 }
 
 void CloudProvider::ApplyBars(std::vector<OfferNow>& offers) const {
+  const std::string unlisted = WhyUnlisted();
   for (OfferNow& now : offers) {
+    if (!unlisted.empty()) now.barred = unlisted;
+    now.bars_restores |= !unlisted.empty();
     for (const Bar& bar : bars_) {
       const bool holds = bar.offer.region == now.offer.region && bar.offer.market == now.offer.market &&
                          bar.offer.machine_type == now.offer.machine_type;

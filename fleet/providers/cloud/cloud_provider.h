@@ -147,6 +147,9 @@ class CloudProvider : public Provider {
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void PollList() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteListError(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why the cloud refuses for good to say which machines there are; "": it does not.
+  std::string WhyUnlisted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<CloudInventory> List(bool knows_account) const;
   void PollOffers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnList(CloudInventory inventory, absl::Duration begun) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -1,6 +1,7 @@
 // A dry run looks at a cloud and changes nothing in it, whatever it is asked to end and whatever it finds there. One
 // program with cloud_conformance_test.cc.
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -74,6 +75,29 @@ TEST_P(CloudDryRunTest, WhatNobodyKnowsAndWhatIsOfNoUseStays) {
   Pass(absl::Hours(1));
   EXPECT_EQ(World(), stopped);
   EXPECT_TRUE(authority_->ExpectAgain("m-1").ok());
+}
+
+// A plan that nobody could carry out is none: without the right to list machines none is bought.
+TEST_P(CloudDryRunTest, WhereMachinesMayNotBeListedNothingWouldBeBought) {
+  Begin(/*dry_run=*/true);
+  for (const auto& [status, words] : {std::pair("401", "credentials"), std::pair("403", "listed")}) {
+    Pass(absl::Minutes(2));
+    ASSERT_FALSE(offers_.empty());
+    for (const OfferNow& now : offers_) EXPECT_EQ(now.barred, "");
+    for (const char* const call : {"/core/virtual-machines?", "Action=DescribeInstances", "/aggregated/",
+                                   "virtualMachines?"}) {
+      Say(absl::StrCat("fault ", status, " 1000 ", call));
+    }
+    Pass(absl::Seconds(30));
+    for (const OfferNow& now : offers_) {
+      EXPECT_TRUE(absl::StrContains(now.barred, words)) << now.barred;
+      EXPECT_TRUE(absl::StrContains(now.barred, status)) << now.barred;
+      EXPECT_TRUE(now.bars_restores);
+    }
+    Say("forgive");
+  }
+  Pass(absl::Minutes(2));
+  for (const OfferNow& now : offers_) EXPECT_EQ(now.barred, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudDryRunTest, testing::ValuesIn(AllClouds()),
