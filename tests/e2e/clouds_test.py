@@ -21,6 +21,7 @@ from tests.e2e.harness import (DEADLINE_S, MODEL, TALKATIVE, Gateway, chat, in_p
                                wait_for)
 
 ADMIN_KEY = 'an-admin-key-for-tests'
+HYPERSTACK_KEY = 'a-hyperstack-key-for-tests'
 # Some 130 tokens lie on the way to a client with a small buffer: while that does not read, no answer is over.
 BODY = chat(**TALKATIVE, max_tokens=300, temperature=0.8, seed=11)
 SMALL_BUFFER = 4096
@@ -105,7 +106,7 @@ class CloudsTest(unittest.TestCase):
         self.hub = self.enterContext(FakeHub({'model.gguf': GGUF}))
         google = os.path.join(os.environ['TEST_TMPDIR'], 'google_credentials.json')
         environment = {'HF_ENDPOINT': self.hub.url, 'HF_TOKEN': self.hub.token, 'E2E_ADMIN_KEY': ADMIN_KEY,
-                       'HYPERSTACK_API_KEY': 'key',
+                       'HYPERSTACK_API_KEY': HYPERSTACK_KEY,
                        'AWS_ACCESS_KEY_ID': 'AKIDEMULATOR', 'AWS_SECRET_ACCESS_KEY': 'emulated',
                        'AZURE_TENANT_ID': 't', 'AZURE_CLIENT_ID': 'c', 'AZURE_CLIENT_SECRET': 'emulated',
                        'GOOGLE_APPLICATION_CREDENTIALS': google}
@@ -130,6 +131,9 @@ class CloudsTest(unittest.TestCase):
         """At once: what a gateway does at its end takes its time."""
         gateway, emulator = gateway or self.gateway, emulator or self.emulator
         gateway.kill()
+        log = gateway.log() + emulator.logs() if os.path.exists(gateway.log_path) else ''
+        for secret in (ADMIN_KEY, HYPERSTACK_KEY, self.hub.token, gateway.key):
+            self.assertFalse(secret and secret in log, f'{secret} is in a log')
         gateway.close()
         emulator.close()
 
