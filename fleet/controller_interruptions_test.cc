@@ -34,6 +34,11 @@ class ControllerInterruptionsTest : public ControllerTest {
     return {.notice = EngineNotice{
                 .source = "aws", .stops = true, .serves_on = serves_on, .left = left, .reason = "terminate"}};
   }
+  int64_t Seconds(const std::string& use) const {  // of the ledger
+    absl::Duration time;
+    for (const LedgerLine& line : fleet_->LedgerLines()) time += line.use == use ? line.time : absl::ZeroDuration();
+    return absl::ToInt64Seconds(time);
+  }
   std::string Count() const {
     std::string text;
     for (const InterruptionCount& count : fleet_->Interruptions())
@@ -461,22 +466,17 @@ TEST_F(ControllerInterruptionsTest, AnEngineThatDoesNotAnswerHangsAndOneThatRefu
 
 // From when it serves nobody any more until it is gone, whoever still holds a lease.
 TEST_F(ControllerInterruptionsTest, WhatIsTakenOrDiesIsLostUntilItsEnd) {
-  const auto seconds = [this](const std::string& use) {
-    absl::Duration time;
-    for (const LedgerLine& line : fleet_->LedgerLines()) time += line.use == use ? line.time : absl::ZeroDuration();
-    return absl::ToInt64Seconds(time);
-  };
   Serve();
   Advance(absl::Seconds(100));
   ASSERT_TRUE(Interrupt("m-1", absl::Seconds(30)).ok());
   Advance(absl::Seconds(5));
-  EXPECT_EQ(seconds("lost"), 0);
+  EXPECT_EQ(Seconds("lost"), 0);
   Move();
-  EXPECT_EQ(seconds("busy"), 105);
+  EXPECT_EQ(Seconds("busy"), 105);
   Advance(absl::Seconds(25));
   Advance(absl::Seconds(3));
   Gone("m-1");
-  EXPECT_EQ(seconds("lost"), 28);
+  EXPECT_EQ(Seconds("lost"), 28);
   Ready("m-2");
   ASSERT_TRUE(client_->lease.has_value());
   Advance(absl::Seconds(10));
@@ -486,8 +486,8 @@ TEST_F(ControllerInterruptionsTest, WhatIsTakenOrDiesIsLostUntilItsEnd) {
   fleet_->Run();
   Advance(absl::Seconds(7));
   Gone("m-2");
-  EXPECT_EQ(seconds("lost"), 28 + 7);
-  EXPECT_EQ(seconds("busy"), 105 + 10);
+  EXPECT_EQ(Seconds("lost"), 28 + 7);
+  EXPECT_EQ(Seconds("busy"), 105 + 10);
 }
 
 // An idle one that serves on could serve.
@@ -499,13 +499,8 @@ TEST_F(ControllerInterruptionsTest, WhatServesOnThroughANoticeIsNotLostBeforeItH
   Advance(absl::Seconds(20));
   Ready("m-2");
   Advance(absl::Seconds(4));
-  double idle = 0, lost = 0;
-  for (const LedgerLine& line : fleet_->LedgerLines()) {
-    if (line.use == "idle") idle += absl::ToDoubleSeconds(line.time);
-    if (line.use == "lost") lost += absl::ToDoubleSeconds(line.time);
-  }
-  EXPECT_EQ(idle, 20 + 4) << "m-1, and then m-2";
-  EXPECT_EQ(lost, 4);
+  EXPECT_EQ(Seconds("idle"), 20 + 4) << "m-1, and then m-2";
+  EXPECT_EQ(Seconds("lost"), 4);
 }
 
 // A start in the place of what was taken or died is what an interruption costs; one from zero is not.

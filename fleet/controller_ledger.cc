@@ -32,7 +32,7 @@ Use Controller::UseOf(const Machine& machine) {
   const State state = machine.record.state;
   if (IsWaking(state)) return Use::kWaking;
   const std::optional<Interruption>& end = machine.interruption;
-  const bool may_serve = IsAnswering(state) && (machine.leases > 0 || end.has_value() && end->serves_on);
+  const bool may_serve = IsAnswering(state) && (machine.leases > 0 || (end.has_value() && end->serves_on));
   if (state == State::kLost || (end.has_value() && !may_serve)) return Use::kLost;
   return machine.leases > 0 ? Use::kBusy : Use::kIdle;
 }

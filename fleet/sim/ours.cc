@@ -45,7 +45,7 @@ class Ours : public Policy {
     Desired desired = {.min_machines = wish_.min_machines,
                        .max_machines = wish_.max_machines,
                        .wake_cap = options_.wake_cap,
-                       .idle_timeout = options_.idle_timeout.value_or(idle_.Choose(StartTime()))};
+                       .idle_timeout = options_.idle_timeout.value_or(idle_.Choose(StartTime(profile_)))};
     Orders orders;
     std::vector<Orders::Launch> to_buy;
     const bool serves = std::any_of(view.machines.begin(), view.machines.end(),
@@ -62,8 +62,6 @@ class Ours : public Policy {
   }
 
  private:
-  absl::Duration StartTime() const { return absl::Seconds(profile_.launch_seconds() + BootSeconds(profile_)); }
-
   void NoteGap(const View& view) {
     if (view.idle) {
       gap_since_ = view.idle_since;
@@ -124,7 +122,7 @@ class Ours : public Policy {
     // A zone's volumes are told once, with its spot offer.
     for (size_t i = 0; i < offers_.size() / 2; ++i) filled.insert(filled.end(), view.filled[i], offers_[i]);
     const Buyer::Load load = {.waiting = view.waiting,
-                              .start = StartTime(),
+                              .start = StartTime(profile_),
                               .fill = absl::Seconds(profile_.weights_gb() / profile_.download_gb_per_s())};
     const Buyer::Decision decision =
         buyer_.Decide(kModel, wish_, load, machines, filled, dollars_left, absl::Nanoseconds(view.now));

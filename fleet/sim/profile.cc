@@ -88,6 +88,10 @@ double BootSeconds(const Profile& profile) {
   return profile.boot_seconds() + profile.weights_gb() / profile.disk_gb_per_s();
 }
 
+absl::Duration StartTime(const Profile& profile) {
+  return absl::Seconds(profile.launch_seconds() + BootSeconds(profile));
+}
+
 ServiceTarget TargetOf(const Profile& profile) {
   return {.wait = absl::Seconds(profile.target_wait_seconds()), .missed = 1 - profile.target_share()};
 }

@@ -4,6 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "fleet/plan/demand.h"
 #include "fleet/sim/market.h"
 #include "fleet/sim/profile.pb.h"
@@ -25,6 +26,9 @@ Nanos DecodeTime(const Profile& profile, int64_t generated_tokens);
 
 // From when a machine's system runs, with the weights on its volume, until it serves.
 double BootSeconds(const Profile& profile);
+
+// From the call until it serves.
+absl::Duration StartTime(const Profile& profile);
 
 ServiceTarget TargetOf(const Profile& profile);
 

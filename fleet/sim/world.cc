@@ -467,7 +467,7 @@ class World {
     const absl::Duration now = absl::Nanoseconds(now_);
     view.needed = std::min(profile_.max_machines(),
                            load_.Needed(now, static_cast<int>(queue_.size()), static_cast<int>(serving_.size()),
-                                        absl::Seconds(profile_.launch_seconds() + BootSeconds(profile_))));
+                                        StartTime(profile_)));
     for (size_t i = 0; i < offers_.size(); ++i) view.filled.push_back(filled_[ZoneOf(i)]);
     for (size_t i = 0; i < offers_.size(); ++i) {
       if (IsSpot(i)) offers_[i].price_per_hour = market_.zones[i].spot_at(now_);

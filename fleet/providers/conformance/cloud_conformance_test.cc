@@ -527,7 +527,9 @@ TEST_P(CloudTest, HoldsItsInvariantsInAHostileWorld) {
   Pass(absl::Minutes(5));
   EXPECT_EQ(emulator_.billing(), 0);
   // A zone never has two; another zone gets one where the first one's place could not be asked for long.
-  if (!GetParam().has_places) EXPECT_EQ(volumes(), 1);
+  if (!GetParam().has_places) {
+    EXPECT_EQ(volumes(), 1);
+  }
   hold_one_volume_a_zone();
 }
 

@@ -15,7 +15,9 @@ class CloudMisfortuneTest : public CloudFixture {
   Kind AwaitWord(const std::string& id, absl::Duration limit) {
     for (MachineEvent event = Next(limit); event.kind != Kind::kOffers; event = Next(limit)) {
       if (event.machine_id != id || (event.kind != Kind::kReady && event.kind != Kind::kGone)) continue;
-      if (event.kind == Kind::kGone) EXPECT_EQ(there(id), 0) << "it was told to be gone";
+      if (event.kind == Kind::kGone) {
+        EXPECT_EQ(there(id), 0) << "it was told to be gone";
+      }
       return event.kind;
     }
     ADD_FAILURE() << id << ": nothing was heard of it";

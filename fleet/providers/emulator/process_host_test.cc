@@ -114,7 +114,7 @@ TEST_F(ProcessHostTest, NoAddressIsGivenTwiceWhileItsMachineIsThere) {
   host_.Erase({.number = 1, .address = *given.begin()});
   for (int64_t machine = 1001; machine <= 2000; ++machine) {
     const std::string address = host_.Address(machine);
-    if (address != *given.begin()) EXPECT_TRUE(given.insert(address).second) << address;
+    EXPECT_TRUE(address == *given.begin() || given.insert(address).second) << address;
   }
 }
 
