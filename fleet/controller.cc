@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <tuple>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -53,6 +54,7 @@ Controller::Controller(Options options, const Clock& clock, Store& store, Provid
   for (const ModelSpec& spec : options_.models) {
     Model& model = models_[spec.name];
     model.spec = spec;
+    model.spec.park.longest = std::min(spec.park.longest, spec.wake_cap);
     model.idle_since = clock_.Elapsed();
   }
   provider_.Listen([this, inbox = inbox_](MachineEvent event) {
@@ -87,8 +89,9 @@ absl::Duration Controller::Run() {
       next_ = absl::InfiniteDuration();
       for (auto& [name, model] : models_) {
         ExpireWaiters(model);
-        GrantParked(model);
+        GrantParked(model, /*planned=*/false);
         PlanAndAct(model);
+        GrantParked(model);
         HandOverWhereThereIsRoom(model);
         RememberWake(model);
       }
@@ -213,8 +216,9 @@ void Controller::PlanAndAct(Model& model) {
 }
 
 Demand Controller::DemandFor(Model& model) {
-  Demand demand = {.waiting = static_cast<int>(model.parked.size()), .idle_since = model.idle_since};
-  for (const auto& [id, waiter] : model.parked) demand.resuming += waiter.claim.resumes();
+  Demand demand = {.waiting = static_cast<int>(model.parked.size()),
+                   .resuming = model.parked.resuming(),
+                   .idle_since = model.idle_since};
   if (clock_.Elapsed() >= model.ordered_until || FindServing(model.spec.name) != nullptr) {
     model.ordered_until = -absl::InfiniteDuration();
   } else {  // an order waits as one who resumes does: nobody is there to be refused
@@ -253,6 +257,7 @@ bool Controller::Act(Model& model, const Action& action) {
       Stop(machines_[action.machine_id], State::kTerminating, action.why);
       return !options_.dry_run;
     case Action::Kind::kRefuse:
+      GrantParked(model);  // who only waited for another machine
       Refuse(model,
              {ReasonOf(action.refusal), absl::StrCat(model.spec.name, " cannot be served: ", action.why),
               std::max(absl::ZeroDuration(), model.wake.blocked_until - clock_.Elapsed())},
@@ -325,7 +330,7 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   NoteReplacement(machine);
   if (Model* const model = FindModel(machine.record.model); model != nullptr) {
     model->ordered_until = -absl::InfiniteDuration();
-    GrantParked(*model);
+    GrantParked(*model, /*planned=*/false);
   }
   Write(machine);  // after the answers, which need not wait for it
 }
@@ -373,13 +378,26 @@ Controller::Machine* Controller::FindServing(absl::string_view model) {
   return FindIdlest(model, [](const Machine& machine) { return machine.record.state == State::kServing; });
 }
 
-// A machine that will be taken away is better than none.
-Controller::Machine* Controller::FindAdmitting(absl::string_view model) {
-  if (Machine* const serving = FindServing(model); serving != nullptr) return serving;
-  return FindIdlest(model, [](const Machine& machine) {
-    return machine.record.state == State::kDraining && machine.interruption.has_value() &&
-           machine.interruption->serves_on;
-  });
+// One that will be taken away is better than one that is full. While another one starts, or may have to, nothing is to be
+// had of full ones: what waits before them goes to the new one as well, and by turns of the keys; what waits within them
+// does not.
+Controller::Machine* Controller::FindAdmitting(absl::string_view model, bool planned) {
+  Machine* best = nullptr;
+  std::tuple<bool, bool, int> least;
+  bool another_comes = false;
+  for (auto& [id, machine] : machines_) {
+    if (machine.record.model != model) continue;
+    another_comes |= IsWaking(machine.record.state) || machine.suspect;
+    const bool serves = machine.record.state == State::kServing;
+    const bool leaves = machine.record.state == State::kDraining && machine.interruption.has_value() &&
+                        machine.interruption->serves_on;
+    if ((!serves && !leaves) || machine.suspect || machine.reserved || machine.alone) continue;
+    const std::tuple rank(machine.IsFull(), leaves, machine.leases);
+    if (best != nullptr && least <= rank) continue;
+    best = &machine;
+    least = rank;
+  }
+  return best != nullptr && best->IsFull() && (another_comes || !planned) ? nullptr : best;
 }
 
 Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits) {
@@ -394,6 +412,7 @@ Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::Funct
 
 Lease Controller::Grant(Machine& machine, const std::string& key, const Buyer::Answer& so_far, bool alone) {
   ++machine.leases;
+  ++machine.heartbeat.granted;
   ++machine.answers[key];
   said_.erase(machine.record.id);  // what is said of it next is news
   machine.alone = alone;

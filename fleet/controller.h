@@ -140,8 +140,8 @@ class Controller : public Fleet, private ControllerState {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // controller_suspects.cc
-  void GrantParked(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Machine* FindFor(const Claim& claim, absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GrantParked(Model& model, bool planned = true) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindFor(const Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* Reserve(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_volumes.cc, controller_storage.cc
@@ -206,10 +206,10 @@ class Controller : public Fleet, private ControllerState {
   bool IsAwake(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // or has just lost its machine
   bool MakePlace(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   AcquireError QueueFull(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Parked::iterator EndWait(Model&, Parked::iterator, AcquireResult, bool refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  static std::vector<Parked::iterator> ByTurns(Parked& parked);
+  void EndWait(Model&, WaitId, AcquireResult, bool refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Machine* FindAdmitting(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `planned`: what is needed is on its way; else one may be started yet.
+  Machine* FindAdmitting(absl::string_view model, bool planned = true) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindIdlest(absl::string_view, absl::FunctionRef<bool(const Machine&)>) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine&, const std::string& key, const Buyer::Answer& so_far = {}, bool alone = false)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -246,7 +246,7 @@ class Controller : public Fleet, private ControllerState {
   void RememberWake(Model& model, OrderDone written = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecallWake(const WakeRecord& record, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ResumeWake(absl::Time began, Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AnswerWith(WaitId, absl::AnyInvocable<void(AcquireResult)>, AcquireResult) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerWith(WaitId, Done, AcquireResult) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteWake(const std::string&, absl::string_view stage, absl::Duration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   MachineSpec SpecOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

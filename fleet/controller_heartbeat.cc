@@ -97,6 +97,8 @@ void Controller::Compare(Machine& machine, const EngineFigures& figures, absl::D
   const bool stalls = figures.running_sequences > 0 && heartbeat.figures.running_sequences > 0 &&
                       figures.steps == heartbeat.figures.steps;
   heartbeat.figures = figures;
+  heartbeat.granted = 0;
+  if (figures.waiting_sequences > 0) heartbeat.seats = figures.running_sequences;
   machine.at_risk = figures.notice.has_value() && !figures.notice->stops;
   AwaitNotice(machine);
   if (!stalls) heartbeat.stalled_since.reset();

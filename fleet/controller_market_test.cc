@@ -92,6 +92,99 @@ TEST_F(ControllerMarketTest, AQueueWithinAnEngineWantsMachines) {
   EXPECT_EQ(States(), "m-1 serving;m-2 launching;");
 }
 
+// Until then requests wait before the machines, so that the new one gets its share of them; and by turns of the keys.
+TEST_F(ControllerMarketTest, WhileAnotherMachineStartsNobodyIsSentIntoAFullEngine) {
+  options_.models[0].max_machines = 2;
+  options_.models[0].park.requests = 3;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  auto first = Acquire();
+  Ready("m-1");
+  auto second = Acquire();
+  auto queued = Acquire();
+  ASSERT_TRUE(queued->lease.has_value());
+  AnswerFigures(EngineFigures{.running_sequences = 2, .waiting_sequences = 400});
+  ASSERT_EQ(States(), "m-1 serving;m-2 launching;");
+  const auto a = Acquire({.bytes = 1, .key = "a"}), a2 = Acquire({.bytes = 1, .key = "a"}),
+             b = Acquire({.bytes = 1, .key = "b"});
+  EXPECT_EQ(a->answers + a2->answers + b->answers, 0);
+  const auto beyond = Acquire({.bytes = 1, .key = "b"});
+  EXPECT_TRUE(beyond->lease.has_value()) << "the queue is full: nobody is turned away while a machine serves";
+  const auto resumes = Acquire({.bytes = 1, .key = "b", .begun = true});
+  EXPECT_EQ(resumes->answers, 0);
+  for (auto* done : {&first, &second}) (*done)->lease.reset();
+  fleet_->Run();
+  EXPECT_EQ(resumes->answers, 0) << "two of four have a seat";
+  queued->lease.reset();
+  fleet_->Run();
+  EXPECT_TRUE(resumes->lease.has_value()) << "its client waits in the middle of its answer";
+  EXPECT_EQ(a->answers, 0);
+  Ready("m-2");
+  for (const auto* client : {&a, &a2, &b}) {
+    ASSERT_TRUE((*client)->lease.has_value());
+    EXPECT_EQ((*client)->lease->endpoint().machine_id, "m-2");
+  }
+}
+
+TEST_F(ControllerMarketTest, WhereNoOtherMachineComesTheEnginesQueueIsTheQueue) {
+  options_.models[0].max_machines = 2;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  const auto first = Acquire();
+  Ready("m-1");
+  AnswerFigures(EngineFigures{.running_sequences = 1, .waiting_sequences = 400});
+  const auto waits = Acquire();
+  for (const char* id : {"m-2", "m-3"}) {
+    EXPECT_EQ(States(), absl::StrCat("m-1 serving;", id, " launching;"));
+    EXPECT_EQ(waits->answers, 0);
+    Gone(id, absl::ResourceExhaustedError("none there"));
+  }
+  ASSERT_EQ(States(), "m-1 serving;");
+  EXPECT_TRUE(waits->lease.has_value());
+  EXPECT_TRUE(Acquire()->lease.has_value());
+}
+
+// Its answers come back before it is known that it will be replaced.
+TEST_F(ControllerMarketTest, WhileAMachineIsAskedWhetherItLivesNobodyIsSentIntoAFullEngine) {
+  options_.models[0].min_machines = options_.models[0].max_machines = 2;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.2)});
+  Ready("m-1");
+  Ready("m-2");
+  ASSERT_EQ(States(), "m-1 serving;m-2 serving;");
+  auto first = Acquire(), second = Acquire();
+  AnswerFigures(EngineFigures{.running_sequences = 1, .waiting_sequences = 1});
+  AnswerFigures(EngineFigures{.running_sequences = 1, .waiting_sequences = 1});
+  const std::string lost = first->lease->endpoint().machine_id;
+  first->lease.reset();
+  fleet_->ReportBroken(lost, "its answer broke");
+  const auto resumes = Acquire({.bytes = 1, .begun = true});
+  EXPECT_EQ(resumes->answers, 0);
+  Gone(lost, absl::UnavailableError("taken"));
+  EXPECT_EQ(resumes->answers, 0);
+  Ready("m-3");
+  ASSERT_TRUE(resumes->lease.has_value());
+  EXPECT_EQ(resumes->lease->endpoint().machine_id, "m-3");
+}
+
+// Clients that read slowly hold leases and no seats.
+TEST_F(ControllerMarketTest, AnEngineWithFreeSeatsIsNotFull) {
+  options_.models[0].max_machines = 2;
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  const auto first = Acquire();
+  Ready("m-1");
+  const auto second = Acquire(), third = Acquire();
+  AnswerFigures(EngineFigures{.running_sequences = 2, .waiting_sequences = 400});
+  ASSERT_EQ(States(), "m-1 serving;m-2 launching;");
+  const auto waits = Acquire(), waits_too = Acquire();
+  EXPECT_EQ(waits->answers, 0);
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{.steps = 1, .running_sequences = 1});
+  EXPECT_TRUE(waits->lease.has_value());
+  EXPECT_EQ(waits_too->answers, 0) << "the seat that it said to be free is taken";
+}
+
 // A new one would be empty: the weights would have to come first. Also where the fleet has begun anew meanwhile.
 TEST_F(ControllerMarketTest, TheVolumeOfALostMachineIsKnownToBeFull) {
   auto client = Acquire();

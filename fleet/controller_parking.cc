@@ -1,16 +1,9 @@
 // Requests: one gets a machine at once, waits for one in the queue of its model, or is turned away.
-//
-// A key alone may fill the queue. When it is full and another key comes, the newest request of the key that holds most
-// of it makes place: "longest queue drop", as a router's buffer is shared among flows (Suter, Lakshman, Stiliadis,
-// Choudhury, Design Considerations for Supporting TCP with Per-flow Queueing, INFOCOM 1998). Machines are granted by
-// turns of the keys (Nagle, On Packet Switches with Infinite Storage, RFC 970).
 #include <glog/logging.h>
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "fleet/controller.h"
@@ -31,16 +24,14 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
     } else if (model == nullptr) {
       result.emplace(AcquireError{Reason::kUnknownModel,
                                   absl::StrCat("there is no model '", model_name, "'")});
-    } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(claim, model_name)) {
+    } else if (NoteArrival(*model, claim); Machine* const machine = FindFor(*model, claim)) {
       result.emplace(Grant(*machine, claim.key));
     } else if (!claim.resumes() && !MakePlace(*model, claim)) {
       NoteAnswer(*model, {.refused = true, .awake = IsAwake(*model)});
       result.emplace(QueueFull(*model));
     } else {
-      const absl::Duration longest = std::min(model->spec.wake_cap, model->spec.max_wait);
-      const absl::Duration now = clock_.Elapsed();
-      model->parked.emplace(id, Waiter{claim, now, IsAwake(*model), now + longest, std::move(done)});
-      model->parked_bytes += claim.bytes;
+      model->parked.Park(id, claim, IsAwake(*model), model->spec.park, clock_.Elapsed());
+      model->callers.emplace(id, std::move(done));
     }
   }
   if (result.has_value()) {
@@ -68,71 +59,23 @@ AcquireError Controller::QueueFull(const Model& model) const {
           ExpectedWake(model)};
 }
 
-// False: the queue is full, and no key holds more of it than this one would. Who resumes is turned away for nobody.
+// False: the queue is full. Who resumes is turned away for nobody.
 bool Controller::MakePlace(Model& model, const Claim& claim) {
-  struct Share {
-    size_t requests = 0, bytes = 0;
-    std::vector<Parked::iterator> may_leave;  // the newest last
-  };
-  size_t requests = model.parked.size() + 1, bytes = model.parked_bytes + claim.bytes;
-  const auto too_many = [&] { return requests > model.spec.park_requests; };
-  const auto full = [&] { return too_many() || bytes > model.spec.park_bytes; };
-  if (!full()) return true;
-  std::map<absl::string_view, Share> shares;
-  for (auto waiter = model.parked.begin(); waiter != model.parked.end(); ++waiter) {
-    Share& share = shares[waiter->second.claim.key];
-    ++share.requests;
-    share.bytes += waiter->second.claim.bytes;
-    if (!waiter->second.claim.resumes()) share.may_leave.push_back(waiter);
-  }
-  Share& own = shares[claim.key];
-  ++own.requests;
-  own.bytes += claim.bytes;
-  std::vector<Parked::iterator> leave;
-  while (full()) {
-    const auto size = [&](const Share& share) { return too_many() ? share.requests : share.bytes; };
-    Share* most = &own;
-    for (auto& [key, share] : shares) {
-      if (!share.may_leave.empty() && size(share) > size(*most)) most = &share;
-    }
-    if (most == &own) return false;
-    const Parked::iterator newest = most->may_leave.back();
-    most->may_leave.pop_back();
-    leave.push_back(newest);
-    --requests;
-    --most->requests;
-    bytes -= newest->second.claim.bytes;
-    most->bytes -= newest->second.claim.bytes;
-  }
-  for (const Parked::iterator waiter : leave) EndWait(model, waiter, QueueFull(model), /*refused=*/true);
+  const auto leave = model.parked.WhoMakesPlace(claim, model.spec.park);
+  if (!leave.has_value()) return false;
+  for (const WaitId id : *leave) EndWait(model, id, QueueFull(model), /*refused=*/true);
   return true;
 }
 
-// Returns the one after it.
-Controller::Parked::iterator Controller::EndWait(Model& model, Parked::iterator waiter, AcquireResult result,
-                                                 bool refused) {
-  if (refused && !waiter->second.claim.begun)
-    NoteAnswer(model, {.refused = true, .awake = waiter->second.awake});
-  AnswerWith(waiter->first, std::move(waiter->second.done), std::move(result));
-  model.parked_bytes -= waiter->second.claim.bytes;
-  return model.parked.erase(waiter);
-}
-
-// The first of each key, then the second of each, and so on.
-std::vector<Controller::Parked::iterator> Controller::ByTurns(Parked& parked) {
-  std::map<absl::string_view, int> turns;
-  std::vector<std::pair<int, Parked::iterator>> order;
-  for (auto waiter = parked.begin(); waiter != parked.end(); ++waiter)
-    order.emplace_back(turns[waiter->second.claim.key]++, waiter);
-  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Parked::iterator> waiters;
-  for (const auto& [turn, waiter] : order) waiters.push_back(waiter);
-  return waiters;
+void Controller::EndWait(Model& model, WaitId id, AcquireResult result, bool refused) {
+  const auto waiter = model.parked.Remove(id);
+  if (refused && !waiter->claim.begun) NoteAnswer(model, {.refused = true, .awake = waiter->awake});
+  AnswerWith(id, std::move(model.callers.extract(id).mapped()), std::move(result));
 }
 
 void Controller::Cancel(WaitId id) {
   std::optional<Answer> answer;  // what is taken out is destroyed without the lock
-  std::optional<Waiter> waiter;
+  Done caller;
   absl::MutexLock lock(&mutex_);
   if (const auto found = answers_.find(id); found != answers_.end()) {
     answer.emplace(std::move(found->second));
@@ -140,15 +83,13 @@ void Controller::Cancel(WaitId id) {
     return;
   }
   for (auto& [name, model] : models_) {
-    const auto found = model.parked.find(id);
-    if (found == model.parked.end()) continue;
-    const absl::Duration waited = clock_.Elapsed() - found->second.since;
-    if (!found->second.claim.begun && waited > model.spec.target.wait) {
-      NoteAnswer(model, {.queued = waited, .waited = waited, .awake = found->second.awake});
+    const auto waiter = model.parked.Remove(id);
+    if (!waiter.has_value()) continue;
+    const absl::Duration waited = clock_.Elapsed() - waiter->since;
+    if (!waiter->claim.begun && waited > model.spec.target.wait) {
+      NoteAnswer(model, {.queued = waited, .waited = waited, .awake = waiter->awake});
     }
-    model.parked_bytes -= found->second.claim.bytes;
-    waiter.emplace(std::move(found->second));
-    model.parked.erase(found);
+    caller = std::move(model.callers.extract(id).mapped());
     NoteDemand(model);
     inbox_->Post([] {});
     return;
@@ -156,29 +97,20 @@ void Controller::Cancel(WaitId id) {
 }
 
 void Controller::ExpireWaiters(Model& model) {
-  const absl::Duration now = clock_.Elapsed();
-  while (!model.parked.empty()) {
-    // All of a model wait equally long at most, so the first is the first to expire.
-    const auto first = model.parked.begin();
-    if (first->second.deadline > now) {
-      next_ = std::min(next_, first->second.deadline);
-      return;
-    }
-    const absl::Duration longest = std::min(model.spec.wake_cap, model.spec.max_wait);
-    EndWait(model, first,
+  for (const WaitId id : model.parked.Expired(clock_.Elapsed())) {
+    EndWait(model, id,
             AcquireError{AcquireError::Reason::kWakeTimeout,
-                         absl::StrCat(model.spec.name, " did not wake within ", absl::FormatDuration(longest))},
+                         absl::StrCat(model.spec.name, IsAwake(model) ? " had no room within " : " did not wake within ",
+                                      absl::FormatDuration(model.spec.park.longest))},
             /*refused=*/true);
     NoteDemand(model);
   }
+  next_ = std::min(next_, model.parked.next_deadline());
 }
 
 void Controller::Refuse(Model& model, const AcquireError& error, bool also_who_resumes) {
   if (!model.parked.empty()) NoteDecision(model.spec.name, nullptr, "refused", error.message);
-  for (auto waiter = model.parked.begin(); waiter != model.parked.end();) {
-    if (waiter->second.claim.resumes() && !also_who_resumes) ++waiter;
-    else waiter = EndWait(model, waiter, error, /*refused=*/true);
-  }
+  for (const WaitId id : model.parked.ToRefuse(also_who_resumes)) EndWait(model, id, error, /*refused=*/true);
   NoteDemand(model);
 }
 
@@ -208,8 +140,7 @@ void Controller::NoteDemand(Model& model) {
   if (model.parked.empty() && Leases(model.spec.name) == 0) model.idle_since = clock_.Elapsed();
 }
 
-void Controller::AnswerWith(WaitId id, absl::AnyInvocable<void(AcquireResult)> done,
-                            AcquireResult result) {
+void Controller::AnswerWith(WaitId id, Done done, AcquireResult result) {
   answers_.emplace(id, Answer{std::move(done), std::move(result)});
   effects_.push_back([this, id] { Deliver(id); });
 }

@@ -16,7 +16,7 @@ class ControllerParkingTest : public ControllerTest {
  protected:
   using Clients = std::vector<std::unique_ptr<Client>>;
 
-  ControllerParkingTest() { options_.models[0].park_requests = 4; }
+  ControllerParkingTest() { options_.models[0].park.requests = 4; }
 
   std::unique_ptr<Client> Come(const std::string& key, size_t bytes = 1) {
     return Acquire(Claim{.bytes = bytes, .key = key});
@@ -64,8 +64,8 @@ TEST_F(ControllerParkingTest, AnotherKeyGetsItsShareAndTheNewestMakePlace) {
 
 // By bytes as by requests; and nobody leaves for one that would find no place all the same.
 TEST_F(ControllerParkingTest, BytesAreSharedToo) {
-  options_.models[0].park_requests = 100;
-  options_.models[0].park_bytes = 100;
+  options_.models[0].park.requests = 100;
+  options_.models[0].park.bytes = 100;
   Begin();
   const Clients a = ComeMany("a", 10, /*bytes=*/10);
   EXPECT_EQ(Answers(a), "wwwwwwwwww");
@@ -116,7 +116,7 @@ TEST_F(ControllerParkingTest, ALeaseNamesTheLifeOfItsMachine) {
 // Of requests that came while the model was awake: within the target or not.
 TEST_F(ControllerParkingTest, FirstTokensAreHeldToTheModelsTarget) {
   options_.models[0].target = {absl::Seconds(2), 0.01};
-  options_.models[0].park_requests = 0;
+  options_.models[0].park.requests = 0;
   Begin();
   const auto budget = [this] {
     Advance(absl::Seconds(20));  // it is written down now and then
@@ -186,7 +186,7 @@ TEST_F(ControllerParkingTest, WhoComesWhileAMachineIsReplacedComesToAnAwakeModel
 
 // The mean of the wakes so far, three tenths of it the latest.
 TEST_F(ControllerParkingTest, WhoIsRefusedIsToldHowLongAWakeTakes) {
-  options_.models[0].park_requests = 1;
+  options_.models[0].park.requests = 1;
   Begin();
   const auto told_before_a_wake_of = [&](absl::Duration wake) {
     const auto waits = Come("a");

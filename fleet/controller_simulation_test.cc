@@ -293,8 +293,7 @@ class Simulation {
     options.models = {{.name = "m",
                        .model_hash = "abc",
                        .wake_cap = kWakeCap,
-                       .park_requests = 20,
-                       .max_wait = kMaxWait}};
+                       .park = {.requests = 20, .longest = kMaxWait}}};
     auto fleet = Controller::Create(std::move(options), clock_, store_, world_, world_);
     ASSERT_TRUE(fleet.ok()) << fleet.status();
     fleet_ = *std::move(fleet);

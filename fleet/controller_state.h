@@ -2,6 +2,7 @@
 #ifndef FLEET_CONTROLLER_STATE_H_
 #define FLEET_CONTROLLER_STATE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -21,6 +22,7 @@
 #include "fleet/ledger/ledger.h"
 #include "fleet/plan/demand.h"
 #include "fleet/plan/idle_timeout.h"
+#include "fleet/plan/parking_queue.h"
 #include "fleet/plan/plan.h"
 #include "fleet/store/store.h"
 
@@ -45,23 +47,14 @@ struct ModelSpec {
   std::vector<Market> markets;
   std::optional<absl::Duration> idle_timeout;  // nullopt: IdleTimeout
   absl::Duration wake_cap = absl::Minutes(10);
-  size_t park_requests = 256;
-  size_t park_bytes = 64 << 20;
-  absl::Duration max_wait = absl::Seconds(585);
+  ParkingQueue::Limits park;  // no longer than the wake's cap
 };
 
 struct ControllerState {
-  struct Waiter {
-    Claim claim;
-    absl::Duration since;
-    bool awake = false;  // the model had a machine then, or had just lost it
-    absl::Duration deadline;
-    absl::AnyInvocable<void(AcquireResult)> done;
-  };
-  using Parked = std::map<Fleet::WaitId, Waiter>;  // ids ascend
+  using Done = absl::AnyInvocable<void(AcquireResult)>;
 
   struct Answer {
-    absl::AnyInvocable<void(AcquireResult)> done;
+    Done done;
     AcquireResult result;
   };
 
@@ -92,8 +85,8 @@ struct ControllerState {
     Remembered remembered = ToRemember();
     std::optional<Interruption> unreplaced;       // the last, until a start makes up for it
     std::optional<absl::Duration> measured_wake, measured_fill;
-    Parked parked;  // of each key first come, first served
-    size_t parked_bytes = 0;
+    ParkingQueue parked;
+    std::map<Fleet::WaitId, Done> callers;  // of those
     absl::Duration idle_since;  // when its last waiter or lease left
     std::optional<absl::Duration> unwanted_since;  // none of its machines may run
     bool asked = false;         // in this process's life
@@ -110,6 +103,8 @@ struct ControllerState {
     absl::Duration due;     // the next question
     std::optional<absl::Duration> asked_at;  // and not yet answered
     int failures = 0;       // in a row
+    int64_t seats = 0;      // in its engine, which it had filled when it last let others wait; 0: it never did
+    int granted = 0;        // leases since `figures`
     std::optional<absl::Duration> stalled_since;  // it has sequences and takes no step
     bool awaits_notice = false;
     std::optional<uint64_t> changed_from;  // the latest EngineFigures::notices that it said is true no more
@@ -156,6 +151,12 @@ struct ControllerState {
     std::optional<Absence> absence;  // of this fleet's, and not known yet whether the machine was there all the time
     bool whole_run = true;   // the ledger has all of it
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
+
+    // One more would wait within its engine. Clients that read slowly have leases and no seats.
+    bool IsFull() const {
+      const int64_t seated = heartbeat.figures.running_sequences + heartbeat.figures.waiting_sequences;
+      return heartbeat.seats > 0 && std::min<int64_t>(leases, seated + heartbeat.granted) >= heartbeat.seats;
+    }
   };
 
   // UTC's. What it has cost is the ledger's dollars beyond `before`; the store has `written` of it.

@@ -39,34 +39,41 @@ Blame BlameOf(const Claim& claim) {
 
 }  // namespace
 
-Controller::Machine* Controller::FindFor(const Claim& claim, absl::string_view model) {
-  return BlameOf(claim) == Blame::kNone ? FindAdmitting(model) : nullptr;  // GrantParked sees to the others
+// Nobody is turned away by a full queue while a machine serves.
+Controller::Machine* Controller::FindFor(const Model& model, const Claim& claim) {
+  if (BlameOf(claim) != Blame::kNone) return nullptr;  // GrantParked sees to it
+  Machine* const machine = FindAdmitting(model.spec.name, /*planned=*/false);
+  if (machine != nullptr || claim.resumes()) return machine;
+  const auto leave = model.parked.WhoMakesPlace(claim, model.spec.park);
+  return leave.has_value() && leave->empty() ? nullptr : FindServing(model.spec.name);
 }
 
 // What can be had now, by turns of the keys; suspects only when it is their turn.
-void Controller::GrantParked(Model& model) {
-  for (const auto& [id, waiter] : model.parked) {
+void Controller::GrantParked(Model& model, bool planned) {
+  const ParkingQueue::Waiters& waiters = model.parked.waiters();
+  for (const auto& [id, waiter] : waiters) {
     if (BlameOf(waiter.claim) != Blame::kGuilty) continue;
     for (const Claim::Cut& cut : waiter.claim.cuts) {
       if (IsCrash(cut.life->end())) cut.life->Explain();
     }
   }
-  const bool suspects = std::any_of(model.parked.begin(), model.parked.end(), [](const auto& waiter) {
+  const bool suspects = std::any_of(waiters.begin(), waiters.end(), [](const auto& waiter) {
     return BlameOf(waiter.second.claim) == Blame::kSuspect;
   });
   for (auto& [id, machine] : machines_) {
     if (!suspects && machine.record.model == model.spec.name) machine.reserved = false;
   }
-  const auto so_far = [this](const Waiter& waiter) {
+  const auto so_far = [this](const ParkingQueue::Waiter& waiter) {
     return Buyer::Answer{.queued = clock_.Elapsed() - waiter.since, .awake = waiter.awake};
   };
   bool reserves = false;  // for one suspect at a time
-  for (const Parked::iterator waiter : ByTurns(model.parked)) {
+  for (const WaitId waits : model.parked.ByTurns()) {
+    const ParkingQueue::Waiter& waiter = waiters.at(waits);
     std::optional<AcquireResult> result;
-    switch (BlameOf(waiter->second.claim)) {
+    switch (BlameOf(waiter.claim)) {
       case Blame::kNone:
-        if (Machine* const machine = FindAdmitting(model.spec.name); machine != nullptr)
-          result.emplace(Grant(*machine, waiter->second.claim.key, so_far(waiter->second)));
+        if (Machine* const machine = FindAdmitting(model.spec.name, planned); machine != nullptr)
+          result.emplace(Grant(*machine, waiter.claim.key, so_far(waiter)));
         break;
       case Blame::kUnknown: break;
       case Blame::kSuspect:
@@ -74,7 +81,7 @@ void Controller::GrantParked(Model& model) {
         if (Machine* const machine = Reserve(model); machine != nullptr && machine->leases == 0) {
           LOG(WARNING) << "a request under which engines crashed runs alone on " << machine->record.id;
           machine->reserved = false;
-          result.emplace(Grant(*machine, waiter->second.claim.key, so_far(waiter->second), /*alone=*/true));
+          result.emplace(Grant(*machine, waiter.claim.key, so_far(waiter), /*alone=*/true));
         }
         break;
       case Blame::kGuilty:
@@ -84,7 +91,7 @@ void Controller::GrantParked(Model& model) {
                                     "while it worked on nothing else"});
         break;
     }
-    if (result.has_value()) EndWait(model, waiter, *std::move(result), /*refused=*/false);
+    if (result.has_value()) EndWait(model, waits, *std::move(result), /*refused=*/false);
   }
 }
 

@@ -145,8 +145,8 @@ TEST_F(ControllerTest, SecondsAreCountedByUse) {
 }
 
 TEST_F(ControllerTest, AnUnknownModelAndAFullQueueAreRefused) {
-  options_.models[0].park_requests = 2;
-  options_.models[0].park_bytes = 100;
+  options_.models[0].park.requests = 2;
+  options_.models[0].park.bytes = 100;
   Begin();
   EXPECT_EQ(Acquire(1, "nope")->error->reason, Reason::kUnknownModel);
   EXPECT_EQ(Acquire(101)->error->reason, Reason::kQueueFull);
@@ -168,7 +168,7 @@ TEST_F(ControllerTest, AnUnknownModelAndAFullQueueAreRefused) {
 }
 
 TEST_F(ControllerTest, WhoResumesOutwaitsAFullQueueAndEveryRefusal) {
-  options_.models[0].park_requests = 0;
+  options_.models[0].park.requests = 0;
   Begin();
   auto client = Acquire(Claim{.bytes = size_t{1} << 40, .cuts = {CutOf(End::kLost)}});
   Gone("m-1", absl::ResourceExhaustedError("dry"));
@@ -204,7 +204,7 @@ TEST_F(ControllerTest, ACancelledRequestIsNeverAnsweredEvenWhenItsAnswerIsDecide
 }
 
 TEST_F(ControllerTest, ARequestWaitsItsTimeAndAWakeItsCap) {
-  options_.models[0].max_wait = absl::Seconds(100);
+  options_.models[0].park.longest = absl::Seconds(100);
   options_.models[0].wake_cap = absl::Seconds(150);
   Begin();
   auto first = Acquire();

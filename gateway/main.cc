@@ -126,9 +126,9 @@ fleet::ModelSpec SpecOf(const config::Model& config, const LoadedModel& loaded) 
   if (config.has_idle_timeout()) spec.idle_timeout = config::ToDuration(config.idle_timeout());
   spec.target = {config::ToDuration(config.service().first_token()), 1 - config.service().share()};
   spec.wake_cap = config::ToDuration(config.wake_cap());
-  spec.park_requests = config.park().requests();
-  spec.park_bytes = config.park().bytes();
-  spec.max_wait = config::ToDuration(config.park().max_wait());
+  spec.park.requests = config.park().requests();
+  spec.park.bytes = config.park().bytes();
+  spec.park.longest = config::ToDuration(config.park().max_wait());
   return spec;
 }
 

@@ -94,6 +94,14 @@ void Clients::OnLease(int64_t id) {
   });
 }
 
+int Clients::AnswersOn(int64_t machine) const {
+  int answers = 0;
+  for (const auto& [id, client] : clients_) {
+    answers += client.lease.has_value() && Engines::NumberOf(client.lease->endpoint().address) == machine;
+  }
+  return answers;
+}
+
 void Clients::OnBroken(int64_t machine, bool hangs) {
   for (const auto& [id, client] : clients_) {
     if (!client.lease.has_value() || Engines::NumberOf(client.lease->endpoint().address) != machine) continue;

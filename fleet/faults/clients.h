@@ -33,6 +33,8 @@ class Clients {
   void Come(const std::string& model);
   void OnBroken(int64_t machine, bool hangs);
 
+  int AnswersOn(int64_t machine) const;
+
   bool idle() const { return clients_.empty(); }
   int64_t served = 0, refused = 0, left = 0, resumed = 0, cut_off = 0;
   bool loses_answers = false;  // sabotage

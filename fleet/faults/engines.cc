@@ -1,5 +1,6 @@
 #include "fleet/faults/engines.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ namespace {
 constexpr absl::Duration kReserve = absl::Seconds(7);  // of a notice: what an engine keeps to save KV and say goodbye
 constexpr absl::Duration kStart = absl::Seconds(20);  // of an engine, mean
 constexpr absl::Duration kLife = absl::Minutes(20);   // of one that dies or hangs, mean
+constexpr int kSeats = 2;
 
 }  // namespace
 
@@ -151,7 +153,13 @@ void Engines::AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                          absl::AnyInvocable<void(absl::StatusOr<EngineFigures>)> done) {
   const Engine* const engine = Find(endpoint);
   EngineFigures figures;
-  if (engine != nullptr) figures.notices = engine->notices;
+  if (engine != nullptr) {
+    figures.notices = engine->notices;
+    const int answers = answers_(NumberOf(endpoint.address));
+    figures.running_sequences = std::min(answers, kSeats);
+    figures.waiting_sequences = answers - figures.running_sequences;
+    figures.steps = absl::ToInt64Milliseconds(sim_.now());
+  }
   if (engine != nullptr && engine->taken_at.has_value()) {
     figures.notice = EngineNotice{.source = "cloud",
                                   .stops = true,

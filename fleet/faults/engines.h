@@ -26,6 +26,9 @@ class Engines : public MachineHost, public Probe {
   // Answers on the machine end here, or (`hangs`) nothing comes of them any more.
   void OnBroken(std::function<void(int64_t machine, bool hangs)> broken) { broken_ = std::move(broken); }
 
+  // How many have a lease on it. An engine says that it seats two of them and lets the others wait.
+  void CountAnswers(std::function<int(int64_t machine)> answers) { answers_ = std::move(answers); }
+
   // Whether an answer can begin on it.
   bool Serves(int64_t machine) const;
   static int64_t NumberOf(const std::string& address);
@@ -80,6 +83,7 @@ class Engines : public MachineHost, public Probe {
   Sim& sim_;
   const Faults& faults_;
   std::function<void(int64_t, bool)> broken_;
+  std::function<int(int64_t)> answers_;
   std::map<int64_t, Engine> engines_;  // by machine, while it runs
   std::map<int64_t, bool> attached_;   // machines with a volume
   uint64_t starts_ = 0;

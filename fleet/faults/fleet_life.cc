@@ -43,7 +43,7 @@ std::vector<ModelSpec> DrawModels(Sim& sim) {
                       .max_machines = 1 + sim.Below(2),
                       .idle_timeout = absl::Minutes(2 + sim.Below(5)),
                       .wake_cap = absl::Minutes(10),
-                      .park_requests = 30});
+                      .park = {.requests = 30}});
   }
   return models;
 }
@@ -65,10 +65,11 @@ FleetLife::FleetLife(const Options& options)
              {.wake_cap = models_[0].wake_cap, .max_dollars_per_day = max_dollars_per_day_, .end = kEnd, .leak = kLeak},
              sabotage_),
       clients_(sim_, engines_,
-               {.longest_wait = std::min(models_[0].wake_cap, models_[0].max_wait),
+               {.longest_wait = std::min(models_[0].wake_cap, models_[0].park.longest),
                 .longest_refusal = LongestBackOff(models_[0].wake_cap) + models_[0].wake_cap,
-                .park_requests = models_[0].park_requests,
+                .park_requests = models_[0].park.requests,
                 .poor = max_dollars_per_day_ < kEnough}) {
+  engines_.CountAnswers([this](int64_t machine) { return clients_.AnswersOn(machine); });
   engines_.OnBroken([this](int64_t machine, bool hangs) { clients_.OnBroken(machine, hangs); });
   cloud_.forgets_tokens = sabotage_ == Sabotage::kBuyTwice;
   clients_.loses_answers = sabotage_ == Sabotage::kLosesAnswers;

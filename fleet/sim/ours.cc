@@ -32,9 +32,12 @@ class Ours : public Policy {
   void OnServed(Nanos took, Nanos now) override {
     buyer_.Served(kModel, absl::Nanoseconds(took), absl::Nanoseconds(now));
   }
-  void OnAnswered(Nanos waited, bool refused, bool awake, Nanos now) override {
-    const absl::Duration wait = absl::Nanoseconds(waited);
-    buyer_.Answered(kModel, wish_, {.queued = wait, .waited = wait, .refused = refused, .awake = awake},
+  void OnAnswered(const Answer& answer, Nanos now) override {
+    buyer_.Answered(kModel, wish_,
+                    {.queued = absl::Nanoseconds(answer.queued),
+                     .waited = absl::Nanoseconds(answer.waited),
+                     .refused = answer.refused,
+                     .awake = answer.awake},
                     absl::Nanoseconds(now));
   }
 
@@ -155,7 +158,8 @@ class Ours : public Policy {
                           .leases = machine.answers,
                           .idle_since = absl::Nanoseconds(machine.idle_since)});
     }
-    const Demand demand = {.waiting = view.waiting, .idle_since = absl::Nanoseconds(view.idle_since)};
+    const Demand demand = {
+        .waiting = view.parked, .resuming = view.resuming, .idle_since = absl::Nanoseconds(view.idle_since)};
     Plan plan = PlanModel(desired, demand, observed, wake_, absl::Nanoseconds(view.now));
     wake_ = plan.wake;
     size_t launched = 0;

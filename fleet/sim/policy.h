@@ -34,7 +34,9 @@ struct View {
   // Machines for the load by fleet/plan/demand.h's forecast, for policies without one of their own; 0: nothing arrived
   // for an hour.
   int needed = 0;
-  int waiting = 0;         // requests without a stream
+  int parked = 0;          // requests without a machine
+  int resuming = 0;        // of these, those that had one
+  int waiting = 0;         // requests without a stream: the parked ones and those within engines
   Nanos idle_since = 0;    // when the last request left; meaningful while none is there
   bool idle = true;
   absl::Span<const Offer> offers;  // prices as they are now
@@ -68,11 +70,16 @@ class Policy {
   virtual void OnEnded(int offer, Nanos now) = 0;                     // a started machine, as ordered
   virtual void OnLost(int offer, Nanos served_until, Nanos now) = 0;  // taken by its provider
 
-  // What requests did: came, gave back the stream that they had for `took`, got one or were refused one after they had
-  // waited; `awake`: the model was, when it came.
+  // What requests did: came, gave back the stream that they had for `took`, ended with a first token or without.
   virtual void OnArrived(Nanos) {}
   virtual void OnServed(Nanos /*took*/, Nanos) {}
-  virtual void OnAnswered(Nanos /*waited*/, bool /*refused*/, bool /*awake*/, Nanos) {}
+  struct Answer {
+    Nanos queued = 0;  // until it had a machine
+    Nanos waited = 0;  // for its first token, or in vain
+    bool refused = false;
+    bool awake = true;  // the model was, when it came
+  };
+  virtual void OnAnswered(const Answer&, Nanos) {}
 
   // After what became of orders, when a machine begins to serve, and at least every 20 s.
   virtual Orders Decide(const View& view) = 0;

@@ -146,6 +146,7 @@ std::optional<Nanos> TimeOfLine(absl::string_view line) {
 
 absl::StatusOr<AccessLog> ParseAccessLog(absl::string_view text, absl::string_view name) {
   AccessLog log;
+  std::map<std::string, int32_t, std::less<>> keys;
   int64_t number = 0;
   std::optional<Nanos> last;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -169,7 +170,8 @@ absl::StatusOr<AccessLog> ParseAccessLog(absl::string_view text, absl::string_vi
         return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": ", tokens.status().message()));
       }
     }
-    log.models[std::string(*model)].push_back({*at - took * (kSecond / 1000), *prompt_tokens, *generated_tokens});
+    const int32_t key = keys.try_emplace(std::string(Word(line, " key=").value_or("")), keys.size()).first->second;
+    log.models[std::string(*model)].push_back({*at - took * (kSecond / 1000), *prompt_tokens, *generated_tokens, key});
   }
   if (log.models.empty()) {
     return absl::InvalidArgumentError(

@@ -18,6 +18,7 @@ struct Request {
   Nanos at = 0;
   int32_t prompt_tokens = 0;
   int32_t generated_tokens = 0;
+  int32_t key = 0;  // whose it is: a number, the same for the same key
 };
 
 // CSV as the Azure Public Dataset has it: TIMESTAMP,ContextTokens,GeneratedTokens, time as "2023-11-16 18:15:46.68"

@@ -1,14 +1,13 @@
 #include "fleet/sim/world.h"
 
 #include <algorithm>
-#include <deque>
 #include <queue>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "fleet/ledger/billing.h"
-#include "fleet/plan/demand.h"
 #include "fleet/plan/plan.h"
+#include "fleet/sim/router.h"
 
 namespace spotinference::fleet::sim {
 namespace {
@@ -16,19 +15,6 @@ namespace {
 constexpr Nanos kTick = 20 * kSecond;
 constexpr Nanos kNever = INT64_MAX;
 constexpr Nanos kWarmUp = 900 * kSecond;
-
-struct Waiting {
-  Request request;
-  bool awake = true;   // the model was, when it came
-  bool began = false;  // its first token is out
-};
-
-struct Running {
-  Request request;
-  bool began = false;
-  Nanos start = 0, first = 0;  // of this attempt: when it got the stream, its next token
-  uint64_t serial = 0;         // 0: the stream is free
-};
 
 struct Machine {
   MachineView view;
@@ -38,8 +24,6 @@ struct Machine {
   Nanos billed_from = -1;
   Nanos use_since = 0;
   Nanos busy = 0, idle = 0, waking = 0;
-  std::vector<Running> streams;
-  std::vector<int> free;
 };
 
 struct Event {
@@ -52,16 +36,6 @@ struct Event {
   bool operator>(const Event& other) const { return std::pair(at, serial) > std::pair(other.at, other.serial); }
 };
 
-struct Completion {
-  Nanos at;
-  uint64_t serial;
-  int slot, stream;
-  bool operator>(const Completion& other) const { return std::pair(at, serial) > std::pair(other.at, other.serial); }
-};
-
-template <typename T>
-using Heap = std::priority_queue<T, std::vector<T>, std::greater<T>>;
-
 class World {
  public:
   World(const RecordedMarket& market, Arrivals&& arrivals, Policy& policy, const WorldOptions& options)
@@ -71,11 +45,9 @@ class World {
         arrivals_(std::move(arrivals)),
         policy_(policy),
         random_(options.seed),
-        target_wait_(ToNanos(options.profile.target_wait_seconds())),
-        max_wait_(ToNanos(options.profile.max_wait_seconds())),
         offers_(OffersOf(market)),
         zones_(market.zones.size()),
-        load_(profile_.streams(), TargetOf(profile_)),
+        router_(market, profile_, policy, result_, [this](int slot, int answers) { NoteAnswers(slot, answers); }),
         held_(zones_),
         volumes_(zones_),
         filled_(zones_) {
@@ -94,7 +66,7 @@ class World {
     Nanos next_report = 0;
     while (true) {
       const Nanos arrival = arrivals_.next().at;
-      const Nanos completion = completions_.empty() ? kNever : completions_.top().at;
+      const Nanos completion = router_.next();
       const Nanos event = events_.empty() ? kNever : events_.top().at;
       const Nanos next = std::min({arrival, completion, event});
       if (next >= market_.horizon) break;
@@ -147,135 +119,25 @@ class World {
   void Arrive() {
     const Request request = arrivals_.next();
     arrivals_.Pop();
-    load_.Arrived(absl::Nanoseconds(now_));
-    policy_.OnArrived(now_);
-    const bool was_idle = Idle();
-    if (Counts(request)) ++result_.requests;
-    const Waiting waiting = {.request = request, .awake = !asleep_};
-    if (TryStart(waiting)) return;
-    if (serving_.empty() && static_cast<int>(queue_.size()) >= profile_.park_requests()) {
-      return Refuse(waiting, result_.refused);
-    }
-    queue_.push_back(waiting);
-    if (was_idle) Decide();
+    const bool was_idle = router_.idle();
+    router_.Arrive(request, now_);
+    if (was_idle && router_.parked() > 0) Decide();
   }
 
-  bool Counts(const Request& request) const { return IsCounted(request, market_, profile_); }
-  void NoteAnswered(const Waiting& waiting, bool refused) {
-    if (!waiting.began) policy_.OnAnswered(now_ - waiting.request.at, refused, waiting.awake, now_);
-  }
-  bool Idle() const { return queue_.empty() && running_ == 0; }
-
-  bool TryStart(const Waiting& waiting) {
-    for (const int slot : serving_) {
-      Machine& machine = machines_[slot];
-      if (machine.free.empty()) continue;
-      Start(machine, slot, waiting);
-      return true;
-    }
-    return false;
-  }
-
-  void Start(Machine& machine, int slot, const Waiting& waiting) {
-    const int stream = machine.free.back();
-    machine.free.pop_back();
-    NoteAnswered(waiting, /*refused=*/false);
-    if (machine.view.answers == 0) Account(machine);
-    ++machine.view.answers;
-    ++running_;
-    Running& running = machine.streams[stream];
-    running = {waiting.request, waiting.began, now_, now_ + PrefillTime(profile_, waiting.request.prompt_tokens),
-               ++serial_};
-    const Nanos end = running.first + DecodeTime(profile_, waiting.request.generated_tokens);
-    completions_.push({end, running.serial, slot, stream});
-  }
-
-  void NoteFirstToken(const Running& running) {
-    if (running.began || !Counts(running.request)) return;
-    const Nanos wait = running.first - running.request.at;
-    result_.waits.Add(wait);
-    result_.within_target += wait <= target_wait_;
-  }
-
-  void FreeStream(Machine& machine, int stream) {
-    machine.streams[stream].serial = 0;
-    machine.free.push_back(stream);
-    --running_;
-    if (machine.view.answers == 1) Account(machine);
-    if (--machine.view.answers == 0) machine.view.idle_since = now_;
+  void NoteAnswers(int slot, int answers) {
+    Machine& machine = machines_[slot];
+    if ((machine.view.answers == 0) != (answers == 0)) Account(machine);
+    machine.view.answers = answers;
+    if (answers == 0) machine.view.idle_since = now_;
   }
 
   void Complete() {
-    const Completion done = completions_.top();
-    completions_.pop();
-    Machine& machine = machines_[done.slot];
-    if (!machine.alive || machine.streams[done.stream].serial != done.serial) return;
-    const Running& running = machine.streams[done.stream];
-    NoteFirstToken(running);
-    load_.Served(absl::Nanoseconds(now_), absl::Nanoseconds(now_ - running.start));
-    policy_.OnServed(now_ - running.start, now_);
-    FreeStream(machine, done.stream);
-    if (machine.view.phase == Phase::kServing || Serving(machine)) {
-      StartWaiting();
-    } else if (machine.view.phase == Phase::kLeaving && machine.view.answers == 0 && !machine_taken_[done.slot]) {
-      Schedule(now_ + ToNanos(profile_.drain_seconds()), Event::Kind::kGone, done.slot, machine.view.id);
+    const int slot = router_.Complete();
+    if (slot < 0) return;
+    const Machine& machine = machines_[slot];
+    if (machine.view.phase == Phase::kLeaving && machine.view.answers == 0 && !machine_taken_[slot]) {
+      Schedule(now_ + ToNanos(profile_.drain_seconds()), Event::Kind::kGone, slot, machine.view.id);
     }
-    if (Idle()) idle_since_ = now_;
-  }
-
-  bool Serving(const Machine& machine) const {
-    return std::find(serving_.begin(), serving_.end(), &machine - machines_.data()) != serving_.end();
-  }
-
-  void StartWaiting() {
-    while (!queue_.empty()) {
-      const Waiting& waiting = queue_.front();
-      if (TimesOut(waiting)) {
-        Refuse(waiting, result_.timed_out);
-      } else if (!TryStart(waiting)) {
-        return;
-      }
-      queue_.pop_front();
-    }
-  }
-
-  bool TimesOut(const Waiting& waiting) const { return !waiting.began && now_ - waiting.request.at > max_wait_; }
-
-  void Refuse(const Waiting& waiting, int64_t& count) {
-    NoteAnswered(waiting, /*refused=*/true);
-    if (Counts(waiting.request)) ++count;
-  }
-
-  // All who are not being answered yet, or whose time is up.
-  void RefuseWaiting(bool all, int64_t& count) {
-    const bool idle = Idle();
-    std::erase_if(queue_, [&](const Waiting& waiting) {
-      const bool ends = all ? !waiting.began : TimesOut(waiting);
-      if (ends) Refuse(waiting, count);
-      return ends;
-    });
-    if (!idle && Idle()) idle_since_ = now_;
-  }
-
-  // Its answers go on elsewhere.
-  void MoveAnswers(Machine& machine) {
-    for (int stream = 0; stream < static_cast<int>(machine.streams.size()); ++stream) {
-      Running& running = machine.streams[stream];
-      if (running.serial == 0) continue;
-      Waiting waiting = {.request = running.request, .began = running.began};
-      if (now_ >= running.first) {
-        NoteFirstToken(running);
-        waiting.began = true;
-        const int64_t told = static_cast<int64_t>((now_ - running.first) * profile_.decode_tokens_per_s() / kSecond);
-        const int32_t more = static_cast<int32_t>(std::min<int64_t>(told, waiting.request.generated_tokens));
-        waiting.request.prompt_tokens += more;
-        waiting.request.generated_tokens -= more;
-      }
-      ++result_.moved;
-      FreeStream(machine, stream);
-      queue_.push_front(waiting);
-    }
-    StartWaiting();
   }
 
   // --- Machines
@@ -331,6 +193,7 @@ class World {
       policy_.OnLost(zone, at, now_);
       machine.loss_told = true;
       SetPhase(machine, Phase::kLeaving);
+      router_.Notice(here.back(), now_);
     }
     Decide();
   }
@@ -339,8 +202,6 @@ class World {
     machine.view.phase = phase;
     machine.view.since = now_;
   }
-
-  void StopServing(int slot) { serving_.erase(std::remove(serving_.begin(), serving_.end(), slot), serving_.end()); }
 
   void OnAnswer(Machine& machine, int slot) {
     const int offer = machine.view.offer, zone = ZoneOf(offer);
@@ -382,12 +243,7 @@ class World {
     machine.view.idle_since = now_;
     machine.volume_filled = true;
     SetPhase(machine, Phase::kServing);
-    machine.streams.assign(profile_.streams(), {});
-    machine.free.clear();
-    for (int stream = 0; stream < profile_.streams(); ++stream) machine.free.push_back(stream);
-    asleep_ = false;
-    serving_.push_back(slot);
-    StartWaiting();
+    router_.Open(slot, now_);
     Decide();
   }
 
@@ -404,7 +260,6 @@ class World {
     const int offer = machine.view.offer, zone = ZoneOf(offer);
     Account(machine);
     SetPhase(machine, Phase::kLeaving);
-    StopServing(slot);
     BillMachine(machine, taken);
     if (IsSpot(offer)) --held_[zone];
     if (machine.volume_filled) {
@@ -413,7 +268,7 @@ class World {
       --volumes_[zone];  // half full: deleted; it stays paid for
     }
     result_.interruptions += taken;
-    MoveAnswers(machine);
+    router_.Close(slot, taken, now_);
     machine.alive = false;
     machine_taken_[slot] = false;
     free_slots_.push_back(slot);
@@ -458,16 +313,15 @@ class World {
   void Decide() {
     if (deciding_) return;
     deciding_ = true;
-    RefuseWaiting(/*all=*/false, result_.timed_out);
+    router_.Expire(now_);
     View view = {.now = now_,
-                 .waiting = static_cast<int>(queue_.size()),
-                 .idle_since = idle_since_,
-                 .idle = Idle(),
+                 .needed = std::min(profile_.max_machines(), router_.Needed(now_)),
+                 .parked = router_.parked(),
+                 .resuming = router_.resuming(),
+                 .waiting = router_.waiting(),
+                 .idle_since = router_.idle_since(),
+                 .idle = router_.idle(),
                  .filled = {}};
-    const absl::Duration now = absl::Nanoseconds(now_);
-    view.needed = std::min(profile_.max_machines(),
-                           load_.Needed(now, static_cast<int>(queue_.size()), static_cast<int>(serving_.size()),
-                                        StartTime(profile_)));
     for (size_t i = 0; i < offers_.size(); ++i) view.filled.push_back(filled_[ZoneOf(i)]);
     for (size_t i = 0; i < offers_.size(); ++i) {
       if (IsSpot(i)) offers_[i].price_per_hour = market_.zones[i].spot_at(now_);
@@ -481,7 +335,7 @@ class World {
     const Orders orders = policy_.Decide(view);
     for (const Orders::End& end : orders.ends) OrderEnd(end);
     for (const Orders::Launch& launch : orders.launches) OrderLaunch(launch);
-    if (orders.refuses) RefuseWaiting(/*all=*/true, result_.refused);
+    if (orders.refuses) router_.RefuseParked(now_);
     deciding_ = false;
   }
 
@@ -499,8 +353,7 @@ class World {
       free_slots_.pop_back();
     }
     machines_[slot] = Machine{.view = {.id = ++last_id_, .offer = launch.offer, .since = now_},
-                              .alive = true,
-                              .streams = std::move(machines_[slot].streams)};
+                              .alive = true};
     machine_taken_[slot] = false;
     ++result_.launches;
     Note(absl::StrCat("launch ", result_.offer_names[launch.offer]), launch.why);
@@ -516,8 +369,7 @@ class World {
       if (was != Phase::kAsked) Account(machine);
       SetPhase(machine, Phase::kLeaving);
       if (was == Phase::kAsked) return;
-      if (was == Phase::kServing) StopServing(slot);
-      if (serving_.empty() && Idle()) asleep_ = true;
+      router_.Drain(slot);
       const bool drained = was == Phase::kStarting || machine.view.answers == 0;
       const Nanos limit = drained ? 0 : absl::ToInt64Nanoseconds(Desired().drain_limit);
       Schedule(now_ + limit + ToNanos(profile_.drain_seconds()), drained ? Event::Kind::kGone : Event::Kind::kDrained,
@@ -532,7 +384,7 @@ class World {
     for (int slot = 0; slot < static_cast<int>(machines_.size()); ++slot) {
       if (machines_[slot].alive && machines_[slot].billed_from >= 0) End(machines_[slot], slot, false);
     }
-    for (const Waiting& waiting : queue_) result_.timed_out += !waiting.began && Counts(waiting.request);
+    router_.EndAll(now_);
   }
 
   const RecordedMarket& market_;
@@ -541,28 +393,21 @@ class World {
   Arrivals arrivals_;
   Policy& policy_;
   std::mt19937_64 random_;
-  const Nanos target_wait_, max_wait_;
   std::vector<Offer> offers_;
   const int zones_;
-  LoadForecast load_;
-  bool asleep_ = true;
+  Result result_;
+  Router router_;
 
   Nanos now_ = 0;
   uint64_t serial_ = 0;
-  Heap<Event> events_;
-  Heap<Completion> completions_;
-  std::deque<Waiting> queue_;
-  int64_t running_ = 0;
-  Nanos idle_since_ = 0;
-
+  std::priority_queue<Event, std::vector<Event>, std::greater<Event>> events_;
   std::vector<Machine> machines_;
   std::vector<bool> machine_taken_;  // by slot: its provider takes it, and has said so
-  std::vector<int> free_slots_, serving_;
+  std::vector<int> free_slots_;
   std::vector<MachineView> views_;
   int last_id_ = 0;
   std::vector<int> held_, volumes_, filled_;  // by zone: spot machines, volumes, and those that are full and free
   bool deciding_ = false;
-  Result result_;
 };
 
 }  // namespace
