@@ -49,7 +49,7 @@ bool Router::IsAwake(Nanos now) const {
 void Router::Acquire(Task task, Nanos now) {
   task.queued = 0;
   task.awake = true;
-  if (const int slot = FindAdmitting(); slot >= 0) return Give(slot, std::move(task), now);
+  if (const int slot = FindAdmitting(/*planned=*/false); slot >= 0) return Give(slot, std::move(task), now);
   task.parked_at = now;
   task.awake = IsAwake(now);
   Claim claim = {.key = absl::StrCat(task.request.key), .begun = task.begun};
@@ -57,6 +57,8 @@ void Router::Acquire(Task task, Nanos now) {
     claim.cuts.push_back(cut_);
   } else {
     const auto leave = parked_.WhoMakesPlace(claim, limits_);
+    const bool has_place = leave.has_value() && leave->empty();
+    if (const int full = FindIdlest(open_); !has_place && full >= 0) return Give(full, std::move(task), now);
     if (!leave.has_value()) return TurnAway(task, result_.refused, now);
     for (const ParkingQueue::Id id : *leave) TurnAway(Unpark(id), result_.refused, now);
   }
@@ -64,12 +66,37 @@ void Router::Acquire(Task task, Nanos now) {
   tasks_.emplace(last_id_, std::move(task));
 }
 
-int Router::FindAdmitting() const {
+int Router::FindIdlest(const std::vector<int>& slots) const {
   int best = -1;
-  for (const int slot : open_.empty() ? leaving_ : open_) {
+  for (const int slot : slots) {
     if (best < 0 || engines_[slot].answers() < engines_[best].answers()) best = slot;
   }
   return best;
+}
+
+// As the controller's, of the same name; engines' word of what waits there is here at once.
+int Router::FindAdmitting(bool planned) const {
+  const int serves = FindIdlest(open_), leaves = FindIdlest(leaving_);
+  if (serves >= 0 && !engines_[serves].full()) return serves;
+  if (leaves >= 0 && !engines_[leaves].full()) return leaves;
+  if (another_starts_ || !planned) return -1;
+  return serves >= 0 ? serves : leaves;
+}
+
+void Router::GrantParked(Nanos now, bool planned) {
+  if (parked_.empty() || FindAdmitting(planned) < 0) return;
+  for (const ParkingQueue::Id id : parked_.ByTurns()) {
+    const int slot = FindAdmitting(planned);
+    if (slot < 0) return;
+    Task task = Unpark(id);
+    task.queued = now - task.parked_at;
+    Give(slot, std::move(task), now);
+  }
+}
+
+void Router::Planned(bool another_starts, Nanos now) {
+  another_starts_ = another_starts;
+  GrantParked(now, /*planned=*/true);
 }
 
 void Router::Give(int slot, Task task, Nanos now) {
@@ -103,6 +130,8 @@ void Router::Expire(Nanos now) {
 }
 
 void Router::RefuseParked(Nanos now) {
+  another_starts_ = false;
+  GrantParked(now, /*planned=*/true);
   for (const ParkingQueue::Id id : parked_.ToRefuse(/*also_who_resumes=*/false)) {
     TurnAway(Unpark(id), result_.refused, now);
     NoteIdle(now);
@@ -169,6 +198,7 @@ int Router::Complete() {
   running.serial = 0;
   engine.free.push_back(stream);
   StartQueued(slot, now);
+  GrantParked(now, /*planned=*/false);
   HandOverWhereThereIsRoom(now);
   NoteIdle(now);
   return slot;
@@ -184,11 +214,7 @@ void Router::Open(int slot, Nanos now) {
   open_.push_back(slot);
   ++present_;
   lost_at_ = -1;
-  for (const ParkingQueue::Id id : parked_.ByTurns()) {
-    Task task = Unpark(id);
-    task.queued = now - task.parked_at;
-    Give(FindAdmitting(), std::move(task), now);
-  }
+  GrantParked(now, /*planned=*/false);
   HandOverWhereThereIsRoom(now);
 }
 

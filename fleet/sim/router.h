@@ -36,6 +36,8 @@ class Router {
 
   void Arrive(const Request& request, Nanos now);
 
+  // What was planned: whether a machine starts. While one does, who finds every engine full is parked until there is room.
+  void Planned(bool another_starts, Nanos now);
   void Open(int slot, Nanos now);    // it serves
   void Notice(int slot, Nanos now);  // it will be taken; it may not have served
   void Drain(int slot);              // it gets no more
@@ -47,9 +49,11 @@ class Router {
   int Complete();
 
   void Expire(Nanos now);        // those who are parked and whose time is up
-  void RefuseParked(Nanos now);  // those who wait for their first machine
+  void RefuseParked(Nanos now);  // those who wait for their first machine, and nobody has room for them
   void EndAll(Nanos now);        // nothing comes any more, for those who are parked
 
+  bool serves() const { return !open_.empty(); }
+  bool another_starts() const { return another_starts_; }
   bool idle() const { return parked_.empty() && answers_ == 0; }
   Nanos idle_since() const { return idle_since_; }
   int parked() const { return static_cast<int>(parked_.size()); }
@@ -76,6 +80,7 @@ class Router {
     std::vector<int> free;
     std::deque<Task> queue;
     int answers() const { return static_cast<int>(streams.size() - free.size() + queue.size()); }
+    bool full() const { return free.empty(); }
   };
   struct Completion {
     Nanos at;
@@ -89,7 +94,10 @@ class Router {
   bool Counts(const Request& request) const;
   bool IsAwake(Nanos now) const;
   void Acquire(Task task, Nanos now);
-  int FindAdmitting() const;
+  // Negative: there is none.
+  int FindIdlest(const std::vector<int>& slots) const;
+  int FindAdmitting(bool planned) const;
+  void GrantParked(Nanos now, bool planned);
   void Give(int slot, Task task, Nanos now);
   void Start(int slot, const Task& task, Nanos now);
   void StartQueued(int slot, Nanos now);
@@ -120,6 +128,7 @@ class Router {
   std::vector<Engine> engines_;     // by slot; one that is not there has no streams
   std::vector<int> open_, leaving_;  // slots: that get new ones; that will be taken and serve on
   int present_ = 0;                  // engines
+  bool another_starts_ = false;
   Nanos lost_at_ = -1;               // a machine was taken, and none has come to serve since
   int64_t answers_ = 0;
   int queued_ = 0;  // of those

@@ -121,7 +121,10 @@ class World {
     arrivals_.Pop();
     const bool was_idle = router_.idle();
     router_.Arrive(request, now_);
-    if (was_idle && router_.parked() > 0) Decide();
+    if (router_.parked() == 0 || (router_.another_starts() && !was_idle)) return;
+    // The controller plans at once; what it said within this second it would say again.
+    if (was_idle || (router_.serves() && now_ >= decided_at_ + kSecond)) Decide();
+    else if (router_.serves()) router_.Planned(/*another_starts=*/false, now_);
   }
 
   void NoteAnswers(int slot, int answers) {
@@ -313,6 +316,7 @@ class World {
   void Decide() {
     if (deciding_) return;
     deciding_ = true;
+    decided_at_ = now_;
     router_.Expire(now_);
     View view = {.now = now_,
                  .needed = std::min(profile_.max_machines(), router_.Needed(now_)),
@@ -336,6 +340,12 @@ class World {
     for (const Orders::End& end : orders.ends) OrderEnd(end);
     for (const Orders::Launch& launch : orders.launches) OrderLaunch(launch);
     if (orders.refuses) router_.RefuseParked(now_);
+    router_.Planned(std::any_of(machines_.begin(), machines_.end(),
+                                [](const Machine& machine) {
+                                  return machine.alive && (machine.view.phase == Phase::kAsked ||
+                                                           machine.view.phase == Phase::kStarting);
+                                }),
+                    now_);
     deciding_ = false;
   }
 
@@ -398,7 +408,7 @@ class World {
   Result result_;
   Router router_;
 
-  Nanos now_ = 0;
+  Nanos now_ = 0, decided_at_ = 0;
   uint64_t serial_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<Event>> events_;
   std::vector<Machine> machines_;
