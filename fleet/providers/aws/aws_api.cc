@@ -75,9 +75,16 @@ struct Type {
   double cpus = 0;
 };
 
+// Where keys of roles come from, unless the environment says otherwise; that place says whose account it is, too.
+AwsHome HomeOf(const AwsOptions& options) {
+  return {.region = options.regions.empty() ? AwsHome().region : options.regions[0].name,
+          .sts_endpoint = options.sts_endpoint.empty() ? options.endpoint : options.sts_endpoint};
+}
+
 class AwsApi : public CloudApi {
  public:
-  AwsApi(AwsOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock), client_(clock) {}
+  AwsApi(AwsOptions options, const Clock& clock)
+      : options_(std::move(options)), clock_(clock), client_(clock, HomeOf(options_)) {}
 
   const Traits& traits() const override { return traits_; }
   void Cancel() override { client_.Cancel(); }
@@ -91,7 +98,7 @@ class AwsApi : public CloudApi {
   // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: for which nobody needs a right.
   absl::StatusOr<std::string> Account() override {
     const std::string& region = options_.regions[0].name;
-    const std::string& endpoint = options_.sts_endpoint.empty() ? options_.endpoint : options_.sts_endpoint;
+    const std::string endpoint = HomeOf(options_).sts_endpoint;
     ASSIGN_OR_RETURN(const Xml answer,
                      client_.Query(endpoint.empty() ? absl::StrCat("https://sts.", region, ".amazonaws.com") : endpoint,
                                    {region, "sts"}, "GetCallerIdentity", {}));

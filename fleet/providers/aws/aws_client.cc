@@ -5,7 +5,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "engine/base/status.h"
 #include "fleet/providers/provider.h"
 
@@ -20,11 +19,6 @@ constexpr absl::Duration kHarmlessSkew = absl::Minutes(1);
 
 bool OneOf(absl::string_view code, std::initializer_list<absl::string_view> codes) {
   return std::find(codes.begin(), codes.end(), code) != codes.end();
-}
-
-std::string HostOf(absl::string_view endpoint) {
-  const std::vector<absl::string_view> parts = absl::StrSplit(endpoint, '/');
-  return parts.size() < 3 ? "" : std::string(parts[2]);
 }
 
 // Code and message of an error, as EC2, STS and the JSON services write it; "": it is none.
@@ -98,7 +92,7 @@ absl::StatusOr<HttpResponse> AwsClient::PostOnce(const std::string& endpoint, co
       now += skew_;
     }
     HttpRequest request = {.method = "POST", .url = endpoint + "/", .headers = headers, .body = body};
-    SignV4("POST", HostOf(endpoint), "/", "", body, key, scope, now, request.headers);
+    SignV4("POST", HostOfUrl(endpoint), "/", "", body, key, scope, now, request.headers);
     request.timeout = absl::Seconds(30);
     request.max_body_bytes = kLongestAnswer;
     ASSIGN_OR_RETURN(HttpResponse response, http_.Do(request));

@@ -22,7 +22,7 @@ using AwsParameters = std::vector<std::pair<std::string, std::string>>;
 // Thread-safe.
 class AwsClient {
  public:
-  explicit AwsClient(const Clock& clock) : clock_(clock), credentials_(clock) {}
+  explicit AwsClient(const Clock& clock, AwsHome home = {}) : clock_(clock), credentials_(clock, std::move(home)) {}
 
   // An action of a Query API: of ec2 or sts. Errors as in cloud_api.h.
   absl::StatusOr<Xml> Query(const std::string& endpoint, const AwsScope& scope, const std::string& action,

@@ -64,6 +64,11 @@ std::string SignatureV4(absl::string_view method, absl::string_view path, absl::
   return HmacSha256Hex(signing, to_sign);
 }
 
+std::string HostOfUrl(absl::string_view url) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(url, '/');
+  return parts.size() < 3 ? "" : std::string(parts[2]);
+}
+
 void SignV4(absl::string_view method, absl::string_view host, absl::string_view path, absl::string_view query,
             absl::string_view body, const AwsKey& key, const AwsScope& scope, absl::Time now, HttpHeaders& headers) {
   const std::string date = absl::FormatTime("%Y%m%dT%H%M%SZ", now, absl::UTCTimeZone());

@@ -26,6 +26,9 @@ struct AwsScope {
 void SignV4(absl::string_view method, absl::string_view host, absl::string_view path, absl::string_view query,
             absl::string_view body, const AwsKey& key, const AwsScope& scope, absl::Time now, HttpHeaders& headers);
 
+// Of a URL "https://host:port/…", as SignV4 wants it; "": it is none.
+std::string HostOfUrl(absl::string_view url);
+
 // Of a signature: hex.
 std::string SignatureV4(absl::string_view method, absl::string_view path, absl::string_view query,
                         const HttpHeaders& signed_headers, absl::string_view body, const AwsKey& key,

@@ -1,6 +1,7 @@
 #include "fleet/providers/cloud/http.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -44,18 +45,29 @@ absl::StatusCode CodeOf(int status) {
 // Of a URL without its scheme.
 absl::string_view AuthorityOf(absl::string_view rest) { return rest.substr(0, rest.find_first_of("/?#")); }
 
-// "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds. With a user
-// in it an address can seem to be another one.
+// Of an authority without a user, an IPv6 address in its brackets; "": its port is none.
+absl::string_view HostOf(absl::string_view authority) {
+  if (!absl::StartsWith(authority, "[")) return authority.substr(0, authority.rfind(':'));
+  const size_t end = authority.find(']');
+  if (end == absl::string_view::npos) return "";
+  const absl::string_view port = authority.substr(end + 1);
+  return port.empty() || port[0] == ':' ? authority.substr(0, end + 1) : "";
+}
+
+// "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds, of which AWS
+// has more for containers (ECS; EKS, also by IPv6). With a user in it an address can seem to be another one.
 bool KeepsSecrets(absl::string_view url) {
   const bool has_tls = absl::StartsWithIgnoreCase(url, "https://");
   if (!has_tls && !absl::StartsWith(url, "http://")) return false;
   const absl::string_view authority = AuthorityOf(url.substr(has_tls ? 8 : 7));
   if (absl::StrContains(authority, '@')) return false;
   if (has_tls) return true;
-  const absl::string_view host = authority.substr(0, authority.rfind(':'));
-  const bool is_loopback = absl::StartsWith(host, "127.") &&
-                           host.find_first_not_of("0123456789.") == absl::string_view::npos;
-  return is_loopback || host == "169.254.169.254" || host == "metadata.google.internal";
+  const absl::string_view host = HostOf(authority);
+  if (absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == absl::string_view::npos) return true;
+  constexpr absl::string_view kOfTheMachine[] = {"localhost",       "[::1]",         "169.254.169.254",
+                                                 "169.254.170.2",   "169.254.170.23", "[fd00:ec2::23]",
+                                                 "metadata.google.internal"};
+  return std::find(std::begin(kOfTheMachine), std::end(kOfTheMachine), host) != std::end(kOfTheMachine);
 }
 
 // Seconds, or until a date by the answer's own clock. RFC 9110, 10.2.3.

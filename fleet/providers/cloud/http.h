@@ -24,7 +24,7 @@ class CloudHttp {
  public:
   // As HttpClient::Do, but UNAVAILABLE for an answer that is too long: what was asked for may have been done. Nothing is
   // ever tried again here. What it sends are credentials: INVALID_ARGUMENT for an address without TLS that is neither
-  // loopback nor the machine's own metadata service, and for one with a user in it.
+  // loopback nor a metadata service of the machine's own, and for one with a user in it.
   absl::StatusOr<HttpResponse> Do(const HttpRequest& request);
 
   void Cancel();  // every call, for ever

@@ -19,13 +19,19 @@ TEST(CloudHttp, SendsNothingWithoutTlsBeyondThisMachine) {
   for (const char* url : {"http://ec2.us-east-1.amazonaws.com/", "http://127.0.0.1.example.org/", "http://10.0.0.1:80/",
                           "http://127.0.0.1@example.org/", "http://127.0.0.1:80@example.org/",
                           "https://example.com@example.org/", "http://metadata.google.internal.example.org/",
+                          "http://169.254.170.3/", "http://169.254.170.2.example.org/", "http://169.254.170.234/",
+                          "http://[fd00:ec2::24]/", "http://[fd00:ec2::23", "http://[fd00:ec2::23].example.org/",
+                          "http://[fd00:ec2::23]@example.org/", "http://[::2]/", "http://[::1]example.org/",
+                          "http://localhost.example.org/", "http://localhost@example.org/",
                           "ftp://127.0.0.1/", "ec2.us-east-1.amazonaws.com", ""}) {
     const auto answer = http.Do({.url = url});
     EXPECT_TRUE(absl::IsInvalidArgument(answer.status())) << url << ": " << answer.status();
   }
   for (const char* url : {"https://ec2.us-east-1.amazonaws.com/", "http://127.0.0.1:8470/x", "http://127.9.0.1/",
                           "http://169.254.169.254/latest/api/token",
-                          "http://metadata.google.internal/computeMetadata/v1/"}) {
+                          "http://metadata.google.internal/computeMetadata/v1/", "http://localhost:80/x", "http://[::1]:80/",
+                          "http://169.254.170.2/v2/credentials/x", "http://169.254.170.23/v1/credentials",
+                          "http://[fd00:ec2::23]/v1/credentials", "http://[fd00:ec2::23]:80/"}) {
     EXPECT_TRUE(absl::IsCancelled(http.Do({.url = url}).status())) << url;
   }
 }
