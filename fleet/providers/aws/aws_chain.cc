@@ -24,6 +24,7 @@ constexpr size_t kLongestFile = 1 << 20;
 constexpr size_t kLongestToken = 64 << 10;
 constexpr size_t kMostProfiles = 16;  // one after the other
 constexpr absl::Duration kProcessLimit = absl::Minutes(1);
+constexpr char kHasExpired[] = "the key that it gives has expired";
 
 absl::Status Wrong(absl::string_view what) { return absl::UnauthenticatedError(what); }
 
@@ -78,7 +79,7 @@ absl::StatusOr<AwsTimedKey> AwsChain::Search() {
     ASSIGN_OR_RETURN(key, FromContainer());
   }
   if (key.has_value()) {
-    if (key->expires <= now_) return Wrong("what it has has expired");
+    if (key->expires <= now_) return Wrong(kHasExpired);
     return *std::move(key);
   }
   // Also one that has expired: AWS accepts it while it cannot renew it.
@@ -86,8 +87,8 @@ absl::StatusOr<AwsTimedKey> AwsChain::Search() {
   if (key.has_value()) return *std::move(key);
   place_ = "anywhere";
   return Wrong(
-      "not in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in the profile of ~/.aws/config and ~/.aws/credentials, "
-      "no web identity, and this is neither a container nor an EC2 instance with a role");
+      "neither in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, nor in the profile of ~/.aws/config and "
+      "~/.aws/credentials, no web identity, and this is neither a container nor an EC2 instance with a role");
 }
 
 AwsChain::Found AwsChain::BeforeTheMachine() {
@@ -142,7 +143,8 @@ AwsChain::Found AwsChain::FromWebIdentity(const AwsSettings& profile, bool is_ow
   const AwsRole role = {.arn = setting("AWS_ROLE_ARN", "role_arn"),
                         .session_name = SessionName(setting("AWS_ROLE_SESSION_NAME", "role_session_name"))};
   if (file.empty()) return std::nullopt;
-  absl::StrAppend(&place_, ", web identity");
+  const bool is_environments = is_own && !AwsEnvironment("AWS_WEB_IDENTITY_TOKEN_FILE").empty();
+  place_ = is_environments ? "AWS_WEB_IDENTITY_TOKEN_FILE" : absl::StrCat(place_, ", web identity");
   if (role.arn.empty()) return Wrong("neither AWS_ROLE_ARN nor role_arn says for which role");
   ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(file, kLongestToken));
   ASSIGN_OR_RETURN(const AwsSts sts, Sts());
@@ -171,13 +173,14 @@ AwsChain::Found AwsChain::FromSso(const AwsSettings& profile) {
   for (const char* name : {"sso_start_url", "sso_region", "sso_account_id", "sso_role_name"}) {
     if (SettingOf(settings, name).empty()) return Half(name);
   }
-  ASSIGN_OR_RETURN(const AwsTimedKey key, SsoKey(http_,
-                                                 {.session = session_name,
-                                                  .start_url = settings["sso_start_url"],
-                                                  .region = settings["sso_region"],
-                                                  .account = settings["sso_account_id"],
-                                                  .role = settings["sso_role_name"]},
-                                                 now_));
+  AwsSso sso = {.session = session_name,
+                .start_url = settings["sso_start_url"],
+                .region = settings["sso_region"],
+                .account = settings["sso_account_id"],
+                .role = settings["sso_role_name"]};
+  ASSIGN_OR_RETURN(sso.portal, Endpoint("sso", "portal.sso", sso.region));
+  ASSIGN_OR_RETURN(sso.oidc, Endpoint("sso_oidc", "oidc", sso.region));
+  ASSIGN_OR_RETURN(const AwsTimedKey key, SsoKey(http_, sso, now_));
   return key;
 }
 
@@ -242,7 +245,7 @@ absl::StatusOr<AwsTimedKey> AwsChain::FromRole(const std::string& profile) {
   // Nobody is there who could be asked for its code.
   if (settings.count("mfa_serial") != 0) return Wrong("mfa_serial is not understood");
   ASSIGN_OR_RETURN(const AwsTimedKey source, SourceOf(profile));
-  if (source.expires <= now_) return Wrong("what it has has expired");
+  if (source.expires <= now_) return Wrong(kHasExpired);
   place_ = place;
   AwsRole role = {.arn = SettingOf(settings, "role_arn"),
                   .session_name = SessionName(SettingOf(settings, "role_session_name")),
@@ -307,8 +310,31 @@ absl::StatusOr<AwsSts> AwsChain::Sts() const {
   AwsSts sts;
   sts.region = AwsEnvironment("AWS_REGION",
                               AwsEnvironment("AWS_DEFAULT_REGION", of_profile.empty() ? home_.region : of_profile));
-  ASSIGN_OR_RETURN(sts.endpoint, AwsEndpoint("STS", "sts", sts.region, home_.sts_endpoint));
+  ASSIGN_OR_RETURN(sts.endpoint, Endpoint("sts", "sts", sts.region, home_.sts_endpoint));
   return sts;
+}
+
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+absl::StatusOr<std::string> AwsChain::Endpoint(const std::string& service, absl::string_view host,
+                                               absl::string_view region, const std::string& otherwise) const {
+  const AwsSettings& profile = Profile(own_);
+  const std::string ignores = AwsEnvironment("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+                                             SettingOf(profile, "ignore_configured_endpoint_urls"));
+  std::string endpoint;
+  if (!absl::EqualsIgnoreCase(ignores, "true")) {
+    endpoint = AwsEnvironment(absl::StrCat("AWS_ENDPOINT_URL_", absl::AsciiStrToUpper(service)).c_str(),
+                              AwsEnvironment("AWS_ENDPOINT_URL"));
+    if (endpoint.empty()) {
+      ASSIGN_OR_RETURN(endpoint, EndpointOf(profiles_, profile, service));
+    }
+  }
+  if (endpoint.empty()) endpoint = otherwise;
+  while (absl::EndsWith(endpoint, "/")) endpoint.pop_back();
+  if (!endpoint.empty()) return endpoint;
+  if (region.empty() || region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != absl::string_view::npos) {
+    return Wrong(absl::StrCat("'", region, "' is no region"));
+  }
+  return absl::StrCat("https://", host, ".", region, ".amazonaws.com");
 }
 
 }  // namespace spotinference::fleet

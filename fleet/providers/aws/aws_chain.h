@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "fleet/providers/aws/aws_credentials.h"
 #include "fleet/providers/aws/aws_key.h"
@@ -53,6 +54,10 @@ class AwsChain {
   const AwsSettings& Profile(const std::string& name) const;  // of both files
   std::string SessionName(const std::string& given) const;
   absl::StatusOr<AwsSts> Sts() const;
+  // Of a service that gives keys ("sts"), without a '/' at its end: as the environment or profile says; `otherwise`;
+  // https://`host`.REGION.amazonaws.com.
+  absl::StatusOr<std::string> Endpoint(const std::string& service, absl::string_view host, absl::string_view region,
+                                       const std::string& otherwise = "") const;
 
   CloudHttp& http_;
   const AwsHome& home_;

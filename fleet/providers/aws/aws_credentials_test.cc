@@ -183,9 +183,9 @@ TEST_F(AwsCredentialsTest, AKeyThatHasExpiredIsNotGiven) {
 
 TEST_F(AwsCredentialsTest, WebIdentityReadsItsTokenAnew) {
   Set("AWS_WEB_IDENTITY_TOKEN_FILE", home_ + "/token");
-  ExpectUnauthenticated({"web identity", "role_arn"});
+  ExpectUnauthenticated({"AWS_WEB_IDENTITY_TOKEN_FILE", "role_arn"});
   Set("AWS_ROLE_ARN", "arn:aws:iam::1:role/r");
-  ExpectUnauthenticated({"web identity", "/token"});
+  ExpectUnauthenticated({"AWS_WEB_IDENTITY_TOKEN_FILE", "/token"});
   Answer([](const FakeHttpRequest&) { return StsKey("AssumeRoleWithWebIdentity", "W1", 60); });
   Write("token", "hidden1\n");
   EXPECT_EQ(Get(), "W1");
@@ -214,7 +214,7 @@ TEST_F(AwsCredentialsTest, WhatTheTokenServiceSays) {
   Credentials("[default]\naws_access_key_id=D\naws_secret_access_key=hidden\n");
   for (const char* code : {"ExpiredTokenException", "AccessDenied", "InvalidIdentityToken", ""}) {
     Answer([&](const FakeHttpRequest&) { return StsError(400, code); });
-    ExpectUnauthenticated({"profile 'default', web identity", code, "AssumeRoleWithWebIdentity"});
+    ExpectUnauthenticated({"AWS_WEB_IDENTITY_TOKEN_FILE", code, "AssumeRoleWithWebIdentity"});
   }
   for (const char* code : {"Throttling", "IDPCommunicationError"}) {
     Answer([&](const FakeHttpRequest&) { return StsError(400, code); });
@@ -294,9 +294,17 @@ TEST_F(AwsCredentialsTest, ARoleThatCannotBeAssumedSaysWhy) {
   }
   Config(chain + "[profile p40]\n" + key);
   ExpectUnauthenticated({"16 profiles"});
-  Config("[default]\nrole_arn=arn\nsource_profile=a\nregion=no/region\n[profile a]\n" + key);
+  const std::string nowhere = "[default]\nrole_arn=arn\nsource_profile=a\nregion=no/region\n";
+  Config(nowhere + "[profile a]\n" + key);
+  Set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+  ExpectUnauthenticated({"no region"});
+  unsetenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
   unsetenv("AWS_ENDPOINT_URL");
   ExpectUnauthenticated({"no region"});
+  Config(nowhere + "endpoint_url=http://127.0.0.1:1\nignore_configured_endpoint_urls=true\n[profile a]\n" + key);
+  ExpectUnauthenticated({"no region"});
+  Config(nowhere + "services=s\n[profile a]\n" + key);
+  ExpectUnauthenticated({"no [services s]"});
 }
 
 TEST_F(AwsCredentialsTest, ASignatureIsOfTheServicesTime) {
@@ -422,8 +430,8 @@ TEST_F(AwsSsoTest, ATokenIsRenewedAndKept) {
             R"({"clientId":"c","clientSecret":"hidden","grantType":"refresh_token","refreshToken":"hidden1"})");
   EXPECT_EQ(Read(kSsoFile),
             absl::StrCat(R"({"startUrl":"https://start","region":"eu-north-1","accessToken":"new","expiresAt":")",
-                         After(480), R"(","clientId":"c","clientSecret":"hidden","registrationExpiresAt":")", After(1000),
-                         R"(","refreshToken":"hidden2"})"));
+                         After(480), R"(","clientId":"c","clientSecret":"hidden","registrationExpiresAt":")",
+                         After(1000), R"(","refreshToken":"hidden2"})"));
   struct stat file;
   ASSERT_EQ(stat((home_ + "/" + kSsoFile).c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 0777, 0600);
@@ -474,8 +482,10 @@ TEST_F(AwsSsoTest, SettingsThatAreMissingOrAtOddsAreNamed) {
            {"[default]\nsso_account_id=1\n", "sso_start_url"},
            {"[default]\nsso_account_id=1\nsso_start_url=u\nsso_region=r\n", "sso_role_name"},
            {"[default]\nsso_account_id=1\nsso_session=t\n", "[sso-session t]"},
-           {"[default]\nsso_session=s\nsso_role_name=r\nsso_region=r\n[sso-session s]\nsso_start_url=u\n", "sso_region"},
-           {"[default]\nsso_session=s\nsso_role_name=r\nsso_region=r\n[sso-session s]\nsso_region=q\n", "another one"}}) {
+           {"[default]\nsso_session=s\nsso_role_name=r\nsso_region=r\n[sso-session s]\nsso_start_url=u\n",
+            "sso_region"},
+           {"[default]\nsso_session=s\nsso_role_name=r\nsso_region=r\n[sso-session s]\nsso_region=q\n",
+            "another one"}}) {
     Config(text);
     ExpectUnauthenticated({"SSO", why});
   }

@@ -27,20 +27,6 @@ std::string AwsEnvironment(const char* name, std::string otherwise) {
   return value == nullptr || *value == 0 ? std::move(otherwise) : value;
 }
 
-absl::StatusOr<std::string> AwsEndpoint(absl::string_view variable, absl::string_view host, absl::string_view region,
-                                        const std::string& otherwise) {
-  std::string endpoint = AwsEnvironment(absl::StrCat("AWS_ENDPOINT_URL_", variable).c_str(),
-                                        AwsEnvironment("AWS_ENDPOINT_URL", otherwise));
-  if (!endpoint.empty()) {
-    while (!endpoint.empty() && endpoint.back() == '/') endpoint.pop_back();
-    return endpoint;
-  }
-  if (region.empty() || region.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != absl::string_view::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("'", region, "' is no region"));
-  }
-  return absl::StrCat("https://", host, ".", region, ".amazonaws.com");
-}
-
 absl::Status AwsRefusal(const HttpResponse& response, absl::string_view code, absl::string_view message) {
   const std::string text = absl::StrCat("HTTP ", response.status, " ", code, ": ", message.substr(0, 300));
   const bool is_busy = response.status >= 500 || response.status == 429 ||

@@ -21,11 +21,6 @@ struct AwsTimedKey {
 // A variable of the environment; `otherwise`, where there is none or an empty one.
 std::string AwsEnvironment(const char* name, std::string otherwise = "");
 
-// Where a service is that gives keys, without a '/' at its end: AWS_ENDPOINT_URL_`variable`, AWS_ENDPOINT_URL,
-// `otherwise`, https://`host`.REGION.amazonaws.com. INVALID_ARGUMENT: a region that no host can have.
-absl::StatusOr<std::string> AwsEndpoint(absl::string_view variable, absl::string_view host, absl::string_view region,
-                                        const std::string& otherwise = "");
-
 // Of an answer that is no key: UNAUTHENTICATED, or UNAVAILABLE where the service may have one the next time.
 absl::Status AwsRefusal(const HttpResponse& response, absl::string_view code, absl::string_view message);
 

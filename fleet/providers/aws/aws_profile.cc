@@ -117,6 +117,7 @@ absl::StatusOr<AwsProfiles> ParseAwsProfiles(absl::string_view config, absl::str
     if (title == "default") profiles.config[title] = settings;
     if (is_named && absl::StartsWith(title, "profile")) profiles.config[(*words)[1]] = settings;
     if (is_named && absl::StartsWith(title, "sso-session")) profiles.sso_sessions[(*words)[1]] = settings;
+    if (is_named && absl::StartsWith(title, "services")) profiles.services[(*words)[1]] = settings;
   }
   sections = ParseSections(credentials);
   if (!sections.ok()) {
@@ -134,6 +135,22 @@ absl::StatusOr<AwsProfiles> ParseAwsProfiles(absl::string_view config, absl::str
 std::string SettingOf(const AwsSettings& settings, const std::string& name) {
   const auto setting = settings.find(name);
   return setting == settings.end() ? "" : setting->second;
+}
+
+absl::StatusOr<std::string> EndpointOf(const AwsProfiles& profiles, const AwsSettings& profile,
+                                       const std::string& service) {
+  if (const std::string name = SettingOf(profile, "services"); !name.empty()) {
+    const auto services = profiles.services.find(name);
+    if (services == profiles.services.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("no [services ", name, "]"));
+    }
+    for (const absl::string_view line : absl::StrSplit(SettingOf(services->second, service), '\n')) {
+      const std::pair<absl::string_view, absl::string_view> setting = absl::StrSplit(line, absl::MaxSplits('=', 1));
+      const absl::string_view value = absl::StripAsciiWhitespace(setting.second);
+      if (absl::StripAsciiWhitespace(setting.first) == "endpoint_url" && !value.empty()) return std::string(value);
+    }
+  }
+  return SettingOf(profile, "endpoint_url");
 }
 
 }  // namespace spotinference::fleet

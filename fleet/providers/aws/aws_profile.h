@@ -19,6 +19,7 @@ struct AwsProfiles {
   AwsSections credentials;   // sections of the credentials file, which are profiles
   AwsSections merged;        // of both; of a setting in both the credentials file's counts
   AwsSections sso_sessions;  // [sso-session NAME] of the config file
+  AwsSections services;      // [services NAME] of it
 };
 
 // INVALID_ARGUMENT: one of the texts is no such file; the message has the line's number, and nothing of the line.
@@ -26,6 +27,11 @@ absl::StatusOr<AwsProfiles> ParseAwsProfiles(absl::string_view config, absl::str
 
 // "": there is no such setting.
 std::string SettingOf(const AwsSettings& settings, const std::string& name);
+
+// Where the profile says that a service ("sts") is; "": it does not. INVALID_ARGUMENT: it names services that are not
+// there.
+absl::StatusOr<std::string> EndpointOf(const AwsProfiles& profiles, const AwsSettings& profile,
+                                       const std::string& service);
 
 }  // namespace spotinference::fleet
 

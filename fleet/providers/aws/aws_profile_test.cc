@@ -11,9 +11,11 @@ namespace {
 TEST(AwsProfiles, AreInBothFiles) {
   constexpr char kConfig[] =
       "[default]\nregion=eu-west-1\noutput = json\n[profile work]\nROLE_ARN : arn:aws:iam::1:role/r\nregion = a\n"
-      "[profile \"two words\"]\nx=1\n[sso-session s]\nsso_region=us-east-1\n[work]\nnot=a profile\n[services t]\ny=2\n";
+      "[profile \"two words\"]\nx=1\n[sso-session s]\nsso_region=us-east-1\n[work]\nnot=a profile\n"
+      "[services t]\ny=2\n";
   constexpr char kCredentials[] =
-      "# comment\n ; another\n[default]\naws_access_key_id = A\naws_secret_access_key=s=1\n\n[work]\nregion=b\n[empty]\n";
+      "# comment\n ; another\n[default]\naws_access_key_id = A\naws_secret_access_key=s=1\n\n[work]\nregion=b\n"
+      "[empty]\n";
   const auto profiles = ParseAwsProfiles(kConfig, kCredentials);
   ASSERT_TRUE(profiles.ok()) << profiles.status();
   EXPECT_EQ(SettingOf(profiles->config.at("default"), "region"), "eu-west-1");
@@ -60,6 +62,23 @@ TEST(AwsProfiles, WhatIsNoSuchFileIsRefusedWithoutItsText) {
     }
   }
   EXPECT_TRUE(ParseAwsProfiles("", "").ok());
+}
+
+TEST(AwsProfiles, SayWhereAServiceIs) {
+  const auto profiles = ParseAwsProfiles(
+      "[default]\nservices=here\nendpoint_url=http://all\n[profile all]\nendpoint_url=http://all\n"
+      "[profile none]\n[profile wrong]\nservices=there\n"
+      "[services here]\nsts =\n  other = x\n  endpoint_url = http://sts?a=b\nsso = flat\n", "");
+  ASSERT_TRUE(profiles.ok()) << profiles.status();
+  const auto endpoint = [&](const std::string& profile, const std::string& service) {
+    return EndpointOf(*profiles, profiles->merged.at(profile), service);
+  };
+  EXPECT_EQ(*endpoint("default", "sts"), "http://sts?a=b");
+  EXPECT_EQ(*endpoint("default", "sso"), "http://all");
+  EXPECT_EQ(*endpoint("default", "sso_oidc"), "http://all");
+  EXPECT_EQ(*endpoint("all", "sts"), "http://all");
+  EXPECT_EQ(*endpoint("none", "sts"), "");
+  EXPECT_TRUE(absl::IsInvalidArgument(endpoint("wrong", "sts").status()));
 }
 
 }  // namespace

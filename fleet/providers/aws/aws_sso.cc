@@ -47,8 +47,7 @@ absl::StatusOr<AwsSsoToken> Renew(CloudHttp& http, const AwsSso& sso, const AwsS
     return absl::UnauthenticatedError("its file has nothing that renews it");
   }
   if (old.registration_expires <= now) return absl::UnauthenticatedError("the client's registration has expired");
-  ASSIGN_OR_RETURN(const std::string endpoint, AwsEndpoint("SSO_OIDC", "oidc", sso.region));
-  HttpRequest request = {.method = "POST", .url = endpoint + "/token"};
+  HttpRequest request = {.method = "POST", .url = sso.oidc + "/token"};
   request.headers = {{"Content-Type", "application/json"}};
   request.timeout = absl::Seconds(10);
   request.body = absl::StrCat(R"({"clientId":)", JsonString(old.client_id), R"(,"clientSecret":)",
@@ -115,8 +114,7 @@ std::string SsoTokenPath(const AwsSso& sso) {
 
 absl::StatusOr<AwsTimedKey> SsoKey(CloudHttp& http, const AwsSso& sso, absl::Time now) {
   ASSIGN_OR_RETURN(const std::string token, AccessToken(http, sso, now));
-  ASSIGN_OR_RETURN(const std::string endpoint, AwsEndpoint("SSO", "portal.sso", sso.region));
-  HttpRequest request = {.url = absl::StrCat(endpoint, "/federation/credentials?role_name=", UriEncode(sso.role),
+  HttpRequest request = {.url = absl::StrCat(sso.portal, "/federation/credentials?role_name=", UriEncode(sso.role),
                                              "&account_id=", UriEncode(sso.account))};
   request.headers = {{"x-amz-sso_bearer_token", token}};
   request.timeout = absl::Seconds(10);

@@ -20,6 +20,7 @@ struct AwsSso {
   std::string start_url;
   std::string region;
   std::string account, role;
+  std::string portal, oidc;  // where the services are
 };
 
 struct AwsSsoToken {

@@ -54,8 +54,8 @@ absl::string_view HostOf(absl::string_view authority) {
   return port.empty() || port[0] == ':' ? authority.substr(0, end + 1) : "";
 }
 
-// "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds, of which AWS
-// has more for containers (ECS; EKS, also by IPv6). With a user in it an address can seem to be another one.
+// "https://…"; without TLS what never leaves the machine: loopback, and the metadata services of the clouds, of which
+// AWS has more for containers (ECS; EKS, also by IPv6). With a user in it an address can seem to be another one.
 bool KeepsSecrets(absl::string_view url) {
   const bool has_tls = absl::StartsWithIgnoreCase(url, "https://");
   if (!has_tls && !absl::StartsWith(url, "http://")) return false;
