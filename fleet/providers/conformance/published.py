@@ -106,7 +106,8 @@ def _xml_misfits(shape, element, path, besides=()):
 
 
 def _json_misfits(shape, value, path='$'):
-    kinds = {'structure': dict, 'list': list, 'string': str, 'integer': int, 'double': (int, float), 'boolean': bool}
+    kinds = {'structure': dict, 'list': list, 'string': str, 'integer': int, 'double': (int, float), 'boolean': bool,
+             'long': int}
     if not isinstance(value, kinds[shape.type_name]):
         yield f'{path}: {value!r} is no {shape.type_name}'
     elif shape.type_name == 'list':
@@ -121,17 +122,17 @@ def _json_misfits(shape, value, path='$'):
 
 
 def aws_misfits(operation, status, body):
-    """Of an answer, held against botocore's model of the operation: EC2's, STS's, and the Price List's.
+    """Of an answer, held against botocore's model of the operation: EC2's, STS's, those of JSON.
 
     The model says nothing of errors' envelopes: "Common error response format" in EC2's API Reference does.
     """
     protocol = operation.service_model.metadata['protocol']
     shape = operation.output_shape
-    if protocol == 'json':
+    if protocol in ('json', 'rest-json'):
         answer = json.loads(body)
         if status == 200:
             yield from _json_misfits(shape, answer)
-        elif '__type' not in answer:
+        elif protocol == 'json' and '__type' not in answer:  # the other has it in a header
             yield '$: an error without its type'
         return
     root = xml.etree.ElementTree.fromstring(body)

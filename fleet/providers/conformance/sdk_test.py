@@ -6,10 +6,7 @@ sdk_test.py EMULATOR
 import base64
 import json
 import os
-import select
-import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import unittest.mock
@@ -34,39 +31,8 @@ import hyperstack
 import msal
 import requests
 
+from fleet.providers.conformance.emulator import DEADLINE_S, Emulator, wait_for
 from fleet.providers.conformance.published import aws_misfits, azure_misfits, google_misfits, hyperstack_misfits
-
-DEADLINE_S = 60
-
-
-class Emulator:
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(dir=os.environ['TEST_TMPDIR'])
-        self.process = subprocess.Popen([EMULATOR, f'--dir={self.directory}'], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        self.url = self.process.stdout.readline().strip()
-
-    def say(self, command):
-        self.process.stdin.write(command + '\n')
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == 'ok\n', command
-
-    def metadata(self, machine):
-        """The address of the metadata service of a machine, by its number."""
-        with open(os.path.join(self.directory, 'machines', str(machine), 'metadata'), encoding='utf-8') as file:
-            return file.read()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(DEADLINE_S)
-        self.process.stdout.close()
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        select.select([], [], [], 0.02)
 
 
 class HyperstackClient(hyperstack.ApiClient):
@@ -85,7 +51,7 @@ class HyperstackClient(hyperstack.ApiClient):
 
 class SdkTest(unittest.TestCase):
     def setUp(self):
-        self.emulator = Emulator()
+        self.emulator = Emulator(EMULATOR)
         self.addCleanup(self.emulator.close)
 
     def test_boto3(self):
@@ -216,6 +182,64 @@ class SdkTest(unittest.TestCase):
                            ('ExpiredTokenException', lambda: client['pricing'].get_products(ServiceCode='AmazonEC2'))):
             with self.assertRaisesRegex(botocore.exceptions.ClientError, rf'\({code}\)'):
                 call()
+
+    def test_aws_identities(self):
+        config = botocore.config.Config(retries={'max_attempts': 1}, proxies={})
+        session = boto3.Session(aws_access_key_id='AKIDEMULATOR', aws_secret_access_key='emulated',
+                                region_name='us-east-1')
+        asked, wrong = set(), []
+
+        def hold(operation_model, response_dict, **_):
+            asked.add(operation_model.name)
+            wrong.extend(aws_misfits(operation_model, response_dict['status_code'], response_dict['body']))
+
+        session.events.register('before-parse', hold)
+        sts, sso, oidc = (session.client(name, endpoint_url=self.emulator.url, config=config)
+                          for name in ('sts', 'sso', 'sso-oidc'))
+        role = {'RoleArn': 'arn:aws:iam::123456789012:role/fleet', 'RoleSessionName': 'test'}
+
+        def refuses(code, call, **parameters):
+            with self.assertRaisesRegex(botocore.exceptions.ClientError, rf'\({code}\)'):
+                call(**parameters)
+
+        web = sts.assume_role_with_web_identity(**role, WebIdentityToken='emulated-web-identity')['Credentials']
+        refuses('InvalidIdentityToken', sts.assume_role_with_web_identity, **role, WebIdentityToken='other')
+        refuses('AccessDenied', sts.assume_role, **dict(role, RoleArn=role['RoleArn'] + '/refused'))
+        refuses('ValidationError', sts.assume_role, **role, DurationSeconds=43201)
+        by_web = boto3.Session(web['AccessKeyId'], web['SecretAccessKey'], web['SessionToken'],
+                               region_name='us-east-1').client('sts', endpoint_url=self.emulator.url, config=config)
+        assumed = by_web.assume_role(**role, DurationSeconds=900)['Credentials']
+        self.assertAlmostEqual(assumed['Expiration'].timestamp() - time.time(), 900, delta=60)
+        client = {'clientId': 'emulated', 'clientSecret': 'emulated', 'grantType': 'refresh_token'}
+        token = oidc.create_token(**client, refreshToken='emulated-refresh')
+        refuses('InvalidGrantException', oidc.create_token, **client, refreshToken='other')
+        of_role = {'accountId': '123456789012', 'roleName': 'fleet'}
+        portal = sso.get_role_credentials(**of_role, accessToken=token['accessToken'])['roleCredentials']
+        refuses('UnauthorizedException', sso.get_role_credentials, **of_role, accessToken='other')
+        fetcher = botocore.utils.ContainerMetadataFetcher(sleep=lambda _: None)
+        task = fetcher.retrieve_full_uri(self.emulator.url + '/v2/credentials/task')
+        pod = fetcher.retrieve_full_uri(self.emulator.url + '/v1/credentials', {'Authorization': 'emulated-pod'})
+        with self.assertRaises(botocore.exceptions.MetadataRetrievalError):
+            fetcher.retrieve_full_uri(self.emulator.url + '/v1/credentials')
+        keys = [(key['AccessKeyId'], key['SecretAccessKey'], key['SessionToken']) for key in (web, assumed)]
+        keys += [(key['AccessKeyId'], key['SecretAccessKey'], key['Token']) for key in (task, pod)]
+        keys += [(portal['accessKeyId'], portal['secretAccessKey'], portal['sessionToken'])]
+        self.assertEqual([id[len('ASIAEMULATOR'):] for id, _, _ in keys],
+                         ['WEBFLEET', 'ROLEFLEETBYWEBFLEET', 'TASK', 'POD', 'SSOFLEET'])
+
+        def machines(id, secret, token):
+            of_key = boto3.Session(id, secret, token, region_name='us-east-1')
+            client = of_key.client('ec2', endpoint_url=self.emulator.url, config=config)
+            return client.describe_instances()['Reservations']
+
+        for key in keys:
+            self.assertEqual(machines(*key), [])
+        refuses('RequestExpired', machines, id=keys[0][0], secret='emulated', token=keys[1][2])  # another one's
+        self.emulator.say('expire')
+        for id, secret, token in keys:
+            refuses('RequestExpired', machines, id=id, secret=secret, token=token)
+        self.assertEqual(wrong, [])
+        self.assertEqual(asked, {'AssumeRole', 'AssumeRoleWithWebIdentity', 'CreateToken', 'GetRoleCredentials'})
 
     def test_hyperstack(self):
         configuration = hyperstack.Configuration(host=f'{self.emulator.url}/v1', api_key={'apiKey': 'key'})

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "fleet/providers/cloud/json.h"
+#include "fleet/providers/emulator/aws_identity_service.h"
 #include "fleet/providers/emulator/azure_service.h"
 #include "fleet/providers/emulator/ec2_service.h"
 #include "fleet/providers/emulator/gcp_service.h"
@@ -149,6 +150,7 @@ FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
 }
 
 FakeHttpReply CloudEmulator::Dispatch(const FakeHttpRequest& request) {
+  if (IsAwsIdentityRequest(request)) return AnswerAwsIdentity(model_, request);
   if (absl::StartsWith(request.target, "/compute/v1/") || absl::StartsWith(request.target, "/v1/services/") ||
       request.target == "/token") {
     return AnswerGcp(model_, request);

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -16,7 +15,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "fleet/providers/aws/sigv4.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/emulator/reply.h"
 
@@ -29,7 +27,6 @@ using Fields = std::map<std::string, std::string>;
 
 constexpr char kCloud[] = "aws";
 constexpr int kCpus = 4;  // of every type
-constexpr absl::Duration kSignatureAge = absl::Minutes(5);
 
 FakeHttpReply Error(int status, absl::string_view code, absl::string_view message = "said the emulator") {
   return XmlReply(status, absl::StrCat("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>",
@@ -430,70 +427,14 @@ FakeHttpReply ListServiceQuotas(CloudModel& model, const FakeHttpRequest& reques
                                 row("EC2-VPC Elastic IPs", "L-0263D0A3", 5), "]}"));
 }
 
-// Of the Security Token Service, whose errors have a shape of their own.
-FakeHttpReply StsError(int status, absl::string_view code) {
-  return XmlReply(status, absl::StrCat("<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error>",
-                                       Element("Type", "Sender"), Element("Code", code), Element("Message", "emulated"),
-                                       "</Error>", Element("RequestId", "emulated"), "</ErrorResponse>"));
-}
-
-FakeHttpReply GetCallerIdentity(CloudModel& model) {
-  const std::string account = absl::StrFormat("%012d", 123456789011 + model.habits().account);
-  const std::string result = absl::StrCat(Element("Arn", absl::StrCat("arn:aws:iam::", account, ":user/emulated")),
-                                          Element("UserId", kEmulatedAwsKey), Element("Account", account));
-  return XmlReply(200, absl::StrCat("<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
-                                    "<GetCallerIdentityResult>",
-                                    result, "</GetCallerIdentityResult><ResponseMetadata>",
-                                    Element("RequestId", "emulated"),
-                                    "</ResponseMetadata></GetCallerIdentityResponse>"));
-}
-
-struct Signer {
-  std::string region;  // of the signature's scope; "": the signature is none of ours
-  bool is_late = false;
-  bool has_expired = false;  // its session token
-};
-
-Signer SignerOf(CloudModel& model, const FakeHttpRequest& request) {
-  const std::string header(FindHeader(request.headers, "authorization").value_or(""));
-  std::map<std::string, std::string> fields;
-  for (absl::string_view part :
-       absl::StrSplit(absl::string_view(header).substr(std::min<size_t>(header.size(), 17)), ',')) {
-    fields.insert(absl::StrSplit(absl::StripAsciiWhitespace(part), absl::MaxSplits('=', 1)));
-  }
-  const std::vector<std::string> scope = absl::StrSplit(fields["Credential"], '/');
-  const bool is_role = scope[0] == kEmulatedAwsRoleKey;
-  if (scope.size() != 5 || (!is_role && scope[0] != kEmulatedAwsKey)) return {};
-  const std::string token(FindHeader(request.headers, "x-amz-security-token").value_or(""));
-  HttpHeaders signed_headers;
-  for (const absl::string_view name : absl::StrSplit(fields["SignedHeaders"], ';')) {
-    signed_headers.emplace_back(std::string(name), std::string(FindHeader(request.headers, name).value_or("")));
-  }
-  const std::string date(FindHeader(request.headers, "x-amz-date").value_or(""));
-  absl::Time at;
-  std::string error;
-  if (!absl::ParseTime("%E4Y%m%dT%H%M%SZ", date, absl::UTCTimeZone(), &at, &error)) return {};
-  const std::string signature =
-      SignatureV4("POST", "/", "", signed_headers, request.body, {.id = scope[0], .secret = kEmulatedAwsSecret},
-                  {scope[2], scope[3]}, date);
-  if (signature != fields["Signature"]) return {};
-  return {.region = scope[2],
-          .is_late = absl::AbsDuration(model.Now() - at) > kSignatureAge,
-          .has_expired = is_role && !model.IsGood(token)};
-}
-
 }  // namespace
 
 std::string Ec2MachineId(int64_t number) { return absl::StrFormat("i-%017x", number); }
 
 FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   model.Advance();
-  const auto [region, is_late, has_expired] = SignerOf(model, request);
-  const bool is_sts = absl::StrContains(request.body, "Action=GetCallerIdentity");
+  const auto [region, key, is_late, has_expired] = AwsSignerOf(model, request);
   const auto target = FindHeader(request.headers, "x-amz-target");
-  if (is_sts && region.empty()) return StsError(403, "InvalidClientTokenId");
-  if (is_sts && has_expired) return StsError(403, "ExpiredToken");
-  if (is_sts && is_late) return StsError(403, "SignatureDoesNotMatch");
   if (region.empty()) return Error(401, "AuthFailure", "AWS was not able to validate the provided access credentials");
   if (target.has_value() && has_expired)
     return JsonReply(400, R"({"__type":"ExpiredTokenException","message":"emulated"})");
@@ -503,7 +444,6 @@ FakeHttpReply AnswerEc2(CloudModel& model, const FakeHttpRequest& request) {
   if (!model.IsReachable(region)) return Error(503, "Unavailable", region);
   const Fields fields = ServiceRequest(request).query;
   const std::string action = Get(fields, "Action");
-  if (action == "GetCallerIdentity") return GetCallerIdentity(model);
   if (action == "RunInstances") return RunInstances(model, fields);
   if (action == "DescribeInstances") return DescribeInstances(model, fields, region);
   if (action == "DescribeVolumes") return DescribeVolumes(model, fields, region);

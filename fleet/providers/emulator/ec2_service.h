@@ -6,15 +6,10 @@
 #include <string>
 
 #include "engine/base/fake_http_server.h"
+#include "fleet/providers/emulator/aws_signer.h"
 #include "fleet/providers/emulator/cloud_model.h"
 
 namespace spotinference::fleet {
-
-// The keys that are known, with every right: a person's, and a role's, which comes with a session token.
-inline constexpr char kEmulatedAwsKey[] = "AKIDEMULATOR";
-inline constexpr char kEmulatedAwsRoleKey[] = "ASIAEMULATOR";
-inline constexpr char kEmulatedAwsSecret[] = "emulated";
-inline constexpr char kEmulatedAwsToken[] = "IQoJ";  // how session tokens begin
 
 std::string Ec2MachineId(int64_t number);  // "i-…"
 
