@@ -1,0 +1,98 @@
+#include "fleet/providers/cloud/command.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr absl::Duration kLong = absl::Seconds(30);
+
+absl::StatusOr<std::string> Shell(const std::string& script, absl::Duration limit = kLong) {
+  return RunCommand({"/bin/sh", "-c", script}, limit);
+}
+
+TEST(RunCommand, GivesWhatAProgramOfThePathWrites) {
+  setenv("COMMAND_TEST", "of our environment", 1);
+  const auto output =
+      RunCommand({"sh", "-c", "echo $COMMAND_TEST; echo aside >&2; echo \"$1\"", "sh", "a 'b' $c"}, kLong);
+  ASSERT_TRUE(output.ok()) << output.status();
+  EXPECT_EQ(*output, "of our environment\na 'b' $c\n");
+}
+
+TEST(RunCommand, GivesItNoInputAndNoFileOfOurs) {
+  const int open_here = open("/dev/zero", O_RDONLY);  // not close-on-exec
+  const auto output = Shell("cat; ls /proc/self/fd");
+  close(open_here);
+  EXPECT_EQ(output.value_or(""), "0\n1\n2\n3\n") << "3 is the folder that ls reads";
+}
+
+TEST(RunCommand, SaysWhyItFailedWithoutArgumentsOrOutput) {
+  const auto failed = Shell("echo a-secret; printf '\\n  not signed in\\tyet\\nTraceback\\n' >&2; exit 3");
+  EXPECT_TRUE(absl::IsFailedPrecondition(failed.status())) << failed.status();
+  EXPECT_EQ(failed.status().message(), "/bin/sh: exit 3: not signed in yet");
+  EXPECT_EQ(Shell("kill -9 $$").status().message(), "/bin/sh: signal 9: ");
+  const auto nowhere = RunCommand({"/nowhere/program", "a-secret"}, kLong);
+  EXPECT_TRUE(absl::IsFailedPrecondition(nowhere.status())) << nowhere.status();
+  EXPECT_TRUE(absl::StrContains(nowhere.status().message(), "/nowhere/program")) << nowhere.status();
+  EXPECT_FALSE(absl::StrContains(nowhere.status().message(), "a-secret")) << nowhere.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(RunCommand({}, kLong).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(RunCommand({""}, kLong).status()));
+}
+
+TEST(RunCommand, KillsItWithItsChildrenAtTheLimit) {
+  const std::string file = absl::StrCat(getenv("TEST_TMPDIR"), "/pids");
+  ASSERT_EQ(mkfifo(file.c_str(), 0600), 0);
+  const int reader = open(file.c_str(), O_RDONLY | O_NONBLOCK);
+  const auto late = Shell(absl::StrCat("sleep 1000 & echo $! >", file, "; wait"), absl::Seconds(2));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(late.status())) << late.status();
+  char pid[32] = {};
+  ASSERT_GT(read(reader, pid, sizeof pid - 1), 0);
+  close(reader);
+  // The child is now its reaper's, which may take a moment.
+  std::string state = "R";
+  while (state != "Z" && state != "") {
+    std::ifstream stat(absl::StrCat("/proc/", atoi(pid), "/stat"));
+    std::string number, name;
+    state.clear();
+    stat >> number >> name >> state;
+  }
+}
+
+TEST(RunCommand, DoesNotWaitForAChildThatGoesOn) {
+  const auto output = Shell("sleep 1000 & echo $!");
+  ASSERT_TRUE(output.ok()) << output.status();
+  EXPECT_EQ(kill(atoi(output->c_str()), SIGKILL), 0) << "it goes on";
+}
+
+TEST(RunCommand, OutputHasABound) {
+  const auto whole = Shell("head -c 1048576 /dev/zero");
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(whole->size(), 1 << 20);
+  EXPECT_TRUE(absl::IsResourceExhausted(Shell("head -c 1048577 /dev/zero").status()));
+  EXPECT_TRUE(absl::IsResourceExhausted(Shell("cat /dev/zero").status()));
+}
+
+TEST(ShellWords, AreThoseOfShlex) {
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(*ShellWords(""), Words());
+  EXPECT_EQ(*ShellWords("  a\tb  "), (Words{"a", "b"}));
+  EXPECT_EQ(*ShellWords(R"(a"b c"d '' "it's" 'say "so"')"), (Words{"ab cd", "", "it's", "say \"so\""}));
+  EXPECT_EQ(*ShellWords(R"(a\ b "a\"b\\c\$d" 'a\b')"), (Words{"a b", R"(a"b\c\$d)", R"(a\b)"}));
+  EXPECT_EQ(*ShellWords("a|b; $c #d"), (Words{"a|b;", "$c", "#d"}));
+  for (const char* open : {"'a", "\"a", "a\\", "\"a\\"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ShellWords(open).status())) << open;
+  }
+}
+
+}  // namespace
+}  // namespace spotinference::fleet
