@@ -147,7 +147,7 @@ CloudUnderTest Gcp() {
           .api = GcpAt,
           .move_to_machine =
               [](const std::string& metadata_url) {
-                unsetenv("GOOGLE_APPLICATION_CREDENTIALS");
+                for (const char* name : {"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"}) unsetenv(name);
                 setenv("HOME", "/nowhere", 1);
                 setenv("GCE_METADATA_HOST", metadata_url.substr(metadata_url.rfind('/') + 1).c_str(), 1);
               }};
