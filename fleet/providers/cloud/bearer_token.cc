@@ -26,12 +26,12 @@ absl::Duration GoodFor(const Json& answer, absl::Time now) {
   return absl::ZeroDuration();
 }
 
-// RFC 6749, 5.2, and google.rpc.Status.
+// RFC 6749, 5.2; google.rpc.Status; App Service's.
 std::string Reason(const HttpResponse& response) {
   const auto body = Json::Parse(response.body);
   if (!body.ok()) return "";
   const Json error = (*body)["error"];
-  return absl::StrCat(error.Text(), error["message"].Text().substr(0, 200), " ",
+  return absl::StrCat(error.Text(), (error ? error : *body)["message"].Text().substr(0, 200), " ",
                       (*body)["error_description"].Text().substr(0, 200));
 }
 

@@ -127,6 +127,8 @@ TEST(BearerToken, AnAnswerOfAnotherKindIsAnErrorThatSaysWhy) {
   const absl::Status refused = ask(403, R"({"error":{"code":403,"message":"Permission denied","status":"P"}})");
   EXPECT_TRUE(absl::IsUnauthenticated(refused));
   EXPECT_EQ(refused.message(), "no access token: Permission denied ");
+  EXPECT_EQ(ask(400, R"({"statusCode":400,"message":"No such identity"})").message(),
+            "no access token: No such identity ");
   const absl::Status busy = OfPlace(ask(429, ""), "there");
   EXPECT_TRUE(absl::IsUnavailable(busy));
   EXPECT_EQ(busy.message().substr(0, 7), "there: ");

@@ -70,6 +70,15 @@ std::optional<absl::Duration> RetryAfterOf(const HttpResponse& response) {
   return std::max(absl::ZeroDuration(), *at - *now);
 }
 
+// Without TLS, on the machine's own link, beyond which nothing routes it (RFC 3927).
+bool IsLinkLocal(absl::string_view url) {
+  if (!absl::ConsumePrefix(&url, "http://")) return false;
+  const absl::string_view authority = AuthorityOf(url);
+  if (absl::StrContains(authority, '@')) return false;
+  const absl::string_view host = authority.substr(0, authority.rfind(':'));
+  return absl::StartsWith(host, "169.254.") && host.find_first_not_of("0123456789.") == absl::string_view::npos;
+}
+
 }  // namespace
 
 std::string UriEncode(absl::string_view text) {
@@ -84,8 +93,8 @@ std::string UriEncode(absl::string_view text) {
   return encoded;
 }
 
-absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request) {
-  if (!KeepsSecrets(request.url)) {
+absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request, Reach reach) {
+  if (!KeepsSecrets(request.url) && !(reach == Reach::kLink && IsLinkLocal(request.url))) {
     return absl::InvalidArgumentError(
         "credentials are not sent to an address without TLS, or with a user in it; expected https://HOST…");
   }
