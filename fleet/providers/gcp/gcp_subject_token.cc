@@ -11,10 +11,12 @@
 #include "engine/base/status.h"
 #include "engine/base/whole_file.h"
 #include "fleet/providers/cloud/command.h"
+#include "fleet/providers/gcp/gcp_aws_subject.h"
 
 namespace spotinference::fleet {
 namespace {
 
+constexpr char kOfAws[] = "urn:ietf:params:aws:token-type:aws4_request";
 constexpr size_t kLongest = 1 << 20;
 constexpr int kDefaultMs = 30'000, kShortestMs = 5'000, kLongestMs = 120'000;
 
@@ -100,7 +102,8 @@ absl::StatusOr<std::string> FromExecutable(const Json& file, absl::Time now) {
 
 absl::StatusOr<std::string> SubjectToken(const Json& file, const Clock& clock, CloudHttp& http) {
   const Json source = file["credential_source"];
-  if (source["environment_id"]) return Missing("credential_source.environment_id: is not understood");
+  if (file["subject_token_type"].Text() == kOfAws) return AwsSubjectToken(file, clock.Now(), http);
+  if (source["environment_id"]) return Missing("environment_id, and subject_token_type is not AWS's");
   if (source["executable"]) return FromExecutable(file, clock.Now());
   if (source["file"] && !source["url"]) return FromFile(source["file"].Text(), source["format"]);
   if (source["url"] && !source["file"]) return FromUrl(source, http);
