@@ -12,7 +12,7 @@
 
 namespace spotinference::fleet {
 
-// `pem`: with its private key, which `password` opens if it is encrypted, and its certificate. Good for ten minutes, and
+// `pem`: with its certificate, and its private key, which `password` opens if it is encrypted. Good for ten minutes,
 // for `token_url` alone. INVALID_ARGUMENT: one of them is not in it.
 absl::StatusOr<std::string> AzureAssertion(absl::string_view client_id, absl::string_view token_url,
                                            absl::string_view pem, const std::string& password, absl::Time now);

@@ -20,8 +20,8 @@ constexpr char kOfApp[] = "?api-version=2019-08-01&resource=https%3A%2F%2Fmanage
 constexpr char kScope[] = "https://management.azure.com/.default";
 constexpr char kNowhere[] =
     "no Azure credentials: not in AZURE_TENANT_ID, AZURE_CLIENT_ID and one of AZURE_CLIENT_SECRET, "
-    "AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE, this is no machine with a managed identity, and there "
-    "is no `az` in PATH";
+    "AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE, this is no machine with a managed identity, and no "
+    "`az` is in PATH";
 constexpr size_t kLongest = 1 << 20;  // of a file
 
 std::string Environment(const char* name) {
@@ -82,8 +82,8 @@ absl::StatusOr<HttpResponse> AskByTokenFile(const Client& client, const std::str
 absl::StatusOr<HttpResponse> AskApp(const std::string& endpoint, const std::string& client, CloudHttp& http) {
   const std::string header = Environment("IDENTITY_HEADER");
   if (header.empty() || !Environment("IDENTITY_SERVER_THUMBPRINT").empty()) {
-    return absl::UnauthenticatedError("without IDENTITY_HEADER (Azure Arc), or with IDENTITY_SERVER_THUMBPRINT (Service "
-                                      "Fabric), it is not understood");
+    return absl::UnauthenticatedError(
+        "without IDENTITY_HEADER (Azure Arc), or with IDENTITY_SERVER_THUMBPRINT (Service Fabric), not understood");
   }
   HttpRequest request = {.url = endpoint + kOfApp, .headers = {{"X-IDENTITY-HEADER", header}}};
   if (!client.empty()) absl::StrAppend(&request.url, "&client_id=", UriEncode(client));

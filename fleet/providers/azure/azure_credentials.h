@@ -8,8 +8,8 @@
 //   the managed identity of the machine that this runs on, whose metadata service is at
 //     AZURE_POD_IDENTITY_AUTHORITY_HOST or http://169.254.169.254; AZURE_CLIENT_ID says which of several
 //   `az`, if it is in PATH and somebody has logged in with it
-// Only a metadata service that is not there, or knows of no identity, is passed over: what is named and does not work is
-// an error.
+// Only a metadata service that is not there, or knows of no identity, is passed over: what is named and does not work
+// is an error.
 // https://learn.microsoft.com/python/api/overview/azure/identity-readme
 #ifndef FLEET_PROVIDERS_AZURE_AZURE_CREDENTIALS_H_
 #define FLEET_PROVIDERS_AZURE_AZURE_CREDENTIALS_H_

@@ -59,8 +59,8 @@ class AzureCredentialsTest : public testing::Test {
   AzureCredentialsTest() : directory_(testing::TempDir()) {
     for (const char* const name :
          {"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH",
-          "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST", "IDENTITY_ENDPOINT",
-          "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"}) {
+          "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
+          "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"}) {
       unsetenv(name);
     }
     setenv("PATH", directory_.c_str(), 1);
@@ -299,7 +299,8 @@ TEST_F(AzureCredentialsTest, AnEndpointThatIsThrottledIsNoRefusal) {
   EXPECT_EQ(RetryAfter(busy.status()), absl::Seconds(9));
   Answer("/t/oauth2/v2.0/token", {.body = "<html>"});
   EXPECT_TRUE(absl::IsUnavailable(Get().status()));
-  Answer("/t/oauth2/v2.0/token", {.status = 401, .body = R"({"error":"invalid_client","error_description":"AADSTS7"})"});
+  Answer("/t/oauth2/v2.0/token",
+         {.status = 401, .body = R"({"error":"invalid_client","error_description":"AADSTS7"})"});
   ExpectRefused("AZURE_CLIENT_SECRET: no access token: invalid_client AADSTS7");
 }
 

@@ -94,9 +94,9 @@ TEST(BearerToken, ATimeIsByTheClockOfWhoSaysIt) {
 
 TEST(BearerToken, WhatSaysNoTimeOrAWrongOneIsAskedForEachTime) {
   for (const char* const body :
-       {R"({"access_token":"t"})", R"({"access_token":"t","expires_in":-5})", R"({"access_token":"t","expires_in":"x"})",
-        R"({"accessToken":"t","expireTime":"infinite-future"})", R"({"accessToken":"t","expiresOn":"soon"})",
-        R"({"accessToken":"t","expires_on":-1e300})"}) {
+       {R"({"access_token":"t"})", R"({"access_token":"t","expires_in":-5})",
+        R"({"access_token":"t","expires_in":"x"})", R"({"accessToken":"t","expireTime":"infinite-future"})",
+        R"({"accessToken":"t","expiresOn":"soon"})", R"({"accessToken":"t","expires_on":-1e300})"}) {
     FakeClock clock;
     BearerToken token(clock);
     int asked = 0;

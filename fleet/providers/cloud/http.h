@@ -25,7 +25,7 @@ class CloudHttp {
   // As HttpClient::Do, but UNAVAILABLE for an answer that is too long: what was asked for may have been done. Nothing is
   // ever tried again here. What it sends are credentials: INVALID_ARGUMENT for an address without TLS that is neither
   // loopback nor the machine's own metadata service, and for one with a user in it.
-  // kLink: all link-local addresses are the machine's, too; for what its environment names, never for an answer's.
+  // kLink: all link-local addresses are the machine's, too: for what its environment names, never for an answer's.
   enum class Reach { kMachine, kLink };
   absl::StatusOr<HttpResponse> Do(const HttpRequest& request, Reach reach = Reach::kMachine);
 

@@ -36,8 +36,9 @@ TEST(CloudHttp, TheMachinesLinkIsItsOwnWhereItsEnvironmentSaysSo) {
   const auto status = [&](const char* url, CloudHttp::Reach reach) { return http.Do({.url = url}, reach).status(); };
   EXPECT_TRUE(absl::IsInvalidArgument(status("http://169.254.129.5:8081/msi/token", CloudHttp::Reach::kMachine)));
   EXPECT_TRUE(absl::IsCancelled(status("http://169.254.129.5:8081/msi/token", CloudHttp::Reach::kLink)));
-  for (const char* url : {"http://169.254.example.org/", "http://169.254.1.1.example.org/", "http://169.254.1.1@x.org/",
-                          "http://169.254.1.1:80@x.org/", "http://10.0.0.1/", "http://1169.254.1.1/", ""}) {
+  for (const char* url : {"http://169.254.example.org/", "http://169.254.1.1.example.org/",
+                          "http://169.254.1.1@x.org/", "http://169.254.1.1:80@x.org/", "http://10.0.0.1/",
+                          "http://1169.254.1.1/", ""}) {
     EXPECT_TRUE(absl::IsInvalidArgument(status(url, CloudHttp::Reach::kLink))) << url;
   }
 }

@@ -245,7 +245,8 @@ TEST_F(GcpCredentialsTest, SourcesThatAreNoneAreSaidToBe) {
            {R"({"certificate":{"use_default_certificate_config":true}})", "a certificate"},
            {R"({"file":"x","url":"https://x"})", "or several"},
            {R"({"file":"/nowhere"})", "cannot open /nowhere"},
-           {absl::StrCat(R"({"file":")", Path("subject"), R"(","format":{"type":"json"}})"), "subject_token_field_name"},
+           {absl::StrCat(R"({"file":")", Path("subject"), R"(","format":{"type":"json"}})"),
+            "subject_token_field_name"},
            {absl::StrCat(R"({"file":")", Path("subject"),
                          R"(","format":{"type":"json","subject_token_field_name":"a"}})"),
             "is no JSON"},
@@ -283,9 +284,10 @@ TEST_F(GcpCredentialsTest, NothingIsSentWhereOthersCouldReadIt) {
 TEST_F(GcpCredentialsTest, AProgramIsAskedWhereItMayBe) {
   setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1", 1);
   const auto say = [&](const std::string& answer) {
-    Write("say", absl::StrCat("#!/bin/sh\necho \"$GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE $GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE ",
-                              "$GOOGLE_EXTERNAL_ACCOUNT_IMPERSONATED_EMAIL $*\" > ", Path("heard"), "\ncat <<EOF\n", answer,
-                              "\nEOF\n"));
+    Write("say",
+          absl::StrCat("#!/bin/sh\necho \"$GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE $GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE ",
+                       "$GOOGLE_EXTERNAL_ACCOUNT_IMPERSONATED_EMAIL $*\" > ", Path("heard"), "\ncat <<EOF\n", answer,
+                       "\nEOF\n"));
   };
   const std::string source = absl::StrCat(R"({"executable":{"command":"sh ')", Path("say"), R"(' 'a b'"}})");
   WriteExternal(source, Impersonation());
@@ -344,8 +346,8 @@ TEST_F(GcpCredentialsTest, WhoIsKnownToAwsSignsForGoogle) {
                                    R"("urn:ietf:params:aws:token-type:aws4_request","token_url":")", server_.url(),
                                    R"(/sts","credential_source":{"environment_id":"aws1")", rest, "}}"));
   };
-  const std::string verification = R"(,"regional_cred_verification_url":)"
-                                   R"("https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15")";
+  const std::string verification =
+      R"(,"regional_cred_verification_url":"https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15")";
   const std::string metadata = absl::StrCat(
       verification, R"(,"region_url":")", server_.url(), R"(/zone","url":")", server_.url(),
       R"(/keys","imdsv2_session_token_url":")", server_.url(), R"(/token")");
@@ -413,7 +415,8 @@ TEST_F(GcpCredentialsTest, NoErrorHasASecret) {
   const std::string secrets = R"("refresh_token":"hush","client_id":"c","client_secret":"hush","private_key":"hush")";
   for (const char* const type : {"service_account", "authorized_user", "external_account",
                                  "external_account_authorized_user", "impersonated_service_account"}) {
-    Write("adc.json", absl::StrCat(R"({"type":")", type, R"(","token_uri":")", server_.url(), R"(/none",)", secrets, "}"));
+    Write("adc.json",
+          absl::StrCat(R"({"type":")", type, R"(","token_uri":")", server_.url(), R"(/none",)", secrets, "}"));
     const auto got = Get();
     EXPECT_FALSE(got.ok());
     EXPECT_FALSE(absl::StrContains(got.status().message(), "hush")) << got.status();

@@ -14,8 +14,8 @@
 
 namespace spotinference::fleet {
 
-// Of a file, an address, a program (only where GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1) or AWS; never kept: files
-// and programs renew theirs. UNAUTHENTICATED: it has none, or is none of these. UNAVAILABLE: it does not answer.
+// Of a file, an address, a program (only where GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1) or AWS; never kept, as
+// files and programs renew theirs. UNAUTHENTICATED: it has none, or is none of these. UNAVAILABLE: it does not answer.
 absl::StatusOr<std::string> SubjectToken(const Json& file, const Clock& clock, CloudHttp& http);
 
 // In the text of a file or an answer, by `format` of the credential_source. UNAUTHENTICATED: there is none.
