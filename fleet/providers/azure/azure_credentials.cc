@@ -89,7 +89,7 @@ absl::StatusOr<HttpResponse> AskApp(const std::string& endpoint, const std::stri
   if (!client.empty()) absl::StrAppend(&request.url, "&client_id=", UriEncode(client));
   request.connect_timeout = absl::Seconds(5);
   request.timeout = absl::Seconds(20);
-  absl::StatusOr<HttpResponse> answer = http.Do(request, CloudHttp::Reach::kLink);
+  absl::StatusOr<HttpResponse> answer = http.DoOnLink(request);
   if (absl::IsInvalidArgument(answer.status())) return absl::UnauthenticatedError(answer.status().message());
   return answer;
 }

@@ -93,11 +93,19 @@ std::string UriEncode(absl::string_view text) {
   return encoded;
 }
 
-absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request, Reach reach) {
-  if (!KeepsSecrets(request.url) && !(reach == Reach::kLink && IsLinkLocal(request.url))) {
+absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request) {
+  if (!KeepsSecrets(request.url)) {
     return absl::InvalidArgumentError(
         "credentials are not sent to an address without TLS, or with a user in it; expected https://HOST…");
   }
+  return Send(request);
+}
+
+absl::StatusOr<HttpResponse> CloudHttp::DoOnLink(const HttpRequest& request) {
+  return IsLinkLocal(request.url) ? Send(request) : Do(request);
+}
+
+absl::StatusOr<HttpResponse> CloudHttp::Send(const HttpRequest& request) {
   std::unique_ptr<HttpClient> client;
   {
     absl::MutexLock lock(&mutex_);

@@ -25,13 +25,16 @@ class CloudHttp {
   // As HttpClient::Do, but UNAVAILABLE for an answer that is too long: what was asked for may have been done. Nothing is
   // ever tried again here. What it sends are credentials: INVALID_ARGUMENT for an address without TLS that is neither
   // loopback nor the machine's own metadata service, and for one with a user in it.
-  // kLink: all link-local addresses are the machine's, too: for what its environment names, never for an answer's.
-  enum class Reach { kMachine, kLink };
-  absl::StatusOr<HttpResponse> Do(const HttpRequest& request, Reach reach = Reach::kMachine);
+  absl::StatusOr<HttpResponse> Do(const HttpRequest& request);
 
   void Cancel();  // every call, for ever
 
+  // Do, where all link-local addresses are the machine's, too: for what its environment names, never for an answer's.
+  absl::StatusOr<HttpResponse> DoOnLink(const HttpRequest& request);
+
  private:
+  absl::StatusOr<HttpResponse> Send(const HttpRequest& request);
+
   absl::Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<HttpClient>> idle_ ABSL_GUARDED_BY(mutex_);

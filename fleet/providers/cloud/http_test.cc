@@ -33,13 +33,14 @@ TEST(CloudHttp, SendsNothingWithoutTlsBeyondThisMachine) {
 TEST(CloudHttp, TheMachinesLinkIsItsOwnWhereItsEnvironmentSaysSo) {
   CloudHttp http;
   http.Cancel();
-  const auto status = [&](const char* url, CloudHttp::Reach reach) { return http.Do({.url = url}, reach).status(); };
-  EXPECT_TRUE(absl::IsInvalidArgument(status("http://169.254.129.5:8081/msi/token", CloudHttp::Reach::kMachine)));
-  EXPECT_TRUE(absl::IsCancelled(status("http://169.254.129.5:8081/msi/token", CloudHttp::Reach::kLink)));
+  constexpr char kApp[] = "http://169.254.129.5:8081/msi/token";
+  EXPECT_TRUE(absl::IsInvalidArgument(http.Do({.url = kApp}).status()));
+  for (const char* url : {kApp, "http://127.0.0.1:8081/msi/token", "https://example.org/"})
+    EXPECT_TRUE(absl::IsCancelled(http.DoOnLink({.url = url}).status())) << url;
   for (const char* url : {"http://169.254.example.org/", "http://169.254.1.1.example.org/",
                           "http://169.254.1.1@x.org/", "http://169.254.1.1:80@x.org/", "http://10.0.0.1/",
                           "http://1169.254.1.1/", ""}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(status(url, CloudHttp::Reach::kLink))) << url;
+    EXPECT_TRUE(absl::IsInvalidArgument(http.DoOnLink({.url = url}).status())) << url;
   }
 }
 

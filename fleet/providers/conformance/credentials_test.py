@@ -214,8 +214,8 @@ class GoogleTest(CredentialsTest):
         self.hold('gcp', self.google, {'CLOUDSDK_CONFIG': os.path.dirname(login)}, 'user:c')
         home = self.write('home/.config/gcloud/application_default_credentials.json', self.user())
         self.hold('gcp', self.google, {'HOME': home.split('/.config')[0]}, 'user:c')
-        self.hold('gcp', self.google, {'CLOUDSDK_CONFIG': os.path.dirname(login),
-                                       'GOOGLE_APPLICATION_CREDENTIALS': '/nowhere/adc.json'}, NOBODY, '/nowhere/adc.json')
+        both = {'CLOUDSDK_CONFIG': os.path.dirname(login), 'GOOGLE_APPLICATION_CREDENTIALS': '/nowhere/adc.json'}
+        self.hold('gcp', self.google, both, NOBODY, '/nowhere/adc.json')
         self.write('gcloud/application_default_credentials.json', 'no JSON')
         self.hold('gcp', self.google, {'CLOUDSDK_CONFIG': os.path.dirname(login)}, NOBODY, 'no JSON')
 

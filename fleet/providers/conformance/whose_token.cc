@@ -1,5 +1,5 @@
-// For credentials_test: whose the token is that the environment's credentials get, and what the emulated cloud's API says
-// to it.
+// For credentials_test: whose the token is that the environment's credentials get, and what the emulated cloud's API
+// says to it.
 //
 // whose_token gcp|azure URL   "WHOSE STATUS", or "error CODE MESSAGE"
 #include <iostream>

@@ -347,7 +347,8 @@ TEST_F(GcpCredentialsTest, WhoIsKnownToAwsSignsForGoogle) {
                                    R"(/sts","credential_source":{"environment_id":"aws1")", rest, "}}"));
   };
   const std::string verification =
-      R"(,"regional_cred_verification_url":"https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15")";
+      R"(,"regional_cred_verification_url":)"
+      R"("https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15")";
   const std::string metadata = absl::StrCat(
       verification, R"(,"region_url":")", server_.url(), R"(/zone","url":")", server_.url(),
       R"(/keys","imdsv2_session_token_url":")", server_.url(), R"(/token")");

@@ -74,7 +74,7 @@ absl::StatusOr<std::string> FromExecutable(const Json& file, absl::Time now) {
   const Json executable = file["credential_source"]["executable"];
   const auto words = ShellWords(executable["command"].Text());
   if (!words.ok() || words->empty()) return Missing("credential_source.executable has no command");
-  const int limit = executable["timeout_millis"] ? executable["timeout_millis"].Whole().value_or(0) : kDefaultMs;
+  const int said = executable["timeout_millis"].Whole().value_or(0), limit = said == 0 ? kDefaultMs : said;
   if (limit < kShortestMs || limit > kLongestMs) return Missing("timeout_millis is none from 5000 to 120000");
   const std::string output_file = executable["output_file"].Text();
   ASSIGN_OR_RETURN(const std::optional<std::string> kept, Kept(output_file, now));
