@@ -152,10 +152,11 @@ FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
 }
 
 FakeHttpReply CloudEmulator::Dispatch(const FakeHttpRequest& request) {
-  if (IsGcpTokens(request.target)) return AnswerGcpTokens(model_, keys_, request);
+  if (absl::StartsWith(request.target, "/compute/v1/") || absl::StartsWith(request.target, "/v1/services/") ||
+      IsGcpTokens(request.target)) {
+    return IsGcpTokens(request.target) ? AnswerGcpTokens(model_, keys_, request) : AnswerGcp(model_, request);
+  }
   if (IsAzureTokens(request.target)) return AnswerAzureTokens(model_, keys_, request);
-  if (absl::StartsWith(request.target, "/compute/v1/") || absl::StartsWith(request.target, "/v1/services/"))
-    return AnswerGcp(model_, request);
   if (absl::StartsWith(request.target, "/v1/")) return AnswerHyperstack(model_, request);
   if (absl::StartsWith(request.target, "/subscriptions/") || absl::StartsWith(request.target, "/api/retail/prices"))
     return AnswerAzure(model_, request);
