@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 #include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/json.h"
 

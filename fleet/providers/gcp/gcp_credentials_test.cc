@@ -340,65 +340,78 @@ TEST_F(GcpCredentialsTest, WhatAProgramKeepsIsGoodUntilItIsOver) {
 }
 
 // That the signature is a good one: the emulator's word, in fleet/providers/conformance.
-TEST_F(GcpCredentialsTest, WhoIsKnownToAwsSignsForGoogle) {
-  const auto write = [&](const std::string& rest) {
+class GcpByAwsTest : public GcpCredentialsTest {
+ protected:
+  GcpByAwsTest() {
+    for (const char* name : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
+                             "AWS_DEFAULT_REGION"}) {
+      unsetenv(name);
+    }
+    Answer("/zone", {.body = "us-east-2b"});
+    Answer("/token", {.body = "session"});
+    Answer("/keys", {.body = "role\n"});
+    Answer("/keys/role", {.body = R"({"AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"temporary"})"});
+  }
+
+  void WriteSource(const std::string& rest) {
     Write("adc.json", absl::StrCat(R"({"type":"external_account","audience":"//iam/p","subject_token_type":)",
                                    R"("urn:ietf:params:aws:token-type:aws4_request","token_url":")", server_.url(),
                                    R"(/sts","credential_source":{"environment_id":"aws1")", rest, "}}"));
-  };
-  const std::string verification =
-      R"(,"regional_cred_verification_url":)"
-      R"("https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15")";
-  const std::string metadata = absl::StrCat(
-      verification, R"(,"region_url":")", server_.url(), R"(/zone","url":")", server_.url(),
-      R"(/keys","imdsv2_session_token_url":")", server_.url(), R"(/token")");
-  const auto subject = [&](const FakeHttpRequest& request) {
+  }
+  std::string Metadata() const {
+    return absl::StrCat(kVerification, R"(,"region_url":")", server_.url(), R"(/zone","url":")", server_.url(),
+                        R"(/keys","imdsv2_session_token_url":")", server_.url(), R"(/token")");
+  }
+  static std::string SubjectOf(const FakeHttpRequest& request) {
     const size_t begin = request.body.find("subject_token=") + 14;
     return request.body.substr(begin, request.body.find('&', begin) - begin);
-  };
-  for (const char* name : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
-                           "AWS_DEFAULT_REGION"}) {
-    unsetenv(name);
   }
-  Answer("/zone", {.body = "us-east-2b"});
-  Answer("/token", {.body = "session"});
-  Answer("/keys", {.body = "role\n"});
-  Answer("/keys/role", {.body = R"({"AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"temporary"})"});
-  write(metadata);
+
+  static constexpr char kVerification[] =
+      R"(,"regional_cred_verification_url":)"
+      R"("https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15")";
+};
+
+TEST_F(GcpByAwsTest, TheInstancesRoleSigns) {
+  WriteSource(Metadata());
   EXPECT_EQ(*Get(), "federated");
-  auto asked = Asked();
+  const auto asked = Asked();
   ASSERT_EQ(asked.size(), 5u);
   EXPECT_EQ(asked[0].method, "PUT");
   for (int i = 1; i < 4; ++i) EXPECT_EQ(FindHeader(asked[i].headers, "x-aws-ec2-metadata-token"), "session");
+  const std::string subject = SubjectOf(asked[4]);
   EXPECT_TRUE(absl::StartsWith(
-      subject(asked[4]),
+      subject,
       "%257B%2522url%2522%253A%2522https%253A%252F%252Fsts.us-east-2.amazonaws.com%253FAction%253DGetCallerIdentity"
       "%2526Version%253D2011-06-15%2522%252C%2522method%2522%253A%2522POST%2522%252C%2522headers%2522%253A%255B"
       "%257B%2522key%2522%253A%2522x-goog-cloud-target-resource%2522%252C%2522value%2522%253A%2522%252F%252Fiam%252Fp"))
-      << subject(asked[4]);
-  EXPECT_TRUE(absl::StrContains(subject(asked[4]), "x-amz-security-token%2522%252C%2522value%2522%253A%2522temporary"));
-  EXPECT_FALSE(absl::StrContains(subject(asked[4]), "hush"));
+      << subject;
+  EXPECT_TRUE(absl::StrContains(subject, "x-amz-security-token%2522%252C%2522value%2522%253A%2522temporary"));
+  EXPECT_FALSE(absl::StrContains(subject, "hush"));
+}
 
+TEST_F(GcpByAwsTest, TheEnvironmentsKeyComesFirst) {
   setenv("AWS_ACCESS_KEY_ID", "AKIA", 1);
   setenv("AWS_SECRET_ACCESS_KEY", "hush", 1);
   setenv("AWS_DEFAULT_REGION", "eu-west-1", 1);
-  credentials_.Drop();
+  WriteSource(Metadata());
   EXPECT_EQ(*Get(), "federated");
-  asked = Asked();
+  const auto asked = Asked();
   ASSERT_EQ(asked.size(), 1u);
-  EXPECT_TRUE(absl::StrContains(subject(asked[0]), "AKIA%252F20260101%252Feu-west-1%252Fsts"));
+  EXPECT_TRUE(absl::StrContains(SubjectOf(asked[0]), "AKIA%252F20260101%252Feu-west-1%252Fsts"));
+}
 
+TEST_F(GcpByAwsTest, WhatIsNotThereIsSaidToBe) {
+  setenv("AWS_REGION", "eu-west-1", 1);
   for (const auto& [rest, text] : std::vector<std::pair<std::string, std::string>>{
            {"", "regional_cred_verification_url"},
            {R"(,"regional_cred_verification_url":"http://sts.{region}.x?Action=GetCallerIdentity")", "by https"},
-           {R"(,"regional_cred_verification_url":"https://sts.{region}.x?Action=AssumeRole")", "no identity"}}) {
-    write(rest);
+           {R"(,"regional_cred_verification_url":"https://sts.{region}.x?Action=AssumeRole")", "no identity"},
+           {kVerification, "has no url"}}) {
+    WriteSource(rest);
     ExpectRefused(text);
   }
-  unsetenv("AWS_SECRET_ACCESS_KEY");
-  write(verification);
-  ExpectRefused("has no url");
-  write(metadata);
+  WriteSource(Metadata());
   for (const char* const body : {"", "<html>", "{}"}) {
     Answer("/keys/role", {.body = body});
     ExpectRefused("credential_source: url");
