@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "engine/base/clock.h"
+#include "engine/base/http_client.h"
 #include "fleet/providers/cloud/bearer_token.h"
 #include "fleet/providers/cloud/jwt.h"
 
