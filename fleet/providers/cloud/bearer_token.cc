@@ -1,5 +1,8 @@
 #include "fleet/providers/cloud/bearer_token.h"
 
+#include <optional>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 #include "fleet/providers/cloud/http.h"
@@ -9,6 +12,28 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr absl::Duration kRenewBefore = absl::Minutes(5);
+
+// From `now`, by the clock of whoever answers: OAuth 2's own field; Azure's, in Unix seconds; what Google's
+// impersonation has, and an older `az`, by the zone that it runs in. Zero: it does not say.
+absl::Duration GoodFor(const Json& answer, absl::Time now) {
+  absl::Time until;
+  if (const auto seconds = answer["expires_in"].Number()) return absl::Seconds(*seconds);
+  if (const auto seconds = answer["expires_on"].Number()) return absl::UnixEpoch() + absl::Seconds(*seconds) - now;
+  if (const auto time = TimeIn(answer["expireTime"].Text())) return *time - now;
+  if (absl::ParseTime("%Y-%m-%d %H:%M:%E*S", answer["expiresOn"].Text(), absl::LocalTimeZone(), &until, nullptr)) {
+    return until - now;
+  }
+  return absl::ZeroDuration();
+}
+
+// RFC 6749, 5.2; google.rpc.Status; App Service's.
+std::string Reason(const HttpResponse& response) {
+  const auto body = Json::Parse(response.body);
+  if (!body.ok()) return "";
+  const Json error = (*body)["error"];
+  return absl::StrCat(error.Text(), (error ? error : *body)["message"].Text().substr(0, 200), " ",
+                      (*body)["error_description"].Text().substr(0, 200));
+}
 
 }  // namespace
 
@@ -20,11 +45,8 @@ absl::StatusOr<std::string> BearerToken::Get(absl::FunctionRef<absl::StatusOr<Ht
   if (!answered && !token_.empty() && clock_.Elapsed() < good_until_) return token_;
   RETURN_IF_ERROR(answer.status());
   const HttpResponse& response = *answer;
-  if (response.status == 400 || response.status == 401 || response.status == 403) {  // RFC 6749, 5.2
-    const auto error = Json::Parse(response.body);
-    return absl::UnauthenticatedError(
-        absl::StrCat("no access token: ", error.ok() ? (*error)["error"].Text() : "", " ",
-                     error.ok() ? (*error)["error_description"].Text().substr(0, 200) : ""));
+  if (response.status == 400 || response.status == 401 || response.status == 403) {
+    return absl::UnauthenticatedError(absl::StrCat("no access token: ", Reason(response)));
   }
   if (response.status != 200) {
     HttpResponse busy = response;
@@ -32,15 +54,24 @@ absl::StatusOr<std::string> BearerToken::Get(absl::FunctionRef<absl::StatusOr<Ht
     return StatusOfHttp(busy, absl::StrCat("no access token: HTTP ", response.status));
   }
   ASSIGN_OR_RETURN(const Json json, Json::Parse(response.body));
-  if (json["access_token"].Text().empty()) return absl::UnauthenticatedError("the answer has no access token");
-  token_ = json["access_token"].Text();
-  good_until_ = clock_.Elapsed() + absl::Seconds(json["expires_in"].Number().value_or(0));
+  const Json snake = json["access_token"], camel = json["accessToken"];
+  std::string token = (snake ? snake : camel).Text();
+  if (token.empty()) return absl::UnauthenticatedError("the answer has no access token");
+  token_ = std::move(token);
+  const auto date = HttpDateIn(FindHeader(response.headers, "date").value_or(""));
+  good_until_ = clock_.Elapsed() + GoodFor(json, date.value_or(clock_.Now()));
   return token_;
 }
 
 void BearerToken::Drop() {
   absl::MutexLock lock(&mutex_);
   token_.clear();
+}
+
+absl::Status OfPlace(const absl::Status& status, absl::string_view place) {
+  absl::Status named(status.code(), absl::StrCat(place, ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { named.SetPayload(url, payload); });
+  return named;
 }
 
 }  // namespace spotinference::fleet

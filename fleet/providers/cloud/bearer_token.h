@@ -6,7 +6,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
@@ -21,7 +23,8 @@ class BearerToken {
   explicit BearerToken(const Clock& clock) : clock_(clock) {}
 
   // The token, a new one by `ask` if there is none that is good for five more minutes; the old one to its end while
-  // nobody answers. Errors: `ask`'s; UNAUTHENTICATED for an answer that refuses or has no token; UNAVAILABLE for any
+  // nobody answers. The answer is OAuth 2's, of Google's generateAccessToken, or what `az account get-access-token`
+  // writes. Errors: `ask`'s; UNAUTHENTICATED for an answer that refuses or has no token; UNAVAILABLE for any
   // other, since what is wrong with a token says nothing about what is asked for with it.
   absl::StatusOr<std::string> Get(absl::FunctionRef<absl::StatusOr<HttpResponse>()> ask);
   // It was refused.
@@ -33,6 +36,9 @@ class BearerToken {
   std::string token_ ABSL_GUARDED_BY(mutex_);
   absl::Duration good_until_ ABSL_GUARDED_BY(mutex_);
 };
+
+// The same, with a message that says first which place has the credentials.
+absl::Status OfPlace(const absl::Status& status, absl::string_view place);
 
 }  // namespace spotinference::fleet
 

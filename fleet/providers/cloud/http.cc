@@ -82,6 +82,15 @@ std::optional<absl::Duration> RetryAfterOf(const HttpResponse& response) {
   return std::max(absl::ZeroDuration(), *at - *now);
 }
 
+// Without TLS, on the machine's own link, beyond which nothing routes it (RFC 3927).
+bool IsLinkLocal(absl::string_view url) {
+  if (!absl::ConsumePrefix(&url, "http://")) return false;
+  const absl::string_view authority = AuthorityOf(url);
+  if (absl::StrContains(authority, '@')) return false;
+  const absl::string_view host = authority.substr(0, authority.rfind(':'));
+  return absl::StartsWith(host, "169.254.") && host.find_first_not_of("0123456789.") == absl::string_view::npos;
+}
+
 }  // namespace
 
 std::string UriEncode(absl::string_view text) {
@@ -101,6 +110,14 @@ absl::StatusOr<HttpResponse> CloudHttp::Do(const HttpRequest& request) {
     return absl::InvalidArgumentError(
         "credentials are not sent to an address without TLS, or with a user in it; expected https://HOST…");
   }
+  return Send(request);
+}
+
+absl::StatusOr<HttpResponse> CloudHttp::DoOnLink(const HttpRequest& request) {
+  return IsLinkLocal(request.url) ? Send(request) : Do(request);
+}
+
+absl::StatusOr<HttpResponse> CloudHttp::Send(const HttpRequest& request) {
   std::unique_ptr<HttpClient> client;
   {
     absl::MutexLock lock(&mutex_);

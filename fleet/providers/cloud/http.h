@@ -29,7 +29,12 @@ class CloudHttp {
 
   void Cancel();  // every call, for ever
 
+  // Do, where all link-local addresses are the machine's, too: for what its environment names, never for an answer's.
+  absl::StatusOr<HttpResponse> DoOnLink(const HttpRequest& request);
+
  private:
+  absl::StatusOr<HttpResponse> Send(const HttpRequest& request);
+
   absl::Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<HttpClient>> idle_ ABSL_GUARDED_BY(mutex_);

@@ -36,6 +36,20 @@ TEST(CloudHttp, SendsNothingWithoutTlsBeyondThisMachine) {
   }
 }
 
+TEST(CloudHttp, TheMachinesLinkIsItsOwnWhereItsEnvironmentSaysSo) {
+  CloudHttp http;
+  http.Cancel();
+  constexpr char kApp[] = "http://169.254.129.5:8081/msi/token";
+  EXPECT_TRUE(absl::IsInvalidArgument(http.Do({.url = kApp}).status()));
+  for (const char* url : {kApp, "http://127.0.0.1:8081/msi/token", "https://example.org/"})
+    EXPECT_TRUE(absl::IsCancelled(http.DoOnLink({.url = url}).status())) << url;
+  for (const char* url : {"http://169.254.example.org/", "http://169.254.1.1.example.org/",
+                          "http://169.254.1.1@x.org/", "http://169.254.1.1:80@x.org/", "http://10.0.0.1/",
+                          "http://1169.254.1.1/", ""}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(http.DoOnLink({.url = url}).status())) << url;
+  }
+}
+
 // RESOURCE_EXHAUSTED would say that a purchase was not made.
 TEST(CloudHttp, AnAnswerThatIsTooLongMayBeOfSomethingThatWasDone) {
   FakeHttpServer server([](const FakeHttpRequest& request) -> FakeHttpReply {

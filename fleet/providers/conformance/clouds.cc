@@ -147,7 +147,7 @@ CloudUnderTest Gcp() {
           .api = GcpAt,
           .move_to_machine =
               [](const std::string& metadata_url) {
-                unsetenv("GOOGLE_APPLICATION_CREDENTIALS");
+                for (const char* name : {"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"}) unsetenv(name);
                 setenv("HOME", "/nowhere", 1);
                 setenv("GCE_METADATA_HOST", metadata_url.substr(metadata_url.rfind('/') + 1).c_str(), 1);
               }};
@@ -194,6 +194,7 @@ CloudUnderTest Azure() {
           .move_to_machine =
               [](const std::string& metadata_url) {
                 for (const char* name : {"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"}) unsetenv(name);
+                setenv("PATH", "/nowhere", 1);  // no `az` of whoever runs this
                 setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", metadata_url.c_str(), 1);
               }};
 }

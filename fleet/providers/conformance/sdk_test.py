@@ -451,7 +451,8 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(status(), 401)
 
     def test_azure(self):
-        form = {'grant_type': 'client_credentials', 'client_id': 'c', 'client_secret': 'emulated'}
+        form = {'grant_type': 'client_credentials', 'client_id': 'c', 'client_secret': 'emulated',
+                'scope': 'https://management.azure.com/.default'}
 
         def bearer():
             answer = requests.post(f'{self.emulator.url}/t/oauth2/v2.0/token', data=form)

@@ -414,14 +414,6 @@ FakeHttpReply AnswerAzure(CloudModel& model, const FakeHttpRequest& http) {
   model.Advance();
   const ServiceRequest request(http);
   const std::vector<std::string>& parts = request.parts;
-  if (absl::EndsWith(request.path, "/oauth2/v2.0/token")) {
-    const auto secret = request.query.find("client_secret");
-    if (secret == request.query.end() || secret->second != "emulated") {
-      return JsonReply(401, R"({"error":"invalid_client","error_description":"AADSTS7000215: invalid client secret"})");
-    }
-    return JsonReply(200, absl::StrCat(R"({"token_type":"Bearer","expires_in":3599,"access_token":")",
-                                       model.NewToken(kEmulatedAzureToken), "\"}"));
-  }
   if (absl::StartsWith(request.path, "/api/retail/prices")) return Prices(model, request);
   if (!model.IsGood(BearerTokenOf(http))) {
     return Error(401, "InvalidAuthenticationToken", "the access token is none, or has expired");

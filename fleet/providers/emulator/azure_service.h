@@ -1,5 +1,5 @@
-// Azure's Resource Manager for virtual machines, disks and network interfaces, Entra ID's token endpoint and the Retail
-// Prices API, as azure-mgmt-compute and Microsoft's documentation have them.
+// Azure's Resource Manager for virtual machines, disks and network interfaces, and the Retail Prices API, as
+// azure-mgmt-compute and Microsoft's documentation have them.
 #ifndef FLEET_PROVIDERS_EMULATOR_AZURE_SERVICE_H_
 #define FLEET_PROVIDERS_EMULATOR_AZURE_SERVICE_H_
 
@@ -8,7 +8,7 @@
 
 namespace spotinference::fleet {
 
-// How access tokens begin; POST /TENANT/oauth2/v2.0/token gives one for the client secret "emulated".
+// How access tokens begin.
 inline constexpr char kEmulatedAzureToken[] = "eyJ";
 
 // Want of capacity is told by the operation, which is done when it is first looked at.

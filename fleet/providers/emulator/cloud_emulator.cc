@@ -9,11 +9,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "engine/base/whole_file.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/emulator/aws_identity_service.h"
 #include "fleet/providers/emulator/azure_service.h"
+#include "fleet/providers/emulator/azure_tokens.h"
 #include "fleet/providers/emulator/ec2_service.h"
 #include "fleet/providers/emulator/gcp_service.h"
+#include "fleet/providers/emulator/gcp_tokens.h"
 #include "fleet/providers/emulator/hyperstack_service.h"
 #include "fleet/providers/emulator/reply.h"
 
@@ -152,14 +155,13 @@ FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
 FakeHttpReply CloudEmulator::Dispatch(const FakeHttpRequest& request) {
   if (IsAwsIdentityRequest(request)) return AnswerAwsIdentity(model_, request);
   if (absl::StartsWith(request.target, "/compute/v1/") || absl::StartsWith(request.target, "/v1/services/") ||
-      request.target == "/token") {
-    return AnswerGcp(model_, request);
+      IsGcpTokens(request.target)) {
+    return IsGcpTokens(request.target) ? AnswerGcpTokens(model_, keys_, request) : AnswerGcp(model_, request);
   }
+  if (IsAzureTokens(request.target)) return AnswerAzureTokens(model_, keys_, request);
   if (absl::StartsWith(request.target, "/v1/")) return AnswerHyperstack(model_, request);
-  if (absl::StartsWith(request.target, "/subscriptions/") || absl::StartsWith(request.target, "/api/retail/prices") ||
-      absl::StrContains(request.target, "/oauth2/")) {
+  if (absl::StartsWith(request.target, "/subscriptions/") || absl::StartsWith(request.target, "/api/retail/prices"))
     return AnswerAzure(model_, request);
-  }
   if (request.target == "/") return AnswerEc2(model_, request);
   return {.status = 404};
 }
@@ -249,6 +251,9 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     model_.habits().unreachable = words.size() == 2 ? words[1] : "";
   } else if (is("habit", 3) && absl::SimpleAtod(words[2], &number)) {
     return SetHabit(words[1], number);
+  } else if (is("trust", 3)) {
+    const auto pem = ReadWholeFile(words[2], 1 << 20);
+    return pem.ok() ? keys_.Trust(words[1], *pem) : pem.status();
   } else if (is("skew", 2) && absl::SimpleAtod(words[1], &number)) {
     model_.set_skew(absl::Seconds(number));
   } else {

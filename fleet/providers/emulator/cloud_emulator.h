@@ -18,6 +18,7 @@
 #include "engine/base/fake_http_server.h"
 #include "fleet/providers/emulator/cloud_model.h"
 #include "fleet/providers/emulator/misfortune.h"
+#include "fleet/providers/emulator/trusted_keys.h"
 
 namespace spotinference::fleet {
 
@@ -53,6 +54,8 @@ class CloudEmulator {
   //                               as "aws rebalance"
   //   grant MACHINE               its role, service account or identity has a token of an hour, with every right
   //   expire                      the access tokens given out so far, and AWS's session tokens, are worth nothing
+  //   trust ISSUER FILE           the token services take what is signed by the key of the certificate in FILE (PEM);
+  //                               ISSUER: an assertion's "iss": a service account, a client of Azure's, or another
   //   unreachable PLACE           aws, gcp: no request about that region or zone is done; reachable: none is out any more
   //   habit NAME VALUE            CloudModel::Habits by its fields' names; times in seconds
   //   skew SECONDS                the clouds' clock, against ours
@@ -91,6 +94,7 @@ class CloudEmulator {
   MachineHost& host_;
   mutable absl::Mutex mutex_;
   CloudModel model_ ABSL_GUARDED_BY(mutex_);
+  TrustedKeys keys_ ABSL_GUARDED_BY(mutex_);
   int requests_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<std::string> calls_ ABSL_GUARDED_BY(mutex_);
   std::vector<Fault> faults_ ABSL_GUARDED_BY(mutex_);

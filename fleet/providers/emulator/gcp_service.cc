@@ -450,16 +450,6 @@ FakeHttpReply AnswerGcp(CloudModel& model, const FakeHttpRequest& http) {
   model.Advance();
   const ServiceRequest request(http);
   const std::vector<std::string>& parts = request.parts;
-  if (http.target == "/token") {
-    const auto assertion = request.query.find("assertion"), refresh = request.query.find("refresh_token");
-    const bool signs =
-        assertion != request.query.end() && std::count(assertion->second.begin(), assertion->second.end(), '.') == 2;
-    if (!signs && (refresh == request.query.end() || refresh->second != "emulated")) {
-      return JsonReply(400, R"({"error":"invalid_grant","error_description":"no JWT"})");
-    }
-    return JsonReply(200, absl::StrCat(R"({"access_token":")", model.NewToken(kEmulatedGcpToken),
-                                       R"(","expires_in":3599,"token_type":"Bearer"})"));
-  }
   if (!model.IsGood(BearerTokenOf(http))) {
     return Error(401, "authError", "Request had invalid authentication credentials.");
   }

@@ -1,5 +1,4 @@
-// Compute Engine's REST API v1, OAuth2's token endpoint and the Cloud Billing Catalog, as Google's discovery documents
-// have them.
+// Compute Engine's REST API v1 and the Cloud Billing Catalog, as Google's discovery documents have them.
 #ifndef FLEET_PROVIDERS_EMULATOR_GCP_SERVICE_H_
 #define FLEET_PROVIDERS_EMULATOR_GCP_SERVICE_H_
 
@@ -11,8 +10,8 @@ namespace spotinference::fleet {
 // How access tokens begin.
 inline constexpr char kEmulatedGcpToken[] = "ya29";
 
-// Paths under /compute/v1/projects/PROJECT and /v1/services/…/skus, with a token that is good; POST /token gives one to
-// whoever asks. An operation is done when it is first looked at; want of stock is told there.
+// Paths under /compute/v1/projects/PROJECT and /v1/services/…/skus, with a token that is good. An operation is
+// done when it is first looked at; want of stock is told there.
 FakeHttpReply AnswerGcp(CloudModel& model, const FakeHttpRequest& request);
 
 }  // namespace spotinference::fleet

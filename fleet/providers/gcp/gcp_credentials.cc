@@ -1,50 +1,89 @@
 #include "fleet/providers/gcp/gcp_credentials.h"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <memory>
+#include <filesystem>
+#include <string>
+#include <system_error>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "engine/base/openssl_ptr.h"
 #include "engine/base/status.h"
+#include "engine/base/whole_file.h"
 #include "fleet/providers/cloud/json.h"
+#include "fleet/providers/cloud/jwt.h"
+#include "fleet/providers/gcp/gcp_external_account.h"
+#include "fleet/providers/gcp/gcp_token_requests.h"
 
 namespace spotinference::fleet {
 namespace {
 
-constexpr char kScope[] = "https://www.googleapis.com/auth/cloud-platform";
 constexpr char kToken[] = "/computeMetadata/v1/instance/service-accounts/default/token";
 constexpr char kNowhere[] =
     "no Google credentials: not in GOOGLE_APPLICATION_CREDENTIALS, not of gcloud auth application-default login, and "
     "this is no machine with a service account";
 
-using Bio = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, OpensslDeleter<EVP_PKEY_free>>;
-using Digest = std::unique_ptr<EVP_MD_CTX, OpensslDeleter<EVP_MD_CTX_free>>;
+constexpr size_t kLongest = 1 << 20;  // of a file of credentials
 
-// "": there is none.
-std::string ReadFile() {
-  const char* const named = std::getenv("GOOGLE_APPLICATION_CREDENTIALS");
-  const char* const home = std::getenv("HOME");
-  std::string path = named == nullptr ? "" : named;
-  if (path.empty() && home != nullptr)
-    path = absl::StrCat(home, "/.config/gcloud/application_default_credentials.json");
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+struct Place {
+  std::string path;  // "": there is no file
+  bool is_named = false;
+};
+
+Place PlaceOfFile() {
+  const auto variable = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  if (const std::string named = variable("GOOGLE_APPLICATION_CREDENTIALS"); !named.empty()) return {named, true};
+  std::string folder = variable("CLOUDSDK_CONFIG");
+  if (const std::string home = variable("HOME"); folder.empty() && !home.empty())
+    folder = absl::StrCat(home, "/.config/gcloud");
+  const std::string path = absl::StrCat(folder, "/application_default_credentials.json");
+  std::error_code unseen;
+  return {!folder.empty() && std::filesystem::is_regular_file(path, unseen) ? path : ""};
 }
 
-HttpRequest Form(std::string url, std::string body) {
-  HttpRequest request = {.method = "POST", .url = std::move(url), .body = std::move(body)};
-  request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
-  request.timeout = absl::Seconds(20);
-  return request;
+absl::StatusOr<HttpResponse> AskMachine(CloudHttp& http) {
+  const char* const named = std::getenv("GCE_METADATA_HOST");
+  const std::string host = named == nullptr || *named == 0 ? "metadata.google.internal" : named;
+  HttpRequest request = {.url = absl::StrCat("http://", host, kToken), .headers = {{"Metadata-Flavor", "Google"}}};
+  request.connect_timeout = absl::Seconds(1);
+  request.timeout = absl::Seconds(5);
+  const auto answer = http.Do(request);
+  if (!answer.ok() || answer->status == 404) return absl::UnauthenticatedError(kNowhere);
+  return answer;
+}
+
+absl::StatusOr<HttpResponse> AskServiceAccount(const Json& file, const std::string& url, absl::Time now,
+                                               CloudHttp& http) {
+  const auto jwt = ServiceAccountJwt(file["client_email"].Text(), file["private_key_id"].Text(),
+                                     file["private_key"].Text(), url, now);
+  if (!jwt.ok()) return absl::UnauthenticatedError(jwt.status().message());
+  return http.Do(TokenForm(url, absl::StrCat("grant_type=", UriEncode("urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                                             "&assertion=", *jwt)));
+}
+
+absl::StatusOr<HttpResponse> AskUser(const Json& file, const std::string& url, CloudHttp& http) {
+  return http.Do(TokenForm(url, absl::StrCat("grant_type=refresh_token&client_id=", UriEncode(file["client_id"].Text()),
+                                             "&client_secret=", UriEncode(file["client_secret"].Text()),
+                                             "&refresh_token=", UriEncode(file["refresh_token"].Text()))));
+}
+
+// `depth`: of files within files.
+absl::StatusOr<HttpResponse> AskByFile(const Json& file, const Clock& clock, CloudHttp& http, int depth = 0) {
+  const std::string type = file["type"].Text();
+  if (type == "external_account") return AskExternalAccount(file, clock, http);
+  if (type == "external_account_authorized_user") return AskExternalUser(file, http);
+  if (type == "impersonated_service_account" && depth == 0) {
+    ASSIGN_OR_RETURN(const HttpResponse source, AskByFile(file["source_credentials"], clock, http, depth + 1));
+    return Impersonate(source, file, http);
+  }
+  std::string url = file["token_uri"].Text();
+  if (url.empty()) url = "https://oauth2.googleapis.com/token";
+  RETURN_IF_ERROR(CheckTokenUrl(url, "token_uri"));
+  if (type == "service_account") return AskServiceAccount(file, url, clock.Now(), http);
+  if (type == "authorized_user") return AskUser(file, url, http);
+  return absl::UnauthenticatedError(absl::StrCat("credentials of type '", type, "' are not understood",
+                                                 depth == 0 ? "" : " in source_credentials"));
 }
 
 }  // namespace
@@ -52,69 +91,26 @@ HttpRequest Form(std::string url, std::string body) {
 absl::StatusOr<std::string> ServiceAccountJwt(absl::string_view email, absl::string_view key_id, absl::string_view key,
                                               absl::string_view audience, absl::Time now) {
   const int64_t seconds = absl::ToUnixSeconds(now);
-  const std::string header = absl::StrCat(R"({"alg":"RS256","typ":"JWT","kid":)", JsonString(key_id), "}");
-  const std::string claims =
-      absl::StrCat(R"({"iss":)", JsonString(email), R"(,"scope":")", kScope, R"(","aud":)", JsonString(audience),
-                   R"(,"iat":)", seconds, R"(,"exp":)", seconds + 3600, "}");
-  const std::string text = absl::StrCat(absl::WebSafeBase64Escape(header), ".", absl::WebSafeBase64Escape(claims));
-  const Bio pem(BIO_new_mem_buf(key.data(), static_cast<int>(key.size())));
-  const Key private_key(PEM_read_bio_PrivateKey(pem.get(), nullptr, nullptr, nullptr));
-  const Digest digest(EVP_MD_CTX_new());
-  size_t size = 0;
-  if (private_key == nullptr || EVP_PKEY_get_base_id(private_key.get()) != EVP_PKEY_RSA ||
-      EVP_DigestSignInit(digest.get(), nullptr, EVP_sha256(), nullptr, private_key.get()) != 1 ||
-      EVP_DigestSign(digest.get(), nullptr, &size, reinterpret_cast<const unsigned char*>(text.data()), text.size()) !=
-          1) {
-    return absl::InvalidArgumentError("the service account's private key is no RSA key in PEM");
-  }
-  std::string signature(size, '\0');
-  if (EVP_DigestSign(digest.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
-                     reinterpret_cast<const unsigned char*>(text.data()), text.size()) != 1) {
-    return absl::InvalidArgumentError("the service account's private key cannot sign");
-  }
-  signature.resize(size);
-  return absl::StrCat(text, ".", absl::WebSafeBase64Escape(signature));
+  return SignJwt(absl::StrCat(R"({"alg":"RS256","typ":"JWT","kid":)", JsonString(key_id), "}"),
+                 absl::StrCat(R"({"iss":)", JsonString(email), R"(,"scope":")", kGcpScope, R"(","aud":)",
+                              JsonString(audience), R"(,"iat":)", seconds, R"(,"exp":)", seconds + 3600, "}"),
+                 key);
 }
 
 absl::StatusOr<std::string> GcpCredentials::Get(CloudHttp& http) {
-  return token_.Get([&] { return Ask(http); });
-}
-
-absl::StatusOr<HttpResponse> GcpCredentials::Ask(CloudHttp& http) {
-  const std::string text = ReadFile();
-  if (text.empty()) {
-    const char* const named = std::getenv("GCE_METADATA_HOST");
-    const std::string host = named == nullptr || *named == 0 ? "metadata.google.internal" : named;
-    HttpRequest request = {.url = absl::StrCat("http://", host, kToken), .headers = {{"Metadata-Flavor", "Google"}}};
-    request.connect_timeout = absl::Seconds(1);
-    request.timeout = absl::Seconds(5);
-    const auto answer = http.Do(request);
-    if (!answer.ok() || answer->status == 404) return absl::UnauthenticatedError(kNowhere);
-    return answer;
-  }
-  const auto file = Json::Parse(text);
-  if (!file.ok()) return absl::UnauthenticatedError("the file of Google credentials is no JSON");
-  const std::string type = (*file)["type"].Text();
-  std::string uri = (*file)["token_uri"].Text();
-  if (uri.empty()) uri = "https://oauth2.googleapis.com/token";
-  const bool is_safe = absl::StartsWith(uri, "https://") || absl::StartsWith(uri, "http://127.0.0.1:");
-  if (!is_safe || absl::StrContains(uri, '@')) {
-    return absl::UnauthenticatedError("the token_uri of Google's credentials is no https://…");
-  }
-  if (type == "service_account") {
-    const auto jwt = ServiceAccountJwt((*file)["client_email"].Text(), (*file)["private_key_id"].Text(),
-                                       (*file)["private_key"].Text(), uri, clock_.Now());
-    if (!jwt.ok()) return absl::UnauthenticatedError(jwt.status().message());
-    return http.Do(Form(uri, absl::StrCat("grant_type=", UriEncode("urn:ietf:params:oauth:grant-type:jwt-bearer"),
-                                          "&assertion=", *jwt)));
-  }
-  if (type == "authorized_user") {
-    return http.Do(Form(uri, absl::StrCat("grant_type=refresh_token&client_id=", UriEncode((*file)["client_id"].Text()),
-                                          "&client_secret=", UriEncode((*file)["client_secret"].Text()),
-                                          "&refresh_token=", UriEncode((*file)["refresh_token"].Text()))));
-  }
-  return absl::UnauthenticatedError(
-      absl::StrCat("Google credentials of type '", type, "'; service_account and authorized_user are understood"));
+  std::string place;
+  auto token = token_.Get([&]() -> absl::StatusOr<HttpResponse> {
+    const auto [path, is_named] = PlaceOfFile();
+    if (path.empty()) return AskMachine(http);
+    const auto text = ReadWholeFile(path, kLongest);
+    place = absl::StrCat(is_named ? "GOOGLE_APPLICATION_CREDENTIALS, " : "", path);
+    if (!text.ok()) return absl::UnauthenticatedError(text.status().message());
+    const auto file = Json::Parse(*text);
+    if (!file.ok()) return absl::UnauthenticatedError("is no JSON");
+    return AskByFile(*file, clock_, http);
+  });
+  if (token.ok() || place.empty()) return token;
+  return OfPlace(token.status(), place);
 }
 
 }  // namespace spotinference::fleet

@@ -1,6 +1,9 @@
-// Access tokens for Google's APIs by application default credentials: the file GOOGLE_APPLICATION_CREDENTIALS, that of
-// `gcloud auth application-default login`, or the service account of the machine that this runs on, whose metadata
-// server is at GCE_METADATA_HOST or metadata.google.internal.
+// Access tokens for Google's APIs by application default credentials: the file GOOGLE_APPLICATION_CREDENTIALS, which
+// has to be there; that of `gcloud auth application-default login`, in CLOUDSDK_CONFIG or ~/.config/gcloud; or the
+// service account of the machine that this runs on, whose metadata server is at GCE_METADATA_HOST or
+// metadata.google.internal. Files are of type service_account, authorized_user, external_account,
+// external_account_authorized_user, or impersonated_service_account over one of these. What an address in one gets is
+// sent by https alone, or to loopback.
 // https://googleapis.dev/python/google-auth/latest/reference/google.auth.environment_vars.html
 #ifndef FLEET_PROVIDERS_GCP_GCP_CREDENTIALS_H_
 #define FLEET_PROVIDERS_GCP_GCP_CREDENTIALS_H_
@@ -27,8 +30,6 @@ class GcpCredentials {
   void Drop() { token_.Drop(); }
 
  private:
-  absl::StatusOr<HttpResponse> Ask(CloudHttp& http);
-
   const Clock& clock_;
   BearerToken token_;
 };
