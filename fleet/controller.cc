@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <tuple>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -89,9 +88,9 @@ absl::Duration Controller::Run() {
       next_ = absl::InfiniteDuration();
       for (auto& [name, model] : models_) {
         ExpireWaiters(model);
-        GrantParked(model, /*planned=*/false);
+        GrantParked(model, IntoFull::kNo);
         PlanAndAct(model);
-        GrantParked(model);
+        GrantParked(model, IntoFull::kIfNoneComes);
         HandOverWhereThereIsRoom(model);
         RememberWake(model);
       }
@@ -211,6 +210,7 @@ void Controller::PlanAndAct(Model& model) {
     for (const Action& action : plan.actions) acted |= Act(model, action);
     if (acted) continue;
     next_ = std::min(next_, plan.next);
+    model.planned_at = clock_.Elapsed();
     return;
   }
 }
@@ -257,7 +257,7 @@ bool Controller::Act(Model& model, const Action& action) {
       Stop(machines_[action.machine_id], State::kTerminating, action.why);
       return !options_.dry_run;
     case Action::Kind::kRefuse:
-      GrantParked(model);  // who only waited for another machine
+      GrantParked(model, IntoFull::kYes);  // who only waited for another machine
       Refuse(model,
              {ReasonOf(action.refusal), absl::StrCat(model.spec.name, " cannot be served: ", action.why),
               std::max(absl::ZeroDuration(), model.wake.blocked_until - clock_.Elapsed())},
@@ -330,7 +330,7 @@ void Controller::BeginServing(Machine& machine, Endpoint endpoint) {
   NoteReplacement(machine);
   if (Model* const model = FindModel(machine.record.model); model != nullptr) {
     model->ordered_until = -absl::InfiniteDuration();
-    GrantParked(*model, /*planned=*/false);
+    GrantParked(*model, IntoFull::kNo);
   }
   Write(machine);  // after the answers, which need not wait for it
 }
@@ -378,26 +378,24 @@ Controller::Machine* Controller::FindServing(absl::string_view model) {
   return FindIdlest(model, [](const Machine& machine) { return machine.record.state == State::kServing; });
 }
 
-// One that will be taken away is better than one that is full. While another one starts, or may have to, nothing is to be
-// had of full ones: what waits before them goes to the new one as well, and by turns of the keys; what waits within them
-// does not.
-Controller::Machine* Controller::FindAdmitting(absl::string_view model, bool planned) {
+// A machine that is being asked whether it lives may have to be replaced.
+Controller::Machine* Controller::FindAdmitting(const Model& model, IntoFull into_full) {
   Machine* best = nullptr;
-  std::tuple<bool, bool, int> least;
+  Destination first;
   bool another_comes = false;
   for (auto& [id, machine] : machines_) {
-    if (machine.record.model != model) continue;
+    if (machine.record.model != model.spec.name) continue;
     another_comes |= IsWaking(machine.record.state) || machine.suspect;
-    const bool serves = machine.record.state == State::kServing;
     const bool leaves = machine.record.state == State::kDraining && machine.interruption.has_value() &&
                         machine.interruption->serves_on;
-    if ((!serves && !leaves) || machine.suspect || machine.reserved || machine.alone) continue;
-    const std::tuple rank(machine.IsFull(), leaves, machine.leases);
-    if (best != nullptr && least <= rank) continue;
+    if (machine.record.state != State::kServing && !leaves) continue;
+    if (machine.suspect || machine.reserved || machine.alone) continue;
+    const Destination here = {machine.IsFull(model.seats, model.spec.streams), leaves, machine.leases};
+    if (best != nullptr && !(here < first)) continue;
     best = &machine;
-    least = rank;
+    first = here;
   }
-  return best != nullptr && best->IsFull() && (another_comes || !planned) ? nullptr : best;
+  return best != nullptr && MaySend(first, into_full, another_comes) ? best : nullptr;
 }
 
 Controller::Machine* Controller::FindIdlest(absl::string_view model, absl::FunctionRef<bool(const Machine&)> fits) {

@@ -3,7 +3,7 @@
 //
 // One thread takes events (from providers, probes, callers and timers) out of an inbox, changes the state under a
 // lock, and then, without the lock, does what follows from it, in order: writes to the store, calls to the provider,
-// answers. What precedes a side effect is in the store before the side effect is tried. Acquire of a serving model
+// answers. What precedes a side effect is in the store before the side effect is tried. Acquire of a model that has room
 // takes the lock and nothing else.
 #ifndef FLEET_CONTROLLER_H_
 #define FLEET_CONTROLLER_H_
@@ -31,6 +31,7 @@
 #include "fleet/inbox.h"
 #include "fleet/ledger/ledger.h"
 #include "fleet/plan/buyer.h"
+#include "fleet/plan/dispatch.h"
 #include "fleet/plan/idle_timeout.h"
 #include "fleet/plan/plan.h"
 #include "fleet/plan/volumes.h"
@@ -140,7 +141,9 @@ class Controller : public Fleet, private ControllerState {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // controller_suspects.cc
-  void GrantParked(Model& model, bool planned = true) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GrantParked(Model& model, IntoFull into_full) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool GrantFirstParked(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Buyer::Answer SoFar(const ParkingQueue::Waiter& waiter) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindFor(const Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* Reserve(const Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -208,8 +211,7 @@ class Controller : public Fleet, private ControllerState {
   AcquireError QueueFull(const Model& model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndWait(Model&, WaitId, AcquireResult, bool refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindServing(absl::string_view model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `planned`: what is needed is on its way; else one may be started yet.
-  Machine* FindAdmitting(absl::string_view model, bool planned = true) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Machine* FindAdmitting(const Model& model, IntoFull into_full) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Machine* FindIdlest(absl::string_view, absl::FunctionRef<bool(const Machine&)>) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lease Grant(Machine&, const std::string& key, const Buyer::Answer& so_far = {}, bool alone = false)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

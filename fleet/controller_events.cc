@@ -301,6 +301,7 @@ void Controller::OnReleased(const std::string& id, uint64_t life, const std::str
   const auto found = machines_.find(id);
   if (found != machines_.end() && found->second.life == life) {
     Machine& machine = found->second;
+    --machine.heartbeat.granted;
     if (--machine.leases == 0) machine.idle_since = clock_.Elapsed();
     if (const auto answers = machine.answers.find(key); answers != machine.answers.end() && --answers->second == 0) {
       machine.answers.erase(answers);

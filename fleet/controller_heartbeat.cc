@@ -30,6 +30,7 @@ void Controller::Beat(Machine& machine) {
     return;
   }
   heartbeat.asked_at = now;
+  if (heartbeat.answered) heartbeat.granted_before = heartbeat.granted;
   heartbeat.due = now + kHeartbeat;
   effects_.push_back([this, endpoint = machine.endpoint, life = machine.life] {
     probe_.AskFigures(
@@ -97,8 +98,12 @@ void Controller::Compare(Machine& machine, const EngineFigures& figures, absl::D
   const bool stalls = figures.running_sequences > 0 && heartbeat.figures.running_sequences > 0 &&
                       figures.steps == heartbeat.figures.steps;
   heartbeat.figures = figures;
-  heartbeat.granted = 0;
-  if (figures.waiting_sequences > 0) heartbeat.seats = figures.running_sequences;
+  heartbeat.answered = true;
+  heartbeat.granted -= std::exchange(heartbeat.granted_before, 0);
+  if (figures.waiting_sequences > 0) {
+    heartbeat.seats = figures.running_sequences;
+    if (Model* const model = FindModel(machine.record.model); model != nullptr) model->seats = heartbeat.seats;
+  }
   machine.at_risk = figures.notice.has_value() && !figures.notice->stops;
   AwaitNotice(machine);
   if (!stalls) heartbeat.stalled_since.reset();

@@ -173,9 +173,8 @@ void Controller::HandOverWhereThereIsRoom(Model& model) {
   for (auto& [id, machine] : machines_) {
     if (!serves || machine.record.model != model.spec.name || machine.record.state != State::kDraining) continue;
     if (!machine.interruption.has_value() || !machine.interruption->serves_on) continue;
-    const int needed = std::min(machine.leases, model.spec.streams);
-    if (needed > room) continue;
-    room -= needed;
+    if (!FindsRoom(machine.leases, model.spec.streams, room)) continue;
+    room -= std::min(machine.leases, model.spec.streams);
     machine.interruption->serves_on = false;
     machine.interruption->left_at = clock_.Elapsed();
     Account(machine);
@@ -208,7 +207,7 @@ void Controller::OnNoNotice(Machine& machine, absl::Duration asked_at) {
   Write(machine);
   if (Model* const model = FindModel(machine.record.model); model != nullptr) {
     model->unreplaced.reset();
-    GrantParked(*model);
+    GrantParked(*model, IntoFull::kNo);
   }
 }
 

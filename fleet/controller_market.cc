@@ -241,6 +241,7 @@ void Controller::RefuseForMoney(Model& model, Desired& desired) {
       absl::Seconds(kDaySeconds - absl::ToUnixSeconds(clock_.Now()) % kDaySeconds);
   next_ = std::min(next_, clock_.Elapsed() + until_tomorrow);
   const bool all = options_.max_dollars_per_day.has_value() && SpentToday() >= *options_.max_dollars_per_day;
+  GrantParked(model, IntoFull::kYes);
   Refuse(model,
          {AcquireError::Reason::kNoCapacity,
           absl::StrCat(model.spec.name, " cannot be served: ", all ? "the day's " : "its ",

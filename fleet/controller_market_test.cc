@@ -109,39 +109,58 @@ TEST_F(ControllerMarketTest, WhileAnotherMachineStartsNobodyIsSentIntoAFullEngin
              b = Acquire({.bytes = 1, .key = "b"});
   EXPECT_EQ(a->answers + a2->answers + b->answers, 0);
   const auto beyond = Acquire({.bytes = 1, .key = "b"});
-  EXPECT_TRUE(beyond->lease.has_value()) << "the queue is full: nobody is turned away while a machine serves";
+  EXPECT_TRUE(a->lease.has_value()) << "the queue is full: the first of it goes into the engine, nobody is turned away";
+  EXPECT_EQ(a2->answers + b->answers + beyond->answers, 0);
   const auto resumes = Acquire({.bytes = 1, .key = "b", .begun = true});
-  EXPECT_EQ(resumes->answers, 0);
   for (auto* done : {&first, &second}) (*done)->lease.reset();
   fleet_->Run();
   EXPECT_EQ(resumes->answers, 0) << "two of four have a seat";
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{.steps = 1, .running_sequences = 2, .waiting_sequences = 1});
   queued->lease.reset();
   fleet_->Run();
+  EXPECT_EQ(resumes->answers, 0) << "there is one more in its engine than the fleet knows of";
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{.steps = 2, .running_sequences = 1});
   EXPECT_TRUE(resumes->lease.has_value()) << "its client waits in the middle of its answer";
-  EXPECT_EQ(a->answers, 0);
+  EXPECT_EQ(a2->answers + b->answers + beyond->answers, 0);
+  const auto last = Acquire({.bytes = 1, .key = "c"});
+  EXPECT_EQ(a2->answers + b->answers + beyond->answers + last->answers, 1) << "again one too many";
   Ready("m-2");
-  for (const auto* client : {&a, &a2, &b}) {
+  std::string where;
+  for (const auto* client : {&a2, &b, &beyond, &last}) {
     ASSERT_TRUE((*client)->lease.has_value());
-    EXPECT_EQ((*client)->lease->endpoint().machine_id, "m-2");
+    where += (*client)->lease->endpoint().machine_id + " ";
   }
+  EXPECT_EQ(where, "m-1 m-2 m-2 m-2 ");
 }
 
-TEST_F(ControllerMarketTest, WhereNoOtherMachineComesTheEnginesQueueIsTheQueue) {
-  options_.models[0].max_machines = 2;
+// An engine that has not been full yet: of many that wait it does not get all while others start.
+TEST_F(ControllerMarketTest, TheFirstOfTwoMachinesLeavesTheSecondItsShare) {
+  options_.models[0].min_machines = options_.models[0].max_machines = 2;
+  options_.models[0].streams = 3;
   Begin();
-  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
-  const auto first = Acquire();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.2)});
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(Acquire());
+  const auto served = [&] {
+    return std::count_if(clients.begin(), clients.end(), [](const auto& client) { return client->lease.has_value(); });
+  };
   Ready("m-1");
-  AnswerFigures(EngineFigures{.running_sequences = 1, .waiting_sequences = 400});
-  const auto waits = Acquire();
-  for (const char* id : {"m-2", "m-3"}) {
-    EXPECT_EQ(States(), absl::StrCat("m-1 serving;", id, " launching;"));
-    EXPECT_EQ(waits->answers, 0);
-    Gone(id, absl::ResourceExhaustedError("none there"));
-  }
-  ASSERT_EQ(States(), "m-1 serving;");
-  EXPECT_TRUE(waits->lease.has_value());
-  EXPECT_TRUE(Acquire()->lease.has_value());
+  ASSERT_EQ(States(), "m-1 serving;m-2 launching;");
+  EXPECT_EQ(served(), 3);
+  AnswerFigures(EngineFigures{});  // of before it had them
+  EXPECT_EQ(served(), 3);
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{.running_sequences = 3});
+  EXPECT_EQ(served(), 6) << "nobody waits there: it is given more";
+  Advance(absl::Seconds(5));
+  AnswerFigures(EngineFigures{.running_sequences = 4, .waiting_sequences = 2});
+  EXPECT_EQ(served(), 6);
+  Ready("m-2");
+  EXPECT_EQ(served(), 8);
+  EXPECT_EQ(clients[6]->lease->endpoint().machine_id, "m-2");
+  EXPECT_EQ(clients[7]->lease->endpoint().machine_id, "m-2");
 }
 
 // Its answers come back before it is known that it will be replaced.

@@ -2,8 +2,10 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "fleet/controller.h"
@@ -15,6 +17,7 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
   using Reason = AcquireError::Reason;
   std::optional<AcquireResult> result;
   WaitId id;
+  bool follows;  // something, on the controller's thread
   {
     absl::MutexLock lock(&mutex_);
     id = ++last_wait_id_;
@@ -33,12 +36,10 @@ Fleet::WaitId Controller::Acquire(absl::string_view model_name, const Claim& cla
       model->parked.Park(id, claim, IsAwake(*model), model->spec.park, clock_.Elapsed());
       model->callers.emplace(id, std::move(done));
     }
+    follows = !result.has_value() || !effects_.empty();
   }
-  if (result.has_value()) {
-    done(*std::move(result));
-  } else {
-    inbox_->Post([] {});
-  }
+  if (follows) inbox_->Post([] {});
+  if (result.has_value()) done(*std::move(result));
   return id;
 }
 
@@ -59,9 +60,13 @@ AcquireError Controller::QueueFull(const Model& model) const {
           ExpectedWake(model)};
 }
 
-// False: the queue is full. Who resumes is turned away for nobody.
+// False: the queue is full. Nobody is turned away for that while a machine serves: who is first goes into its engine. Who
+// resumes is turned away for nobody.
 bool Controller::MakePlace(Model& model, const Claim& claim) {
-  const auto leave = model.parked.WhoMakesPlace(claim, model.spec.park);
+  std::optional<std::vector<WaitId>> leave;
+  do {
+    leave = model.parked.WhoMakesPlace(claim, model.spec.park);
+  } while ((!leave.has_value() || !leave->empty()) && GrantFirstParked(model));
   if (!leave.has_value()) return false;
   for (const WaitId id : *leave) EndWait(model, id, QueueFull(model), /*refused=*/true);
   return true;

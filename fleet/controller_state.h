@@ -2,7 +2,6 @@
 #ifndef FLEET_CONTROLLER_STATE_H_
 #define FLEET_CONTROLLER_STATE_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -87,6 +86,9 @@ struct ControllerState {
     std::optional<absl::Duration> measured_wake, measured_fill;
     ParkingQueue parked;
     std::map<Fleet::WaitId, Done> callers;  // of those
+    bool held = false;           // some of those only want room
+    int64_t seats = 0;           // in an engine, as the last full one had them
+    absl::Duration planned_at = -absl::InfiniteDuration();
     absl::Duration idle_since;  // when its last waiter or lease left
     std::optional<absl::Duration> unwanted_since;  // none of its machines may run
     bool asked = false;         // in this process's life
@@ -104,7 +106,9 @@ struct ControllerState {
     std::optional<absl::Duration> asked_at;  // and not yet answered
     int failures = 0;       // in a row
     int64_t seats = 0;      // in its engine, which it had filled when it last let others wait; 0: it never did
-    int granted = 0;        // leases since `figures`
+    int64_t granted = 0;    // leases since `figures`, less those given back
+    int64_t granted_before = 0;  // of these, before the question under way; before the first, none has reached the engine
+    bool answered = false;
     std::optional<absl::Duration> stalled_since;  // it has sequences and takes no step
     bool awaits_notice = false;
     std::optional<uint64_t> changed_from;  // the latest EngineFigures::notices that it said is true no more
@@ -152,10 +156,13 @@ struct ControllerState {
     bool whole_run = true;   // the ledger has all of it
     bool in_market = false;  // its provider has said that it exists, and not yet that it goes
 
-    // One more would wait within its engine. Clients that read slowly have leases and no seats.
-    bool IsFull() const {
-      const int64_t seated = heartbeat.figures.running_sequences + heartbeat.figures.waiting_sequences;
-      return heartbeat.seats > 0 && std::min<int64_t>(leases, seated + heartbeat.granted) >= heartbeat.seats;
+    // Whether one more would wait within its engine. `seats`: in others of the model; 0: not known, and an engine that
+    // lets nobody wait is given `streams` more at a time. Clients that read slowly have leases and no seats.
+    bool IsFull(int64_t seats, int streams) const {
+      const EngineFigures& figures = heartbeat.figures;
+      if (heartbeat.seats > 0) seats = heartbeat.seats;
+      if (seats == 0) seats = figures.running_sequences + streams;
+      return figures.running_sequences + figures.waiting_sequences + heartbeat.granted >= seats;
     }
   };
 

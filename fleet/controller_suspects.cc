@@ -18,6 +18,8 @@ bool IsCrash(MachineLife::End end) {
   return end == MachineLife::End::kCrashed || end == MachineLife::End::kStalled;
 }
 
+constexpr absl::Duration kPlanHolds = absl::Seconds(1);  // what was planned would be planned again
+
 enum class Blame {
   kNone,
   kUnknown,  // an engine's end decides that is not understood yet
@@ -39,17 +41,38 @@ Blame BlameOf(const Claim& claim) {
 
 }  // namespace
 
-// Nobody is turned away by a full queue while a machine serves.
+// Who comes does not overtake who waits for room.
 Controller::Machine* Controller::FindFor(const Model& model, const Claim& claim) {
   if (BlameOf(claim) != Blame::kNone) return nullptr;  // GrantParked sees to it
-  Machine* const machine = FindAdmitting(model.spec.name, /*planned=*/false);
-  if (machine != nullptr || claim.resumes()) return machine;
-  const auto leave = model.parked.WhoMakesPlace(claim, model.spec.park);
-  return leave.has_value() && leave->empty() ? nullptr : FindServing(model.spec.name);
+  const ParkingQueue::Limits& park = model.spec.park;
+  if (!claim.resumes() && (claim.bytes > park.bytes || park.requests == 0)) return FindAdmitting(model, IntoFull::kYes);
+  if (model.held) return nullptr;
+  const bool planned = clock_.Elapsed() - model.planned_at < kPlanHolds;
+  return FindAdmitting(model, planned ? IntoFull::kIfNoneComes : IntoFull::kNo);
+}
+
+// False: there is none, or no machine for it.
+bool Controller::GrantFirstParked(Model& model) {
+  Machine* const machine = FindAdmitting(model, IntoFull::kYes);
+  if (machine == nullptr) return false;
+  for (const WaitId id : model.parked.ByTurns()) {
+    const ParkingQueue::Waiter& waiter = model.parked.waiters().at(id);
+    if (BlameOf(waiter.claim) != Blame::kNone) continue;
+    Lease lease = Grant(*machine, waiter.claim.key, SoFar(waiter));
+    EndWait(model, id, std::move(lease), /*refused=*/false);
+    return true;
+  }
+  return false;
+}
+
+// The way to the controller's thread and back is no wait for a machine.
+Buyer::Answer Controller::SoFar(const ParkingQueue::Waiter& waiter) const {
+  const absl::Duration queued = clock_.Elapsed() - waiter.since;
+  return {.queued = queued < kPlanHolds ? absl::ZeroDuration() : queued, .awake = waiter.awake};
 }
 
 // What can be had now, by turns of the keys; suspects only when it is their turn.
-void Controller::GrantParked(Model& model, bool planned) {
+void Controller::GrantParked(Model& model, IntoFull into_full) {
   const ParkingQueue::Waiters& waiters = model.parked.waiters();
   for (const auto& [id, waiter] : waiters) {
     if (BlameOf(waiter.claim) != Blame::kGuilty) continue;
@@ -63,17 +86,17 @@ void Controller::GrantParked(Model& model, bool planned) {
   for (auto& [id, machine] : machines_) {
     if (!suspects && machine.record.model == model.spec.name) machine.reserved = false;
   }
-  const auto so_far = [this](const ParkingQueue::Waiter& waiter) {
-    return Buyer::Answer{.queued = clock_.Elapsed() - waiter.since, .awake = waiter.awake};
-  };
+  model.held = false;
   bool reserves = false;  // for one suspect at a time
   for (const WaitId waits : model.parked.ByTurns()) {
     const ParkingQueue::Waiter& waiter = waiters.at(waits);
     std::optional<AcquireResult> result;
     switch (BlameOf(waiter.claim)) {
       case Blame::kNone:
-        if (Machine* const machine = FindAdmitting(model.spec.name, planned); machine != nullptr)
-          result.emplace(Grant(*machine, waiter.claim.key, so_far(waiter)));
+        if (model.held) break;
+        if (Machine* const machine = FindAdmitting(model, into_full); machine != nullptr)
+          result.emplace(Grant(*machine, waiter.claim.key, SoFar(waiter)));
+        model.held = !result.has_value();
         break;
       case Blame::kUnknown: break;
       case Blame::kSuspect:
@@ -81,7 +104,7 @@ void Controller::GrantParked(Model& model, bool planned) {
         if (Machine* const machine = Reserve(model); machine != nullptr && machine->leases == 0) {
           LOG(WARNING) << "a request under which engines crashed runs alone on " << machine->record.id;
           machine->reserved = false;
-          result.emplace(Grant(*machine, waiter.claim.key, so_far(waiter), /*alone=*/true));
+          result.emplace(Grant(*machine, waiter.claim.key, SoFar(waiter), /*alone=*/true));
         }
         break;
       case Blame::kGuilty:

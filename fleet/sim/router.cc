@@ -1,6 +1,7 @@
 #include "fleet/sim/router.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -49,16 +50,18 @@ bool Router::IsAwake(Nanos now) const {
 void Router::Acquire(Task task, Nanos now) {
   task.queued = 0;
   task.awake = true;
-  if (const int slot = FindAdmitting(/*planned=*/false); slot >= 0) return Give(slot, std::move(task), now);
+  const int slot = parked_.empty() ? FindAdmitting(IntoFull::kNo) : -1;  // nobody overtakes who waits
+  if (slot >= 0) return Give(slot, std::move(task), now);
   task.parked_at = now;
   task.awake = IsAwake(now);
   Claim claim = {.key = absl::StrCat(task.request.key), .begun = task.begun};
   if (task.resumes) {
     claim.cuts.push_back(cut_);
   } else {
-    const auto leave = parked_.WhoMakesPlace(claim, limits_);
-    const bool has_place = leave.has_value() && leave->empty();
-    if (const int full = FindIdlest(open_); !has_place && full >= 0) return Give(full, std::move(task), now);
+    std::optional<std::vector<ParkingQueue::Id>> leave;
+    do {
+      leave = parked_.WhoMakesPlace(claim, limits_);
+    } while ((!leave.has_value() || !leave->empty()) && GrantFirstParked(now));
     if (!leave.has_value()) return TurnAway(task, result_.refused, now);
     for (const ParkingQueue::Id id : *leave) TurnAway(Unpark(id), result_.refused, now);
   }
@@ -66,37 +69,47 @@ void Router::Acquire(Task task, Nanos now) {
   tasks_.emplace(last_id_, std::move(task));
 }
 
-int Router::FindIdlest(const std::vector<int>& slots) const {
+// Engines' word of what waits there is here at once.
+int Router::FindAdmitting(IntoFull into_full) const {
   int best = -1;
-  for (const int slot : slots) {
-    if (best < 0 || engines_[slot].answers() < engines_[best].answers()) best = slot;
+  Destination first;
+  for (const std::vector<int>* const slots : {&open_, &leaving_}) {
+    for (const int slot : *slots) {
+      const Engine& engine = engines_[slot];
+      const Destination here = {engine.free.empty(), slots == &leaving_, engine.answers()};
+      if (best >= 0 && !(here < first)) continue;
+      best = slot;
+      first = here;
+    }
   }
-  return best;
+  return best >= 0 && MaySend(first, into_full, another_starts_) ? best : -1;
 }
 
-// As the controller's, of the same name; engines' word of what waits there is here at once.
-int Router::FindAdmitting(bool planned) const {
-  const int serves = FindIdlest(open_), leaves = FindIdlest(leaving_);
-  if (serves >= 0 && !engines_[serves].full()) return serves;
-  if (leaves >= 0 && !engines_[leaves].full()) return leaves;
-  if (another_starts_ || !planned) return -1;
-  return serves >= 0 ? serves : leaves;
+void Router::GiveParked(ParkingQueue::Id id, int slot, Nanos now) {
+  Task task = Unpark(id);
+  task.queued = now - task.parked_at < kSecond ? 0 : now - task.parked_at;
+  Give(slot, std::move(task), now);
 }
 
-void Router::GrantParked(Nanos now, bool planned) {
-  if (parked_.empty() || FindAdmitting(planned) < 0) return;
+void Router::GrantParked(Nanos now, IntoFull into_full) {
+  if (parked_.empty() || FindAdmitting(into_full) < 0) return;
   for (const ParkingQueue::Id id : parked_.ByTurns()) {
-    const int slot = FindAdmitting(planned);
+    const int slot = FindAdmitting(into_full);
     if (slot < 0) return;
-    Task task = Unpark(id);
-    task.queued = now - task.parked_at;
-    Give(slot, std::move(task), now);
+    GiveParked(id, slot, now);
   }
+}
+
+bool Router::GrantFirstParked(Nanos now) {
+  const int slot = FindAdmitting(IntoFull::kYes);
+  if (slot < 0 || parked_.empty()) return false;
+  GiveParked(parked_.ByTurns().front(), slot, now);
+  return true;
 }
 
 void Router::Planned(bool another_starts, Nanos now) {
   another_starts_ = another_starts;
-  GrantParked(now, /*planned=*/true);
+  GrantParked(now, IntoFull::kIfNoneComes);
 }
 
 void Router::Give(int slot, Task task, Nanos now) {
@@ -130,8 +143,7 @@ void Router::Expire(Nanos now) {
 }
 
 void Router::RefuseParked(Nanos now) {
-  another_starts_ = false;
-  GrantParked(now, /*planned=*/true);
+  GrantParked(now, IntoFull::kYes);
   for (const ParkingQueue::Id id : parked_.ToRefuse(/*also_who_resumes=*/false)) {
     TurnAway(Unpark(id), result_.refused, now);
     NoteIdle(now);
@@ -198,7 +210,7 @@ int Router::Complete() {
   running.serial = 0;
   engine.free.push_back(stream);
   StartQueued(slot, now);
-  GrantParked(now, /*planned=*/false);
+  GrantParked(now, IntoFull::kNo);
   HandOverWhereThereIsRoom(now);
   NoteIdle(now);
   return slot;
@@ -214,7 +226,7 @@ void Router::Open(int slot, Nanos now) {
   open_.push_back(slot);
   ++present_;
   lost_at_ = -1;
-  GrantParked(now, /*planned=*/false);
+  GrantParked(now, IntoFull::kNo);
   HandOverWhereThereIsRoom(now);
 }
 
@@ -226,8 +238,8 @@ void Router::Notice(int slot, Nanos now) {
 void Router::Drain(int slot) { Erase(open_, slot); }
 
 void Router::Close(int slot, bool taken, Nanos now) {
-  if (taken) lost_at_ = now;
   if (slot >= static_cast<int>(engines_.size()) || engines_[slot].streams.empty()) return;
+  if (taken) lost_at_ = now;
   Erase(open_, slot);
   Erase(leaving_, slot);
   --present_;
@@ -279,9 +291,8 @@ void Router::HandOverWhereThereIsRoom(Nanos now) {
   for (const int slot : open_) room += std::max(0, profile_.streams() - engines_[slot].answers());
   const std::vector<int> leaving = leaving_;
   for (const int slot : leaving) {
-    const int needed = std::min(engines_[slot].answers(), profile_.streams());
-    if (needed > room) continue;
-    room -= needed;
+    if (!FindsRoom(engines_[slot].answers(), profile_.streams(), room)) continue;
+    room -= std::min(engines_[slot].answers(), profile_.streams());
     Erase(leaving_, slot);
     MoveAnswers(slot, now);
   }

@@ -1,7 +1,8 @@
-// Which simulated machine answers which request, as the controller and its engines have it. A request goes to the machine
-// that has fewest, whose engine runs so many and lets the others wait in the order of their coming; where none serves, it
-// is parked, in the controller's queue. A machine that goes hands its answers over: they are given out anew, with prompt
-// and text so far to be computed again. One that will be taken serves on until others have room for what it has.
+// Which simulated machine answers which request, by the controller's rules (fleet/plan/dispatch.h): a request goes to the
+// machine that has fewest, whose engine runs so many and lets the others wait in the order of their coming. Where none
+// serves, or all are full while another one starts, it is parked (fleet/plan/parking_queue.h). A machine that goes hands
+// its answers over: they are given out anew, with prompt and text so far to be computed again. One that will be taken
+// serves on until others have room for what it has.
 #ifndef FLEET_SIM_ROUTER_H_
 #define FLEET_SIM_ROUTER_H_
 
@@ -16,6 +17,7 @@
 
 #include "absl/time/time.h"
 #include "fleet/plan/demand.h"
+#include "fleet/plan/dispatch.h"
 #include "fleet/plan/parking_queue.h"
 #include "fleet/sim/market.h"
 #include "fleet/sim/policy.h"
@@ -36,7 +38,7 @@ class Router {
 
   void Arrive(const Request& request, Nanos now);
 
-  // What was planned: whether a machine starts. While one does, who finds every engine full is parked until there is room.
+  // What was planned: whether a machine starts.
   void Planned(bool another_starts, Nanos now);
   void Open(int slot, Nanos now);    // it serves
   void Notice(int slot, Nanos now);  // it will be taken; it may not have served
@@ -49,10 +51,10 @@ class Router {
   int Complete();
 
   void Expire(Nanos now);        // those who are parked and whose time is up
-  void RefuseParked(Nanos now);  // those who wait for their first machine, and nobody has room for them
+  void RefuseParked(Nanos now);  // those who wait for their first machine, where none serves
   void EndAll(Nanos now);        // nothing comes any more, for those who are parked
 
-  bool serves() const { return !open_.empty(); }
+  bool serves() const { return !open_.empty() || !leaving_.empty(); }
   bool another_starts() const { return another_starts_; }
   bool idle() const { return parked_.empty() && answers_ == 0; }
   Nanos idle_since() const { return idle_since_; }
@@ -80,7 +82,6 @@ class Router {
     std::vector<int> free;
     std::deque<Task> queue;
     int answers() const { return static_cast<int>(streams.size() - free.size() + queue.size()); }
-    bool full() const { return free.empty(); }
   };
   struct Completion {
     Nanos at;
@@ -94,10 +95,10 @@ class Router {
   bool Counts(const Request& request) const;
   bool IsAwake(Nanos now) const;
   void Acquire(Task task, Nanos now);
-  // Negative: there is none.
-  int FindIdlest(const std::vector<int>& slots) const;
-  int FindAdmitting(bool planned) const;
-  void GrantParked(Nanos now, bool planned);
+  int FindAdmitting(IntoFull into_full) const;  // negative: there is none
+  void GrantParked(Nanos now, IntoFull into_full);
+  bool GrantFirstParked(Nanos now);
+  void GiveParked(ParkingQueue::Id id, int slot, Nanos now);
   void Give(int slot, Task task, Nanos now);
   void Start(int slot, const Task& task, Nanos now);
   void StartQueued(int slot, Nanos now);
