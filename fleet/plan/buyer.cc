@@ -1,6 +1,7 @@
 #include "fleet/plan/buyer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 namespace spotinference::fleet {
 namespace {
 
+constexpr absl::Duration kLate = absl::Minutes(30);  // in which a price is forgotten, but for a third
 constexpr absl::Duration kDear = absl::Minutes(10), kTooDear = absl::Minutes(30);
 
 std::string AboveLimit(double price, double max_price, absl::Duration since) {
@@ -93,6 +95,25 @@ double Buyer::OnDemandPrice(const Offer& offer) const {
   return least == least_on_demand_.end() ? 0 : least->second;
 }
 
+void Buyer::NotePrices(absl::Duration now) {
+  late_.resize(domains_.size());
+  for (const OnSale& sold : sold_) {
+    Late& late = late_[sold.domain];
+    const double price = sold.offer.price_per_hour;
+    if (late.at < absl::ZeroDuration()) {
+      late.mean = price;
+    } else if (late.mean != late.latest) {
+      late.mean += -std::expm1(-absl::FDivDuration(now - late.at, kLate)) * (late.latest - late.mean);
+    }
+    late.latest = price;
+    late.at = now;
+  }
+}
+
+double Buyer::LatePrice(const Offer& offer, int domain) const {
+  return by_domain_[domain] < 0 ? offer.price_per_hour : late_[domain].mean;
+}
+
 bool Buyer::HasFreeOffer(const Wish& wish) const {
   return std::any_of(sold_.begin(), sold_.end(), [&](const OnSale& sold) {
     return sold.offer.price_per_hour == 0 && WhyNot(wish, sold, 0).empty();
@@ -174,13 +195,13 @@ class Buyer::Choice {
   }
 
   // Returns its index. Of what may not be bought what is there stays.
-  int Add(const Offer& offer, int domain, bool may_buy) {
+  int Add(const Offer& offer, int domain, double late_price, bool may_buy) {
     int& index = index_[domain];
     if (index >= 0) return index;
     index = static_cast<int>(offers_.size());
     offers_.push_back(&offer);
     PlacementOffer& to = places_.emplace_back();
-    to.price_per_hour = offer.price_per_hour;
+    to.price_per_hour = late_price;
     to.market = offer.market;
     to.outlook = memory_.Of(domain, now_);
     if (!may_buy) {
@@ -251,7 +272,8 @@ void Buyer::AddWhatMayBeBought(const Wish& wish, double dollars_left, Choice& ch
   std::map<absl::string_view, int> ruled_out;
   for (const OnSale& sold : sold_) {
     const absl::string_view why = WhyNot(wish, sold, dollars_left);
-    why.empty() ? void(choice.Add(sold.offer, sold.domain, true)) : void(++ruled_out[why]);
+    if (!why.empty()) ++ruled_out[why];
+    else choice.Add(sold.offer, sold.domain, LatePrice(sold.offer, sold.domain), true);
   }
   if (!choice.places().empty()) return;
   decision.why_none = absl::StrCat("none of ", sold_.size(), " offers may be bought:");
@@ -286,6 +308,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
                               absl::Span<const Machine> machines, absl::Span<const Offer> filled, double dollars_left,
                               absl::Duration now) {
   for (const Machine& machine : machines) Domain(machine.offer);
+  NotePrices(now);
   Choice choice(memory_, load, machines, filled, static_cast<int>(domains_.size()), now);
   Decision decision;
   AddWhatMayBeBought(wish, dollars_left, choice, decision);
@@ -303,7 +326,8 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
                              AboveLimit(offer.price_per_hour, wish.max_price, above->second));
     }
     serving += machine->serves;
-    placed.push_back({.offer = choice.Add(offer, Domain(offer), false), .exists = machine->exists,
+    const int domain = Domain(offer);
+    placed.push_back({.offer = choice.Add(offer, domain, LatePrice(offer, domain), false), .exists = machine->exists,
                       .serves = machine->serves, .at_risk = machine->at_risk || is_dear});
   }
   LoadForecast& forecast = ForecastOf(model, wish);

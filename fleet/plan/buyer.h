@@ -4,6 +4,9 @@
 // What Place would end is kept for as long as a new one takes to come: it costs at most as much again as to be without
 // it (the ski-rental rule, as in idle_timeout.h), and machines do not come and go with every doubt.
 //
+// Places are compared by what they have cost of late, a mean that forgets within half an hour: a price that comes and
+// goes would else be run after, at the cost of a start each time.
+//
 // A machine whose price has been above Wish::max_price for ten minutes is replaced, as one at risk is: it goes when
 // enough others serve. Where none within the price has come for half an hour it goes without. A price that falls back in
 // between begins anew. Clouds are told no maximum price: EC2 ("SpotMarketOptions") does not recommend one, since it
@@ -153,6 +156,8 @@ class Buyer {
   };
   static absl::string_view WhyNot(const Wish& wish, const OnSale& sold, double dollars_left);
   int Domain(const Offer& offer);
+  void NotePrices(absl::Duration now);
+  double LatePrice(const Offer& offer, int domain) const;
   const Offer* Sold(const Offer& like, Market market) const;  // nullptr: not now
   LoadForecast& ForecastOf(absl::string_view model, const Wish& wish);
   std::map<std::string, absl::Duration> NoteDear(absl::string_view model, const Wish& wish,
@@ -172,6 +177,11 @@ class Buyer {
   std::vector<OnSale> sold_;
   std::vector<int> by_domain_;  // index into sold_; -1: not sold now
   std::map<std::tuple<std::string, std::string>, double, std::less<>> least_on_demand_;  // by provider, machine type
+  struct Late {
+    double mean = 0, latest = 0;
+    absl::Duration at = -absl::InfiniteDuration();
+  };
+  std::vector<Late> late_;  // prices, by domain
   MarketMemory memory_;
   std::map<std::string, LoadForecast, std::less<>> forecasts_;
   struct Service {

@@ -52,7 +52,7 @@ void PolicyTable(const ReportInput& in, const std::vector<Result>& results, std:
     absl::StrAppendFormat(
         &html,
         "<td>%.1f %%</td><td>%.3f %%</td><td>%.2f s</td><td>%d</td><td>%.0f</td><td>%.0f</td><td>%.0f %%</td></tr>\n",
-        100 * r.cost() / std::max(1e-9, results[0].cost()), 100 * r.served_within_target(), r.waits.Percentile(0.99),
+        100 * r.cost() / std::max(1e-9, results[0].cost()), 100 * r.served_within_target(), r.WaitedPercentile(0.99),
         r.interruptions, r.spot_hours.sum(), r.hours.sum() - r.spot_hours.sum(),
         100 * r.hours.idle / std::max(1e-9, r.hours.sum()));
   }

@@ -65,10 +65,12 @@ TEST(Plots, WriteNumbersAsPeopleDo) {
 
 TEST(WaitHistogram, KnowsItsPercentiles) {
   WaitHistogram waits;
-  EXPECT_EQ(waits.Percentile(0.5), 0);
+  EXPECT_EQ(waits.Percentile(0.5, 0), 0);
   for (int i = 1; i <= 1000; ++i) waits.Add(i * (kSecond / 100));
-  EXPECT_EQ(waits.Percentile(0.5), 5);
-  EXPECT_EQ(waits.Percentile(0.99), 9.9);
+  EXPECT_EQ(waits.Percentile(0.5, 1000), 5);
+  EXPECT_EQ(waits.Percentile(0.99, 1000), 9.9);
+  EXPECT_EQ(waits.Percentile(0.99, 1010), 10) << "ten were never served";
+  EXPECT_EQ(waits.Percentile(0.999, 1010), 3600);
   EXPECT_EQ(waits.Within(2 * kSecond), 200);
 }
 

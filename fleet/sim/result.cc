@@ -26,9 +26,9 @@ json::object Object(const Result& r, double on_demand_dollars) {
       {"on_demand_cost_dollars", Rounded(on_demand_dollars)},
       {"served_within_target", std::round(r.served_within_target() * 1e7) / 1e7},
       {"requests", r.requests},
-      {"waited_p50_s", Rounded(r.waits.Percentile(0.5))},
-      {"waited_p99_s", Rounded(r.waits.Percentile(0.99))},
-      {"waited_p999_s", Rounded(r.waits.Percentile(0.999))},
+      {"waited_p50_s", Rounded(r.WaitedPercentile(0.5))},
+      {"waited_p99_s", Rounded(r.WaitedPercentile(0.99))},
+      {"waited_p999_s", Rounded(r.WaitedPercentile(0.999))},
       {"interruptions", r.interruptions},
       {"wakes", r.wakes},
       {"gpu_hours", HoursObject(r.hours)},
@@ -69,13 +69,13 @@ int64_t WaitHistogram::Within(Nanos wait) const {
   return sum;
 }
 
-double WaitHistogram::Percentile(double share) const {
-  int64_t left = static_cast<int64_t>(std::ceil(share * count_));
+double WaitHistogram::Percentile(double share, int64_t of) const {
+  int64_t left = static_cast<int64_t>(std::ceil(share * of));
   for (size_t ms = 0; ms < by_ms_.size(); ++ms) {
     left -= by_ms_[ms];
     if (left <= 0) return ms / 1000.0;
   }
-  return 0;
+  return kLongestMs / 1000.0;
 }
 
 Result SumOf(const std::vector<Result>& results) {

@@ -18,8 +18,8 @@ class WaitHistogram {
   void Add(const WaitHistogram& other);
   int64_t count() const { return count_; }
   int64_t Within(Nanos wait) const;
-  // 0 where there is none.
-  double Percentile(double share) const;  // seconds
+  // Seconds; of so many, of whom those that are not counted waited for ever: an hour. 0 where there is none.
+  double Percentile(double share, int64_t of) const;
 
  private:
   static constexpr int64_t kLongestMs = 3'600'000;
@@ -50,13 +50,15 @@ struct Result {
   int64_t launches = 0, stock_outs = 0, sleeps = 0;
   GpuHours hours, spot_hours;
   Nanos horizon = 0;
-  WaitHistogram waits;  // for first tokens
+  WaitHistogram waits;  // for first tokens, of requests that got one
   std::vector<std::string> offer_names;
   std::vector<std::vector<float>> machines;  // by offer, mean over each of kBins equal times
   std::vector<Decision> decisions;           // the first kDecisions
 
   static constexpr int kBins = 400, kDecisions = 300;
 
+  // Of all requests, also those that were refused or left.
+  double WaitedPercentile(double share) const { return waits.Percentile(share, requests); }
   double cost() const { return machine_dollars + volume_dollars; }
   double served_within_target() const { return requests == 0 ? 1 : static_cast<double>(within_target) / requests; }
 };

@@ -162,7 +162,7 @@ absl::StatusOr<Input> ReadInput() {
 
 void PrintRow(const Result& total, double on_demand_dollars) {
   std::printf("%-18s %12.2f %8.1f%% %11.4f%% %9.2fs %8d %8.0f %8.0f\n", total.policy.c_str(), total.cost(),
-              100 * total.cost() / on_demand_dollars, 100 * total.served_within_target(), total.waits.Percentile(0.99),
+              100 * total.cost() / on_demand_dollars, 100 * total.served_within_target(), total.WaitedPercentile(0.99),
               static_cast<int>(total.interruptions), total.spot_hours.sum(),
               total.hours.sum() - total.spot_hours.sum());
   std::fflush(stdout);
