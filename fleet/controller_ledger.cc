@@ -108,10 +108,11 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   if (told.has_value() && run.first >= run.second) return ledger_.Drop(record.id);
   std::vector<PriceSpan> prices = {{.since = -absl::InfiniteDuration(), .per_hour = record.offer->price_per_hour}};
   for (const PriceChange& change : record.prices) prices.push_back({change.since - absl::UnixEpoch(), change.per_hour});
-  ledger_.End(record.id, end,
-              BillOfRun(rules, record.offer->market, run.first - absl::UnixEpoch(), run.second - absl::UnixEpoch(),
-                        gone.reclaimed, prices),
-              record.public_address ? rules.address_hour * absl::ToDoubleHours(run.second - run.first) : 0);
+  const absl::Duration from = run.first - absl::UnixEpoch(), to = run.second - absl::UnixEpoch();
+  const PriceSpan on_demand = {.since = from, .per_hour = ItemOf(machine).on_demand_per_hour};
+  ledger_.End(record.id, end, BillOfRun(rules, record.offer->market, from, to, gone.reclaimed, prices),
+              record.public_address ? rules.address_hour * absl::ToDoubleHours(to - from) : 0,
+              BillOfRun(rules, Market::kOnDemand, from, to, /*reclaimed=*/false, {&on_demand, 1}));
 }
 
 // By its cloud's clock, what is not billed already; it ends where it begins if it has not been. nullopt: the cloud does

@@ -80,6 +80,24 @@ TEST_F(ControllerLedgerTest, WhatIsTakenBackWithinTheFirstHourIsFree) {
   EXPECT_EQ(Dollars(), 0);
 }
 
+// And so has saved all of the 271 s on demand, three dollars each.
+TEST_F(ControllerLedgerTest, WhatWasFreeIsComparedWithTheSameRunOnDemand) {
+  MachineEvent sold = {.kind = MachineEvent::Kind::kOffers};
+  for (const Market market : {Market::kSpot, Market::kOnDemand}) {
+    sold.offers.push_back({.offer = {.provider = "aws", .zone = "a", .market = market,
+                                     .price_per_hour = market == Market::kSpot ? 3600.0 : 10800.0},
+                           .stock = std::nullopt});
+  }
+  provider_.Tell(std::move(sold));
+  fleet_->Run();
+  Live();
+  Gone({.began = At(30), .ended = At(301), .reclaimed = true});
+  double on_demand = 0;
+  for (const LedgerLine& line : fleet_->LedgerLines()) on_demand += line.on_demand_dollars;
+  EXPECT_EQ(Dollars(), 0);
+  EXPECT_NEAR(on_demand, 813, 1e-9);
+}
+
 TEST_F(ControllerLedgerTest, WhatNeverRanIsInNoLedger) {
   const auto client = Acquire();
   Advance(absl::Seconds(20));

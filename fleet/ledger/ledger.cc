@@ -81,11 +81,11 @@ void Ledger::CountTokens(const std::string& model, const std::string& market, co
 }
 
 void Ledger::End(absl::string_view machine, absl::Duration now, std::optional<double> charged,
-                 double address) {
+                 double address, std::optional<double> on_demand) {
   Open* const open = Settle(machine, now);
   if (open == nullptr) return;
   if (charged.has_value()) {
-    Charge(*open, *charged);
+    Charge(*open, *charged, on_demand);
     ChargeAddress(*open, address);
   }
   for (const auto& [row, sum] : open->booked) closed_[row] += sum;
@@ -94,17 +94,21 @@ void Ledger::End(absl::string_view machine, absl::Duration now, std::optional<do
 }
 
 // Rounded up to a minute, or of a cloud that charges less than the time from the order on: it is every use's.
-void Ledger::Charge(Open& open, double dollars) {
+void Ledger::Charge(Open& open, double dollars, std::optional<double> on_demand) {
+  double compared = 0;
+  for (const auto& [row, sum] : open.booked) compared += sum.on_demand_dollars;
   if (open.dollars > 0) {
     const double factor = dollars / open.dollars;
     for (auto& [row, sum] : open.booked) {
       sum.dollars *= factor;
-      sum.on_demand_dollars *= factor;
       sum.replacing_dollars *= factor;
+      sum.on_demand_dollars *= !on_demand.has_value() ? factor : compared > 0 ? *on_demand / compared : 0;
     }
   } else if (dollars > 0) {
     open.booked[{open.item.model, open.item.market, open.use, ""}].dollars += dollars;
   }
+  if (compared == 0 && on_demand.value_or(0) > 0)
+    open.booked[{open.item.model, open.item.market, open.use, ""}].on_demand_dollars += *on_demand;
   open.dollars = dollars;
 }
 

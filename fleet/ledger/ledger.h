@@ -65,10 +65,10 @@ class Ledger {
 
   // From `now` on, which may have been some time ago, the machine costs nothing. What was told of it by its last Set is
   // booked up to then. `charged`, where it is known: the dollars that the whole run has cost, from the first Set on;
-  // what was booked of it is made to be as much, and what was booked of its address `address`. A no-op for an unknown
-  // machine.
+  // what was booked of it is made to be as much, and what was booked of its address `address`. `on_demand`: what such a
+  // run costs on demand; else in the proportion of what it has cost. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now, std::optional<double> charged = std::nullopt,
-           double address = 0);
+           double address = 0, std::optional<double> on_demand = std::nullopt);
 
   // The run has never been: what was booked of it is taken back. A no-op for an unknown machine.
   void Drop(absl::string_view machine) { open_.erase(std::string(machine)); }
@@ -113,7 +113,7 @@ class Ledger {
   static void Add(const Open& open, absl::Duration now, Sums& sums);
   static double Dollars(const Open& open, absl::Duration now);
   static void AddEntries(const Sums& sums, const std::string& machine, std::vector<Entry>& entries);
-  static void Charge(Open& open, double dollars);
+  static void Charge(Open& open, double dollars, std::optional<double> on_demand);
   static void ChargeAddress(Open& open, double dollars);
   // Books what is open up to `now`; nullptr for an unknown machine.
   Open* Settle(absl::string_view machine, absl::Duration now);

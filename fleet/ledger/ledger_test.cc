@@ -131,6 +131,19 @@ TEST(Ledger, AnEndThatWasHeardOfLateIsBookedUpToItsTime) {
   EXPECT_DOUBLE_EQ(ledger.Dollars(absl::Seconds(20)), 4);
 }
 
+// What was for nothing saved all that it would have cost on demand.
+TEST(Ledger, AFreeRunIsComparedWithTheSameRunOnDemand) {
+  const Ledger::Item item = {"m", "spot", 3600, 7200};
+  Ledger ledger;
+  ledger.Set("a", item, Use::kWaking, absl::ZeroDuration());
+  ledger.Set("a", item, Use::kBusy, absl::Seconds(10));
+  ledger.End("a", absl::Seconds(40), 0, 0, 60);
+  EXPECT_EQ(Detail(ledger, 50), "spot busy - 30 $0 of $45\nspot waking - 10 $0 of $15\n");
+  ledger.Set("b", item, Use::kWaking, absl::Seconds(50));
+  ledger.End("b", absl::Seconds(50), 60, 0, 120);
+  EXPECT_EQ(Detail(ledger, 60), "spot busy - 30 $0 of $45\nspot waking - 10 $60 of $135\n");
+}
+
 // 3,600 dollars an hour: one a second.
 TEST(Ledger, ARunCostsWhatItsCloudCharges) {
   const Ledger::Item item = {"m", "spot", 3600, 7200};
