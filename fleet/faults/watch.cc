@@ -1,6 +1,7 @@
 #include "fleet/faults/watch.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "fleet/ledger/billing.h"
@@ -330,12 +331,20 @@ bool Watch::Rests() const {
   });
 }
 
+// Where all was told since the last rest, to the cent: what was not told before says nothing of the runs since.
 void Watch::CheckLedger(double dollars) {
   double bill = Dollars() + closed_addresses_;
   for (const auto& [number, machine] : cloud_.model().machines()) bill += cloud_.model().AddressBill(machine);
-  if (dollars <= bill + over_ + kCent && dollars >= bill - under_ - kCent) return;
-  sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill,
-                          "; for what it does not tell ", over_, " more and ", under_, " less are right"));
+  const double beyond = dollars - bill, untold = over_ + under_;
+  const double since = std::exchange(checked_untold_, untold) == untold ? beyond - checked_beyond_ : 0;
+  checked_beyond_ = beyond;
+  if (beyond > over_ + kCent || beyond < -under_ - kCent) {
+    sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill,
+                            "; for what it does not tell ", over_, " more and ", under_, " less are right"));
+  } else if (std::abs(since) > kCent) {
+    sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill, ", of which ", since,
+                            " came since the last rest, and all was told since"));
+  }
 }
 
 // Once the day's money is spent nothing goes on to bill. A clock that steps to and fro over midnight begins one day.

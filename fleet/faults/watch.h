@@ -61,8 +61,9 @@ class Watch : public Provider {
 
   // No machine bills, and none is asked for.
   bool Rests() const;
-  // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not
-  // say. `dollars` of machines and their addresses.
+  // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not say;
+  // and it has grown as the bill has since the last rest where the cloud has said all. `dollars` of machines and their
+  // addresses.
   void CheckLedger(double dollars);
   void CheckVolumesLedger(double dollars) { storage_.CheckLedger(dollars); }
 
@@ -135,6 +136,7 @@ class Watch : public Provider {
   absl::Duration died_at_;                          // the last life of the controller
   std::set<int64_t> unknown_runs_;                  // of these machines, that were charged for and nobody knew
   double over_ = 0, under_ = 0;                     // the ledger may have so much more than the bill, and less
+  double checked_beyond_ = 0, checked_untold_ = 0;  // at the last rest: what the ledger had beyond the bill, and untold()
   int64_t day_ = -1;                                // by the controller's clock, and when it began by the true one
   absl::Duration day_began_ = -absl::InfiniteDuration();
   int lives_ = 0;  // of controllers, today
