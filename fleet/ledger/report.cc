@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
-#include <utility>
+#include <cstdint>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "fleet/api/ledger_sums.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -17,6 +20,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr absl::string_view kUses[] = {"busy", "idle", "waking", "lost"};
+constexpr double kMostTokens = 1e15;  // of a line
 
 bool Read(const json::object& line, const char* name, bool required, std::string& to) {
   const json::value* const value = line.if_contains(name);
@@ -34,99 +38,70 @@ bool Read(const json::object& line, const char* name, bool required, double& to)
   return std::isfinite(to) && to >= 0;
 }
 
-bool ReadLine(const json::value& value, LedgerRow& row) {
-  const json::object* const line = value.if_object();
-  return line != nullptr && Read(*line, "model", true, row.model) && Read(*line, "market", true, row.market) &&
-         Read(*line, "use", true, row.use) && Read(*line, "key", false, row.key) &&
-         Read(*line, "seconds", true, row.seconds) && Read(*line, "dollars", true, row.dollars) &&
-         Read(*line, "on_demand_dollars", false, row.on_demand_dollars) && Read(*line, "tokens", false, row.tokens) &&
-         Read(*line, "replacing_dollars", false, row.replacing_dollars) &&
-         std::find(std::begin(kUses), std::end(kUses), row.use) != std::end(kUses);
-}
-
-bool ReadLine(const json::value& value, StorageRow& row) {
-  const json::object* const line = value.if_object();
-  return line != nullptr && Read(*line, "model", true, row.model) && Read(*line, "kind", true, row.kind) &&
-         Read(*line, "dollars", true, row.dollars) && Read(*line, "gigabyte_hours", false, row.gigabyte_hours);
-}
-
-struct Sums {
-  std::map<std::string, double> seconds, dollars;  // by use
-  std::map<std::string, double> by_key;            // dollars of busy time
-  std::map<std::string, double> tokens_by_key;
-  double tokens = 0, replacing = 0;
-  double all = 0, on_demand = 0;                   // dollars
-  bool compared = true;                            // each line says what it would have cost on demand
-  double volumes = 0, gigabyte_hours = 0, addresses = 0;  // dollars but for the second
-};
-
-double Dollars(const Sums& sums, const std::string& use) {
-  const auto found = sums.dollars.find(use);
-  return found == sums.dollars.end() ? 0 : found->second;
-}
-
-std::string Or(bool known, const std::string& text) { return known ? text : "-"; }
-
-std::string Value(const std::map<std::string, double>& values, absl::string_view use, const char* format) {
-  const auto found = values.find(std::string(use));
-  const double value = found == values.end() ? 0 : found->second;
-  return absl::string_view(format) == "h" ? absl::StrFormat("%.2f", value / 3600) : absl::StrFormat("$%.4f", value);
-}
-
-std::map<std::string, Sums> SumsOf(const LedgerPage& page) {
-  std::map<std::string, Sums> models;
-  for (const LedgerRow& row : page.lines) {
-    Sums& sums = models[row.model];
-    sums.seconds[row.use] += row.seconds;
-    sums.dollars[row.use] += row.dollars;
-    sums.all += row.dollars;
-    sums.on_demand += row.on_demand_dollars;
-    sums.compared &= row.on_demand_dollars > 0 || row.seconds == 0;
-    sums.tokens += row.tokens;
-    sums.replacing += row.replacing_dollars;
-    if (row.use == "busy") {
-      sums.by_key[row.key] += row.dollars;
-      sums.tokens_by_key[row.key] += row.tokens;
-    }
-  }
-  for (const StorageRow& row : page.storage) {
-    Sums& sums = models[row.model];
-    sums.all += row.dollars;
-    (row.kind == "address" ? sums.addresses : sums.volumes) += row.dollars;
-    sums.gigabyte_hours += row.gigabyte_hours;
-  }
-  return models;
-}
-
-void AppendModel(const std::string& model, const Sums& sums, std::string& text) {
-  absl::StrAppendFormat(&text, "%s  $%.4f\n", model, sums.all);
+bool Read(const json::object& line, const char* name, bool required, absl::Duration& to) {
   double seconds = 0;
+  if (!Read(line, name, required, seconds)) return false;
+  to = absl::Seconds(seconds);
+  return true;
+}
+
+bool Read(const json::object& line, const char* name, bool required, int64_t& to) {
+  double number = 0;
+  if (!Read(line, name, required, number) || number > kMostTokens) return false;
+  to = static_cast<int64_t>(number);
+  return true;
+}
+
+bool ReadLine(const json::value& value, LedgerLine& to) {
+  const json::object* const line = value.if_object();
+  return line != nullptr && Read(*line, "model", true, to.model) && Read(*line, "market", true, to.market) &&
+         Read(*line, "use", true, to.use) && Read(*line, "key", false, to.key) &&
+         Read(*line, "seconds", true, to.time) && Read(*line, "dollars", true, to.dollars) &&
+         Read(*line, "on_demand_dollars", false, to.on_demand_dollars) && Read(*line, "tokens", false, to.tokens) &&
+         Read(*line, "replacing_dollars", false, to.replacing_dollars) &&
+         std::find(std::begin(kUses), std::end(kUses), to.use) != std::end(kUses);
+}
+
+bool ReadLine(const json::value& value, StorageLine& to) {
+  const json::object* const line = value.if_object();
+  return line != nullptr && Read(*line, "model", true, to.model) && Read(*line, "kind", true, to.kind) &&
+         Read(*line, "dollars", true, to.dollars) && Read(*line, "gigabyte_hours", false, to.gigabyte_hours);
+}
+
+template <typename Value>
+Value Of(const std::map<std::string, Value>& values, absl::string_view use) {
+  const auto found = values.find(std::string(use));
+  return found == values.end() ? Value() : found->second;
+}
+
+std::string Or(std::optional<double> value, const absl::FormatSpec<double>& format) {
+  return value.has_value() ? absl::StrFormat(format, *value) : "-";
+}
+
+void AppendModel(const std::string& model, const LedgerSum& sum, std::string& text) {
+  absl::StrAppendFormat(&text, "%s  $%.4f\n", model, sum.dollars);
   for (const absl::string_view use : kUses) {
-    absl::StrAppendFormat(&text, "  %-22s %10s h  %s\n", use, Value(sums.seconds, use, "h"),
-                          Value(sums.dollars, use, "$"));
+    absl::StrAppendFormat(&text, "  %-22s %10.2f h  $%.4f\n", use, absl::ToDoubleHours(Of(sum.time, use)),
+                          Of(sum.dollars_by_use, use));
   }
-  for (const auto& [use, time] : sums.seconds) seconds += time;
-  if (sums.volumes > 0) {
-    absl::StrAppendFormat(&text, "  %-22s %10.0f GB h  $%.4f\n", "volumes", sums.gigabyte_hours, sums.volumes);
+  if (sum.volume_dollars > 0) {
+    absl::StrAppendFormat(&text, "  %-22s %10.0f GB h  $%.4f\n", "volumes", sum.gigabyte_hours, sum.volume_dollars);
   }
-  if (sums.addresses > 0) absl::StrAppendFormat(&text, "  %-22s %12s  $%.4f\n", "addresses", "", sums.addresses);
-  const auto idle = sums.seconds.find("idle");
-  const double idle_share = idle == sums.seconds.end() || seconds <= 0 ? 0 : idle->second / seconds;
-  const bool counted = sums.tokens > 0;
-  const double million = counted ? sums.tokens / 1e6 : 1;
-  absl::StrAppendFormat(&text, "  %-22s %10.1f %%\n", "share of idle tail", 100 * idle_share);
-  absl::StrAppendFormat(&text, "  %-22s %12s\n", "a million tokens",
-                        Or(counted, absl::StrFormat("$%.4f", sums.all / million)));
+  if (sum.address_dollars > 0) {
+    absl::StrAppendFormat(&text, "  %-22s %12s  $%.4f\n", "addresses", "", sum.address_dollars);
+  }
+  const std::optional<double> saving = sum.SavingShare();
+  absl::StrAppendFormat(&text, "  %-22s %10.1f %%\n", "share of idle tail", 100 * sum.IdleShare().value_or(0));
+  absl::StrAppendFormat(&text, "  %-22s %12s\n", "a million tokens", Or(sum.DollarsOfAMillionTokens(), "$%.4f"));
   absl::StrAppendFormat(&text, "  %-22s %12s\n", "saved against on demand",
-                        Or(sums.compared && sums.on_demand > 0,
-                           absl::StrFormat("%.1f %%", 100 * (1 - sums.all / std::max(1e-12, sums.on_demand)))));
+                        Or(saving.has_value() ? std::optional(100 * *saving) : std::nullopt, "%.1f %%"));
   absl::StrAppendFormat(&text, "  %-22s %12s  lost, and waking in their place\n", "interruptions",
-                        absl::StrFormat("$%.4f", Dollars(sums, "lost") + sums.replacing));
-  for (const auto& [key, dollars] : sums.by_key) {
+                        absl::StrFormat("$%.4f", sum.InterruptionDollars()));
+  for (const auto& [key, of_key] : sum.keys) {
     if (key.empty()) continue;
-    const double of_key = sums.tokens_by_key.at(key);
-    absl::StrAppendFormat(&text, "  key %-18s %12s%s\n", key, absl::StrFormat("$%.4f", dollars),
-                          of_key > 0 ? absl::StrFormat("  busy; $%.4f a million tokens", dollars / of_key * 1e6) : "");
+    const std::optional<double> million = of_key.DollarsOfAMillionTokens();
+    absl::StrAppendFormat(&text, "  key %-18s %12s%s\n", key, absl::StrFormat("$%.4f", of_key.dollars),
+                          million.has_value() ? absl::StrFormat("  busy; $%.4f a million tokens", *million) : "");
   }
 }
 
@@ -178,11 +153,10 @@ std::map<std::string, double> GeneratedTokens(absl::string_view metrics) {
 }
 
 std::string LedgerReport(const LedgerPage& page, const std::map<std::string, double>& tokens) {
-  std::map<std::string, Sums> models = SumsOf(page);
   std::string text;
-  for (auto& [model, sums] : models) {
-    if (const auto generated = tokens.find(model); generated != tokens.end()) sums.tokens = generated->second;
-    AppendModel(model, sums, text);
+  for (auto& [model, sum] : SumsOf(page.lines, page.storage)) {
+    if (const auto generated = tokens.find(model); generated != tokens.end()) sum.tokens = generated->second;
+    AppendModel(model, sum, text);
   }
   return text.empty() ? "no machine has run yet\n" : text;
 }

@@ -65,6 +65,7 @@ TEST(ParseLedger, RefusesWhatIsNone) {
                            R"({"lines":[{"model":"m","market":"s","use":"fun","seconds":1,"dollars":1}]})",
                            R"({"lines":[{"model":"m","market":"s","use":"busy","seconds":-1,"dollars":1}]})",
                            R"({"lines":[{"model":"m","market":"s","use":"busy","dollars":1}]})",
+                           R"({"lines":[{"model":"m","market":"s","use":"busy","seconds":1,"dollars":1,"tokens":1e19}]})",
                            R"({"lines":[],"storage":{}})", R"({"lines":[],"storage":[{"model":"m","kind":"volume"}]})",
                            R"({"lines":[],"storage":[{"model":"m","kind":"volume","dollars":-1}]})"}) {
     const auto rows = ParseLedger(text, "l");

@@ -38,7 +38,11 @@ LEDGER = {'lines': [{'model': 'm', 'market': 'spot', 'use': 'busy', 'seconds': 5
                      'on_demand_dollars': 0.75},
                     {'model': 'm', 'market': 'spot', 'use': 'waking', 'seconds': 0, 'dollars': 0.5,
                      'on_demand_dollars': 0.5, 'replacing_dollars': 0.125}],
-          'storage': [{'model': 'm', 'kind': 'volume', 'dollars': 0.25, 'gigabyte_hours': 100}]}
+          'storage': [{'model': 'm', 'kind': 'volume', 'dollars': 0.25, 'gigabyte_hours': 100}],
+          'summary': [{'model': 'm', 'dollars': 1.75, 'tokens': 500000, 'dollars_per_million_tokens': 3.5,
+                       'idle_share': 0.25, 'saving_share': 0.5, 'interruption_dollars': 0.125,
+                       'keys': [{'key': 'laptop', 'dollars': 0.75, 'tokens': 500000,
+                                 'dollars_per_million_tokens': 1.5}]}]}
 
 
 class Fetches(html.parser.HTMLParser):

@@ -1,10 +1,15 @@
 #include "gateway/handlers/admin_handlers.h"
 
 #include <boost/json.hpp>
+#include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "fleet/api/ledger_sums.h"
 #include "gateway/filters/reply.h"
 #include "gateway/handlers/interrupt_request.h"
 #include "gateway/openai/api_error.h"
@@ -81,6 +86,57 @@ json::object MachineObject(const fleet::MachineView& machine) {
           {"reason", machine.reason}};
 }
 
+json::array LinesOf(const std::vector<fleet::LedgerLine>& lines) {
+  json::array rows;
+  for (const fleet::LedgerLine& line : lines) {
+    rows.push_back({{"model", line.model},
+                    {"market", line.market},
+                    {"use", line.use},
+                    {"seconds", absl::ToDoubleSeconds(line.time)},
+                    {"dollars", line.dollars}});
+    json::object& told = rows.back().get_object();
+    if (!line.key.empty()) told["key"] = line.key;
+    if (line.on_demand_dollars > 0) told["on_demand_dollars"] = line.on_demand_dollars;
+    if (line.tokens > 0) told["tokens"] = line.tokens;
+    if (line.replacing_dollars > 0) told["replacing_dollars"] = line.replacing_dollars;
+  }
+  return rows;
+}
+
+json::array StorageOf(const std::vector<fleet::StorageLine>& lines) {
+  json::array rows;
+  for (const fleet::StorageLine& line : lines) {
+    rows.push_back({{"model", line.model}, {"kind", line.kind}, {"dollars", line.dollars}});
+    if (line.gigabyte_hours > 0) rows.back().get_object()["gigabyte_hours"] = line.gigabyte_hours;
+  }
+  return rows;
+}
+
+json::value OrNull(std::optional<double> value) { return value.has_value() ? json::value(*value) : json::value(); }
+
+json::array SummaryOf(const std::map<std::string, fleet::LedgerSum>& sums) {
+  json::array rows;
+  for (const auto& [model, sum] : sums) {
+    json::array keys;
+    for (const auto& [key, of_key] : sum.keys) {
+      if (key.empty()) continue;
+      keys.push_back({{"key", key},
+                      {"dollars", of_key.dollars},
+                      {"tokens", static_cast<int64_t>(of_key.tokens)},
+                      {"dollars_per_million_tokens", OrNull(of_key.DollarsOfAMillionTokens())}});
+    }
+    rows.push_back({{"model", model},
+                    {"dollars", sum.dollars},
+                    {"tokens", static_cast<int64_t>(sum.tokens)},
+                    {"dollars_per_million_tokens", OrNull(sum.DollarsOfAMillionTokens())},
+                    {"idle_share", OrNull(sum.IdleShare())},
+                    {"saving_share", OrNull(sum.SavingShare())},
+                    {"interruption_dollars", sum.InterruptionDollars()},
+                    {"keys", std::move(keys)}});
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::unique_ptr<http::Handler> MachinesHandler(const fleet::Fleet& fleet, const Clock& clock) {
@@ -93,25 +149,11 @@ std::unique_ptr<http::Handler> MachinesHandler(const fleet::Fleet& fleet, const 
 
 std::unique_ptr<http::Handler> LedgerHandler(const fleet::Fleet& fleet, const Clock& clock) {
   return std::make_unique<ViewHandler>(clock, [&fleet] {
-    json::array lines;
-    for (const fleet::LedgerLine& line : fleet.LedgerLines()) {
-      lines.push_back({{"model", line.model},
-                       {"market", line.market},
-                       {"use", line.use},
-                       {"seconds", absl::ToDoubleSeconds(line.time)},
-                       {"dollars", line.dollars}});
-      json::object& told = lines.back().get_object();
-      if (!line.key.empty()) told["key"] = line.key;
-      if (line.on_demand_dollars > 0) told["on_demand_dollars"] = line.on_demand_dollars;
-      if (line.tokens > 0) told["tokens"] = line.tokens;
-      if (line.replacing_dollars > 0) told["replacing_dollars"] = line.replacing_dollars;
-    }
-    json::array storage;
-    for (const fleet::StorageLine& line : fleet.StorageLines()) {
-      storage.push_back({{"model", line.model}, {"kind", line.kind}, {"dollars", line.dollars}});
-      if (line.gigabyte_hours > 0) storage.back().get_object()["gigabyte_hours"] = line.gigabyte_hours;
-    }
-    return json::object{{"lines", std::move(lines)}, {"storage", std::move(storage)}};
+    const std::vector<fleet::LedgerLine> lines = fleet.LedgerLines();
+    const std::vector<fleet::StorageLine> storage = fleet.StorageLines();
+    return json::object{{"lines", LinesOf(lines)},
+                        {"storage", StorageOf(storage)},
+                        {"summary", SummaryOf(fleet::SumsOf(lines, storage))}};
   });
 }
 

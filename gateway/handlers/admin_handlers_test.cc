@@ -85,7 +85,28 @@ TEST_F(AdminHandlersTest, TheLedgerIsShown) {
             R"({"lines":[{"model":"m","market":"spot","use":"busy","seconds":2.5E0,"dollars":2.5E-1,)"
             R"("key":"laptop","on_demand_dollars":5E-1,"tokens":7,"replacing_dollars":5E-2}],)"
             R"("storage":[{"model":"m","kind":"volume","dollars":2E-2,"gigabyte_hours":2E2},)"
-            R"({"model":"m","kind":"address","dollars":5E-3}]})");
+            R"({"model":"m","kind":"address","dollars":5E-3}],)"
+            R"("summary":[{"model":"m","dollars":2.75E-1,"tokens":7,"dollars_per_million_tokens":3.928571428571429E4,)"
+            R"("idle_share":0E0,"saving_share":4.4999999999999996E-1,"interruption_dollars":5E-2,)"
+            R"("keys":[{"key":"laptop","dollars":2.5E-1,"tokens":7,)"
+            R"("dollars_per_million_tokens":3.571428571428571E4}]}]})");
+}
+
+TEST_F(AdminHandlersTest, WhatTheLedgerCannotTellIsNull) {
+  const class : public fleet::FakeFleet {
+    std::vector<fleet::LedgerLine> LedgerLines() const override {
+      return {{"m", "spot", "busy", absl::Seconds(1), 0.5}};
+    }
+    std::vector<fleet::StorageLine> StorageLines() const override { return {{"old", "volume", 100, 0.25}}; }
+  } fleet;
+  Add("GET", "/other/ledger", LedgerHandler(fleet, clock_));
+  EXPECT_EQ(Ask("GET", "/other/ledger").bytes,
+            R"({"lines":[{"model":"m","market":"spot","use":"busy","seconds":1E0,"dollars":5E-1}],)"
+            R"("storage":[{"model":"old","kind":"volume","dollars":2.5E-1,"gigabyte_hours":1E2}],)"
+            R"("summary":[{"model":"m","dollars":5E-1,"tokens":0,"dollars_per_million_tokens":null,"idle_share":0E0,)"
+            R"("saving_share":null,"interruption_dollars":0E0,"keys":[]},)"
+            R"({"model":"old","dollars":2.5E-1,"tokens":0,"dollars_per_million_tokens":null,"idle_share":null,)"
+            R"("saving_share":null,"interruption_dollars":0E0,"keys":[]}]})");
 }
 
 TEST_F(AdminHandlersTest, DecisionsAreShown) {
