@@ -175,13 +175,18 @@ class CloudsTest(unittest.TestCase):
 
     def test_a_stream_survives_hibernation(self):
         self.begin('hyperstack')
-        _, expected = self.wake()
+        machine, expected = self.wake()
         with self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as stream:
             stream.read_text(5)
-            self.order(f'machines/{MODEL}-1:hibernate')  # the answer goes on at another one, or at this one restored
+            for zone in ('default-CANADA-1', 'default-NORWAY-1'):  # what is left is the place of the one that goes
+                self.emulator.say(f'stock hyperstack {zone} n3-L40x1 0')
+            self.order(f'machines/{MODEL}-1:hibernate')
             stream.read_all()
             self.assertEqual(text_of(stream.events()), expected)
         self.assertEqual(self.gateway.metric('stream_resumes_total', exact='true'), 1)
+        self.assertEqual(re.findall(r'\] (.*) is serving\n', self.gateway.log()), [f'{MODEL}-1'] * 2, 'before and after')
+        self.assertEqual([row['number'] for row in self.emulator.machines()], [machine['number']],
+                         'it was restored, and no other was ever bought')
 
     def test_hyperstack_hibernates_and_restores(self):
         self.begin('hyperstack')
