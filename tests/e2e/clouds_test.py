@@ -49,16 +49,29 @@ class Emulator:
         if answer != 'ok':
             raise AssertionError(f'{command}: {answer}')
 
-    def look(self, what):
+    def ask(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection(self.url[len('http://'):], timeout=DEADLINE_S)
         try:
-            connection.request('GET', f'/emulator/{what}')
-            return json.load(connection.getresponse())[what]
+            connection.request(method, path, json.dumps(body) if body else None, headers or {})
+            response = connection.getresponse()
+            answer = json.load(response)
+            if response.status != 200:
+                raise AssertionError(f'{method} {path}: {response.status}: {answer}')
+            return answer
         finally:
             connection.close()
 
+    def happened(self):
+        return self.ask('GET', '/emulator/happened')['happened']
+
     def machines(self, *states):
-        return [row for row in self.look('machines') if not states or row['state'] in states]
+        rows = self.ask('GET', '/emulator/machines')['machines']
+        return [row for row in rows if not states or row['state'] in states]
+
+    def there(self):
+        """The names of all machines and volumes that are not gone."""
+        rows = self.ask('GET', '/emulator/machines')
+        return sorted(row['name'] for row in rows['machines'] + rows['volumes'] if row.get('state') != 'gone')
 
     def identity(self, machine):
         """The folder of a machine's key and certificate."""
@@ -184,7 +197,8 @@ class CloudsTest(unittest.TestCase):
             stream.read_all()
             self.assertEqual(text_of(stream.events()), expected)
         self.assertEqual(self.gateway.metric('stream_resumes_total', exact='true'), 1)
-        self.assertEqual(re.findall(r'\] (.*) is serving\n', self.gateway.log()), [f'{MODEL}-1'] * 2, 'before and after')
+        served = re.findall(r'\] (.*) is serving\n', self.gateway.log())
+        self.assertEqual(served, [f'{MODEL}-1'] * 2, 'before and after')
         self.assertEqual([row['number'] for row in self.emulator.machines()], [machine['number']],
                          'it was restored, and no other was ever bought')
 
@@ -244,8 +258,8 @@ class CloudsTest(unittest.TestCase):
         def bring():
             try:
                 self.emulator.say(f'chaos {seed} 0 3600')
-                wait_for(lambda: len(self.emulator.look('happened')) >= count, 'all misfortunes have come')
-                report(f'{len(answers)} answers, and {", ".join(self.emulator.look("happened"))}')
+                wait_for(lambda: len(self.emulator.happened()) >= count, 'all misfortunes have come')
+                report(f'{len(answers)} answers, and {", ".join(self.emulator.happened())}')
                 self.emulator.say('chaos 0 0')  # what lasts would last for minutes
             finally:
                 over.set()
@@ -347,6 +361,49 @@ class CloudsTest(unittest.TestCase):
         self.gateway.start()
         self.assertEqual(self.ask(), expected)
         self.assertEqual(self.states(), {f'{MODEL}-1': 'serving'}, 'its key is known still')
+
+    def delete_all(self, *flags, **env):
+        """Exit status, lines on stdout, and stderr."""
+        done = subprocess.run([*self.gateway.command(), '--delete_all', *flags], check=False, capture_output=True,
+                              text=True, env={**os.environ, **self.gateway.env, **env}, timeout=DEADLINE_S)
+        self.assertNotIn(HYPERSTACK_KEY, done.stdout + done.stderr)
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    def kind_of(self, line, what, names):
+        """Of what --delete_all names: by a part of its name, where it is a volume of Hyperstack's."""
+        kind, name = re.fullmatch(rf'hyperstack: (\w+) (\S+) \(\d+\): {what}', line).groups()
+        self.assertTrue(any(known.startswith(name) for known in names), line)
+        return kind
+
+    def test_delete_all_leaves_nothing_of_a_fleet_and_all_of_others(self):
+        self.begin('hyperstack')
+        machine, _ = self.wake()
+        self.gateway.kill()
+        ours = self.emulator.there()
+        self.assertEqual(len(ours), 2, 'the machine that still runs, and its volume')
+        self.assertIn(machine['name'], ours)
+        others = ['somebodys-volume', 'spotinference-laptop', 'spotinference-volume']
+        key = {'api_key': 'of somebody else'}
+        self.emulator.ask('POST', '/v1/core/virtual-machines', {
+            'name': others[1], 'environment_name': 'default-CANADA-1', 'flavor_name': 'n3-L40x1', 'key_name': 'k',
+            'image_name': 'i', 'count': 1}, key)
+        for name in (others[0], others[2]):
+            self.emulator.ask('POST', '/v1/core/volumes', {
+                'name': name, 'environment_name': 'default-CANADA-1', 'size': 1, 'volume_type': 'Cloud-SSD'}, key)
+
+        status, lines, error = self.delete_all('--dry_run')
+        self.assertEqual(status, 0, error)
+        self.assertEqual(sorted(self.kind_of(line, 'would be deleted', ours) for line in lines), ['machine', 'volume'])
+        status, _, error = self.delete_all(HYPERSTACK_API_KEY='wrong')
+        self.assertEqual(status, 1)
+        self.assertIn('hyperstack: HTTP 401', error)
+        self.assertEqual(self.emulator.there(), sorted(ours + others), 'all as it was')
+
+        status, lines, error = self.delete_all()
+        self.assertEqual((status, lines[-1]), (0, 'nothing is left'), error)
+        self.assertEqual([self.kind_of(line, 'deleted', ours) for line in lines[:-1]], ['machine', 'volume'])
+        self.assertEqual(self.emulator.there(), others)
+        self.assertEqual([row['name'] for row in self.emulator.machines('running')], [others[1]])
 
     def test_a_zone_without_stock(self):
         self.begin('hyperstack')
