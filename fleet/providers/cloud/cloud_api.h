@@ -37,6 +37,7 @@ struct CloudMachine {
   std::string id;    // the cloud's
   std::string name;  // ours, unique among machines that are not gone
   std::string zone;
+  std::string type;     // as Offer::machine_type; "": this cloud's lists do not tell it, or nobody needs it
   std::string address;  // at which its engine can be reached; "": none yet
   bool public_address = false;  // it has one beside, for which its cloud charges
   State state = State::kUnknown;
@@ -102,7 +103,8 @@ class CloudApi {
  public:
   struct Traits {
     std::string name;            // "aws", as in the configuration
-    bool keeps_stopped = false;  // StopMachine keeps it for StartMachine; without that it is deleted and bought anew
+    // StopMachine keeps it for StartMachine; without that it is deleted and bought anew. KeepsStopped: of a type, too.
+    bool keeps_stopped = false;
     bool stopped_counts = false;  // against quotas, as one that runs does: to start it needs no room
     bool attaches_at_creation = false;  // else AttachVolume, once it runs
     int volume_gigabytes = 0;           // what CreateVolume makes
@@ -112,6 +114,8 @@ class CloudApi {
   virtual ~CloudApi() = default;
 
   virtual const Traits& traits() const = 0;
+  // keeps_stopped, of a machine of that type. "": it is not known.
+  virtual bool KeepsStopped(const std::string&) const { return traits().keeps_stopped; }
 
   // Whose machines it lists, in words for people: another account's, project's or subscription's is another text. "":
   // the credentials may not ask for it. It is asked of the cloud where the configuration does not say it.

@@ -127,7 +127,7 @@ void CloudProvider::Launch(const MachineSpec& spec) {
 
 void CloudProvider::Restore(const MachineSpec& spec) {
   absl::MutexLock lock(&mutex_);
-  if (const MachinePtr machine = Begin(spec)) machine->life.kept = api_->traits().keeps_stopped;
+  if (const MachinePtr machine = Begin(spec)) machine->life.kept = Keeps(*machine);
 }
 
 void CloudProvider::Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) {
@@ -153,9 +153,7 @@ CloudProvider::MachinePtr CloudProvider::Begin(const MachineSpec& spec) {
   return machine;
 }
 
-void CloudProvider::Hibernate(absl::string_view machine_id) {
-  Aim(machine_id, api_->traits().keeps_stopped ? Goal::kStop : Goal::kDelete);
-}
+void CloudProvider::Hibernate(absl::string_view machine_id) { Aim(machine_id, Goal::kStop); }
 
 void CloudProvider::Terminate(absl::string_view machine_id) {
   absl::MutexLock lock(&mutex_);
@@ -195,8 +193,10 @@ void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
   std::optional<Endpoint> engine;
   {
     absl::MutexLock lock(&mutex_);
-    if (Withholds(std::string(machine_id), goal == Goal::kStop ? "stop it" : "delete it")) return;
     const auto found = machines_.find(machine_id);
+    const bool keeps = found == machines_.end() ? api_->traits().keeps_stopped : Keeps(*found->second);
+    if (goal == Goal::kStop && !keeps) goal = Goal::kDelete;
+    if (Withholds(std::string(machine_id), goal == Goal::kStop ? "stop it" : "delete it")) return;
     if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
     Machine& machine = *found->second;
     machine.life.goal = goal;
@@ -373,7 +373,6 @@ void CloudProvider::SweepOrphans() {
   std::map<std::string, Orphan> orphans;
   std::vector<std::pair<CloudMachine, bool>> to_end;  // and whether it is to be kept, stopped
   const absl::Duration now = clock_.Elapsed();
-  const bool keeps = api_->traits().keeps_stopped;
   for (const CloudMachine& machine : inventory_.machines) {
     if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
     if (HeardAt(machine.zone) < listed_at_) continue;
@@ -388,6 +387,7 @@ void CloudProvider::SweepOrphans() {
         orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now} : before->second).first->second;
     // Until one that stops has, it holds its volume. What is in a state that nobody knows may be hibernated: it is told
     // to stop, which does no harm to that, and never deleted.
+    const bool keeps = api_->KeepsStopped(machine.type);
     const bool unknown = machine.state == State::kUnknown && keeps;
     const bool waits = unknown || machine.state == State::kStopping;
     if (now - orphan.since < (waits ? options_.limits.stop : options_.orphan) || now < orphan.not_before) continue;
@@ -432,11 +432,22 @@ void CloudProvider::ApplyBars(std::vector<OfferNow>& offers) const {
 void CloudProvider::NoteBar(const Machine& machine, const absl::Status& status) {
   const std::optional<Offer>& offer = machine.offer.has_value() ? machine.offer : machine.spec.offer;
   if (!offer.has_value()) return;
-  const bool restores = !machine.launched || !api_->traits().stopped_counts;
+  const bool restores = !machine.launched || !KeepsRoom(*offer);
   bars_.push_back({*offer, std::string(status.message()), restores, clock_.Elapsed() + kOverQuota});
   if (!offers_.has_value()) return;
   ApplyBars(*offers_);
   Tell({.kind = MachineEvent::Kind::kOffers, .offers = *offers_});
+}
+
+bool CloudProvider::Keeps(const Machine& machine) const {
+  for (const auto& offer : {machine.offer, machine.spec.offer}) {
+    if (offer.has_value()) return api_->KeepsStopped(offer->machine_type);
+  }
+  return api_->KeepsStopped(machine.last.type);
+}
+
+bool CloudProvider::KeepsRoom(const Offer& offer) const {
+  return api_->traits().stopped_counts && api_->KeepsStopped(offer.machine_type);
 }
 
 std::string CloudProvider::WhyBarred(const Offer& offer) const {
@@ -476,7 +487,7 @@ void CloudProvider::PollOffers() {
   LOG_IF(WARNING, !error.empty() && error != quotas_error_) << caps_.name << ": cannot ask for quotas: " << error;
   quotas_error_ = error;
   std::erase_if(bars_, [&](const Bar& bar) { return bar.until <= clock_.Elapsed(); });
-  for (OfferNow& now : offers) now.bars_restores = !now.barred.empty() && !api_->traits().stopped_counts;
+  for (OfferNow& now : offers) now.bars_restores = !now.barred.empty() && !KeepsRoom(now.offer);
   ApplyBars(offers);
   offers_ = offers;
   Tell({.kind = MachineEvent::Kind::kOffers, .offers = std::move(offers)});

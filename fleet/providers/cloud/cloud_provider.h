@@ -192,6 +192,10 @@ class CloudProvider : public Provider {
   // False: there is no offer to be had now; the life goes on to its end, or waits for offers.
   bool ChooseOffer(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Fail(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A hibernated one is there still.
+  bool Keeps(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // And counts against quotas, so that to start it needs no room.
+  bool KeepsRoom(const Offer& offer) const;
   // Why the account may not have another machine there, by the last poll or a purchase since; "": it may.
   std::string WhyBarred(const Offer& offer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What a quota refused is told to be barred before anybody can ask for it again.

@@ -286,7 +286,7 @@ bool CloudProvider::ChooseOffer(Machine& machine) {
   const Offer* best = nullptr;
   std::string barred;
   for (const Offer& offer : offers) {
-    const bool is_there = !machine.launched && api_->traits().keeps_stopped;
+    const bool is_there = !machine.launched && api_->KeepsStopped(offer.machine_type);
     if (std::string why = is_there ? "" : WhyBarred(offer); !why.empty()) {
       barred = std::move(why);
       continue;

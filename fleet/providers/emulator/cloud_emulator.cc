@@ -300,6 +300,7 @@ absl::Status CloudEmulator::SetHabit(const std::string& name, double value) {
                                               {"attach_never_ends", &habits.attach_never_ends},
                                               {"dead_keep_volumes", &habits.dead_keep_volumes},
                                               {"ephemeral", &habits.ephemeral},
+                                              {"no_hibernation", &habits.no_hibernation},
                                               {"keeps_addresses", &habits.keeps_addresses},
                                               {"late_failure", &habits.late_failure}};
   if (const auto time = times.find(name); time != times.end()) {

@@ -116,6 +116,7 @@ class CloudModel {
     bool attach_never_ends = false;
     bool dead_keep_volumes = false;  // a machine that is gone still has its volume
     bool ephemeral = false;          // Hyperstack's machines have a disk of their own before any volume
+    bool no_hibernation = false;     // no flavor of Hyperstack's supports it
     bool keeps_addresses = false;    // Azure's machines leave theirs behind, whatever was said
     bool late_failure = false;       // Azure says in the end that what it made could not be made
     int quota = 1000;                // machines of a cloud, in a region and of a market

@@ -90,6 +90,20 @@ std::string RegionOf(CloudModel& model, const std::string& zone) {
   return "";
 }
 
+bool IsSpot(const std::string& flavor) { return absl::EndsWith(flavor, "-spot"); }
+
+double PriceOf(const EmulatedType& type) {
+  return IsSpot(type.type) ? type.spot_price.value_or(type.on_demand_price) : type.on_demand_price;
+}
+
+bool CannotHibernate(CloudModel& model, const std::string& flavor) {
+  return IsSpot(flavor) || model.habits().no_hibernation;
+}
+
+std::string FeaturesOf(CloudModel& model, const std::string& flavor) {
+  return absl::StrCat(R"("features":{"no_hibernation":)", CannotHibernate(model, flavor) ? "true" : "false", "}");
+}
+
 std::string AttachmentOf(const EmulatedVolume& volume) {
   const char* const status = volume.state == VolumeState::kAttaching   ? "ATTACHING"
                              : volume.state == VolumeState::kDetaching ? "DETACHING"
@@ -121,7 +135,8 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                       up ? "RUNNING" : "SHUTDOWN", R"(","vm_state":")",
                       up ? "active" : "stopped", R"(","environment":{"name":)", JsonString(machine.zone),
                       R"(,"region":)", JsonString(RegionOf(model, machine.zone)), R"(},"flavor":{"name":)",
-                      JsonString(machine.type), R"(},"fixed_ip":)", JsonString(CloudModel::PrivateAddress(machine)),
+                      JsonString(machine.type), ",", FeaturesOf(model, machine.type), R"(},"fixed_ip":)",
+                      JsonString(CloudModel::PrivateAddress(machine)),
                       R"(,"floating_ip":)", FloatingOf(machine), R"(,"volume_attachments":)", JsonList(attachments),
                       R"(,"labels":)",
                       JsonList(labels), R"(,"created_at":")", Timestamp(model.Now()), "\"}");
@@ -177,6 +192,7 @@ FakeHttpReply Create(CloudModel& model, const FakeHttpRequest& request) {
                             .zone = (*body)["environment_name"].Text(),
                             .type = (*body)["flavor_name"].Text(),
                             .user_data = (*body)["user_data"].Text()};
+  wanted.spot = IsSpot(wanted.type);
   for (const Json& label : (*body)["labels"].Items()) wanted.tags[label.Text()] = "";
   wanted.is_public = (*body)["assign_floating_ip"].IsTrue();
   const Json moved = (*body)["enable_port_randomization"];
@@ -271,6 +287,9 @@ FakeHttpReply Machines(CloudModel& model, const ServiceRequest& request) {
   if (machine->state == State::kGone) return Error(404, "no such VM", "not_found");
   if (parts.size() == 4 && request.http.method == "DELETE") return Of(model.Delete(*machine), "deleting");
   if (parts.size() == 4) return Good("found", absl::StrCat(R"("instance":)", Instance(model, *machine)));
+  if (parts[4] == "hibernate" && CannotHibernate(model, machine->type)) {
+    return Error(400, "its flavor does not support hibernation", "not_allowed");
+  }
   if (parts[4] == "hibernate") return Of(model.Stop(*machine), "hibernating");
   if (parts[4] == "hibernate-restore") return Of(model.Start(*machine), "restoring");
   if (parts[4] == "stop") return Of(model.PowerOff(*machine), "stopping");
@@ -305,7 +324,8 @@ FakeHttpReply Flavors(CloudModel& model) {
                                   JsonString(type.region), R"(,"flavors":[{"id":1,"name":)", JsonString(type.type),
                                   R"(,"region_name":)", JsonString(type.region), R"(,"gpu":)",
                                   JsonString(type.accelerator), R"(,"gpu_count":)", type.accelerators,
-                                  R"(,"ephemeral":)", model.habits().ephemeral ? 750 : 0,
+                                  R"(,"ephemeral":)", model.habits().ephemeral ? 750 : 0, ",",
+                                  FeaturesOf(model, type.type),
                                   R"(,"stock_available":)", type.stock > 0 ? "true" : "false", "}]}"));
   }
   return Good("listed", absl::StrCat(R"("data":)", JsonList(groups)));
@@ -326,7 +346,7 @@ FakeHttpReply Stocks(CloudModel& model) {
 
 // What room for machines an environment has in its subnet.
 FakeHttpReply Room(CloudModel& model, const EmulatedType& type) {
-  const int most = model.habits().quota, now = model.QuotaUsed(type, false);
+  const int most = model.habits().quota, now = model.QuotaUsed(type, false) + model.QuotaUsed(type, true);
   return Good("told", absl::StrCat(R"("max_vms":)", most, R"(,"current_vms":)", now, R"(,"available_vms":)", most - now,
                                    R"(,"percentage_used":)", most == 0 ? 100 : 100 * now / most,
                                    R"(,"cidr":"10.0.0.0/20")"));
@@ -351,7 +371,7 @@ FakeHttpReply Pricebook(CloudModel& model) {
   std::set<std::string> seen;
   for (const EmulatedType& type : model.types()) {
     if (type.cloud != kCloud || !seen.insert(type.accelerator).second) continue;
-    const double price = type.on_demand_price / std::max(1, type.accelerators);
+    const double price = PriceOf(type) / std::max(1, type.accelerators);
     rows.push_back(absl::StrCat(R"({"id":)", seen.size(), R"(,"name":)", JsonString(type.accelerator), R"(,"value":)",
                                 price, R"(,"original_value":)", price, R"(,"discount_applied":false})"));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -90,12 +91,21 @@ CloudRun LatestRunIn(const Json& history) {
   return run;
 }
 
+// "n3-A100x1-spot", whose GPU is "A100-80G-PCIe-spot" in flavors, stocks and the price book.
+bool IsSpot(absl::string_view flavor) { return absl::EndsWithIgnoreCase(flavor, "-spot"); }
+
 class HyperstackApi : public CloudApi {
  public:
   explicit HyperstackApi(HyperstackOptions options) : options_(std::move(options)) {}
 
   const Traits& traits() const override { return traits_; }
   void Cancel() override { http_.Cancel(); }
+  // https://docs.hyperstack.cloud/docs/api-reference/hibernate-vm/: the flavor has to support hibernation. Nothing that
+  // is documented says that a spot VM's does, or that one that is hibernated would not be taken away.
+  bool KeepsStopped(const std::string& flavor) const override {
+    absl::MutexLock lock(&mutex_);
+    return !IsSpot(flavor) && !without_hibernation_.contains(flavor);
+  }
   // Disks come in order; a flavor's ephemeral one, which a hibernation gives up, before any volume.
   absl::StatusOr<std::string> DevicePath(const CloudVolume&, const Offer& offer) override {
     if (!HasEphemeralDisk(offer.machine_type).has_value()) RETURN_IF_ERROR(Flavors().status());
@@ -119,10 +129,12 @@ class HyperstackApi : public CloudApi {
       CloudMachine machine = {.id = row["id"].Text(),
                               .name = row["name"].Text(),
                               .zone = row["environment"]["name"].Text(),
+                              .type = row["flavor"]["name"].Text(),
                               .address = row[options_.public_address ? "floating_ip" : "fixed_ip"].Text(),
                               .public_address = !row["floating_ip"].Text().empty(),
                               .state = StateOf(row["status"].Text()),
                               .word = row["status"].Text()};
+      NoteFeatures(row["flavor"]);
       inventory.machines.push_back(std::move(machine));
     }));
     RETURN_IF_ERROR(Pages("volumes", "volumes", [&](const Json& row) {
@@ -175,7 +187,7 @@ class HyperstackApi : public CloudApi {
           offers.push_back({.offer = {.provider = traits_.name,
                                       .region = zone->first,
                                       .zone = zone->second,
-                                      .market = Market::kOnDemand,
+                                      .market = IsSpot(flavor["name"].Text()) ? Market::kSpot : Market::kOnDemand,
                                       .machine_type = flavor["name"].Text(),
                                       .accelerator = AcceleratorName(flavor["gpu"].Text()),
                                       .accelerators = CountOf(flavor),
@@ -269,13 +281,20 @@ class HyperstackApi : public CloudApi {
   absl::StatusOr<Json> Flavors() {
     ASSIGN_OR_RETURN(const Json flavors, Ask("GET", "/core/flavors"));
     if (!flavors["data"].IsList()) return absl::UnavailableError("flavors: an answer without its list");
-    absl::MutexLock lock(&mutex_);
     for (const Json& group : flavors["data"].Items()) {
       for (const Json& flavor : group["flavors"].Items()) {
+        NoteFeatures(flavor);
+        absl::MutexLock lock(&mutex_);
         has_ephemeral_disk_[flavor["name"].Text()] = flavor["ephemeral"].Number().value_or(0) > 0;
       }
     }
     return flavors;
+  }
+  // In lists of flavors and of machines.
+  void NoteFeatures(const Json& flavor) {
+    if (!flavor["features"]["no_hibernation"].IsTrue()) return;
+    absl::MutexLock lock(&mutex_);
+    without_hibernation_.insert(flavor["name"].Text());
   }
   std::optional<bool> HasEphemeralDisk(const std::string& flavor) const {
     absl::MutexLock lock(&mutex_);
@@ -353,6 +372,7 @@ class HyperstackApi : public CloudApi {
   CloudHttp http_;
   mutable absl::Mutex mutex_;
   std::map<std::string, bool> has_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // by flavor
+  std::set<std::string> without_hibernation_ ABSL_GUARDED_BY(mutex_);       // flavors
 };
 
 }  // namespace

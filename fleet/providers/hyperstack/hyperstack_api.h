@@ -1,7 +1,8 @@
 // Hyperstack by its Infrahub API: https://docs.hyperstack.cloud/docs/api-reference/
 //
-// A zone is an environment. Machines are on demand; one that is hibernated costs its storage alone. There is no token
-// that makes a create idempotent: the guard is the name, of which there is one at a time.
+// A zone is an environment. A machine that is hibernated costs its storage alone. Flavors that end in "-spot" are spot
+// VMs (what is known of them: fleet/providers/README.md). There is no token that makes a create idempotent: the guard is
+// the name, of which there is one at a time.
 #ifndef FLEET_PROVIDERS_HYPERSTACK_HYPERSTACK_API_H_
 #define FLEET_PROVIDERS_HYPERSTACK_HYPERSTACK_API_H_
 
