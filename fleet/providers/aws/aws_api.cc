@@ -72,6 +72,7 @@ void AddTags(const std::string& resource, const std::string& name, AwsParameters
 struct Type {
   std::string accelerator;
   int accelerators = 0;
+  bool has_part = false;  // of one, and not a whole one
   double cpus = 0;
 };
 
@@ -304,6 +305,7 @@ class AwsApi : public CloudApi {
                      .machine_type = type,
                      .price_per_hour = price};
       std::string barred;
+      if (known != types.end() && known->second.has_part) return;
       if (known != types.end()) {
         offer.accelerator = known->second.accelerator;
         offer.accelerators = known->second.accelerators;
@@ -334,6 +336,9 @@ class AwsApi : public CloudApi {
             double mebibytes = 0;
             if (!absl::SimpleAtod((*gpu)["memoryInfo"]["sizeInMiB"].text, &mebibytes)) mebibytes = 0;
             type.accelerator = AcceleratorName((*gpu)["name"].text, mebibytes / 1024);
+            // g6f: 0 of them, but a memory, and a size between 0 and 1.
+            double size = 1;
+            type.has_part |= absl::SimpleAtod((*gpu)["gpuPartitionSize"].text, &size) && size < 1;
             if (!absl::SimpleAtoi((*gpu)["count"].text, &count) || count < 0 || count > kMostGpus) continue;
             type.accelerators += count;
           }

@@ -158,6 +158,7 @@ class AzureApi : public CloudApi {
     for (const std::string& size : options_.vm_sizes) {
       const auto has = sizes.find(size);
       if (has == sizes.end()) continue;  // it is not sold there
+      if (HasPartOfAccelerator(size)) continue;
       ASSIGN_OR_RETURN(const auto prices, PricesOf(size));
       for (const std::string& zone : options_.zones) {
         for (const Market market : options_.markets) {

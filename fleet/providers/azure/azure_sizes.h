@@ -12,6 +12,9 @@ namespace spotinference::fleet {
 // https://learn.microsoft.com/azure/virtual-machines/sizes/overview#gpu-accelerated
 std::string AcceleratorOfSize(absl::string_view size);
 
+// Of that one it has a part, which Azure counts as one.
+bool HasPartOfAccelerator(absl::string_view size);
+
 }  // namespace spotinference::fleet
 
 #endif  // FLEET_PROVIDERS_AZURE_AZURE_SIZES_H_

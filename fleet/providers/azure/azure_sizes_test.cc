@@ -42,5 +42,22 @@ TEST(AzureSizes, HaveTheAcceleratorOfTheirNameOrOfTheirFamily) {
   for (const auto& [size, accelerator] : sizes) EXPECT_EQ(AcceleratorOfSize(size), accelerator) << size;
 }
 
+TEST(AzureSizes, TheSmallerOnesOfSomeFamiliesHaveAPartOfOne) {
+  for (const char* const part :
+       {"Standard_NV6ads_A10_v5", "Standard_NV12ads_A10_v5", "Standard_NV18ads_A10_v5", "Standard_NV4as_v4",
+        "Standard_NV16as_v4", "Standard_NV4ads_V710_v5", "Standard_NV12ads_V710_v5", "Standard_NG8ads_V620_v1",
+        "Standard_NG16ads_V620_v1", "Standard_NC24lds_xl_RTXPRO6000BSE_v6", "Standard_NC72ds_xl_RTXPRO6000BSE_v6"}) {
+    EXPECT_TRUE(HasPartOfAccelerator(part)) << part;
+  }
+  for (const char* const whole :
+       {"Standard_NV36ads_A10_v5", "Standard_NV36adms_A10_v5", "Standard_NV72ads_A10_v5", "Standard_NV32as_v4",
+        "Standard_NV24ads_V710_v5", "Standard_NV28adms_V710_v5", "Standard_NG32adms_V620_v1",
+        "Standard_NC144lds_xl_RTXPRO6000BSE_v6", "Standard_NC288ds_xl_RTXPRO6000BSE_v6", "Standard_NC8ads_A10_v4",
+        "Standard_NV12s_v3", "Standard_NC4as_T4_v3", "Standard_NC24ads_A100_v4", "Standard_NVads_A10_v5",
+        "Standard_NV99999999999ads_A10_v5", "Standard_D4s_v3", "Standard", ""}) {
+    EXPECT_FALSE(HasPartOfAccelerator(whole)) << whole;
+  }
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

@@ -42,6 +42,18 @@ TEST_P(CloudOffersTest, AnAcceleratorHasOneNameWhereverItIsSold) {
   }
 }
 
+TEST_P(CloudOffersTest, APartOfAnAcceleratorIsNotForSale) {
+  if (GetParam().part.empty()) GTEST_SKIP() << "it sells whole ones alone";
+  Say(GetParam().part);
+  const std::vector<std::string> words = absl::StrSplit(GetParam().part, ' ');
+  const absl::StatusOr<CloudOffers> offers = Api("spotinference-ab12-")->Offers();
+  ASSERT_TRUE(offers.ok()) << offers.status();
+  EXPECT_FALSE(offers->offers.empty());
+  for (const OfferNow& now : offers->offers) {
+    EXPECT_FALSE(now.offer.zone == words[3] && now.offer.machine_type == words[4]) << now.offer.accelerator;
+  }
+}
+
 // An engine uses one: a machine with more of them costs as much more for nothing, unless somebody says so.
 TEST_P(CloudOffersTest, WithManyAcceleratorsOnlyWhatIsNamedIsForSale) {
   for (const std::string& line : GetParam().catalogue) {

@@ -83,6 +83,7 @@ CloudUnderTest Aws() {
                            {"sell aws us-east-1 us-east-1a g6.xlarge V100/32768 1 3.1 0.9 1", "V100-32GB"},
                            {"sell aws us-east-1 us-east-1a g6.xlarge H100/81920 1 6.9 2.5 1", "H100"},
                            {"sell aws us-east-1 us-east-1a g6.xlarge L4/22888 1 0.8 0.3 1", "L4"}},
+          .part = "sell aws us-east-1 us-east-1a g6.xlarge L4/2861/0.125 1 0.2 0.1 1",
           .api = AwsAt,
           .move_to_machine =
               [](const std::string& metadata_url) {
@@ -164,7 +165,7 @@ std::unique_ptr<CloudApi> AzureAt(const std::string& url, const std::string& pre
   options.location = "eastus";
   options.zones = {"1", "2"};
   options.vm_sizes = {"Standard_NC4as_T4_v3", "Standard_NC24ads_A100_v4", "Standard_ND96asr_v4", "Standard_ND40rs_v2",
-                      "Standard_NC40ads_H100_v5"};
+                      "Standard_NC40ads_H100_v5", "Standard_NV6ads_A10_v5"};
   options.public_address = public_address;
   options.name_prefix = prefix;
   options.endpoint = options.login = options.prices = url;
@@ -190,6 +191,7 @@ CloudUnderTest Azure() {
                            {"sell azure eastus eastus-1 Standard_ND40rs_v2 - 8 22.0 4.4 1", "V100-32GB"},
                            {"sell azure eastus eastus-1 Standard_NC40ads_H100_v5 - 1 7.0 1.4 1", "H100"},
                            {"sell azure eastus eastus-1 Standard_NC4as_T4_v3 - 1 0.5 0.2 1", "T4"}},
+          .part = "sell azure eastus eastus-1 Standard_NV6ads_A10_v5 - 1 0.5 0.1 1",
           .api = AzureAt,
           .move_to_machine =
               [](const std::string& metadata_url) {

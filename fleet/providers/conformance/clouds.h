@@ -30,6 +30,7 @@ struct CloudUnderTest {
   bool asks_account = false;  // it is the credentials', and in no configuration
   // Commands of the emulator that sell one of these accelerators in the cloud's own words, and the fleet's name for it.
   std::vector<std::pair<std::string, std::string>> accelerators;
+  std::string part;  // sells a type with a part of one; "": the cloud has none
   // On the emulator at `url`, for what begins with `name_prefix`; with no rights where `is_stranger`.
   std::function<std::unique_ptr<CloudApi>(const std::string& url, const std::string& name_prefix, const Clock& clock,
                                           bool is_stranger, bool public_address)>

@@ -36,7 +36,8 @@ class CloudEmulator {
 
   // The same over HTTP: POST /emulator/command. INVALID_ARGUMENT: none of
   //   sell CLOUD REGION ZONE TYPE ACCELERATOR COUNT ON_DEMAND_PRICE SPOT_PRICE STOCK   SPOT_PRICE "-": not sold so;
-  //                               ACCELERATOR in the cloud's own words, of aws also NAME/MIB, with its memory
+  //                               ACCELERATOR in the cloud's own words, of aws also NAME/MIB, with its memory,
+  //                               and NAME/MIB/0.125, COUNT such parts of one
   //   stock CLOUD ZONE TYPE COUNT
   //   take MACHINE SECONDS gone|stopped [silent]    the cloud takes it away; MACHINE: a name, or the number in its id
   //   poweroff MACHINE                              it shuts itself down

@@ -365,11 +365,17 @@ FakeHttpReply InstanceTypes(CloudModel& model, const Fields& fields, const std::
   std::set<std::string> seen;
   for (const EmulatedType& type : model.types()) {
     if (!Asked(fields, type, region) || !seen.insert(type.type).second) continue;
-    const std::vector<std::string> words = absl::StrSplit(type.accelerator, '/');  // its name, and MiB of memory
+    const std::vector<std::string> words = absl::StrSplit(type.accelerator, '/');  // its name, MiB of memory, a part
     const std::string memory =
         words.size() < 2 ? "" : absl::StrCat("<memoryInfo>", Element("sizeInMiB", words[1]), "</memoryInfo>");
+    std::string part;
+    if (words.size() > 2) {
+      part = absl::StrCat(Element("logicalGpuCount", absl::StrCat(type.accelerators)),
+                          Element("gpuPartitionSize", words[2]));
+    }
     const std::string gpu = absl::StrCat(Element("name", words[0]), Element("manufacturer", "NVIDIA"),
-                                         Element("count", absl::StrCat(type.accelerators)), memory);
+                                         Element("count", words.size() < 3 ? absl::StrCat(type.accelerators) : "0"),
+                                         memory, part);
     rows.push_back(absl::StrCat(Element("instanceType", type.type), Element("hibernationSupported", "false"),
                                 "<vCpuInfo>", Element("defaultVCpus", absl::StrCat(kCpus)), "</vCpuInfo><gpuInfo>",
                                 Set("gpus", {gpu}), "</gpuInfo>"));
