@@ -190,7 +190,11 @@ AwsChain::Found AwsChain::FromProcess(const AwsSettings& profile) {
   if (line.empty()) return std::nullopt;
   absl::StrAppend(&place_, ", credential_process");
   ASSIGN_OR_RETURN(const std::vector<std::string> words, ShellWords(line));
-  ASSIGN_OR_RETURN(const std::string output, RunCommand(words, kProcessLimit));
+  std::string output;
+  RETURN_IF_ERROR(commands_.Run(words, kProcessLimit, [&](const std::string& written) {
+    output = written;
+    return absl::OkStatus();
+  }));
   const auto json = Json::Parse(output);
   if (!json.ok()) return Wrong("what it wrote is no JSON");
   if ((*json)["Version"].Text() != "1") return Wrong("what it wrote is not of version 1");

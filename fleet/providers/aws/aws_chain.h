@@ -14,14 +14,16 @@
 #include "fleet/providers/aws/aws_key.h"
 #include "fleet/providers/aws/aws_profile.h"
 #include "fleet/providers/aws/aws_sts.h"
+#include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
 
 class AwsChain {
  public:
-  // `http` and `home` outlive it.
-  AwsChain(CloudHttp& http, const AwsHome& home, absl::Time now) : http_(http), home_(home), now_(now) {}
+  // `http`, `commands` and `home` outlive it.
+  AwsChain(CloudHttp& http, Commands& commands, const AwsHome& home, absl::Time now)
+      : http_(http), commands_(commands), home_(home), now_(now) {}
 
   // As AwsCredentials::Get. Once.
   absl::StatusOr<AwsTimedKey> Find();
@@ -60,6 +62,7 @@ class AwsChain {
                                        const std::string& otherwise = "") const;
 
   CloudHttp& http_;
+  Commands& commands_;
   const AwsHome& home_;
   const absl::Time now_;
   AwsProfiles profiles_;

@@ -14,7 +14,7 @@ absl::StatusOr<AwsKey> AwsCredentials::Get(CloudHttp& http) {
   absl::MutexLock lock(&mutex_);
   const absl::Time now = clock_.Now();
   if (known_.has_value() && now + kRenewBefore < known_->expires) return known_->key;
-  absl::StatusOr<AwsTimedKey> found = AwsChain(http, home_, now).Find();
+  absl::StatusOr<AwsTimedKey> found = AwsChain(http, commands_, home_, now).Find();
   if (!found.ok()) {
     if (known_.has_value() && now < known_->expires) return known_->key;
     known_.reset();

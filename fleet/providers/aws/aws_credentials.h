@@ -22,6 +22,7 @@
 #include "engine/base/clock.h"
 #include "fleet/providers/aws/aws_key.h"
 #include "fleet/providers/aws/sigv4.h"
+#include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
@@ -37,7 +38,8 @@ struct AwsHome {
 class AwsCredentials {
  public:
   // `clock` outlives it.
-  explicit AwsCredentials(const Clock& clock, AwsHome home = {}) : clock_(clock), home_(std::move(home)) {}
+  explicit AwsCredentials(const Clock& clock, AwsHome home = {})
+      : clock_(clock), home_(std::move(home)), commands_(clock) {}
 
   // UNAUTHENTICATED: none of the places has one, or the first that should has none. UNAVAILABLE: the one that may does
   // not say. CANCELLED. The message names the place.
@@ -48,6 +50,7 @@ class AwsCredentials {
  private:
   const Clock& clock_;
   const AwsHome home_;
+  Commands commands_;
   absl::Mutex mutex_;
   std::optional<AwsTimedKey> known_ ABSL_GUARDED_BY(mutex_);
 };

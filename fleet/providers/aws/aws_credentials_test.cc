@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -529,6 +530,30 @@ TEST_F(AwsCredentialsTest, OfAProcess) {
   ExpectUnauthenticated({"quote"});
   Credentials("[default]\naws_access_key_id=D\naws_secret_access_key=hidden\n");
   EXPECT_EQ(Get(), "D") << "its place comes before";
+}
+
+TEST_F(AwsCredentialsTest, AProcessThatFailsIsNotRunForEachCall) {
+  const std::string runs = absl::StrCat(home_, "/runs");
+  const auto count = [&] {
+    std::ifstream file(runs);
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  };
+  Write("process", absl::StrCat("#!/bin/sh\necho run >> ", runs, "\nexit 3\n"));
+  chmod((home_ + "/process").c_str(), 0700);
+  Config(absl::StrCat("[default]\ncredential_process = ", home_, "/process\n"));
+  for (int i = 0; i < 3; ++i) ExpectUnauthenticated({"credential_process", "exit 3"});
+  EXPECT_EQ(count(), 1);
+  setenv("AWS_PROFILE", "other", 1);
+  Config(absl::StrCat("[profile other]\ncredential_process = ", home_, "/process of-another\n"));
+  ExpectUnauthenticated({"credential_process", "exit 3"});
+  EXPECT_EQ(count(), 2);
+  Write("process", R"(#!/bin/sh
+echo '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"hidden"}'
+)");
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(Get(), "P");
+  credentials_.Drop();
+  EXPECT_EQ(Get(), "P");
 }
 
 TEST_F(AwsCredentialsTest, TheLoginOfAwsLoginIsNotPassedOver) {

@@ -3,13 +3,11 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
-#include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/json.h"
 
 namespace spotinference::fleet {
@@ -27,18 +25,22 @@ bool HasAzureCli() {
   return false;
 }
 
-absl::StatusOr<HttpResponse> AskAzureCli(const std::string& tenant) {
+absl::StatusOr<HttpResponse> AskAzureCli(const std::string& tenant, Commands& commands) {
   std::vector<std::string> arguments = {"az",   "account",    "get-access-token",             "--output",
                                         "json", "--resource", "https://management.azure.com/"};
   if (!tenant.empty()) arguments.insert(arguments.end(), {"--tenant", tenant});
-  auto output = RunCommand(arguments, kLimit);
-  if (absl::IsDeadlineExceeded(output.status()) || absl::IsResourceExhausted(output.status()))
-    return absl::UnavailableError(output.status().message());
-  if (!output.ok()) return absl::UnauthenticatedError(absl::StrCat(output.status().message(), "; expected `az login`"));
-  const auto answer = Json::Parse(*output);
-  if (!answer.ok() || (*answer)["accessToken"].Text().empty())
-    return absl::UnauthenticatedError("it wrote no access token; expected `az login`");
-  return HttpResponse{.status = 200, .body = *std::move(output)};
+  HttpResponse response = {.status = 200};
+  const absl::Status status = commands.Run(arguments, kLimit, [&](const std::string& output) {
+    const auto answer = Json::Parse(output);
+    response.body = output;
+    return answer.ok() && !(*answer)["accessToken"].Text().empty()
+               ? absl::OkStatus()
+               : absl::FailedPreconditionError("it wrote no access token");
+  });
+  if (status.ok()) return response;
+  if (absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status))
+    return absl::UnavailableError(status.message());
+  return absl::UnauthenticatedError(absl::StrCat(status.message(), "; expected `az login`"));
 }
 
 }  // namespace spotinference::fleet

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/base/http_client.h"
+#include "fleet/providers/cloud/command.h"
 
 namespace spotinference::fleet {
 
@@ -14,7 +15,7 @@ bool HasAzureCli();  // there is an `az` in PATH
 
 // What it writes, as if it were a service's answer. `tenant`: "": the login's own. UNAUTHENTICATED: it has none.
 // UNAVAILABLE: it does not end.
-absl::StatusOr<HttpResponse> AskAzureCli(const std::string& tenant);
+absl::StatusOr<HttpResponse> AskAzureCli(const std::string& tenant, Commands& commands);
 
 }  // namespace spotinference::fleet
 

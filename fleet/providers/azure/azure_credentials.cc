@@ -114,7 +114,7 @@ absl::StatusOr<std::string> AzureCredentials::Get(CloudHttp& http) {
   return OfPlace(token.status(), place);
 }
 
-absl::StatusOr<HttpResponse> AzureCredentials::Ask(CloudHttp& http, std::string& place) const {
+absl::StatusOr<HttpResponse> AzureCredentials::Ask(CloudHttp& http, std::string& place) {
   const std::string tenant = Environment("AZURE_TENANT_ID"), id = Environment("AZURE_CLIENT_ID");
   if (!tenant.empty() && !id.empty()) {
     const Client client = {absl::StrCat(LoginOf(login_), "/", UriEncode(tenant), "/oauth2/v2.0/token"), id};
@@ -136,7 +136,7 @@ absl::StatusOr<HttpResponse> AzureCredentials::Ask(CloudHttp& http, std::string&
   if (answer.ok() && answer->status != 400) return answer;  // 400: the machine has no such identity
   if (HasAzureCli()) {
     place = "az";
-    return AskAzureCli(tenant);
+    return AskAzureCli(tenant, commands_);
   }
   if (answer.ok()) return answer;
   place.clear();

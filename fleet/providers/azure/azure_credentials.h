@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/clock.h"
 #include "fleet/providers/cloud/bearer_token.h"
+#include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
@@ -30,7 +31,8 @@ class AzureCredentials {
  public:
   // `clock` outlives it. `login`: of Microsoft Entra ID; where it is the public one, AZURE_AUTHORITY_HOST may say
   // another.
-  AzureCredentials(const Clock& clock, std::string login) : clock_(clock), token_(clock), login_(std::move(login)) {}
+  AzureCredentials(const Clock& clock, std::string login)
+      : clock_(clock), token_(clock), login_(std::move(login)), commands_(clock) {}
 
   // UNAUTHENTICATED: none is there, or what there is is refused. UNAVAILABLE: the one that may does not say; a
   // metadata service that is being updated answers 404 or 410.
@@ -39,11 +41,12 @@ class AzureCredentials {
 
  private:
   // `place` becomes where the credentials are, for people.
-  absl::StatusOr<HttpResponse> Ask(CloudHttp& http, std::string& place) const;
+  absl::StatusOr<HttpResponse> Ask(CloudHttp& http, std::string& place);
 
   const Clock& clock_;
   BearerToken token_;
   const std::string login_;
+  Commands commands_;
 };
 
 }  // namespace spotinference::fleet

@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -77,6 +78,10 @@ class AzureCredentialsTest : public testing::Test {
   void WriteAz(const std::string& script) {
     Write("az", absl::StrCat("#!/bin/sh\necho \"$@\" > ", Path("heard"), "\n", script, "\n"));
     chmod(Path("az").c_str(), 0700);
+  }
+  std::string Read(const std::string& name) const {
+    std::ifstream file(Path(name));
+    return {std::istreambuf_iterator<char>(file), {}};
   }
   std::string Heard() const {
     std::ifstream file(Path("heard"));
@@ -287,6 +292,37 @@ TEST_F(AzureCredentialsTest, WhatTheCliHasIsGoodUntilItSays) {
   for (const char* const script : {"true", "echo '<html>'", "echo '{}'"}) {
     WriteAz(script);
     ExpectRefused("it wrote no access token; expected `az login`");
+  }
+}
+
+TEST_F(AzureCredentialsTest, TheCliIsNotRunForEachCallThatItRefuses) {
+  setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1", 1);
+  for (const char* const refuses : {"echo 'no login' >&2; exit 1", "echo '{}'"}) {
+    Write("runs", "");
+    WriteAz(absl::StrCat("echo run >> ", Path("runs"), "; ", refuses));
+    AzureCredentials credentials(clock_, server_.url());
+    const auto refused = credentials.Get(http_).status();
+    EXPECT_TRUE(absl::IsUnauthenticated(refused)) << refused;
+    clock_.Advance(absl::Seconds(9));
+    EXPECT_EQ(credentials.Get(http_).status(), refused);
+    EXPECT_EQ(Read("runs"), "run\n");
+    BeClient();
+    setenv("AZURE_CLIENT_SECRET", "hush", 1);
+    EXPECT_EQ(*credentials.Get(http_), "entra") << "another place has one";
+    unsetenv("AZURE_CLIENT_SECRET");
+    unsetenv("AZURE_CLIENT_ID");
+    credentials.Drop();
+    EXPECT_TRUE(absl::IsUnauthenticated(credentials.Get(http_).status()));
+    EXPECT_EQ(Read("runs"), "run\nrun\n") << "of another tenant";
+    unsetenv("AZURE_TENANT_ID");
+    clock_.Advance(absl::Seconds(1));
+    EXPECT_TRUE(absl::IsUnauthenticated(credentials.Get(http_).status()));
+    EXPECT_EQ(Read("runs"), "run\nrun\nrun\n");
+    WriteAz(R"(echo '{"accessToken":"logins","expires_on":1767229200}')");
+    clock_.Advance(absl::Seconds(10));
+    EXPECT_EQ(*credentials.Get(http_), "logins");
+    credentials.Drop();
+    EXPECT_EQ(*credentials.Get(http_), "logins");
   }
 }
 

@@ -24,6 +24,7 @@ namespace {
 
 constexpr size_t kLongestOutput = 1 << 20;
 constexpr size_t kLongestComplaint = 300;
+constexpr absl::Duration kFailureHolds = absl::Seconds(10);
 
 class Fd {
  public:
@@ -178,6 +179,22 @@ absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& arguments
   absl::StatusOr<std::string> output = Run(arguments, limit);
   if (output.ok()) return output;
   return absl::Status(output.status().code(), absl::StrCat(arguments[0], ": ", output.status().message()));
+}
+
+absl::Status Commands::Run(const std::vector<std::string>& arguments, absl::Duration limit,
+                           absl::FunctionRef<absl::Status(const std::string& output)> read) {
+  std::vector<std::string> asked = arguments;
+  for (char** variable = environ; *variable != nullptr; ++variable) asked.push_back(*variable);
+  {
+    absl::MutexLock lock(&mutex_);
+    std::erase_if(failures_, [&](const auto& failure) { return failure.second.until <= clock_.Elapsed(); });
+    if (const auto known = failures_.find(asked); known != failures_.end()) return known->second.status;
+  }
+  const auto output = RunCommand(arguments, limit);
+  const absl::Status status = output.ok() ? read(*output) : output.status();
+  absl::MutexLock lock(&mutex_);
+  if (!status.ok()) failures_[std::move(asked)] = {status, clock_.Elapsed() + kFailureHolds};
+  return status;
 }
 
 absl::StatusOr<std::vector<std::string>> ShellWords(absl::string_view line) {

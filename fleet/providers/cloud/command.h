@@ -2,12 +2,18 @@
 #ifndef FLEET_PROVIDERS_CLOUD_COMMAND_H_
 #define FLEET_PROVIDERS_CLOUD_COMMAND_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "engine/base/clock.h"
 
 namespace spotinference::fleet {
 
@@ -16,6 +22,27 @@ namespace spotinference::fleet {
 // DEADLINE_EXCEEDED: it did not end within `limit`, and was killed with its group. RESOURCE_EXHAUSTED: it wrote more
 // than a MiB, or could not be started for want of memory, processes or files. No error names its arguments or stdout.
 absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& arguments, absl::Duration limit);
+
+// Programs that are asked again and again. Thread-safe.
+class Commands {
+ public:
+  // `clock` outlives it.
+  explicit Commands(const Clock& clock) : clock_(clock) {}
+
+  // RunCommand, and what `read` says of the output. Where either failed, that is the answer to the same arguments, in
+  // the same environment, for ten seconds: of many calls for which it has nothing, not each waits for it.
+  absl::Status Run(const std::vector<std::string>& arguments, absl::Duration limit,
+                   absl::FunctionRef<absl::Status(const std::string& output)> read);
+
+ private:
+  struct Failure {
+    absl::Status status;
+    absl::Duration until;
+  };
+  const Clock& clock_;
+  absl::Mutex mutex_;
+  std::map<std::vector<std::string>, Failure> failures_ ABSL_GUARDED_BY(mutex_);
+};
 
 // The words of a line as Python's shlex, and so botocore, has them: quotes and backslashes; nothing else is special.
 // INVALID_ARGUMENT: a quote is left open, or a backslash ends the line.

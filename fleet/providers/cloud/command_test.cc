@@ -6,10 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/fake_clock.h"
 #include "gtest/gtest.h"
 
 namespace spotinference::fleet {
@@ -80,6 +83,47 @@ TEST(RunCommand, OutputHasABound) {
   EXPECT_EQ(whole->size(), 1 << 20);
   EXPECT_TRUE(absl::IsResourceExhausted(Shell("head -c 1048577 /dev/zero").status()));
   EXPECT_TRUE(absl::IsResourceExhausted(Shell("cat /dev/zero").status()));
+}
+
+TEST(Commands, AFailureIsTheAnswerForAWhile) {
+  setenv("COMMAND_TEST", "one environment", 1);
+  FakeClock clock;
+  Commands commands(clock);
+  const std::string runs = absl::StrCat(getenv("TEST_TMPDIR"), "/runs");
+  absl::Status verdict;
+  std::string read;
+  const auto run = [&](const std::string& script) {
+    return commands.Run({"/bin/sh", "-c", absl::StrCat("echo >> ", runs, "; ", script)}, kLong,
+                        [&](const std::string& output) {
+                          read = output;
+                          return verdict;
+                        });
+  };
+  const auto count = [&] {
+    std::ifstream file(runs);
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  };
+  const absl::Status failed = run("exit 3");
+  EXPECT_TRUE(absl::IsFailedPrecondition(failed)) << failed;
+  EXPECT_EQ(run("exit 3"), failed);
+  EXPECT_EQ(count(), 1);
+  verdict = absl::UnauthenticatedError("has none");
+  EXPECT_EQ(run("echo a"), verdict) << "another command";
+  EXPECT_EQ(count(), 2);
+  verdict = absl::OkStatus();
+  EXPECT_TRUE(absl::IsUnauthenticated(run("echo a")));
+  setenv("COMMAND_TEST", "another environment", 1);
+  EXPECT_TRUE(run("echo a").ok());
+  EXPECT_EQ(read, "a\n");
+  EXPECT_TRUE(run("echo a").ok());
+  EXPECT_EQ(count(), 4) << "what it has is nobody's to keep";
+  setenv("COMMAND_TEST", "one environment", 1);
+  clock.Advance(absl::Seconds(9));
+  EXPECT_EQ(run("exit 3"), failed);
+  EXPECT_EQ(count(), 4);
+  clock.Advance(absl::Seconds(1));
+  EXPECT_FALSE(run("exit 3").ok());
+  EXPECT_EQ(count(), 5);
 }
 
 TEST(ShellWords, AreThoseOfShlex) {

@@ -69,12 +69,14 @@ absl::StatusOr<HttpResponse> AskUser(const Json& file, const std::string& url, C
 }
 
 // `depth`: of files within files.
-absl::StatusOr<HttpResponse> AskByFile(const Json& file, const Clock& clock, CloudHttp& http, int depth = 0) {
+absl::StatusOr<HttpResponse> AskByFile(const Json& file, const Clock& clock, Commands& commands, CloudHttp& http,
+                                       int depth = 0) {
   const std::string type = file["type"].Text();
-  if (type == "external_account") return AskExternalAccount(file, clock, http);
+  if (type == "external_account") return AskExternalAccount(file, clock, commands, http);
   if (type == "external_account_authorized_user") return AskExternalUser(file, http);
   if (type == "impersonated_service_account" && depth == 0) {
-    ASSIGN_OR_RETURN(const HttpResponse source, AskByFile(file["source_credentials"], clock, http, depth + 1));
+    ASSIGN_OR_RETURN(const HttpResponse source,
+                     AskByFile(file["source_credentials"], clock, commands, http, depth + 1));
     return Impersonate(source, file, http);
   }
   std::string url = file["token_uri"].Text();
@@ -107,7 +109,7 @@ absl::StatusOr<std::string> GcpCredentials::Get(CloudHttp& http) {
     if (!text.ok()) return absl::UnauthenticatedError(text.status().message());
     const auto file = Json::Parse(*text);
     if (!file.ok()) return absl::UnauthenticatedError("is no JSON");
-    return AskByFile(*file, clock_, http);
+    return AskByFile(*file, clock_, commands_, http);
   });
   if (token.ok() || place.empty()) return token;
   return OfPlace(token.status(), place);

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
 #include "fleet/providers/cloud/bearer_token.h"
+#include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
@@ -23,7 +24,7 @@ namespace spotinference::fleet {
 class GcpCredentials {
  public:
   // `clock` outlives it.
-  explicit GcpCredentials(const Clock& clock) : clock_(clock), token_(clock) {}
+  explicit GcpCredentials(const Clock& clock) : clock_(clock), token_(clock), commands_(clock) {}
 
   // UNAUTHENTICATED: none of the places has any, or what it has is refused. UNAVAILABLE: the one that may does not say.
   absl::StatusOr<std::string> Get(CloudHttp& http);
@@ -32,6 +33,7 @@ class GcpCredentials {
  private:
   const Clock& clock_;
   BearerToken token_;
+  Commands commands_;
 };
 
 // The signed assertion of a service account (RFC 7523; RS256). `key`: the private key's PEM. INVALID_ARGUMENT: it is

@@ -2,8 +2,10 @@
 // fleet/providers/emulator, and google-auth, take it the same way: fleet/providers/conformance.
 #include "fleet/providers/gcp/gcp_credentials.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -319,6 +321,24 @@ TEST_F(GcpCredentialsTest, AProgramIsAskedWhereItMayBe) {
   ExpectRefused("timeout_millis");
   WriteExternal(R"({"executable":{"command":"'"}})");
   ExpectRefused("no command");
+}
+
+TEST_F(GcpCredentialsTest, AProgramThatHasNoneIsNotRunForEachCall) {
+  setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1", 1);
+  WriteExternal(absl::StrCat(R"({"executable":{"command":"sh ')", Path("say"), R"('"}})"));
+  const auto runs = [&] {
+    std::ifstream file(Path("runs"));
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  };
+  Write("runs", "");
+  for (const char* const refuses :
+       {"exit 3", R"(echo '{"version":1,"success":false,"code":"401","message":"who are you"}')"}) {
+    const auto before = runs();
+    Write("say", absl::StrCat("echo run >> ", Path("runs"), "\n", refuses, "\n"));
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(absl::IsUnauthenticated(Get().status()));
+    EXPECT_EQ(runs(), before + 1);
+    clock_.Advance(absl::Seconds(10));
+  }
 }
 
 TEST_F(GcpCredentialsTest, WhatAProgramKeepsIsGoodUntilItIsOver) {

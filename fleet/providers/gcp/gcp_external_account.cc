@@ -20,13 +20,14 @@ std::string UrlIn(const Json& file, const char* otherwise) {
 
 }  // namespace
 
-absl::StatusOr<HttpResponse> AskExternalAccount(const Json& file, const Clock& clock, CloudHttp& http) {
+absl::StatusOr<HttpResponse> AskExternalAccount(const Json& file, const Clock& clock, Commands& commands,
+                                                CloudHttp& http) {
   for (const char* const field : {"audience", "subject_token_type"}) {
     if (file[field].Text().empty()) return absl::UnauthenticatedError(absl::StrCat("the file has no ", field));
   }
   const std::string url = UrlIn(file, "https://sts.googleapis.com/v1/token");
   RETURN_IF_ERROR(CheckTokenUrl(url, "token_url"));
-  ASSIGN_OR_RETURN(const std::string subject, SubjectToken(file, clock, http));
+  ASSIGN_OR_RETURN(const std::string subject, SubjectToken(file, clock, commands, http));
   std::string form = absl::StrCat(
       "grant_type=", UriEncode(kExchange), "&audience=", UriEncode(file["audience"].Text()), "&scope=",
       UriEncode(kGcpScope), "&requested_token_type=", UriEncode(kAccessToken), "&subject_token=", UriEncode(subject),

@@ -7,13 +7,15 @@
 #include "absl/status/statusor.h"
 #include "engine/base/clock.h"
 #include "engine/base/http_client.h"
+#include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 
 namespace spotinference::fleet {
 
 // `file` is of that type. UNAUTHENTICATED: it wants a field, or what it names has no token to show.
-absl::StatusOr<HttpResponse> AskExternalAccount(const Json& file, const Clock& clock, CloudHttp& http);
+absl::StatusOr<HttpResponse> AskExternalAccount(const Json& file, const Clock& clock, Commands& commands,
+                                                CloudHttp& http);
 absl::StatusOr<HttpResponse> AskExternalUser(const Json& file, CloudHttp& http);
 
 }  // namespace spotinference::fleet

@@ -65,7 +65,7 @@ absl::StatusOr<std::optional<std::string>> Kept(const std::string& path, absl::T
   return *token;
 }
 
-absl::StatusOr<std::string> FromExecutable(const Json& file, absl::Time now) {
+absl::StatusOr<std::string> FromExecutable(const Json& file, absl::Time now, Commands& commands) {
   const char* const allowed = std::getenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES");
   if (allowed == nullptr || absl::string_view(allowed) != "1") {
     return Missing(
@@ -89,22 +89,29 @@ absl::StatusOr<std::string> FromExecutable(const Json& file, absl::Time now) {
     arguments.push_back(absl::StrCat("GOOGLE_EXTERNAL_ACCOUNT_IMPERSONATED_EMAIL=", email));
   if (!output_file.empty()) arguments.push_back(absl::StrCat("GOOGLE_EXTERNAL_ACCOUNT_OUTPUT_FILE=", output_file));
   arguments.insert(arguments.end(), words->begin(), words->end());
-  absl::StatusOr<std::string> text = RunCommand(arguments, absl::Milliseconds(limit));
-  if (absl::IsResourceExhausted(text.status()) || absl::IsDeadlineExceeded(text.status()))
-    return absl::UnavailableError(absl::StrCat("credential_source.executable: ", text.status().message()));
-  if (text.ok() && text->empty() && !output_file.empty()) text = ReadWholeFile(output_file, kLongest);
-  const auto token = text.ok() ? ExecutableTokenIn(*text, now) : text.status();
-  if (!token.ok()) return Missing(absl::StrCat("credential_source.executable: ", token.status().message()));
-  return token;
+  std::string token;
+  const absl::Status status =
+      commands.Run(arguments, absl::Milliseconds(limit), [&](const std::string& output) -> absl::Status {
+        absl::StatusOr<std::string> text = output;
+        if (output.empty() && !output_file.empty()) text = ReadWholeFile(output_file, kLongest);
+        auto found = text.ok() ? ExecutableTokenIn(*text, now) : text.status();
+        if (!found.ok()) return Missing(found.status().message());
+        token = *std::move(found);
+        return absl::OkStatus();
+      });
+  if (status.ok()) return token;
+  const std::string why = absl::StrCat("credential_source.executable: ", status.message());
+  if (absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status)) return absl::UnavailableError(why);
+  return Missing(why);
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> SubjectToken(const Json& file, const Clock& clock, CloudHttp& http) {
+absl::StatusOr<std::string> SubjectToken(const Json& file, const Clock& clock, Commands& commands, CloudHttp& http) {
   const Json source = file["credential_source"];
   if (file["subject_token_type"].Text() == kOfAws) return AwsSubjectToken(file, clock.Now(), http);
   if (source["environment_id"]) return Missing("environment_id, and subject_token_type is not AWS's");
-  if (source["executable"]) return FromExecutable(file, clock.Now());
+  if (source["executable"]) return FromExecutable(file, clock.Now(), commands);
   if (source["file"] && !source["url"]) return FromFile(source["file"].Text(), source["format"]);
   if (source["url"] && !source["file"]) return FromUrl(source, http);
   return Missing("credential_source has neither a file nor a url nor an executable, or several; those of a certificate "

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "engine/base/clock.h"
+#include "fleet/providers/cloud/command.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 
@@ -16,7 +17,7 @@ namespace spotinference::fleet {
 
 // Of a file, an address, a program (only where GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1) or AWS; never kept, as
 // files and programs renew theirs. UNAUTHENTICATED: it has none, or is none of these. UNAVAILABLE: it does not answer.
-absl::StatusOr<std::string> SubjectToken(const Json& file, const Clock& clock, CloudHttp& http);
+absl::StatusOr<std::string> SubjectToken(const Json& file, const Clock& clock, Commands& commands, CloudHttp& http);
 
 // In the text of a file or an answer, by `format` of the credential_source. UNAUTHENTICATED: there is none.
 absl::StatusOr<std::string> SubjectTokenIn(absl::string_view text, const Json& format);
