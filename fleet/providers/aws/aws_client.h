@@ -31,7 +31,10 @@ class AwsClient {
   absl::StatusOr<Json> Call(const std::string& endpoint, const AwsScope& scope, const std::string& target,
                             const std::string& body);
 
-  void Cancel() { http_.Cancel(); }
+  void Cancel() {
+    http_.Cancel();
+    credentials_.Cancel();
+  }
 
  private:
   // The body of the answer to `call`; with the next key where this one has expired.

@@ -46,6 +46,7 @@ class AwsCredentials {
   absl::StatusOr<AwsKey> Get(CloudHttp& http);
   // The service says that the key it was given has expired.
   void Drop();
+  void Cancel() { commands_.Cancel(); }  // of programs that are asked; CloudHttp has its own
 
  private:
   const Clock& clock_;

@@ -83,7 +83,10 @@ class AzureApi : public CloudApi {
       : options_(std::move(options)), clock_(clock), credentials_(clock, options_.login) {}
 
   const Traits& traits() const override { return traits_; }
-  void Cancel() override { http_.Cancel(); }
+  void Cancel() override {
+    http_.Cancel();
+    credentials_.Cancel();
+  }
   // https://learn.microsoft.com/azure/virtual-machines/linux/azure-to-guest-disk-mapping
   absl::StatusOr<std::string> DevicePath(const CloudVolume&, const Offer&) override {
     return "/dev/disk/azure/scsi1/lun0";

@@ -38,6 +38,7 @@ absl::StatusOr<HttpResponse> AskAzureCli(const std::string& tenant, Commands& co
                : absl::FailedPreconditionError("it wrote no access token");
   });
   if (status.ok()) return response;
+  if (absl::IsCancelled(status)) return status;
   if (absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status))
     return absl::UnavailableError(status.message());
   return absl::UnauthenticatedError(absl::StrCat(status.message(), "; expected `az login`"));

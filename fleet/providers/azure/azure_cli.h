@@ -14,7 +14,7 @@ namespace spotinference::fleet {
 bool HasAzureCli();  // there is an `az` in PATH
 
 // What it writes, as if it were a service's answer. `tenant`: "": the login's own. UNAUTHENTICATED: it has none.
-// UNAVAILABLE: it does not end.
+// UNAVAILABLE: it does not end. CANCELLED.
 absl::StatusOr<HttpResponse> AskAzureCli(const std::string& tenant, Commands& commands);
 
 }  // namespace spotinference::fleet

@@ -35,9 +35,10 @@ class AzureCredentials {
       : clock_(clock), token_(clock), login_(std::move(login)), commands_(clock) {}
 
   // UNAUTHENTICATED: none is there, or what there is is refused. UNAVAILABLE: the one that may does not say; a
-  // metadata service that is being updated answers 404 or 410.
+  // metadata service that is being updated answers 404 or 410. CANCELLED.
   absl::StatusOr<std::string> Get(CloudHttp& http);
   void Drop() { token_.Drop(); }
+  void Cancel() { commands_.Cancel(); }  // of programs that are asked; CloudHttp has its own
 
  private:
   // `place` becomes where the credentials are, for people.

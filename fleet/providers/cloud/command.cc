@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,6 +98,8 @@ bool Drain(const Fd& from, std::string& text) {
   return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
+absl::Status Cancelled() { return absl::CancelledError("the provider ends"); }
+
 // A child, which is reaped at the end; until then its number is nobody else's.
 class Child {
  public:
@@ -108,13 +111,15 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   // What it writes, until it ends; a child of its own that goes on is not waited for.
-  absl::Status Read(Fd output, Fd complaints, absl::Time until, std::string& out, std::string& err) {
+  absl::Status Read(Fd output, Fd complaints, absl::Time until, int cancelled, std::string& out, std::string& err) {
     if (end_.get() < 0) return absl::ResourceExhaustedError("cannot be watched");
     for (;;) {
-      pollfd polled[] = {{end_.get(), POLLIN, 0}, {output.get(), POLLIN, 0}, {complaints.get(), POLLIN, 0}};
+      pollfd polled[] = {
+          {end_.get(), POLLIN, 0}, {output.get(), POLLIN, 0}, {complaints.get(), POLLIN, 0}, {cancelled, POLLIN, 0}};
       const int64_t left = absl::ToInt64Milliseconds(absl::Ceil(until - absl::Now(), absl::Milliseconds(1)));
       if (left <= 0) return absl::DeadlineExceededError("did not end in time, and was killed");
-      poll(polled, 3, static_cast<int>(std::min<int64_t>(left, 1 << 30)));
+      poll(polled, 4, static_cast<int>(std::min<int64_t>(left, 1 << 30)));
+      if (polled[3].revents != 0) return Cancelled();
       if (polled[1].revents != 0 && !Drain(output, out)) output.Close();  // poll() skips it from now on
       if (polled[2].revents != 0 && !Drain(complaints, err)) complaints.Close();
       if (out.size() > kLongestOutput) return absl::ResourceExhaustedError("wrote more than a MiB, and was killed");
@@ -152,8 +157,10 @@ std::string FirstLine(absl::string_view text) {
   return line;
 }
 
-absl::StatusOr<std::string> Run(const std::vector<std::string>& arguments, absl::Duration limit) {
+absl::StatusOr<std::string> Run(const std::vector<std::string>& arguments, absl::Duration limit, int cancelled) {
   const absl::Time until = absl::Now() + limit;
+  pollfd over = {cancelled, POLLIN, 0};
+  if (poll(&over, 1, 0) > 0) return Cancelled();
   ASSIGN_OR_RETURN(Pipe output, NewPipe());
   ASSIGN_OR_RETURN(Pipe complaints, NewPipe());
   ASSIGN_OR_RETURN(const pid_t pid, Start(arguments, output.writer.get(), complaints.writer.get()));
@@ -161,7 +168,7 @@ absl::StatusOr<std::string> Run(const std::vector<std::string>& arguments, absl:
   output.writer.Close();
   complaints.writer.Close();
   std::string out, err;
-  RETURN_IF_ERROR(child.Read(std::move(output.reader), std::move(complaints.reader), until, out, err));
+  RETURN_IF_ERROR(child.Read(std::move(output.reader), std::move(complaints.reader), until, cancelled, out, err));
   const int status = child.Reap();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     if (out.size() > kLongestOutput) return absl::ResourceExhaustedError("wrote more than a MiB");
@@ -174,12 +181,21 @@ absl::StatusOr<std::string> Run(const std::vector<std::string>& arguments, absl:
 
 }  // namespace
 
-absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& arguments, absl::Duration limit) {
+absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& arguments, absl::Duration limit,
+                                       int cancelled) {
   if (arguments.empty() || arguments[0].empty()) return absl::FailedPreconditionError("no program is named");
-  absl::StatusOr<std::string> output = Run(arguments, limit);
+  absl::StatusOr<std::string> output = Run(arguments, limit, cancelled);
   if (output.ok()) return output;
   return absl::Status(output.status().code(), absl::StrCat(arguments[0], ": ", output.status().message()));
 }
+
+Commands::Commands(const Clock& clock) : clock_(clock), cancelled_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Commands::~Commands() {
+  if (cancelled_ >= 0) close(cancelled_);
+}
+
+void Commands::Cancel() { eventfd_write(cancelled_, 1); }  // nobody reads it: it stays readable
 
 absl::Status Commands::Run(const std::vector<std::string>& arguments, absl::Duration limit,
                            absl::FunctionRef<absl::Status(const std::string& output)> read) {
@@ -190,10 +206,11 @@ absl::Status Commands::Run(const std::vector<std::string>& arguments, absl::Dura
     std::erase_if(failures_, [&](const auto& failure) { return failure.second.until <= clock_.Elapsed(); });
     if (const auto known = failures_.find(asked); known != failures_.end()) return known->second.status;
   }
-  const auto output = RunCommand(arguments, limit);
+  const auto output = RunCommand(arguments, limit, cancelled_);
   const absl::Status status = output.ok() ? read(*output) : output.status();
+  if (status.ok() || absl::IsCancelled(status)) return status;
   absl::MutexLock lock(&mutex_);
-  if (!status.ok()) failures_[std::move(asked)] = {status, clock_.Elapsed() + kFailureHolds};
+  failures_[std::move(asked)] = {status, clock_.Elapsed() + kFailureHolds};
   return status;
 }
 

@@ -19,20 +19,25 @@ namespace spotinference::fleet {
 
 // What `arguments` wrote to stdout, of which [0] is looked for in PATH; no shell, no input, our environment, a process
 // group of its own. FAILED_PRECONDITION: there is no such program, or it failed, with the first line of its stderr.
-// DEADLINE_EXCEEDED: it did not end within `limit`, and was killed with its group. RESOURCE_EXHAUSTED: it wrote more
-// than a MiB, or could not be started for want of memory, processes or files. No error names its arguments or stdout.
-absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& arguments, absl::Duration limit);
+// DEADLINE_EXCEEDED: it did not end within `limit`, and was killed with its group. CANCELLED: the same, since the file
+// descriptor `cancelled`, if there is one, can be read. RESOURCE_EXHAUSTED: it wrote more than a MiB, or could not be
+// started for want of memory, processes or files. No error names its arguments or stdout.
+absl::StatusOr<std::string> RunCommand(const std::vector<std::string>& arguments, absl::Duration limit,
+                                       int cancelled = -1);
 
 // Programs that are asked again and again. Thread-safe.
 class Commands {
  public:
   // `clock` outlives it.
-  explicit Commands(const Clock& clock) : clock_(clock) {}
+  explicit Commands(const Clock& clock);
+  ~Commands();
 
   // RunCommand, and what `read` says of the output. Where either failed, that is the answer to the same arguments, in
   // the same environment, for ten seconds: of many calls for which it has nothing, not each waits for it.
   absl::Status Run(const std::vector<std::string>& arguments, absl::Duration limit,
                    absl::FunctionRef<absl::Status(const std::string& output)> read);
+  // Every Run ends CANCELLED at once, also those to come.
+  void Cancel();
 
  private:
   struct Failure {
@@ -40,6 +45,7 @@ class Commands {
     absl::Duration until;
   };
   const Clock& clock_;
+  const int cancelled_;  // an eventfd
   absl::Mutex mutex_;
   std::map<std::vector<std::string>, Failure> failures_ ABSL_GUARDED_BY(mutex_);
 };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,17 @@ constexpr absl::Duration kLong = absl::Seconds(30);
 
 absl::StatusOr<std::string> Shell(const std::string& script, absl::Duration limit = kLong) {
   return RunCommand({"/bin/sh", "-c", script}, limit);
+}
+
+// A child of a program that was killed is its reaper's by then, which may take a moment.
+void AwaitEnd(int pid) {
+  std::string state = "R";
+  while (state != "Z" && state != "") {
+    std::ifstream stat(absl::StrCat("/proc/", pid, "/stat"));
+    std::string number, name;
+    state.clear();
+    stat >> number >> name >> state;
+  }
 }
 
 TEST(RunCommand, GivesWhatAProgramOfThePathWrites) {
@@ -61,14 +73,7 @@ TEST(RunCommand, KillsItWithItsChildrenAtTheLimit) {
   char pid[32] = {};
   ASSERT_GT(read(reader, pid, sizeof pid - 1), 0);
   close(reader);
-  // The child is now its reaper's, which may take a moment.
-  std::string state = "R";
-  while (state != "Z" && state != "") {
-    std::ifstream stat(absl::StrCat("/proc/", atoi(pid), "/stat"));
-    std::string number, name;
-    state.clear();
-    stat >> number >> name >> state;
-  }
+  AwaitEnd(atoi(pid));
 }
 
 TEST(RunCommand, DoesNotWaitForAChildThatGoesOn) {
@@ -83,6 +88,26 @@ TEST(RunCommand, OutputHasABound) {
   EXPECT_EQ(whole->size(), 1 << 20);
   EXPECT_TRUE(absl::IsResourceExhausted(Shell("head -c 1048577 /dev/zero").status()));
   EXPECT_TRUE(absl::IsResourceExhausted(Shell("cat /dev/zero").status()));
+}
+
+TEST(Commands, AreKilledWithTheirChildrenWhereSomebodyCancels) {
+  const std::string file = absl::StrCat(getenv("TEST_TMPDIR"), "/pid");
+  ASSERT_EQ(mkfifo(file.c_str(), 0600), 0);
+  FakeClock clock;
+  Commands commands(clock);
+  const auto run = [&] {
+    return commands.Run({"/bin/sh", "-c", absl::StrCat("sleep 1000 & echo $! >", file, "; wait")}, kLong,
+                        [](const std::string&) { return absl::OkStatus(); });
+  };
+  absl::Status status;
+  std::thread runs([&] { status = run(); });
+  std::string pid;
+  std::ifstream(file) >> pid;
+  commands.Cancel();
+  runs.join();
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  AwaitEnd(atoi(pid.c_str()));
+  EXPECT_TRUE(absl::IsCancelled(run())) << "without a start, which nobody would read of";
 }
 
 TEST(Commands, AFailureIsTheAnswerForAWhile) {

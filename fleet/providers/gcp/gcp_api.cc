@@ -90,7 +90,10 @@ class GcpApi : public CloudApi {
   GcpApi(GcpOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock), credentials_(clock) {}
 
   const Traits& traits() const override { return traits_; }
-  void Cancel() override { http_.Cancel(); }
+  void Cancel() override {
+    http_.Cancel();
+    credentials_.Cancel();
+  }
   absl::StatusOr<std::string> DevicePath(const CloudVolume& volume, const Offer&) override {
     return absl::StrCat("/dev/disk/by-id/google-", volume.name);
   }

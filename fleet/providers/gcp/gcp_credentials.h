@@ -27,8 +27,10 @@ class GcpCredentials {
   explicit GcpCredentials(const Clock& clock) : clock_(clock), token_(clock), commands_(clock) {}
 
   // UNAUTHENTICATED: none of the places has any, or what it has is refused. UNAVAILABLE: the one that may does not say.
+  // CANCELLED.
   absl::StatusOr<std::string> Get(CloudHttp& http);
   void Drop() { token_.Drop(); }
+  void Cancel() { commands_.Cancel(); }  // of programs that are asked; CloudHttp has its own
 
  private:
   const Clock& clock_;

@@ -100,6 +100,7 @@ absl::StatusOr<std::string> FromExecutable(const Json& file, absl::Time now, Com
         return absl::OkStatus();
       });
   if (status.ok()) return token;
+  if (absl::IsCancelled(status)) return status;
   const std::string why = absl::StrCat("credential_source.executable: ", status.message());
   if (absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status)) return absl::UnavailableError(why);
   return Missing(why);
