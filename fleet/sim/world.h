@@ -1,11 +1,9 @@
 // A market, its machines and its clients in simulated time: carries out what a policy orders, serves the arrivals with
 // the machines that there are, and bills them.
 //
-// Machines have a fixed number of streams; an answer holds one for its prefill and decode time. Requests wait in one
-// queue, first come, first served. A machine that goes hands its answers over: they go to the head of the queue, with
-// prompt and text so far to be computed again. Spot machines are taken when a zone's capacity falls below them, by
-// chance which. Where the profile gives a notice, the policy hears of it so much earlier, and the machine serves on
-// until then.
+// Machines have a fixed number of streams; an answer holds one for its prefill and decode time. router.h says where
+// requests go and wait. Spot machines are taken when a zone's capacity falls below them, by chance which. Where the
+// profile gives a notice, the policy hears of it so much earlier, and the machine serves on until others have room.
 #ifndef FLEET_SIM_WORLD_H_
 #define FLEET_SIM_WORLD_H_
 
