@@ -51,9 +51,9 @@ void PolicyTable(const ReportInput& in, const std::vector<Result>& results, std:
     if (in.month_factor > 0) absl::StrAppendFormat(&html, "<td>%s</td>", Dollars(r.cost() * in.month_factor));
     absl::StrAppendFormat(
         &html,
-        "<td>%.1f %%</td><td>%.3f %%</td><td>%.2f s</td><td>%d</td><td>%.0f</td><td>%.0f</td><td>%.0f %%</td></tr>\n",
-        100 * r.cost() / std::max(1e-9, results[0].cost()), 100 * r.served_within_target(), r.WaitedPercentile(0.99),
-        r.interruptions, r.spot_hours.sum(), r.hours.sum() - r.spot_hours.sum(),
+        "<td>%.1f %%</td><td>%.3f %%</td><td>%s</td><td>%d</td><td>%.0f</td><td>%.0f</td><td>%.0f %%</td></tr>\n",
+        100 * r.cost() / std::max(1e-9, results[0].cost()), 100 * r.served_within_target(),
+        WaitText(r.WaitedPercentile(0.99)), r.interruptions, r.spot_hours.sum(), r.hours.sum() - r.spot_hours.sum(),
         100 * r.hours.idle / std::max(1e-9, r.hours.sum()));
   }
   absl::StrAppend(&html, "</table>\n");

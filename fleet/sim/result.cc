@@ -4,6 +4,8 @@
 #include <boost/json.hpp>
 #include <cmath>
 
+#include "absl/strings/str_format.h"
+
 namespace spotinference::fleet::sim {
 namespace {
 
@@ -76,6 +78,10 @@ double WaitHistogram::Percentile(double share, int64_t of) const {
     if (left <= 0) return ms / 1000.0;
   }
   return kLongestMs / 1000.0;
+}
+
+std::string WaitText(double seconds) {
+  return seconds >= WaitHistogram::kLongestMs / 1000.0 ? "never" : absl::StrFormat("%.2f s", seconds);
 }
 
 Result SumOf(const std::vector<Result>& results) {

@@ -21,8 +21,9 @@ class WaitHistogram {
   // Seconds; of so many, of whom those that are not counted waited for ever: an hour. 0 where there is none.
   double Percentile(double share, int64_t of) const;
 
- private:
   static constexpr int64_t kLongestMs = 3'600'000;
+
+ private:
   std::vector<int64_t> by_ms_ = std::vector<int64_t>(1);
   int64_t count_ = 0;
 };
@@ -62,6 +63,9 @@ struct Result {
   double cost() const { return machine_dollars + volume_dollars; }
   double served_within_target() const { return requests == 0 ? 1 : static_cast<double>(within_target) / requests; }
 };
+
+// "0.02 s"; "never", where the request of that rank was not served.
+std::string WaitText(double seconds);
 
 // Sums over markets: money, requests, hours; without series and decisions.
 Result SumOf(const std::vector<Result>& results);

@@ -161,8 +161,9 @@ absl::StatusOr<Input> ReadInput() {
 }
 
 void PrintRow(const Result& total, double on_demand_dollars) {
-  std::printf("%-18s %12.2f %8.1f%% %11.4f%% %9.2fs %8d %8.0f %8.0f\n", total.policy.c_str(), total.cost(),
-              100 * total.cost() / on_demand_dollars, 100 * total.served_within_target(), total.WaitedPercentile(0.99),
+  std::printf("%-18s %12.2f %8.1f%% %11.4f%% %10s %8d %8.0f %8.0f\n", total.policy.c_str(), total.cost(),
+              100 * total.cost() / on_demand_dollars, 100 * total.served_within_target(),
+              WaitText(total.WaitedPercentile(0.99)).c_str(),
               static_cast<int>(total.interruptions), total.spot_hours.sum(),
               total.hours.sum() - total.spot_hours.sum());
   std::fflush(stdout);
