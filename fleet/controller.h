@@ -281,6 +281,7 @@ class Controller : public Fleet, private ControllerState {
   absl::Duration volumes_due_ ABSL_GUARDED_BY(mutex_) = began_;  // which are to go is asked again
   Buyer buyer_ ABSL_GUARDED_BY(mutex_);
   bool market_news_ ABSL_GUARDED_BY(mutex_) = false;  // the store does not have yet
+  std::string offers_refused_ ABSL_GUARDED_BY(mutex_);  // why nobody says what is sold, where that is for good
   Day day_ ABSL_GUARDED_BY(mutex_) = {.began = began_};
   std::map<std::pair<std::string, bool>, int64_t> interruptions_ ABSL_GUARDED_BY(mutex_);  // by provider and notice
   DecisionLog decisions_ ABSL_GUARDED_BY(mutex_);

@@ -105,6 +105,10 @@ void Controller::ResumeWake(absl::Time began, Model& model) {
 }
 
 void Controller::OnEvent(MachineEvent event) {
+  if (event.kind == MachineEvent::Kind::kOffers && !event.status.ok()) {
+    offers_refused_ = std::string(event.status.message());
+    return;
+  }
   if (event.kind == MachineEvent::Kind::kOffers) return OnOffers(std::move(event.offers));
   if (event.kind == MachineEvent::Kind::kVolume) return OnVolume(*event.volume);
   const auto found = machines_.find(event.machine_id);

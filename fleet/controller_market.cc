@@ -124,7 +124,10 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
 // Where there is no choice: `hibernated_id`, or a new one if that is empty. False: nothing was bought and the model was
 // known to get nothing just now.
 bool Controller::Buy(Model& model, absl::string_view hibernated_id, absl::string_view why) {
-  if (Chooses() && !buyer_.knows_offers()) return false;  // its offers will come, and with them another plan
+  if (Chooses() && !buyer_.knows_offers()) {
+    if (offers_refused_.empty()) return false;  // its offers will come, and with them another plan
+    return NoneToBuy(model, absl::StrCat("what is sold is not known: ", offers_refused_));
+  }
   std::string none = Chooses() ? "" : buyer_.WhyNotTheOnly(WishOf(model), DollarsLeft(model));
   Machine* hibernated = nullptr;
   std::optional<Offer> offer;

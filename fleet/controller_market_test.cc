@@ -92,6 +92,24 @@ TEST_F(ControllerMarketTest, AQueueWithinAnEngineWantsMachines) {
   EXPECT_EQ(States(), "m-1 serving;m-2 launching;");
 }
 
+// Nobody waits for what will not come, and why is said to who asks and to the admin.
+TEST_F(ControllerMarketTest, ACloudThatRefusesItsCredentialsIsSaidSo) {
+  provider_.SellOffers();
+  Begin();
+  auto waits = Acquire();
+  EXPECT_EQ(waits->answers, 0) << "its prices may come yet";
+  provider_.Tell({.kind = MachineEvent::Kind::kOffers, .status = absl::UnauthenticatedError("aws: no key")});
+  fleet_->Run();
+  ASSERT_TRUE(waits->error.has_value());
+  EXPECT_EQ(waits->error->reason, AcquireError::Reason::kNoCapacity);
+  EXPECT_THAT(waits->error->message, HasSubstr("what is sold is not known: aws: no key"));
+  EXPECT_THAT(fleet_->Decisions()[0].why, HasSubstr("aws: no key"));
+  Tell({OfferOf("a", Market::kSpot, 0.2)});
+  Advance(absl::Seconds(10));
+  waits = Acquire();
+  EXPECT_EQ(States(), "m-1 launching;");
+}
+
 // A new one would be empty: the weights would have to come first. Also where the fleet has begun anew meanwhile.
 TEST_F(ControllerMarketTest, TheVolumeOfALostMachineIsKnownToBeFull) {
   auto client = Acquire();

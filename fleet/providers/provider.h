@@ -76,7 +76,8 @@ struct MachineEvent {
     kEnded,    // of TerminateLost: whether its machine outlived its engine is known, `crashed`
     kGone,     // does not exist any more, or never came to be; `status`
     kVolume,   // of no machine: `volume` is in a list
-    kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before
+    kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before; where it never
+               // could and its credentials are refused, only `status` says so
   };
   Kind kind = Kind::kGone;
   std::string machine_id;

@@ -50,7 +50,9 @@ bool Router::IsAwake(Nanos now) const {
 void Router::Acquire(Task task, Nanos now) {
   task.queued = 0;
   task.awake = true;
-  const int slot = parked_.empty() ? FindAdmitting(IntoFull::kNo) : -1;  // nobody overtakes who waits
+  const bool may_park = task.resumes || limits_.requests > 0;
+  // Nobody overtakes who waits.
+  const int slot = parked_.empty() || !may_park ? FindAdmitting(may_park ? IntoFull::kNo : IntoFull::kYes) : -1;
   if (slot >= 0) return Give(slot, std::move(task), now);
   task.parked_at = now;
   task.awake = IsAwake(now);

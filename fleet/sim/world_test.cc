@@ -240,6 +240,21 @@ TEST(Simulate, TellsThePolicyOfRequestsThatGotNothing) {
   EXPECT_EQ(policy.refused, result.refused + result.timed_out);
 }
 
+// Twenty at once on one machine of eight streams: where nobody may be parked, they wait within its engine.
+TEST(Simulate, WithoutAQueueOfParkedRequestsTheEnginesIsThere) {
+  const std::vector<Request> requests(20, Request{1800 * kSecond, 100, 50});
+  for (const int park : {0, 256}) {
+    Profile profile = TestProfile();
+    profile.set_park_requests(park);
+    const auto policy = OnDemandPolicy();
+    const Result result =
+        Simulate(MarketOf({{0, 0}}), Arrivals(requests, 1, 1, 2 * kHour), *policy, {.profile = profile});
+    EXPECT_EQ(result.requests, 20);
+    EXPECT_EQ(result.within_target, 20) << park;
+    EXPECT_NEAR(result.WaitedPercentile(1), 2 * 2.05 + 0.05, 1e-9) << "two others before the last four";
+  }
+}
+
 TEST(Simulate, AnUnofferedMarketIsNotFree) {
   // No zone but the first one is sold on demand.
   RecordedMarket market = MarketOf({{0, 0}, {0, 0}});

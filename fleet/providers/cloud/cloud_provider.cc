@@ -471,6 +471,10 @@ void CloudProvider::PollOffers() {
   if (!status.ok()) {
     LOG(WARNING) << caps_.name << ": cannot ask for prices and stock: " << status;
     offers_poll_.due = clock_.Elapsed() + BackOff(++offers_poll_.failures, status);
+    if (!offers_.has_value() && (absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status))) {
+      Tell({.kind = MachineEvent::Kind::kOffers,
+            .status = absl::Status(status.code(), absl::StrCat(caps_.name, ": ", status.message()))});
+    }
     return;
   }
   offers_poll_.failures = 0;

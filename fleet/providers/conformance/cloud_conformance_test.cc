@@ -476,8 +476,10 @@ TEST_P(CloudTest, WithoutRightsItFailsForGood) {
   options.names = CloudNames("ab12");
   CloudProvider stranger(Api("spotinference-ab12-", /*is_stranger=*/true), engines_, *authority_, clock_, options);
   std::vector<MachineEvent> events;
+  absl::Status offers;
   stranger.Listen([&](MachineEvent event) {
     if (event.kind != Kind::kOffers) events.push_back(std::move(event));
+    else offers = event.status;
   });
   stranger.Launch(Spec());
   for (int i = 0; i < 100 && events.empty(); ++i) {
@@ -487,6 +489,8 @@ TEST_P(CloudTest, WithoutRightsItFailsForGood) {
   ASSERT_EQ(events.size(), 1);
   EXPECT_EQ(events[0].kind, Kind::kGone);
   EXPECT_TRUE(absl::IsFailedPrecondition(events[0].status)) << events[0].status;
+  EXPECT_TRUE(absl::IsUnauthenticated(offers) || absl::IsPermissionDenied(offers)) << offers;
+  EXPECT_TRUE(absl::StartsWith(offers.message(), GetParam().name + ": ")) << offers;
 }
 
 // Whatever is lost, repeated or refused on the way: one machine a name at most, and none that bills once its end was

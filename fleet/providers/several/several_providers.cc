@@ -18,7 +18,7 @@ class SeveralProviders : public Provider {
       : providers_(std::move(providers)), caps_(CapsOf(providers_)) {
     for (const std::unique_ptr<Provider>& provider : providers_) {
       provider->Listen([this, name = provider->caps().name](MachineEvent event) {
-        event.kind == MachineEvent::Kind::kOffers ? TellOffers(name, std::move(event.offers)) : Tell(std::move(event));
+        event.kind == MachineEvent::Kind::kOffers ? TellOffers(name, std::move(event)) : Tell(std::move(event));
       });
     }
   }
@@ -101,9 +101,14 @@ class SeveralProviders : public Provider {
     if (listener_) listener_(std::move(event));
   }
 
-  void TellOffers(const std::string& provider, std::vector<OfferNow> offers) {
+  // That one of them cannot say what it sells matters while none can.
+  void TellOffers(const std::string& provider, MachineEvent event) {
     absl::MutexLock lock(&listener_mutex_);
-    offers_[provider] = std::move(offers);
+    if (!event.status.ok()) {
+      if (offers_.empty() && listener_) listener_(std::move(event));
+      return;
+    }
+    offers_[provider] = std::move(event.offers);
     if (listener_) listener_({.kind = MachineEvent::Kind::kOffers, .offers = AllOffers()});
   }
 

@@ -57,6 +57,16 @@ TEST_F(SeveralProvidersTest, WhoIsNotThereHasNoMachines) {
   EXPECT_TRUE(events_[1].status.ok());
 }
 
+TEST_F(SeveralProvidersTest, WhoCannotSayWhatItSellsIsHeardWhileNobodyCan) {
+  first_->Tell({.kind = Kind::kOffers, .status = absl::UnauthenticatedError("no")});
+  ASSERT_EQ(events_.size(), 1);
+  EXPECT_TRUE(absl::IsUnauthenticated(events_[0].status));
+  second_->Tell({.kind = Kind::kOffers, .offers = {{.offer = {.provider = "second", .zone = "c"}}}});
+  first_->Tell({.kind = Kind::kOffers, .status = absl::UnauthenticatedError("no")});
+  ASSERT_EQ(events_.size(), 2);
+  EXPECT_EQ(events_[1].offers.size(), 1);
+}
+
 TEST_F(SeveralProvidersTest, OffersAreThoseOfAll) {
   const auto offer = [](const char* provider, const char* zone) {
     return OfferNow{.offer = {.provider = provider, .zone = zone}};
