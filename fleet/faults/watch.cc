@@ -263,6 +263,7 @@ void Watch::NoteRun(const MachineEvent& gone) {
   absl::Duration from = sim_.now(), to = from;  // the newest machine of its name, since it was asked for
   absl::Duration ordered = from, left = from;  // as wide as it may be told
   bool free = false, exact = false;
+  double before = 0;  // of a run that is told now, was over before this start was asked for, and may be booked with it
   double earlier = 0;  // of others since then, which were gone before any list had them
   for (const auto& [number, machine] : cloud_.model().machines()) {
     if (machine.name != name) continue;
@@ -275,8 +276,10 @@ void Watch::NoteRun(const MachineEvent& gone) {
     to = std::min(machine.ended.value_or(sim_.now()), sim_.now());
     from = std::min(to, std::max(*machine.began, run.asked));
     free = machine.reclaimed;
+    before = exact && *machine.ended <= run.asked ? bill(*machine.began, *machine.ended, gone.reclaimed) : 0;
   }
   under_ += earlier;
+  over_ += before;
   // Where the price has moved, what is paid is uncertain by as much for the time that is not told; also until the
   // change is told.
   const auto [least, most] = RangeOf(prices, run.asked - kLongestSkew);
