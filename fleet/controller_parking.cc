@@ -105,8 +105,9 @@ void Controller::ExpireWaiters(Model& model) {
   for (const WaitId id : model.parked.Expired(clock_.Elapsed())) {
     EndWait(model, id,
             AcquireError{AcquireError::Reason::kWakeTimeout,
-                         absl::StrCat(model.spec.name, IsAwake(model) ? " had no room within " : " did not wake within ",
-                                      absl::FormatDuration(model.spec.park.longest))},
+                         absl::StrCat(model.spec.name,
+                                      FindServing(model.spec.name) != nullptr ? " had no room" : " did not wake",
+                                      " within ", absl::FormatDuration(model.spec.park.longest))},
             /*refused=*/true);
     NoteDemand(model);
   }

@@ -18,8 +18,6 @@ bool IsCrash(MachineLife::End end) {
   return end == MachineLife::End::kCrashed || end == MachineLife::End::kStalled;
 }
 
-constexpr absl::Duration kPlanHolds = absl::Seconds(1);  // what was planned would be planned again
-
 enum class Blame {
   kNone,
   kUnknown,  // an engine's end decides that is not understood yet
@@ -65,7 +63,6 @@ bool Controller::GrantFirstParked(Model& model) {
   return false;
 }
 
-// The way to the controller's thread and back is no wait for a machine.
 Buyer::Answer Controller::SoFar(const ParkingQueue::Waiter& waiter) const {
   const absl::Duration queued = clock_.Elapsed() - waiter.since;
   return {.queued = queued < kPlanHolds ? absl::ZeroDuration() : queued, .awake = waiter.awake};

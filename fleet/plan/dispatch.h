@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/time/time.h"
+
 namespace spotinference::fleet {
 
 // A machine that may be sent another request.
@@ -18,6 +20,10 @@ struct Destination {
 inline bool operator<(const Destination& a, const Destination& b) {
   return std::tie(a.full, a.leaves, a.answers) < std::tie(b.full, b.leaves, b.answers);
 }
+
+// What was planned so long ago would be planned again; and who was parked for less went to the controller's thread and
+// back, and waited for no machine.
+constexpr absl::Duration kPlanHolds = absl::Seconds(1);
 
 // What waits before full machines goes to the one that starts as well, and by turns of the keys; what waits within them
 // does not.

@@ -89,7 +89,8 @@ int Router::FindAdmitting(IntoFull into_full) const {
 
 void Router::GiveParked(ParkingQueue::Id id, int slot, Nanos now) {
   Task task = Unpark(id);
-  task.queued = now - task.parked_at < kSecond ? 0 : now - task.parked_at;
+  const Nanos parked = now - task.parked_at;
+  task.queued = absl::Nanoseconds(parked) < kPlanHolds ? 0 : parked;
   Give(slot, std::move(task), now);
 }
 

@@ -122,8 +122,8 @@ class World {
     const bool was_idle = router_.idle();
     router_.Arrive(request, now_);
     if (router_.parked() == 0 || (router_.another_starts() && !was_idle)) return;
-    // The controller plans at once; what it said within this second it would say again.
-    if (was_idle || (router_.serves() && now_ >= decided_at_ + kSecond)) Decide();
+    const bool planned = absl::Nanoseconds(now_ - decided_at_) < kPlanHolds;
+    if (was_idle || (router_.serves() && !planned)) Decide();
     else if (router_.serves()) router_.Planned(/*another_starts=*/false, now_);
   }
 
