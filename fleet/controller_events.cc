@@ -111,6 +111,7 @@ void Controller::OnEvent(MachineEvent event) {
   }
   if (event.kind == MachineEvent::Kind::kOffers) return OnOffers(std::move(event.offers));
   if (event.kind == MachineEvent::Kind::kVolume) return OnVolume(*event.volume);
+  if (event.kind == MachineEvent::Kind::kStray) return;
   const auto found = machines_.find(event.machine_id);
   if (found == machines_.end()) return event.kind == MachineEvent::Kind::kGone ? OnDiscarded(event) : void();
   Machine& machine = found->second;
@@ -122,6 +123,7 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kEnded: return OnEnded(machine, event.crashed);
     case MachineEvent::Kind::kGone: return OnGone(machine, event);
     case MachineEvent::Kind::kVolume:
+    case MachineEvent::Kind::kStray:
     case MachineEvent::Kind::kOffers: return;
   }
 }

@@ -36,6 +36,7 @@ const char* KindName(MachineEvent::Kind kind) {
     case MachineEvent::Kind::kEnded: return "ended";
     case MachineEvent::Kind::kGone: return "gone";
     case MachineEvent::Kind::kVolume: return "has its volume";
+    case MachineEvent::Kind::kStray: return "is nobody's";
     case MachineEvent::Kind::kOffers: return "offers";
   }
   return "";

@@ -39,6 +39,7 @@ struct BillingRules {
   // Dollars, list prices of the cheapest usual kind. Both go on for as long as volume and address exist.
   double volume_gb_month;
   double address_hour;
+  bool address_stays;  // of a machine that is stopped or hibernated, as this fleet's have one
   absl::string_view source;  // pages that say so
 };
 

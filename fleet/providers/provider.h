@@ -76,6 +76,8 @@ struct MachineEvent {
     kEnded,    // of TerminateLost: whether its machine outlived its engine is known, `crashed`
     kGone,     // does not exist any more, or never came to be; `status`
     kVolume,   // of no machine: `volume` is in a list
+    kStray,    // of a machine of this fleet's that nobody has asked for, or asks for any more: `handle`, `offer` (as what
+               // it was bought), `began`; told with each list that has it running, and in the end once with `ended`
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before; where it never
                // could and its credentials are refused, only `status` says so
   };
@@ -87,11 +89,13 @@ struct MachineEvent {
   uint64_t done_bytes = 0, total_bytes = 0;
   // Of kEnded, and of kGone of a machine that served: its engine died by itself, and the machine lived on.
   bool crashed = false;
-  // Of kGone, by the cloud's own clock and as far as it says so: from when and until when it charges for the machine's
+  // Of kGone and kStray, by the cloud's own clock and as far as it says so: from when and until when it charges for the machine's
   // latest run, which may be one that an earlier kGone told of; and whether it took the machine back.
   std::optional<absl::Time> began, ended;
   bool reclaimed = false;
   bool public_address = false;  // of kStarted, kAdopted and kGone: it has one, or had, for which its cloud charges
+  double boot_gigabytes = 0;    // of the same: of the disk that it boots from, where its cloud charges for one
+  bool kept = false;            // of kGone: its cloud has it still, stopped, with that disk
   bool never_ran = false;  // of kGone: since the machine was asked for none has run
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, or IsOverQuota; nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and
@@ -102,6 +106,7 @@ struct MachineEvent {
   // nullopt: no list since the call had it.
   std::optional<absl::Time> volume_ended;
   std::vector<OfferNow> offers;
+  std::optional<Offer> offer;  // of kStray
 };
 
 // Thread-safe. Each Launch, Restore and Adopt is followed by that machine's events in order, ending

@@ -40,6 +40,7 @@ struct CloudMachine {
   std::string type;     // as Offer::machine_type; "": this cloud's lists do not tell it, or nobody needs it
   std::string address;  // at which its engine can be reached; "": none yet
   bool public_address = false;  // it has one beside, for which its cloud charges
+  double boot_gigabytes = 0;    // of the disk that it boots from, where its cloud charges for one and says so
   State state = State::kUnknown;
   std::string word;  // the cloud's, for people
   CloudRun run;      // as far as lists tell it

@@ -43,9 +43,19 @@ bool WillBeCharged(const EmulatedMachine& machine, State state) {
 
 bool HoldsStock(State state) { return state != State::kStopped && state != State::kGone && state != State::kFailed; }
 
+bool HasAddress(const EmulatedMachine& machine) { return machine.public_address || machine.is_public; }
+
+// Of those that are taken from a machine that is stopped.
 double AddressOfRun(const EmulatedMachine& machine, absl::Duration until) {
-  if (!machine.public_address && !machine.is_public) return 0;
-  return BillingRulesOf(machine.cloud).address_hour * absl::FDivDuration(until - *machine.began, absl::Hours(1));
+  const BillingRules& rules = BillingRulesOf(machine.cloud);
+  if (!HasAddress(machine) || rules.address_stays) return 0;
+  return rules.address_hour * absl::FDivDuration(until - *machine.began, absl::Hours(1));
+}
+
+// Since it was bought, until it is gone.
+double HoursOf(const EmulatedMachine& machine, absl::Duration now) {
+  const absl::Duration time = (machine.state == State::kGone ? machine.since : now) - machine.bought;
+  return absl::FDivDuration(std::max(absl::ZeroDuration(), time), absl::Hours(1));
 }
 
 }  // namespace
@@ -232,7 +242,7 @@ absl::StatusOr<EmulatedMachine*> CloudModel::Buy(EmulatedMachine wanted) {
   wanted.number = ++last_number_;
   wanted.price_per_hour = wanted.spot ? *type->spot_price : type->on_demand_price;
   wanted.address = host_.Address(wanted.number);
-  wanted.since = wanted.launched = clock_.Elapsed();
+  wanted.since = wanted.launched = wanted.bought = clock_.Elapsed();
   if (WillBeCharged(wanted, State::kStarting)) wanted.began = wanted.since;
   wanted.until = wanted.since + habits_.boot;
   wanted.listed_at = wanted.since + habits_.list_lag;
@@ -255,6 +265,7 @@ int CloudModel::QuotaUsed(const EmulatedType& type, bool spot) const {
 void CloudModel::AddFailed(EmulatedMachine wanted) {
   wanted.number = ++last_number_;
   wanted.state = State::kFailed;
+  wanted.bought = absl::InfiniteDuration();
   wanted.since = clock_.Elapsed();
   wanted.listed_at = wanted.since + habits_.list_lag;
   wanted.account = habits_.account;
@@ -414,7 +425,13 @@ double CloudModel::Bill(const EmulatedMachine& machine) const {
 }
 
 double CloudModel::AddressBill(const EmulatedMachine& machine) const {
+  const BillingRules& rules = BillingRulesOf(machine.cloud);
+  if (rules.address_stays) return HasAddress(machine) ? rules.address_hour * HoursOf(machine, clock_.Elapsed()) : 0;
   return machine.address_dollars + (IsCharged(machine) ? AddressOfRun(machine, clock_.Elapsed()) : 0);
+}
+
+double CloudModel::BootDiskBill(const EmulatedMachine& machine) const {
+  return VolumePerHour(BillingRulesOf(machine.cloud), machine.boot_gigabytes) * HoursOf(machine, clock_.Elapsed());
 }
 
 }  // namespace spotinference::fleet

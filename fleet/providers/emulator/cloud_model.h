@@ -38,6 +38,8 @@ struct EmulatedMachine {
   std::optional<absl::Duration> taken_at;           // the cloud takes it away, and has said so or not
   State taken_to = State::kGone;                    // kGone or kStopped
   absl::Duration launched;                          // bought or started again, the last time
+  absl::Duration bought;                            // the first time
+  double boot_gigabytes = 0;                        // of its own disk, charged for from then until it is gone
   std::optional<absl::Duration> began, ended;       // the latest run that is charged for; `ended`: it is over
   bool reclaimed = false;                           // by the cloud, at its end
   double dollars = 0, address_dollars = 0;          // of runs that are over
@@ -191,6 +193,7 @@ class CloudModel {
   // Dollars for the machine up to now, at the prices of its type and by its cloud's rules (fleet/ledger/billing.h).
   double Bill(const EmulatedMachine& machine) const;
   double AddressBill(const EmulatedMachine& machine) const;
+  double BootDiskBill(const EmulatedMachine& machine) const;
   // The same for the volume, whatever machine has it.
   double Bill(const EmulatedVolume& volume) const;
   double deleted_volumes_dollars() const { return deleted_volumes_dollars_; }
