@@ -147,6 +147,7 @@ class SimCloudApi : public CloudApi {
     }));
     return run;
   }
+  absl::Time LastDate() const override { return cloud_.last_date_; }
   void Cancel() override {}
 
  private:
@@ -185,6 +186,7 @@ class SimCloudApi : public CloudApi {
     pass_(takes / 2);
     const Fate fate = cloud_.Draw(what, changes);
     if (changes ? !death_.Step() : death_.dead()) return absl::CancelledError("the caller is dead");
+    const absl::Time date = SimCloud::TimeOf(sim.now());
     absl::Status status = absl::UnavailableError("503");
     if (!cloud_.down && fate != Fate::kRefused) {
       status = absl::OkStatus();
@@ -198,6 +200,8 @@ class SimCloudApi : public CloudApi {
     if (!cloud_.down && fate == Fate::kLost) {
       pass_(kTimeout);
       status = absl::DeadlineExceededError("no answer");
+    } else if (!cloud_.down && !death_.dead()) {
+      cloud_.last_date_ = std::max(cloud_.last_date_, date);
     }
     return death_.dead() ? absl::CancelledError("the caller is dead") : status;
   }
@@ -234,6 +238,7 @@ SimCloud::SimCloud(Sim& sim, const Faults& faults, const Kind& kind, MachineHost
 
 std::unique_ptr<CloudApi> SimCloud::Connect(Death& death, std::function<void(absl::Duration)> pass) {
   prices_told_at_.reset();
+  last_date_ = absl::InfinitePast();
   return std::make_unique<SimCloudApi>(*this, death, std::move(pass));
 }
 

@@ -50,6 +50,7 @@ class SimCloud {
   // The controller that lives has heard of all prices some time ago: no change is missed if there is another one now.
   bool PricesAreKnown() const;
   void ChangePrice(EmulatedType type, double spot_price);
+  absl::Time last_date() const { return last_date_; }  // of the answers to this life of the controller
 
   bool down = false;          // every call fails
   bool forgets_tokens = false;  // a repeated purchase buys again
@@ -76,6 +77,7 @@ class SimCloud {
   std::map<std::string, int64_t> purchases_;         // by token; 0: taken on, then not done
   std::vector<CloudInventory::Failure> failures_;    // not told yet
   CloudInventory listed_;                            // the last whole answer
+  absl::Time last_date_ = absl::InfinitePast();
   int64_t price_changes_ = 0;
   std::optional<absl::Duration> prices_told_at_;     // to this life of the controller, as they are now
   absl::Duration listed_at_ = -absl::InfiniteDuration();

@@ -107,7 +107,7 @@ void Watch::Launch(const MachineSpec& spec) {
   ++launches;
   const Offer& offer = *spec.offer;
   const std::string name = names_.Machine(spec.id);
-  runs_[name] = {sim_.now(), offer, BillOf(name)};
+  runs_[name] = {sim_.now(), offer, cloud_.last_date(), BillOf(name)};
   sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", offer.zone, " ", MarketName(offer.market)));
   Begin(spec, true);
   provider_->Launch(spec);
@@ -117,7 +117,7 @@ void Watch::Restore(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++restores;
   const std::string name = names_.Machine(spec.id);
-  runs_[name] = {sim_.now(), *spec.offer, BillOf(name)};
+  runs_[name] = {sim_.now(), *spec.offer, cloud_.last_date(), BillOf(name)};
   sim_.Note(absl::StrCat("controller: restore ", spec.id));
   Begin(spec, true);
   provider_->Restore(spec);
@@ -264,7 +264,7 @@ void Watch::NoteRun(const MachineEvent& gone) {
   absl::Duration from = sim_.now(), to = from;  // the newest machine of its name, since it was asked for
   absl::Duration ordered = from, left = from;  // as wide as it may be told
   bool free = false, exact = false;
-  double before = 0;  // of a run that is told now, was over before this start was asked for, and may be booked with it
+  double before = 0;  // of one that was over before, and that no answer of before says to have been
   double earlier = 0;  // of others since then, which were gone before any list had them
   for (const auto& [number, machine] : cloud_.model().machines()) {
     if (machine.name != name) continue;
@@ -277,7 +277,8 @@ void Watch::NoteRun(const MachineEvent& gone) {
     to = std::min(machine.ended.value_or(sim_.now()), sim_.now());
     from = std::min(to, std::max(*machine.began, run.asked));
     free = machine.reclaimed;
-    before = exact && *machine.ended <= run.asked ? bill(*machine.began, *machine.ended, gone.reclaimed) : 0;
+    const bool is_known = !asked_.at(name).adopted && SimCloud::TimeOf(to) <= run.asked_after;
+    before = exact && to <= run.asked && !is_known ? bill(*machine.began, to, gone.reclaimed) : 0;
   }
   under_ += earlier;
   over_ += before;

@@ -99,6 +99,7 @@ class Watch : public Provider {
   struct Run {
     absl::Duration asked;
     Offer offer;
+    absl::Time asked_after = absl::InfinitePast();  // by the cloud's clock, as its provider knows it
     double billed = 0;  // of machines of its name, before
     bool over = false;
   };

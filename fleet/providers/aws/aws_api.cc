@@ -88,6 +88,7 @@ class AwsApi : public CloudApi {
       : options_(std::move(options)), clock_(clock), client_(clock, HomeOf(options_)) {}
 
   const Traits& traits() const override { return traits_; }
+  absl::Time LastDate() const override { return client_.LastDate(); }
   void Cancel() override { client_.Cancel(); }
 
   // https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html

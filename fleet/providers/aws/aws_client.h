@@ -31,6 +31,8 @@ class AwsClient {
   absl::StatusOr<Json> Call(const std::string& endpoint, const AwsScope& scope, const std::string& target,
                             const std::string& body);
 
+  absl::Time LastDate() const { return http_.LastDate(); }
+
   void Cancel() {
     http_.Cancel();
     credentials_.Cancel();

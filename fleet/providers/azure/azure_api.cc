@@ -83,6 +83,7 @@ class AzureApi : public CloudApi {
       : options_(std::move(options)), clock_(clock), credentials_(clock, options_.login) {}
 
   const Traits& traits() const override { return traits_; }
+  absl::Time LastDate() const override { return http_.LastDate(); }
   void Cancel() override {
     http_.Cancel();
     credentials_.Cancel();

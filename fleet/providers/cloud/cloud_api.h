@@ -146,6 +146,9 @@ class CloudApi {
   // one that no list had, its name and zone alone. UNAVAILABLE also while the end of the run is not told yet.
   virtual absl::StatusOr<CloudRun> LatestRun(const CloudMachine& last) = 0;
 
+  // The cloud's own clock at its latest answer; InfinitePast(): none has told.
+  virtual absl::Time LastDate() const { return absl::InfinitePast(); }
+
   // Every call ends CANCELLED at once, also those to come.
   virtual void Cancel() = 0;
 };

@@ -122,12 +122,16 @@ void CloudProvider::Launch(const MachineSpec& spec) {
   const MachinePtr machine = Begin(spec);
   if (machine == nullptr) return;
   machine->launched = true;
+  machine->asked_after = api_->LastDate();
   if (listed_at_ > -absl::InfiniteDuration()) machine->acted_at = listed_at_;  // no list can have it yet
 }
 
 void CloudProvider::Restore(const MachineSpec& spec) {
   absl::MutexLock lock(&mutex_);
-  if (const MachinePtr machine = Begin(spec)) machine->life.kept = Keeps(*machine);
+  const MachinePtr machine = Begin(spec);
+  if (machine == nullptr) return;
+  machine->life.kept = Keeps(*machine);
+  machine->asked_after = api_->LastDate();
 }
 
 void CloudProvider::Adopt(const MachineSpec& spec, absl::string_view handle, absl::string_view address) {

@@ -93,6 +93,7 @@ class CloudProvider : public Provider {
     std::optional<Offer> offer;     // chosen
     std::vector<Offer> refused;     // in this life, for want of stock
     std::string address;            // as Adopt was told it
+    absl::Time asked_after = absl::InfinitePast();  // by the cloud's clock; of what is adopted nobody knows it
     CloudMachine last;              // as a list last had it
     bool launched = false;          // by Launch: before its first call there is nothing of it in the cloud
     bool adopted = false;           // by Adopt: it may have run before this life
@@ -108,6 +109,7 @@ class CloudProvider : public Provider {
     bool crashed = false;                                   // its machine outlived it
     std::optional<CloudInventory::Failure> failure;         // of a create or start that the cloud had taken on
     bool ran_before = false;                                // in this life, and was started again
+    bool has_not_run = false;                               // its cloud's latest run is one of before
     std::optional<absl::Duration> run_asked_at;             // its run, first
     std::optional<CloudRun> run;                            // what was told of it, or that nothing will be
     Endpoint endpoint;     // of its engine, being asked or serving

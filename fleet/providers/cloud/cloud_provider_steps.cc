@@ -539,12 +539,15 @@ bool CloudProvider::HearOfRun(Machine& machine) {
   mutex_.Lock();
   const absl::Duration now = clock_.Elapsed();
   if (!machine.run_asked_at.has_value()) machine.run_asked_at = now;
-  const bool of_earlier = run.ok() && life.ran && run->ended.has_value() && *run->ended <= machine.spec.billed_until;
+  const absl::Time ended = run.ok() ? run->ended.value_or(absl::InfiniteFuture()) : absl::InfiniteFuture();
+  const bool over_before = ended <= machine.asked_after;
+  const bool of_earlier = life.ran && (over_before || ended <= machine.spec.billed_until);
   const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier;
   machine.due = now;
   if (may_come && now - *machine.run_asked_at < kRunTold) machine.due += kRunAgain;
-  else if (run.ok() && !of_earlier) machine.run = *run;
+  else if (run.ok() && !of_earlier) machine.run = over_before ? CloudRun() : *run;
   else machine.run = of_earlier ? CloudRun() : last.run;
+  machine.has_not_run = machine.run.has_value() && over_before && !life.ran && !machine.ran_before;
   return false;
 }
 
@@ -561,7 +564,7 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
   if (machine.life.ran) gone.handle = last.id;
   gone.public_address = machine.public_address;
   const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
-  gone.never_ran = !machine.adopted && !machine.life.ran && !was_asked_for;
+  gone.never_ran = machine.has_not_run || (!machine.adopted && !machine.life.ran && !was_asked_for);
   if (machine.life.discards && machine.volume_told && machine.life.volume.lists > 0) {
     gone.volume_ended = clock_.Now() - (clock_.Elapsed() - machine.life.volume.first);
   }

@@ -131,11 +131,19 @@ absl::StatusOr<HttpResponse> CloudHttp::Send(const HttpRequest& request) {
     busy_.push_back(client.get());
   }
   absl::StatusOr<HttpResponse> response = client->Do(request);
+  std::optional<absl::Time> date;
+  if (response.ok()) date = HttpDateIn(FindHeader(response->headers, "date").value_or(""));
   absl::MutexLock lock(&mutex_);
+  if (date.has_value()) last_date_ = *date;
   busy_.erase(std::find(busy_.begin(), busy_.end(), client.get()));
   if (!cancelled_) idle_.push_back(std::move(client));
   if (absl::IsResourceExhausted(response.status())) return absl::UnavailableError(response.status().message());
   return response;
+}
+
+absl::Time CloudHttp::LastDate() const {
+  absl::MutexLock lock(&mutex_);
+  return last_date_;
 }
 
 void CloudHttp::Cancel() {

@@ -29,13 +29,17 @@ class CloudHttp {
 
   void Cancel();  // every call, for ever
 
+  // Of the latest answer that had one; InfinitePast(): none had.
+  absl::Time LastDate() const;
+
   // Do, where all link-local addresses are the machine's, too: for what its environment names, never for an answer's.
   absl::StatusOr<HttpResponse> DoOnLink(const HttpRequest& request);
 
  private:
   absl::StatusOr<HttpResponse> Send(const HttpRequest& request);
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  absl::Time last_date_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<HttpClient>> idle_ ABSL_GUARDED_BY(mutex_);
   std::vector<HttpClient*> busy_ ABSL_GUARDED_BY(mutex_);

@@ -50,6 +50,20 @@ TEST(CloudHttp, TheMachinesLinkIsItsOwnWhereItsEnvironmentSaysSo) {
   }
 }
 
+TEST(CloudHttp, KnowsTheClockOfItsLatestAnswer) {
+  FakeHttpServer server([](const FakeHttpRequest& request) -> FakeHttpReply {
+    if (request.target == "/none") return {};
+    const bool is_date = request.target == "/date";
+    return {.headers = {{"Date", is_date ? "Sun, 29 Nov 2026 11:30:55 GMT" : "yesterday"}}};
+  });
+  CloudHttp http;
+  EXPECT_EQ(http.LastDate(), absl::InfinitePast());
+  for (const char* path : {"/date", "/none", "/other"}) {
+    ASSERT_TRUE(http.Do({.url = absl::StrCat(server.url(), path)}).ok());
+    EXPECT_EQ(http.LastDate(), absl::FromUnixSeconds(1795951855)) << path;
+  }
+}
+
 // RESOURCE_EXHAUSTED would say that a purchase was not made.
 TEST(CloudHttp, AnAnswerThatIsTooLongMayBeOfSomethingThatWasDone) {
   FakeHttpServer server([](const FakeHttpRequest& request) -> FakeHttpReply {

@@ -130,6 +130,24 @@ TEST_P(CloudRunTest, IsNoEarlierOne) {
   ExpectWithin(second.ended, ended, clock_.Now());
 }
 
+// Nobody was told of the first run, which was over just before the machine was to start again: the clocks of the cloud
+// and of the fleet may differ by more than that. The start has no answer, and is given up.
+TEST_P(CloudRunTest, IsNotOneThatWasOverBeforeTheStartWasAskedFor) {
+  Serve(Spec());
+  Pass(absl::Minutes(10));
+  provider_->Hibernate("m-1");
+  ASSERT_TRUE(Gone().ended.has_value());
+  Pass(absl::Seconds(20));
+  const std::string start = GetParam().start.empty() ? GetParam().create : GetParam().start;
+  Say(absl::StrCat("fault 503 1000 ", start));
+  provider_->Restore(Spec());
+  Pass(absl::Seconds(1));
+  provider_->Terminate("m-1");
+  const MachineEvent second = Gone();
+  EXPECT_FALSE(second.began.has_value());
+  EXPECT_FALSE(second.ended.has_value());
+}
+
 // It was taken back before a list had it running, and started again: the cloud tells of its latest run alone.
 TEST_P(CloudRunTest, IsNotToldInPart) {
   if (!Api("x-")->traits().keeps_stopped) GTEST_SKIP() << GetParam().name << " has nothing that could be started again";

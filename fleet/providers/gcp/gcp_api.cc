@@ -90,6 +90,7 @@ class GcpApi : public CloudApi {
   GcpApi(GcpOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock), credentials_(clock) {}
 
   const Traits& traits() const override { return traits_; }
+  absl::Time LastDate() const override { return http_.LastDate(); }
   void Cancel() override {
     http_.Cancel();
     credentials_.Cancel();

@@ -99,6 +99,7 @@ class HyperstackApi : public CloudApi {
   explicit HyperstackApi(HyperstackOptions options) : options_(std::move(options)) {}
 
   const Traits& traits() const override { return traits_; }
+  absl::Time LastDate() const override { return http_.LastDate(); }
   void Cancel() override { http_.Cancel(); }
   // https://docs.hyperstack.cloud/docs/api-reference/hibernate-vm/: the flavor has to support hibernation. Nothing that
   // is documented says that a spot VM's does, or that one that is hibernated would not be taken away.
