@@ -52,6 +52,10 @@ std::optional<absl::Time> EndOf(absl::string_view transition) {
   return TimeIn(absl::StrCat(absl::StrReplaceAll(text, {{" ", "T"}}), "Z"));
 }
 
+Market MarketOf(const Xml& instance) {
+  return instance["instanceLifecycle"].text == "spot" ? Market::kSpot : Market::kOnDemand;
+}
+
 std::string TagOf(const Xml& resource, absl::string_view key) {
   for (const Xml* const tag : resource["tagSet"].Items()) {
     if ((*tag)["key"].text == key) return (*tag)["value"].text;
@@ -59,12 +63,18 @@ std::string TagOf(const Xml& resource, absl::string_view key) {
   return "";
 }
 
-void AddTags(const std::string& resource, const std::string& name, AwsParameters& parameters) {
-  const std::vector<std::pair<std::string, std::string>> tags = {{"Name", name}, {"spotinference", "true"}};
-  parameters.emplace_back("TagSpecification.1.ResourceType", resource);
+constexpr char kTag[] = "spotinference", kTrue[] = "true";
+constexpr char kBoot[] = "boot";  // of a volume that a machine was made with, and goes with
+
+// As the n-th specification.
+void AddTags(int n, const std::string& resource, const std::string& name, const std::string& kind,
+             AwsParameters& parameters) {
+  const std::string specification = absl::StrCat("TagSpecification.", n, ".");
+  const std::vector<std::pair<std::string, std::string>> tags = {{"Name", name}, {kTag, kind}};
+  parameters.emplace_back(specification + "ResourceType", resource);
   for (size_t i = 0; i < tags.size(); ++i) {
-    parameters.emplace_back(absl::StrCat("TagSpecification.1.Tag.", i + 1, ".Key"), tags[i].first);
-    parameters.emplace_back(absl::StrCat("TagSpecification.1.Tag.", i + 1, ".Value"), tags[i].second);
+    parameters.emplace_back(absl::StrCat(specification, "Tag.", i + 1, ".Key"), tags[i].first);
+    parameters.emplace_back(absl::StrCat(specification, "Tag.", i + 1, ".Value"), tags[i].second);
   }
 }
 
@@ -175,7 +185,8 @@ class AwsApi : public CloudApi {
       parameters.emplace_back("InstanceMarketOptions.SpotOptions.SpotInstanceType", "one-time");
       parameters.emplace_back("InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior", "terminate");
     }
-    AddTags("instance", order.name, parameters);
+    AddTags(1, "instance", order.name, kTrue, parameters);
+    AddTags(2, "volume", order.name, kBoot, parameters);
     ASSIGN_OR_RETURN(const Xml answer, Ask(region->name, "RunInstances", parameters));
     const std::vector<const Xml*> instances = answer["instancesSet"].Items();
     if (instances.empty()) return absl::UnavailableError("RunInstances without an instance in its answer");
@@ -192,7 +203,7 @@ class AwsApi : public CloudApi {
                                 {"VolumeType", options_.volume_type},
                                 {"Encrypted", "true"},
                                 {"ClientToken", token}};
-    AddTags("volume", name, parameters);
+    AddTags(1, "volume", name, kTrue, parameters);
     return Ask(offer.region, "CreateVolume", parameters).status();
   }
   absl::Status AttachVolume(const CloudVolume& volume, const CloudMachine& machine) override {
@@ -255,6 +266,8 @@ class AwsApi : public CloudApi {
     CloudMachine machine = {.id = instance["instanceId"].text,
                             .name = TagOf(instance, "Name"),
                             .zone = instance["placement"]["availabilityZone"].text,
+                            .type = instance["instanceType"].text,
+                            .market = MarketOf(instance),
                             .address = instance[options_.public_address ? "ipAddress" : "privateIpAddress"].text,
                             .public_address = !instance["ipAddress"].text.empty(),
                             .state = StateOf(word),
@@ -267,6 +280,7 @@ class AwsApi : public CloudApi {
     inventory.machines.push_back(std::move(machine));
   }
 
+  // After its machine.
   static void AddVolume(const Xml& row, CloudInventory& inventory) {
     CloudVolume volume = {.id = row["volumeId"].text,
                           .name = TagOf(row, "Name"),
@@ -274,6 +288,14 @@ class AwsApi : public CloudApi {
                           .word = row["status"].text};
     if (!absl::SimpleAtod(row["size"].text, &volume.gigabytes)) volume.gigabytes = 0;
     volume.made = TimeIn(row["createTime"].text);
+    if (TagOf(row, kTag) == kBoot) {
+      for (const Xml* const attachment : row["attachmentSet"].Items()) {
+        for (CloudMachine& machine : inventory.machines) {
+          if (machine.id == (*attachment)["instanceId"].text) machine.boot_gigabytes += volume.gigabytes;
+        }
+      }
+      return;
+    }
     if (volume.word == "deleting" || volume.word == "deleted") return;
     volume.ready = volume.word == "available" || volume.word == "in-use";
     for (const Xml* const attachment : row["attachmentSet"].Items()) {
@@ -360,8 +382,7 @@ class AwsApi : public CloudApi {
             !absl::SimpleAtod((*instance)["cpuOptions"]["threadsPerCore"].text, &threads)) {
           continue;
         }
-        const bool spot = (*instance)["instanceLifecycle"].text == "spot";
-        quotas.Use((*instance)["instanceType"].text, spot ? Market::kSpot : Market::kOnDemand, cores * threads);
+        quotas.Use((*instance)["instanceType"].text, MarketOf(*instance), cores * threads);
       }
     }));
     return quotas;

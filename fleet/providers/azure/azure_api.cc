@@ -114,7 +114,8 @@ class AzureApi : public CloudApi {
         }));
     ASSIGN_OR_RETURN(Network network, ListNetwork());  // before machines: what has none then has none
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/virtualMachines", "", kComputeVersion), [&](const Json& row) {
-      const std::string name = row["name"].Text(), provisioning = row["properties"]["provisioningState"].Text();
+      const Json properties = row["properties"];
+      const std::string name = row["name"].Text(), provisioning = properties["provisioningState"].Text();
       if (!absl::StartsWith(name, options_.name_prefix)) return;
       std::erase_if(network.left, [&](const auto& left) { return absl::StartsWith(left.first, name); });
       const auto found = power.find(name);
@@ -122,10 +123,12 @@ class AzureApi : public CloudApi {
       CloudMachine machine = {.id = name,
                               .name = name,
                               .zone = ZoneOf(row),
+                              .type = properties["hardwareProfile"]["vmSize"].Text(),
                               .address = network.addresses[name],
                               .public_address = network.with_public.contains(name),
                               .state = StateOf(provisioning, known),
                               .word = absl::StrCat(provisioning, " ", known.value_or(""))};
+      if (properties["priority"].Text() == "Spot") machine.market = Market::kSpot;
       // The last operation of one that is deallocated took it out of service.
       if (machine.state == State::kStopped) machine.run.ended = changed[name];
       inventory.machines.push_back(std::move(machine));
@@ -135,13 +138,16 @@ class AzureApi : public CloudApi {
       CloudVolume volume = {.id = row["id"].Text(),
                             .name = UnzonedName(row["name"].Text()),
                             .zone = ZoneOf(row),
-                            .word = properties["diskState"].Text()};
+                            .word = properties["diskState"].Text(),
+                            .gigabytes = properties["diskSizeGB"].Number().value_or(0)};
+      volume.machine = LastPart(row["managedBy"].Text());
+      for (CloudMachine& machine : inventory.machines) {  // a deallocated one's own row does not tell it
+        if (properties["osType"] && machine.name == volume.machine) machine.boot_gigabytes = volume.gigabytes;
+      }
       if (!absl::StartsWith(volume.name, options_.name_prefix) || row["tags"]["spotinference"].Text() != "volume")
         return;
       volume.ready = properties["provisioningState"].Text() == "Succeeded";
-      volume.machine = LastPart(row["managedBy"].Text());
       volume.attached = !volume.machine.empty();
-      volume.gigabytes = properties["diskSizeGB"].Number().value_or(0);
       volume.made = TimeIn(properties["timeCreated"].Text());
       inventory.volumes.push_back(std::move(volume));
     }));

@@ -37,7 +37,8 @@ struct CloudMachine {
   std::string id;    // the cloud's
   std::string name;  // ours, unique among machines that are not gone
   std::string zone;
-  std::string type;     // as Offer::machine_type; "": this cloud's lists do not tell it, or nobody needs it
+  std::string type;     // as Offer::machine_type; "": it is not told
+  Market market = Market::kOnDemand;
   std::string address;  // at which its engine can be reached; "": none yet
   bool public_address = false;  // it has one beside, for which its cloud charges
   double boot_gigabytes = 0;    // of the disk that it boots from, where its cloud charges for one and says so

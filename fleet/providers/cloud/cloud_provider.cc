@@ -165,7 +165,7 @@ void CloudProvider::Terminate(absl::string_view machine_id) {
   if (const auto found = machines_.find(machine_id); found != machines_.end()) {
     Fail(*found->second, absl::OkStatus());
   } else {
-    Tell({.machine_id = std::string(machine_id)});
+    Tell(Absent(machine_id));
   }
 }
 
@@ -173,7 +173,7 @@ void CloudProvider::TerminateLost(absl::string_view machine_id) {
   absl::MutexLock lock(&mutex_);
   if (Withholds(std::string(machine_id), "delete it")) return;
   const auto found = machines_.find(machine_id);
-  if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
+  if (found == machines_.end()) return Tell(Absent(machine_id));
   found->second->lost_at = found->second->due = clock_.Elapsed();
   if (list_.failures == 0) list_.due = std::min(list_.due, clock_.Elapsed());
 }
@@ -181,8 +181,9 @@ void CloudProvider::TerminateLost(absl::string_view machine_id) {
 void CloudProvider::Discard(const MachineSpec& spec) {
   absl::MutexLock lock(&mutex_);
   if (!options_.buys_nothing.empty()) {  // what it could not buy again
-    return Tell({.machine_id = spec.id,
-                 .status = absl::FailedPreconditionError(absl::StrCat(options_.buys_nothing, ": nothing is deleted"))});
+    MachineEvent gone = Absent(spec.id);
+    gone.status = absl::FailedPreconditionError(absl::StrCat(options_.buys_nothing, ": nothing is deleted"));
+    return Tell(std::move(gone));
   }
   const MachinePtr machine = Begin(spec);
   if (machine == nullptr) return;
@@ -193,6 +194,18 @@ void CloudProvider::Discard(const MachineSpec& spec) {
   machine->life.stop_since = clock_.Elapsed();
 }
 
+MachineEvent CloudProvider::Absent(absl::string_view machine_id) const {
+  MachineEvent gone = {.machine_id = std::string(machine_id)};
+  const std::string name = options_.names.Machine(machine_id);
+  for (const CloudMachine& machine : inventory_.machines) {
+    if (machine.name != name || machine.state != State::kStopped) continue;
+    gone.public_address = machine.public_address;
+    gone.boot_gigabytes = machine.boot_gigabytes;
+    gone.kept = true;
+  }
+  return gone;
+}
+
 void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
   std::optional<Endpoint> engine;
   {
@@ -201,7 +214,7 @@ void CloudProvider::Aim(absl::string_view machine_id, Goal goal) {
     const bool keeps = found == machines_.end() ? api_->traits().keeps_stopped : Keeps(*found->second);
     if (goal == Goal::kStop && !keeps) goal = Goal::kDelete;
     if (Withholds(std::string(machine_id), goal == Goal::kStop ? "stop it" : "delete it")) return;
-    if (found == machines_.end()) return Tell({.machine_id = std::string(machine_id)});
+    if (found == machines_.end()) return Tell(Absent(machine_id));
     Machine& machine = *found->second;
     machine.life.goal = goal;
     if (goal == Goal::kDelete) authority_.Forget(machine_id);
@@ -358,6 +371,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
       const CloudRun before = machine->last.run;
       machine->last = *found;
       machine->public_address |= found->public_address;
+      if (found->boot_gigabytes > 0) machine->boot_gigabytes = found->boot_gigabytes;
       // What is being deleted, and had stopped, has not run since.
       if (found->state == State::kDeleting && !found->run.ended.has_value()) machine->last.run.ended = before.ended;
       const bool boots = found->state == State::kStarting || found->state == State::kRunning;

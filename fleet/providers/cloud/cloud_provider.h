@@ -100,6 +100,7 @@ class CloudProvider : public Provider {
     bool started = false;           // kStarted was told
     bool volume_told = false;       // kVolume
     bool public_address = false;    // some list had it with one
+    double boot_gigabytes = 0;      // as a list last had it with a disk of its own
     bool stepping = false;          // on some thread
     absl::Duration due;
     absl::Duration not_before = -absl::InfiniteDuration();  // after a failure
@@ -180,7 +181,9 @@ class CloudProvider : public Provider {
   // Before that. False: it is to be asked again, or what became of the machine meanwhile is to be seen.
   bool HearOfRun(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   CloudMachine LastOf(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void End(Machine& machine, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(Machine& machine, absl::Status status, bool kept = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // kGone of what has no life: where the cloud keeps it, it does so still.
+  MachineEvent Absent(absl::string_view machine_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellStarted(Machine& machine, const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellVolume(Machine& machine, const CloudVolume& volume) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CreateVolume(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

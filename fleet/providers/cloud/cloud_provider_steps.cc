@@ -219,7 +219,8 @@ void CloudProvider::Do(const MachinePtr& kept, const Next& next, const CloudMach
                    .machine_id = machine.spec.id,
                    .handle = found.id,
                    .endpoint = machine.endpoint,
-                   .public_address = machine.public_address});
+                   .public_address = machine.public_address,
+                   .boot_gigabytes = machine.boot_gigabytes});
     case Next::Do::kFail:
       return Fail(machine, next.status);
     case Next::Do::kTellGone:
@@ -419,7 +420,7 @@ void CloudProvider::OnStartRefused(Machine& machine, const absl::Status& status)
   machine.life.ran = false;
   if (machine.life.goal != Goal::kRun) return;
   if (machine.launched) return Fail(machine, Refusal(status));
-  End(machine, Refusal(status));  // it stays as it is
+  End(machine, Refusal(status), /*kept=*/true);  // it stays as it is
 }
 
 // What it needs is another's just now, as a rule a disk that somebody is still letting go of.
@@ -435,7 +436,8 @@ void CloudProvider::TellStarted(Machine& machine, const std::string& handle) {
   Tell({.kind = MachineEvent::Kind::kStarted,
         .machine_id = machine.spec.id,
         .handle = handle,
-        .public_address = machine.public_address});
+        .public_address = machine.public_address,
+        .boot_gigabytes = machine.boot_gigabytes});
 }
 
 // Where the cloud says neither its age nor its size: from now on, and as large as one is made.
@@ -551,7 +553,8 @@ bool CloudProvider::HearOfRun(Machine& machine) {
   return false;
 }
 
-void CloudProvider::End(Machine& machine, absl::Status status) {
+void CloudProvider::End(Machine& machine, absl::Status status, bool kept) {
+  const CloudMachine* const found = Find(machine);
   const CloudMachine last = LastOf(machine);
   CloudRun run = machine.run.value_or(last.run);
   if (machine.ran_before) run.began.reset();  // which is not when it first did
@@ -562,7 +565,9 @@ void CloudProvider::End(Machine& machine, absl::Status status) {
                        .reclaimed = run.reclaimed,
                        .status = std::move(status)};
   if (machine.life.ran) gone.handle = last.id;
-  gone.public_address = machine.public_address;
+  gone.public_address = machine.public_address || last.public_address;
+  gone.boot_gigabytes = last.boot_gigabytes > 0 ? last.boot_gigabytes : machine.boot_gigabytes;
+  gone.kept = kept || (found != nullptr && found->state == State::kStopped);
   const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
   gone.never_ran = machine.has_not_run || (!machine.adopted && !machine.life.ran && !was_asked_for);
   if (machine.life.discards && machine.volume_told && machine.life.volume.lists > 0) {

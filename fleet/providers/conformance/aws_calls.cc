@@ -68,9 +68,11 @@ bool Run(CloudApi& api) {
   if (!Say(api, "AttachVolume", api.AttachVolume(*volume, *machine))) return false;
   volume = Volume(api);
   if (!volume.ok() || volume->machine != *id) return false;
-  return Say(api, "DetachVolume", api.DetachVolume(*volume)) &&
-         Say(api, "DeleteMachine", api.DeleteMachine(*machine)) &&
-         Say(api, "DeleteVolume", api.DeleteVolume(*volume));
+  const bool done = Say(api, "DetachVolume", api.DetachVolume(*volume)) &&
+                    Say(api, "DeleteMachine", api.DeleteMachine(*machine)) &&
+                    Say(api, "DeleteVolume", api.DeleteVolume(*volume));
+  std::printf("Boot: %g GB\n", machine->boot_gigabytes);
+  return done;
 }
 
 }  // namespace

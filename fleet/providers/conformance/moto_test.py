@@ -42,6 +42,7 @@ class MotoTest(unittest.TestCase):
         self.assertIn(f'{name} in', said[5])
         self.assertIn('terminated', said[6])
         self.assertNotIn('available', said[7])
+        self.assertRegex(said[8], r'^Boot: [1-9]\d* GB$')
 
         instance, = [i for r in ec2.describe_instances()['Reservations'] for i in r['Instances']]
         self.assertIn({'Key': 'Name', 'Value': name}, instance['Tags'])

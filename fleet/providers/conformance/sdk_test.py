@@ -80,10 +80,12 @@ class SdkTest(unittest.TestCase):
             ec2.describe_instance_types(InstanceTypes=['g7.xlarge'])
 
         def run(token, zone='us-east-1a'):
-            tags = [{'ResourceType': 'instance', 'Tags': [{'Key': 'Name', 'Value': 'mine'}]}]
+            tags = [{'ResourceType': kind, 'Tags': [{'Key': 'Name', 'Value': name}]}
+                    for kind, name in (('instance', 'mine'), ('volume', 'root'))]
             return ec2.run_instances(ImageId='ami-1', InstanceType='g6.xlarge', MinCount=1, MaxCount=1,
                                      ClientToken=token, TagSpecifications=tags,
                                      Placement={'AvailabilityZone': zone}, UserData='#!/bin/sh\nexec sleep 1000\n',
+                                     BlockDeviceMappings=[{'DeviceName': '/dev/xvda', 'Ebs': {'VolumeSize': 40}}],
                                      InstanceMarketOptions={'MarketType': 'spot'}, NetworkInterfaces=[{
                                          'DeviceIndex': 0, 'AssociatePublicIpAddress': True}])
 
@@ -111,6 +113,10 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(cpus['CoreCount'] * cpus['ThreadsPerCore'], 4)
         self.assertRegex(described()[0]['PublicIpAddress'], r'^127\.')
         self.assertRegex(described()[0]['PrivateIpAddress'], r'^10\.')
+        root, = ec2.describe_volumes(Filters=[{'Name': 'tag:Name', 'Values': ['root']}])['Volumes']
+        attached, = root['Attachments']
+        self.assertEqual((root['Size'], attached['InstanceId'], attached['Device'], attached['DeleteOnTermination']),
+                         (40, machine['InstanceId'], machine['RootDeviceName'], True))
         self.check_role(machine['InstanceId'], config)
         volume = ec2.create_volume(AvailabilityZone='us-east-1a', Size=10, VolumeType='gp3')
         wait_for(lambda: ec2.describe_volumes()['Volumes'][0]['State'] == 'available', 'the volume is there')
@@ -351,13 +357,15 @@ class SdkTest(unittest.TestCase):
                                     requestId='01234567-89ab-4def-8123-456789abcdef'))
         wait_for(lambda: disk()['status'] == 'READY', 'the disk is there')
         body = {'name': 'mine', 'machineType': 'zones/us-central1-a/machineTypes/g2-standard-4',
-                'disks': [{'source': 'projects/p/zones/us-central1-a/disks/weights', 'deviceName': 'weights'}],
+                'disks': [{'boot': True, 'initializeParams': {'diskSizeGb': '40'}},
+                          {'source': 'projects/p/zones/us-central1-a/disks/weights', 'deviceName': 'weights'}],
                 'scheduling': {'provisioningModel': 'SPOT'},
                 'networkInterfaces': [{'accessConfigs': [{'type': 'ONE_TO_ONE_NAT', 'name': 'External NAT'}]}],
                 'metadata': {'items': [{'key': 'startup-script', 'value': '#!/bin/sh\nexec sleep 1000\n'}]}}
         done(compute.instances().insert(**place, body=body, requestId='11234567-89ab-4def-8123-456789abcdef'))
         wait_for(lambda: instance()['status'] == 'RUNNING', 'it runs')
         self.assertEqual(instance()['scheduling']['provisioningModel'], 'SPOT')
+        self.assertEqual([(d['boot'], d.get('diskSizeGb')) for d in instance()['disks']], [(True, '40'), (False, None)])
         self.assertRegex(instance()['networkInterfaces'][0]['accessConfigs'][0]['natIP'], r'^127\.')
         self.assertEqual([url.rsplit('/', 1)[1] for url in disk()['users']], ['mine'])
         self.check_service_account(instance()['id'], described['compute.v1'])
@@ -496,7 +504,8 @@ class SdkTest(unittest.TestCase):
                     'name': 'ip', 'properties': {'primary': True, 'publicIPAddressConfiguration': {
                         'name': 'mine', 'sku': {'name': 'Standard'}, 'properties': {
                             'deleteOption': 'Delete', 'publicIPAllocationMethod': 'Static'}}}}]}}]},
-            'storageProfile': {'dataDisks': [{'lun': 0, 'createOption': 'Attach', 'managedDisk': {'id': disk.id}}]}}}
+            'storageProfile': {'osDisk': {'createOption': 'FromImage', 'diskSizeGB': 40},
+                               'dataDisks': [{'lun': 0, 'createOption': 'Attach', 'managedDisk': {'id': disk.id}}]}}}
         made = known(compute.virtual_machines.begin_create_or_update('g', 'mine', body).result(DEADLINE_S))
         self.assertEqual(made.properties.priority, 'Spot')
         wait_for(lambda: power() == 'PowerState/running', 'it runs')
@@ -510,8 +519,13 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(nics[0].properties.ip_configurations[0].properties.public_ip_address.id, address.id)
         self.assertEqual(address.properties.ip_configuration.id, f'{nics[0].id}/ipConfigurations/ip')
         self.assertRegex(address.properties.ip_address, r'^127\.')
+        self.assertEqual(machine().properties.storage_profile.os_disk.disk_size_gb, 40)
         compute.virtual_machines.begin_deallocate('g', 'mine').result(DEADLINE_S)
         wait_for(lambda: power() == 'PowerState/deallocated', 'it is deallocated')
+        boot = machine().properties.storage_profile.os_disk.managed_disk.id
+        sizes = {known(row).id: (row.properties.os_type, row.properties.disk_size_gb, row.managed_by == made.id)
+                 for row in compute.disks.list_by_resource_group('g')}
+        self.assertEqual(sizes, {disk.id: (None, 10, True), boot: ('Linux', 40, True)})
         self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 0')
         with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
             compute.virtual_machines.begin_start('g', 'mine').result(DEADLINE_S)

@@ -21,6 +21,7 @@ using VolumeState = EmulatedVolume::State;
 constexpr char kCloud[] = "azure";
 constexpr size_t kPage = 50, kPricePage = 3;
 constexpr int kCpus = 4;  // of every size
+constexpr double kImageGigabytes = 30;  // of every image
 constexpr char kFamily[] = "standardNCASv3_T4Family";
 
 FakeHttpReply Error(int status, absl::string_view code, absl::string_view message) {
@@ -64,6 +65,10 @@ std::pair<std::string, std::string> StateOf(State state) {  // provisioning, pow
   return {"", ""};
 }
 
+std::string BootDiskName(const EmulatedMachine& machine) {
+  return absl::StrCat(machine.name, "_OsDisk_1_", machine.number);
+}
+
 std::string Machine(CloudModel& model, const EmulatedMachine& machine) {
   std::vector<std::string> disks;
   for (const auto& [number, volume] : model.volumes()) {
@@ -71,6 +76,12 @@ std::string Machine(CloudModel& model, const EmulatedMachine& machine) {
     disks.push_back(absl::StrCat(R"({"lun":0,"createOption":"Attach","managedDisk":{"id":)",
                                  JsonString(IdOf("Microsoft.Compute/disks", volume.name)), "}}"));
   }
+  // Of a VM that is deallocated its own answer does not tell the size.
+  const std::string size =
+      machine.state == State::kStopped ? "" : absl::StrCat(R"(,"diskSizeGB":)", machine.boot_gigabytes);
+  const std::string boot = absl::StrCat(R"({"osType":"Linux","createOption":"FromImage","deleteOption":"Delete")", size,
+                                        R"(,"managedDisk":{"id":)",
+                                        JsonString(IdOf("Microsoft.Compute/disks", BootDiskName(machine))), "}}");
   auto [provisioning, power] = StateOf(machine.state);
   if (!machine.word.empty()) power = absl::StrCat("PowerState/", machine.word);
   return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Compute/virtualMachines", machine.name)), R"(,"name":)",
@@ -79,7 +90,7 @@ std::string Machine(CloudModel& model, const EmulatedMachine& machine) {
                       R"(],"tags":{"spotinference":"machine"},"properties":{"vmId":")", machine.number,
                       R"(","provisioningState":")", provisioning, R"(","hardwareProfile":{"vmSize":)",
                       JsonString(machine.type), R"(},"priority":")", machine.spot ? "Spot" : "Regular",
-                      R"(","storageProfile":{"dataDisks":)", JsonList(disks),
+                      R"(","storageProfile":{"osDisk":)", boot, R"(,"dataDisks":)", JsonList(disks),
                       R"(},"instanceView":{"statuses":[{"code":"ProvisioningState/)", provisioning, R"(","time":")",
                       Timestamp(model.TimeOf(machine.since)), R"("},{"code":")", power, R"("}]}}})");
 }
@@ -126,6 +137,18 @@ std::string Disk(CloudModel& model, const EmulatedVolume& volume) {
                       volume.state == VolumeState::kCreating ? "Creating" : "Succeeded", R"(","diskState":")",
                       volume.machine == 0 ? "Unattached" : "Attached", R"(","timeCreated":")",
                       Timestamp(model.TimeOf(volume.made)), R"(","diskSizeGB":)", volume.gigabytes, "}}");
+}
+
+std::string BootDisk(CloudModel& model, const EmulatedMachine& machine) {
+  const std::string name = BootDiskName(machine);
+  return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Compute/disks", name)), R"(,"name":)", JsonString(name),
+                      R"(,"type":"Microsoft.Compute/disks","location":)", JsonString(Location(machine.zone)),
+                      R"(,"zones":[)", JsonString(Number(machine.zone)), R"(],"managedBy":)",
+                      JsonString(IdOf("Microsoft.Compute/virtualMachines", machine.name)),
+                      R"(,"tags":{"spotinference":"machine"},"properties":{"osType":"Linux","creationData":)",
+                      R"({"createOption":"FromImage"},"provisioningState":"Succeeded","diskState":")",
+                      machine.state == State::kStopped ? "Reserved" : "Attached", R"(","timeCreated":")",
+                      Timestamp(model.TimeOf(machine.bought)), R"(","diskSizeGB":)", machine.boot_gigabytes, "}}");
 }
 
 FakeHttpReply Page(const ServiceRequest& request, const std::vector<std::string>& rows) {
@@ -216,6 +239,7 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
                             .name = name,
                             .zone = absl::StrCat((*body)["location"].Text(), "-", zones.empty() ? "" : zones[0].Text()),
                             .type = properties["hardwareProfile"]["vmSize"].Text()};
+  wanted.boot_gigabytes = properties["storageProfile"]["osDisk"]["diskSizeGB"].Number().value_or(kImageGigabytes);
   wanted.spot = properties["priority"].Text() == "Spot";
   for (const Json& interface : properties["networkProfile"]["networkInterfaceConfigurations"].Items()) {
     wanted.keeps_address = interface["properties"]["deleteOption"].Text() != "Delete";
@@ -288,6 +312,10 @@ FakeHttpReply Disks(CloudModel& model, const ServiceRequest& request, const std:
     std::vector<std::string> rows;
     for (const auto& [number, volume] : model.volumes()) {
       if (volume.cloud == kCloud && model.IsListed(volume)) rows.push_back(Disk(model, volume));
+    }
+    for (const auto& [number, machine] : model.machines()) {
+      const bool is_there = machine.state != State::kGone && machine.state != State::kFailed;
+      if (machine.cloud == kCloud && is_there && model.IsListed(machine)) rows.push_back(BootDisk(model, machine));
     }
     return Page(request, rows);
   }

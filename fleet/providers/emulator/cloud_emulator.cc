@@ -197,7 +197,9 @@ std::string CloudEmulator::Machines() {
                                 JsonString(machine.name), R"(,"zone":)", JsonString(machine.zone), R"(,"type":)",
                                 JsonString(machine.type), R"(,"spot":)", machine.spot ? "true" : "false",
                                 R"(,"state":")", kStateNames[static_cast<int>(machine.state)], R"(","address":)",
-                                JsonString(machine.address), R"(,"dollars":)", model_.Bill(machine), "}"));
+                                JsonString(machine.address), R"(,"dollars":)", model_.Bill(machine),
+                                R"(,"address_dollars":)", model_.AddressBill(machine), R"(,"boot_disk_dollars":)",
+                                model_.BootDiskBill(machine), "}"));
   }
   std::vector<std::string> volumes;
   for (const auto& [number, volume] : model_.volumes()) {

@@ -40,6 +40,7 @@ struct EmulatedMachine {
   absl::Duration launched;                          // bought or started again, the last time
   absl::Duration bought;                            // the first time
   double boot_gigabytes = 0;                        // of its own disk, charged for from then until it is gone
+  std::map<std::string, std::string> boot_tags;     // that disk's
   std::optional<absl::Duration> began, ended;       // the latest run that is charged for; `ended`: it is over
   bool reclaimed = false;                           // by the cloud, at its end
   double dollars = 0, address_dollars = 0;          // of runs that are over

@@ -27,6 +27,8 @@ using Fields = std::map<std::string, std::string>;
 
 constexpr char kCloud[] = "aws";
 constexpr int kCpus = 4;  // of every type
+constexpr int kImageGigabytes = 8;  // of every image
+constexpr char kRootDevice[] = "/dev/xvda";
 
 FakeHttpReply Error(int status, absl::string_view code, absl::string_view message = "said the emulator") {
   return XmlReply(status, absl::StrCat("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>",
@@ -105,11 +107,14 @@ std::string Tags(const std::map<std::string, std::string>& tags) {
   return Set("tagSet", items);
 }
 
-std::map<std::string, std::string> TagsAsked(const Fields& fields) {
+std::map<std::string, std::string> TagsAsked(const Fields& fields, absl::string_view resource) {
   std::map<std::string, std::string> tags;
-  for (int i = 1; fields.count(absl::StrCat("TagSpecification.1.Tag.", i, ".Key")) != 0; ++i) {
-    const std::string tag = absl::StrCat("TagSpecification.1.Tag.", i);
-    tags[Get(fields, tag + ".Key")] = Get(fields, tag + ".Value");
+  for (int n = 1; fields.count(absl::StrCat("TagSpecification.", n, ".ResourceType")) != 0; ++n) {
+    const std::string asked = absl::StrCat("TagSpecification.", n, ".");
+    if (Get(fields, asked + "ResourceType") != resource) continue;
+    for (int i = 1; fields.count(absl::StrCat(asked, "Tag.", i, ".Key")) != 0; ++i) {
+      tags[Get(fields, absl::StrCat(asked, "Tag.", i, ".Key"))] = Get(fields, absl::StrCat(asked, "Tag.", i, ".Value"));
+    }
   }
   return tags;
 }
@@ -139,9 +144,32 @@ bool Matches(const Fields& fields, const std::map<std::string, std::string>& tag
   return true;
 }
 
+bool HasRoot(const EmulatedMachine& machine) {
+  return machine.state != State::kGone && machine.state != State::kFailed && machine.boot_gigabytes > 0;
+}
+
+// A volume that has its machine's number.
+EmulatedVolume RootOf(const EmulatedMachine& machine) {
+  return {.number = machine.number,
+          .cloud = kCloud,
+          .zone = machine.zone,
+          .type = "gp3",
+          .tags = machine.boot_tags,
+          .gigabytes = static_cast<int64_t>(machine.boot_gigabytes),
+          .state = VolumeState::kAttached,
+          .made = machine.bought,
+          .machine = machine.number,
+          .device = kRootDevice};
+}
+
 std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
   std::string placement = Element("availabilityZone", machine.zone);
   std::vector<std::string> disks;
+  if (HasRoot(machine)) {
+    disks.push_back(absl::StrCat(Element("deviceName", kRootDevice), "<ebs>",
+                                 Element("volumeId", VolumeId(machine.number)), Element("status", "attached"),
+                                 Element("deleteOnTermination", "true"), "</ebs>"));
+  }
   for (const auto& [number, volume] : model.volumes()) {
     if (volume.machine != machine.number) continue;
     disks.push_back(absl::StrCat(Element("deviceName", "/dev/sdf"), "<ebs>", Element("volumeId", VolumeId(number)),
@@ -167,6 +195,7 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                       Element("launchTime", Timestamp(model.TimeOf(machine.launched))), end, "<placement>", placement,
                       "</placement>",
                       Element("privateIpAddress", CloudModel::PrivateAddress(machine)), address,
+                      Element("rootDeviceType", "ebs"), Element("rootDeviceName", kRootDevice),
                       Set("blockDeviceMapping", disks),
                       "<cpuOptions>", Element("coreCount", absl::StrCat(kCpus / 2)), Element("threadsPerCore", "2"),
                       "</cpuOptions>", machine.spot ? Element("instanceLifecycle", "spot") : "", Element("clientToken", machine.token),
@@ -177,9 +206,11 @@ std::string AttachmentOf(CloudModel& model, const EmulatedVolume& volume) {
   const char* const status = volume.state == VolumeState::kAttached    ? "attached"
                              : volume.state == VolumeState::kDetaching ? "detaching"
                                                                        : "attaching";
+  const bool is_root = volume.number == volume.machine;
   return absl::StrCat(Element("volumeId", VolumeId(volume.number)), Element("instanceId", Ec2MachineId(volume.machine)),
-                      Element("device", "/dev/sdf"), Element("status", status),
-                      Element("attachTime", Timestamp(model.Now())), Element("deleteOnTermination", "false"));
+                      Element("device", is_root ? kRootDevice : "/dev/sdf"), Element("status", status),
+                      Element("attachTime", Timestamp(model.Now())),
+                      Element("deleteOnTermination", is_root ? "true" : "false"));
 }
 
 std::string Volume(CloudModel& model, const EmulatedVolume& volume) {
@@ -230,7 +261,10 @@ FakeHttpReply RunInstances(CloudModel& model, const Fields& fields) {
                             .type = Get(fields, "InstanceType"),
                             .token = token,
                             .user_data = user_data,
-                            .tags = TagsAsked(fields)};
+                            .tags = TagsAsked(fields, "instance")};
+  const auto size = fields.find("BlockDeviceMapping.1.Ebs.VolumeSize");
+  wanted.boot_gigabytes = size == fields.end() ? kImageGigabytes : NumberOr(size->second, kImageGigabytes);
+  wanted.boot_tags = TagsAsked(fields, "volume");
   wanted.spot = Get(fields, "InstanceMarketOptions.MarketType") == "spot";
   wanted.is_public = Get(fields, "NetworkInterface.1.AssociatePublicIpAddress") == "true";
   wanted.name = wanted.tags["Name"];
@@ -276,6 +310,10 @@ FakeHttpReply DescribeVolumes(CloudModel& model, const Fields& fields, const std
     if (volume.cloud != kCloud || !absl::StartsWith(volume.zone, region)) continue;
     if (model.IsListed(volume) && Matches(fields, volume.tags)) rows.push_back(Volume(model, volume));
   }
+  for (const auto& [number, machine] : model.machines()) {
+    if (machine.cloud != kCloud || !absl::StartsWith(machine.zone, region) || !HasRoot(machine)) continue;
+    if (model.IsListed(machine) && Matches(fields, machine.boot_tags)) rows.push_back(Volume(model, RootOf(machine)));
+  }
   return Page(fields, "DescribeVolumes", "volumeSet", rows);
 }
 
@@ -304,7 +342,7 @@ FakeHttpReply CreateVolume(CloudModel& model, const Fields& fields) {
                            .zone = Get(fields, "AvailabilityZone"),
                            .type = Get(fields, "VolumeType"),
                            .token = Get(fields, "ClientToken"),
-                           .tags = TagsAsked(fields),
+                           .tags = TagsAsked(fields, "volume"),
                            .gigabytes = gigabytes};
   for (const auto& [number, known] : model.volumes()) {
     if (!wanted.token.empty() && known.cloud == kCloud && known.token == wanted.token) {

@@ -24,6 +24,7 @@ using VolumeState = EmulatedVolume::State;
 
 constexpr char kCloud[] = "gcp";
 constexpr size_t kOperationsPage = 3;  // fewer than asked for, as the real one may
+constexpr double kImageGigabytes = 10;        // of every image
 constexpr double kCores = 4, kGigabytes = 16;  // of every machine type
 
 FakeHttpReply Error(int status, absl::string_view reason, absl::string_view message) {
@@ -66,7 +67,8 @@ std::string StatusOf(const EmulatedMachine& machine) {
 }
 
 std::string Instance(CloudModel& model, const ServiceRequest& request, const EmulatedMachine& machine) {
-  std::vector<std::string> disks = {R"({"boot":true,"autoDelete":true})"};
+  std::vector<std::string> disks = {absl::StrCat(R"({"boot":true,"autoDelete":true,"diskSizeGb":")",
+                                                 machine.boot_gigabytes, R"("})")};
   for (const auto& [number, volume] : model.volumes()) {
     if (volume.machine != machine.number) continue;
     disks.push_back(absl::StrCat(R"({"boot":false,"autoDelete":false,"deviceName":)", JsonString(volume.name),
@@ -229,7 +231,11 @@ FakeHttpReply Insert(CloudModel& model, const ServiceRequest& request, const std
                             .name = (*body)["name"].Text(),
                             .zone = zone,
                             .type = LastPart((*body)["machineType"].Text()),
-                            .token = token};
+                            .token = token,
+                            .boot_gigabytes = kImageGigabytes};
+  for (const Json& disk : (*body)["disks"].Items()) {
+    if (const auto size = disk["initializeParams"]["diskSizeGb"].Number()) wanted.boot_gigabytes = *size;
+  }
   for (const Json& item : (*body)["metadata"]["items"].Items()) {
     if (item["key"].Text() == "startup-script") wanted.user_data = item["value"].Text();
   }

@@ -117,10 +117,15 @@ class GcpApi : public CloudApi {
       CloudMachine machine = {.id = absl::StrCat(zone, "/", name),
                               .name = name,
                               .zone = zone,
+                              .type = LastPart(row["machineType"].Text()),
                               .address = address,
                               .public_address = has_public,
                               .state = StateOf(row["status"].Text()),
                               .word = row["status"].Text()};
+      if (row["scheduling"]["provisioningModel"].Text() == "SPOT") machine.market = Market::kSpot;
+      for (const Json& disk : row["disks"].Items()) {
+        if (disk["boot"].IsTrue()) machine.boot_gigabytes += disk["diskSizeGb"].Number().value_or(0);
+      }
       const auto stopped =
           std::max(TimeIn(row["lastStopTimestamp"].Text()), TimeIn(row["lastSuspendedTimestamp"].Text()));
       machine.run.began = TimeIn(row["lastStartTimestamp"].Text());

@@ -93,6 +93,7 @@ CloudRun LatestRunIn(const Json& history) {
 
 // "n3-A100x1-spot", whose GPU is "A100-80G-PCIe-spot" in flavors, stocks and the price book.
 bool IsSpot(absl::string_view flavor) { return absl::EndsWithIgnoreCase(flavor, "-spot"); }
+Market MarketOf(absl::string_view flavor) { return IsSpot(flavor) ? Market::kSpot : Market::kOnDemand; }
 
 class HyperstackApi : public CloudApi {
  public:
@@ -127,10 +128,13 @@ class HyperstackApi : public CloudApi {
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     RETURN_IF_ERROR(Pages("virtual-machines", "instances", [&](const Json& row) {
+      // No boot_gigabytes: the disk of one that runs is in its flavor's price. "Virtual Machine States and Billing
+      // Status" has one that is hibernated charged for its disk's data, and does not say how much that is.
       CloudMachine machine = {.id = row["id"].Text(),
                               .name = row["name"].Text(),
                               .zone = row["environment"]["name"].Text(),
                               .type = row["flavor"]["name"].Text(),
+                              .market = MarketOf(row["flavor"]["name"].Text()),
                               .address = row[options_.public_address ? "floating_ip" : "fixed_ip"].Text(),
                               .public_address = !row["floating_ip"].Text().empty(),
                               .state = StateOf(row["status"].Text()),
@@ -188,7 +192,7 @@ class HyperstackApi : public CloudApi {
           offers.push_back({.offer = {.provider = traits_.name,
                                       .region = zone->first,
                                       .zone = zone->second,
-                                      .market = IsSpot(flavor["name"].Text()) ? Market::kSpot : Market::kOnDemand,
+                                      .market = MarketOf(flavor["name"].Text()),
                                       .machine_type = flavor["name"].Text(),
                                       .accelerator = AcceleratorName(flavor["gpu"].Text()),
                                       .accelerators = CountOf(flavor),
