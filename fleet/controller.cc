@@ -9,6 +9,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -292,7 +293,13 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   machine.download.reset();
   machine.at_risk = machine.in_market = false;
   machine.whole_run = true;
-  machine.record.public_address = false;
+  const bool is_there = machine.record.bought > absl::InfinitePast();
+  if (!is_there) {
+    machine.record.bought = clock_.Now();
+    machine.record.boot_gigabytes = 0;
+    machine.record.public_address = false;
+  }
+  if (!BillingRulesOf(machine.record.provider).address_stays) machine.record.public_address = false;
   machine.record.prices.clear();
   if (auto& offer = machine.record.offer; offer.has_value()) {
     offer->price_per_hour = buyer_.Current(*offer).price_per_hour;
@@ -303,11 +310,12 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
-  effects_.push_back([this, spec = SpecOf(machine), state, changes = ChangesOf(machine)] {
+  effects_.push_back([this, spec = SpecOf(machine), state, is_there, changes = ChangesOf(machine)] {
     const auto sync =
         provider_.caps().outlives_host ? Store::Sync::kDurable : Store::Sync::kOrdered;
     if (absl::Status status = PersistFirst(changes, sync); !status.ok()) {
       MachineEvent gone = {.machine_id = spec.id,
+                           .kept = is_there,
                            .status = absl::InternalError(
                                absl::StrCat("cannot write down its start: ", status.message()))};
       inbox_->Post([this, gone = std::move(gone)]() mutable { OnEvent(std::move(gone)); });
@@ -360,6 +368,7 @@ void Controller::Stop(Machine& machine, MachineState state, absl::string_view wh
 void Controller::Forget(Machine& machine) {
   EndHeartbeat(machine);
   ledger_.End(machine.record.id, clock_.Elapsed());
+  EndUpkeep(machine.record, clock_.Now());  // what may be left nobody knows any more
   FreeVolume(machine);
   Store::Changes changes = ChangesOf(machine);
   changes.machines[machine.record.serial].reset();

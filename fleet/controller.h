@@ -234,8 +234,7 @@ class Controller : public Fleet, private ControllerState {
   void BookAbsence(const Machine&, absl::Duration until, Ledger&) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndBilling(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotePrices(const std::vector<OfferNow>& offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  using RunTimes = std::pair<absl::Time, absl::Time>;
-  std::optional<RunTimes> RunOf(Machine&, const MachineEvent&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndUpkeep(MachineRecord& machine, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Store::Book MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -129,7 +129,7 @@ void Controller::OnEvent(MachineEvent event) {
 }
 
 void Controller::OnStarted(Machine& machine, MachineEvent event) {
-  machine.record.public_address |= event.public_address;
+  machine.record.NoteUpkeep(event.public_address, event.boot_gigabytes);
   machine.record.handle = std::move(event.handle);
   NoteBegan(machine);
   if (IsWaking(machine.record.state)) {
@@ -172,7 +172,7 @@ void Controller::OnReady(Machine& machine, Endpoint endpoint) {
 }
 
 void Controller::OnAdopted(Machine& machine, MachineEvent event) {
-  machine.record.public_address |= event.public_address;
+  machine.record.NoteUpkeep(event.public_address, event.boot_gigabytes);
   machine.record.handle = std::move(event.handle);
   NoteBegan(machine);
   BookAbsence(machine, began_, ledger_);

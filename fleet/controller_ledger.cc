@@ -25,6 +25,24 @@ using State = MachineState;
 constexpr absl::Duration kBookKept = absl::Seconds(15);  // whose tokens, and busy or idle, a crash forgets
 constexpr absl::Duration kBeyondBelief = absl::Hours(1);  // nothing runs for so much longer than it was asked for
 
+// While it runs; one that stays with a stopped machine is that one's upkeep.
+double AddressPerHour(const MachineRecord& machine) {
+  const BillingRules& rules = BillingRulesOf(machine.provider);
+  return machine.public_address && !rules.address_stays ? rules.address_hour : 0;
+}
+
+// By its cloud's clock, what is not billed already; it ends where it begins if it has not been. nullopt: the cloud does
+// not say.
+std::optional<std::pair<absl::Time, absl::Time>> RunOf(MachineRecord& machine, const MachineEvent& gone) {
+  if (!gone.began.has_value() || !gone.ended.has_value()) {
+    return gone.never_ran ? std::optional(std::pair(absl::UnixEpoch(), absl::UnixEpoch())) : std::nullopt;
+  }
+  absl::Time& until = machine.billed_until;
+  const absl::Time from = std::max(*gone.began, until);
+  until = std::max(until, *gone.ended);
+  return std::pair(from, *gone.ended);
+}
+
 }  // namespace
 
 // What is taken away, or died, is lost from when it serves nobody any more.
@@ -47,6 +65,7 @@ void Controller::RecallBook(const Store::Contents& contents) {
     else open.insert(entry.machine);
   }
   ledger_.Recall(entries);
+  ledger_.BookStorage(contents.book.storage);
   day_.number = contents.spending.day;
   day_.before = ledger_.Dollars(began_) - contents.spending.dollars;
   for (auto& [name, model] : models_) {
@@ -68,9 +87,9 @@ Ledger::Item Controller::ItemOf(const Machine& machine) const {
   const Offer offer = SoldAs(machine);
   std::string market = MarketOf(machine);
   const double on_demand = market == MarketName(Market::kOnDemand) ? offer.price_per_hour : buyer_.OnDemandPrice(offer);
-  return {machine.record.model, std::move(market), offer.price_per_hour, on_demand,
-          machine.record.public_address ? BillingRulesOf(machine.record.provider).address_hour : 0,
-          machine.replaces.has_value() && IsWaking(machine.record.state)};
+  const bool replaces = machine.replaces.has_value() && IsWaking(machine.record.state);
+  return {machine.record.model, std::move(market), offer.price_per_hour, on_demand, AddressPerHour(machine.record),
+          replaces, std::max(1, offer.accelerators)};
 }
 
 void Controller::Account(const Machine& machine) {
@@ -88,7 +107,7 @@ void Controller::BookAbsence(const Machine& machine, absl::Duration until, Ledge
 // What nobody ever heard of, and is not there, has not been there.
 void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const absl::Duration now = clock_.Elapsed();
-  machine.record.public_address |= gone.public_address;
+  machine.record.NoteUpkeep(gone.public_address, gone.boot_gigabytes);
   absl::Duration end = now;
   if (gone.ended.has_value()) end = now - std::max(absl::ZeroDuration(), clock_.Now() - *gone.ended);
   else if (machine.absence.has_value() && machine.record.handle.empty() && gone.handle.empty())
@@ -98,7 +117,8 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const MachineRecord& record = machine.record;
   const BillingRules& rules = BillingRulesOf(record.provider);
   if (!record.offer.has_value() || rules.provider != record.provider) return ledger_.End(record.id, end);
-  const std::optional<std::pair<absl::Time, absl::Time>> told = RunOf(machine, gone);
+  const std::optional<std::pair<absl::Time, absl::Time>> told = RunOf(machine.record, gone);
+  if (!gone.kept) EndUpkeep(machine.record, told.has_value() && told->first < told->second ? told->second : clock_.Now());
   if (!machine.whole_run) return ledger_.End(record.id, end);
   const absl::Time over = clock_.Now() - (now - end);
   std::pair<absl::Time, absl::Time> run = {
@@ -111,20 +131,8 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const absl::Duration from = run.first - absl::UnixEpoch(), to = run.second - absl::UnixEpoch();
   const PriceSpan on_demand = {.since = from, .per_hour = ItemOf(machine).on_demand_per_hour};
   ledger_.End(record.id, end, BillOfRun(rules, record.offer->market, from, to, gone.reclaimed, prices),
-              record.public_address ? rules.address_hour * absl::ToDoubleHours(to - from) : 0,
+              AddressPerHour(record) * absl::ToDoubleHours(to - from),
               BillOfRun(rules, Market::kOnDemand, from, to, /*reclaimed=*/false, {&on_demand, 1}));
-}
-
-// By its cloud's clock, what is not billed already; it ends where it begins if it has not been. nullopt: the cloud does
-// not say.
-std::optional<std::pair<absl::Time, absl::Time>> Controller::RunOf(Machine& machine, const MachineEvent& gone) {
-  if (!gone.began.has_value() || !gone.ended.has_value()) {
-    return gone.never_ran ? std::optional(std::pair(absl::UnixEpoch(), absl::UnixEpoch())) : std::nullopt;
-  }
-  absl::Time& until = machine.record.billed_until;
-  const absl::Time from = std::max(*gone.began, until);
-  until = std::max(until, *gone.ended);
-  return std::pair(from, *gone.ended);
 }
 
 // A machine's price is that of what is sold in its place.
@@ -149,7 +157,7 @@ Store::Book Controller::MakeBook() {
   // What is not told yet would be forgotten by another crash.
   for (const auto& [id, machine] : machines_) BookAbsence(machine, began_, ledger);
   book_due_ = clock_.Elapsed() + kBookKept;
-  return {ledger.EntriesByMachine(clock_.Elapsed()), clock_.Now()};
+  return {ledger.EntriesByMachine(clock_.Elapsed()), clock_.Now(), ledger.storage()};
 }
 
 // No timer of its own: while a machine serves there are heartbeats.

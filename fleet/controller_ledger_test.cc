@@ -253,6 +253,50 @@ TEST_F(ControllerLedgerTest, APublicAddressCostsWhileItsMachineRuns) {
   EXPECT_NEAR(addresses(), 0.0025, 1e-9);
 }
 
+// Azure: 73 GB at 7.5 cents a month are 0.75 cents an hour, an address half a cent. Both cost on while it sleeps.
+TEST_F(ControllerLedgerTest, AMachinesDiskAndAnAddressThatStaysCostUntilItIsGone) {
+  const auto cents = [this](const std::string& kind) {
+    double dollars = 0;
+    for (const StorageLine& line : fleet_->StorageLines()) dollars += line.kind == kind ? line.dollars : 0;
+    return 100 * dollars;
+  };
+  Sell("azure", 1);
+  const auto client = Acquire();
+  provider_.Tell({.kind = MachineEvent::Kind::kStarted,
+                  .machine_id = "m-1",
+                  .handle = "i-1",
+                  .public_address = true,
+                  .boot_gigabytes = 73});
+  fleet_->Run();
+  provider_.TellReady("m-1");
+  fleet_->Run();
+  Advance(absl::Hours(1));
+  EXPECT_NEAR(cents("boot_disk"), 0.75, 1e-9);
+  EXPECT_NEAR(cents("address"), 0.5, 1e-9);
+  client->lease.reset();
+  ASSERT_TRUE(Hibernate("m-1").ok());
+  Gone({.public_address = true, .boot_gigabytes = 73, .kept = true});
+  ASSERT_EQ(States(), "m-1 hibernated;");
+  Advance(absl::Hours(1));
+  EXPECT_NEAR(cents("boot_disk"), 1.5, 1e-9);
+  EXPECT_NEAR(cents("address"), 1, 1e-9);
+  fleet_.reset();
+  clock_.Advance(absl::Hours(2));
+  Begin();
+  Sell("azure", 1);
+  EXPECT_NEAR(cents("boot_disk"), 3, 1e-9) << "also while no fleet is there";
+  const auto again = Acquire();
+  ASSERT_EQ(States(), "m-1 restoring;");
+  Advance(absl::Hours(1));
+  Gone({.handle = "i-1", .public_address = true, .boot_gigabytes = 73, .status = absl::UnavailableError("gone")});
+  EXPECT_NEAR(cents("boot_disk"), 3.75, 1e-9);
+  fleet_->Cancel(again->id);
+  Advance(absl::Hours(5));
+  Begin();
+  EXPECT_NEAR(cents("boot_disk"), 3.75, 1e-9) << "it is there no more";
+  EXPECT_NEAR(cents("address"), 2.5, 1e-9);
+}
+
 TEST_F(ControllerLedgerTest, ALiarIsNotBelieved) {
   Live();
   Gone({.began = absl::UnixEpoch(), .ended = At(301)});

@@ -7,10 +7,12 @@
 // list that lacked it. Where another life of the fleet had begun to delete it and no list of this one has it, it
 // went about when that one began.
 //
-// A machine's public address costs for as long as the machine runs; the ledger has it with the run (ledger/ledger.h).
+// So it is with the disk that a machine boots from and, of the clouds that leave it to a stopped machine, its public
+// address: they cost from the machine's order until the word of its end, or until its cloud says that it ended. What
+// is over is added up in the ledger, with the write that takes the machine from its record. Another cloud's address
+// costs while the machine runs, and the ledger has it with the run (ledger/ledger.h).
 #include <glog/logging.h>
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,25 +34,31 @@ void Controller::OnVolume(const VolumeNews& news) {
   Keep({.volumes = {{news.name, volume}}});
 }
 
+void Controller::EndUpkeep(MachineRecord& machine, absl::Time end) {
+  ledger_.BookStorage(UpkeepOf(machine, end));
+  machine.bought = absl::InfinitePast();
+}
+
 std::vector<StorageLine> Controller::StorageLines() const {
   absl::MutexLock lock(&mutex_);
-  std::map<std::string, StorageLine> by_model;
-  const auto add = [&by_model](const EndedVolume& volume) {
-    StorageLine& line = by_model[volume.model];
-    line.gigabyte_hours += volume.gigabytes * absl::FDivDuration(volume.ended - volume.made, absl::Hours(1));
-    line.dollars += volume.dollars;
+  Ledger sums;
+  const auto add = [&sums](const EndedVolume& volume) {
+    const double hours = absl::ToDoubleHours(volume.ended - volume.made);
+    sums.BookStorage({{{volume.model, "volume"}, {volume.gigabytes * hours, volume.dollars}}});
   };
   for (const EndedVolume& volume : ended_volumes_) add(volume);
   for (const auto& [name, volume] : volumes_) {
     if (const std::optional<EndedVolume> now = EndedAt(volume.record, clock_.Now())) add(*now);
+    if (volume.deleted.has_value()) sums.BookStorage(UpkeepOf(volume.deleted->record, clock_.Now()));
   }
-  std::map<std::string, double> addresses;
-  for (const Ledger::Entry& entry : ledger_.Entries(clock_.Elapsed())) addresses[entry.model] += entry.address_dollars;
+  for (const auto& [id, machine] : machines_) sums.BookStorage(UpkeepOf(machine.record, clock_.Now()));
+  for (const Ledger::Entry& entry : ledger_.Entries(clock_.Elapsed()))
+    sums.BookStorage({{{entry.model, "address"}, {0, entry.address_dollars}}});
+  sums.BookStorage(ledger_.storage());
   std::vector<StorageLine> lines;
-  for (const auto& [model, line] : by_model)
-    lines.push_back({.model = model, .kind = "volume", .gigabyte_hours = line.gigabyte_hours, .dollars = line.dollars});
-  for (const auto& [model, dollars] : addresses) {
-    if (dollars > 0) lines.push_back({.model = model, .kind = "address", .dollars = dollars});
+  for (const auto& [of, sum] : sums.storage()) {
+    const bool is_volume = of.second == "volume";  // one that has just been made is in it, too
+    if (is_volume || sum.dollars > 0) lines.push_back({of.first, of.second, sum.gigabyte_hours, sum.dollars});
   }
   return lines;
 }

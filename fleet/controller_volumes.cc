@@ -206,7 +206,11 @@ void Controller::OnDiscarded(const MachineEvent& gone) {
   }
   LOG(INFO) << "the volume " << found->first << " is gone";
   Store::Changes changes = {.volumes = {{found->first, std::nullopt}}};
-  if (volume.deleted.has_value()) changes.machines[volume.deleted->record.serial].reset();
+  if (volume.deleted.has_value()) {
+    EndUpkeep(volume.deleted->record, gone.volume_ended.value_or(volume.record.ending_since));
+    changes.machines[volume.deleted->record.serial].reset();
+    changes.book = MakeBook();
+  }
   // Where no list of this life had it, it went about when its end was decided (controller_storage.cc).
   if (const auto ended = EndedAt(volume.record, gone.volume_ended.value_or(volume.record.ending_since))) {
     ended_volumes_.push_back(*ended);

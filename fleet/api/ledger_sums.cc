@@ -53,8 +53,10 @@ std::map<std::string, LedgerSum> SumsOf(const std::vector<LedgerLine>& lines, co
   for (const StorageLine& line : storage) {
     LedgerSum& sum = models[line.model];
     sum.dollars += line.dollars;
-    (line.kind == "address" ? sum.address_dollars : sum.volume_dollars) += line.dollars;
-    sum.gigabyte_hours += line.gigabyte_hours;
+    const bool is_boot_disk = line.kind == "boot_disk";
+    (line.kind == "address" ? sum.address_dollars : is_boot_disk ? sum.boot_disk_dollars : sum.volume_dollars) +=
+        line.dollars;
+    (is_boot_disk ? sum.boot_disk_gigabyte_hours : sum.gigabyte_hours) += line.gigabyte_hours;
   }
   return models;
 }

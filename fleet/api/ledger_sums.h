@@ -28,7 +28,8 @@ struct LedgerSum {
   bool compared = true;                          // each line that took time says what it would have cost so
   double tokens = 0;                             // generated
   double replacing_dollars = 0;                  // of starts in the place of machines taken away or dead
-  double volume_dollars = 0, gigabyte_hours = 0, address_dollars = 0;
+  double volume_dollars = 0, gigabyte_hours = 0;
+  double boot_disk_dollars = 0, boot_disk_gigabyte_hours = 0, address_dollars = 0;
 
   // Nullopt where it is not known, or there is nothing to tell.
   std::optional<double> DollarsOfAMillionTokens() const;

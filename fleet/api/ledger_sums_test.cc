@@ -15,11 +15,13 @@ TEST(LedgerSums, AnswerTheFourQuestions) {
                             Line("busy", absl::Hours(1), 1, 3, "y", 100), Line("busy", absl::Hours(1), 1, 3),
                             Line("idle", absl::Hours(2), 2, 6), Line("waking", absl::Hours(2), 2, 6, "", 0, 0.5),
                             Line("lost", absl::Hours(1), 1, 3), Line("idle", absl::ZeroDuration(), 0, 0)},
-                           {{"m", "volume", 100, 1.5}, {"m", "address", 0, 0.5}});
+                           {{"m", "volume", 100, 1}, {"m", "boot_disk", 30, 0.5}, {"m", "address", 0, 0.5}});
   ASSERT_EQ(sums.size(), 1);
   const LedgerSum& sum = sums.at("m");
   EXPECT_EQ(sum.dollars, 10);
-  EXPECT_EQ(sum.volume_dollars, 1.5);
+  EXPECT_EQ(sum.volume_dollars, 1);
+  EXPECT_EQ(sum.boot_disk_dollars, 0.5);
+  EXPECT_EQ(sum.boot_disk_gigabyte_hours, 30);
   EXPECT_EQ(sum.address_dollars, 0.5);
   EXPECT_EQ(sum.gigabyte_hours, 100);
   EXPECT_EQ(sum.tokens, 500'100);

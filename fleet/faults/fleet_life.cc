@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -85,8 +86,9 @@ FleetLife::Counts FleetLife::counts() const {
   return {.served = clients_.served, .refused = clients_.refused, .resumed = clients_.resumed,
           .cut_off = clients_.cut_off, .launches = watch_.launches, .restores = watch_.restores, .deaths = deaths_,
           .reclaims = reclaims_, .discards = watch_.discards, .orphans = watch_.orphans(), .dollars = watch_.Dollars(),
-          .storage_dollars = watch_.storage().Dollars(), .untold = watch_.untold(),
-          .storage_untold = watch_.storage().untold()};
+          .storage_dollars = watch_.storage().Dollars(), .upkeep_dollars = watch_.upkeep().Dollars(),
+          .untold = watch_.untold(), .storage_untold = watch_.storage().untold(),
+          .upkeep_untold = watch_.upkeep().untold()};
 }
 
 void FleetLife::Run() {
@@ -125,16 +127,19 @@ void FleetLife::CheckAtRest() {
   if (broken().has_value()) return;
   watch_.CheckAtRest();
   CheckLedger();
-  double volumes = 0;
-  for (const StorageLine& line : fleet_->StorageLines()) volumes += line.kind == "volume" ? line.dollars : 0;
-  watch_.CheckVolumesLedger(volumes);
 }
 
 void FleetLife::CheckLedger() {
-  double dollars = 0;
-  for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.dollars;
-  for (const StorageLine& line : fleet_->StorageLines()) dollars += line.kind == "address" ? line.dollars : 0;
-  watch_.CheckLedger(dollars);
+  double machines = 0, volumes = 0, upkeep = 0;
+  const bool stays = BillingRulesOf(cloud_.kind().traits.name).address_stays;
+  for (const LedgerLine& line : fleet_->LedgerLines()) machines += line.dollars;
+  for (const StorageLine& line : fleet_->StorageLines()) {
+    const bool is_upkeep = line.kind == "boot_disk" || stays;
+    (line.kind == "volume" ? volumes : is_upkeep ? upkeep : machines) += line.dollars;
+  }
+  watch_.CheckLedger(machines);
+  watch_.CheckVolumesLedger(volumes);
+  watch_.CheckUpkeepLedger(upkeep);
 }
 
 void FleetLife::Sell() {

@@ -43,9 +43,9 @@ class FleetLife {
     int64_t launches = 0, restores = 0, deaths = 0, reclaims = 0;
     int64_t discards = 0;  // of volumes
     int64_t orphans = 0;  // machines that ran and that nobody knew, and were stopped
-    double dollars = 0, storage_dollars = 0;  // of the cloud's bill
+    double dollars = 0, storage_dollars = 0, upkeep_dollars = 0;  // of the cloud's bill
     // By which the ledger may be wrong, since the cloud does not say when runs began and ended, and volumes ended.
-    double untold = 0, storage_untold = 0;
+    double untold = 0, storage_untold = 0, upkeep_untold = 0;
   };
 
   explicit FleetLife(const Options& options);

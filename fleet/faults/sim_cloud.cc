@@ -18,6 +18,7 @@ constexpr absl::Duration kOldest = absl::Seconds(5);    // of a stale list
 constexpr int kWrongInARow = 3;
 constexpr absl::Duration kWrittenDown = absl::Minutes(1);  // what a controller was told
 constexpr int kGigabytes = 100;  // of a volume
+constexpr int kBootGigabytes = 30;  // of a machine's own disk; not of Hyperstack's, which have none that is charged for
 
 CloudMachine::State StateOf(State state) {
   switch (state) {
@@ -214,15 +215,25 @@ class SimCloudApi : public CloudApi {
 
 const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
   static const auto& kinds = *new std::vector<Kind>{
-      {{.name = "aws", .keeps_stopped = false, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
-       /*tokens=*/true, /*lists_gone=*/absl::Hours(1), Kind::Tells::kInLists, /*tells_prices=*/true,
-       /*public_addresses=*/true},
-      {{.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kByOperations, /*tells_prices=*/true},
-      {{.name = "azure", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kByOwnOperations, /*tells_prices=*/true},
-      {{.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
-       false, absl::ZeroDuration(), Kind::Tells::kByBill, /*tells_prices=*/false}};
+      {.traits = {.name = "aws", .keeps_stopped = false, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
+       .tokens = true,
+       .lists_gone = absl::Hours(1),
+       .tells = Kind::Tells::kInLists,
+       .tells_prices = true,
+       .public_addresses = true,
+       .boot_gigabytes = kBootGigabytes},
+      {.traits = {.name = "gcp", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
+       .tells = Kind::Tells::kByOperations,
+       .tells_prices = true,
+       .boot_gigabytes = kBootGigabytes},
+      {.traits = {.name = "azure", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
+       .tells = Kind::Tells::kByOwnOperations,
+       .tells_prices = true,
+       .public_addresses = true,
+       .boot_gigabytes = kBootGigabytes},
+      {.traits = {.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
+       .tells = Kind::Tells::kByBill,
+       .public_addresses = true}};
   return kinds;
 }
 
@@ -339,6 +350,7 @@ CloudInventory SimCloud::ListNow() {
     to = {.id = IdOf(number), .name = machine.name, .zone = machine.zone, .state = StateOf(machine.state)};
     if (machine.state == State::kRunning) to.address = machine.address;
     to.public_address = machine.public_address && (to.state == CloudMachine::State::kStarting || !to.address.empty());
+    to.boot_gigabytes = machine.boot_gigabytes;
     to.run = ListedRunOf(machine);
     if (stale && sim_.Chance(0.1)) to.state = CloudMachine::State::kUnknown;
   }
@@ -387,7 +399,8 @@ absl::StatusOr<std::string> SimCloud::Buy(const MachineOrder& order) {
                   .token = order.token,
                   .user_data = order.user_data,
                   .spot = order.offer.market == Market::kSpot,
-                  .public_address = kind_.public_addresses});
+                  .public_address = kind_.public_addresses,
+                  .boot_gigabytes = kind_.boot_gigabytes});
   if (!machine.ok()) return machine.status();
   if (volume != nullptr) (void)model_.Attach(*volume, **machine, "/dev/v");
   purchases_[order.token] = (*machine)->number;

@@ -27,12 +27,13 @@ class SimCloud {
   struct Kind {
     CloudApi::Traits traits;
     bool tokens = false;      // a repeated purchase is known by its token; else by its name
-    absl::Duration lists_gone;  // what is gone stays in lists for so long
+    absl::Duration lists_gone = absl::ZeroDuration();  // what is gone stays in lists for so long
     // How it tells of runs that are over: in lists; when asked, by what was done to a machine, or by what this life of
     // the controller did and heard the answer of; when asked for the bill of one that it keeps.
-    enum class Tells { kInLists, kByOperations, kByOwnOperations, kByBill } tells;
+    enum class Tells { kInLists, kByOperations, kByOwnOperations, kByBill } tells = Tells::kInLists;
     bool tells_prices = false;  // since when they are what they are
     bool public_addresses = false;  // machines have one, unasked
+    double boot_gigabytes = 0;      // of their own disks
   };
   static const std::vector<Kind>& Kinds();
 

@@ -47,7 +47,7 @@ const char* KindName(MachineEvent::Kind kind) {
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
              const Limits& limits, Sabotage sabotage)
     : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage),
-      storage_(sim, cloud, store, names) {}
+      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names) {}
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
@@ -65,6 +65,8 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
   listener_ = std::move(listener);
   provider_->Listen([this](MachineEvent event) {
     if (sabotage_ == Sabotage::kMisbooks && event.ended.has_value()) *event.ended -= absl::Seconds(10);
+    if (sabotage_ == Sabotage::kSmallDisks) event.boot_gigabytes /= 2;
+    if (sabotage_ == Sabotage::kForgetsDisks) event.kept = false;
     if (sabotage_ == Sabotage::kYoungVolumes && event.volume.has_value()) event.volume->made += absl::Hours(10);
     OnEvent(event);
     listener_(std::move(event));
@@ -74,6 +76,7 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
 void Watch::OnEvent(const MachineEvent& event) {
   active_ = true;
   storage_.OnEvent(event);
+  upkeep_.OnEvent(event);
   if (event.kind == MachineEvent::Kind::kOffers) return;
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
@@ -175,6 +178,7 @@ void Watch::Discard(const MachineSpec& spec) {
   ++discards;
   active_ = true;
   storage_.OnDiscard(spec);
+  upkeep_.OnDiscard(spec);
   sim_.Note(absl::StrCat("controller: discard ", spec.id, " with ", spec.volume));
   for (const auto& [name, asked] : asked_) {
     if (asked.volume == spec.volume) sim_.Break(absl::StrCat(spec.volume, " is deleted, and ", asked.id, " has it"));
@@ -203,6 +207,7 @@ double Watch::Dollars() const {
 
 void Watch::Check(bool healthy) {
   storage_.Check();
+  upkeep_.Check();
   NoteUnknownRuns();
   if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
   checked_at_ = sim_.now();
@@ -256,7 +261,7 @@ void Watch::NoteRun(const MachineEvent& gone) {
   const BillingRules& rules = BillingRulesOf(run.offer.provider);
   const EmulatedType& type = *cloud_.model().FindType(run.offer.provider, run.offer.zone, run.offer.machine_type);
   const std::vector<PriceSpan>& prices = run.offer.market == Market::kSpot ? type.spot_prices : type.on_demand_prices;
-  const double address_hour = cloud_.kind().public_addresses ? rules.address_hour : 0;
+  const double address_hour = cloud_.kind().public_addresses && !rules.address_stays ? rules.address_hour : 0;
   const auto bill = [&](absl::Duration from, absl::Duration to, bool reclaimed) {
     return BillOfRun(rules, run.offer.market, from, to, reclaimed, prices) +
            address_hour * absl::ToDoubleHours(to - from);
@@ -325,7 +330,7 @@ void Watch::NoteUnknownRuns() {
     const EmulatedType& type = *cloud_.model().FindType(machine.cloud, machine.zone, machine.type);
     under_ += absl::ToDoubleHours(time) *
               (RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices, *machine.began).second +
-               (machine.public_address ? rules.address_hour : 0));
+               (machine.public_address && !rules.address_stays ? rules.address_hour : 0));
   }
 }
 
@@ -336,10 +341,14 @@ bool Watch::Rests() const {
   });
 }
 
+double Watch::AddressBill(const EmulatedMachine& machine) const {
+  return BillingRulesOf(machine.cloud).address_stays ? 0 : cloud_.model().AddressBill(machine);
+}
+
 // Where all was told since the last rest, to the cent: what was not told before says nothing of the runs since.
 void Watch::CheckLedger(double dollars) {
   double bill = Dollars() + closed_addresses_;
-  for (const auto& [number, machine] : cloud_.model().machines()) bill += cloud_.model().AddressBill(machine);
+  for (const auto& [number, machine] : cloud_.model().machines()) bill += AddressBill(machine);
   const double beyond = dollars - bill, untold = over_ + under_;
   const double since = std::exchange(checked_untold_, untold) == untold ? beyond - checked_beyond_ : 0;
   checked_beyond_ = beyond;
@@ -384,7 +393,7 @@ void Watch::ForgetGone() {
       continue;
     }
     closed_dollars_ += cloud_.model().Bill(machine->second);
-    closed_addresses_ += cloud_.model().AddressBill(machine->second);
+    closed_addresses_ += AddressBill(machine->second);
     machine = machines.erase(machine);
   }
 }

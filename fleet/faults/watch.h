@@ -19,6 +19,7 @@
 #include "fleet/faults/sim.h"
 #include "fleet/faults/sim_cloud.h"
 #include "fleet/faults/storage_watch.h"
+#include "fleet/faults/upkeep_watch.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/provider.h"
 #include "fleet/store/mortal_store.h"
@@ -35,6 +36,8 @@ enum class Sabotage {
   kLongWakes,     // the controller has another cap
   kOverspends,    // and no budget
   kMisbooks,      // the provider says that runs were shorter
+  kSmallDisks,    // the provider says that machines boot from less
+  kForgetsDisks,  // the provider says that a machine that sleeps is not kept
   kYoungVolumes,  // the provider says that volumes were made later
   kKeepsVolumes,  // the provider says that a volume is gone, and it is not
 };
@@ -62,15 +65,17 @@ class Watch : public Provider {
   // No machine bills, and none is asked for.
   bool Rests() const;
   // Then every run is over: the controller's ledger is the cloud's bill to the cent, but for what the cloud does not say;
-  // and it has grown as the bill has since the last rest where the cloud has said all. `dollars` of machines and their
-  // addresses.
+  // and it has grown as the bill has since the last rest where the cloud has said all. `dollars` of machines and of
+  // addresses that they lose when they stop.
   void CheckLedger(double dollars);
   void CheckVolumesLedger(double dollars) { storage_.CheckLedger(dollars); }
+  void CheckUpkeepLedger(double dollars) { upkeep_.CheckLedger(dollars); }
 
   // Something was said since the last call.
   bool TakeActivity() { return std::exchange(active_, false); }
   double Dollars() const;  // of the cloud's bill for machines
   const StorageWatch& storage() const { return storage_; }
+  const UpkeepWatch& upkeep() const { return upkeep_; }
   double untold() const { return over_ + under_; }  // dollars by which the ledger may be wrong
   int64_t orphans() const { return static_cast<int64_t>(orphans_.size()); }
   int64_t launches = 0, restores = 0, discards = 0;
@@ -107,6 +112,7 @@ class Watch : public Provider {
   void Begin(const MachineSpec& spec, bool wakes);
   void NoteRun(const MachineEvent& gone);
   double BillOf(const std::string& name) const;
+  double AddressBill(const EmulatedMachine& machine) const;  // of one that it loses when it stops
   void NoteUnknownRuns();
   bool End(absl::string_view machine_id);
   void OnEvent(const MachineEvent& event);
@@ -124,6 +130,7 @@ class Watch : public Provider {
   const Limits limits_;
   const Sabotage sabotage_;
   StorageWatch storage_;
+  UpkeepWatch upkeep_;
   Provider* provider_ = nullptr;
   absl::AnyInvocable<void(MachineEvent)> listener_;
   bool active_ = false;

@@ -49,6 +49,8 @@ struct Tally {
     sum.untold += counts.untold;
     sum.storage_dollars += counts.storage_dollars;
     sum.storage_untold += counts.storage_untold;
+    sum.upkeep_dollars += counts.upkeep_dollars;
+    sum.upkeep_untold += counts.upkeep_untold;
   }
 };
 
@@ -102,6 +104,8 @@ int Main() {
   tell_real("  runs not all told", sum.untold);
   tell_real("volumes, dollars", sum.storage_dollars);
   tell_real("  not all told", sum.storage_untold);
+  tell_real("disks, dollars", sum.upkeep_dollars);
+  tell_real("  not all told", sum.upkeep_untold);
   tell_real("seconds", absl::ToDoubleSeconds(absl::Now() - began));
   tell("broken invariants", tally.broken.size());
   return tally.broken.empty() ? 0 : 1;

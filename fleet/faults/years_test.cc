@@ -106,6 +106,18 @@ TEST_F(YearsTest, StorageThatIsNotInTheBillIsFound) {
                                 "dollars of volumes"));
 }
 
+TEST_F(YearsTest, DisksAndAddressesThatAreNotInTheBillAreFound) {
+  for (const Sabotage sabotage : {Sabotage::kSmallDisks, Sabotage::kForgetsDisks}) {
+    for (const bool faults : {false, true}) {
+      FleetLife::Options options = {.sabotage = sabotage};
+      if (!faults) options.faults = Faults{};
+      std::string broken;  // not every cloud charges for a machine's disk, nor keeps it
+      for (options.seed = 1; options.seed < 20 && broken.empty(); ++options.seed) broken = BrokenBy(options);
+      EXPECT_TRUE(absl::StrContains(broken, "disks and addresses")) << broken;
+    }
+  }
+}
+
 TEST_F(YearsTest, AVolumeThatNobodyKnowsIsFound) {
   std::string broken;  // not every fleet has one that it does not want, and some have a machine that goes with it
   for (uint64_t seed = 1; seed < 20 && !absl::StrContains(broken, "nobody knows the volume"); ++seed)

@@ -39,7 +39,7 @@ void Ledger::Add(const Open& open, absl::Duration now, Sums& sums) {
     const double hours = absl::FDivDuration(part, absl::Hours(1));
     const double dollars = hours * open.item.price_per_hour;
     sums[{open.item.model, open.item.market, open.use, key}] += {
-        part, dollars, hours * open.item.on_demand_per_hour, 0, hours * open.item.address_per_hour,
+        part * open.item.accelerators, dollars, hours * open.item.on_demand_per_hour, 0, hours * open.item.address_per_hour,
         open.item.replaces ? dollars : 0};
   };
   int left_answers = 0;
@@ -128,6 +128,13 @@ void Ledger::Book(absl::string_view machine, const Item& item, Use use, absl::Du
   (open == open_.end() ? closed_dollars_ : open->second.dollars) += Dollars(time, to);
 }
 
+void Ledger::BookStorage(const StorageSums& storage) {
+  for (const auto& [of, sum] : storage) {
+    storage_[of].gigabyte_hours += sum.gigabyte_hours;
+    storage_[of].dollars += sum.dollars;
+  }
+}
+
 void Ledger::Recall(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     Open* const open = entry.machine.empty() ? nullptr : &open_[entry.machine];
@@ -141,9 +148,9 @@ void Ledger::Recall(const std::vector<Entry>& entries) {
 std::optional<absl::Duration> Ledger::Time(absl::string_view machine, absl::Duration now) const {
   const auto open = open_.find(machine);
   if (open == open_.end()) return std::nullopt;
-  absl::Duration time = std::max(absl::ZeroDuration(), now - open->second.since);
-  for (const auto& [row, sum] : open->second.booked) time += sum.time;
-  return time;
+  absl::Duration booked;
+  for (const auto& [row, sum] : open->second.booked) booked += sum.time;
+  return std::max(absl::ZeroDuration(), now - open->second.since) + booked / open->second.item.accelerators;
 }
 
 Ledger::Sums Ledger::All(absl::Duration now) const {

@@ -1,5 +1,5 @@
-// The seconds that machines existed and what they cost, by model, market and what they were used for. Beside them, and
-// in no sum of theirs, what their public addresses cost.
+// The seconds that GPUs were there and what they cost, by model, market and what they were used for. Beside them, and in
+// no sum of theirs, what their machines' public addresses and own disks cost.
 #ifndef FLEET_LEDGER_LEDGER_H_
 #define FLEET_LEDGER_LEDGER_H_
 
@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -31,11 +32,12 @@ class Ledger {
     double on_demand_per_hour = 0;  // what the same machine costs on demand; 0: not known
     double address_per_hour = 0;    // of its public address; 0: it has none, or that is free
     bool replaces = false;          // it starts in the place of one that was taken away or died
+    int accelerators = 1;           // its time counts once for each
   };
   struct Line {
     std::string model, market;
     Use use;
-    absl::Duration time;
+    absl::Duration time;  // of GPUs
     double dollars = 0;
   };
 
@@ -76,10 +78,18 @@ class Ledger {
   // A machine was used so for a time that no Set tells of.
   void Book(absl::string_view machine, const Item& item, Use use, absl::Duration from, absl::Duration to);
 
+  // What was not, or not yet, for as long as a run lasts; by model and kind, as StorageLine has them.
+  struct Storage {
+    double gigabyte_hours = 0, dollars = 0;
+  };
+  using StorageSums = std::map<std::pair<std::string, std::string>, Storage>;
+  void BookStorage(const StorageSums& storage);
+  const StorageSums& storage() const { return storage_; }
+
   // What a former life of the process had in its EntriesByMachine. Runs that were not over go on with their next Set.
   void Recall(const std::vector<Entry>& entries);
 
-  // The time of the run, which is not over; nullopt for an unknown machine.
+  // The machine's time in the run, which is not over; nullopt for an unknown machine.
   std::optional<absl::Duration> Time(absl::string_view machine, absl::Duration now) const;
 
   // All that was billed up to `now`, by model, market and use.
@@ -122,6 +132,7 @@ class Ledger {
   std::map<std::string, Open, std::less<>> open_;  // by machine, while its run is not over
   Sums closed_;
   double closed_dollars_ = 0;  // its sum
+  StorageSums storage_;
 };
 
 }  // namespace spotinference::fleet

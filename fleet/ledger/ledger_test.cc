@@ -231,5 +231,29 @@ TEST(Ledger, APublicAddressCostsBesideTheMachine) {
   EXPECT_NEAR(Addresses(after, 99), 0.45, 1e-9);
 }
 
+TEST(Ledger, EachOfAMachinesGpusHasItsSeconds) {
+  Ledger ledger;
+  const Ledger::Item item = {.model = "m", .market = "spot", .price_per_hour = 3600, .accelerators = 8};
+  ledger.Set("a", item, Use::kWaking, absl::ZeroDuration());
+  ledger.Set("a", item, Use::kBusy, absl::Seconds(10));
+  ledger.Set("b", {.model = "m", .market = "spot", .price_per_hour = 3600}, Use::kBusy, absl::Seconds(10));
+  const auto totals = ledger.Totals(absl::Seconds(30));
+  ASSERT_EQ(totals.size(), 2);
+  EXPECT_EQ(totals[0].time, absl::Seconds(8 * 20 + 20));
+  EXPECT_EQ(totals[1].time, absl::Seconds(8 * 10));
+  EXPECT_NEAR(ledger.Dollars(absl::Seconds(30)), 30 + 20, 1e-9) << "the price is the machine's";
+  EXPECT_EQ(ledger.Time("a", absl::Seconds(30)), absl::Seconds(30)) << "and so are its rules";
+}
+
+TEST(Ledger, StorageThatIsOverIsAddedUp) {
+  Ledger ledger;
+  ledger.BookStorage({{{"m", "address"}, {0, 0.5}}, {{"n", "address"}, {0, 2}}});
+  ledger.BookStorage({{{"m", "address"}, {0, 0.25}}, {{"m", "boot_disk"}, {30, 1}}});
+  EXPECT_EQ(ledger.storage().size(), 3);
+  EXPECT_EQ(ledger.storage().at({"m", "address"}).dollars, 0.75);
+  EXPECT_EQ(ledger.storage().at({"m", "boot_disk"}).gigabyte_hours, 30);
+  EXPECT_EQ(ledger.Dollars(absl::Hours(1)), 0) << "is of machines alone";
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

@@ -87,6 +87,10 @@ void AppendModel(const std::string& model, const LedgerSum& sum, std::string& te
   if (sum.volume_dollars > 0) {
     absl::StrAppendFormat(&text, "  %-22s %10.0f GB h  $%.4f\n", "volumes", sum.gigabyte_hours, sum.volume_dollars);
   }
+  if (sum.boot_disk_dollars > 0) {
+    absl::StrAppendFormat(&text, "  %-22s %10.0f GB h  $%.4f\n", "boot disks", sum.boot_disk_gigabyte_hours,
+                          sum.boot_disk_dollars);
+  }
   if (sum.address_dollars > 0) {
     absl::StrAppendFormat(&text, "  %-22s %12s  $%.4f\n", "addresses", "", sum.address_dollars);
   }

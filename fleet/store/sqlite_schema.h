@@ -216,9 +216,22 @@ inline constexpr const char* kSchemas[] = {
   ALTER TABLE book ADD COLUMN replacing_dollars REAL NOT NULL DEFAULT 0;
   PRAGMA user_version = 15;
   COMMIT;)",
+    // Ledger::StorageSums. Microseconds since 1970; 0: no such time.
+    R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE machines ADD COLUMN bought_us INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE machines ADD COLUMN boot_gigabytes REAL NOT NULL DEFAULT 0;
+  CREATE TABLE storage (
+    model TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    gigabyte_hours REAL NOT NULL,
+    dollars REAL NOT NULL,
+    PRIMARY KEY (model, kind)) STRICT;
+  PRAGMA user_version = 16;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 15, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 16, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

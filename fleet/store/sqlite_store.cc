@@ -99,6 +99,8 @@ class SqliteStore : public Store {
       record.billed_until = TimeOf(machines.Number(18));
       ASSIGN_OR_RETURN(record.prices, PricesOf(machines.Text(20), record.id));
       record.public_address = machines.Number(21) != 0;
+      record.bought = TimeOf(machines.Number(22));
+      record.boot_gigabytes = machines.Real(23);
       contents.machines.push_back(std::move(record));
     }
     if (code != SQLITE_DONE) return Error(code);
@@ -141,7 +143,8 @@ class SqliteStore : public Store {
  private:
   enum Id { kPut, kRemove, kPutWake, kPutGaps, kPutWakeRecord, kPutSpending, kClearBook, kPutEntry, kPutUntil,
             kClearMarket, kClearBudgets, kPutPlace, kPutBudget, kPutCommon, kPutVolume, kRemoveVolume, kPutFill,
-            kPutDecision, kRemoveDecision, kClearModelSpending, kPutModelSpending, kPutEndedVolume };
+            kPutDecision, kRemoveDecision, kClearModelSpending, kPutModelSpending, kPutEndedVolume,
+            kPutStorage };
 
   absl::Status WriteAll(const Changes& changes) {
     for (const auto& [serial, machine] : changes.machines)
@@ -173,7 +176,8 @@ class SqliteStore : public Store {
                      machine.reason, absl::ToUnixMicros(machine.since),
                      machine.offer.has_value() ? MarketName(offer.market) : "", offer.region, offer.zone,
                      offer.machine_type, offer.accelerator, int64_t{offer.accelerators}, offer.price_per_hour,
-                     MicrosOf(machine.billed_until), offer.volume_per_hour, prices, int64_t{machine.public_address}});
+                     MicrosOf(machine.billed_until), offer.volume_per_hour, prices, int64_t{machine.public_address},
+                     MicrosOf(machine.bought), machine.boot_gigabytes});
   }
 
   absl::Status PutVolume(const VolumeRecord& volume) {
@@ -219,6 +223,8 @@ class SqliteStore : public Store {
                                      entry.tokens, entry.machine, entry.address_dollars,
                                      entry.replacing_dollars}));
     }
+    for (const auto& [of, sum] : book.storage)
+      RETURN_IF_ERROR(Do(kPutStorage, {of.first, of.second, sum.gigabyte_hours, sum.dollars}));
     return Do(kPutUntil, {MicrosOf(book.until)});
   }
 
@@ -367,6 +373,10 @@ class SqliteStore : public Store {
                               .replacing_dollars = rows.Real(10)});
     }
     if (code != SQLITE_DONE) return Error(code);
+    ASSIGN_OR_RETURN(SqliteStatement storage, Compile("SELECT * FROM storage"));
+    while ((code = storage.Step()) == SQLITE_ROW)
+      book.storage[{storage.Text(0), storage.Text(1)}] = {storage.Real(2), storage.Real(3)};
+    if (code != SQLITE_DONE) return Error(code);
     ASSIGN_OR_RETURN(SqliteStatement until, Compile("SELECT until_us FROM ledger_until"));
     if ((code = until.Step()) == SQLITE_ROW) book.until = TimeOf(until.Number(0));
     return code == SQLITE_ROW || code == SQLITE_DONE ? absl::OkStatus() : Error(code);
@@ -443,13 +453,14 @@ class SqliteStore : public Store {
 
   absl::Status Prepare() {
     for (const char* sql :
-         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+         {"INSERT INTO machines VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
           "ON CONFLICT (serial) DO UPDATE SET "
           "state = excluded.state, handle = excluded.handle, address = excluded.address, "
           "numerics_id = excluded.numerics_id, reason = excluded.reason, since_us = "
           "excluded.since_us, billed_until_us = excluded.billed_until_us, "
           "price_per_hour = excluded.price_per_hour, prices = excluded.prices, "
-          "public_address = excluded.public_address",
+          "public_address = excluded.public_address, bought_us = excluded.bought_us, "
+          "boot_gigabytes = excluded.boot_gigabytes",
           "DELETE FROM machines WHERE serial = ?",
           "INSERT INTO wakes VALUES (?,?) ON CONFLICT (model) DO UPDATE SET "
           "measured_us = excluded.measured_us",
@@ -465,7 +476,8 @@ class SqliteStore : public Store {
           "DELETE FROM volumes WHERE name = ?", "INSERT OR REPLACE INTO fills VALUES (?,?)",
           "INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
           "DELETE FROM decisions WHERE number = ?", "DELETE FROM model_spending",
-          "INSERT INTO model_spending VALUES (?,?)", "INSERT OR REPLACE INTO ended_volumes VALUES (?,?,?,?,?,?)"}) {
+          "INSERT INTO model_spending VALUES (?,?)", "INSERT OR REPLACE INTO ended_volumes VALUES (?,?,?,?,?,?)",
+          "INSERT OR REPLACE INTO storage VALUES (?,?,?,?)"}) {
       ASSIGN_OR_RETURN(SqliteStatement statement, Compile(sql));
       statements_.push_back(std::move(statement));
     }

@@ -146,21 +146,23 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 16", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 17", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 16"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 17"));
 }
 
 constexpr char kNoMarket[] =
+    "DROP TABLE storage; ALTER TABLE machines DROP COLUMN bought_us; ALTER TABLE machines DROP COLUMN boot_gigabytes; "
     "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE fills; DROP TABLE ended_volumes; DROP TABLE volumes; "
     "ALTER TABLE machines DROP COLUMN public_address; "
     "ALTER TABLE machines DROP COLUMN volume_per_hour; ALTER TABLE machines DROP COLUMN prices; "
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 constexpr char kAsVersion11[] =
+    "DROP TABLE storage; ALTER TABLE machines DROP COLUMN bought_us; ALTER TABLE machines DROP COLUMN boot_gigabytes; "
     "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE ended_volumes; "
     "ALTER TABLE machines DROP COLUMN public_address; ALTER TABLE book DROP COLUMN address_dollars; "
     "ALTER TABLE book DROP COLUMN replacing_dollars; "
@@ -387,6 +389,8 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
     ASSERT_TRUE(Put(*store, Record(2)).ok());
     bought.offer->price_per_hour = 0.346;  // when it was restored
     bought.public_address = true;
+    bought.bought = absl::FromUnixMicros(1767225600123456);
+    bought.boot_gigabytes = 30;
     bought.prices = {{absl::FromUnixMicros(7), 0.1}, {absl::FromUnixMicros(1767225600123456), 1.0 / 3}};
     ASSERT_TRUE(Put(*store, bought).ok());
   }
@@ -394,6 +398,9 @@ TEST_F(SqliteStoreTest, WhatWasBought) {
   ASSERT_EQ(contents.machines.size(), 2);
   EXPECT_TRUE(contents.machines[0].public_address);
   EXPECT_FALSE(contents.machines[1].public_address);
+  EXPECT_EQ(contents.machines[0].bought, absl::FromUnixMicros(1767225600123456));
+  EXPECT_EQ(contents.machines[0].boot_gigabytes, 30);
+  EXPECT_EQ(contents.machines[1].bought, absl::InfinitePast());
   ASSERT_EQ(contents.machines[0].prices.size(), 2);
   EXPECT_EQ(contents.machines[0].prices[0].since, absl::FromUnixMicros(7));
   EXPECT_EQ(contents.machines[0].prices[1].since, absl::FromUnixMicros(1767225600123456));
@@ -509,6 +516,19 @@ TEST_F(SqliteStoreTest, AVolumeOfVersion11HasNoAge) {
   ASSERT_EQ(contents.book.entries.size(), 1);
   EXPECT_EQ(contents.book.entries[0].dollars, 2);
   EXPECT_EQ(contents.book.entries[0].address_dollars, 0);
+}
+
+TEST_F(SqliteStoreTest, WhatStorageThatIsOverHasCost) {
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->Write({.book = Store::Book{.storage = {{{"m", "address"}, {0, 1}}}}}, kOrdered).ok());
+    const Ledger::StorageSums sums = {{{"m", "address"}, {0, 1.0 / 3}}, {{"m", "boot_disk"}, {30, 0.1}}};
+    ASSERT_TRUE(store->Write({.book = Store::Book{.storage = sums}}, kOrdered).ok());
+  }
+  const auto contents = *Open()->Load();
+  ASSERT_EQ(contents.book.storage.size(), 2);
+  EXPECT_EQ(contents.book.storage.at({"m", "address"}).dollars, 1.0 / 3);
+  EXPECT_EQ(contents.book.storage.at({"m", "boot_disk"}).gigabyte_hours, 30);
 }
 
 TEST_F(SqliteStoreTest, WhatIsRememberedOfWakes) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "fleet/ledger/billing.h"
+
 namespace spotinference::fleet {
 namespace {
 
@@ -28,6 +30,19 @@ std::optional<EndedVolume> EndedAt(const VolumeRecord& volume, absl::Time end) {
                        .gigabytes = volume.gigabytes};
   ended.dollars = volume.per_hour * absl::FDivDuration(ended.ended - ended.made, absl::Hours(1));
   return ended;
+}
+
+Ledger::StorageSums UpkeepOf(const MachineRecord& machine, absl::Time end) {
+  const BillingRules& rules = BillingRulesOf(machine.provider);
+  if (rules.provider != machine.provider || machine.bought == absl::InfinitePast() || end <= machine.bought) return {};
+  const double hours = absl::ToDoubleHours(end - machine.bought);
+  Ledger::StorageSums sums;
+  if (machine.boot_gigabytes > 0) {
+    sums[{machine.model, "boot_disk"}] = {hours * machine.boot_gigabytes,
+                                          hours * VolumePerHour(rules, machine.boot_gigabytes)};
+  }
+  if (machine.public_address && rules.address_stays) sums[{machine.model, "address"}].dollars = hours * rules.address_hour;
+  return sums;
 }
 
 bool Store::Changes::empty() const {

@@ -2,6 +2,7 @@
 #ifndef FLEET_STORE_STORE_H_
 #define FLEET_STORE_STORE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -35,11 +36,23 @@ struct MachineRecord {
   std::string reason;  // of the state, for people
   absl::Time since;    // in this state
   bool public_address = false;  // its latest run has one, or had
+  // What its cloud has of it was ordered then, and boots from a disk as large; InfinitePast(): it has nothing.
+  absl::Time bought = absl::InfinitePast();
+  double boot_gigabytes = 0;
   std::optional<Offer> offer = std::nullopt;  // where there was a choice
   // Of runs up to then, by its cloud's clock, the ledger has all that they cost.
   absl::Time billed_until = absl::InfinitePast();
   std::vector<PriceChange> prices = {};  // since the offer's, which it began to run at, in order
+
+  void NoteUpkeep(bool has_address, double gigabytes) {
+    public_address |= has_address;
+    boot_gigabytes = std::max(boot_gigabytes, gigabytes);
+  }
 };
+
+// What that costs for as long as its cloud has it, whether it runs or not: of the disk that it boots from, and of an
+// address that a stopped machine keeps.
+Ledger::StorageSums UpkeepOf(const MachineRecord& machine, absl::Time end);
 
 // A volume that outlives its machines.
 struct VolumeRecord {
@@ -92,6 +105,7 @@ class Store {
   struct Book {
     std::vector<Ledger::Entry> entries;  // as in Ledger::EntriesByMachine
     absl::Time until = absl::InfinitePast();  // when they were made up: what bills goes on from there
+    Ledger::StorageSums storage = {};
   };
 
   struct Contents {

@@ -1,0 +1,137 @@
+#include "fleet/faults/upkeep_watch.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/ledger/billing.h"
+
+namespace spotinference::fleet {
+namespace {
+
+constexpr double kCent = 0.01;
+
+}  // namespace
+
+double UpkeepWatch::PerHourOf(const EmulatedMachine& machine) const {
+  const BillingRules& rules = BillingRulesOf(machine.cloud);
+  return VolumePerHour(rules, machine.boot_gigabytes) +
+         (machine.public_address && rules.address_stays ? rules.address_hour : 0);
+}
+
+double UpkeepWatch::CostOf(const EmulatedMachine& machine) const {
+  const bool stays = BillingRulesOf(machine.cloud).address_stays;
+  return cloud_.model().BootDiskBill(machine) + (stays ? cloud_.model().AddressBill(machine) : 0);
+}
+
+double UpkeepWatch::Dollars() const {
+  double dollars = closed_;
+  for (const auto& [number, piece] : pieces_) dollars += piece.dollars;
+  return dollars;
+}
+
+UpkeepWatch::Row* UpkeepWatch::FindRow(const std::string& id) {
+  const auto key = rows_by_name_.find(names_.Machine(id));
+  const auto row = key == rows_by_name_.end() ? rows_.end() : rows_.find(key->second);
+  return row == rows_.end() ? nullptr : &row->second;
+}
+
+void UpkeepWatch::OnDiscard(const MachineSpec& spec) {
+  if (Row* const row = FindRow(spec.id)) row->discard_at = std::min(row->discard_at, sim_.now());
+}
+
+void UpkeepWatch::OnEvent(const MachineEvent& event) {
+  Row* const row = FindRow(event.machine_id);
+  if (row == nullptr) return;
+  const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
+  row->disk_told = std::max(row->disk_told, VolumePerHour(rules, event.boot_gigabytes));
+  if (event.public_address && rules.address_stays) row->address_told = rules.address_hour;
+  if (event.kind != MachineEvent::Kind::kGone) return;
+  if (event.kept) {
+    row->asleep_at = sim_.now();
+    return;
+  }
+  row->word = sim_.now();
+  const auto at = [](absl::Time time) { return time - SimCloud::TimeOf(absl::ZeroDuration()); };
+  if (event.volume_ended.has_value()) row->ended = at(*event.volume_ended);
+  else if (row->discard_at < absl::InfiniteDuration()) row->ended = row->discard_at;
+  else if (event.ended.has_value() && at(*event.ended) > row->asleep_at) row->ended = at(*event.ended);
+}
+
+void UpkeepWatch::Check() {
+  longest_skew_ = std::max(longest_skew_, absl::AbsDuration(sim_.clock.skew));
+  std::set<Key> there;
+  asleep_.clear();
+  for (const auto& [serial, record] : store_.machines()) {
+    if (record.state == MachineState::kHibernated) asleep_.insert(names_.Machine(record.id));
+    if (record.bought == absl::InfinitePast()) continue;
+    const Key key = {record.id, record.bought};
+    there.insert(key);
+    const auto [row, is_new] = rows_.try_emplace(key);
+    if (!is_new) continue;
+    row->second = {.name = names_.Machine(record.id), .since = sim_.now()};
+    rows_by_name_[row->second.name] = key;
+  }
+  for (const auto& [number, machine] : cloud_.model().machines()) Count(machine);
+  for (auto piece = pieces_.begin(); piece != pieces_.end();) {
+    if (cloud_.model().machines().contains(piece->first)) {
+      ++piece;
+      continue;
+    }
+    closed_ += piece->second.dollars;
+    piece = pieces_.erase(piece);
+  }
+  for (auto row = rows_.begin(); row != rows_.end();) {
+    if (there.contains(row->first)) {
+      ++row;
+      continue;
+    }
+    const auto [more, less] = DoubtOf(row->second);
+    over_ += more;
+    under_ += less;
+    row = rows_.erase(row);
+  }
+}
+
+// What comes on top when its row is over, or of one that never had a row, is in no ledger; but a machine that the
+// controller believes to be asleep has one for as long as it sleeps.
+void UpkeepWatch::Count(const EmulatedMachine& machine) {
+  const auto [found, is_new] = pieces_.try_emplace(machine.number);
+  Piece& piece = found->second;
+  const auto key = rows_by_name_.find(machine.name);
+  if (is_new && key != rows_by_name_.end()) piece.row = key->second;
+  const double more = CostOf(machine) - piece.dollars;
+  piece.dollars += more;
+  const auto row = rows_.find(piece.row);
+  if (row == rows_.end()) {
+    const bool sleeps = machine.state == EmulatedMachine::State::kStopped && asleep_.contains(machine.name);
+    if (!sleeps) under_ += more;
+    return;
+  }
+  row->second.dollars += more;
+  row->second.per_hour = std::max(row->second.per_hour, PerHourOf(machine));
+}
+
+std::pair<double, double> UpkeepWatch::DoubtOf(const Row& row) const {
+  const double told = row.disk_told + row.address_told;
+  const auto cost = [](double per_hour, absl::Duration time) { return per_hour * std::max(0.0, absl::ToDoubleHours(time)); };
+  const absl::Duration word = std::min(row.word, sim_.now());
+  const double most = told == 0 ? 0 : cost(row.per_hour, word - row.since + 2 * longest_skew_);
+  const double least = cost(told, std::min(word, row.ended) - row.since - 2 * longest_skew_);
+  return {std::max(0.0, most - row.dollars), std::max(0.0, row.dollars - least)};
+}
+
+void UpkeepWatch::CheckLedger(double dollars) {
+  Check();
+  double more = over_, less = under_;
+  for (const auto& [key, row] : rows_) {
+    const auto [over, under] = DoubtOf(row);
+    more += over;
+    less += under;
+  }
+  const double bill = Dollars();
+  if (dollars <= bill + more + kCent && dollars >= bill - less - kCent) return;
+  sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars of machines' disks and addresses and the cloud's bill ", bill,
+                          "; for what it does not tell ", more, " more and ", less, " less are right"));
+}
+
+}  // namespace spotinference::fleet

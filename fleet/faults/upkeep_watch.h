@@ -1,0 +1,82 @@
+// That the ledger has of what machines cost beside their time, their own disks and addresses that stay with stopped ones,
+// what the cloud's bill has. A part of the watch.
+//
+// What the cloud does not say bounds what the ledger can know: it has a machine from its order until the word of its
+// end or, where the cloud says that, until its latest run's end, both by a clock that steps; and nothing of one that no
+// list ever had. The rest is to the cent.
+#ifndef FLEET_FAULTS_UPKEEP_WATCH_H_
+#define FLEET_FAULTS_UPKEEP_WATCH_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "fleet/faults/sim.h"
+#include "fleet/faults/sim_cloud.h"
+#include "fleet/providers/cloud/names.h"
+#include "fleet/providers/provider.h"
+#include "fleet/store/memory_store.h"
+
+namespace spotinference::fleet {
+
+class UpkeepWatch {
+ public:
+  UpkeepWatch(Sim& sim, SimCloud& cloud, const MemoryStore& store, const CloudNames& names)
+      : sim_(sim), cloud_(cloud), store_(store), names_(names) {}
+
+  void OnDiscard(const MachineSpec& spec);
+  void OnEvent(const MachineEvent& event);
+  // After each step, before what is gone is forgotten.
+  void Check();
+  // At rest: so the controller's ledger has it.
+  void CheckLedger(double dollars);
+
+  double Dollars() const;                           // of the cloud's bill
+  double untold() const { return over_ + under_; }  // by which the ledger may be wrong
+
+ private:
+  using Key = std::pair<std::string, absl::Time>;  // the controller's name and MachineRecord::bought
+
+  // As the store has it, of which there may be several machines.
+  struct Row {
+    std::string name;      // the cloud's
+    absl::Duration since;  // it was not ordered before
+    double disk_told = 0, address_told = 0;  // an hour, as its provider has told the controller
+    double per_hour = 0;                     // of the dearest
+    double dollars = 0;                      // of all of them
+    absl::Duration word = absl::InfiniteDuration();     // of its end
+    absl::Duration ended = absl::InfiniteDuration();    // as the controller may have it, at the least
+    absl::Duration asleep_at = absl::ZeroDuration();    // the last time
+    absl::Duration discard_at = absl::InfiniteDuration();  // its end was decided
+  };
+  struct Piece {  // a machine of the cloud
+    Key row;      // "": nobody's
+    double dollars = 0;
+  };
+
+  Row* FindRow(const std::string& id);
+  double CostOf(const EmulatedMachine& machine) const;
+  double PerHourOf(const EmulatedMachine& machine) const;
+  // By how much the ledger may have more than `row`'s bill, and less.
+  std::pair<double, double> DoubtOf(const Row& row) const;
+  void Count(const EmulatedMachine& machine);
+
+  Sim& sim_;
+  SimCloud& cloud_;
+  const MemoryStore& store_;
+  const CloudNames& names_;
+  std::map<Key, Row> rows_;
+  std::map<std::string, Key> rows_by_name_;  // the newest
+  std::map<int64_t, Piece> pieces_;
+  std::set<std::string> asleep_;  // by the cloud's name, as the store has it
+  double closed_ = 0;  // dollars of machines that the model has forgotten
+  absl::Duration longest_skew_;
+  double over_ = 0, under_ = 0;
+};
+
+}  // namespace spotinference::fleet
+
+#endif  // FLEET_FAULTS_UPKEEP_WATCH_H_
