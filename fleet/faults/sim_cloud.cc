@@ -346,8 +346,10 @@ CloudInventory SimCloud::ListNow() {
                                  .gigabytes = static_cast<double>(volume.gigabytes),
                                  .made = TimeOf(volume.made)});
   }
-  listed_ = inventory;
-  listed_at_ = sim_.now();
+  if (faults_.stale > 0) {
+    listed_ = inventory;
+    listed_at_ = sim_.now();
+  }
   inventory.failures = std::exchange(failures_, {});
   return inventory;
 }
