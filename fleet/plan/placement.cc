@@ -234,6 +234,7 @@ class Placer {
         if (survivors_ == static_cast<int>(survivors)) continue;
         survivors_ = static_cast<int>(survivors);
         Cost cost = FillBest();
+        if (cost >= least) continue;
         cost.second += worth_ * MissedNow();
         if (cost >= least) continue;
         least = cost;
