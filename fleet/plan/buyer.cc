@@ -195,6 +195,8 @@ class Buyer::Choice {
       if (machine.serves) volumes_[{machine.offer.provider, machine.offer.zone}] = 0;
     }
     for (const Offer& offer : filled) ++volumes_[{offer.provider, offer.zone}];
+    offers_.reserve(domains);
+    places_.reserve(domains);
   }
 
   // Returns its index. Of what may not be bought what is there stays.
@@ -237,8 +239,8 @@ class Buyer::Choice {
 // For how long the price of each machine that is too dear now has been above what the model may pay.
 std::map<std::string, absl::Duration> Buyer::NoteDear(absl::string_view model, const Wish& wish,
                                                       absl::Span<const Machine> machines, absl::Duration now) {
+  if (wish.max_price == std::numeric_limits<double>::infinity()) return {};
   std::map<std::string, absl::Duration> since, &before = dear_[std::string(model)], above;
-  if (wish.max_price == std::numeric_limits<double>::infinity()) return above;
   for (const Machine& machine : machines) {
     if (Current(machine.offer).price_per_hour <= wish.max_price) continue;
     const auto known = before.find(machine.id);

@@ -45,6 +45,8 @@ class Placer {
         hoped_(offers.size()),
         want_(offers.size()),
         asked_(offers.size()) {
+    missed_.reserve(offers.size());
+    parts_.reserve(3 * offers.size());
     out_.steps = static_cast<int64_t>(machines.size());
     rate_ = limits.dollars_elsewhere;
     for (const PlacementMachine& machine : machines) {
