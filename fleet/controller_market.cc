@@ -25,6 +25,7 @@ constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 do
 void Controller::OnOffers(std::vector<OfferNow> offers) {
   NotePrices(offers);
   std::vector<Offer> sold;
+  sold.reserve(offers.size());
   std::map<size_t, Buyer::Bar> bars;
   for (OfferNow& now : offers) {
     const double price = now.offer.price_per_hour;

@@ -323,7 +323,8 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   int serving = 0;
   std::string instead;
   for (const Machine* const machine : kept) {
-    const Offer& offer = Current(machine->offer);
+    const int domain = Domain(machine->offer), sold = by_domain_[domain];
+    const Offer& offer = sold < 0 ? machine->offer : sold_[sold].offer;
     const auto above = dear.find(machine->id);
     const bool is_dear = above != dear.end() && above->second >= kDear;
     if (is_dear) {
@@ -331,7 +332,6 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
                              AboveLimit(offer.price_per_hour, wish.max_price, above->second));
     }
     serving += machine->serves;
-    const int domain = Domain(offer);
     placed.push_back({.offer = choice.Add(offer, domain, LatePrice(offer, domain), false), .exists = machine->exists,
                       .serves = machine->serves, .at_risk = machine->at_risk || is_dear});
   }
