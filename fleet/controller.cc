@@ -3,7 +3,6 @@
 #include <glog/logging.h>
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -80,7 +79,7 @@ void Controller::Start() {
 
 absl::Duration Controller::Run() {
   absl::Duration next;
-  std::deque<Inbox::Task> tasks = inbox_->TakeAll();
+  std::vector<Inbox::Task> tasks = inbox_->TakeAll();
   do {
     std::vector<absl::AnyInvocable<void()>> effects;
     {
@@ -179,7 +178,8 @@ void Controller::PlanAndAct(Model& model) {
       .min_machines = model.spec.min_machines,
       .max_machines = model.spec.max_machines,
       .wake_cap = model.spec.wake_cap,
-      .idle_timeout = model.spec.idle_timeout.value_or(model.idle.Choose(ExpectedWake(model)))};
+      .idle_timeout = model.spec.idle_timeout.has_value() ? *model.spec.idle_timeout
+                                                          : model.idle.Choose(ExpectedWake(model))};
   if (shutdown_drain_limit_.has_value()) {
     desired.min_machines = desired.max_machines = 0;
     desired.drain_limit = *shutdown_drain_limit_;
@@ -198,6 +198,7 @@ void Controller::PlanAndAct(Model& model) {
   desired.unwanted_since = model.unwanted_since.value_or(-absl::InfiniteDuration());
   for (;;) {
     std::vector<Observation> observed;
+    observed.reserve(machines_.size());
     for (const auto& [id, machine] : machines_) {
       if (machine.record.model != model.spec.name) continue;
       observed.push_back(

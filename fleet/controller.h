@@ -32,7 +32,6 @@
 #include "fleet/ledger/ledger.h"
 #include "fleet/plan/buyer.h"
 #include "fleet/plan/dispatch.h"
-#include "fleet/plan/idle_timeout.h"
 #include "fleet/plan/plan.h"
 #include "fleet/plan/volumes.h"
 #include "fleet/probe/probe.h"
@@ -177,6 +176,7 @@ class Controller : public Fleet, private ControllerState {
   bool NoneToBuy(Model& model, std::string why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TriesElsewhere(Model& model, const Machine& failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Offer SoldAs(const Machine& machine) const;
+  double PriceOf(const Machine& machine) const;
   std::string MarketOf(const Machine& machine) const;
   double SpentToday() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   double Left(const std::optional<double>& limit, double spent) const;

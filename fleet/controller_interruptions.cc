@@ -170,8 +170,9 @@ void Controller::HandOverWhereThereIsRoom(Model& model) {
     serves = true;
     room += std::max(0, model.spec.streams - machine.leases);
   }
+  if (!serves) return;
   for (auto& [id, machine] : machines_) {
-    if (!serves || machine.record.model != model.spec.name || machine.record.state != State::kDraining) continue;
+    if (machine.record.model != model.spec.name || machine.record.state != State::kDraining) continue;
     if (!machine.interruption.has_value() || !machine.interruption->serves_on) continue;
     if (!FindsRoom(machine.leases, model.spec.streams, room)) continue;
     room -= std::min(machine.leases, model.spec.streams);

@@ -25,6 +25,7 @@ constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 do
 void Controller::OnOffers(std::vector<OfferNow> offers) {
   NotePrices(offers);
   std::vector<Offer> sold;
+  sold.reserve(offers.size());
   std::map<size_t, Buyer::Bar> bars;
   for (OfferNow& now : offers) {
     const double price = now.offer.price_per_hour;
@@ -66,21 +67,25 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   const absl::Duration now = clock_.Elapsed();
   const bool all_tried = !model.failed_at.empty() && !buyer_.HasOpenOffer(WishOf(model), dollars_left, now);
   if (all_tried || !model.wake.began.has_value()) model.failed_at.clear();
-  std::vector<Buyer::Machine> machines;
-  const std::vector<Offer> filled = FilledVolumes(model);
   bool in_use = demand.waiting > 0 || model.spec.min_machines > 0, awake = false;
+  for (const auto& [id, machine] : machines_) {
+    if (machine.record.model != model.spec.name || !machine.record.offer.has_value()) continue;
+    in_use |= machine.leases > 0;
+    awake |= machine.record.state == State::kServing;
+  }
+  const absl::Duration sleeps_at = model.idle_since + desired.idle_timeout;
+  if (!in_use && (!awake || now >= sleeps_at)) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
+  std::vector<Buyer::Machine> machines;
   double elsewhere = 0;
   int waiting = demand.waiting;
   Wish wish = WishOf(model);
   for (const auto& [id, machine] : machines_) {
     if (machine.record.model != model.spec.name && machine.record.state != State::kHibernated) {
-      elsewhere += SoldAs(machine).price_per_hour;
+      elsewhere += PriceOf(machine);
     }
     if (machine.record.model != model.spec.name || !machine.record.offer.has_value()) continue;
     if (machine.record.state == State::kHibernated) wish.hibernated.push_back(*machine.record.offer);
-    in_use |= machine.leases > 0;
     const bool serves = machine.record.state == State::kServing;
-    awake |= serves;
     waiting += static_cast<int>(std::clamp<int64_t>(machine.heartbeat.figures.waiting_sequences, 0, kLongestQueue));
     if ((!serves && !IsWaking(machine.record.state)) || machine.interruption.has_value()) continue;
     machines.push_back({.id = id,
@@ -89,13 +94,11 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
                         .serves = serves,
                         .at_risk = machine.at_risk});
   }
-  const absl::Duration sleeps_at = model.idle_since + desired.idle_timeout;
-  if (!in_use && (!awake || now >= sleeps_at)) return absl::InfiniteDuration();  // what is idle goes as PlanModel says
   if (OwnDollarsLeft(model) <= dollars_left) elsewhere = 0;  // others do not spend these
   Buyer::Load load = {.waiting = waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere};
   load.fill = model.measured_fill.value_or(load.fill);
   Buyer::Decision decision =
-      buyer_.Decide(model.spec.name, wish, load, machines, filled, dollars_left, now);
+      buyer_.Decide(model.spec.name, wish, load, machines, FilledVolumes(model), dollars_left, now);
   int there = static_cast<int>(machines.size());
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];
@@ -168,12 +171,14 @@ bool Controller::NoneToBuy(Model& model, std::string why) {
 
 // As it was bought, at its price of now; where there was no choice, as the provider has it.
 Offer Controller::SoldAs(const Machine& machine) const {
-  if (machine.record.offer.has_value()) {
-    Offer offer = *machine.record.offer;
-    if (!machine.record.prices.empty()) offer.price_per_hour = machine.record.prices.back().per_hour;
-    return offer;
-  }
-  return {.zone = provider_.caps().zone, .price_per_hour = provider_.caps().price_per_hour};
+  Offer offer = machine.record.offer.value_or(Offer{.zone = provider_.caps().zone});
+  offer.price_per_hour = PriceOf(machine);
+  return offer;
+}
+
+double Controller::PriceOf(const Machine& machine) const {
+  if (!machine.record.offer.has_value()) return provider_.caps().price_per_hour;
+  return machine.record.prices.empty() ? machine.record.offer->price_per_hour : machine.record.prices.back().per_hour;
 }
 
 std::string Controller::MarketOf(const Machine& machine) const {
@@ -209,6 +214,7 @@ double Controller::Left(const std::optional<double>& limit, double spent) const 
 }
 
 double Controller::OwnDollarsLeft(const Model& model) const {
+  if (!model.spec.max_dollars_per_day.has_value()) return std::numeric_limits<double>::infinity();
   return Left(model.spec.max_dollars_per_day,
               ledger_.DollarsOf(model.spec.name, clock_.Elapsed()) - model.before_day);
 }
@@ -216,17 +222,19 @@ double Controller::OwnDollarsLeft(const Model& model) const {
 // Of the day's budgets, its own and all models'.
 double Controller::DollarsLeft(const Model& model) {
   const double all = Left(options_.max_dollars_per_day, SpentToday()), left = std::min(all, OwnDollarsLeft(model));
-  const bool spends = std::any_of(machines_.begin(), machines_.end(), [this](const auto& machine) {
-    return machine.second.record.state != State::kHibernated && SoldAs(machine.second).price_per_hour > 0;
-  });
-  if (spends && left < std::numeric_limits<double>::infinity()) next_ = std::min(next_, clock_.Elapsed() + kMoneyLooks);
+  const auto spends = [this](const auto& machine) {
+    return machine.second.record.state != State::kHibernated && PriceOf(machine.second) > 0;
+  };
+  if (left < std::numeric_limits<double>::infinity() && std::any_of(machines_.begin(), machines_.end(), spends)) {
+    next_ = std::min(next_, clock_.Elapsed() + kMoneyLooks);
+  }
   return left;
 }
 
 bool Controller::PaysFor(absl::Duration time, double dollars) const {
   double per_hour = 0;
   for (const auto& [id, machine] : machines_) {
-    if (machine.record.state != State::kHibernated) per_hour += SoldAs(machine).price_per_hour;
+    if (machine.record.state != State::kHibernated) per_hour += PriceOf(machine);
   }
   return dollars > 0 && dollars >= per_hour * absl::FDivDuration(time, absl::Hours(1));
 }

@@ -81,7 +81,7 @@ void Controller::GrantParked(Model& model, IntoFull into_full) {
     return BlameOf(waiter.second.claim) == Blame::kSuspect;
   });
   for (auto& [id, machine] : machines_) {
-    if (!suspects && machine.record.model == model.spec.name) machine.reserved = false;
+    if (machine.reserved && !suspects && machine.record.model == model.spec.name) machine.reserved = false;
   }
   model.held = false;
   bool reserves = false;  // for one suspect at a time

@@ -3,8 +3,8 @@
 #ifndef FLEET_INBOX_H_
 #define FLEET_INBOX_H_
 
-#include <deque>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -24,13 +24,13 @@ class Inbox {
     if (!closed_) tasks_.push_back(std::move(task));
   }
 
-  std::deque<Task> TakeAll() {
+  std::vector<Task> TakeAll() {
     absl::MutexLock lock(&mutex_);
     return std::exchange(tasks_, {});
   }
 
   void Close() {
-    std::deque<Task> dropped;  // destroyed without the lock
+    std::vector<Task> dropped;  // destroyed without the lock
     absl::MutexLock lock(&mutex_);
     closed_ = true;
     dropped.swap(tasks_);
@@ -47,7 +47,7 @@ class Inbox {
   bool HasNews() const { return closed_ || !tasks_.empty(); }
 
   absl::Mutex mutex_;
-  std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

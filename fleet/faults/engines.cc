@@ -27,7 +27,8 @@ std::string Engines::Address(int64_t machine) {
 
 int64_t Engines::NumberOf(const std::string& address) {
   int64_t number = 0;
-  const std::vector<std::string> bytes = absl::StrSplit(address.substr(0, address.find(':')), '.');
+  const absl::string_view host = absl::string_view(address).substr(0, address.find(':'));
+  const std::vector<absl::string_view> bytes = absl::StrSplit(host, '.');
   for (size_t i = 1; i < bytes.size(); ++i) {
     int64_t byte = 0;
     if (!absl::SimpleAtoi(bytes[i], &byte)) return 0;

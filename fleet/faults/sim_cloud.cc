@@ -61,6 +61,7 @@ class SimCloudApi : public CloudApi {
     int64_t changes = 0;
     RETURN_IF_ERROR(Call("offers", false, [&] {
       offers.clear();
+      offers.reserve(2 * cloud_.model_.types().size());
       changes = cloud_.price_changes_;
       for (const EmulatedType& type : cloud_.model_.types()) {
         Offer offer = {.provider = type.cloud, .region = type.region, .zone = type.zone, .machine_type = type.type,
@@ -70,7 +71,7 @@ class SimCloudApi : public CloudApi {
         if (!type.spot_price.has_value()) continue;
         offer.market = Market::kSpot;
         offer.price_per_hour = *type.spot_price;
-        offers.push_back({offer, std::nullopt, cloud_.SinceOf(type.spot_prices)});
+        offers.push_back({std::move(offer), std::nullopt, cloud_.SinceOf(type.spot_prices)});
       }
       return absl::OkStatus();
     }));
@@ -344,6 +345,8 @@ CloudInventory SimCloud::ListNow() {
   const bool stale = sim_.Chance(faults_.stale);
   if (stale && sim_.now() - listed_at_ <= kOldest) return listed_;
   CloudInventory inventory;
+  inventory.machines.reserve(model_.machines().size());
+  inventory.volumes.reserve(model_.volumes().size());
   for (const auto& [number, machine] : model_.machines()) {
     if (!IsListed(machine)) continue;
     CloudMachine& to = inventory.machines.emplace_back();
@@ -363,8 +366,10 @@ CloudInventory SimCloud::ListNow() {
                                  .gigabytes = static_cast<double>(volume.gigabytes),
                                  .made = TimeOf(volume.made)});
   }
-  listed_ = inventory;
-  listed_at_ = sim_.now();
+  if (faults_.stale > 0) {
+    listed_ = inventory;
+    listed_at_ = sim_.now();
+  }
   inventory.failures = std::exchange(failures_, {});
   return inventory;
 }

@@ -29,6 +29,7 @@ void StorageWatch::OnEvent(const MachineEvent& event) {
   Row& row = rows_[discard->second];
   row.gone_at = sim_.now();
   row.seen = event.volume_ended.has_value();
+  rows_of_ = -1;
   discards_.erase(discard);
 }
 
@@ -50,6 +51,10 @@ void StorageWatch::Check() {
     deleted_[name].push_back(piece);
     volume = there_.erase(volume);
   }
+  if (std::exchange(rows_of_, store_.writes()) != store_.writes()) CheckRows();
+}
+
+void StorageWatch::CheckRows() {
   for (auto row = rows_.begin(); row != rows_.end();) {
     const auto known = store_.volumes().find(row->first);
     const absl::Time made = row->second.record.made;

@@ -48,6 +48,7 @@ class StorageWatch {
     bool seen = false;                                  // the life that has that word had it in a list
   };
 
+  void CheckRows();
   void Settle(const Row& row);
 
   Sim& sim_;
@@ -56,6 +57,7 @@ class StorageWatch {
   const CloudNames& names_;
   std::map<std::string, std::string> discards_;  // volumes, by the id that their end is asked for as
   std::map<std::string, Row> rows_;
+  int64_t rows_of_ = -1;  // the store's writes that rows_ has; -1: something else has changed there
   std::map<int64_t, std::pair<std::string, Piece>> there_;  // by number, with the cloud's name
   std::map<std::string, std::vector<Piece>> deleted_;       // by the cloud's name, not settled yet
   absl::Duration longest_skew_;

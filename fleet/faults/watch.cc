@@ -212,7 +212,7 @@ void Watch::Check(bool healthy) {
   if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
   checked_at_ = sim_.now();
   ForgetGone();
-  std::set<std::string> running;
+  std::set<absl::string_view> running;
   for (const auto& [number, machine] : cloud_.model().machines()) {
     CheckMachine(machine);
     if (Runs(machine) && !running.insert(machine.name).second)

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <iostream>
 #include <mutex>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "engine/base/flags.h"
 #include "fleet/faults/fleet_life.h"
@@ -71,6 +73,9 @@ void RunOne(uint64_t seed, int64_t fleets, Tally& tally) {
 
 int Main() {
   FLAGS_minloglevel = google::GLOG_FATAL;
+  setenv("TZ", "UTC", /*overwrite=*/0);  // else libc asks for /etc/localtime at each line that is not logged
+  // Debian's Abseil looks for cycles of locks whenever one is taken, under a lock of all threads; tests have it do so.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const auto fleets = static_cast<int64_t>(std::ceil(absl::GetFlag(FLAGS_years) / kYears));
   const uint64_t first = absl::GetFlag(FLAGS_seed);
   const absl::Time began = absl::Now();

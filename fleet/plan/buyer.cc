@@ -195,6 +195,8 @@ class Buyer::Choice {
       if (machine.serves) volumes_[{machine.offer.provider, machine.offer.zone}] = 0;
     }
     for (const Offer& offer : filled) ++volumes_[{offer.provider, offer.zone}];
+    offers_.reserve(domains);
+    places_.reserve(domains);
   }
 
   // Returns its index. Of what may not be bought what is there stays.
@@ -237,8 +239,8 @@ class Buyer::Choice {
 // For how long the price of each machine that is too dear now has been above what the model may pay.
 std::map<std::string, absl::Duration> Buyer::NoteDear(absl::string_view model, const Wish& wish,
                                                       absl::Span<const Machine> machines, absl::Duration now) {
+  if (wish.max_price == std::numeric_limits<double>::infinity()) return {};
   std::map<std::string, absl::Duration> since, &before = dear_[std::string(model)], above;
-  if (wish.max_price == std::numeric_limits<double>::infinity()) return above;
   for (const Machine& machine : machines) {
     if (Current(machine.offer).price_per_hour <= wish.max_price) continue;
     const auto known = before.find(machine.id);
@@ -321,7 +323,8 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   int serving = 0;
   std::string instead;
   for (const Machine* const machine : kept) {
-    const Offer& offer = Current(machine->offer);
+    const int domain = Domain(machine->offer), sold = by_domain_[domain];
+    const Offer& offer = sold < 0 ? machine->offer : sold_[sold].offer;
     const auto above = dear.find(machine->id);
     const bool is_dear = above != dear.end() && above->second >= kDear;
     if (is_dear) {
@@ -329,7 +332,6 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
                              AboveLimit(offer.price_per_hour, wish.max_price, above->second));
     }
     serving += machine->serves;
-    const int domain = Domain(offer);
     placed.push_back({.offer = choice.Add(offer, domain, LatePrice(offer, domain), false), .exists = machine->exists,
                       .serves = machine->serves, .at_risk = machine->at_risk || is_dear});
   }

@@ -45,6 +45,8 @@ class Placer {
         hoped_(offers.size()),
         want_(offers.size()),
         asked_(offers.size()) {
+    missed_.reserve(offers.size());
+    parts_.reserve(3 * offers.size());
     out_.steps = static_cast<int64_t>(machines.size());
     rate_ = limits.dollars_elsewhere;
     for (const PlacementMachine& machine : machines) {
@@ -234,6 +236,7 @@ class Placer {
         if (survivors_ == static_cast<int>(survivors)) continue;
         survivors_ = static_cast<int>(survivors);
         Cost cost = FillBest();
+        if (cost >= least) continue;
         cost.second += worth_ * MissedNow();
         if (cost >= least) continue;
         least = cost;

@@ -3,6 +3,7 @@
 #define FLEET_STORE_MEMORY_STORE_H_
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -18,6 +19,7 @@ class MemoryStore : public Store {
   void FailWith(absl::Status status) { failure_ = std::move(status); }
   const std::map<int64_t, MachineRecord>& machines() const { return machines_; }
   const std::map<std::string, VolumeRecord, std::less<>>& volumes() const { return volumes_; }
+  int64_t writes() const { return writes_; }  // that succeeded
 
   absl::StatusOr<Contents> Load() override {
     Contents contents = others_;
@@ -29,6 +31,7 @@ class MemoryStore : public Store {
 
   absl::Status Write(const Changes& changes, Sync) override {
     if (!failure_.ok()) return failure_;
+    ++writes_;
     for (const auto& [serial, machine] : changes.machines) {
       if (!machine.has_value()) {
         machines_.erase(serial);
@@ -58,6 +61,7 @@ class MemoryStore : public Store {
 
  private:
   absl::Status failure_;
+  int64_t writes_ = 0;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, VolumeRecord, std::less<>> volumes_;
   std::map<std::pair<std::string, absl::Time>, EndedVolume> ended_volumes_;
