@@ -127,20 +127,29 @@ void FleetLife::CheckAtRest() {
   if (broken().has_value()) return;
   watch_.CheckAtRest();
   CheckLedger();
+  CheckStorage();
 }
 
+// Of machines, with what costs while they run.
 void FleetLife::CheckLedger() {
-  double machines = 0, volumes = 0, upkeep = 0;
-  const bool stays = BillingRulesOf(cloud_.kind().traits.name).address_stays;
-  for (const LedgerLine& line : fleet_->LedgerLines()) machines += line.dollars;
+  double dollars = 0;
+  for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.dollars;
+  for (const StorageLine& line : fleet_->StorageLines())
+    dollars += line.kind == "address" && !AddressStays() ? line.dollars : 0;
+  watch_.CheckLedger(dollars);
+}
+
+void FleetLife::CheckStorage() {
+  double volumes = 0, upkeep = 0;
   for (const StorageLine& line : fleet_->StorageLines()) {
-    const bool is_upkeep = line.kind == "boot_disk" || stays;
-    (line.kind == "volume" ? volumes : is_upkeep ? upkeep : machines) += line.dollars;
+    volumes += line.kind == "volume" ? line.dollars : 0;
+    upkeep += line.kind == "boot_disk" || (line.kind == "address" && AddressStays()) ? line.dollars : 0;
   }
-  watch_.CheckLedger(machines);
   watch_.CheckVolumesLedger(volumes);
   watch_.CheckUpkeepLedger(upkeep);
 }
+
+bool FleetLife::AddressStays() const { return BillingRulesOf(cloud_.kind().traits.name).address_stays; }
 
 void FleetLife::Sell() {
   for (int zone = 0; zone < kZones; ++zone) {

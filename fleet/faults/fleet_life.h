@@ -66,6 +66,8 @@ class FleetLife {
   void EndTrouble();
   void CheckAtRest();
   void CheckLedger();
+  void CheckStorage();
+  bool AddressStays() const;
   void Reclaim();
   void Begin();
   void Rise();

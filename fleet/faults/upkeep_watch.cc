@@ -43,7 +43,7 @@ void UpkeepWatch::OnEvent(const MachineEvent& event) {
   Row* const row = FindRow(event.machine_id);
   if (row == nullptr) return;
   const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
-  row->disk_told = std::max(row->disk_told, VolumePerHour(rules, event.boot_gigabytes));
+  if (event.boot_gigabytes > 0) row->disk_told = VolumePerHour(rules, cloud_.kind().boot_gigabytes);
   if (event.public_address && rules.address_stays) row->address_told = rules.address_hour;
   if (event.kind != MachineEvent::Kind::kGone) return;
   if (event.kept) {

@@ -44,7 +44,7 @@ class UpkeepWatch {
   struct Row {
     std::string name;      // the cloud's
     absl::Duration since;  // it was not ordered before
-    double disk_told = 0, address_told = 0;  // an hour, as its provider has told the controller
+    double disk_told = 0, address_told = 0;  // an hour; 0: the controller was not told of it
     double per_hour = 0;                     // of the dearest
     double dollars = 0;                      // of all of them
     absl::Duration word = absl::InfiniteDuration();     // of its end
