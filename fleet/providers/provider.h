@@ -77,7 +77,8 @@ struct MachineEvent {
     kGone,     // does not exist any more, or never came to be; `status`
     kVolume,   // of no machine: `volume` is in a list
     kStray,    // of a machine of this fleet's that nobody has asked for, or asks for any more: `handle`, `offer` (as what
-               // it was bought), `began`; told with each list that has it running, and in the end once with `ended`
+               // it was bought, at today's price; 0: none is known), `began`; told with each list that has it running,
+               // and in the end once with `ended`. `machine_id` is its name in the cloud.
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before; where it never
                // could and its credentials are refused, only `status` says so
   };
@@ -89,13 +90,15 @@ struct MachineEvent {
   uint64_t done_bytes = 0, total_bytes = 0;
   // Of kEnded, and of kGone of a machine that served: its engine died by itself, and the machine lived on.
   bool crashed = false;
-  // Of kGone and kStray, by the cloud's own clock and as far as it says so: from when and until when it charges for the machine's
-  // latest run, which may be one that an earlier kGone told of; and whether it took the machine back.
+  // Of kGone and kStray, by the cloud's own clock and as far as it says so: from when and until when it charges for the
+  // machine's latest run, which may be one that an earlier kGone told of; and whether it took the machine back. The end
+  // of a stray that its cloud does not say is by the provider's clock.
   std::optional<absl::Time> began, ended;
   bool reclaimed = false;
-  bool public_address = false;  // of kStarted, kAdopted and kGone: it has one, or had, for which its cloud charges
+  // Of kStarted, kAdopted, kGone and kStray: it has one, or had, for which its cloud charges.
+  bool public_address = false;
   double boot_gigabytes = 0;    // of the same: of the disk that it boots from, where its cloud charges for one
-  bool kept = false;            // of kGone: its cloud has it still, stopped, with that disk
+  bool kept = false;            // of kGone and a stray's end: its cloud has it still, stopped, with that disk
   bool never_ran = false;  // of kGone: since the machine was asked for none has run
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, or IsOverQuota; nothing was started. FAILED_PRECONDITION: would
   // fail again. Any other code: died, may succeed when tried again. The message is for people and

@@ -127,6 +127,7 @@ class AzureApi : public CloudApi {
                               .address = network.addresses[name],
                               .public_address = network.with_public.contains(name),
                               .state = StateOf(provisioning, known),
+                              .is_off = known == "PowerState/stopped",
                               .word = absl::StrCat(provisioning, " ", known.value_or(""))};
       if (properties["priority"].Text() == "Spot") machine.market = Market::kSpot;
       // The last operation of one that is deallocated took it out of service.

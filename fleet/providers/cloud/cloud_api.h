@@ -37,12 +37,13 @@ struct CloudMachine {
   std::string id;    // the cloud's
   std::string name;  // ours, unique among machines that are not gone
   std::string zone;
-  std::string type;     // as Offer::machine_type; "": it is not told
+  std::string type;     // as Offer::machine_type; "": there is no machine, but what one has left behind
   Market market = Market::kOnDemand;
   std::string address;  // at which its engine can be reached; "": none yet
   bool public_address = false;  // it has one beside, for which its cloud charges
   double boot_gigabytes = 0;    // of the disk that it boots from, where its cloud charges for one and says so
   State state = State::kUnknown;
+  bool is_off = false;  // kFailed, by a power-off from within: it is charged for on
   std::string word;  // the cloud's, for people
   CloudRun run;      // as far as lists tell it
 };

@@ -387,52 +387,6 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
   SweepOrphans();
 }
 
-void CloudProvider::SweepOrphans() {
-  std::map<std::string, Orphan> orphans;
-  std::vector<std::pair<CloudMachine, bool>> to_end;  // and whether it is to be kept, stopped
-  const absl::Duration now = clock_.Elapsed();
-  for (const CloudMachine& machine : inventory_.machines) {
-    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
-    if (HeardAt(machine.zone) < listed_at_) continue;
-    bool known = false, named = false;
-    for (const auto& [id, mine] : machines_) {
-      named |= mine->name == machine.name;
-      known |= mine->name == machine.name && (mine->life.machine_id.empty() || mine->life.machine_id == machine.id);
-    }
-    if (known) continue;
-    const auto before = orphans_.find(machine.id);
-    const Orphan& orphan =
-        orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now} : before->second).first->second;
-    // Until one that stops has, it holds its volume. What is in a state that nobody knows may be hibernated: it is told
-    // to stop, which does no harm to that, and never deleted.
-    const bool keeps = api_->KeepsStopped(machine.type);
-    const bool unknown = machine.state == State::kUnknown && keeps;
-    const bool waits = unknown || machine.state == State::kStopping;
-    if (now - orphan.since < (waits ? options_.limits.stop : options_.orphan) || now < orphan.not_before) continue;
-    const bool overdue = now - orphan.since >= options_.orphan + options_.limits.stop;
-    to_end.emplace_back(machine, unknown || (!named && keeps && !overdue && machine.state == State::kRunning));
-  }
-  orphans_ = std::move(orphans);
-  for (const auto& [machine, keep] : to_end) {
-    if (Withholds(absl::StrCat("machine ", machine.id, " (", machine.name, "), which nobody knows"),
-                  keep ? "stop it" : "delete it")) {
-      continue;
-    }
-    LOG(WARNING) << caps_.name << ": nobody knows machine " << machine.id << " (" << machine.name << "), it is "
-                 << (keep ? "stopped" : "deleted");
-    mutex_.Unlock();
-    const absl::Status status = keep ? api_->StopMachine(machine) : api_->DeleteMachine(machine);
-    mutex_.Lock();
-    LOG_IF(WARNING, !status.ok()) << caps_.name << ": " << machine.id << ": " << status;
-    Orphan& orphan = orphans_[machine.id];
-    orphan.failures = status.ok() ? 0 : orphan.failures + 1;
-    const bool tells_nothing = machine.state == State::kUnknown && !status.ok();
-    orphan.not_before = clock_.Elapsed() + (status.ok()      ? options_.limits.settle
-                                            : tells_nothing ? options_.limits.stop
-                                                            : BackOff(orphan.failures, status));
-  }
-}
-
 void CloudProvider::ApplyBars(std::vector<OfferNow>& offers) const {
   const std::string unlisted = WhyUnlisted();
   for (OfferNow& now : offers) {
@@ -498,13 +452,17 @@ void CloudProvider::PollOffers() {
   offers_poll_.failures = 0;
   offers_poll_.due = clock_.Elapsed() + options_.offers_poll;
   std::vector<OfferNow>& offers = answer->offers;
-  // Neither what has no stock, nor what a slip of the cloud seems to give away.
-  const auto is_none = [](const OfferNow& now) {
-    return now.stock.value_or(1) <= 0 || !(now.offer.price_per_hour > 0) || !std::isfinite(now.offer.price_per_hour);
-  };
-  offers.erase(std::remove_if(offers.begin(), offers.end(), is_none), offers.end());
+  // Neither what a slip of the cloud seems to give away, nor what has no stock.
+  std::erase_if(offers, [](const OfferNow& now) {
+    return !(now.offer.price_per_hour > 0) || !std::isfinite(now.offer.price_per_hour);
+  });
   const double volume_per_hour = VolumePerHour(BillingRulesOf(caps_.name), api_->traits().volume_gigabytes);
-  for (OfferNow& now : offers) now.offer.volume_per_hour = volume_per_hour;
+  priced_.clear();
+  for (OfferNow& now : offers) {
+    now.offer.volume_per_hour = volume_per_hour;
+    priced_.push_back(now.offer);
+  }
+  std::erase_if(offers, [](const OfferNow& now) { return now.stock.value_or(1) <= 0; });
   const std::string error(answer->quotas.message());
   LOG_IF(WARNING, !error.empty() && error != quotas_error_) << caps_.name << ": cannot ask for quotas: " << error;
   quotas_error_ = error;

@@ -2,7 +2,7 @@
 //
 // What the cloud has is asked as one list, often while a machine comes or goes and seldom else; each life is decided
 // from the newest list that was begun after the life's last call had ended. A machine of this fleet that no life knows
-// is stopped, since nobody would ever end it.
+// is told as a stray, and stopped, since nobody would ever end it.
 //
 // Its engine is reached at the machine's address, by mutual TLS (fleet/identity). The gateway dials; nothing on a
 // machine dials the gateway. A machine is known from its purchase on until its end is decided.
@@ -134,6 +134,18 @@ class CloudProvider : public Provider {
     int failures = 0;                                       // in a row
   };
 
+  // One that was told of, and has not ended yet.
+  struct Stray {
+    CloudMachine last;  // as a list last had it
+    Offer offer;
+    bool public_address = false;
+    double boot_gigabytes = 0;
+    Absence absence;
+    std::optional<absl::Duration> over_at;       // a list first had it ended then, or lacked it
+    std::optional<absl::Duration> run_asked_at;  // first
+    bool asking = false;                         // on some thread
+  };
+
   // A thing that is asked of the cloud as a whole, over and over.
   struct Poll {
     absl::Duration due;
@@ -160,7 +172,15 @@ class CloudProvider : public Provider {
   void KeepUnheard(CloudInventory& inventory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration HeardAt(absl::string_view zone) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration HeardAt(const Machine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Of this fleet's machines that no life knows.
   void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsKnown(const CloudMachine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndOrphan(const CloudMachine& machine, bool keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellStray(const CloudMachine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Offer OfferOf(const CloudMachine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<std::string> EndedStrays() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // their ids
+  void EndStray(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Judge(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Step(const MachinePtr& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -231,6 +251,7 @@ class CloudProvider : public Provider {
   bool knows_account_ ABSL_GUARDED_BY(mutex_) = false;  // since its credentials were last refused
   Poll list_ ABSL_GUARDED_BY(mutex_), offers_poll_ ABSL_GUARDED_BY(mutex_);
   std::optional<std::vector<OfferNow>> offers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Offer> priced_ ABSL_GUARDED_BY(mutex_);  // the same, and what has no stock
   struct Bar {
     Offer offer;  // quotas hold in its region, for its type and market
     std::string why;
@@ -243,6 +264,7 @@ class CloudProvider : public Provider {
   absl::Status list_error_ ABSL_GUARDED_BY(mutex_);                              // of the last poll
   absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll
   std::map<std::string, Orphan> orphans_ ABSL_GUARDED_BY(mutex_);                // by the cloud's id
+  std::map<std::string, Stray> strays_ ABSL_GUARDED_BY(mutex_);                  // by the cloud's id
   std::map<std::string, std::string> said_ ABSL_GUARDED_BY(mutex_);  // what would be done, by the name of with what
 
   // Answers of the probe may come when the provider has gone.

@@ -18,10 +18,6 @@ bool Recent(const std::optional<absl::Duration>& at, absl::Duration limit, absl:
 
 Next Fail(absl::Status status) { return {Do::kFail, std::move(status)}; }
 
-bool IsGone(const LifeLimits& limits, const Absence& absence) {
-  return absence.lists >= limits.absent_lists && absence.last - absence.first >= limits.absent;
-}
-
 // Nobody can be using a volume that such a machine still holds.
 bool IsDead(const LifeLimits& limits, const Life& life, const CloudMachine* holder) {
   if (holder == nullptr) return IsGone(limits, life.holder);
@@ -164,6 +160,10 @@ void Absence::Note(bool listed, absl::Duration at) {
   lists = listed ? 0 : lists + 1;
   if (lists == 1) first = at;
   last = at;
+}
+
+bool IsGone(const LifeLimits& limits, const Absence& absence) {
+  return absence.lists >= limits.absent_lists && absence.last - absence.first >= limits.absent;
 }
 
 Next Decide(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& life, const CloudMachine* machine,

@@ -67,6 +67,8 @@ struct LifeLimits {
   absl::Duration absent = absl::Seconds(60);  // … over so long is gone
 };
 
+bool IsGone(const LifeLimits& limits, const Absence& absence);
+
 struct Next {
   enum class Do {
     kWait,

@@ -130,6 +130,8 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
         offers_ = std::move(event.offers);
       } else if (event.kind == Kind::kVolume) {
         volumes_told_.push_back(*event.volume);
+      } else if (event.kind == Kind::kStray) {
+        strays_.push_back(std::move(event));
       } else {
         events_.push_back(std::move(event));
       }
@@ -153,7 +155,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     provider_->Run();
   }
 
-  // The next event but offers and volumes; of kind kOffers: there was none for `limit`.
+  // The next event but offers, volumes and strays; of kind kOffers: there was none for `limit`.
   MachineEvent Next(absl::Duration limit = absl::Minutes(5)) {
     const absl::Duration end = clock_.Elapsed() + limit;
     while (events_.empty() && clock_.Elapsed() < end) Tick(end);
@@ -252,6 +254,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   MachineEvent gone_;  // the last that was awaited
   std::vector<OfferNow> offers_;
   std::vector<VolumeNews> volumes_told_;
+  std::vector<MachineEvent> strays_;
   std::string handle_;
   std::string account_;  // that machines are in; "": there is none
   bool public_address_ = false;  // of what Begin makes

@@ -138,6 +138,7 @@ class HyperstackApi : public CloudApi {
                               .address = row[options_.public_address ? "floating_ip" : "fixed_ip"].Text(),
                               .public_address = !row["floating_ip"].Text().empty(),
                               .state = StateOf(row["status"].Text()),
+                              .is_off = absl::EqualsIgnoreCase(row["status"].Text(), "SHUTOFF"),
                               .word = row["status"].Text()};
       NoteFeatures(row["flavor"]);
       inventory.machines.push_back(std::move(machine));

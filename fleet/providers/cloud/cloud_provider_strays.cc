@@ -1,0 +1,161 @@
+// Machines of this fleet that no life knows: they are told, and ended.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/providers/cloud/cloud_provider.h"
+#include "fleet/providers/cloud/http.h"
+
+namespace spotinference::fleet {
+namespace {
+
+using State = CloudMachine::State;
+
+}  // namespace
+
+bool CloudProvider::IsKnown(const CloudMachine& machine) const {
+  return std::any_of(machines_.begin(), machines_.end(), [&](const auto& entry) {
+    const Machine& mine = *entry.second;
+    return mine.name == machine.name && (mine.life.machine_id.empty() || mine.life.machine_id == machine.id);
+  });
+}
+
+void CloudProvider::SweepOrphans() {
+  std::map<std::string, Orphan> orphans;
+  std::vector<std::pair<CloudMachine, bool>> to_end;  // and whether it is to be kept, stopped
+  const absl::Duration now = clock_.Elapsed();
+  for (const CloudMachine& machine : inventory_.machines) {
+    if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
+    if (HeardAt(machine.zone) < listed_at_ || IsKnown(machine)) continue;
+    const auto before = orphans_.find(machine.id);
+    const Orphan& orphan =
+        orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now} : before->second).first->second;
+    if (now - orphan.since >= options_.orphan || strays_.contains(machine.id)) TellStray(machine);
+    // Until one that stops has, it holds its volume. What is in a state that nobody knows may be hibernated: it is told
+    // to stop, which does no harm to that, and never deleted.
+    const bool keeps = api_->KeepsStopped(machine.type);
+    const bool unknown = machine.state == State::kUnknown && keeps;
+    const bool waits = unknown || machine.state == State::kStopping;
+    if (now - orphan.since < (waits ? options_.limits.stop : options_.orphan) || now < orphan.not_before) continue;
+    const bool named = std::any_of(machines_.begin(), machines_.end(),
+                                   [&](const auto& entry) { return entry.second->name == machine.name; });
+    const bool overdue = now - orphan.since >= options_.orphan + options_.limits.stop;
+    to_end.emplace_back(machine, unknown || (!named && keeps && !overdue && machine.state == State::kRunning));
+  }
+  orphans_ = std::move(orphans);
+  const std::vector<std::string> ended = EndedStrays();
+  for (const auto& [machine, keep] : to_end) EndOrphan(machine, keep);
+  for (const std::string& id : ended) EndStray(id);
+}
+
+void CloudProvider::EndOrphan(const CloudMachine& machine, bool keep) {
+  if (Withholds(absl::StrCat("machine ", machine.id, " (", machine.name, "), which nobody knows"),
+                keep ? "stop it" : "delete it")) {
+    return;
+  }
+  LOG(WARNING) << caps_.name << ": nobody knows machine " << machine.id << " (" << machine.name << "), it is "
+               << (keep ? "stopped" : "deleted");
+  mutex_.Unlock();
+  const absl::Status status = keep ? api_->StopMachine(machine) : api_->DeleteMachine(machine);
+  mutex_.Lock();
+  LOG_IF(WARNING, !status.ok()) << caps_.name << ": " << machine.id << ": " << status;
+  Orphan& orphan = orphans_[machine.id];
+  orphan.failures = status.ok() ? 0 : orphan.failures + 1;
+  const bool tells_nothing = machine.state == State::kUnknown && !status.ok();
+  orphan.not_before = clock_.Elapsed() + (status.ok()      ? options_.limits.settle
+                                          : tells_nothing ? options_.limits.stop
+                                                          : BackOff(orphan.failures, status));
+}
+
+// At what it costs now, as far as that is known.
+Offer CloudProvider::OfferOf(const CloudMachine& machine) const {
+  Offer offer = {.provider = caps_.name, .zone = machine.zone, .market = machine.market, .machine_type = machine.type};
+  for (const Offer& known : priced_) {
+    if (SamePlace(known, offer)) return known;
+    if (known.zone == offer.zone) offer.region = known.region;
+    if (known.machine_type != offer.machine_type) continue;
+    offer.accelerator = known.accelerator;
+    offer.accelerators = known.accelerators;
+  }
+  return offer;
+}
+
+// What was never seen to be charged for is not told: it may be one that is hibernated.
+void CloudProvider::TellStray(const CloudMachine& machine) {
+  const bool is_told = strays_.contains(machine.id);
+  const bool is_charged = machine.state == State::kStarting || machine.state == State::kRunning ||
+                          machine.state == State::kStopping || machine.is_off;
+  if (machine.type.empty() || (!is_told && !is_charged)) return;
+  Stray& stray = strays_[machine.id];
+  stray.last = machine;
+  stray.public_address |= machine.public_address;
+  if (machine.boot_gigabytes > 0) stray.boot_gigabytes = machine.boot_gigabytes;
+  if (Offer offer = OfferOf(machine); offer.price_per_hour > 0 || !is_told) stray.offer = std::move(offer);
+  Tell({.kind = MachineEvent::Kind::kStray,
+        .machine_id = machine.name,
+        .handle = machine.id,
+        .began = machine.run.began,
+        .public_address = stray.public_address,
+        .boot_gigabytes = stray.boot_gigabytes,
+        .offer = stray.offer});
+}
+
+std::vector<std::string> CloudProvider::EndedStrays() {
+  std::vector<std::string> ended;
+  for (auto& [id, stray] : strays_) {
+    if (HeardAt(stray.last.zone) < listed_at_) continue;
+    const auto found = std::find_if(inventory_.machines.begin(), inventory_.machines.end(),
+                                    [&](const CloudMachine& machine) { return machine.id == id; });
+    const bool is_there = found != inventory_.machines.end() && !found->type.empty();
+    stray.absence.Note(is_there, listed_at_);
+    if (is_there) stray.last = *found;
+    const bool is_over = is_there ? found->state == State::kStopped || found->state == State::kGone || IsKnown(*found)
+                                  : IsGone(options_.limits, stray.absence);
+    if (!is_over) {
+      stray.over_at.reset();
+      stray.run_asked_at.reset();
+      continue;
+    }
+    if (!stray.over_at.has_value()) stray.over_at = is_there ? listed_at_ : stray.absence.first;
+    ended.push_back(id);
+  }
+  return ended;
+}
+
+// What its cloud does not tell in time never will be. One that a life knows by now is that life's from now on.
+void CloudProvider::EndStray(const std::string& id) {
+  const auto begun = strays_.find(id);
+  if (begun == strays_.end() || std::exchange(begun->second.asking, true)) return;
+  const CloudMachine last = begun->second.last;
+  absl::StatusOr<CloudRun> run = last.run;
+  if (!IsKnown(last)) {
+    mutex_.Unlock();
+    run = api_->LatestRun(last);
+    mutex_.Lock();
+  }
+  Stray& stray = strays_.at(id);  // nobody else ends it
+  stray.asking = false;
+  if (!stray.over_at.has_value()) return;  // it was seen again meanwhile
+  if (!stray.run_asked_at.has_value()) stray.run_asked_at = clock_.Elapsed();
+  const bool of_earlier = run.ok() && run->ended.has_value() && run->ended < last.run.began;
+  const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier;
+  if (may_come && clock_.Elapsed() - *stray.run_asked_at < kRunTold) return;  // the next list is another occasion
+  if (!run.ok()) run = last.run;
+  if (of_earlier) run = CloudRun{.began = last.run.began};
+  MachineEvent over = {.kind = MachineEvent::Kind::kStray,
+                       .machine_id = last.name,
+                       .handle = id,
+                       .began = run->began,
+                       .ended = run->ended.value_or(clock_.Now() - (clock_.Elapsed() - *stray.over_at)),
+                       .reclaimed = run->reclaimed,
+                       .public_address = stray.public_address,
+                       .boot_gigabytes = stray.boot_gigabytes,
+                       .kept = last.state == State::kStopped && stray.absence.lists == 0,
+                       .offer = stray.offer};
+  strays_.erase(id);
+  Tell(std::move(over));
+}
+
+}  // namespace spotinference::fleet
