@@ -118,7 +118,8 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const BillingRules& rules = BillingRulesOf(record.provider);
   if (!record.offer.has_value() || rules.provider != record.provider) return ledger_.End(record.id, end);
   const std::optional<std::pair<absl::Time, absl::Time>> told = RunOf(machine.record, gone);
-  if (!gone.kept) EndUpkeep(machine.record, told.has_value() && told->first < told->second ? told->second : clock_.Now());
+  const bool run_is_told = told.has_value() && told->first < told->second;
+  if (!gone.kept) EndUpkeep(machine.record, run_is_told ? told->second : clock_.Now());
   if (!machine.whole_run) return ledger_.End(record.id, end);
   const absl::Time over = clock_.Now() - (now - end);
   std::pair<absl::Time, absl::Time> run = {

@@ -159,8 +159,8 @@ struct LedgerLine {
 // A row of the same route's "storage": what a model's machines cost beside their time, since the fleet's store was made.
 struct StorageLine {
   std::string model;
-  std::string kind;           // "volume", or "address": a machine's public one
-  double gigabyte_hours = 0;  // of volumes
+  std::string kind;           // "volume", "boot_disk" (a machine's own), or "address" (its public one)
+  double gigabyte_hours = 0;  // of volumes and disks
   double dollars = 0;
 };
 

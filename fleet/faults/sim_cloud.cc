@@ -232,7 +232,10 @@ const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
        .tells_prices = true,
        .public_addresses = true,
        .boot_gigabytes = kBootGigabytes},
-      {.traits = {.name = "hyperstack", .keeps_stopped = true, .attaches_at_creation = false, .volume_gigabytes = kGigabytes},
+      {.traits = {.name = "hyperstack",
+                  .keeps_stopped = true,
+                  .attaches_at_creation = false,
+                  .volume_gigabytes = kGigabytes},
        .tells = Kind::Tells::kByBill,
        .public_addresses = true}};
   return kinds;

@@ -113,7 +113,9 @@ void UpkeepWatch::Count(const EmulatedMachine& machine) {
 
 std::pair<double, double> UpkeepWatch::DoubtOf(const Row& row) const {
   const double told = row.disk_told + row.address_told;
-  const auto cost = [](double per_hour, absl::Duration time) { return per_hour * std::max(0.0, absl::ToDoubleHours(time)); };
+  const auto cost = [](double per_hour, absl::Duration time) {
+    return per_hour * std::max(0.0, absl::ToDoubleHours(time));
+  };
   const absl::Duration word = std::min(row.word, sim_.now());
   const double most = told == 0 ? 0 : cost(row.per_hour, word - row.since + 2 * longest_skew_);
   const double least = cost(told, std::min(word, row.ended) - row.since - 2 * longest_skew_);
@@ -130,8 +132,8 @@ void UpkeepWatch::CheckLedger(double dollars) {
   }
   const double bill = Dollars();
   if (dollars <= bill + more + kCent && dollars >= bill - less - kCent) return;
-  sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars of machines' disks and addresses and the cloud's bill ", bill,
-                          "; for what it does not tell ", more, " more and ", less, " less are right"));
+  sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars of machines' disks and addresses and the cloud's bill ",
+                          bill, "; for what it does not tell ", more, " more and ", less, " less are right"));
 }
 
 }  // namespace spotinference::fleet

@@ -1,5 +1,5 @@
-// That the ledger has of what machines cost beside their time, their own disks and addresses that stay with stopped ones,
-// what the cloud's bill has. A part of the watch.
+// That the ledger has of machines' own disks, and of addresses that stay with stopped ones, what the cloud's bill has. A
+// part of the watch.
 //
 // What the cloud does not say bounds what the ledger can know: it has a machine from its order until the word of its
 // end or, where the cloud says that, until its latest run's end, both by a clock that steps; and nothing of one that no

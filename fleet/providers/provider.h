@@ -76,9 +76,9 @@ struct MachineEvent {
     kEnded,    // of TerminateLost: whether its machine outlived its engine is known, `crashed`
     kGone,     // does not exist any more, or never came to be; `status`
     kVolume,   // of no machine: `volume` is in a list
-    kStray,    // of a machine of this fleet's that nobody has asked for, or asks for any more: `handle`, `offer` (as what
-               // it was bought, at today's price; 0: none is known), `began`; told with each list that has it running,
-               // and in the end once with `ended`. `machine_id` is its name in the cloud.
+    kStray,    // of a machine of this fleet's that nobody has asked for, or asks for any more: `handle`, `offer` (as
+               // what it was bought, at today's price; 0: none is known), `began`; told with each list that has it
+               // running, and in the end once with `ended`. `machine_id` is its name in the cloud.
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before; where it never
                // could and its credentials are refused, only `status` says so
   };

@@ -41,7 +41,8 @@ Ledger::StorageSums UpkeepOf(const MachineRecord& machine, absl::Time end) {
     sums[{machine.model, "boot_disk"}] = {hours * machine.boot_gigabytes,
                                           hours * VolumePerHour(rules, machine.boot_gigabytes)};
   }
-  if (machine.public_address && rules.address_stays) sums[{machine.model, "address"}].dollars = hours * rules.address_hour;
+  if (machine.public_address && rules.address_stays)
+    sums[{machine.model, "address"}].dollars = hours * rules.address_hour;
   return sums;
 }
 

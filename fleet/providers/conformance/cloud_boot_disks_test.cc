@@ -51,7 +51,7 @@ TEST_P(CloudBootDisksTest, IsToldWithItsMachine) {
 }
 
 TEST_P(CloudBootDisksTest, IsAsLargeAsTheCloudSays) {
-  if (GetParam().boot_gigabytes == 0) GTEST_SKIP() << "it charges for none";
+  if (GetParam().boot_gigabytes == 0) GTEST_SKIP() << GetParam().name << " charges for no disk of a machine's own";
   provider_->Launch(Spec());
   while (bought() == 0) Pass(absl::Milliseconds(100));
   emulator_.Look([](CloudModel& model) { model.machines().begin()->second.boot_gigabytes = 150; });
@@ -73,7 +73,7 @@ TEST_P(CloudBootDisksTest, IsToldOfWhatIsAdopted) {
 
 // By a gateway that has never seen it run.
 TEST_P(CloudBootDisksTest, OfAMachineThatIsHibernatedStays) {
-  if (!keeps()) GTEST_SKIP() << "none is";
+  if (!keeps()) GTEST_SKIP() << GetParam().name << " keeps no machine that is stopped";
   Serve(Spec());
   provider_->Hibernate("m-1");
   EXPECT_TRUE(AwaitGone("m-1").ok());
