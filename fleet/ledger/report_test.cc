@@ -48,13 +48,14 @@ TEST(LedgerReport, StorageIsInTheModelsDollarsAndNoUseOfAMachine) {
   const auto page = ParseLedger(R"({"lines":[
     {"model":"m","market":"spot","use":"busy","seconds":3600,"dollars":2,"on_demand_dollars":3,"tokens":250000}],
     "storage":[{"model":"m","kind":"volume","dollars":0.4,"gigabyte_hours":7300},
-               {"model":"m","kind":"address","dollars":0.1},
+               {"model":"m","kind":"boot_disk","dollars":0.05,"gigabyte_hours":730},
+               {"model":"m","kind":"address","dollars":0.05},
                {"model":"old","kind":"volume","dollars":0.25,"gigabyte_hours":2500}]})", "l");
   ASSERT_TRUE(page.ok()) << page.status();
   const std::string text = LedgerReport(*page, {});
   for (const char* line :
        {"m  $2.5000\n", "busy                         1.00 h  $2.0000\n", "volumes                      7300 GB h  $0.4000\n",
-        "addresses                            $0.1000\n", "a million tokens           $10.0000\n",
+        "boot disks                    730 GB h  $0.0500\n", "addresses                            $0.0500\n", "a million tokens           $10.0000\n",
         "saved against on demand       16.7 %\n", "interruptions               $0.0000", "old  $0.2500\n"}) {
     EXPECT_TRUE(absl::StrContains(text, line)) << line << "\nin\n" << text;
   }
