@@ -19,14 +19,6 @@ bool Runs(const EmulatedMachine& machine) {
   return machine.state == State::kStarting || machine.state == State::kRunning || machine.state == State::kRestoring;
 }
 
-// The least and the most that machines have cost since then.
-std::pair<double, double> RangeOf(const std::vector<PriceSpan>& prices, absl::Duration from) {
-  const auto begin = std::find_if(prices.begin() + 1, prices.end(), [&](const PriceSpan& p) { return p.since > from; });
-  const auto less = [](const PriceSpan& a, const PriceSpan& b) { return a.per_hour < b.per_hour; };
-  const auto [least, most] = std::minmax_element(begin - 1, prices.end(), less);
-  return {least->per_hour, most->per_hour};
-}
-
 const char* KindName(MachineEvent::Kind kind) {
   switch (kind) {
     case MachineEvent::Kind::kStarted: return "started";
@@ -47,11 +39,12 @@ const char* KindName(MachineEvent::Kind kind) {
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
              const Limits& limits, Sabotage sabotage)
     : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage),
-      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names) {}
+      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names), strays_(sim, cloud) {}
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
   if (provider == nullptr) died_at_ = sim_.now();
+  strays_.OnLife(/*begins=*/provider != nullptr);
   ++lives_;
   asked_.clear();
 }
@@ -69,6 +62,7 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
     if (sabotage_ == Sabotage::kForgetsDisks) event.kept = false;
     if (sabotage_ == Sabotage::kYoungVolumes && event.volume.has_value()) event.volume->made += absl::Hours(10);
     OnEvent(event);
+    if (sabotage_ == Sabotage::kHidesStrays && event.kind == MachineEvent::Kind::kStray) return;
     listener_(std::move(event));
   });
 }
@@ -77,6 +71,7 @@ void Watch::OnEvent(const MachineEvent& event) {
   active_ = true;
   storage_.OnEvent(event);
   upkeep_.OnEvent(event);
+  if (event.kind == MachineEvent::Kind::kStray) strays_.OnEvent(event);
   if (event.kind == MachineEvent::Kind::kOffers) return;
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
@@ -208,7 +203,7 @@ double Watch::Dollars() const {
 void Watch::Check(bool healthy) {
   storage_.Check();
   upkeep_.Check();
-  NoteUnknownRuns();
+  strays_.Check(sim_.now() - checked_at_, [this](const EmulatedMachine& machine) { return IsKnown(machine); });
   if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
   checked_at_ = sim_.now();
   ForgetGone();
@@ -316,27 +311,17 @@ void Watch::NoteRun(const MachineEvent& gone) {
   }
 }
 
-// What is charged for while it is neither asked for nor written down is in no ledger.
-void Watch::NoteUnknownRuns() {
-  for (const auto& [number, machine] : cloud_.model().machines()) {
-    if (!machine.began.has_value() || machine.ended.has_value() || asked_.contains(machine.name)) continue;
-    const bool written = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
-      return record.second.state != MachineState::kHibernated && names_.Machine(record.second.id) == machine.name;
-    });
-    if (written) continue;
-    const BillingRules& rules = BillingRulesOf(machine.cloud);
-    absl::Duration time = sim_.now() - checked_at_;
-    if (unknown_runs_.insert(number).second) time += rules.minimum + rules.granularity;
-    const EmulatedType& type = *cloud_.model().FindType(machine.cloud, machine.zone, machine.type);
-    under_ += absl::ToDoubleHours(time) *
-              (RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices, *machine.began).second +
-               (machine.public_address && !rules.address_stays ? rules.address_hour : 0));
-  }
+// What it costs is somebody's.
+bool Watch::IsKnown(const EmulatedMachine& machine) const {
+  return asked_.contains(machine.name) ||
+         std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
+           return record.second.state != MachineState::kHibernated && names_.Machine(record.second.id) == machine.name;
+         });
 }
 
 bool Watch::Rests() const {
   const auto& machines = cloud_.model().machines();
-  return asked_.empty() && std::all_of(machines.begin(), machines.end(), [](const auto& machine) {
+  return asked_.empty() && strays_.rests() && std::all_of(machines.begin(), machines.end(), [](const auto& machine) {
     return machine.second.state == State::kStopped || machine.second.state == State::kGone;
   });
 }
@@ -349,12 +334,12 @@ double Watch::AddressBill(const EmulatedMachine& machine) const {
 void Watch::CheckLedger(double dollars) {
   double bill = Dollars() + closed_addresses_;
   for (const auto& [number, machine] : cloud_.model().machines()) bill += AddressBill(machine);
-  const double beyond = dollars - bill, untold = over_ + under_;
+  const double beyond = dollars - bill, untold = this->untold();
   const double since = std::exchange(checked_untold_, untold) == untold ? beyond - checked_beyond_ : 0;
   checked_beyond_ = beyond;
-  if (beyond > over_ + kCent || beyond < -under_ - kCent) {
+  if (beyond > over() + kCent || beyond < -under() - kCent) {
     sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill,
-                            "; for what it does not tell ", over_, " more and ", under_, " less are right"));
+                            "; for what it does not tell ", over(), " more and ", under(), " less are right"));
   } else if (std::abs(since) > kCent) {
     sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill, ", of which ", since,
                             " came since the last rest, and all was told since"));

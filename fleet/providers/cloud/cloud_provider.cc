@@ -151,7 +151,7 @@ CloudProvider::MachinePtr CloudProvider::Begin(const MachineSpec& spec) {
   machine->name = options_.names.Machine(spec.id);
   machine->volume_name = options_.names.Volume(spec.volume);
   machine->token = NewPurchaseToken();
-  machine->due = machine->acted_at = clock_.Elapsed();
+  machine->due = machine->acted_at = machine->begun = clock_.Elapsed();
   machines_.emplace(spec.id, machine);
   list_.due = std::min(list_.due, clock_.Elapsed());
   return machine;
@@ -247,6 +247,8 @@ void CloudProvider::PollList() {
   mutex_.Unlock();
   absl::StatusOr<CloudInventory> inventory = List(knows_account);
   mutex_.Lock();
+  date_ = api_->LastDate();
+  date_at_ = clock_.Elapsed();
   const absl::Status heard = inventory.ok() ? Hear(inventory->unheard, list_) : inventory.status();
   if (!heard.ok()) inventory = heard;
   // Whoever asks for credentials again may get another account's.
