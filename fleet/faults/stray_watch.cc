@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
 namespace spotinference::fleet {
 namespace {
 
@@ -29,11 +32,12 @@ const std::vector<PriceSpan>& StrayWatch::PricesOf(const EmulatedMachine& machin
 
 double StrayWatch::under() const {
   double dollars = under_;
-  for (const auto& [number, untold] : untold_) dollars += untold;
+  for (const auto& [number, untold] : untold_) dollars += untold.dollars;
   return dollars;
 }
 
-// What a dead controller was told of goes on in its ledger until the word of the end that it did not live to hear.
+// What a dead controller was told of stays in its ledger as it was written down last: until the death at the most, and
+// from a begin by a clock that may be wrong.
 void StrayWatch::OnLife(bool begins) {
   if (begins) {
     ++lives_;
@@ -42,24 +46,42 @@ void StrayWatch::OnLife(bool begins) {
   }
   for (const auto& [number, told] : told_) {
     const auto machine = cloud_.model().machines().find(number);
-    if (machine == cloud_.model().machines().end() || !machine->second.ended.has_value()) continue;
+    if (machine == cloud_.model().machines().end() || !machine->second.began.has_value()) continue;
     const double most = RangeOf(PricesOf(machine->second), *machine->second.began).second;
-    over_ += absl::ToDoubleHours(sim_.now() - *machine->second.ended) * (most + AddressHour(machine->second));
+    const absl::Duration time = told.skew + (sim_.now() - machine->second.ended.value_or(sim_.now()));
+    over_ += absl::ToDoubleHours(time) * (most + AddressHour(machine->second));
   }
   told_.clear();
+  Check(absl::ZeroDuration(), [](const EmulatedMachine&) { return true; });
+  for (const Ended& ended : std::exchange(ended_, {})) {
+    over_ += ended.over;
+    under_ += ended.under;
+  }
 }
 
-void StrayWatch::OnEvent(const MachineEvent& stray) {
+bool StrayWatch::IsWritten(const Ended& ended) const {
+  const auto& entries = store_.book().entries;
+  return store_.books() > ended.books && std::none_of(entries.begin(), entries.end(), [&](const Ledger::Entry& entry) {
+           return absl::EndsWith(entry.machine, ended.id);
+         });
+}
+
+void StrayWatch::OnEvent(const MachineEvent& stray, bool is_taken_over) {
   const int64_t number = SimCloud::NumberOf(stray.handle);
   const auto [told, is_new] = told_.try_emplace(number);
   const absl::Time life_began = sim_.clock.Now() - (sim_.now() - life_began_);
-  if (is_new) told->second.may_be_booked = lives_ > 1 && *stray.began < life_began + kClocksDiffer;
+  if (is_new) {
+    told->second = {lives_ > 1 && *stray.began < life_began + kClocksDiffer,
+                    absl::StrCat("stray ", stray.offer->provider, " ", stray.handle, " ",
+                                 absl::ToUnixSeconds(*stray.began)),
+                    absl::AbsDuration(sim_.clock.skew)};
+  }
   if (!stray.ended.has_value()) return;
-  End(number, told->second, stray);
+  End(number, told->second, stray, is_taken_over);
   told_.erase(told);
 }
 
-void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray) {
+void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray, bool is_taken_over) {
   const auto found = cloud_.model().machines().find(number);
   if (found == cloud_.model().machines().end() || !found->second.began.has_value()) return;
   const EmulatedMachine& machine = found->second;
@@ -81,29 +103,39 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
   const double doubt = charged(to - from, most) - charged(to - from, least);  // prices from before it was told of
   over_ += doubt;
   under_ += doubt;
-  const double rounding = charged(rules.minimum + rules.granularity, most);
+  if (machine.ended.has_value() && ended <= from) {  // it has only been about to run
+    over_ += bill(from, to, false);
+    return;
+  }
   const double has = bill(from, to, stray.reclaimed), right = bill(began, ended, machine.reclaimed);
+  const auto untold = untold_.find(number);
+  const double pending = untold != untold_.end() && untold->second.began == began ? untold->second.dollars : 0;
+  ended_.push_back({told.id, store_.books(),
+                    charged(sim_.now() - ended + told.skew, most) + (machine.reclaimed ? has : 0), pending});
+  const double rounding = charged(rules.minimum + rules.granularity, most);
   if (told.may_be_booked) {  // from the word of it to the word of its end, unless this life has all of it
     over_ += charged(sim_.now() - ended, most) + rounding + (machine.reclaimed ? has : 0);
     return;
   }
-  untold_.erase(number);
-  if (from <= began && to >= ended) {
-    over_ += std::max(0.0, has - right);
-    under_ += std::max(0.0, right - has);
-  } else {
-    over_ += rounding + (rules.free_reclaim > absl::ZeroDuration() ? has : 0) + charged(to - ended, most);
-    under_ += rounding + charged(from - began, most);
-  }
+  if (pending > 0) untold_.erase(untold);
+  const bool is_part = from > began || is_taken_over;
+  over_ += is_part ? rounding + (rules.free_reclaim > absl::ZeroDuration() ? has : 0) + charged(to - ended, most)
+                   : std::max(0.0, has - right);
+  if (is_part) under_ += rounding + charged(from - began, most);
 }
 
 void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known) {
+  std::erase_if(ended_, [this](const Ended& ended) { return IsWritten(ended); });
   for (const auto& [number, machine] : cloud_.model().machines()) {
     if (!machine.began.has_value() || machine.ended.has_value() || is_known(machine)) continue;
     const BillingRules& rules = BillingRulesOf(machine.cloud);
-    const auto [untold, is_new] = untold_.try_emplace(number);
-    const absl::Duration time = took + (is_new ? rules.minimum + rules.granularity : absl::ZeroDuration());
-    untold->second += absl::ToDoubleHours(time) *
+    Untold& untold = untold_[number];
+    absl::Duration time = took;
+    if (untold.dollars == 0 || untold.began != *machine.began) {
+      time += rules.minimum + rules.granularity;
+      under_ += std::exchange(untold, {.began = *machine.began}).dollars;
+    }
+    untold.dollars += absl::ToDoubleHours(time) *
                       (RangeOf(PricesOf(machine), *machine.began).second + AddressHour(machine));
   }
 }

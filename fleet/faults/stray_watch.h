@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "fleet/faults/sim_cloud.h"
 #include "fleet/ledger/billing.h"
 #include "fleet/providers/provider.h"
+#include "fleet/store/memory_store.h"
 
 namespace spotinference::fleet {
 
@@ -24,10 +26,11 @@ std::pair<double, double> RangeOf(const std::vector<PriceSpan>& prices, absl::Du
 
 class StrayWatch {
  public:
-  StrayWatch(Sim& sim, SimCloud& cloud) : sim_(sim), cloud_(cloud) {}
+  StrayWatch(Sim& sim, SimCloud& cloud, const MemoryStore& store) : sim_(sim), cloud_(cloud), store_(store) {}
 
   void OnLife(bool begins);  // of a controller, or its death
-  void OnEvent(const MachineEvent& stray);
+  // `is_taken_over`: somebody has asked for it.
+  void OnEvent(const MachineEvent& stray, bool is_taken_over);
   // After each step, of which the latest took so long.
   void Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known);
 
@@ -39,17 +42,33 @@ class StrayWatch {
  private:
   struct Told {
     bool may_be_booked = false;  // by another life, as this one believes
+    std::string id;              // in the ledger
+    absl::Duration skew;         // of the controller's clock, by which it knows the begin
+  };
+  struct Untold {
+    absl::Duration began;  // the run
+    double dollars = 0;    // that it cost while nobody knew it, at the most
   };
 
-  void End(int64_t number, const Told& told, const MachineEvent& stray);
+  // Whose end was told of. Before that is written down a death lets the ledger forget it.
+  struct Ended {
+    std::string id;
+    int64_t books = 0;  // had been written then
+    double over = 0, under = 0;
+  };
+
+  void End(int64_t number, const Told& told, const MachineEvent& stray, bool is_taken_over);
+  bool IsWritten(const Ended& ended) const;
   const std::vector<PriceSpan>& PricesOf(const EmulatedMachine& machine) const;
 
   Sim& sim_;
   SimCloud& cloud_;
+  const MemoryStore& store_;
   int lives_ = 0;
   absl::Duration life_began_;
   std::map<int64_t, Told> told_;      // by machine
-  std::map<int64_t, double> untold_;  // what it cost while nobody knew it, at the most, and nobody has told of yet
+  std::map<int64_t, Untold> untold_;  // by machine, the latest
+  std::vector<Ended> ended_;          // and not written down
   double over_ = 0, under_ = 0;
 };
 

@@ -39,7 +39,7 @@ const char* KindName(MachineEvent::Kind kind) {
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
              const Limits& limits, Sabotage sabotage)
     : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage),
-      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names), strays_(sim, cloud) {}
+      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names), strays_(sim, cloud, store) {}
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
@@ -71,7 +71,7 @@ void Watch::OnEvent(const MachineEvent& event) {
   active_ = true;
   storage_.OnEvent(event);
   upkeep_.OnEvent(event);
-  if (event.kind == MachineEvent::Kind::kStray) strays_.OnEvent(event);
+  if (event.kind == MachineEvent::Kind::kStray) strays_.OnEvent(event, asked_.contains(event.machine_id));
   if (event.kind == MachineEvent::Kind::kOffers) return;
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
@@ -227,7 +227,8 @@ void Watch::CheckMachine(const EmulatedMachine& machine) {
   if (asked == asked_.end()) {
     const absl::Duration since = unknown_since_.try_emplace(machine.number, healthy_).first->second;
     if (provider_ != nullptr) orphans_.insert(machine.number);
-    if (provider_ == nullptr) unknown_since_[machine.number] = healthy_;  // its next life begins to look for it
+    // Its next life begins to look for it, and finds what is in lists.
+    if (provider_ == nullptr || !cloud_.IsListed(machine)) unknown_since_[machine.number] = healthy_;
     if (healthy_ - since > limits_.leak)
       sim_.Break(absl::StrCat(machine.name, " (i-", machine.number, ") is leaked: it runs and nobody knows it"));
     return;
@@ -347,8 +348,9 @@ void Watch::CheckLedger(double dollars) {
 }
 
 // Once the day's money is spent nothing goes on to bill. A clock that steps to and fro over midnight begins one day.
+// Nobody can have known before what was not told of machines that nobody asked for.
 void Watch::CheckBudget() {
-  const double dollars = Dollars();
+  const double dollars = Dollars() - strays_.under();
   const int64_t today = absl::ToUnixSeconds(sim_.clock.Now()) / (24 * 3600);
   if (today > day_ && sim_.now() - day_began_ >= absl::Hours(24) - 2 * kLongestSkew) {
     day_ = today;
@@ -363,8 +365,9 @@ void Watch::CheckBudget() {
   if (dollars - before_day_ < limits_.max_dollars_per_day) return;
   if (!spent_since_.has_value()) spent_since_ = healthy_;
   const auto& machines = cloud_.model().machines();
-  const bool bills =
-      std::any_of(machines.begin(), machines.end(), [](const auto& machine) { return Runs(machine.second); });
+  const bool bills = std::any_of(machines.begin(), machines.end(), [this](const auto& machine) {
+    return Runs(machine.second) && asked_.contains(machine.second.name);
+  });
   if (bills && healthy_ - *spent_since_ > limits_.end)
     sim_.Break(absl::StrCat("the day has cost ", dollars - before_day_, " of ", limits_.max_dollars_per_day,
                             " dollars, and machines run on"));

@@ -381,12 +381,13 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
     }
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
   }
+  SweepOrphans();
+  busy |= !options_.changes_nothing && !strays_.empty();
   const absl::Duration poll = outdated        ? absl::ZeroDuration()  // a call has ended since it was begun
                               : awaits_volume ? options_.volume_poll
                               : busy          ? options_.busy_poll
                                               : options_.idle_poll;
   list_.due = std::max(list_.due, clock_.Elapsed() + poll);
-  SweepOrphans();
 }
 
 void CloudProvider::ApplyBars(std::vector<OfferNow>& offers) const {

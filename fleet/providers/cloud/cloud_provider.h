@@ -141,6 +141,7 @@ class CloudProvider : public Provider {
     CloudMachine last;  // as a list last had it
     absl::Time began;   // where its cloud does not say, when a list first had it
     Offer offer;
+    bool ran = false;   // some list had it running
     bool public_address = false;
     double boot_gigabytes = 0;
     Absence absence;

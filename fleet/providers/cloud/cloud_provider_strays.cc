@@ -110,6 +110,7 @@ void CloudProvider::TellStray(const CloudMachine& machine, absl::Duration since)
   Stray& stray = strays_[machine.id];
   stray.last = machine;
   if (!is_told) stray.began = machine.run.began.value_or(CloudTimeOf(since));
+  stray.ran |= machine.state == State::kRunning || machine.is_off;
   stray.public_address |= machine.public_address;
   if (machine.boot_gigabytes > 0) stray.boot_gigabytes = machine.boot_gigabytes;
   if (Offer offer = OfferOf(machine); offer.price_per_hour > 0 || !is_told) stray.offer = std::move(offer);
@@ -167,7 +168,7 @@ void CloudProvider::EndStray(const std::string& id) {
   const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier;
   if (may_come && clock_.Elapsed() - *stray.run_asked_at < kRunTold) return;  // the next list is another occasion
   if (!run.ok()) run = last.run;
-  if (of_earlier) run = CloudRun();
+  if (of_earlier) run = CloudRun{.ended = stray.ran ? std::nullopt : std::optional(stray.began)};
   const absl::Time began = Untold(last.name, run->began.value_or(stray.began));
   MachineEvent over = {.kind = MachineEvent::Kind::kStray,
                        .machine_id = last.name,
