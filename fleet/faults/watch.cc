@@ -13,6 +13,7 @@ using State = EmulatedMachine::State;
 
 constexpr absl::Duration kForget = absl::Hours(1);  // as the longest of the clouds' lists
 constexpr double kCent = 0.01;
+constexpr double kExact = 1e-6;  // what rounding adds up to
 constexpr absl::Duration kLongestSkew = absl::Minutes(5);  // of the controller's clock against the cloud's
 
 bool Runs(const EmulatedMachine& machine) {
@@ -341,7 +342,7 @@ void Watch::CheckLedger(double dollars) {
   if (beyond > over() + kCent || beyond < -under() - kCent) {
     sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill,
                             "; for what it does not tell ", over(), " more and ", under(), " less are right"));
-  } else if (std::abs(since) > kCent) {
+  } else if (std::abs(since) > kExact) {
     sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill, ", of which ", since,
                             " came since the last rest, and all was told since"));
   }
