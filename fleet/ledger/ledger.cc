@@ -4,6 +4,15 @@
 #include <utility>
 
 namespace spotinference::fleet {
+namespace {
+
+constexpr size_t kLatest = 32;  // what is told of a machine from its end until that is heard of
+
+double ShareAfter(absl::Duration from, absl::Duration to, absl::Duration end) {
+  return to <= end ? 0 : absl::FDivDuration(to - std::max(from, end), to - from);
+}
+
+}  // namespace
 
 absl::string_view UseName(Use use) {
   switch (use) {
@@ -58,7 +67,11 @@ Ledger::Open* Ledger::Settle(absl::string_view machine, absl::Duration now) {
   const auto found = open_.find(machine);
   if (found == open_.end()) return nullptr;
   Open& open = found->second;
-  Add(open, now, open.booked);
+  Piece piece = {.from = open.since, .to = now};
+  Add(open, now, piece.sums);
+  for (const auto& [row, sum] : piece.sums) open.booked[row] += sum;
+  if (!piece.sums.empty()) open.latest.push_back(std::move(piece));
+  if (open.latest.size() > kLatest) open.latest.pop_front();
   open.dollars += Dollars(open, now);
   if (open.since < absl::InfiniteDuration()) open.since = now;
   return &open;
@@ -84,6 +97,7 @@ void Ledger::End(absl::string_view machine, absl::Duration now, std::optional<do
                  double address, std::optional<double> on_demand) {
   Open* const open = Settle(machine, now);
   if (open == nullptr) return;
+  TakeBack(*open, now);
   if (charged.has_value()) {
     Charge(*open, *charged, on_demand);
     ChargeAddress(*open, address);
@@ -91,6 +105,20 @@ void Ledger::End(absl::string_view machine, absl::Duration now, std::optional<do
   for (const auto& [row, sum] : open->booked) closed_[row] += sum;
   closed_dollars_ += open->dollars;
   open_.erase(open_.find(machine));
+}
+
+void Ledger::TakeBack(Open& open, absl::Duration end) {
+  for (const Piece& piece : open.latest) {
+    const double part = ShareAfter(piece.from, piece.to, end);
+    if (part == 0) continue;
+    for (const auto& [row, sum] : piece.sums) {
+      Sum& booked = open.booked[row];
+      booked += {-(sum.time * part), -part * sum.dollars, -part * sum.on_demand_dollars, 0, -part * sum.address_dollars,
+                 -part * sum.replacing_dollars};
+      open.dollars -= part * sum.dollars;
+      if (booked.time <= absl::ZeroDuration()) open.booked.erase(row);
+    }
+  }
 }
 
 // Rounded up to a minute, or of a cloud that charges less than the time from the order on: it is every use's.
@@ -150,6 +178,10 @@ std::optional<absl::Duration> Ledger::Time(absl::string_view machine, absl::Dura
   if (open == open_.end()) return std::nullopt;
   absl::Duration booked;
   for (const auto& [row, sum] : open->second.booked) booked += sum.time;
+  for (const Piece& piece : open->second.latest) {
+    const double part = ShareAfter(piece.from, piece.to, now);
+    for (const auto& [row, sum] : piece.sums) booked -= sum.time * part;
+  }
   return std::max(absl::ZeroDuration(), now - open->second.since) + booked / open->second.item.accelerators;
 }
 

@@ -4,6 +4,7 @@
 #define FLEET_LEDGER_LEDGER_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -65,8 +66,7 @@ class Ledger {
   // So many were generated for the key on a machine of the model's and market's, which may be gone by now.
   void CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens);
 
-  // From `now` on, which may have been some time ago, the machine costs nothing. What was told of it by its last Set is
-  // booked up to then. `charged`, where it is known: the dollars that the whole run has cost, from the first Set on;
+  // From `now` on, which may have been some time ago, the machine costs nothing, whatever was told of it since. `charged`, where it is known: the dollars that the whole run has cost, from the first Set on;
   // what was booked of it is made to be as much, and what was booked of its address `address`. `on_demand`: what such a
   // run costs on demand; else in the proportion of what it has cost. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now, std::optional<double> charged = std::nullopt,
@@ -111,18 +111,24 @@ class Ledger {
     Sum& operator+=(const Sum& other);
   };
   using Sums = std::map<Key, Sum>;
+  struct Piece {
+    absl::Duration from, to;
+    Sums sums;
+  };
   struct Open {
     Item item;
     Use use = Use::kIdle;
     std::map<std::string, int> answers;  // by key
     absl::Duration since = absl::InfiniteDuration();  // infinite: it was recalled, and no Set has come yet
     Sums booked;         // up to `since`
+    std::deque<Piece> latest;  // of these, the last few: the end may turn out to have been before
     double dollars = 0;  // the sum of these
   };
 
   static void Add(const Open& open, absl::Duration now, Sums& sums);
   static double Dollars(const Open& open, absl::Duration now);
   static void AddEntries(const Sums& sums, const std::string& machine, std::vector<Entry>& entries);
+  static void TakeBack(Open& open, absl::Duration end);
   static void Charge(Open& open, double dollars, std::optional<double> on_demand);
   static void ChargeAddress(Open& open, double dollars);
   // Books what is open up to `now`; nullptr for an unknown machine.

@@ -132,6 +132,32 @@ TEST(Ledger, AnEndThatWasHeardOfLateIsBookedUpToItsTime) {
 }
 
 // What was for nothing saved all that it would have cost on demand.
+// Whatever was believed of it meanwhile.
+TEST(Ledger, WhatWasBookedAfterTheEndIsTakenBack) {
+  Ledger ledger;
+  ledger.Set("a", {"m", "spot", 3600, 7200}, Use::kWaking, absl::Seconds(10));
+  ledger.Set("a", {"m", "spot", 3600, 7200}, Use::kBusy, absl::Seconds(20));
+  ledger.SetAnswers("a", {{"k", 1}, {"l", 1}}, absl::Seconds(20));
+  ledger.Set("a", {"m", "spot", 3600, 7200}, Use::kLost, absl::Seconds(40));
+  ledger.Set("a", {"m", "spot", 3600, 7200}, Use::kIdle, absl::Seconds(50));
+  EXPECT_EQ(ledger.Time("a", absl::Seconds(30)), absl::Seconds(20));
+  EXPECT_EQ(ledger.Time("a", absl::Seconds(60)), absl::Seconds(50));
+  ledger.End("a", absl::Seconds(30));
+  EXPECT_EQ(Text(ledger, 99), "m spot busy 10\nm spot waking 10\n");
+  EXPECT_NEAR(ledger.Dollars(absl::Seconds(99)), 20, 1e-9);
+  for (const Ledger::Entry& entry : ledger.Entries(absl::Seconds(99)))
+    EXPECT_NEAR(entry.on_demand_dollars, 2 * entry.dollars, 1e-9);
+}
+
+TEST(Ledger, ARunThatEndedBeforeItWasHeardOfHasNoTime) {
+  Ledger ledger;
+  ledger.Set("a", {"m", "spot", 3600}, Use::kWaking, absl::Seconds(10));
+  ledger.Set("a", {"m", "spot", 3600}, Use::kLost, absl::Seconds(20));
+  ledger.End("a", absl::Seconds(5));
+  EXPECT_EQ(Text(ledger, 99), "");
+  EXPECT_NEAR(ledger.Dollars(absl::Seconds(99)), 0, 1e-9);
+}
+
 TEST(Ledger, AFreeRunIsComparedWithTheSameRunOnDemand) {
   const Ledger::Item item = {"m", "spot", 3600, 7200};
   Ledger ledger;
