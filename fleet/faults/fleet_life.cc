@@ -15,7 +15,7 @@ constexpr int kThreads = 3;  // calls that a provider makes at a time
 constexpr int kZones = 3;
 constexpr absl::Duration kRest = absl::Hours(4);  // longer than the longest back-off and a wake
 constexpr absl::Duration kNoPoll = absl::Minutes(5);
-constexpr char kType[] = "gpu-1";
+constexpr char kType[] = "gpu";
 constexpr double kEnough = 200;  // dollars a day
 
 // A machine that is to end: its engine's last seconds, lies that are noticed after LifeLimits::settle each, a boot that
@@ -133,10 +133,15 @@ void FleetLife::CheckAtRest() {
 // Of machines, with what costs while they run.
 void FleetLife::CheckLedger() {
   double dollars = 0;
-  for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.dollars;
+  absl::Duration time;
+  for (const LedgerLine& line : fleet_->LedgerLines()) {
+    dollars += line.dollars;
+    time += line.time;
+  }
   for (const StorageLine& line : fleet_->StorageLines())
     dollars += line.kind == "address" && !AddressStays() ? line.dollars : 0;
   watch_.CheckLedger(dollars);
+  watch_.CheckTimeLedger(time);
 }
 
 void FleetLife::CheckStorage() {
@@ -152,12 +157,14 @@ void FleetLife::CheckStorage() {
 bool FleetLife::AddressStays() const { return BillingRulesOf(cloud_.kind().traits.name).address_stays; }
 
 void FleetLife::Sell() {
+  const int gpus = sim_.Chance(0.3) ? 4 : 1;
   for (int zone = 0; zone < kZones; ++zone) {
     const double price = 2 + sim_.Below(10) / 10.0;
     cloud_.model().Sell({.cloud = cloud_.kind().traits.name,
                          .region = "r",
                          .zone = absl::StrCat("z", zone),
                          .type = kType,
+                         .accelerators = gpus,
                          .on_demand_price = price,
                          .spot_price = price * (2 + sim_.Below(4)) / 10,
                          .stock = 4});

@@ -40,12 +40,14 @@ const char* KindName(MachineEvent::Kind kind) {
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
              const Limits& limits, Sabotage sabotage)
     : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage),
-      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names), strays_(sim, cloud, store) {}
+      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names), strays_(sim, cloud, store),
+      times_(sim, store) {}
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
   if (provider == nullptr) died_at_ = sim_.now();
   strays_.OnLife(/*begins=*/provider != nullptr);
+  if (provider == nullptr) times_.OnDeath();
   ++lives_;
   asked_.clear();
 }
@@ -59,6 +61,9 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
   listener_ = std::move(listener);
   provider_->Listen([this](MachineEvent event) {
     if (sabotage_ == Sabotage::kMisbooks && event.ended.has_value()) *event.ended -= absl::Seconds(10);
+    if (sabotage_ == Sabotage::kFewGpus) {
+      for (OfferNow& now : event.offers) now.offer.accelerators = 1;
+    }
     if (sabotage_ == Sabotage::kSmallDisks) event.boot_gigabytes /= 2;
     if (sabotage_ == Sabotage::kForgetsDisks) event.kept = false;
     if (sabotage_ == Sabotage::kYoungVolumes && event.volume.has_value()) event.volume->made += absl::Hours(10);
@@ -72,6 +77,7 @@ void Watch::OnEvent(const MachineEvent& event) {
   active_ = true;
   storage_.OnEvent(event);
   upkeep_.OnEvent(event);
+  times_.OnEvent(event);
   if (event.kind == MachineEvent::Kind::kStray) strays_.OnEvent(event, asked_.contains(event.machine_id));
   if (event.kind == MachineEvent::Kind::kOffers) return;
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
@@ -101,12 +107,17 @@ void Watch::Begin(const MachineSpec& spec, bool wakes) {
   if (!written) sim_.Break(absl::StrCat(spec.id, " was not written down before it was asked for"));
 }
 
+const EmulatedType& Watch::TypeOf(const Offer& offer) const {
+  return *cloud_.model().FindType(offer.provider, offer.zone, offer.machine_type);
+}
+
 void Watch::Launch(const MachineSpec& spec) {
   if (death_.dead()) return;
   ++launches;
   const Offer& offer = *spec.offer;
   const std::string name = names_.Machine(spec.id);
   runs_[name] = {sim_.now(), offer, cloud_.last_date(), BillOf(name)};
+  times_.OnOrder(spec.id, TypeOf(*spec.offer).accelerators);
   sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", offer.zone, " ", MarketName(offer.market)));
   Begin(spec, true);
   provider_->Launch(spec);
@@ -117,6 +128,7 @@ void Watch::Restore(const MachineSpec& spec) {
   ++restores;
   const std::string name = names_.Machine(spec.id);
   runs_[name] = {sim_.now(), *spec.offer, cloud_.last_date(), BillOf(name)};
+  times_.OnOrder(spec.id, TypeOf(*spec.offer).accelerators);
   sim_.Note(absl::StrCat("controller: restore ", spec.id));
   Begin(spec, true);
   provider_->Restore(spec);
@@ -256,7 +268,7 @@ void Watch::NoteRun(const MachineEvent& gone) {
   Run& run = runs_.at(name);
   run.over = true;
   const BillingRules& rules = BillingRulesOf(run.offer.provider);
-  const EmulatedType& type = *cloud_.model().FindType(run.offer.provider, run.offer.zone, run.offer.machine_type);
+  const EmulatedType& type = TypeOf(run.offer);
   const std::vector<PriceSpan>& prices = run.offer.market == Market::kSpot ? type.spot_prices : type.on_demand_prices;
   const double address_hour = cloud_.kind().public_addresses && !rules.address_stays ? rules.address_hour : 0;
   const auto bill = [&](absl::Duration from, absl::Duration to, bool reclaimed) {

@@ -20,6 +20,7 @@
 #include "fleet/faults/sim_cloud.h"
 #include "fleet/faults/storage_watch.h"
 #include "fleet/faults/stray_watch.h"
+#include "fleet/faults/time_watch.h"
 #include "fleet/faults/upkeep_watch.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/provider.h"
@@ -38,6 +39,7 @@ enum class Sabotage {
   kOverspends,    // and no budget
   kMisbooks,      // the provider says that runs were shorter
   kHidesStrays,   // the provider does not tell of machines that nobody asked for
+  kFewGpus,       // the provider says that machines have one
   kSmallDisks,    // the provider says that machines boot from less
   kForgetsDisks,  // the provider says that a machine that sleeps is not kept
   kYoungVolumes,  // the provider says that volumes were made later
@@ -70,6 +72,7 @@ class Watch : public Provider {
   // and it has grown as the bill has since the last rest where the cloud has said all. `dollars` of machines and of
   // addresses that they lose when they stop.
   void CheckLedger(double dollars);
+  void CheckTimeLedger(absl::Duration time) { times_.CheckLedger(time); }
   void CheckVolumesLedger(double dollars) { storage_.CheckLedger(dollars); }
   void CheckUpkeepLedger(double dollars) { upkeep_.CheckLedger(dollars); }
 
@@ -78,6 +81,7 @@ class Watch : public Provider {
   double Dollars() const;  // of the cloud's bill for machines
   const StorageWatch& storage() const { return storage_; }
   const UpkeepWatch& upkeep() const { return upkeep_; }
+  const TimeWatch& times() const { return times_; }
   double untold() const { return over() + under(); }  // dollars by which the ledger may be wrong
   int64_t orphans() const { return static_cast<int64_t>(orphans_.size()); }
   int64_t launches = 0, restores = 0, discards = 0;
@@ -115,6 +119,7 @@ class Watch : public Provider {
   void Begin(const MachineSpec& spec, bool wakes);
   void NoteRun(const MachineEvent& gone);
   double BillOf(const std::string& name) const;
+  const EmulatedType& TypeOf(const Offer& offer) const;
   double AddressBill(const EmulatedMachine& machine) const;  // of one that it loses when it stops
   bool IsKnown(const EmulatedMachine& machine) const;
   bool End(absl::string_view machine_id);
@@ -137,6 +142,7 @@ class Watch : public Provider {
   StorageWatch storage_;
   UpkeepWatch upkeep_;
   StrayWatch strays_;
+  TimeWatch times_;
   Provider* provider_ = nullptr;
   absl::AnyInvocable<void(MachineEvent)> listener_;
   bool active_ = false;

@@ -112,6 +112,13 @@ TEST_F(YearsTest, MachinesThatNobodyAskedForAndThatAreNotInTheLedgerAreFound) {
   EXPECT_GE(found, 7) << "a fleet may have none";
 }
 
+TEST_F(YearsTest, SecondsOfGpusThatAreInNoLedgerAreFound) {
+  std::string broken;  // not every fleet has machines of several
+  for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed)
+    broken = BrokenBy({.seed = seed, .sabotage = Sabotage::kFewGpus});
+  EXPECT_TRUE(absl::StrContains(broken, "of GPUs")) << broken;
+}
+
 TEST_F(YearsTest, StorageThatIsNotInTheBillIsFound) {
   EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kYoungVolumes}),
                                 "dollars of volumes"));

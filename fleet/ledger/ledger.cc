@@ -115,10 +115,11 @@ void Ledger::TakeBack(Open& open, absl::Duration end) {
       Sum& booked = open.booked[row];
       booked += {-(sum.time * part), -part * sum.dollars, -part * sum.on_demand_dollars, 0, -part * sum.address_dollars,
                  -part * sum.replacing_dollars};
-      open.dollars -= part * sum.dollars;
       if (booked.time <= absl::ZeroDuration()) open.booked.erase(row);
     }
   }
+  open.dollars = 0;
+  for (const auto& [row, sum] : open.booked) open.dollars += sum.dollars;
 }
 
 // Rounded up to a minute, or of a cloud that charges less than the time from the order on: it is every use's.

@@ -155,7 +155,17 @@ TEST(Ledger, ARunThatEndedBeforeItWasHeardOfHasNoTime) {
   ledger.Set("a", {"m", "spot", 3600}, Use::kLost, absl::Seconds(20));
   ledger.End("a", absl::Seconds(5));
   EXPECT_EQ(Text(ledger, 99), "");
-  EXPECT_NEAR(ledger.Dollars(absl::Seconds(99)), 0, 1e-9);
+  EXPECT_EQ(ledger.Dollars(absl::Seconds(99)), 0);
+}
+
+TEST(Ledger, WhatItsCloudChargesIsBookedThoughAllTimeIsTakenBack) {
+  Ledger ledger;
+  ledger.Set("a", {"m", "spot", 1.3}, Use::kWaking, absl::Seconds(10));
+  ledger.Set("a", {"m", "spot", 1.3}, Use::kIdle, absl::Seconds(47));
+  ledger.Set("a", {"m", "spot", 1.3}, Use::kLost, absl::Seconds(60));
+  ledger.End("a", absl::Seconds(5), 0.25);
+  EXPECT_NEAR(ledger.Dollars(absl::Seconds(99)), 0.25, 1e-12);
+  EXPECT_NEAR(ledger.Totals(absl::Seconds(99)).at(0).dollars, 0.25, 1e-12);
 }
 
 TEST(Ledger, AFreeRunIsComparedWithTheSameRunOnDemand) {
