@@ -195,7 +195,7 @@ class Controller : public Fleet, private ControllerState {
   void NoteAnswer(const Model& model, const Buyer::Answer& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteUse(const std::string& model, Buyer::Answer answer, const Lease::Use&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // whether it did something
   Demand DemandFor(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Launch(Model& model, std::optional<Offer> offer, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
