@@ -41,6 +41,7 @@ enum class Sabotage {
   kForgetsDisks,  // the provider says that a machine that sleeps is not kept
   kYoungVolumes,  // the provider says that volumes were made later
   kKeepsVolumes,  // the provider says that a volume is gone, and it is not
+  kOversleeps,    // the controller is woken by news alone
 };
 
 class Watch : public Provider {
