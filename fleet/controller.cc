@@ -17,7 +17,6 @@ using State = MachineState;
 
 constexpr absl::Duration kHealthDeadline = absl::Seconds(1);
 constexpr absl::Duration kUnmeasuredWake = absl::Seconds(5);
-constexpr absl::Duration kClocksDiffer = absl::Minutes(5);  // a cloud's and this one, at most
 constexpr absl::Duration kLastDrain = absl::Minutes(10);  // the SDKs wait no longer for an answer
 
 AcquireError::Reason ReasonOf(Refusal refusal) {

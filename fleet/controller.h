@@ -84,7 +84,6 @@ class Controller : public Fleet, private ControllerState {
   std::optional<WakeProgress> Progress(absl::string_view model) const override;
   std::vector<MachineView> Machines() const override;
   std::vector<ModelView> Models() const override;
-
   std::vector<LedgerLine> LedgerLines() const override;
   std::vector<StorageLine> StorageLines() const override;
   std::vector<InterruptionCount> Interruptions() const override;
@@ -106,6 +105,7 @@ class Controller : public Fleet, private ControllerState {
   void OnAdopted(Machine& machine, MachineEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnEnded(Machine& machine, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnGone(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnStray(const MachineEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
@@ -269,13 +269,14 @@ class Controller : public Fleet, private ControllerState {
 
   mutable absl::Mutex mutex_;
   std::map<std::string, Model, std::less<>> models_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, Machine, std::less<>> machines_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Machine, std::less<>> machines_ ABSL_GUARDED_BY(mutex_), strays_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Volume, std::less<>> volumes_ ABSL_GUARDED_BY(mutex_);
   std::vector<EndedVolume> ended_volumes_ ABSL_GUARDED_BY(mutex_);
   std::map<WaitId, Answer> answers_ ABSL_GUARDED_BY(mutex_);  // decided, about to be delivered
   std::vector<absl::AnyInvocable<void()>> effects_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   const absl::Duration began_ = clock_.Elapsed();            // this life of the fleet
+  absl::Time former_until_ ABSL_GUARDED_BY(mutex_);           // has the ledger of a former one; InfinitePast(): none
   absl::Duration book_due_ ABSL_GUARDED_BY(mutex_) = began_;  // the ledger is written down again
   absl::Duration volumes_due_ ABSL_GUARDED_BY(mutex_) = began_;  // which are to go is asked again
   Buyer buyer_ ABSL_GUARDED_BY(mutex_);

@@ -111,7 +111,7 @@ void Controller::OnEvent(MachineEvent event) {
   }
   if (event.kind == MachineEvent::Kind::kOffers) return OnOffers(std::move(event.offers));
   if (event.kind == MachineEvent::Kind::kVolume) return OnVolume(*event.volume);
-  if (event.kind == MachineEvent::Kind::kStray) return;  // in no ledger yet, as fleet/README.md says
+  if (event.kind == MachineEvent::Kind::kStray) return OnStray(event);
   const auto found = machines_.find(event.machine_id);
   if (found == machines_.end()) return event.kind == MachineEvent::Kind::kGone ? OnDiscarded(event) : void();
   Machine& machine = found->second;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "fleet/controller.h"
 #include "fleet/ledger/billing.h"
 
@@ -23,7 +24,6 @@ namespace {
 using State = MachineState;
 
 constexpr absl::Duration kBookKept = absl::Seconds(15);  // whose tokens, and busy or idle, a crash forgets
-constexpr absl::Duration kBeyondBelief = absl::Hours(1);  // nothing runs for so much longer than it was asked for
 
 // While it runs; one that stays with a stopped machine is that one's upkeep.
 double AddressPerHour(const MachineRecord& machine) {
@@ -59,11 +59,14 @@ void Controller::RecallBook(const Store::Contents& contents) {
   std::set<std::string> open;
   for (Ledger::Entry& entry : entries) {
     const auto machine = machines_.find(entry.machine);
-    if (machine == machines_.end() || machine->second.record.state == State::kHibernated) entry.machine.clear();
-    else open.insert(entry.machine);
+    const bool is_stray = absl::StartsWith(entry.machine, kStray) && clock_.Now() - contents.book.until < kBeyondBelief;
+    const bool goes_on = machine != machines_.end() && machine->second.record.state != State::kHibernated;
+    if (goes_on) open.insert(entry.machine);
+    else if (!is_stray) entry.machine.clear();
   }
   ledger_.Recall(entries);
   ledger_.BookStorage(contents.book.storage);
+  former_until_ = contents.book.until;
   day_.number = contents.spending.day;
   day_.before = ledger_.Dollars(began_) - contents.spending.dollars;
   for (auto& [name, model] : models_) {
@@ -136,19 +139,23 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
 
 // A machine's price is that of what is sold in its place.
 void Controller::NotePrices(const std::vector<OfferNow>& offers) {
-  for (auto& [id, machine] : machines_) {
+  const auto note = [&](Machine& machine) {
     MachineRecord& record = machine.record;
-    if (record.state == State::kHibernated || !record.offer.has_value()) continue;
+    if (record.state == State::kHibernated || !record.offer.has_value()) return false;
     const auto sold = std::find_if(offers.begin(), offers.end(),
                                    [&](const OfferNow& now) { return SamePlace(now.offer, *record.offer); });
     const double price = sold == offers.end() ? 0 : sold->offer.price_per_hour;
-    if (price <= 0 || !std::isfinite(price) || price == SoldAs(machine).price_per_hour) continue;
+    if (price <= 0 || !std::isfinite(price) || price == SoldAs(machine).price_per_hour) return false;
     const absl::Time earliest = record.prices.empty() ? absl::InfinitePast() : record.prices.back().since;
     record.prices.push_back({std::max(earliest, sold->priced_since.value_or(clock_.Now())), price});
-    LOG(INFO) << id << " costs " << price << " dollars an hour from " << record.prices.back().since << " on";
+    LOG(INFO) << record.id << " costs " << price << " dollars an hour from " << record.prices.back().since << " on";
     Account(machine);
-    Write(machine);
+    return true;
+  };
+  for (auto& [id, machine] : machines_) {
+    if (note(machine)) Write(machine);
   }
+  for (auto& [name, stray] : strays_) note(stray);
 }
 
 Store::Book Controller::MakeBook() {
@@ -162,7 +169,7 @@ Store::Book Controller::MakeBook() {
 // No timer of its own: while a machine serves there are heartbeats.
 void Controller::KeepBookIfDue() {
   if (clock_.Elapsed() < book_due_) return;
-  const bool bills = std::any_of(machines_.begin(), machines_.end(), [](const auto& machine) {
+  const bool bills = !strays_.empty() || std::any_of(machines_.begin(), machines_.end(), [](const auto& machine) {
     return machine.second.record.state != State::kHibernated;
   });
   if (!bills) return;

@@ -50,6 +50,10 @@ struct ModelSpec {
 };
 
 struct ControllerState {
+  static constexpr absl::Duration kClocksDiffer = absl::Minutes(5);  // a cloud's and this one, at most
+  static constexpr absl::Duration kBeyondBelief = absl::Hours(1);    // nothing runs for so much longer than was asked for
+  static constexpr char kStray[] = "stray ";                         // so begin their names in the ledger
+
   using Done = absl::AnyInvocable<void(AcquireResult)>;
 
   struct Answer {

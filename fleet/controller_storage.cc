@@ -51,7 +51,9 @@ std::vector<StorageLine> Controller::StorageLines() const {
     if (const std::optional<EndedVolume> now = EndedAt(volume.record, clock_.Now())) add(*now);
     if (volume.deleted.has_value()) sums.BookStorage(UpkeepOf(volume.deleted->record, clock_.Now()));
   }
-  for (const auto& [id, machine] : machines_) sums.BookStorage(UpkeepOf(machine.record, clock_.Now()));
+  for (const auto* const machines : {&machines_, &strays_}) {
+    for (const auto& [id, machine] : *machines) sums.BookStorage(UpkeepOf(machine.record, clock_.Now()));
+  }
   for (const Ledger::Entry& entry : ledger_.Entries(clock_.Elapsed()))
     sums.BookStorage({{{entry.model, "address"}, {0, entry.address_dollars}}});
   sums.BookStorage(ledger_.storage());

@@ -27,6 +27,7 @@ Faults DrawFaults(Sim& sim) {
   faults.kill = every(absl::Hours(6));
   faults.clock_step = every(absl::Hours(48));
   faults.full_disk = every(absl::Hours(24));
+  faults.stray = every(absl::Hours(12));
   return faults;
 }
 

@@ -33,6 +33,7 @@ struct Faults {
   absl::Duration kill = absl::InfiniteDuration();       // the controller's process dies, in the middle of something
   absl::Duration clock_step = absl::InfiniteDuration(); // the wall clock is set
   absl::Duration full_disk = absl::InfiniteDuration();  // the store cannot write
+  absl::Duration stray = absl::InfiniteDuration();      // a machine runs that nobody asked for, or lists lack one for long
 };
 
 Faults DrawFaults(Sim& sim);

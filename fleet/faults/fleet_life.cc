@@ -220,6 +220,7 @@ void FleetLife::ScheduleTrouble() {
     if (cloud_.PricesAreKnown()) cloud_.ChangePrice(type, price);
   });
   often(faults_.reclaim, [this] { Reclaim(); });
+  often(faults_.stray, [this] { Stray(); });
   often(faults_.clock_step, [this] {
     sim_.clock.skew = absl::Seconds(sim_.Below(600) - 300);
     sim_.Note(absl::StrCat("trouble: the wall clock is off by ", absl::FormatDuration(sim_.clock.skew)));
@@ -252,6 +253,38 @@ void FleetLife::Reclaim() {
     EmulatedMachine* const there = cloud_.model().FindMachine(cloud_.kind().traits.name, number);
     if (there != nullptr && there->state == State::kRunning) cloud_.model().Withdraw(*there);
   });
+}
+
+// Somebody starts a machine that sleeps, or a purchase of long ago comes true; or one that runs is in no list.
+void FleetLife::Stray() {
+  CloudModel& model = cloud_.model();
+  std::vector<EmulatedMachine*> machines;
+  for (auto& [number, machine] : model.machines()) {
+    if (machine.state == State::kRunning || machine.state == State::kStopped) machines.push_back(&machine);
+  }
+  if (strays_ < 5 && (machines.empty() || sim_.Chance(0.1))) {
+    const std::string name = names_.Machine(absl::StrCat("stray-", ++strays_));
+    sim_.Note(absl::StrCat("trouble: ", name, " is there"));
+    model.Buy({.cloud = cloud_.kind().traits.name,
+               .name = name,
+               .zone = absl::StrCat("z", sim_.Below(kZones)),
+               .type = kType,
+               .spot = sim_.Chance(0.5),
+               .public_address = cloud_.kind().public_addresses,
+               .boot_gigabytes = cloud_.kind().boot_gigabytes}).IgnoreError();
+    return;
+  }
+  if (machines.empty()) return;
+  EmulatedMachine& machine = *machines[sim_.Below(static_cast<int>(machines.size()))];
+  if (machine.state == State::kStopped) {
+    sim_.Note(absl::StrCat("trouble: ", machine.name, " is started"));
+    model.Start(machine).IgnoreError();
+    return;
+  }
+  const absl::Duration hidden = sim_.Around(absl::Minutes(5));
+  sim_.Note(absl::StrCat("trouble: ", machine.name, " is in no list for ", absl::FormatDuration(hidden)));
+  sim_.Trouble(hidden + absl::Minutes(10));
+  model.Hide(machine, hidden);
 }
 
 void FleetLife::EndTrouble() {

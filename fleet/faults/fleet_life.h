@@ -69,6 +69,7 @@ class FleetLife {
   void CheckStorage();
   bool AddressStays() const;
   void Reclaim();
+  void Stray();
   void Begin();
   void Rise();
   // Until then, or until the controller dies.
@@ -99,7 +100,7 @@ class FleetLife {
   int calls_under_way_ = 0;
   absl::Duration fleet_due_, provider_due_;
   int64_t checked_runs_ = 0;  // of machines, up to when the ledger was last held to the bill
-  int64_t deaths_ = 0, reclaims_ = 0;
+  int64_t deaths_ = 0, reclaims_ = 0, strays_ = 0;
 };
 
 }  // namespace spotinference::fleet

@@ -353,7 +353,8 @@ CloudInventory SimCloud::ListNow() {
   for (const auto& [number, machine] : model_.machines()) {
     if (!IsListed(machine)) continue;
     CloudMachine& to = inventory.machines.emplace_back();
-    to = {.id = IdOf(number), .name = machine.name, .zone = machine.zone, .state = StateOf(machine.state)};
+    to = {.id = IdOf(number), .name = machine.name, .zone = machine.zone, .type = machine.type,
+          .market = machine.spot ? Market::kSpot : Market::kOnDemand, .state = StateOf(machine.state)};
     if (machine.state == State::kRunning) to.address = machine.address;
     to.public_address = machine.public_address && (to.state == CloudMachine::State::kStarting || !to.address.empty());
     to.boot_gigabytes = machine.boot_gigabytes;

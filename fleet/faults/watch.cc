@@ -13,18 +13,11 @@ using State = EmulatedMachine::State;
 
 constexpr absl::Duration kForget = absl::Hours(1);  // as the longest of the clouds' lists
 constexpr double kCent = 0.01;
+constexpr double kExact = 1e-6;  // what rounding adds up to
 constexpr absl::Duration kLongestSkew = absl::Minutes(5);  // of the controller's clock against the cloud's
 
 bool Runs(const EmulatedMachine& machine) {
   return machine.state == State::kStarting || machine.state == State::kRunning || machine.state == State::kRestoring;
-}
-
-// The least and the most that machines have cost since then.
-std::pair<double, double> RangeOf(const std::vector<PriceSpan>& prices, absl::Duration from) {
-  const auto begin = std::find_if(prices.begin() + 1, prices.end(), [&](const PriceSpan& p) { return p.since > from; });
-  const auto less = [](const PriceSpan& a, const PriceSpan& b) { return a.per_hour < b.per_hour; };
-  const auto [least, most] = std::minmax_element(begin - 1, prices.end(), less);
-  return {least->per_hour, most->per_hour};
 }
 
 const char* KindName(MachineEvent::Kind kind) {
@@ -47,11 +40,12 @@ const char* KindName(MachineEvent::Kind kind) {
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
              const Limits& limits, Sabotage sabotage)
     : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage),
-      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names) {}
+      storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names), strays_(sim, cloud, store) {}
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
   if (provider == nullptr) died_at_ = sim_.now();
+  strays_.OnLife(/*begins=*/provider != nullptr);
   ++lives_;
   asked_.clear();
 }
@@ -69,6 +63,7 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
     if (sabotage_ == Sabotage::kForgetsDisks) event.kept = false;
     if (sabotage_ == Sabotage::kYoungVolumes && event.volume.has_value()) event.volume->made += absl::Hours(10);
     OnEvent(event);
+    if (sabotage_ == Sabotage::kHidesStrays && event.kind == MachineEvent::Kind::kStray) return;
     listener_(std::move(event));
   });
 }
@@ -77,6 +72,7 @@ void Watch::OnEvent(const MachineEvent& event) {
   active_ = true;
   storage_.OnEvent(event);
   upkeep_.OnEvent(event);
+  if (event.kind == MachineEvent::Kind::kStray) strays_.OnEvent(event, asked_.contains(event.machine_id));
   if (event.kind == MachineEvent::Kind::kOffers) return;
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
@@ -209,7 +205,7 @@ double Watch::Dollars() const {
 void Watch::Check(bool healthy) {
   storage_.Check();
   upkeep_.Check();
-  NoteUnknownRuns();
+  strays_.Check(sim_.now() - checked_at_, [this](const EmulatedMachine& machine) { return IsKnown(machine); });
   if (skews_.empty() || skews_.back().second != sim_.clock.skew) skews_.emplace_back(sim_.now(), sim_.clock.skew);
   if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
   checked_at_ = sim_.now();
@@ -234,7 +230,8 @@ void Watch::CheckMachine(const EmulatedMachine& machine) {
   if (asked == asked_.end()) {
     const absl::Duration since = unknown_since_.try_emplace(machine.number, healthy_).first->second;
     if (provider_ != nullptr) orphans_.insert(machine.number);
-    if (provider_ == nullptr) unknown_since_[machine.number] = healthy_;  // its next life begins to look for it
+    // Its next life begins to look for it, and finds what is in lists.
+    if (provider_ == nullptr || !cloud_.IsListed(machine)) unknown_since_[machine.number] = healthy_;
     if (healthy_ - since > limits_.leak)
       sim_.Break(absl::StrCat(machine.name, " (i-", machine.number, ") is leaked: it runs and nobody knows it"));
     return;
@@ -334,27 +331,17 @@ void Watch::NoteRun(const MachineEvent& gone) {
   }
 }
 
-// What is charged for while it is neither asked for nor written down is in no ledger.
-void Watch::NoteUnknownRuns() {
-  for (const auto& [number, machine] : cloud_.model().machines()) {
-    if (!machine.began.has_value() || machine.ended.has_value() || asked_.contains(machine.name)) continue;
-    const bool written = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
-      return record.second.state != MachineState::kHibernated && names_.Machine(record.second.id) == machine.name;
-    });
-    if (written) continue;
-    const BillingRules& rules = BillingRulesOf(machine.cloud);
-    absl::Duration time = sim_.now() - checked_at_;
-    if (unknown_runs_.insert(number).second) time += rules.minimum + rules.granularity;
-    const EmulatedType& type = *cloud_.model().FindType(machine.cloud, machine.zone, machine.type);
-    under_ += absl::ToDoubleHours(time) *
-              (RangeOf(machine.spot ? type.spot_prices : type.on_demand_prices, *machine.began).second +
-               (machine.public_address && !rules.address_stays ? rules.address_hour : 0));
-  }
+// What it costs is somebody's.
+bool Watch::IsKnown(const EmulatedMachine& machine) const {
+  return asked_.contains(machine.name) ||
+         std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
+           return record.second.state != MachineState::kHibernated && names_.Machine(record.second.id) == machine.name;
+         });
 }
 
 bool Watch::Rests() const {
   const auto& machines = cloud_.model().machines();
-  return asked_.empty() && std::all_of(machines.begin(), machines.end(), [](const auto& machine) {
+  return asked_.empty() && strays_.rests() && std::all_of(machines.begin(), machines.end(), [](const auto& machine) {
     return machine.second.state == State::kStopped || machine.second.state == State::kGone;
   });
 }
@@ -367,21 +354,22 @@ double Watch::AddressBill(const EmulatedMachine& machine) const {
 void Watch::CheckLedger(double dollars) {
   double bill = Dollars() + closed_addresses_;
   for (const auto& [number, machine] : cloud_.model().machines()) bill += AddressBill(machine);
-  const double beyond = dollars - bill, untold = over_ + under_;
+  const double beyond = dollars - bill, untold = this->untold();
   const double since = std::exchange(checked_untold_, untold) == untold ? beyond - checked_beyond_ : 0;
   checked_beyond_ = beyond;
-  if (beyond > over_ + kCent || beyond < -under_ - kCent) {
+  if (beyond > over() + kCent || beyond < -under() - kCent) {
     sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill,
-                            "; for what it does not tell ", over_, " more and ", under_, " less are right"));
-  } else if (std::abs(since) > kCent) {
+                            "; for what it does not tell ", over(), " more and ", under(), " less are right"));
+  } else if (std::abs(since) > kExact) {
     sim_.Break(absl::StrCat("the ledger has ", dollars, " dollars and the cloud's bill ", bill, ", of which ", since,
                             " came since the last rest, and all was told since"));
   }
 }
 
 // Once the day's money is spent nothing goes on to bill. A clock that steps to and fro over midnight begins one day.
+// Nobody can have known before what was not told of machines that nobody asked for.
 void Watch::CheckBudget() {
-  const double dollars = Dollars();
+  const double dollars = Dollars() - strays_.under();
   const int64_t today = absl::ToUnixSeconds(sim_.clock.Now()) / (24 * 3600);
   if (today > day_ && sim_.now() - day_began_ >= absl::Hours(24) - 2 * kLongestSkew) {
     day_ = today;
@@ -396,8 +384,9 @@ void Watch::CheckBudget() {
   if (dollars - before_day_ < limits_.max_dollars_per_day) return;
   if (!spent_since_.has_value()) spent_since_ = healthy_;
   const auto& machines = cloud_.model().machines();
-  const bool bills =
-      std::any_of(machines.begin(), machines.end(), [](const auto& machine) { return Runs(machine.second); });
+  const bool bills = std::any_of(machines.begin(), machines.end(), [this](const auto& machine) {
+    return Runs(machine.second) && asked_.contains(machine.second.name);
+  });
   if (bills && healthy_ - *spent_since_ > limits_.end)
     sim_.Break(absl::StrCat("the day has cost ", dollars - before_day_, " of ", limits_.max_dollars_per_day,
                             " dollars, and machines run on"));

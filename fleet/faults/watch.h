@@ -20,6 +20,7 @@
 #include "fleet/faults/sim.h"
 #include "fleet/faults/sim_cloud.h"
 #include "fleet/faults/storage_watch.h"
+#include "fleet/faults/stray_watch.h"
 #include "fleet/faults/upkeep_watch.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/provider.h"
@@ -37,6 +38,7 @@ enum class Sabotage {
   kLongWakes,     // the controller has another cap
   kOverspends,    // and no budget
   kMisbooks,      // the provider says that runs were shorter
+  kHidesStrays,   // the provider does not tell of machines that nobody asked for
   kSmallDisks,    // the provider says that machines boot from less
   kForgetsDisks,  // the provider says that a machine that sleeps is not kept
   kYoungVolumes,  // the provider says that volumes were made later
@@ -78,12 +80,13 @@ class Watch : public Provider {
   double Dollars() const;  // of the cloud's bill for machines
   const StorageWatch& storage() const { return storage_; }
   const UpkeepWatch& upkeep() const { return upkeep_; }
-  double untold() const { return over_ + under_; }  // dollars by which the ledger may be wrong
+  double untold() const { return over() + under(); }  // dollars by which the ledger may be wrong
   int64_t orphans() const { return static_cast<int64_t>(orphans_.size()); }
   int64_t launches = 0, restores = 0, discards = 0;
 
   // Provider
   const Caps& caps() const override { return provider_->caps(); }
+  std::string NameOf(const MachineSpec& spec) const override { return names_.Machine(spec.id); }
   void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override;
   void Launch(const MachineSpec& spec) override;
   void Restore(const MachineSpec& spec) override;
@@ -117,8 +120,10 @@ class Watch : public Provider {
   double BillOf(const std::string& name) const;
   absl::Duration SteppedSince(absl::Duration time) const;
   double AddressBill(const EmulatedMachine& machine) const;  // of one that it loses when it stops
-  void NoteUnknownRuns();
+  bool IsKnown(const EmulatedMachine& machine) const;
   bool End(absl::string_view machine_id);
+  double over() const { return over_ + strays_.over(); }
+  double under() const { return under_ + strays_.under(); }
   void OnEvent(const MachineEvent& event);
   void CheckMachine(const EmulatedMachine& machine);
   void CheckVolumes();
@@ -135,6 +140,7 @@ class Watch : public Provider {
   const Sabotage sabotage_;
   StorageWatch storage_;
   UpkeepWatch upkeep_;
+  StrayWatch strays_;
   Provider* provider_ = nullptr;
   absl::AnyInvocable<void(MachineEvent)> listener_;
   bool active_ = false;
@@ -147,7 +153,6 @@ class Watch : public Provider {
   std::map<std::string, Run> runs_;                 // by the cloud's name
   absl::Duration died_at_;                          // the last life of the controller
   std::vector<std::pair<absl::Duration, absl::Duration>> skews_;  // of the controller's clock, and from when on
-  std::set<int64_t> unknown_runs_;                  // of these machines, that were charged for and nobody knew
   double over_ = 0, under_ = 0;                     // the ledger may have so much more than the bill, and less
   double checked_beyond_ = 0, checked_untold_ = 0;  // at the last rest: what the ledger had beyond the bill, and untold()
   int64_t day_ = -1;                                // by the controller's clock, and when it began by the true one

@@ -104,6 +104,17 @@ TEST_F(YearsTest, ALedgerThatIsNotTheBillIsFoundAmongFaults) {
   EXPECT_GE(found, fleets / 2) << "not every cloud tells of runs";
 }
 
+TEST_F(YearsTest, MachinesThatNobodyAskedForAndThatAreNotInTheLedgerAreFound) {
+  const Faults faults = {.stray = absl::Hours(12)};
+  int found = 0;
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    EXPECT_EQ(BrokenBy({.seed = seed, .faults = faults}), "");
+    const std::string broken = BrokenBy({.seed = seed, .faults = faults, .sabotage = Sabotage::kHidesStrays});
+    found += absl::StrContains(broken, "the ledger has");
+  }
+  EXPECT_GE(found, 7) << "a fleet may have none";
+}
+
 TEST_F(YearsTest, StorageThatIsNotInTheBillIsFound) {
   EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kYoungVolumes}),
                                 "dollars of volumes"));

@@ -78,7 +78,8 @@ struct MachineEvent {
     kVolume,   // of no machine: `volume` is in a list
     kStray,    // of a machine of this fleet's that nobody has asked for, or asks for any more: `handle`, `offer` (as
                // what it was bought, at today's price; 0: none is known), `began`; told with each list that has it
-               // running, and in the end once with `ended`. `machine_id` is its name in the cloud.
+               // running, and in the end, or when somebody asks for it again, once with `ended`. `machine_id` is its
+               // Provider::NameOf.
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before; where it never
                // could and its credentials are refused, only `status` says so
   };
@@ -91,8 +92,9 @@ struct MachineEvent {
   // Of kEnded, and of kGone of a machine that served: its engine died by itself, and the machine lived on.
   bool crashed = false;
   // Of kGone and kStray, by the cloud's own clock and as far as it says so: from when and until when it charges for the
-  // machine's latest run, which may be one that an earlier kGone told of; and whether it took the machine back. The end
-  // of a stray that its cloud does not say is by the provider's clock.
+  // machine's latest run, which may be one that an earlier kGone told of; and whether it took the machine back. Of
+  // kStray both are always told, `began` without what other events told of; what its cloud does not say is when lists
+  // first had the machine, and first lacked it.
   std::optional<absl::Time> began, ended;
   bool reclaimed = false;
   // Of kStarted, kAdopted, kGone and kStray: it has one, or had, for which its cloud charges.
@@ -133,6 +135,9 @@ class Provider {
   virtual ~Provider() = default;
 
   virtual const Caps& caps() const = 0;
+
+  // What the machine is called where it runs. Calls nobody.
+  virtual std::string NameOf(const MachineSpec& spec) const { return spec.id; }
 
   // Where events go: `listener` runs on a thread of the provider's, one event at a time, and must
   // not block. Set before the first call; nullptr ends the delivery, and on return none is under

@@ -20,6 +20,8 @@ class MemoryStore : public Store {
   const std::map<int64_t, MachineRecord>& machines() const { return machines_; }
   const std::map<std::string, VolumeRecord, std::less<>>& volumes() const { return volumes_; }
   int64_t writes() const { return writes_; }  // that succeeded
+  int64_t books() const { return books_; }    // of these, with one
+  const Book& book() const { return others_.book; }
 
   absl::StatusOr<Contents> Load() override {
     Contents contents = others_;
@@ -50,6 +52,7 @@ class MemoryStore : public Store {
     for (const auto& [model, gaps] : changes.gaps) others_.gaps[model] = gaps;
     for (const auto& [model, record] : changes.wake_records) others_.wake_records[model] = record;
     others_.spending = changes.spending.value_or(others_.spending);
+    books_ += changes.book.has_value();
     if (changes.book.has_value()) others_.book = *changes.book;
     if (changes.market.has_value()) others_.market = *changes.market;
     for (const auto& [number, decision] : changes.decisions) {
@@ -61,7 +64,7 @@ class MemoryStore : public Store {
 
  private:
   absl::Status failure_;
-  int64_t writes_ = 0;
+  int64_t writes_ = 0, books_ = 0;
   std::map<int64_t, MachineRecord> machines_;
   std::map<std::string, VolumeRecord, std::less<>> volumes_;
   std::map<std::pair<std::string, absl::Time>, EndedVolume> ended_volumes_;

@@ -151,7 +151,7 @@ CloudProvider::MachinePtr CloudProvider::Begin(const MachineSpec& spec) {
   machine->name = options_.names.Machine(spec.id);
   machine->volume_name = options_.names.Volume(spec.volume);
   machine->token = NewPurchaseToken();
-  machine->due = machine->acted_at = clock_.Elapsed();
+  machine->due = machine->acted_at = machine->begun = clock_.Elapsed();
   machines_.emplace(spec.id, machine);
   list_.due = std::min(list_.due, clock_.Elapsed());
   return machine;
@@ -247,6 +247,8 @@ void CloudProvider::PollList() {
   mutex_.Unlock();
   absl::StatusOr<CloudInventory> inventory = List(knows_account);
   mutex_.Lock();
+  date_ = api_->LastDate();
+  date_at_ = clock_.Elapsed();
   const absl::Status heard = inventory.ok() ? Hear(inventory->unheard, list_) : inventory.status();
   if (!heard.ok()) inventory = heard;
   // Whoever asks for credentials again may get another account's.
@@ -379,12 +381,13 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
     }
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
   }
+  SweepOrphans();
+  busy |= !options_.changes_nothing && !strays_.empty();
   const absl::Duration poll = outdated        ? absl::ZeroDuration()  // a call has ended since it was begun
                               : awaits_volume ? options_.volume_poll
                               : busy          ? options_.busy_poll
                                               : options_.idle_poll;
   list_.due = std::max(list_.due, clock_.Elapsed() + poll);
-  SweepOrphans();
 }
 
 void CloudProvider::ApplyBars(std::vector<OfferNow>& offers) const {

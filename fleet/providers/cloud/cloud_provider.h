@@ -66,6 +66,7 @@ class CloudProvider : public Provider {
   absl::Duration Run();
 
   const Caps& caps() const override { return caps_; }
+  std::string NameOf(const MachineSpec& spec) const override { return options_.names.Machine(spec.id); }
   void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override;
   void Launch(const MachineSpec& spec) override;
   void Restore(const MachineSpec& spec) override;
@@ -93,6 +94,7 @@ class CloudProvider : public Provider {
     std::optional<Offer> offer;     // chosen
     std::vector<Offer> refused;     // in this life, for want of stock
     std::string address;            // as Adopt was told it
+    absl::Duration begun;           // this life
     absl::Time asked_after = absl::InfinitePast();  // by the cloud's clock; of what is adopted nobody knows it
     CloudMachine last;              // as a list last had it
     bool launched = false;          // by Launch: before its first call there is nothing of it in the cloud
@@ -137,7 +139,9 @@ class CloudProvider : public Provider {
   // One that was told of, and has not ended yet.
   struct Stray {
     CloudMachine last;  // as a list last had it
+    absl::Time began;   // where its cloud does not say, when a list first had it
     Offer offer;
+    bool ran = false;   // some list had it running
     bool public_address = false;
     double boot_gigabytes = 0;
     Absence absence;
@@ -175,9 +179,13 @@ class CloudProvider : public Provider {
 
   // Of this fleet's machines that no life knows.
   void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsKnown(const CloudMachine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Machine* WhoKnows(const CloudMachine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndOrphan(const CloudMachine& machine, bool keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellStray(const CloudMachine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellStray(const CloudMachine& machine, absl::Duration since) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Time CloudTimeOf(absl::Duration at) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Without what was told of before.
+  absl::Time Untold(const std::string& name, absl::Time began) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteTold(const std::string& name, absl::Time until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Offer OfferOf(const CloudMachine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::string> EndedStrays() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // their ids
   void EndStray(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -265,6 +273,10 @@ class CloudProvider : public Provider {
   absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll
   std::map<std::string, Orphan> orphans_ ABSL_GUARDED_BY(mutex_);                // by the cloud's id
   std::map<std::string, Stray> strays_ ABSL_GUARDED_BY(mutex_);                  // by the cloud's id
+  // By its name: until when events have told of a machine, by the cloud's clock; not of what is long over.
+  std::map<std::string, absl::Time> told_until_ ABSL_GUARDED_BY(mutex_);
+  absl::Time date_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // by the cloud's clock, at date_at_
+  absl::Duration date_at_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> said_ ABSL_GUARDED_BY(mutex_);  // what would be done, by the name of with what
 
   // Answers of the probe may come when the provider has gone.

@@ -558,6 +558,7 @@ void CloudProvider::End(Machine& machine, absl::Status status, bool kept) {
   const CloudMachine last = LastOf(machine);
   CloudRun run = machine.run.value_or(last.run);
   if (machine.ran_before) run.began.reset();  // which is not when it first did
+  if (run.began.has_value()) run.began = Untold(machine.name, *run.began);
   MachineEvent gone = {.machine_id = machine.spec.id,
                        .crashed = machine.crashed,
                        .began = run.began,
@@ -570,6 +571,7 @@ void CloudProvider::End(Machine& machine, absl::Status status, bool kept) {
   gone.kept = kept || (found != nullptr && found->state == State::kStopped);
   const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
   gone.never_ran = machine.has_not_run || (!machine.adopted && !machine.life.ran && !was_asked_for);
+  if (!gone.never_ran) NoteTold(machine.name, gone.ended.value_or(CloudTimeOf(clock_.Elapsed())));
   if (machine.life.discards && machine.volume_told && machine.life.volume.lists > 0) {
     gone.volume_ended = clock_.Now() - (clock_.Elapsed() - machine.life.volume.first);
   }

@@ -13,13 +13,16 @@ namespace {
 
 using State = CloudMachine::State;
 
+constexpr absl::Duration kForgotten = absl::Hours(1);  // longer than lists lack what is there
+
 }  // namespace
 
-bool CloudProvider::IsKnown(const CloudMachine& machine) const {
-  return std::any_of(machines_.begin(), machines_.end(), [&](const auto& entry) {
-    const Machine& mine = *entry.second;
-    return mine.name == machine.name && (mine.life.machine_id.empty() || mine.life.machine_id == machine.id);
-  });
+const CloudProvider::Machine* CloudProvider::WhoKnows(const CloudMachine& machine) const {
+  for (const auto& [id, mine] : machines_) {
+    const bool is_it = mine->life.machine_id.empty() || mine->life.machine_id == machine.id;
+    if (mine->name == machine.name && is_it) return mine.get();
+  }
+  return nullptr;
 }
 
 void CloudProvider::SweepOrphans() {
@@ -28,11 +31,11 @@ void CloudProvider::SweepOrphans() {
   const absl::Duration now = clock_.Elapsed();
   for (const CloudMachine& machine : inventory_.machines) {
     if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
-    if (HeardAt(machine.zone) < listed_at_ || IsKnown(machine)) continue;
+    if (HeardAt(machine.zone) < listed_at_ || WhoKnows(machine) != nullptr) continue;
     const auto before = orphans_.find(machine.id);
     const Orphan& orphan =
         orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now} : before->second).first->second;
-    if (now - orphan.since >= options_.orphan || strays_.contains(machine.id)) TellStray(machine);
+    if (now - orphan.since >= options_.orphan || strays_.contains(machine.id)) TellStray(machine, orphan.since);
     // Until one that stops has, it holds its volume. What is in a state that nobody knows may be hibernated: it is told
     // to stop, which does no harm to that, and never deleted.
     const bool keeps = api_->KeepsStopped(machine.type);
@@ -82,21 +85,39 @@ Offer CloudProvider::OfferOf(const CloudMachine& machine) const {
   return offer;
 }
 
+absl::Time CloudProvider::CloudTimeOf(absl::Duration at) const {
+  if (date_ == absl::InfinitePast()) return clock_.Now() - (clock_.Elapsed() - at);
+  return date_ + (at - date_at_);
+}
+
+absl::Time CloudProvider::Untold(const std::string& name, absl::Time began) const {
+  const auto told = told_until_.find(name);
+  return told == told_until_.end() ? began : std::max(began, told->second);
+}
+
+void CloudProvider::NoteTold(const std::string& name, absl::Time until) {
+  absl::Time& told = told_until_.try_emplace(name, until).first->second;
+  told = std::max(told, until);
+  std::erase_if(told_until_, [&](const auto& entry) { return entry.second < until - kForgotten; });
+}
+
 // What was never seen to be charged for is not told: it may be one that is hibernated.
-void CloudProvider::TellStray(const CloudMachine& machine) {
+void CloudProvider::TellStray(const CloudMachine& machine, absl::Duration since) {
   const bool is_told = strays_.contains(machine.id);
   const bool is_charged = machine.state == State::kStarting || machine.state == State::kRunning ||
                           machine.state == State::kStopping || machine.is_off;
   if (machine.type.empty() || (!is_told && !is_charged)) return;
   Stray& stray = strays_[machine.id];
   stray.last = machine;
+  if (!is_told) stray.began = machine.run.began.value_or(CloudTimeOf(since));
+  stray.ran |= machine.state == State::kRunning || machine.is_off;
   stray.public_address |= machine.public_address;
   if (machine.boot_gigabytes > 0) stray.boot_gigabytes = machine.boot_gigabytes;
   if (Offer offer = OfferOf(machine); offer.price_per_hour > 0 || !is_told) stray.offer = std::move(offer);
   Tell({.kind = MachineEvent::Kind::kStray,
         .machine_id = machine.name,
         .handle = machine.id,
-        .began = machine.run.began,
+        .began = Untold(machine.name, stray.began),
         .public_address = stray.public_address,
         .boot_gigabytes = stray.boot_gigabytes,
         .offer = stray.offer});
@@ -111,8 +132,9 @@ std::vector<std::string> CloudProvider::EndedStrays() {
     const bool is_there = found != inventory_.machines.end() && !found->type.empty();
     stray.absence.Note(is_there, listed_at_);
     if (is_there) stray.last = *found;
-    const bool is_over = is_there ? found->state == State::kStopped || found->state == State::kGone || IsKnown(*found)
-                                  : IsGone(options_.limits, stray.absence);
+    const bool is_over = !is_there ? IsGone(options_.limits, stray.absence)
+                                   : found->state == State::kStopped || found->state == State::kGone ||
+                                         WhoKnows(*found) != nullptr;
     if (!is_over) {
       stray.over_at.reset();
       stray.run_asked_at.reset();
@@ -124,13 +146,16 @@ std::vector<std::string> CloudProvider::EndedStrays() {
   return ended;
 }
 
-// What its cloud does not tell in time never will be. One that a life knows by now is that life's from now on.
+// What its cloud does not tell in time never will be. One that a life knows by now is that life's from its begin on.
 void CloudProvider::EndStray(const std::string& id) {
   const auto begun = strays_.find(id);
   if (begun == strays_.end() || std::exchange(begun->second.asking, true)) return;
   const CloudMachine last = begun->second.last;
   absl::StatusOr<CloudRun> run = last.run;
-  if (!IsKnown(last)) {
+  absl::Duration over_at = *begun->second.over_at;
+  if (const Machine* const life = WhoKnows(last)) {
+    over_at = life->begun;
+  } else {
     mutex_.Unlock();
     run = api_->LatestRun(last);
     mutex_.Lock();
@@ -139,22 +164,24 @@ void CloudProvider::EndStray(const std::string& id) {
   stray.asking = false;
   if (!stray.over_at.has_value()) return;  // it was seen again meanwhile
   if (!stray.run_asked_at.has_value()) stray.run_asked_at = clock_.Elapsed();
-  const bool of_earlier = run.ok() && run->ended.has_value() && run->ended < last.run.began;
+  const bool of_earlier = run.ok() && run->ended.has_value() && run->ended < stray.began;
   const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier;
   if (may_come && clock_.Elapsed() - *stray.run_asked_at < kRunTold) return;  // the next list is another occasion
   if (!run.ok()) run = last.run;
-  if (of_earlier) run = CloudRun{.began = last.run.began};
+  if (of_earlier) run = CloudRun{.ended = stray.ran ? std::nullopt : std::optional(stray.began)};
+  const absl::Time began = Untold(last.name, run->began.value_or(stray.began));
   MachineEvent over = {.kind = MachineEvent::Kind::kStray,
                        .machine_id = last.name,
                        .handle = id,
-                       .began = run->began,
-                       .ended = run->ended.value_or(clock_.Now() - (clock_.Elapsed() - *stray.over_at)),
+                       .began = began,
+                       .ended = std::max(began, run->ended.value_or(CloudTimeOf(over_at))),
                        .reclaimed = run->reclaimed,
                        .public_address = stray.public_address,
                        .boot_gigabytes = stray.boot_gigabytes,
                        .kept = last.state == State::kStopped && stray.absence.lists == 0,
                        .offer = stray.offer};
   strays_.erase(id);
+  NoteTold(last.name, *over.ended);
   Tell(std::move(over));
 }
 

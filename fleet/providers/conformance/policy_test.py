@@ -40,6 +40,14 @@ class PolicyTest(unittest.TestCase):
                     continue
                 self.assertIn('Condition', statement, action)
 
+    def test_makes_only_what_has_the_fleets_name(self):
+        for statement in self.statements:
+            if 'ec2:RunInstances' not in statement['Action'] or 'Condition' in statement:
+                continue
+            resources = statement['Resource']
+            for resource in [resources] if isinstance(resources, str) else resources:
+                self.assertNotRegex(resource, r'^\*$|:(instance|volume)/')
+
 
 if __name__ == '__main__':
     unittest.main()

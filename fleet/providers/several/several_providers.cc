@@ -29,6 +29,13 @@ class SeveralProviders : public Provider {
 
   const Caps& caps() const override { return caps_; }
 
+  std::string NameOf(const MachineSpec& spec) const override {
+    for (const std::unique_ptr<Provider>& provider : providers_) {
+      if (spec.provider.empty() || provider->caps().name == spec.provider) return provider->NameOf(spec);
+    }
+    return spec.id;
+  }
+
   void Listen(absl::AnyInvocable<void(MachineEvent)> listener) override {
     absl::MutexLock lock(&listener_mutex_);
     listener_ = std::move(listener);

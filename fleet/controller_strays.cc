@@ -1,0 +1,70 @@
+// Machines of this fleet's that nobody asked for, or asks for any more, as after a start whose answer was lost: providers
+// tell of them and end them. What they cost until then is lost, and in the ledger under their models where these are
+// known. At its end a stray is booked as what its cloud charges, as a machine is.
+//
+// A restart finds the ledger's entry of a stray open and goes on with it. Of one that has no entry, and began before, it
+// cannot know what a former life booked: it books what it sees itself. So it is with one that began long ago.
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fleet/controller.h"
+
+namespace spotinference::fleet {
+namespace {
+
+// As one that runs, of no model.
+MachineRecord RecordOf(const MachineEvent& stray, absl::string_view id) {
+  return {.id = std::string(id),
+          .model = "unknown",
+          .provider = stray.offer->provider,
+          .state = MachineState::kLost,
+          .handle = stray.handle,
+          .bought = *stray.began,
+          .offer = stray.offer};
+}
+
+}  // namespace
+
+void Controller::OnStray(const MachineEvent& event) {
+  const std::string name = absl::StrCat(event.offer->provider, " ", event.handle);
+  const auto known = std::find_if(machines_.begin(), machines_.end(), [&](const auto& machine) {
+    return provider_.NameOf(SpecOf(machine.second)) == event.machine_id;
+  });
+  const absl::Duration now = clock_.Elapsed();
+  const auto at = [&](absl::Time time) { return now - std::max(absl::ZeroDuration(), clock_.Now() - time); };
+  const auto [found, is_new] = strays_.try_emplace(name);
+  Machine& stray = found->second;
+  MachineRecord& record = stray.record;
+  absl::Time unbooked = *event.began;
+  if (is_new) {
+    const std::string id = absl::StrCat(kStray, name, " ", absl::ToUnixSeconds(*event.began));
+    const bool goes_on = ledger_.Time(id, now).has_value();
+    const bool may_be_booked =
+        former_until_ > absl::InfinitePast() && *event.began < clock_.Now() - (now - began_) + kClocksDiffer;
+    stray.whole_run = goes_on || (!may_be_booked && clock_.Now() - *event.began < kBeyondBelief);
+    if (goes_on) unbooked = std::max(unbooked, former_until_);
+    else if (!stray.whole_run) unbooked = clock_.Now();
+    record = RecordOf(event, stray.whole_run ? id : absl::StrCat("a part of ", id));
+    if (known != machines_.end()) record.model = known->second.record.model;
+    LOG(WARNING) << "nobody asked for " << event.machine_id << " (" << name << ") in " << event.offer->zone
+                 << ", which costs " << event.offer->price_per_hour << " dollars an hour until it is ended";
+  }
+  if (record.offer->price_per_hour <= 0) record.offer = event.offer;
+  // Of one that is known to exist its own record has the disk and the address.
+  if (known != machines_.end()) record.bought = absl::InfinitePast();
+  record.NoteUpkeep(event.public_address, event.boot_gigabytes);
+  if (is_new || !event.ended.has_value()) Account(stray);
+  if (is_new) ledger_.Book(record.id, ItemOf(stray), Use::kLost, at(unbooked), at(event.ended.value_or(clock_.Now())));
+  if (!event.ended.has_value()) return is_new ? Keep({.book = MakeBook()}) : void();
+  EndBilling(stray, event);
+  EndUpkeep(record, *event.ended);
+  LOG(INFO) << "the machine " << name << " that nobody asked for is over";
+  strays_.erase(found);
+  Keep({.book = MakeBook()});
+}
+
+}  // namespace spotinference::fleet
