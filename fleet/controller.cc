@@ -78,6 +78,7 @@ void Controller::Start() {
 
 absl::Duration Controller::Run() {
   absl::Duration next;
+  bool acted;  // then more may be to be done, which is chosen when what was done is on its way
   std::vector<Inbox::Task> tasks = inbox_->TakeAll();
   do {
     std::vector<absl::AnyInvocable<void()>> effects;
@@ -85,24 +86,30 @@ absl::Duration Controller::Run() {
       absl::MutexLock lock(&mutex_);
       for (Inbox::Task& task : tasks) task();
       next_ = absl::InfiniteDuration();
+      acted = false;
       for (auto& [name, model] : models_) {
         ExpireWaiters(model);
         GrantParked(model, IntoFull::kNo);
-        PlanAndAct(model);
-        GrantParked(model, IntoFull::kIfNoneComes);
-        HandOverWhereThereIsRoom(model);
+        const bool acts = PlanAndAct(model);
+        if (!acts) {
+          GrantParked(model, IntoFull::kIfNoneComes);
+          HandOverWhereThereIsRoom(model);
+        }
         RememberWake(model);
+        acted |= acts;
       }
-      for (auto& [id, machine] : machines_) {
-        Beat(machine);
-        if (!machine.ask_again_at.has_value()) continue;
-        if (clock_.Elapsed() >= *machine.ask_again_at) AskIdentity(machine);
-        else next_ = std::min(next_, *machine.ask_again_at);
+      if (!acted) {
+        for (auto& [id, machine] : machines_) {
+          Beat(machine);
+          if (!machine.ask_again_at.has_value()) continue;
+          if (clock_.Elapsed() >= *machine.ask_again_at) AskIdentity(machine);
+          else next_ = std::min(next_, *machine.ask_again_at);
+        }
+        EndVolumes();
+        KeepBookIfDue();
+        RememberMarket();
+        RememberDecisions();
       }
-      EndVolumes();
-      KeepBookIfDue();
-      RememberMarket();
-      RememberDecisions();
       next = next_;
       shutdown_planned_ = shutdown_drain_limit_.has_value();
       effects.swap(effects_);
@@ -110,7 +117,7 @@ absl::Duration Controller::Run() {
     for (auto& effect : effects) effect();
     next = std::min(next, PersistAgain());
     tasks = inbox_->TakeAll();
-  } while (!tasks.empty());
+  } while (acted || !tasks.empty());
   return next;
 }
 
@@ -172,7 +179,7 @@ bool Controller::Stopped() const {
 
 // --- What is done about it.
 
-void Controller::PlanAndAct(Model& model) {
+bool Controller::PlanAndAct(Model& model) {
   Desired desired = {
       .min_machines = model.spec.min_machines,
       .max_machines = model.spec.max_machines,
@@ -195,25 +202,21 @@ void Controller::PlanAndAct(Model& model) {
   if (desired.max_machines > 0) model.unwanted_since.reset();
   else if (!model.unwanted_since.has_value()) model.unwanted_since = clock_.Elapsed();
   desired.unwanted_since = model.unwanted_since.value_or(-absl::InfiniteDuration());
-  for (;;) {
-    std::vector<Observation> observed;
-    observed.reserve(machines_.size());
-    for (const auto& [id, machine] : machines_) {
-      if (machine.record.model != model.spec.name) continue;
-      observed.push_back(
-          {id, machine.record.state, machine.since, machine.leases, machine.idle_since,
-           machine.interruption.has_value() ? machine.interruption->taken_at : std::nullopt, machine.asked_for});
-    }
-    const Demand demand = DemandFor(model);
-    Plan plan = PlanModel(desired, demand, observed, model.wake, clock_.Elapsed());
-    model.wake = std::move(plan.wake);
-    bool acted = false;
-    for (const Action& action : plan.actions) acted |= Act(model, action);
-    if (acted) continue;
-    next_ = std::min(next_, plan.next);
-    model.planned_at = clock_.Elapsed();
-    return;
+  std::vector<Observation> observed;
+  observed.reserve(machines_.size());
+  for (const auto& [id, machine] : machines_) {
+    if (machine.record.model != model.spec.name) continue;
+    observed.push_back({id, machine.record.state, machine.since, machine.leases, machine.idle_since,
+                        machine.interruption.has_value() ? machine.interruption->taken_at : std::nullopt,
+                        machine.asked_for});
   }
+  Plan plan = PlanModel(desired, DemandFor(model), observed, model.wake, clock_.Elapsed());
+  model.wake = std::move(plan.wake);
+  bool acted = false;
+  for (const Action& action : plan.actions) acted |= Act(model, action);
+  next_ = std::min(next_, plan.next);
+  if (!acted) model.planned_at = clock_.Elapsed();
+  return acted;
 }
 
 Demand Controller::DemandFor(Model& model) {

@@ -59,8 +59,7 @@ class Controller : public Fleet, private ControllerState {
   static absl::StatusOr<std::unique_ptr<Controller>> Create(Options options, const Clock& clock, Store& store,
                                                             Provider& provider, Probe& probe);
 
-  // Machines that still run are left running, and found again by the next controller on the same store. Leases may
-  // outlive it; callers that still wait are never answered.
+  // Machines run on, for the next controller on the store. Leases may outlive it; who still waits is never answered.
   ~Controller() override;
 
   // Starts the thread. Without it, Run does its work.
@@ -69,6 +68,7 @@ class Controller : public Fleet, private ControllerState {
   // For tests and the simulation: does all there is to do now, on this thread. Returns when it must run again if
   // nothing else happens, as Clock::Elapsed().
   absl::Duration Run();
+  bool HasNews() const { return inbox_->HasTasks(); }  // since Run
 
   // From now on nothing is acquired (kShutdown, also to those who wait). Every machine is drained and hibernated; one
   // whose leases do not end within `drain_limit` is stopped under them.
@@ -195,7 +195,7 @@ class Controller : public Fleet, private ControllerState {
   void NoteAnswer(const Model& model, const Buyer::Answer& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteUse(const std::string& model, Buyer::Answer answer, const Lease::Use&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireWaiters(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool PlanAndAct(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // whether it did something
   Demand DemandFor(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Act(Model& model, const Action& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Launch(Model& model, std::optional<Offer> offer, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

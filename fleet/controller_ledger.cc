@@ -34,13 +34,11 @@ double AddressPerHour(const MachineRecord& machine) {
 // By its cloud's clock, what is not billed already; it ends where it begins if it has not been. nullopt: the cloud does
 // not say.
 std::optional<std::pair<absl::Time, absl::Time>> RunOf(MachineRecord& machine, const MachineEvent& gone) {
-  if (!gone.began.has_value() || !gone.ended.has_value()) {
-    return gone.never_ran ? std::optional(std::pair(absl::UnixEpoch(), absl::UnixEpoch())) : std::nullopt;
-  }
-  absl::Time& until = machine.billed_until;
-  const absl::Time from = std::max(*gone.began, until);
-  until = std::max(until, *gone.ended);
-  return std::pair(from, *gone.ended);
+  const absl::Time before = machine.billed_until;
+  if (gone.ended.has_value()) machine.billed_until = std::max(before, *gone.ended);
+  if (gone.never_ran) return std::pair(absl::UnixEpoch(), absl::UnixEpoch());
+  if (!gone.began.has_value() || !gone.ended.has_value()) return std::nullopt;
+  return std::pair(std::max(*gone.began, before), *gone.ended);
 }
 
 }  // namespace

@@ -175,6 +175,29 @@ TEST_F(ControllerLedgerTest, ARunThatWasToldLateIsNotBookedAgain) {
   EXPECT_NEAR(Dollars(), 305, 1e-9);
 }
 
+// Its cloud told when it ended and not when it began, so that the fleet's own time was booked up to its end.
+TEST_F(ControllerLedgerTest, ARunWhoseEndAloneWasToldIsNotBookedAgain) {
+  Live();
+  Gone({.ended = At(301)});
+  EXPECT_NEAR(Dollars(), 301, 1e-9);
+  const auto client = Acquire();
+  EXPECT_EQ(States(), "m-1 restoring;");
+  Advance(absl::Seconds(20));
+  Gone({.began = At(30), .ended = At(301), .status = absl::ResourceExhaustedError("no stock")});
+  EXPECT_NEAR(Dollars(), 301, 1e-9);
+}
+
+// Nor is any other that its provider knows to be none of this start's.
+TEST_F(ControllerLedgerTest, WhereNothingRanNoRunIsBooked) {
+  Live();
+  Gone({});
+  EXPECT_NEAR(Dollars(), 305, 1e-9);
+  const auto client = Acquire();
+  Advance(absl::Seconds(20));
+  Gone({.began = At(30), .ended = At(301), .never_ran = true, .status = absl::ResourceExhaustedError("no stock")});
+  EXPECT_NEAR(Dollars(), 305, 1e-9);
+}
+
 // AWS: the first instance-hour at its begin's price, whatever comes meanwhile; 100 s of the second at the price then.
 TEST_F(ControllerLedgerTest, APriceThatMovesIsBookedAsItsCloudChargesIt) {
   const auto client = Acquire();

@@ -265,6 +265,40 @@ TEST_F(ControllerMarketTest, StartsThatFailEverywhereAreLeftAloneForAWhile) {
   EXPECT_GE(client->error->retry_after, absl::Seconds(20));
 }
 
+// What may come of another zone is asked for beside what is sure, in one wake of the fleet: nothing else need happen.
+TEST_F(ControllerMarketTest, AllThatIsToBeBoughtNowIsBoughtNow) {
+  auto client = Acquire();
+  for (const char* machine : {"m-1", "m-2"}) Gone(machine, absl::ResourceExhaustedError("no spot"));
+  Ready("m-3");
+  EXPECT_EQ(MarketOf(), Market::kOnDemand);
+  client.reset();
+  fleet_->Run();
+  Advance(absl::Seconds(90));
+  Gone("m-3");
+  EXPECT_EQ(provider_.Asked(), "launch m-1, launch m-2, launch m-3, hibernate m-3");
+  client = Acquire();
+  EXPECT_EQ(provider_.Asked(), "restore m-3, launch m-4");
+  EXPECT_EQ(Zone(), "a");
+  for (int again = 0; again < 3; ++again) fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "");
+}
+
+// Who waits on is not told that no zone has a machine.
+TEST_F(ControllerMarketTest, WhenAWakePassesItsCapAnotherPlaceIsAskedAtOnce) {
+  options_.models[0].max_machines = 2;  // the one that is being stopped is one of them
+  Begin();
+  Tell({OfferOf("a", Market::kSpot, 0.2), OfferOf("b", Market::kSpot, 0.3)});
+  const auto client = Acquire();
+  Advance(absl::Minutes(5));
+  const auto resumes = Acquire(Claim{.bytes = 1, .cuts = {CutOf(MachineLife::End::kLost)}, .begun = true});
+  Advance(absl::Minutes(5));
+  EXPECT_EQ(client->error->reason, AcquireError::Reason::kWakeTimeout);
+  EXPECT_EQ(provider_.Asked(), "launch m-1, terminate m-1, launch m-2");
+  EXPECT_EQ(Zone(), "b");
+  Ready("m-2");
+  EXPECT_TRUE(resumes->lease.has_value());
+}
+
 // Once it is known that a model cannot be served, nowhere.
 TEST_F(ControllerMarketTest, AStartThatWouldFailAgainIsTriedNowhereElse) {
   const auto client = Acquire();

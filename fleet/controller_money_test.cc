@@ -52,6 +52,15 @@ TEST_F(ControllerMoneyTest, WhenTheDaysMoneyIsSpentMachinesGoAndTomorrowTheyMayC
   EXPECT_NE(provider_.Asked(), "");
 }
 
+// Nothing may happen meanwhile that would have it looked at.
+TEST_F(ControllerMoneyTest, WhatIsSpentIsLookedAtFromThePurchaseOn) {
+  BeginWith(1);
+  fleet_->Acquire("m", {.bytes = 1}, [](AcquireResult) {});
+  const absl::Duration next = fleet_->Run();
+  EXPECT_EQ(provider_.Asked(), "launch m-1");
+  EXPECT_LE(next, clock_.Elapsed() + absl::Seconds(15));
+}
+
 // A wall clock that is set, while the other one runs on.
 class SteppedClock : public Clock {
  public:

@@ -36,6 +36,11 @@ class Inbox {
     dropped.swap(tasks_);
   }
 
+  bool HasTasks() const {
+    absl::MutexLock lock(&mutex_);
+    return !tasks_.empty();
+  }
+
   // Until there is a task or `timeout` passed. False once the inbox is closed.
   bool Await(absl::Duration timeout) {
     absl::MutexLock lock(&mutex_);
@@ -46,7 +51,7 @@ class Inbox {
  private:
   bool HasNews() const { return closed_ || !tasks_.empty(); }
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -17,6 +17,7 @@ constexpr absl::Duration kRest = absl::Hours(4);  // longer than the longest bac
 constexpr absl::Duration kNoPoll = absl::Minutes(5);
 constexpr char kType[] = "gpu";
 constexpr double kEnough = 200;  // dollars a day
+constexpr double kDoubt = 0.01;  // of turns
 
 // A machine that is to end: its engine's last seconds, lies that are noticed after LifeLimits::settle each, a boot that
 // it must have behind it, calls and their back-off.
@@ -321,6 +322,7 @@ void FleetLife::Begin() {
   auto created = Controller::Create(std::move(fleet), sim_.clock, store_, watch_, engines_);
   if (!created.ok()) return sim_.Break(created.status().ToString());
   fleet_ = *std::move(created);
+  fleet_due_ = sim_.now();
   clients_.Use(fleet_.get());
 }
 
@@ -368,10 +370,30 @@ void FleetLife::Pass(absl::Duration until) {
 
 void FleetLife::Turn() {
   do {
-    fleet_due_ = fleet_->Run();
+    const bool runs = fleet_->HasNews() || sim_.now() >= fleet_due_;
+    if (runs) fleet_due_ = fleet_->Run();
+    if (death_.dead()) return;
+    if (sabotage_ == Sabotage::kOversleeps && fleet_due_ > sim_.now()) fleet_due_ = absl::InfiniteDuration();
+    if (!fleet_->HasNews() && sim_.Chance(kDoubt)) DoubtRest(/*at_once=*/runs);
     if (death_.dead()) return;
     provider_due_ = calls_under_way_ < kThreads ? provider_->Run() : absl::InfiniteDuration();
-  } while (watch_.TakeActivity() && !death_.dead());
+  } while (fleet_->HasNews() && !death_.dead());
+}
+
+// A controller that rests is run all the same. When it has just run nothing at all may come of that; later what is best
+// may have become another thing with time alone, which it looks at once a minute.
+void FleetLife::DoubtRest(bool at_once) {
+  const absl::Duration due = fleet_due_;
+  const int steps = death_.steps_so_far;
+  watch_.TakeActivity();
+  fleet_due_ = fleet_->Run();
+  const bool acts = watch_.TakeActivity() || fleet_->HasNews();
+  const bool did = at_once ? acts || fleet_due_ < due || death_.steps_so_far != steps
+                           : acts && due > sim_.now() + absl::Minutes(1);
+  if (did) {
+    sim_.Break(absl::StrCat("the controller had something to do, and would have rested for ",
+                            absl::FormatDuration(due - sim_.now())));
+  }
 }
 
 }  // namespace spotinference::fleet

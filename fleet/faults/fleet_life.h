@@ -74,7 +74,8 @@ class FleetLife {
   void Rise();
   // Until then, or until the controller dies.
   void Pass(absl::Duration until);
-  void Turn();  // all that there is to do now
+  void Turn();  // all that there is to do now, by whom has something to do, as in a gateway
+  void DoubtRest(bool at_once);
   void Live(absl::Duration until);  // with another controller after each death
 
   Sim sim_;

@@ -29,8 +29,15 @@ double UpkeepWatch::Dollars() const {
   return dollars;
 }
 
+// It is a hash, and would be made for each machine that sleeps after each step.
+const std::string& UpkeepWatch::NameOf(const std::string& id) {
+  std::string& name = names_by_id_[id];
+  if (name.empty()) name = names_.Machine(id);
+  return name;
+}
+
 UpkeepWatch::Row* UpkeepWatch::FindRow(const std::string& id) {
-  const auto key = rows_by_name_.find(names_.Machine(id));
+  const auto key = rows_by_name_.find(NameOf(id));
   const auto row = key == rows_by_name_.end() ? rows_.end() : rows_.find(key->second);
   return row == rows_.end() ? nullptr : &row->second;
 }
@@ -62,13 +69,13 @@ void UpkeepWatch::Check() {
   std::set<Key> there;
   asleep_.clear();
   for (const auto& [serial, record] : store_.machines()) {
-    if (record.state == MachineState::kHibernated) asleep_.insert(names_.Machine(record.id));
+    if (record.state == MachineState::kHibernated) asleep_.insert(NameOf(record.id));
     if (record.bought == absl::InfinitePast()) continue;
     const Key key = {record.id, record.bought};
     there.insert(key);
     const auto [row, is_new] = rows_.try_emplace(key);
     if (!is_new) continue;
-    row->second = {.name = names_.Machine(record.id), .since = sim_.now()};
+    row->second = {.name = NameOf(record.id), .since = sim_.now()};
     rows_by_name_[row->second.name] = key;
   }
   for (const auto& [number, machine] : cloud_.model().machines()) Count(machine);

@@ -57,6 +57,7 @@ class UpkeepWatch {
     double dollars = 0;
   };
 
+  const std::string& NameOf(const std::string& id);  // the cloud's
   Row* FindRow(const std::string& id);
   double CostOf(const EmulatedMachine& machine) const;
   double PerHourOf(const EmulatedMachine& machine) const;
@@ -68,6 +69,7 @@ class UpkeepWatch {
   SimCloud& cloud_;
   const MemoryStore& store_;
   const CloudNames& names_;
+  std::map<std::string, std::string> names_by_id_;
   std::map<Key, Row> rows_;
   std::map<std::string, Key> rows_by_name_;  // the newest
   std::map<int64_t, Piece> pieces_;

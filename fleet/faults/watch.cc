@@ -144,6 +144,7 @@ void Watch::Adopt(const MachineSpec& spec, absl::string_view handle, absl::strin
     return record.second.id == spec.id && record.second.state == MachineState::kRestoring;
   });
   if (std::exchange(run.over, false) && restores_only) run.asked = died_at_;
+  run.stepped += SteppedSince(run.asked);
   provider_->Adopt(spec, handle, address);
 }
 
@@ -217,6 +218,7 @@ void Watch::Check(bool healthy) {
   storage_.Check();
   upkeep_.Check();
   strays_.Check(sim_.now() - checked_at_, [this](const EmulatedMachine& machine) { return IsKnown(machine); });
+  if (skews_.empty() || skews_.back().second != sim_.clock.skew) skews_.emplace_back(sim_.now(), sim_.clock.skew);
   if (healthy && provider_ != nullptr) healthy_ += sim_.now() - checked_at_;
   checked_at_ = sim_.now();
   ForgetGone();
@@ -259,6 +261,17 @@ double Watch::BillOf(const std::string& name) const {
     if (machine.name == name) dollars += cloud_.model().Bill(machine);
   }
   return dollars;
+}
+
+// The controller's clock, to and fro.
+absl::Duration Watch::SteppedSince(absl::Duration time) const {
+  absl::Duration least = sim_.clock.skew, most = least;
+  for (auto skew = skews_.rbegin(); skew != skews_.rend(); ++skew) {
+    least = std::min(least, skew->second);
+    most = std::max(most, skew->second);
+    if (skew->first <= time) break;
+  }
+  return most - least;
 }
 
 // What the cloud does not say of a run that is over bounds what the ledger can know of it: it has the time from the
@@ -320,6 +333,11 @@ void Watch::NoteRun(const MachineEvent& gone) {
     under_ += std::clamp(BillOf(name) - run.billed - paid, 0.0, charged(rules.minimum + rules.granularity, most));
     const bool unseen = gone.handle.empty() && asked_.at(name).adopted;
     under_ += unseen ? paid : std::max(0.0, paid - charged(to - from, least));
+    // What passes while no controller lives is known by the wall clock alone.
+    if (run.stepped > absl::ZeroDuration()) {
+      over_ += charged(run.stepped, most);
+      under_ += std::min(paid, charged(run.stepped, most));
+    }
     // Without its begin the end that is told is taken by the controller's clock.
     if (gone.ended.has_value()) under_ += std::min(paid, charged(kLongestSkew, most));
   }

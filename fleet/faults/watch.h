@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
@@ -44,6 +45,7 @@ enum class Sabotage {
   kForgetsDisks,  // the provider says that a machine that sleeps is not kept
   kYoungVolumes,  // the provider says that volumes were made later
   kKeepsVolumes,  // the provider says that a volume is gone, and it is not
+  kOversleeps,    // the controller is woken by news alone
 };
 
 class Watch : public Provider {
@@ -114,12 +116,14 @@ class Watch : public Provider {
     absl::Time asked_after = absl::InfinitePast();  // by the cloud's clock, as its provider knows it
     double billed = 0;  // of machines of its name, before
     bool over = false;
+    absl::Duration stepped;  // by so much times in it may be wrong that no controller saw pass
   };
 
   void Begin(const MachineSpec& spec, bool wakes);
   void NoteRun(const MachineEvent& gone);
   double BillOf(const std::string& name) const;
   const EmulatedType& TypeOf(const Offer& offer) const;
+  absl::Duration SteppedSince(absl::Duration time) const;
   double AddressBill(const EmulatedMachine& machine) const;  // of one that it loses when it stops
   bool IsKnown(const EmulatedMachine& machine) const;
   bool End(absl::string_view machine_id);
@@ -154,6 +158,7 @@ class Watch : public Provider {
   double closed_dollars_ = 0, closed_addresses_ = 0;  // of machines that are forgotten
   std::map<std::string, Run> runs_;                 // by the cloud's name
   absl::Duration died_at_;                          // the last life of the controller
+  std::vector<std::pair<absl::Duration, absl::Duration>> skews_;  // of the controller's clock, and from when on
   double over_ = 0, under_ = 0;                     // the ledger may have so much more than the bill, and less
   double checked_beyond_ = 0, checked_untold_ = 0;  // at the last rest: what the ledger had beyond the bill, and untold()
   int64_t day_ = -1;                                // by the controller's clock, and when it began by the true one

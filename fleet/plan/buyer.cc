@@ -361,7 +361,7 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
                                      " dollars that are left of max_dollars_per_day pay for no machine");
   }
   decision.machines = placement.machines;
-  decision.next = std::min(decision.next, placement.next);
+  decision.next = std::min({decision.next, placement.next, forecast.NextMinute(now)});
   EndSurplus(model, placement, kept, dear, serving - needed, load.start, now, decision);
   return decision;
 }

@@ -72,7 +72,7 @@ class Buyer {
     std::vector<std::pair<Offer, std::string>> launches;  // and why
     std::vector<std::pair<std::string, std::string>> ends;  // machine, why
     int machines = 0;  // that are there, not ended, and launched
-    absl::Duration next = absl::InfiniteDuration();  // when a closed offer may have opened
+    absl::Duration next = absl::InfiniteDuration();  // when there may be another
     std::string why_none;  // where nothing may be bought: in words
   };
 

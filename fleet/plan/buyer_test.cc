@@ -177,6 +177,14 @@ TEST_F(BuyerTest, AVolumeThatHasToBeMadeIsPartOfThePrice) {
   EXPECT_EQ(Decide().launches.at(0).first.zone, "b1") << "it bills in any case";
 }
 
+// The load is another one then.
+TEST_F(BuyerTest, ItIsAskedAgainWithEachMinuteOnceSomethingCame) {
+  now_ += absl::Seconds(10);
+  EXPECT_EQ(Decide().next, absl::InfiniteDuration());
+  buyer_.Arrived("m", wish_, now_);
+  EXPECT_EQ(Decide().next, now_ + absl::Seconds(50));
+}
+
 // What a start takes is also how long a machine that is wanted no more is kept.
 TEST_F(BuyerTest, WhatIsTooManyGoesAfterAStartsTime) {
   const std::vector<Buyer::Machine> machines = {Serving("m-1", OfferOf("a1", Market::kSpot, 0.2)),

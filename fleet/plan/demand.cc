@@ -89,6 +89,11 @@ double LoadForecast::BusyNow(absl::Duration now) {
   return latest_ > 0 ? std::min(busiest, latest_ / streams_) : busiest;
 }
 
+absl::Duration LoadForecast::NextMinute(absl::Duration now) const {
+  if (!first_.has_value()) return absl::InfiniteDuration();
+  return absl::Floor(now, absl::Minutes(1)) + absl::Minutes(1);
+}
+
 int LoadForecast::Needed(absl::Duration now, int waiting, int serving, absl::Duration start, absl::Duration ahead) {
   const double busy = Busy(now);
   int& minutes = needed_[minute_ % kHold];

@@ -45,6 +45,8 @@ class LoadForecast {
   double BusyNow(absl::Duration now);
 
   absl::Duration service() const { return service_; }
+  // When the load may be another one though nothing comes; infinite where nothing ever came.
+  absl::Duration NextMinute(absl::Duration now) const;
 
   // Machines for the arrivals, by MachinesNeeded: the most of the last quarter of an hour, so that a guess that goes up
   // and down moves none. And for a queue that `serving` machines would need longer to work off than half the target's

@@ -404,7 +404,8 @@ void CloudProvider::StartAgain(Machine& machine, const CloudMachine& found) {
     return Fail(machine, absl::UnavailableError("its key is not known to this fleet any more: it could never serve"));
   }
   const std::optional<absl::Duration>& started = machine.life.may_start_at;
-  machine.ran_before |= machine.launched || (started.has_value() && clock_.Elapsed() - *started >= kShortestRun);
+  const bool was_bought = machine.launched || machine.life.create_at.has_value();
+  machine.ran_before |= was_bought || (started.has_value() && clock_.Elapsed() - *started >= kShortestRun);
   machine.life.start_at = machine.life.may_start_at = clock_.Elapsed();
   machine.last.run = {};
   const absl::Status status = Call(machine, "start it again", [&] { return api_->StartMachine(found); });

@@ -17,6 +17,28 @@ class CloudRunTest : public CloudFixture {
     return event;
   }
 
+  // It was bought, and taken back before a list had it running, and started again: the cloud tells of its latest run
+  // alone.
+  void ExpectNotToldInPart() {
+    const auto hide = [this] {  // as soon as it is bought
+      bool is_bought = false;
+      emulator_.Look([&](CloudModel& model) {
+        for (auto& [number, machine] : model.machines()) model.Hide(machine, absl::Seconds(40));
+        is_bought = !model.machines().empty();
+      });
+      return is_bought;
+    };
+    for (int i = 0; i < 120 && !hide(); ++i) Pass(absl::Seconds(1));
+    Pass(absl::Seconds(39));
+    Say(absl::StrCat("take ", number(), " 0 stopped silent"));
+    MachineEvent event = Next(absl::Minutes(5));
+    while (event.kind == Kind::kStarted || event.kind == Kind::kVolume) event = Next(absl::Minutes(5));
+    ASSERT_EQ(event.kind, Kind::kReady) << event.status;
+    Pass(absl::Minutes(5));
+    provider_->Terminate("m-1");
+    EXPECT_EQ(Gone().began, std::nullopt);
+  }
+
   // Clouds tell whole seconds, cut off.
   static void ExpectWithin(const std::optional<absl::Time>& time, absl::Time from, absl::Time to) {
     ASSERT_TRUE(time.has_value());
@@ -148,27 +170,17 @@ TEST_P(CloudRunTest, IsNotOneThatWasOverBeforeTheStartWasAskedFor) {
   EXPECT_FALSE(second.ended.has_value());
 }
 
-// It was taken back before a list had it running, and started again: the cloud tells of its latest run alone.
 TEST_P(CloudRunTest, IsNotToldInPart) {
   if (!Api("x-")->traits().keeps_stopped) GTEST_SKIP() << GetParam().name << " has nothing that could be started again";
   provider_->Launch(Spec());
-  const auto hide = [this] {  // as soon as it is bought
-    bool is_bought = false;
-    emulator_.Look([&](CloudModel& model) {
-      for (auto& [number, machine] : model.machines()) model.Hide(machine, absl::Seconds(40));
-      is_bought = !model.machines().empty();
-    });
-    return is_bought;
-  };
-  for (int i = 0; i < 120 && !hide(); ++i) Pass(absl::Seconds(1));
-  Pass(absl::Seconds(39));
-  Say(absl::StrCat("take ", number(), " 0 stopped silent"));
-  MachineEvent event = Next(absl::Minutes(5));
-  while (event.kind == Kind::kStarted || event.kind == Kind::kVolume) event = Next(absl::Minutes(5));
-  ASSERT_EQ(event.kind, Kind::kReady) << event.status;
-  Pass(absl::Minutes(5));
-  provider_->Terminate("m-1");
-  EXPECT_EQ(Gone().began, std::nullopt);
+  ExpectNotToldInPart();
+}
+
+// What was hibernated was there no more, and another one was bought.
+TEST_P(CloudRunTest, IsNotToldInPartWhereItWasMadeAnew) {
+  if (!Api("x-")->traits().keeps_stopped) GTEST_SKIP() << GetParam().name << " has nothing that could be started again";
+  provider_->Restore(Spec());
+  ExpectNotToldInPart();
 }
 
 TEST_P(CloudRunTest, OfWhatWasNeverBought) {
