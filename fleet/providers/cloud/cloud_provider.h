@@ -145,7 +145,8 @@ class CloudProvider : public Provider {
     bool public_address = false;
     double boot_gigabytes = 0;
     Absence absence;
-    std::optional<absl::Duration> over_at;       // a list first had it ended then, or lacked it
+    absl::Duration missed_at;                    // the answer that first lacked it
+    std::optional<absl::Duration> over_at;       // an answer first had it ended then, or lacked it
     std::optional<absl::Duration> run_asked_at;  // first
     bool asking = false;                         // on some thread
   };

@@ -570,7 +570,8 @@ void CloudProvider::End(Machine& machine, absl::Status status, bool kept) {
   gone.public_address = machine.public_address || last.public_address;
   gone.boot_gigabytes = last.boot_gigabytes > 0 ? last.boot_gigabytes : machine.boot_gigabytes;
   gone.kept = kept || (found != nullptr && found->state == State::kStopped);
-  const bool was_asked_for = machine.life.create_at.has_value() || machine.life.may_start_at.has_value();
+  const bool was_asked_for =
+      machine.life.create_at.has_value() || machine.life.may_start_at.has_value() || machine.ran_before;
   gone.never_ran = machine.has_not_run || (!machine.adopted && !machine.life.ran && !was_asked_for);
   if (!gone.never_ran) NoteTold(machine.name, gone.ended.value_or(CloudTimeOf(clock_.Elapsed())));
   if (machine.life.discards && machine.volume_told && machine.life.volume.lists > 0) {

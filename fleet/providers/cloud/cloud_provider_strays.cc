@@ -131,6 +131,7 @@ std::vector<std::string> CloudProvider::EndedStrays() {
                                     [&](const CloudMachine& machine) { return machine.id == id; });
     const bool is_there = found != inventory_.machines.end() && !found->type.empty();
     stray.absence.Note(is_there, listed_at_);
+    if (stray.absence.lists == 1) stray.missed_at = date_at_;
     if (is_there) stray.last = *found;
     const bool is_over = !is_there ? IsGone(options_.limits, stray.absence)
                                    : found->state == State::kStopped || found->state == State::kGone ||
@@ -140,7 +141,7 @@ std::vector<std::string> CloudProvider::EndedStrays() {
       stray.run_asked_at.reset();
       continue;
     }
-    if (!stray.over_at.has_value()) stray.over_at = is_there ? listed_at_ : stray.absence.first;
+    if (!stray.over_at.has_value()) stray.over_at = is_there ? date_at_ : stray.missed_at;
     ended.push_back(id);
   }
   return ended;
