@@ -313,10 +313,14 @@ void Controller::BeginLife(Machine& machine, MachineState state, absl::string_vi
   BeginReplacement(machine);
   machine.asked_for = clock_.Elapsed();
   SetState(machine, state, why);
-  effects_.push_back([this, spec = SpecOf(machine), state, is_there, changes = ChangesOf(machine)] {
+  effects_.push_back([this, spec = SpecOf(machine), state, is_there, changes = ChangesOf(machine)]() mutable {
     const auto sync =
         provider_.caps().outlives_host ? Store::Sync::kDurable : Store::Sync::kOrdered;
     if (absl::Status status = PersistFirst(changes, sync); !status.ok()) {
+      if (state == State::kRestoring) {  // it sleeps on; the next book that is written has what it slept before
+        changes.machines.begin()->second->state = State::kHibernated;
+        Persist(std::move(changes)).IgnoreError();
+      }
       MachineEvent gone = {.machine_id = spec.id,
                            .kept = is_there,
                            .status = absl::InternalError(
@@ -454,6 +458,7 @@ void Controller::SetState(Machine& machine, MachineState state, absl::string_vie
   LOG(INFO) << Heading(machine) << machine.record.id << " is " << MachineStateName(state) << (why.empty() ? "" : ": ")
             << why;
   if (!IsAnswering(state)) EndHeartbeat(machine);
+  ledger_.BookStorage(SleepOf(machine.record, clock_.Now()));
   machine.record.reason = std::string(why);
   machine.record.state = state;
   machine.record.since = clock_.Now();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/api/status.h"
 #include "fleet/controller.h"
+#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -29,6 +30,14 @@ Failure FailureOf(const absl::Status& status) {
 
 bool MayAnswerYet(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+// Where a cloud charges for its sleep: since the end of its run, if it is news that this is over, and what was not started
+// has slept on since that was ordered.
+absl::Time AsleepSince(const MachineRecord& record, bool not_started, absl::Time ordered, absl::Time billed_before) {
+  if (!BillingRulesOf(record.provider).boot_disk_asleep) return record.since;
+  if (not_started) return ordered;
+  return record.billed_until > billed_before ? std::min(record.since, record.billed_until) : record.since;
 }
 
 }  // namespace
@@ -283,6 +292,7 @@ void Controller::OnGone(Machine& machine, const MachineEvent& gone) {
   LOG_IF(INFO, status.ok() && machine.interruption.has_value()) << Heading(machine) << id << " is gone";
   if (machine.adopting && model != nullptr) model->wake.began.reset();  // with what a former life began
   NoteEnded(machine, status, crashed);
+  const absl::Time billed_until = machine.record.billed_until;
   EndBilling(machine, gone);
   const bool in_use = machine.leases > 0;
   const bool foretold = machine.interruption.has_value() && machine.interruption->taken_at.has_value();
@@ -296,6 +306,8 @@ void Controller::OnGone(Machine& machine, const MachineEvent& gone) {
     machine.record.handle.clear();
     machine.record.address.clear();
     SetState(machine, State::kHibernated, machine.record.reason);
+    const absl::Time ordered = clock_.Now() - (clock_.Elapsed() - machine.asked_for);
+    machine.record.since = AsleepSince(machine.record, never_left || gone.never_ran, ordered, billed_until);
     Write(machine);
   } else {
     Forget(machine);

@@ -11,6 +11,9 @@
 // address: they cost from the machine's order until the word of its end, or until its cloud says that it ended. What
 // is over is added up in the ledger, with the write that takes the machine from its record. Another cloud's address
 // costs while the machine runs, and the ledger has it with the run (ledger/ledger.h).
+//
+// Hyperstack's disk costs while its machine sleeps: each sleep is added up with the write that ends it, which is its
+// restore's, or the one of the machine's own end.
 #include <glog/logging.h>
 
 #include <optional>

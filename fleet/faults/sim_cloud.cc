@@ -18,7 +18,7 @@ constexpr absl::Duration kOldest = absl::Seconds(5);    // of a stale list
 constexpr int kWrongInARow = 3;
 constexpr absl::Duration kWrittenDown = absl::Minutes(1);  // what a controller was told
 constexpr int kGigabytes = 100;  // of a volume
-constexpr int kBootGigabytes = 30;  // of a machine's own disk; not of Hyperstack's, which have none that is charged for
+constexpr int kBootGigabytes = 30;  // of a machine's own disk
 
 CloudMachine::State StateOf(State state) {
   switch (state) {
@@ -237,7 +237,8 @@ const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
                   .attaches_at_creation = false,
                   .volume_gigabytes = kGigabytes},
        .tells = Kind::Tells::kByBill,
-       .public_addresses = true}};
+       .public_addresses = true,
+       .boot_gigabytes = kBootGigabytes}};
   return kinds;
 }
 

@@ -1,6 +1,7 @@
 #include "fleet/faults/upkeep_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "fleet/ledger/billing.h"
@@ -9,12 +10,17 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr double kCent = 0.01;
+constexpr absl::Duration kClocksDiffer = absl::Minutes(5);  // a run of before ended no later than that before an order
+
+double Cost(double per_hour, absl::Duration time) { return per_hour * std::max(0.0, absl::ToDoubleHours(time)); }
 
 }  // namespace
 
+bool UpkeepWatch::OnlyAsleep() const { return BillingRulesOf(cloud_.kind().traits.name).boot_disk_asleep; }
+
 double UpkeepWatch::PerHourOf(const EmulatedMachine& machine) const {
   const BillingRules& rules = BillingRulesOf(machine.cloud);
-  return VolumePerHour(rules, machine.boot_gigabytes) +
+  return (rules.boot_disk_asleep ? 0 : VolumePerHour(rules, machine.boot_gigabytes)) +
          (machine.public_address && rules.address_stays ? rules.address_hour : 0);
 }
 
@@ -52,7 +58,9 @@ void UpkeepWatch::OnEvent(const MachineEvent& event) {
   const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
   if (event.boot_gigabytes > 0) row->disk_told = VolumePerHour(rules, cloud_.kind().boot_gigabytes);
   if (event.public_address && rules.address_stays) row->address_told = rules.address_hour;
+  row->started |= event.kind == MachineEvent::Kind::kStarted || event.kind == MachineEvent::Kind::kAdopted;
   if (event.kind != MachineEvent::Kind::kGone) return;
+  if (OnlyAsleep()) NoteSleep(event, *row);
   if (event.kept) {
     row->asleep_at = sim_.now();
     return;
@@ -75,7 +83,7 @@ void UpkeepWatch::Check() {
     there.insert(key);
     const auto [row, is_new] = rows_.try_emplace(key);
     if (!is_new) continue;
-    row->second = {.name = NameOf(record.id), .since = sim_.now()};
+    row->second = {.name = NameOf(record.id), .since = sim_.now(), .slept_until = sim_.now()};
     rows_by_name_[row->second.name] = key;
   }
   for (const auto& [number, machine] : cloud_.model().machines()) Count(machine);
@@ -88,6 +96,8 @@ void UpkeepWatch::Check() {
     piece = pieces_.erase(piece);
   }
   for (auto row = rows_.begin(); row != rows_.end();) {
+    CountSleep(row->second);
+    row->second.sleeps = there.contains(row->first) && asleep_.contains(row->second.name);
     if (there.contains(row->first)) {
       ++row;
       continue;
@@ -96,6 +106,34 @@ void UpkeepWatch::Check() {
     over_ += more;
     under_ += less;
     row = rows_.erase(row);
+  }
+  checked_at_ = sim_.now();
+  skew_ = sim_.clock.skew;
+}
+
+// Since the last look, at which the store had it as `sleeps` says.
+void UpkeepWatch::CountSleep(Row& row) {
+  if (!OnlyAsleep()) return;
+  const double slept = std::exchange(row.slept, 0);
+  const double booked = row.sleeps ? Cost(row.disk_told, sim_.now() - checked_at_) : 0;
+  const double doubt = Cost(row.disk_told, absl::AbsDuration(sim_.clock.skew - skew_));
+  over_ += std::max(0.0, booked - slept) + doubt;
+  under_ += std::max(0.0, slept - booked) + doubt;
+  if (!row.sleeps) return;
+  row.slept_until = sim_.now();
+  row.started = false;
+}
+
+// What the ledger may have of the sleep that it hears of, beyond what the store has of it; or of one that is over less.
+void UpkeepWatch::NoteSleep(const MachineEvent& gone, Row& row) {
+  const absl::Duration awake = sim_.now() - row.slept_until;
+  if (!gone.kept) {
+    const bool by_decision = row.discard_at < absl::InfiniteDuration() && !gone.volume_ended.has_value();
+    if (by_decision) under_ += Cost(row.disk_told, sim_.now() - row.discard_at);
+  } else if (!row.started || absl::IsResourceExhausted(gone.status)) {
+    over_ += Cost(row.disk_told, awake);
+  } else if (gone.ended.has_value()) {
+    over_ += Cost(row.disk_told, std::min(sim_.clock.Now() - *gone.ended, awake + kClocksDiffer));
   }
 }
 
@@ -108,24 +146,24 @@ void UpkeepWatch::Count(const EmulatedMachine& machine) {
   if (is_new && key != rows_by_name_.end()) piece.row = key->second;
   const double more = CostOf(machine) - piece.dollars;
   piece.dollars += more;
+  const double slept = OnlyAsleep() ? cloud_.model().BootDiskBill(machine) - piece.slept : 0;
+  piece.slept += slept;
   const auto row = rows_.find(piece.row);
   if (row == rows_.end()) {
     const bool sleeps = machine.state == EmulatedMachine::State::kStopped && asleep_.contains(machine.name);
     if (!sleeps) under_ += more;
     return;
   }
-  row->second.dollars += more;
+  row->second.dollars += more - slept;
+  row->second.slept += slept;
   row->second.per_hour = std::max(row->second.per_hour, PerHourOf(machine));
 }
 
 std::pair<double, double> UpkeepWatch::DoubtOf(const Row& row) const {
-  const double told = row.disk_told + row.address_told;
-  const auto cost = [](double per_hour, absl::Duration time) {
-    return per_hour * std::max(0.0, absl::ToDoubleHours(time));
-  };
+  const double told = (OnlyAsleep() ? 0 : row.disk_told) + row.address_told;
   const absl::Duration word = std::min(row.word, sim_.now());
-  const double most = told == 0 ? 0 : cost(row.per_hour, word - row.since + 2 * longest_skew_);
-  const double least = cost(told, std::min(word, row.ended) - row.since - 2 * longest_skew_);
+  const double most = told == 0 ? 0 : Cost(row.per_hour, word - row.since + 2 * longest_skew_);
+  const double least = Cost(told, std::min(word, row.ended) - row.since - 2 * longest_skew_);
   return {std::max(0.0, most - row.dollars), std::max(0.0, row.dollars - least)};
 }
 

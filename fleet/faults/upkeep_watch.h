@@ -4,6 +4,11 @@
 // What the cloud does not say bounds what the ledger can know: it has a machine from its order until the word of its
 // end or, where the cloud says that, until its latest run's end, both by a clock that steps; and nothing of one that no
 // list ever had. The rest is to the cent.
+//
+// Of a disk that costs only while its machine sleeps it has each sleep, as the store has it: from the word of it until a
+// restore's order or the word of its end. In each moment in which the store has a machine asleep, and in the cloud it is
+// not, it may have more; in each one where it is the other way round, less. Beyond that a sleep may begin with the run's
+// end, as its cloud tells it, or with the order of a restore that came to nothing.
 #ifndef FLEET_FAULTS_UPKEEP_WATCH_H_
 #define FLEET_FAULTS_UPKEEP_WATCH_H_
 
@@ -51,10 +56,15 @@ class UpkeepWatch {
     absl::Duration ended = absl::InfiniteDuration();    // as the controller may have it, at the least
     absl::Duration asleep_at = absl::ZeroDuration();    // the last time
     absl::Duration discard_at = absl::InfiniteDuration();  // its end was decided
+    // Where disks cost only asleep `dollars` and `per_hour` are without them.
+    bool sleeps = false;   // so the store had it at the last look
+    bool started = false;  // since it slept
+    absl::Duration slept_until;  // or it was ordered then
+    double slept = 0;            // dollars of the disks of all of them, since the last look
   };
   struct Piece {  // a machine of the cloud
     Key row;      // "": nobody's
-    double dollars = 0;
+    double dollars = 0, slept = 0;
   };
 
   const std::string& NameOf(const std::string& id);  // the cloud's
@@ -64,6 +74,9 @@ class UpkeepWatch {
   // By how much the ledger may have more than `row`'s bill, and less.
   std::pair<double, double> DoubtOf(const Row& row) const;
   void Count(const EmulatedMachine& machine);
+  void CountSleep(Row& row);
+  void NoteSleep(const MachineEvent& gone, Row& row);
+  bool OnlyAsleep() const;  // disks cost
 
   Sim& sim_;
   SimCloud& cloud_;
@@ -75,7 +88,8 @@ class UpkeepWatch {
   std::map<int64_t, Piece> pieces_;
   std::set<std::string> asleep_;  // by the cloud's name, as the store has it
   double closed_ = 0;  // dollars of machines that the model has forgotten
-  absl::Duration longest_skew_;
+  absl::Duration longest_skew_, skew_;
+  absl::Duration checked_at_;
   double over_ = 0, under_ = 0;
 };
 

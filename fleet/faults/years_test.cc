@@ -139,6 +139,21 @@ TEST_F(YearsTest, DisksAndAddressesThatAreNotInTheBillAreFound) {
   }
 }
 
+// Where nothing goes wrong all clouds' bills are known but for seconds of each run and sleep.
+TEST_F(YearsTest, WhatDisksAndAddressesCostIsKnown) {
+  int found = 0;
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    FleetLife::Options options = {.seed = seed, .length = absl::Hours(24 * 30), .faults = Faults{}};
+    FleetLife life(options);
+    life.Run();
+    EXPECT_EQ(life.broken().value_or(""), "") << seed;
+    EXPECT_LT(life.counts().upkeep_untold, 0.05 * life.counts().upkeep_dollars) << seed;
+    options.sabotage = Sabotage::kSmallDisks;
+    found += absl::StrContains(BrokenBy(options), "disks and addresses");
+  }
+  EXPECT_GE(found, 7) << "a fleet may have hardly any";
+}
+
 TEST_F(YearsTest, AVolumeThatNobodyKnowsIsFound) {
   std::string broken;  // not every fleet has one that it does not want, and some have a machine that goes with it
   for (uint64_t seed = 1; seed < 20 && !absl::StrContains(broken, "nobody knows the volume"); ++seed)

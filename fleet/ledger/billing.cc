@@ -17,28 +17,31 @@ const BillingRules kRules[] = {
     // "stopping" bills while it prepares to hibernate. EBS gp3; a public IPv4 address, in use or not.
     // Each instance-hour of a spot machine costs what the price was when it began ("… is set at the beginning of each
     // instance-hour for the entire hour"). Later pages say "the Spot price that's in effect", and not from when on.
-    {"aws", absl::Seconds(1), absl::Seconds(60), absl::Hours(1), absl::Hours(1), kAws, 0.08, 0.005, false,
+    {"aws", absl::Seconds(1), absl::Seconds(60), absl::Hours(1), absl::Hours(1), kAws, 0.08, 0.005, false, false,
      "Amazon EC2 FAQs (Spot Instances); Overview of Amazon EC2 Spot Instances, How Spot Instances Work; EC2 User "
      "Guide, Instance lifecycle, Billing for interrupted Spot Instances; aws.amazon.com/ebs/pricing, /vpc/pricing"},
     // Until it is TERMINATED, and so while it is STOPPING; TERMINATED and SUSPENDED keep disk and static address.
     // Balanced disk. A price that changes, once a day at most, holds for use from then on.
     {"gcp", absl::Seconds(1), absl::Seconds(60), absl::Seconds(60), absl::ZeroDuration(), kGcp, 0.10, 0.005, false,
+     false,
      "VM instance pricing (Billing model, Instance uptime); Compute Engine instance lifecycle; Spot VMs; "
      "cloud.google.com/compute/disks-image-pricing"},
     // Starting bills; Creating, while it allocates, does not, but nobody tells when that ends. Stopped without
     // deallocation keeps the hardware; Deallocating and hibernated do not bill. Standard SSD, a static public address.
     // Spot is charged at the current price.
-    {"azure", absl::Seconds(1), absl::ZeroDuration(), absl::ZeroDuration(), absl::ZeroDuration(), kAzure, 0.075, 0.005, true,
+    {"azure", absl::Seconds(1), absl::ZeroDuration(), absl::ZeroDuration(), absl::ZeroDuration(), kAzure, 0.075, 0.005,
+     true, false,
      "States and billing status of Azure Virtual Machines; azure.microsoft.com/pricing/details/managed-disks"},
     // SHUTOFF bills in full, HIBERNATED storage and address only; STOPPING, HIBERNATING, RESTORING, ERROR do not bill.
-    // That minutes are rounded up is not in these pages: it is the dearer reading.
+    // That minutes are rounded up is not in these pages: it is the dearer reading. HIBERNATED costs "only for data from
+    // the root disk saved to persistent storage", which is no more than that disk.
     {"hyperstack", absl::Minutes(1), absl::ZeroDuration(), absl::ZeroDuration(), absl::ZeroDuration(), kHyperstack,
-     0.07, 0.00672, true,
+     0.07, 0.00672, true, true,
      "Hyperstack, Virtual Machine States and Billing Status; Which Virtual Machine states incur billing costs?; "
      "Accounts, Billing Policies, and Usage Monitoring; pricebook"},
 };
 const BillingRules kUnknown = {"", absl::Seconds(1), absl::Seconds(60), absl::ZeroDuration(), absl::ZeroDuration(),
-                               kAws, 0.08, 0.005, false, ""};
+                               kAws, 0.08, 0.005, false, false, ""};
 
 double Hours(absl::Duration time) { return absl::FDivDuration(time, absl::Hours(1)); }
 

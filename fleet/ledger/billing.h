@@ -40,6 +40,9 @@ struct BillingRules {
   double volume_gb_month;
   double address_hour;
   bool address_stays;  // of a machine that is stopped or hibernated, as this fleet's have one
+  // The disk that a machine boots from costs while that is hibernated, and is in its price else; false: it costs for as
+  // long as it exists.
+  bool boot_disk_asleep;
   absl::string_view source;  // pages that say so
 };
 

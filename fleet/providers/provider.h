@@ -99,7 +99,7 @@ struct MachineEvent {
   bool reclaimed = false;
   // Of kStarted, kAdopted, kGone and kStray: it has one, or had, for which its cloud charges.
   bool public_address = false;
-  double boot_gigabytes = 0;    // of the same: of the disk that it boots from, where its cloud charges for one
+  double boot_gigabytes = 0;    // of the same: of the disk that it boots from, where its cloud charges for one, if only asleep
   bool kept = false;            // of kGone and a stray's end: its cloud has it still, stopped, with that disk
   bool never_ran = false;  // of kGone: since the machine was asked for none has run
   // OK: as asked. RESOURCE_EXHAUSTED: no capacity, or IsOverQuota; nothing was started. FAILED_PRECONDITION: would

@@ -19,6 +19,13 @@ void Merge(std::optional<T>& into, std::optional<T> later) {
   if (later.has_value()) into = std::move(later);
 }
 
+Ledger::StorageSums BootDiskOf(const MachineRecord& machine, absl::Time since, absl::Time end) {
+  const double gigabytes = machine.boot_gigabytes, hours = absl::ToDoubleHours(end - since);
+  if (gigabytes <= 0 || hours <= 0) return {};
+  const double per_hour = VolumePerHour(BillingRulesOf(machine.provider), gigabytes);
+  return {{{machine.model, "boot_disk"}, {hours * gigabytes, hours * per_hour}}};
+}
+
 }  // namespace
 
 std::optional<EndedVolume> EndedAt(const VolumeRecord& volume, absl::Time end) {
@@ -32,17 +39,19 @@ std::optional<EndedVolume> EndedAt(const VolumeRecord& volume, absl::Time end) {
   return ended;
 }
 
+Ledger::StorageSums SleepOf(const MachineRecord& machine, absl::Time end) {
+  const bool sleeps = machine.state == MachineState::kHibernated && machine.bought > absl::InfinitePast();
+  if (!sleeps || !BillingRulesOf(machine.provider).boot_disk_asleep) return {};
+  return BootDiskOf(machine, std::max(machine.bought, machine.since), end);
+}
+
 Ledger::StorageSums UpkeepOf(const MachineRecord& machine, absl::Time end) {
   const BillingRules& rules = BillingRulesOf(machine.provider);
   if (rules.provider != machine.provider || machine.bought == absl::InfinitePast() || end <= machine.bought) return {};
-  const double hours = absl::ToDoubleHours(end - machine.bought);
-  Ledger::StorageSums sums;
-  if (machine.boot_gigabytes > 0) {
-    sums[{machine.model, "boot_disk"}] = {hours * machine.boot_gigabytes,
-                                          hours * VolumePerHour(rules, machine.boot_gigabytes)};
-  }
+  Ledger::StorageSums sums =
+      rules.boot_disk_asleep ? SleepOf(machine, end) : BootDiskOf(machine, machine.bought, end);
   if (machine.public_address && rules.address_stays)
-    sums[{machine.model, "address"}].dollars = hours * rules.address_hour;
+    sums[{machine.model, "address"}].dollars = absl::ToDoubleHours(end - machine.bought) * rules.address_hour;
   return sums;
 }
 

@@ -34,7 +34,7 @@ struct MachineRecord {
   std::string address;  // where it served
   std::string numerics_id;
   std::string reason;  // of the state, for people
-  absl::Time since;    // in this state
+  absl::Time since;    // in this state; where sleep costs (SleepOf) since its run was over, if its cloud says when
   bool public_address = false;  // its latest run has one, or had
   // What its cloud has of it was ordered then, and boots from a disk as large; InfinitePast(): it has nothing.
   absl::Time bought = absl::InfinitePast();
@@ -50,8 +50,11 @@ struct MachineRecord {
   }
 };
 
+// What its disk has cost since it went to sleep, where it costs only then.
+Ledger::StorageSums SleepOf(const MachineRecord& machine, absl::Time end);
+
 // What that costs for as long as its cloud has it, whether it runs or not: of the disk that it boots from, and of an
-// address that a stopped machine keeps.
+// address that a stopped machine keeps. With SleepOf it.
 Ledger::StorageSums UpkeepOf(const MachineRecord& machine, absl::Time end);
 
 // A volume that outlives its machines.

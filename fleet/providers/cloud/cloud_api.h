@@ -41,7 +41,7 @@ struct CloudMachine {
   Market market = Market::kOnDemand;
   std::string address;  // at which its engine can be reached; "": none yet
   bool public_address = false;  // it has one beside, for which its cloud charges
-  double boot_gigabytes = 0;    // of the disk that it boots from, where its cloud charges for one and says so
+  double boot_gigabytes = 0;    // of the disk that it boots from, where its cloud charges for one, if only while it sleeps
   State state = State::kUnknown;
   bool is_off = false;  // kFailed, by a power-off from within: it is charged for on
   std::string word;  // the cloud's, for people

@@ -43,6 +43,7 @@ CloudUnderTest Hyperstack() {
           .account = "organization 1",
           .run = "/billing-events",
           .names_types = false,
+          .boot_gigabytes = 100,
           .asks_account = true,
           .accelerators = {{"sell hyperstack CANADA-1 default-CANADA-1 a A100-80G-PCIe 1 1.35 - 1", "A100-80GB"},
                            {"sell hyperstack CANADA-1 default-CANADA-1 b H100-80G-SXM5 1 2.4 - 1", "H100"},

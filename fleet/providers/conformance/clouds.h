@@ -27,7 +27,7 @@ struct CloudUnderTest {
   bool begins_are_own = false;  // of a machine that an earlier gateway has begun it does not say when
   bool tells_reclaims = false;  // that it took a machine back
   bool names_types = true;      // what it may buy is in its configuration by name
-  double boot_gigabytes = 0;    // of the disk of a machine whose image says how large; 0: the cloud charges for none
+  double boot_gigabytes = 0;    // of the disk of a machine whose image, or type, says how large
   bool asks_account = false;  // it is the credentials', and in no configuration
   // Commands of the emulator that sell one of these accelerators in the cloud's own words, and the fleet's name for it.
   std::vector<std::pair<std::string, std::string>> accelerators;

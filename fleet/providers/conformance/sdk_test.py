@@ -254,8 +254,8 @@ class SdkTest(unittest.TestCase):
         machines, volumes = hyperstack.VirtualMachineApi(client), hyperstack.VolumeApi(client)
         self.assertEqual(hyperstack.OrganizationApi(client).retrieve_organization_information().organization.id, 1)
         flavors = hyperstack.FlavorApi(client).list_flavors()
-        self.assertEqual({(g.region_name, f.name, f.gpu_count) for g in flavors.data for f in g.flavors},
-                         {('CANADA-1', 'n3-L40x1', 1), ('NORWAY-1', 'n3-L40x1', 1)})
+        self.assertEqual({(g.region_name, f.name, f.gpu_count, f.disk) for g in flavors.data for f in g.flavors},
+                         {('CANADA-1', 'n3-L40x1', 1, 100), ('NORWAY-1', 'n3-L40x1', 1, 100)})
         stocks = hyperstack.StockApi(client).get_gpu_stock()
         self.assertEqual({s.region for s in stocks.stocks}, {'CANADA-1', 'NORWAY-1'})
         environments = hyperstack.EnvironmentApi(client)
@@ -305,7 +305,8 @@ class SdkTest(unittest.TestCase):
         machines.restore_vm_from_hibernation(machine.id)
         wait_for(lambda: status() == 'ACTIVE', 'it is back')
         listed = machines.list_vms(page=1, page_size=10)
-        self.assertEqual([(i.name, i.environment.region) for i in listed.instances], [('mine', 'CANADA-1')])
+        self.assertEqual([(i.name, i.environment.region, i.flavor.disk) for i in listed.instances],
+                         [('mine', 'CANADA-1', 100)])
         attachments.detach_volumes_from_vm(machine.id, hyperstack.DetachVolumesPayload(volume_ids=[volume.id]))
         wait_for(lambda: volumes.list_volumes().volumes[0].status == 'available', 'it is detached')
         volumes.delete_volume(volume.id)

@@ -117,6 +117,7 @@ void CloudModel::Enter(EmulatedMachine& machine, State state, absl::Duration at)
     machine.ended.reset();
   }
   if (HoldsStock(machine.state) && !HoldsStock(state)) FreeStock(machine);
+  if (machine.state == State::kStopped) machine.stopped += at - machine.since;
   machine.state = state;
   machine.since = at;
   machine.until = absl::InfiniteDuration();
@@ -431,7 +432,12 @@ double CloudModel::AddressBill(const EmulatedMachine& machine) const {
 }
 
 double CloudModel::BootDiskBill(const EmulatedMachine& machine) const {
-  return VolumePerHour(BillingRulesOf(machine.cloud), machine.boot_gigabytes) * HoursOf(machine, clock_.Elapsed());
+  const BillingRules& rules = BillingRulesOf(machine.cloud);
+  const double per_hour = VolumePerHour(rules, machine.boot_gigabytes);
+  if (!rules.boot_disk_asleep) return per_hour * HoursOf(machine, clock_.Elapsed());
+  const bool sleeps = machine.state == State::kStopped;
+  const absl::Duration now = sleeps ? clock_.Elapsed() - machine.since : absl::ZeroDuration();
+  return per_hour * absl::FDivDuration(machine.stopped + now, absl::Hours(1));
 }
 
 }  // namespace spotinference::fleet

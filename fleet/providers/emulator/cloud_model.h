@@ -39,7 +39,8 @@ struct EmulatedMachine {
   State taken_to = State::kGone;                    // kGone or kStopped
   absl::Duration launched;                          // bought or started again, the last time
   absl::Duration bought;                            // the first time
-  double boot_gigabytes = 0;                        // of its own disk, charged for from then until it is gone
+  double boot_gigabytes = 0;                        // of its own disk: BillingRules::boot_disk_asleep
+  absl::Duration stopped;                           // how long it was kStopped, up to `since`
   std::map<std::string, std::string> boot_tags;     // that disk's
   std::optional<absl::Duration> began, ended;       // the latest run that is charged for; `ended`: it is over
   bool reclaimed = false;                           // by the cloud, at its end

@@ -21,6 +21,7 @@ using VolumeState = EmulatedVolume::State;
 constexpr char kCloud[] = "hyperstack";
 constexpr size_t kLongestName = 50;
 constexpr int kEnginePort = 8500;
+constexpr int kDiskGigabytes = 100;  // of each flavor's root disk
 constexpr char kOpenPort[] = "open port";  // among the tags; labels have none
 
 FakeHttpReply Error(int status, absl::string_view message, absl::string_view reason) {
@@ -135,7 +136,8 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                       up ? "RUNNING" : "SHUTDOWN", R"(","vm_state":")",
                       up ? "active" : "stopped", R"(","environment":{"name":)", JsonString(machine.zone),
                       R"(,"region":)", JsonString(RegionOf(model, machine.zone)), R"(},"flavor":{"name":)",
-                      JsonString(machine.type), ",", FeaturesOf(model, machine.type), R"(},"fixed_ip":)",
+                      JsonString(machine.type), R"(,"disk":)", machine.boot_gigabytes, ",",
+                      FeaturesOf(model, machine.type), R"(},"fixed_ip":)",
                       JsonString(CloudModel::PrivateAddress(machine)),
                       R"(,"floating_ip":)", FloatingOf(machine), R"(,"volume_attachments":)", JsonList(attachments),
                       R"(,"labels":)",
@@ -191,7 +193,8 @@ FakeHttpReply Create(CloudModel& model, const FakeHttpRequest& request) {
                             .name = name,
                             .zone = (*body)["environment_name"].Text(),
                             .type = (*body)["flavor_name"].Text(),
-                            .user_data = (*body)["user_data"].Text()};
+                            .user_data = (*body)["user_data"].Text(),
+                            .boot_gigabytes = kDiskGigabytes};
   wanted.spot = IsSpot(wanted.type);
   for (const Json& label : (*body)["labels"].Items()) wanted.tags[label.Text()] = "";
   wanted.is_public = (*body)["assign_floating_ip"].IsTrue();
@@ -324,7 +327,7 @@ FakeHttpReply Flavors(CloudModel& model) {
                                   JsonString(type.region), R"(,"flavors":[{"id":1,"name":)", JsonString(type.type),
                                   R"(,"region_name":)", JsonString(type.region), R"(,"gpu":)",
                                   JsonString(type.accelerator), R"(,"gpu_count":)", type.accelerators,
-                                  R"(,"ephemeral":)", model.habits().ephemeral ? 750 : 0, ",",
+                                  R"(,"disk":)", kDiskGigabytes, R"(,"ephemeral":)", model.habits().ephemeral ? 750 : 0, ",",
                                   FeaturesOf(model, type.type),
                                   R"(,"stock_available":)", type.stock > 0 ? "true" : "false", "}]}"));
   }

@@ -128,8 +128,8 @@ class HyperstackApi : public CloudApi {
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
     RETURN_IF_ERROR(Pages("virtual-machines", "instances", [&](const Json& row) {
-      // No boot_gigabytes: the disk of one that runs is in its flavor's price. "Virtual Machine States and Billing
-      // Status" has one that is hibernated charged for its disk's data, and does not say how much that is.
+      // "Virtual Machine States and Billing Status": one that is hibernated is charged for its root disk's data. Nothing
+      // says how much that is, but no more than the disk.
       CloudMachine machine = {.id = row["id"].Text(),
                               .name = row["name"].Text(),
                               .zone = row["environment"]["name"].Text(),
@@ -137,6 +137,7 @@ class HyperstackApi : public CloudApi {
                               .market = MarketOf(row["flavor"]["name"].Text()),
                               .address = row[options_.public_address ? "floating_ip" : "fixed_ip"].Text(),
                               .public_address = !row["floating_ip"].Text().empty(),
+                              .boot_gigabytes = row["flavor"]["disk"].Number().value_or(0),
                               .state = StateOf(row["status"].Text()),
                               .is_off = absl::EqualsIgnoreCase(row["status"].Text(), "SHUTOFF"),
                               .word = row["status"].Text()};
