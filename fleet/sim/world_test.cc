@@ -149,7 +149,7 @@ TEST(Simulate, IsTheSameForASeed) {
     for (Policy* policy : {ours.get(), hedge.get()}) {
       const Result result =
           Simulate(market, Arrivals(EachMinute(), 90, 5), *policy, {.profile = TestProfile(), .seed = 5});
-      json += ToJson(result, 1, {}, {});
+      json += ToJson(result, {1}, {}, {});
       interruptions += result.interruptions;
     }
     if (i > 0) {
