@@ -122,7 +122,7 @@ def row(options, market, scale):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--simulate', required=True, help=argparse.SUPPRESS)
-    parser.add_argument('--data', metavar='DIR', default='../shared/data', help='folder of spot traces; default: %(default)s')
+    parser.add_argument('--data', metavar='DIR', default='../shared/data', help='of traces; default: %(default)s')
     parser.add_argument('--requests', metavar='FILE', help='CSV; default: DIR/llm-requests/' + REQUESTS)
     parser.add_argument('--prices', metavar='FILE',
                         help='CSV; default: DIR/prices/gpu_prices.csv, or relative prices where that is not there')
