@@ -128,7 +128,13 @@ class CommandsTest(unittest.TestCase):
         for policy, result in results.items():
             self.expect_sane(result, policy, results['on_demand']['requests'])
             self.assertEqual(result['on_demand_cost_dollars'], on_demand)
-            self.assertRegex(printed, rf'(?m)^{policy} +{result["cost_dollars"]:.2f} ')
+            gap = result['cost_dollars'] / results['omniscient']['cost_dollars'] - 1
+            self.assertAlmostEqual(result['gap_to_omniscient'], gap, delta=DOLLARS_ERROR)
+            self.assertEqual(result['markets'][0]['gap_to_omniscient'], result['gap_to_omniscient'])
+            shown = 100 * result['gap_to_omniscient']
+            self.assertRegex(printed, rf'(?m)^{policy} +{result["cost_dollars"]:.2f} +[0-9.]+% +{shown:.1f}% ')
+            self.assertRegex(self.read('out/report.html'),
+                             rf'<td>{policy}</td>(<td>[^<]*</td>){{2}}<td>{shown:.1f} %</td>')
         self.assertGreater(results['on_demand']['requests'], 240, 'four hours of requests, told all day')
         self.assertEqual(results['on_demand']['interruptions'], 0)
         self.assertGreater(results['spot_one_zone']['interruptions'], 0)
@@ -141,6 +147,7 @@ class CommandsTest(unittest.TestCase):
         printed = self.simulate('out', '--policy=spot_one_zone')
         self.assertEqual([line.split()[0] for line in printed.splitlines()[:-1]],
                          ['policy', 'on_demand', 'spot_one_zone'])
+        self.assertNotIn('gap_to_omniscient', self.result('out', 'spot_one_zone'), 'that was not run')
         self.assertEqual([name for name in sorted(os.listdir(f'{self.dir}/out')) if name.endswith('.json')],
                          ['spot_one_zone.json'])
         self.expect_pages('out', ['on_demand', 'spot_one_zone'])

@@ -42,6 +42,19 @@ TEST(HtmlReport, SaysWhatWasSavedAndFetchesNothing) {
     EXPECT_FALSE(absl::StrContains(html, outside));
 }
 
+TEST(HtmlReport, SaysHowFarFromOmniscientWhereThatWasRun) {
+  const Result on_demand = ResultOf("on_demand", 100, 1000), omniscient = ResultOf("omniscient", 40, 1000);
+  const auto report = [](std::vector<Result> results) {
+    ReportInput in = {.prices = {"a list"}, .totals = results};
+    for (const Result& result : results) in.markets.push_back({result});
+    return HtmlReport(in);
+  };
+  const std::string html = report({on_demand, omniscient});
+  EXPECT_TRUE(absl::StrContains(html, "<td>on_demand</td><td>$100</td><td>100.0 %</td><td>150.0 %</td>")) << html;
+  EXPECT_TRUE(absl::StrContains(html, "<td>omniscient</td><td>$40.00</td><td>40.0 %</td><td>0.0 %</td>"));
+  EXPECT_FALSE(absl::StrContains(report({on_demand}), "<th>above omniscient</th>"));
+}
+
 TEST(Plots, PutCheapAndGoodAtTheLowerLeft) {
   const std::vector<Result> results = {ResultOf("on_demand", 100, 999), ResultOf("ours", 30, 900)};
   const std::string plot = CostPlot(results, 0.999);

@@ -21,11 +21,11 @@ json::object HoursObject(const GpuHours& hours) {
           {"lost", Rounded(hours.lost)}};
 }
 
-json::object Object(const Result& r, double on_demand_dollars) {
+json::object Object(const Result& r, const Reference& reference) {
   json::object object = {
       {"policy", r.policy},
       {"cost_dollars", Rounded(r.cost())},
-      {"on_demand_cost_dollars", Rounded(on_demand_dollars)},
+      {"on_demand_cost_dollars", Rounded(reference.on_demand_dollars)},
       {"served_within_target", std::round(r.served_within_target() * 1e7) / 1e7},
       {"requests", r.requests},
       {"waited_p50_s", Rounded(r.WaitedPercentile(0.5))},
@@ -45,6 +45,7 @@ json::object Object(const Result& r, double on_demand_dollars) {
       {"stock_outs", r.stock_outs},
       {"simulated_hours", Rounded(static_cast<double>(r.horizon) / kHour)},
   };
+  if (const auto gap = GapToLeast(r, reference.least_dollars)) object["gap_to_omniscient"] = Rounded(*gap);
   if (!r.market.empty()) object["market"] = r.market;
   return object;
 }
@@ -112,11 +113,16 @@ Result SumOf(const std::vector<Result>& results) {
   return sum;
 }
 
-std::string ToJson(const Result& total, double on_demand_dollars, const std::vector<Result>& markets,
-                   const std::vector<double>& on_demand_by_market) {
-  json::object object = Object(total, on_demand_dollars);
+std::optional<double> GapToLeast(const Result& result, const std::optional<double>& least_dollars) {
+  if (!least_dollars.has_value() || *least_dollars <= 0) return std::nullopt;
+  return result.cost() / *least_dollars - 1;
+}
+
+std::string ToJson(const Result& total, const Reference& reference, const std::vector<Result>& markets,
+                   const std::vector<Reference>& by_market) {
+  json::object object = Object(total, reference);
   json::array parts;
-  for (size_t i = 0; i < markets.size(); ++i) parts.push_back(Object(markets[i], on_demand_by_market[i]));
+  for (size_t i = 0; i < markets.size(); ++i) parts.push_back(Object(markets[i], by_market[i]));
   object["markets"] = std::move(parts);
   return json::serialize(object) + "\n";
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,9 +71,18 @@ std::string WaitText(double seconds);
 // Sums over markets: money, requests, hours; without series and decisions.
 Result SumOf(const std::vector<Result>& results);
 
-// The object of surface.md, and more. `on_demand_dollars`: of the same market, on demand only.
-std::string ToJson(const Result& total, double on_demand_dollars, const std::vector<Result>& markets,
-                   const std::vector<double>& on_demand_by_market);
+// What policies are measured by in the same market: on demand only, and omniscient where that was run, too.
+struct Reference {
+  double on_demand_dollars = 0;
+  std::optional<double> least_dollars;
+};
+
+// What it costs beyond omniscient, as a share of that; nullopt: not known, or of nothing.
+std::optional<double> GapToLeast(const Result& result, const std::optional<double>& least_dollars);
+
+// The object of surface.md, and more.
+std::string ToJson(const Result& total, const Reference& reference, const std::vector<Result>& markets,
+                   const std::vector<Reference>& by_market);
 
 }  // namespace spotinference::fleet::sim
 

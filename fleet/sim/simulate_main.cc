@@ -4,6 +4,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -107,6 +108,31 @@ Result RunPolicy(absl::string_view name, const RecordedMarket& market, const Cas
   return result;
 }
 
+std::vector<Result> RunMarkets(absl::string_view name, const std::vector<RecordedMarket>& markets, const Case& of,
+                               double copies) {
+  std::vector<Result> results;
+  for (const RecordedMarket& market : markets) results.push_back(RunPolicy(name, market, of, copies));
+  return results;
+}
+
+// By market; `omniscient` is empty where it was not run.
+std::vector<Reference> ReferencesOf(const std::vector<Result>& on_demand, const std::vector<Result>& omniscient) {
+  std::vector<Reference> references;
+  for (const Result& result : on_demand) references.push_back({result.cost()});
+  for (size_t i = 0; i < omniscient.size(); ++i) references[i].least_dollars = omniscient[i].cost();
+  return references;
+}
+
+Reference SumOf(const std::vector<Reference>& references) {
+  Reference sum;
+  for (const Reference& reference : references) {
+    sum.on_demand_dollars += reference.on_demand_dollars;
+    if (!reference.least_dollars.has_value()) continue;
+    sum.least_dollars = sum.least_dollars.value_or(0) + *reference.least_dollars;
+  }
+  return sum;
+}
+
 struct Input {
   std::vector<RecordedMarket> markets;
   std::vector<Case> cases;
@@ -160,9 +186,12 @@ absl::StatusOr<Input> ReadInput() {
   return input;
 }
 
-void PrintRow(const Result& total, double on_demand_dollars) {
-  std::printf("%-18s %12.2f %8.1f%% %11.4f%% %10s %8d %8.0f %8.0f\n", total.policy.c_str(), total.cost(),
-              100 * total.cost() / on_demand_dollars, 100 * total.served_within_target(),
+void PrintRow(const Result& total, const Reference& reference) {
+  const std::optional<double> gap = GapToLeast(total, reference.least_dollars);
+  std::printf("%-18s %12.2f %8.1f%% %9s %11.4f%% %10s %8d %8.0f %8.0f\n", total.policy.c_str(), total.cost(),
+              100 * total.cost() / reference.on_demand_dollars,
+              gap.has_value() ? absl::StrFormat("%.1f%%", 100 * *gap).c_str() : "-",
+              100 * total.served_within_target(),
               WaitText(total.WaitedPercentile(0.99)).c_str(),
               static_cast<int>(total.interruptions), total.spot_hours.sum(),
               total.hours.sum() - total.spot_hours.sum());
@@ -222,23 +251,22 @@ absl::StatusOr<std::vector<double>> RunCase(const Case& of, const std::vector<Re
   std::filesystem::create_directories(out, error);
   if (error) return absl::PermissionDeniedError(absl::StrCat(out, ": ", error.message()));
   ReportInput report = ReportOf(of, markets, command);
-  std::vector<double> on_demand, costs;
-  std::printf("%-18s %12s %9s %12s %10s %8s %8s %8s\n", "policy", "dollars", "of o.d.", "in target", "p99 wait",
-              "taken", "spot h", "o.d. h");
-  for (const absl::string_view name : PolicyNames(wanted)) {
-    std::vector<Result> results;
-    for (const RecordedMarket& market : markets) {
-      results.push_back(RunPolicy(name, market, of, copies));
-      if (name == "on_demand") on_demand.push_back(results.back().cost());
-    }
+  const std::vector<absl::string_view> names = PolicyNames(wanted);
+  std::vector<Result> omniscient;  // before the others, which are measured by it
+  if (names.back() == "omniscient") omniscient = RunMarkets("omniscient", markets, of, copies);
+  std::vector<Reference> references;
+  std::vector<double> costs;
+  std::printf("%-18s %12s %9s %9s %12s %10s %8s %8s %8s\n", "policy", "dollars", "of o.d.", "gap", "in target",
+              "p99 wait", "taken", "spot h", "o.d. h");
+  for (const absl::string_view name : names) {
+    std::vector<Result> results = name == "omniscient" ? omniscient : RunMarkets(name, markets, of, copies);
+    if (name == "on_demand") references = ReferencesOf(results, omniscient);
     const Result total = SumOf(results);
-    double on_demand_sum = 0;
-    for (const double dollars : on_demand) on_demand_sum += dollars;
+    const Reference reference = SumOf(references);
     if (name == wanted || wanted == "all") {
-      RETURN_IF_ERROR(
-          WriteFile(absl::StrCat(out, "/", name, ".json"), ToJson(total, on_demand_sum, results, on_demand)));
+      RETURN_IF_ERROR(WriteFile(absl::StrCat(out, "/", name, ".json"), ToJson(total, reference, results, references)));
     }
-    PrintRow(total, on_demand_sum);
+    PrintRow(total, reference);
     costs.push_back(total.cost());
     report.totals.push_back(total);
     report.markets.push_back(std::move(results));

@@ -1,6 +1,7 @@
 #include "fleet/sim/what_if.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,8 @@
 
 namespace spotinference::fleet::sim {
 namespace {
+
+constexpr absl::string_view kWithoutLimit = "with which nothing is bought: what follows is without that limit";
 
 const config::Model* Find(const config::Config& config, absl::string_view name) {
   const auto model = std::find_if(config.models().begin(), config.models().end(),
@@ -22,7 +25,16 @@ std::string NamesOf(const config::Config& config) {
   return names;
 }
 
-absl::Status Apply(const config::Model& model, double max_dollars_per_day, Case& to) {
+// A limit of 0 is none, as with the gateway's --dry_run.
+double DayLimit(const config::Machines& machines, const config::Spend& spend) {
+  double limit = std::numeric_limits<double>::infinity();
+  for (const double each : {machines.max_dollars_per_day(), spend.max_dollars_per_day()}) {
+    if (each > 0) limit = std::min(limit, each);
+  }
+  return limit;
+}
+
+absl::Status Apply(const config::Model& model, const config::Spend& spend, Case& to) {
   const config::Machines& machines = model.machines();
   to.profile.set_max_machines(static_cast<int>(machines.max()));
   to.profile.set_park_requests(static_cast<int>(model.park().requests()));
@@ -40,7 +52,7 @@ absl::Status Apply(const config::Model& model, double max_dollars_per_day, Case&
   }
   if (model.has_idle_timeout()) to.ours.idle_timeout = config::ToDuration(model.idle_timeout());
   to.ours.wake_cap = config::ToDuration(model.wake_cap());
-  if (max_dollars_per_day > 0) to.ours.max_dollars_per_day = max_dollars_per_day;
+  to.ours.max_dollars_per_day = DayLimit(machines, spend);
   return absl::OkStatus();
 }
 
@@ -79,8 +91,11 @@ absl::StatusOr<std::vector<std::string>> Configure(absl::string_view yaml, const
       notes.push_back(absl::StrCat(name, " is not in ", file, ": left out"));
       continue;
     }
-    if (const absl::Status status = Apply(*found, config.spend().max_dollars_per_day(), each); !status.ok()) {
+    if (const absl::Status status = Apply(*found, config.spend(), each); !status.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(file, ": ", name, ": ", status.message()));
+    }
+    if (found->machines().has_max_dollars_per_day() && found->machines().max_dollars_per_day() == 0) {
+      notes.push_back(absl::StrCat(name, ": machines.max_dollars_per_day is 0, ", kWithoutLimit));
     }
     each.model = std::string(name);
     known.push_back(std::move(each));
@@ -90,7 +105,7 @@ absl::StatusOr<std::vector<std::string>> Configure(absl::string_view yaml, const
         absl::StrCat(file, " has none of the requests' models; it has ", NamesOf(config)));
   }
   if (config.spend().max_dollars_per_day() == 0) {
-    notes.push_back("spend.max_dollars_per_day is 0, with which nothing is bought: what follows is without a limit");
+    notes.push_back(absl::StrCat("spend.max_dollars_per_day is 0, ", kWithoutLimit));
   }
   cases = std::move(known);
   return notes;

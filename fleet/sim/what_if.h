@@ -27,12 +27,12 @@ struct Case {
 absl::StatusOr<std::vector<Case>> CasesOf(AccessLog log, absl::string_view model, const Profile& profile);
 
 // What the gateway's configuration (YAML, gateway/config/config.proto) says of each case's model, in place of what the
-// case has: machines.min and max, max_price, accelerators, markets and regions, idle_timeout, wake_cap and
-// spend.max_dollars_per_day for our policy, machines.max, park and service for all. A limit of 0 dollars is left out,
-// for there would be nothing to tell. Each model has the whole limit for itself, and all have the profile's streams. A
-// case without a model is the one called `model`, or the only one. Cases of models that are not in the configuration are
-// taken out of `cases`. Returns what people are to be told of it. INVALID_ARGUMENT: the configuration is wrong, or no
-// case is left.
+// case has: machines.min and max, max_price, accelerators, markets and regions, idle_timeout, wake_cap and the smaller
+// of machines.max_dollars_per_day and spend.max_dollars_per_day for our policy, machines.max, park and service for all.
+// A limit of 0 dollars is left out, for there would be nothing to tell. Each model has the whole of spend for itself,
+// and all have the profile's streams. A case without a model is the one called `model`, or the only one. Cases of
+// models that are not in the configuration are taken out of `cases`. Returns what people are to be told of it.
+// INVALID_ARGUMENT: the configuration is wrong, or no case is left.
 absl::StatusOr<std::vector<std::string>> Configure(absl::string_view yaml, const std::string& file,
                                                    absl::string_view model, std::vector<Case>& cases);
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -168,6 +169,26 @@ TEST(Configured, TheDaysMoneyIsTheDaysMoney) {
   ASSERT_EQ(notes->size(), 1);
   EXPECT_TRUE(absl::StrContains((*notes)[0], "max_dollars_per_day is 0"));
   EXPECT_NEAR(RunOurs(cases[0]).cost(), 12, 0.1) << "without a limit";
+}
+
+// The smaller of both. A model's own 0 is left out as all models' is: the gateway's --dry_run does so, too.
+TEST(Configured, AModelsOwnMoneyIsTheDaysMoney) {
+  const std::string machines = "max: 1, markets: [spot], regions: [r0], max_dollars_per_day: ";
+  const auto limit = [&](const std::string& own, const std::string& spend) {
+    return Configured(Yaml(machines + own, "", spend)).ours.max_dollars_per_day;
+  };
+  EXPECT_EQ(limit("2", "spend: {max_dollars_per_day: 100}\n"), 2);
+  EXPECT_EQ(limit("2", ""), 2) << "all models' limit is 0, and left out";
+  EXPECT_EQ(limit("100", "spend: {max_dollars_per_day: 3}\n"), 3);
+  EXPECT_EQ(limit("0", "spend: {max_dollars_per_day: 3}\n"), 3);
+  EXPECT_EQ(limit("0", ""), std::numeric_limits<double>::infinity());
+  const Result some = RunOurs(Configured(Yaml(machines + "2", "", "spend: {max_dollars_per_day: 100}\n")));
+  EXPECT_NEAR(some.cost(), 4, 0.1);
+  EXPECT_GT(some.cost(), 3.5);
+  std::vector<Case> cases = *CasesOf(LogOf({"m"}), "", TestProfile());
+  const auto notes = Configure(Yaml(machines + "0", "", "spend: {max_dollars_per_day: 3}\n"), "f.yaml", "", cases);
+  ASSERT_EQ(notes->size(), 1);
+  EXPECT_TRUE(absl::StrContains((*notes)[0], "m: machines.max_dollars_per_day is 0")) << (*notes)[0];
 }
 
 }  // namespace

@@ -77,6 +77,24 @@ TEST(Simulate, ATakenMachineIsFreeWithinAwssFirstHour) {
   }
 }
 
+// Three zones by turns, whatever they cost: zone 0 until it is taken at one hour, then zone 1, though zone 2 is open and
+// cheaper, until it is taken at two. Then zones 2, 0 and 1 are asked in vain, 5 s each, and again after a minute, which is
+// with the tick of 80 s: 45 rounds until three hours, when zones 2 and 0 still have none, and zone 1 has.
+TEST(Simulate, RoundRobinAsksZonesByTurnsAndRestsAfterARoundInVain) {
+  RecordedMarket market = MarketOf({{1, 0, 0, 0}, {0, 1, 0, 1}, {0, 1, 0, 0}});
+  market.zones[1].spot = {0.5};
+  market.zones[2].spot = {0.1};
+  const auto policy = SpotRoundRobinPolicy();
+  const Result result = RunOn(market, *policy);
+  EXPECT_EQ(result.interruptions, 2);
+  EXPECT_EQ(result.stock_outs, 45 * 3 + 2);
+  EXPECT_EQ(result.launches, 3 + result.stock_outs);
+  EXPECT_NEAR(result.cost(), (0.25 * 3595 + 0.5 * 3595 + 0.5 * 3585) / 3600, 1e-9);
+  EXPECT_EQ(result.spot_hours.sum(), result.hours.sum());
+  // It serves until 3600 s, from 3700 to 7200, and from 10900 on, its volume in zone 1 being full.
+  EXPECT_EQ(result.within_target, (60 - 15) + (120 - 62) + (231 - 182));
+}
+
 // One machine in zone 0; when that is lost, one in zone 1.
 class Follower : public Policy {
  public:
@@ -149,7 +167,7 @@ TEST(Simulate, IsTheSameForASeed) {
     for (Policy* policy : {ours.get(), hedge.get()}) {
       const Result result =
           Simulate(market, Arrivals(EachMinute(), 90, 5), *policy, {.profile = TestProfile(), .seed = 5});
-      json += ToJson(result, 1, {}, {});
+      json += ToJson(result, {1}, {}, {});
       interruptions += result.interruptions;
     }
     if (i > 0) {
