@@ -247,8 +247,6 @@ void CloudProvider::PollList() {
   mutex_.Unlock();
   absl::StatusOr<CloudInventory> inventory = List(knows_account);
   mutex_.Lock();
-  date_ = api_->LastDate();
-  date_at_ = clock_.Elapsed();
   const absl::Status heard = inventory.ok() ? Hear(inventory->unheard, list_) : inventory.status();
   if (!heard.ok()) inventory = heard;
   // Whoever asks for credentials again may get another account's.
@@ -263,6 +261,8 @@ void CloudProvider::PollList() {
     return;
   }
   list_.failures = 0;
+  date_ = api_->LastDate();
+  date_at_ = clock_.Elapsed();
   OnList(*std::move(inventory), begun);
 }
 
@@ -377,6 +377,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
       // What is being deleted, and had stopped, has not run since.
       if (found->state == State::kDeleting && !found->run.ended.has_value()) machine->last.run.ended = before.ended;
       const bool boots = found->state == State::kStarting || found->state == State::kRunning;
+      machine->boots |= boots;
       life.ran |= boots && (life.create_at.has_value() || life.start_at.has_value() || life.serves);
     }
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));

@@ -101,6 +101,7 @@ class CloudProvider : public Provider {
     bool adopted = false;           // by Adopt: it may have run before this life
     bool started = false;           // kStarted was told
     bool volume_told = false;       // kVolume
+    bool boots = false;             // some list had it so, or running: perhaps a start of somebody else's
     bool public_address = false;    // some list had it with one
     double boot_gigabytes = 0;      // as a list last had it with a disk of its own
     bool stepping = false;          // on some thread

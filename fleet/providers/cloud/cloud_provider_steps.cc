@@ -534,7 +534,8 @@ CloudMachine CloudProvider::LastOf(const Machine& machine) const {
 bool CloudProvider::HearOfRun(Machine& machine) {
   const Life& life = machine.life;
   // What was accepted, or may have been, can have run while no list was to be had.
-  const bool may_have_run = machine.adopted || life.ran || life.create_at.has_value() || life.may_start_at.has_value();
+  const bool may_have_run =
+      machine.adopted || machine.boots || life.ran || life.create_at.has_value() || life.may_start_at.has_value();
   if (life.discards || !may_have_run || machine.run.has_value()) return true;
   const CloudMachine last = LastOf(machine);
   mutex_.Unlock();
@@ -572,7 +573,7 @@ void CloudProvider::End(Machine& machine, absl::Status status, bool kept) {
   gone.kept = kept || (found != nullptr && found->state == State::kStopped);
   const bool was_asked_for =
       machine.life.create_at.has_value() || machine.life.may_start_at.has_value() || machine.ran_before;
-  gone.never_ran = machine.has_not_run || (!machine.adopted && !machine.life.ran && !was_asked_for);
+  gone.never_ran = machine.has_not_run || (!machine.adopted && !machine.boots && !was_asked_for);
   if (!gone.never_ran) NoteTold(machine.name, gone.ended.value_or(CloudTimeOf(clock_.Elapsed())));
   if (machine.life.discards && machine.volume_told && machine.life.volume.lists > 0) {
     gone.volume_ended = clock_.Now() - (clock_.Elapsed() - machine.life.volume.first);
