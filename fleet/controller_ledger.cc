@@ -121,6 +121,7 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const std::optional<std::pair<absl::Time, absl::Time>> told = RunOf(machine.record, gone);
   const bool run_is_told = told.has_value() && told->first < told->second;
   if (!gone.kept) EndUpkeep(machine.record, run_is_told ? told->second : clock_.Now());
+  if (told.has_value() && !run_is_told) return ledger_.Drop(record.id);
   if (!machine.whole_run) return ledger_.End(record.id, end);
   const absl::Duration booked = ledger_.Time(record.id, now).value_or(absl::ZeroDuration());
   const bool is_believed = told.has_value() && told->second - told->first <= booked + kBeyondBelief;
@@ -129,7 +130,6 @@ void Controller::EndBilling(Machine& machine, const MachineEvent& gone) {
   const absl::Time over = clock_.Now() - (now - end);
   const std::pair<absl::Time, absl::Time> run =
       is_believed ? *told : std::pair(over - ledger_.Time(record.id, end).value_or(absl::ZeroDuration()), over);
-  if (told.has_value() && run.first >= run.second) return ledger_.Drop(record.id);
   std::vector<PriceSpan> prices = {{.since = -absl::InfiniteDuration(), .per_hour = record.offer->price_per_hour}};
   for (const PriceChange& change : record.prices) prices.push_back({change.since - absl::UnixEpoch(), change.per_hour});
   const absl::Duration from = run.first - absl::UnixEpoch(), to = run.second - absl::UnixEpoch();

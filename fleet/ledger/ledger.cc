@@ -78,6 +78,10 @@ Ledger::Open* Ledger::Settle(absl::string_view machine, absl::Duration now) {
 }
 
 void Ledger::Set(absl::string_view machine, const Item& item, Use use, absl::Duration now) {
+  const auto known = open_.find(machine);
+  const bool goes_on = known != open_.end() && known->second.since <= now && known->second.use == use &&
+                       known->second.item == item;
+  if (goes_on) return;
   Open* open = Settle(machine, now);
   if (open == nullptr) open = &open_[std::string(machine)];
   open->since = now;
@@ -86,7 +90,9 @@ void Ledger::Set(absl::string_view machine, const Item& item, Use use, absl::Dur
 }
 
 void Ledger::SetAnswers(absl::string_view machine, std::map<std::string, int> by_key, absl::Duration now) {
-  if (Open* const open = Settle(machine, now); open != nullptr) open->answers = std::move(by_key);
+  const auto known = open_.find(machine);
+  if (known == open_.end() || known->second.answers == by_key) return;
+  Settle(machine, now)->answers = std::move(by_key);
 }
 
 void Ledger::CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens) {

@@ -34,6 +34,8 @@ class Ledger {
     double address_per_hour = 0;    // of its public address; 0: it has none, or that is free
     bool replaces = false;          // it starts in the place of one that was taken away or died
     int accelerators = 1;           // its time counts once for each
+
+    friend bool operator==(const Item&, const Item&) = default;
   };
   struct Line {
     std::string model, market;
