@@ -19,6 +19,8 @@ namespace {
 using Goal = Life::Goal;
 using State = CloudMachine::State;
 
+constexpr absl::Duration kSeconds = absl::Seconds(2);  // by which two of a cloud's whole seconds may be out of order
+
 }  // namespace
 
 CloudProvider::CloudProvider(std::unique_ptr<CloudApi> api, Probe& probe, Authority& authority, const Clock& clock,
@@ -379,6 +381,7 @@ void CloudProvider::OnList(CloudInventory inventory, absl::Duration begun) {
       const bool boots = found->state == State::kStarting || found->state == State::kRunning;
       machine->boots |= boots;
       life.ran |= boots && (life.create_at.has_value() || life.start_at.has_value() || life.serves);
+      if (life.ran && found->state == State::kRunning) machine->ran_by = std::min(machine->ran_by, date_ + kSeconds);
     }
     machine->due = std::min(machine->due, std::max(clock_.Elapsed(), machine->not_before));
   }

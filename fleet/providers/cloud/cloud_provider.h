@@ -112,6 +112,7 @@ class CloudProvider : public Provider {
     std::optional<absl::Duration> lost_at;                  // its engine was gone then; whether its machine too is asked
     bool crashed = false;                                   // its machine outlived it
     std::optional<CloudInventory::Failure> failure;         // of a create or start that the cloud had taken on
+    absl::Time ran_by = absl::InfiniteFuture();             // by the cloud's clock, of whole seconds
     bool ran_before = false;                                // in this life, and was started again
     bool has_not_run = false;                               // its cloud's latest run is one of before
     std::optional<absl::Duration> run_asked_at;             // its run, first

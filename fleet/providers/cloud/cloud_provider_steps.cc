@@ -559,7 +559,7 @@ void CloudProvider::End(Machine& machine, absl::Status status, bool kept) {
   const CloudMachine* const found = Find(machine);
   const CloudMachine last = LastOf(machine);
   CloudRun run = machine.run.value_or(last.run);
-  if (machine.ran_before) run.began.reset();  // which is not when it first did
+  if (machine.ran_before || run.began > machine.ran_by) run.began.reset();  // which is not when it first did
   if (run.began.has_value()) run.began = Untold(machine.name, *run.began);
   MachineEvent gone = {.machine_id = machine.spec.id,
                        .crashed = machine.crashed,
