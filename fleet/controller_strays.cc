@@ -31,9 +31,6 @@ MachineRecord RecordOf(const MachineEvent& stray, absl::string_view id) {
 
 void Controller::OnStray(const MachineEvent& event) {
   const std::string name = absl::StrCat(event.offer->provider, " ", event.handle);
-  const auto known = std::find_if(machines_.begin(), machines_.end(), [&](const auto& machine) {
-    return provider_.NameOf(SpecOf(machine.second)) == event.machine_id;
-  });
   const absl::Duration now = clock_.Elapsed();
   const auto at = [&](absl::Time time) { return now - std::max(absl::ZeroDuration(), clock_.Now() - time); };
   const auto [found, is_new] = strays_.try_emplace(name);
@@ -49,13 +46,17 @@ void Controller::OnStray(const MachineEvent& event) {
     if (goes_on) unbooked = std::max(unbooked, former_until_);
     else if (!stray.whole_run) unbooked = clock_.Now();
     record = RecordOf(event, stray.whole_run ? id : absl::StrCat("a part of ", id));
-    if (known != machines_.end()) record.model = known->second.record.model;
+    const auto known = std::find_if(machines_.begin(), machines_.end(), [&](const auto& machine) {
+      return provider_.NameOf(SpecOf(machine.second)) == event.machine_id;
+    });
+    if (known != machines_.end()) {
+      record.model = known->second.record.model;
+      record.bought = absl::InfinitePast();  // its own record has the disk and the address
+    }
     LOG(WARNING) << "nobody asked for " << event.machine_id << " (" << name << ") in " << event.offer->zone
                  << ", which costs " << event.offer->price_per_hour << " dollars an hour until it is ended";
   }
   if (record.offer->price_per_hour <= 0) record.offer = event.offer;
-  // Of one that is known to exist its own record has the disk and the address.
-  if (known != machines_.end()) record.bought = absl::InfinitePast();
   record.NoteUpkeep(event.public_address, event.boot_gigabytes);
   if (is_new || !event.ended.has_value()) Account(stray);
   if (is_new) ledger_.Book(record.id, ItemOf(stray), Use::kLost, at(unbooked), at(event.ended.value_or(clock_.Now())));
