@@ -68,10 +68,10 @@ class Ledger {
   // So many were generated for the key on a machine of the model's and market's, which may be gone by now.
   void CountTokens(const std::string& model, const std::string& market, const std::string& key, int64_t tokens);
 
-  // From `now` on, which may have been some time ago, the machine costs nothing, whatever was told of it since, as
-  // far as its last 32 changes reach. `charged`, where it is known: the dollars that the whole run has cost, from the
-  // first Set on; what was booked of it is made to be as much, and what was booked of its address `address`. `on_demand`: what such a
-  // run costs on demand; else in the proportion of what it has cost. A no-op for an unknown machine.
+  // From `now` on, which may have been some time ago, the machine costs nothing, whatever was told of it since, as far as
+  // its last 32 changes reach. `charged`, where it is known: the dollars that the whole run has cost, from the first Set
+  // on; what was booked of it is made to be as much, and what was booked of its address `address`. `on_demand`: what
+  // such a run costs on demand; else in the proportion of what it has cost. A no-op for an unknown machine.
   void End(absl::string_view machine, absl::Duration now, std::optional<double> charged = std::nullopt,
            double address = 0, std::optional<double> on_demand = std::nullopt);
 
