@@ -134,6 +134,7 @@ class CloudProvider : public Provider {
   // A machine of this fleet that no life knows.
   struct Orphan {
     absl::Duration since;
+    absl::Time seen;                                        // the answer that first had it
     absl::Duration not_before = -absl::InfiniteDuration();  // its end is asked for again
     int failures = 0;                                       // in a row
   };
@@ -147,8 +148,8 @@ class CloudProvider : public Provider {
     bool public_address = false;
     double boot_gigabytes = 0;
     Absence absence;
-    absl::Duration missed_at;                    // the answer that first lacked it
-    std::optional<absl::Duration> over_at;       // an answer first had it ended then, or lacked it
+    absl::Time missed_at;                        // the answer that first lacked it
+    std::optional<absl::Time> over_at;           // an answer first had it ended then, or lacked it
     std::optional<absl::Duration> run_asked_at;  // first
     bool asking = false;                         // on some thread
   };
@@ -184,7 +185,7 @@ class CloudProvider : public Provider {
   void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const Machine* WhoKnows(const CloudMachine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndOrphan(const CloudMachine& machine, bool keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellStray(const CloudMachine& machine, absl::Duration since) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellStray(const CloudMachine& machine, absl::Time seen) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Time CloudTimeOf(absl::Duration at) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Without what was told of before.
   absl::Time Untold(const std::string& name, absl::Time began) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

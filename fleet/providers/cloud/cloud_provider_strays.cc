@@ -34,8 +34,8 @@ void CloudProvider::SweepOrphans() {
     if (HeardAt(machine.zone) < listed_at_ || WhoKnows(machine) != nullptr) continue;
     const auto before = orphans_.find(machine.id);
     const Orphan& orphan =
-        orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now} : before->second).first->second;
-    if (now - orphan.since >= options_.orphan || strays_.contains(machine.id)) TellStray(machine, orphan.since);
+        orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now, .seen = CloudTimeOf(date_at_)} : before->second).first->second;
+    if (now - orphan.since >= options_.orphan || strays_.contains(machine.id)) TellStray(machine, orphan.seen);
     // Until one that stops has, it holds its volume. What is in a state that nobody knows may be hibernated: it is told
     // to stop, which does no harm to that, and never deleted.
     const bool keeps = api_->KeepsStopped(machine.type);
@@ -102,14 +102,14 @@ void CloudProvider::NoteTold(const std::string& name, absl::Time until) {
 }
 
 // What was never seen to be charged for is not told: it may be one that is hibernated.
-void CloudProvider::TellStray(const CloudMachine& machine, absl::Duration since) {
+void CloudProvider::TellStray(const CloudMachine& machine, absl::Time seen) {
   const bool is_told = strays_.contains(machine.id);
   const bool is_charged = machine.state == State::kStarting || machine.state == State::kRunning ||
                           machine.state == State::kStopping || machine.is_off;
   if (machine.type.empty() || (!is_told && !is_charged)) return;
   Stray& stray = strays_[machine.id];
   stray.last = machine;
-  if (!is_told) stray.began = machine.run.began.value_or(CloudTimeOf(since));
+  if (!is_told) stray.began = machine.run.began.value_or(seen);
   stray.ran |= machine.state == State::kRunning || machine.is_off;
   stray.public_address |= machine.public_address;
   if (machine.boot_gigabytes > 0) stray.boot_gigabytes = machine.boot_gigabytes;
@@ -131,7 +131,7 @@ std::vector<std::string> CloudProvider::EndedStrays() {
                                     [&](const CloudMachine& machine) { return machine.id == id; });
     const bool is_there = found != inventory_.machines.end() && !found->type.empty();
     stray.absence.Note(is_there, listed_at_);
-    if (stray.absence.lists == 1) stray.missed_at = date_at_;
+    if (stray.absence.lists == 1) stray.missed_at = CloudTimeOf(date_at_);
     if (is_there) stray.last = *found;
     const bool is_over = !is_there ? IsGone(options_.limits, stray.absence)
                                    : found->state == State::kStopped || found->state == State::kGone ||
@@ -141,7 +141,7 @@ std::vector<std::string> CloudProvider::EndedStrays() {
       stray.run_asked_at.reset();
       continue;
     }
-    if (!stray.over_at.has_value()) stray.over_at = is_there ? date_at_ : stray.missed_at;
+    if (!stray.over_at.has_value()) stray.over_at = is_there ? CloudTimeOf(date_at_) : stray.missed_at;
     ended.push_back(id);
   }
   return ended;
@@ -153,9 +153,9 @@ void CloudProvider::EndStray(const std::string& id) {
   if (begun == strays_.end() || std::exchange(begun->second.asking, true)) return;
   const CloudMachine last = begun->second.last;
   absl::StatusOr<CloudRun> run = last.run;
-  absl::Duration over_at = *begun->second.over_at;
+  absl::Time over_at = *begun->second.over_at;
   if (const Machine* const life = WhoKnows(last)) {
-    over_at = life->begun;
+    over_at = CloudTimeOf(life->begun);
   } else {
     mutex_.Unlock();
     run = api_->LatestRun(last);
@@ -175,7 +175,7 @@ void CloudProvider::EndStray(const std::string& id) {
                        .machine_id = last.name,
                        .handle = id,
                        .began = began,
-                       .ended = std::max(began, run->ended.value_or(CloudTimeOf(over_at))),
+                       .ended = std::max(began, run->ended.value_or(over_at)),
                        .reclaimed = run->reclaimed,
                        .public_address = stray.public_address,
                        .boot_gigabytes = stray.boot_gigabytes,

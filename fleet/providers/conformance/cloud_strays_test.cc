@@ -223,6 +223,22 @@ TEST_P(CloudStraysTest, AreOverByTheProvidersClockWhereTheCloudDoesNotSay) {
   }
 }
 
+TEST_P(CloudStraysTest, AreOverAtTheDateOfTheAnswerThatFirstLackedThem) {
+  if (GetParam().run.empty()) GTEST_SKIP() << "it is told in lists";
+  Lose(/*dry_run=*/true);
+  Pass(absl::Minutes(3));
+  strays_.clear();
+  Say(absl::StrCat("fault 503 1000 ", GetParam().run));
+  const absl::Time taken = clock_.Now();
+  Say(absl::StrCat("take ", number(), " 0 gone silent"));
+  Pass(absl::Seconds(15));
+  ASSERT_EQ(ends(), 0);
+  Say("skew -20");  // or as much later it comes to us
+  Pass(absl::Minutes(4));
+  ASSERT_EQ(ends(), 1);
+  EXPECT_GE(*strays_.back().ended, taken);
+}
+
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudStraysTest, testing::ValuesIn(AllClouds()),
                          [](const auto& info) { return info.param.name; });
 
