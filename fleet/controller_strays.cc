@@ -3,7 +3,8 @@
 // known. At its end a stray is booked as what its cloud charges, as a machine is.
 //
 // A restart finds the ledger's entry of a stray open and goes on with it. Of one that has no entry, and began before, it
-// cannot know what a former life booked: it books what it sees itself. So it is with one that began long ago.
+// cannot know what a former life booked: it books what it sees itself. So it is, without a former life, with one that began
+// long before this one.
 #include <glog/logging.h>
 
 #include <algorithm>
@@ -40,9 +41,9 @@ void Controller::OnStray(const MachineEvent& event) {
   if (is_new) {
     const std::string id = absl::StrCat(kStray, name, " ", absl::ToUnixSeconds(*event.began));
     const bool goes_on = ledger_.Time(id, now).has_value();
-    const bool may_be_booked =
-        former_until_ > absl::InfinitePast() && *event.began < clock_.Now() - (now - began_) + kClocksDiffer;
-    stray.whole_run = goes_on || (!may_be_booked && clock_.Now() - *event.began < kBeyondBelief);
+    const bool is_of_this_life = *event.began >= clock_.Now() - (now - began_) + kClocksDiffer;
+    const bool is_first_life = former_until_ == absl::InfinitePast();
+    stray.whole_run = goes_on || is_of_this_life || (is_first_life && clock_.Now() - *event.began < kBeyondBelief);
     if (goes_on) unbooked = std::max(unbooked, former_until_);
     else if (!stray.whole_run) unbooked = clock_.Now();
     record = RecordOf(event, stray.whole_run ? id : absl::StrCat("a part of ", id));

@@ -39,6 +39,11 @@ class ControllerStraysTest : public ControllerTest {
     return absl::StrCat(lines[0].model, " ", lines[0].market, " ", lines[0].use, " ",
                         absl::ToDoubleSeconds(lines[0].time), " ", lines[0].dollars);
   }
+  double Lost() const {
+    double dollars = 0;
+    for (const LedgerLine& line : fleet_->LedgerLines()) dollars += line.model == "unknown" ? line.dollars : 0;
+    return dollars;
+  }
   std::string Storage() const {
     std::string text;
     for (const StorageLine& line : fleet_->StorageLines())
@@ -165,6 +170,22 @@ TEST_F(ControllerStraysTest, ThatRanForLongAreBookedFromTheFirstWord) {
   EXPECT_EQ(Line(), "unknown spot lost 200 100");
 }
 
+TEST_F(ControllerStraysTest, ThatRanForLongUnheardWhileTheFleetLivedAreBookedFromTheirBegin) {
+  for (const bool is_first_life : {true, false}) {
+    if (!is_first_life) {
+      fleet_.reset();
+      Begin();
+    }
+    Advance(absl::Hours(5));
+    const double before = Lost();
+    const absl::Time began = In(-3 * 3600);
+    Tell(Stray(began));
+    Advance(absl::Seconds(100));
+    Tell(Stray(began, In(0)));
+    EXPECT_NEAR(Lost() - before, 3 * 3600 + 100, 1e-6);
+  }
+}
+
 // A former life may have booked it as a machine that went.
 TEST_F(ControllerStraysTest, WhatBeganBeforeARestartIsBookedAsFarAsItIsSeen) {
   auto client = Acquire();
@@ -176,9 +197,7 @@ TEST_F(ControllerStraysTest, WhatBeganBeforeARestartIsBookedAsFarAsItIsSeen) {
   Tell(Stray(began));
   Advance(absl::Seconds(50));
   Tell(Stray(began, In(-10)));
-  double lost = 0;
-  for (const LedgerLine& line : fleet_->LedgerLines()) lost += line.model == "unknown" ? line.dollars : 0;
-  EXPECT_NEAR(lost, 40, 1e-9);
+  EXPECT_NEAR(Lost(), 40, 1e-9);
 }
 
 TEST_F(ControllerStraysTest, HaveADiskUntilTheyAreOver) {
