@@ -106,6 +106,7 @@ class Controller : public Fleet, private ControllerState {
   void OnEnded(Machine& machine, bool crashed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnGone(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnStray(const MachineEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnAsleep(const MachineEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskIdentity(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnIdentity(const std::string& id, const absl::StatusOr<EngineIdentity>&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnChecked(const std::string& id, uint64_t life, const absl::StatusOr<EngineIdentity>& health,
@@ -216,8 +217,7 @@ class Controller : public Fleet, private ControllerState {
   Lease Grant(Machine&, const std::string& key, const Buyer::Answer& so_far = {}, bool alone = false)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckHealth(Machine& machine, absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Before it is parked or granted.
-  void NoteArrival(Model& model, const Claim& claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteArrival(Model&, const Claim&) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // before it is parked or granted
   void NoteDemand(Model& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int Leases(absl::string_view model) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration ExpectedWake(const Model& model) const;

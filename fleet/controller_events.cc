@@ -121,6 +121,7 @@ void Controller::OnEvent(MachineEvent event) {
   if (event.kind == MachineEvent::Kind::kOffers) return OnOffers(std::move(event.offers));
   if (event.kind == MachineEvent::Kind::kVolume) return OnVolume(*event.volume);
   if (event.kind == MachineEvent::Kind::kStray) return OnStray(event);
+  if (event.kind == MachineEvent::Kind::kAsleep) return OnAsleep(event);
   const auto found = machines_.find(event.machine_id);
   if (found == machines_.end()) return event.kind == MachineEvent::Kind::kGone ? OnDiscarded(event) : void();
   Machine& machine = found->second;
@@ -133,6 +134,7 @@ void Controller::OnEvent(MachineEvent event) {
     case MachineEvent::Kind::kGone: return OnGone(machine, event);
     case MachineEvent::Kind::kVolume:
     case MachineEvent::Kind::kStray:
+    case MachineEvent::Kind::kAsleep:
     case MachineEvent::Kind::kOffers: return;
   }
 }

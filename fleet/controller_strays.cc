@@ -1,6 +1,7 @@
 // Machines of this fleet's that nobody asked for, or asks for any more, as after a start whose answer was lost: providers
 // tell of them and end them. What they cost until then is lost, and in the ledger under their models where these are
-// known. At its end a stray is booked as what its cloud charges, as a machine is.
+// known. At its end a stray is booked as what its cloud charges, as a machine is; and what a cloud that keeps it, stopped,
+// charges from then on, as its provider tells of it.
 //
 // A restart finds the ledger's entry of a stray open and goes on with it. Of one that has no entry, and began before, it
 // cannot know what a former life booked: it books what it sees itself. So it is, without a former life, with one that began
@@ -66,6 +67,23 @@ void Controller::OnStray(const MachineEvent& event) {
   EndUpkeep(record, *event.ended);
   LOG(INFO) << "the machine " << name << " that nobody asked for is over";
   strays_.erase(found);
+  Keep({.book = MakeBook()});
+}
+
+// Of a machine that it has a record of the record has what that costs.
+void Controller::OnAsleep(const MachineEvent& event) {
+  const auto is_it = [&](const Machine& machine) { return provider_.NameOf(SpecOf(machine)) == event.machine_id; };
+  const bool is_known =
+      std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) { return is_it(machine.second); }) ||
+      std::any_of(volumes_.begin(), volumes_.end(), [&](const auto& volume) {
+        return volume.second.deleted.has_value() && is_it(*volume.second.deleted);
+      });
+  if (is_known) return;
+  MachineRecord record = RecordOf(event, "");
+  record.state = MachineState::kHibernated;
+  record.since = *event.began;
+  record.NoteUpkeep(event.public_address, event.boot_gigabytes);
+  ledger_.BookStorage(UpkeepOf(record, *event.ended));
   Keep({.book = MakeBook()});
 }
 

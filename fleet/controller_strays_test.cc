@@ -213,5 +213,32 @@ TEST_F(ControllerStraysTest, HaveADiskUntilTheyAreOver) {
   EXPECT_EQ(Storage(), "unknown boot_disk 30;");
 }
 
+TEST_F(ControllerStraysTest, HaveADiskWhileTheyAreKeptStopped) {
+  MachineEvent asleep = Stray(In(-3600), In(-1800));
+  asleep.kind = MachineEvent::Kind::kAsleep;
+  asleep.boot_gigabytes = 30;
+  Tell(asleep);
+  EXPECT_EQ(Storage(), "unknown boot_disk 15;");
+  asleep.began = asleep.ended;
+  asleep.ended = In(0);
+  Tell(asleep);
+  EXPECT_EQ(Storage(), "unknown boot_disk 30;");
+  fleet_.reset();
+  Begin();
+  EXPECT_EQ(Storage(), "unknown boot_disk 30;");
+  EXPECT_EQ(Line(), "0 lines");
+}
+
+TEST_F(ControllerStraysTest, HaveNoDiskBesideThatOfTheMachineThatTheyAre) {
+  auto client = Acquire();
+  Ready("m-1");
+  MachineEvent asleep = Stray(In(-3600), In(0));
+  asleep.kind = MachineEvent::Kind::kAsleep;
+  asleep.machine_id = "m-1";
+  asleep.boot_gigabytes = 30;
+  Tell(asleep);
+  EXPECT_EQ(Storage(), "");
+}
+
 }  // namespace
 }  // namespace spotinference::fleet

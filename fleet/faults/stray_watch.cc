@@ -127,7 +127,11 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
 void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known) {
   std::erase_if(ended_, [this](const Ended& ended) { return IsWritten(ended); });
   for (const auto& [number, machine] : cloud_.model().machines()) {
-    if (!machine.began.has_value() || machine.ended.has_value() || is_known(machine)) continue;
+    const auto before = untold_.find(number);
+    const bool is_noted = before != untold_.end() && before->second.began == machine.began;
+    const absl::Duration ended = machine.ended.value_or(sim_.now());
+    const bool is_past = machine.ended.has_value() && (!is_noted || ended < sim_.now() - took);
+    if (!machine.began.has_value() || is_past || is_known(machine)) continue;
     const BillingRules& rules = BillingRulesOf(machine.cloud);
     Untold& untold = untold_[number];
     absl::Duration time = took;

@@ -38,6 +38,7 @@ class StrayWatch {
   // By how many dollars the ledger may have more than the bill, and less.
   double over() const { return over_; }
   double under() const;
+  double untold_for_good() const { return under_; }  // of that
 
  private:
   struct Told {

@@ -10,6 +10,7 @@ namespace spotinference::fleet {
 namespace {
 
 constexpr double kCent = 0.01;
+constexpr absl::Duration kWritten = absl::Minutes(30);  // longer than the store cannot write
 constexpr absl::Duration kClocksDiffer = absl::Minutes(5);  // a run of before ended no later than that before an order
 
 double Cost(double per_hour, absl::Duration time) { return per_hour * std::max(0.0, absl::ToDoubleHours(time)); }
@@ -52,7 +53,14 @@ void UpkeepWatch::OnDiscard(const MachineSpec& spec) {
   if (Row* const row = FindRow(spec.id)) row->discard_at = std::min(row->discard_at, sim_.now());
 }
 
+void UpkeepWatch::OnDeath() {
+  Check();
+  told_.clear();
+}
+
 void UpkeepWatch::OnEvent(const MachineEvent& event) {
+  using enum MachineEvent::Kind;
+  if (event.kind == kAsleep || (event.kind == kStray && event.ended.has_value())) return NoteNobodys(event);
   Row* const row = FindRow(event.machine_id);
   if (row == nullptr) return;
   const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
@@ -72,7 +80,29 @@ void UpkeepWatch::OnEvent(const MachineEvent& event) {
   else if (event.ended.has_value() && at(*event.ended) > row->asleep_at) row->ended = at(*event.ended);
 }
 
+// Until then Count has it under what may be missing.
+void UpkeepWatch::NoteNobodys(const MachineEvent& told) {
+  const auto& records = store_.machines();
+  const bool is_known = std::any_of(records.begin(), records.end(),
+                                    [&](const auto& record) { return NameOf(record.second.id) == told.machine_id; });
+  if (is_known) return;
+  const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
+  const bool has_disk = !rules.boot_disk_asleep || told.kind == MachineEvent::Kind::kAsleep;
+  const double per_hour = (has_disk ? VolumePerHour(rules, told.boot_gigabytes) : 0) +
+                          (told.public_address && rules.address_stays ? rules.address_hour : 0);
+  const auto& machines = cloud_.model().machines();
+  const auto machine = machines.find(SimCloud::NumberOf(told.handle));
+  const absl::Duration ended = *told.ended - SimCloud::TimeOf(absl::ZeroDuration());
+  const bool is_there = machine != machines.end() && machine->second.state != EmulatedMachine::State::kGone;
+  const absl::Duration late = is_there ? absl::ZeroDuration()
+                              : machine == machines.end() ? *told.ended - *told.began
+                                                          : ended - machine->second.since;
+  over_ += Cost(per_hour, late);
+  told_.emplace_back(sim_.now(), Cost(per_hour, *told.ended - *told.began) - Cost(per_hour, late));
+}
+
 void UpkeepWatch::Check() {
+  for (; !told_.empty() && told_.front().first < sim_.now() - kWritten; told_.pop_front()) under_ -= told_.front().second;
   longest_skew_ = std::max(longest_skew_, absl::AbsDuration(sim_.clock.skew));
   std::set<Key> there;
   asleep_.clear();
@@ -170,6 +200,7 @@ std::pair<double, double> UpkeepWatch::DoubtOf(const Row& row) const {
 void UpkeepWatch::CheckLedger(double dollars) {
   Check();
   double more = over_, less = under_;
+  for (const auto& [at, cost] : told_) less -= cost;
   for (const auto& [key, row] : rows_) {
     const auto [over, under] = DoubtOf(row);
     more += over;

@@ -9,10 +9,14 @@
 // restore's order or the word of its end. In each moment in which the store has a machine asleep, and in the cloud it is
 // not, it may have more; in each one where it is the other way round, less. Beyond that a sleep may begin with the run's
 // end, as its cloud tells it, or with the order of a restore that came to nothing.
+//
+// Of a machine that nobody knows it has what its provider has told of, but of the last half hour before a death, where that
+// may not have been heard, or written down.
 #ifndef FLEET_FAULTS_UPKEEP_WATCH_H_
 #define FLEET_FAULTS_UPKEEP_WATCH_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -32,6 +36,7 @@ class UpkeepWatch {
   UpkeepWatch(Sim& sim, SimCloud& cloud, const MemoryStore& store, const CloudNames& names)
       : sim_(sim), cloud_(cloud), store_(store), names_(names) {}
 
+  void OnDeath();  // of the controller
   void OnDiscard(const MachineSpec& spec);
   void OnEvent(const MachineEvent& event);
   // After each step, before what is gone is forgotten.
@@ -76,6 +81,7 @@ class UpkeepWatch {
   void Count(const EmulatedMachine& machine);
   void CountSleep(Row& row);
   void NoteSleep(const MachineEvent& gone, Row& row);
+  void NoteNobodys(const MachineEvent& told);
   bool OnlyAsleep() const;  // disks cost
 
   Sim& sim_;
@@ -90,6 +96,7 @@ class UpkeepWatch {
   double closed_ = 0;  // dollars of machines that the model has forgotten
   absl::Duration longest_skew_, skew_;
   absl::Duration checked_at_;
+  std::deque<std::pair<absl::Duration, double>> told_;  // of the last half hour, and when: dollars of what nobody knows
   double over_ = 0, under_ = 0;
 };
 

@@ -30,6 +30,7 @@ const char* KindName(MachineEvent::Kind kind) {
     case MachineEvent::Kind::kGone: return "gone";
     case MachineEvent::Kind::kVolume: return "has its volume";
     case MachineEvent::Kind::kStray: return "is nobody's";
+    case MachineEvent::Kind::kAsleep: return "sleeps";
     case MachineEvent::Kind::kOffers: return "offers";
   }
   return "";
@@ -48,6 +49,7 @@ void Watch::Use(Provider* provider) {
   if (provider == nullptr) died_at_ = sim_.now();
   strays_.OnLife(/*begins=*/provider != nullptr);
   if (provider == nullptr) times_.OnDeath();
+  if (provider == nullptr) upkeep_.OnDeath();
   ++lives_;
   asked_.clear();
 }
@@ -69,6 +71,7 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
     if (sabotage_ == Sabotage::kYoungVolumes && event.volume.has_value()) event.volume->made += absl::Hours(10);
     OnEvent(event);
     if (sabotage_ == Sabotage::kHidesStrays && event.kind == MachineEvent::Kind::kStray) return;
+    if (sabotage_ == Sabotage::kHidesSleepers && event.kind == MachineEvent::Kind::kAsleep) return;
     listener_(std::move(event));
   });
 }
@@ -379,14 +382,14 @@ void Watch::CheckLedger(double dollars) {
 }
 
 // Once the day's money is spent nothing goes on to bill. A clock that steps to and fro over midnight begins one day.
-// Nobody can have known before what was not told of machines that nobody asked for.
+// Nobody can have known before what was not told of machines that nobody asked for; when it is told it may be yesterday's.
 void Watch::CheckBudget() {
   const double dollars = Dollars() - strays_.under();
   const int64_t today = absl::ToUnixSeconds(sim_.clock.Now()) / (24 * 3600);
   if (today > day_ && sim_.now() - day_began_ >= absl::Hours(24) - 2 * kLongestSkew) {
     day_ = today;
     day_began_ = sim_.now();
-    before_day_ = dollars;
+    before_day_ = Dollars() - strays_.untold_for_good();
     spent_since_.reset();
     lives_ = 0;
   }

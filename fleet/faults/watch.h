@@ -40,6 +40,7 @@ enum class Sabotage {
   kOverspends,    // and no budget
   kMisbooks,      // the provider says that runs were shorter
   kHidesStrays,   // the provider does not tell of machines that nobody asked for
+  kHidesSleepers, // nor what those cost, stopped
   kFewGpus,       // the provider says that machines have one
   kSmallDisks,    // the provider says that machines boot from less
   kForgetsDisks,  // the provider says that a machine that sleeps is not kept

@@ -115,6 +115,16 @@ TEST_F(YearsTest, MachinesThatNobodyAskedForAndThatAreNotInTheLedgerAreFound) {
   EXPECT_GE(found, 7) << "a fleet may have none";
 }
 
+TEST_F(YearsTest, WhatStoppedMachinesCostThatNobodyAskedForIsFound) {
+  const Faults faults = {.stray = absl::Hours(12)};
+  int found = 0;
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    const std::string broken = BrokenBy({.seed = seed, .faults = faults, .sabotage = Sabotage::kHidesSleepers});
+    found += absl::StrContains(broken, "disks and addresses");
+  }
+  EXPECT_GE(found, 5) << "not every cloud keeps one, or has something that costs then";
+}
+
 TEST_F(YearsTest, SecondsOfGpusThatAreInNoLedgerAreFound) {
   std::string broken;  // not every fleet has machines of several
   for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed)

@@ -80,6 +80,8 @@ struct MachineEvent {
                // what it was bought, at today's price; 0: none is known), `began`; told with each list that has it
                // running, and in the end, or when somebody asks for it again, once with `ended`. `machine_id` is its
                // Provider::NameOf.
+    kAsleep,   // of a machine that no call before its kGone is about: its cloud kept it, stopped, from `began` to `ended`;
+               // told by the ten minutes. `handle`, `offer` and `machine_id` as of kStray
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before; where it never
                // could and its credentials are refused, only `status` says so
   };
@@ -97,7 +99,7 @@ struct MachineEvent {
   // first had the machine, and first lacked it.
   std::optional<absl::Time> began, ended;
   bool reclaimed = false;
-  // Of kStarted, kAdopted, kGone and kStray: it has one, or had, for which its cloud charges.
+  // Of kStarted, kAdopted, kGone, kStray and kAsleep: it has one, or had, for which its cloud charges.
   bool public_address = false;
   double boot_gigabytes = 0;    // of the same: of the disk that it boots from, where its cloud charges for one, if only asleep
   bool kept = false;            // of kGone and a stray's end: its cloud has it still, stopped, with that disk
@@ -111,7 +113,7 @@ struct MachineEvent {
   // nullopt: no list since the call had it.
   std::optional<absl::Time> volume_ended;
   std::vector<OfferNow> offers;
-  std::optional<Offer> offer;  // of kStray
+  std::optional<Offer> offer;  // of kStray and kAsleep
 };
 
 // Thread-safe. Each Launch, Restore and Adopt is followed by that machine's events in order, ending

@@ -28,6 +28,7 @@
 #include "fleet/providers/cloud/cloud_api.h"
 #include "fleet/providers/cloud/life.h"
 #include "fleet/providers/cloud/names.h"
+#include "fleet/providers/cloud/strays.h"
 #include "fleet/providers/provider.h"
 
 namespace spotinference::fleet {
@@ -131,29 +132,6 @@ class CloudProvider : public Provider {
     bool seen = false;                              // since
   };
 
-  // A machine of this fleet that no life knows.
-  struct Orphan {
-    absl::Duration since;
-    absl::Time seen;                                        // the answer that first had it
-    absl::Duration not_before = -absl::InfiniteDuration();  // its end is asked for again
-    int failures = 0;                                       // in a row
-  };
-
-  // One that was told of, and has not ended yet.
-  struct Stray {
-    CloudMachine last;  // as a list last had it
-    absl::Time began;   // where its cloud does not say, when a list first had it
-    Offer offer;
-    bool ran = false;   // some list had it running
-    bool public_address = false;
-    double boot_gigabytes = 0;
-    Absence absence;
-    absl::Time missed_at;                        // the answer that first lacked it
-    std::optional<absl::Time> over_at;           // an answer first had it ended then, or lacked it
-    std::optional<absl::Duration> run_asked_at;  // first
-    bool asking = false;                         // on some thread
-  };
-
   // A thing that is asked of the cloud as a whole, over and over.
   struct Poll {
     absl::Duration due;
@@ -193,6 +171,9 @@ class CloudProvider : public Provider {
   Offer OfferOf(const CloudMachine& machine) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::string> EndedStrays() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // their ids
   void EndStray(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FindSleepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellSleepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<absl::Time> OverAt(Sleeper& sleeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Judge(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Step(const MachinePtr& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -277,6 +258,7 @@ class CloudProvider : public Provider {
   absl::Status offers_error_ ABSL_GUARDED_BY(mutex_);                            // of the last poll
   std::map<std::string, Orphan> orphans_ ABSL_GUARDED_BY(mutex_);                // by the cloud's id
   std::map<std::string, Stray> strays_ ABSL_GUARDED_BY(mutex_);                  // by the cloud's id
+  std::map<std::string, Sleeper> sleepers_ ABSL_GUARDED_BY(mutex_);              // by the cloud's id
   // By its name: until when events have told of a machine, by the cloud's clock; not of what is long over.
   std::map<std::string, absl::Time> told_until_ ABSL_GUARDED_BY(mutex_);
   absl::Time date_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // by the cloud's clock, at date_at_

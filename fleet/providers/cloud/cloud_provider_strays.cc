@@ -14,6 +14,7 @@ namespace {
 using State = CloudMachine::State;
 
 constexpr absl::Duration kForgotten = absl::Hours(1);  // longer than lists lack what is there
+constexpr absl::Duration kSleepTold = absl::Minutes(10);  // so much of a sleep a restart may leave untold
 
 }  // namespace
 
@@ -51,6 +52,7 @@ void CloudProvider::SweepOrphans() {
   const std::vector<std::string> ended = EndedStrays();
   for (const auto& [machine, keep] : to_end) EndOrphan(machine, keep);
   for (const std::string& id : ended) EndStray(id);
+  TellSleepers();
 }
 
 void CloudProvider::EndOrphan(const CloudMachine& machine, bool keep) {
@@ -181,9 +183,73 @@ void CloudProvider::EndStray(const std::string& id) {
                        .boot_gigabytes = stray.boot_gigabytes,
                        .kept = last.state == State::kStopped && stray.absence.lists == 0,
                        .offer = stray.offer};
+  if (over.kept) {
+    sleepers_[id] = {.last = last,
+                     .since = -absl::InfiniteDuration(),
+                     .told_until = *over.ended,
+                     .offer = stray.offer,
+                     .public_address = stray.public_address,
+                     .boot_gigabytes = stray.boot_gigabytes};
+  }
   strays_.erase(id);
   NoteTold(last.name, *over.ended);
   Tell(std::move(over));
+}
+
+// Also those that nobody saw go to sleep. What the fleet has hibernated is among them: it has no life meanwhile.
+void CloudProvider::FindSleepers() {
+  for (const CloudMachine& machine : inventory_.machines) {
+    if (machine.state != State::kStopped || machine.type.empty() || HeardAt(machine.zone) < listed_at_) continue;
+    if (strays_.contains(machine.id) || WhoKnows(machine) != nullptr) continue;
+    const auto [known, is_new] = sleepers_.try_emplace(machine.id);
+    Sleeper& sleeper = known->second;
+    if (is_new) sleeper = {.since = clock_.Elapsed(), .told_until = CloudTimeOf(date_at_), .offer = OfferOf(machine)};
+    sleeper.last = machine;
+    sleeper.public_address |= machine.public_address;
+    if (machine.boot_gigabytes > 0) sleeper.boot_gigabytes = machine.boot_gigabytes;
+  }
+}
+
+void CloudProvider::TellSleepers() {
+  FindSleepers();
+  for (auto entry = sleepers_.begin(); entry != sleepers_.end();) {
+    Sleeper& sleeper = entry->second;
+    const std::optional<absl::Time> over_at = OverAt(sleeper);
+    const absl::Time until = over_at.value_or(CloudTimeOf(date_at_));
+    const bool is_due = sleeper.absence.lists == 0 && until - sleeper.told_until >= kSleepTold;
+    if (clock_.Elapsed() - sleeper.since >= options_.orphan && until > sleeper.told_until && (over_at.has_value() || is_due)) {
+      Tell({.kind = MachineEvent::Kind::kAsleep,
+            .machine_id = sleeper.last.name,
+            .handle = sleeper.last.id,
+            .began = std::exchange(sleeper.told_until, until),
+            .ended = until,
+            .public_address = sleeper.public_address,
+            .boot_gigabytes = sleeper.boot_gigabytes,
+            .offer = sleeper.offer});
+    }
+    if (over_at.has_value()) entry = sleepers_.erase(entry);
+    else ++entry;
+  }
+}
+
+// By the newest list. nullopt: it sleeps, as far as anybody knows.
+std::optional<absl::Time> CloudProvider::OverAt(Sleeper& sleeper) {
+  if (HeardAt(sleeper.last.zone) < listed_at_) return std::nullopt;
+  const absl::Time now = CloudTimeOf(date_at_);
+  const auto found = std::find_if(inventory_.machines.begin(), inventory_.machines.end(),
+                                  [&](const CloudMachine& machine) { return machine.id == sleeper.last.id; });
+  const bool is_there = found != inventory_.machines.end() && !found->type.empty();
+  sleeper.absence.Note(is_there, listed_at_);
+  if (sleeper.absence.lists == 1) sleeper.missed_at = now;
+  if (!is_there) return IsGone(options_.limits, sleeper.absence) ? std::optional(sleeper.missed_at) : std::nullopt;
+  if (const Machine* const life = WhoKnows(*found)) return CloudTimeOf(life->begun);
+  switch (found->state) {
+    case State::kStopped:
+    case State::kDeleting:
+    case State::kUnknown: return std::nullopt;
+    case State::kGone: return now;
+    default: return std::min(now, found->run.began.value_or(now));
+  }
 }
 
 }  // namespace spotinference::fleet

@@ -132,6 +132,8 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
         volumes_told_.push_back(*event.volume);
       } else if (event.kind == Kind::kStray) {
         strays_.push_back(std::move(event));
+      } else if (event.kind == Kind::kAsleep) {
+        sleeps_.push_back(std::move(event));
       } else {
         events_.push_back(std::move(event));
       }
@@ -254,7 +256,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   MachineEvent gone_;  // the last that was awaited
   std::vector<OfferNow> offers_;
   std::vector<VolumeNews> volumes_told_;
-  std::vector<MachineEvent> strays_;
+  std::vector<MachineEvent> strays_, sleeps_;
   std::string handle_;
   std::string account_;  // that machines are in; "": there is none
   bool public_address_ = false;  // of what Begin makes

@@ -239,6 +239,66 @@ TEST_P(CloudStraysTest, AreOverAtTheDateOfTheAnswerThatFirstLackedThem) {
   EXPECT_GE(*strays_.back().ended, taken);
 }
 
+TEST_P(CloudStraysTest, AreToldWhatTheyCostStoppedAsLongAsTheyAreThere) {
+  if (!keeps()) GTEST_SKIP() << "they are deleted";
+  Lose();
+  Pass(absl::Minutes(30));
+  ASSERT_EQ(ends(), 1);
+  ASSERT_TRUE(strays_.back().kept);
+  absl::Time told = *strays_.back().ended;
+  const absl::Time stopped = told;
+  Pass(absl::Hours(2));
+  const auto expect_contiguous = [&] {
+    for (const MachineEvent& sleep : std::exchange(sleeps_, {})) {
+      EXPECT_EQ(*sleep.began, told);
+      told = *sleep.ended;
+      EXPECT_EQ(sleep.machine_id, CloudNames("ab12").Machine("m-1"));
+      EXPECT_EQ(sleep.handle, handle_);
+      EXPECT_EQ(sleep.boot_gigabytes, GetParam().boot_gigabytes);
+      EXPECT_EQ(sleep.public_address, machine().public_address || machine().is_public);
+    }
+  };
+  EXPECT_GT(sleeps_.size(), 5u);
+  expect_contiguous();
+  EXPECT_GT(told - stopped, absl::Minutes(110));
+
+  Forget();  // another life tells of it from when it sees it on
+  Pass(absl::Hours(1));
+  ASSERT_FALSE(sleeps_.empty());
+  ExpectNear(*sleeps_.front().began, listed_);
+  told = *sleeps_.front().began;
+  expect_contiguous();
+
+  strays_.clear();
+  emulator_.Look([](CloudModel& model) { ASSERT_TRUE(model.Start(model.machines().rbegin()->second).ok()); });
+  const absl::Time started = clock_.Now();
+  Pass(absl::Minutes(1));
+  expect_contiguous();
+  EXPECT_LE(absl::AbsDuration(told - started), absl::Minutes(1));
+  Pass(absl::Minutes(5));
+  ASSERT_EQ(ends(), 1);
+  EXPECT_LE(told, *strays_.front().began + absl::Seconds(1)) << "nothing twice";
+  told = *strays_.back().ended;
+  Pass(absl::Minutes(15));
+  emulator_.Look([](CloudModel& model) { ASSERT_TRUE(model.Delete(model.machines().rbegin()->second).ok()); });
+  const absl::Time deleted = clock_.Now();
+  Pass(absl::Hours(1));
+  expect_contiguous();
+  EXPECT_GE(told, deleted);
+  EXPECT_LE(told, deleted + absl::Minutes(1));
+}
+
+TEST_P(CloudStraysTest, AreToldWhatTheyCostUntilSomebodyKnowsThem) {
+  if (!keeps()) GTEST_SKIP() << "they are deleted";
+  Lose();
+  Pass(absl::Minutes(45));
+  ASSERT_FALSE(sleeps_.empty());
+  provider_->Restore(Spec());
+  const absl::Time asked = clock_.Now();
+  Pass(absl::Hours(1));
+  ExpectNear(*sleeps_.back().ended, clock_.Elapsed() - (clock_.Now() - asked));
+}
+
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudStraysTest, testing::ValuesIn(AllClouds()),
                          [](const auto& info) { return info.param.name; });
 
