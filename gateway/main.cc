@@ -42,8 +42,8 @@ ABSL_FLAG(bool, dry_run, false,
           "no machine is bought, started, stopped or deleted, at no provider; the log says what would be, why and at what "
           "price, also where spend.max_dollars_per_day is 0");
 ABSL_FLAG(bool, delete_all, false,
-          "deletes every machine and volume that this fleet, the one of data_dir, made in the configuration's clouds, and "
-          "ends; with --dry_run it only lists them");
+          "deletes every machine and volume that this fleet, the one of data_dir, made in the configuration's clouds, "
+          "and ends; with --dry_run it only lists them");
 ABSL_FLAG(bool, every_fleet, false,
           "with --delete_all: what any fleet of spotinference ever made in these accounts, also that of other gateways "
           "that run and of a fleet whose fleet_secret is lost");

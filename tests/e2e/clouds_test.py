@@ -411,14 +411,15 @@ class CloudsTest(unittest.TestCase):
         self.assertIn('hyperstack: HTTP 401', error)
         status, lines, error = self.delete_all(f'--data_dir={self.gateway.data_dir}/nowhere')
         self.assertEqual((status, lines), (1, []))
-        self.assertRegex(error, 'nowhere/fleet_secret: there is none, .*nothing is deleted.* --delete_all --every_fleet ')
+        self.assertRegex(error, 'nowhere/fleet_secret: there is none, .*nothing is deleted.* --delete_all --every_fleet')
+        self.assertFalse(os.path.exists(f'{self.gateway.data_dir}/nowhere'))
         self.assertEqual(self.emulator.there(), sorted(ours + others + fleet), 'all as it was')
 
         status, lines, error = self.delete_all()
         self.assertEqual((status, lines[-1]), (0, 'nothing is left of what this fleet made'), error)
         self.assertEqual([self.kind_of(line, 'deleted', ours) for line in lines[1:-1]], ['machine', 'volume'])
         self.assertEqual(self.emulator.there(), sorted(others + fleet))
-        self.assertEqual(sorted(row['name'] for row in self.emulator.machines('running')), sorted([others[1], fleet[0]]))
+        self.assertEqual({row['name'] for row in self.emulator.machines('running')}, {others[1], fleet[0]})
 
         os.remove(f'{self.gateway.data_dir}/fleet_secret')
         status, lines, error = self.delete_all('--every_fleet')

@@ -42,8 +42,8 @@ absl::StatusOr<std::string> OpenSecret(const std::string& path, bool is_new) {
   if (!absl::IsNotFound(secret.status())) return secret;
   if (!is_new) {
     return Failed(path, "is gone, and by it alone the fleet's machines are known for its own. Put it back; or end them "
-                        "with --delete_all --every_fleet, which ends those of all other fleets in the same accounts too, "
-                        "and then start once with --forget_machines");
+                        "with --delete_all --every_fleet, which ends those of all other fleets in the same accounts "
+                        "too, and then start once with --forget_machines");
   }
   secret = RandomHex(kSecretBytes);
   if (const absl::Status written = WriteWholeFile(path, *secret); !written.ok()) {

@@ -60,10 +60,11 @@ class DeleteAllTest : public CloudFixture {
     EXPECT_TRUE(AwaitGone("m-2").ok());
     provider_.reset();
     emulator_.Look([&](CloudModel& model) {
-      EmulatedMachine& third = std::find_if(model.machines().rbegin(), model.machines().rend(), [](const auto& machine) {
-                                 return machine.second.state == EmulatedMachine::State::kRunning;
-                               })->second;
-      EXPECT_TRUE(model.Delete(third).ok());
+      const auto third = std::find_if(
+          model.machines().rbegin(), model.machines().rend(),
+          [](const auto& machine) { return machine.second.state == EmulatedMachine::State::kRunning; });
+      ASSERT_NE(third, model.machines().rend());
+      EXPECT_TRUE(model.Delete(third->second).ok());
     });
     clock_.Advance(absl::Minutes(1));
     emulator_.Advance();
