@@ -411,7 +411,7 @@ class CloudsTest(unittest.TestCase):
         self.assertIn('hyperstack: HTTP 401', error)
         status, lines, error = self.delete_all(f'--data_dir={self.gateway.data_dir}/nowhere')
         self.assertEqual((status, lines), (1, []))
-        self.assertRegex(error, 'nowhere/fleet_secret: there is none, .*nothing is deleted.* --delete_all --every_fleet')
+        self.assertRegex(error, 'where/fleet_secret: there is none, .* nothing is deleted.* --delete_all --every_fleet')
         self.assertFalse(os.path.exists(f'{self.gateway.data_dir}/nowhere'))
         self.assertEqual(self.emulator.there(), sorted(ours + others + fleet), 'all as it was')
 
