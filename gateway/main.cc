@@ -42,8 +42,11 @@ ABSL_FLAG(bool, dry_run, false,
           "no machine is bought, started, stopped or deleted, at no provider; the log says what would be, why and at what "
           "price, also where spend.max_dollars_per_day is 0");
 ABSL_FLAG(bool, delete_all, false,
-          "deletes every machine and volume that spotinference ever made in the configuration's clouds, of every fleet, "
+          "deletes every machine and volume that this fleet, the one of data_dir, made in the configuration's clouds, "
           "and ends; with --dry_run it only lists them");
+ABSL_FLAG(bool, every_fleet, false,
+          "with --delete_all: what any fleet of spotinference ever made in these accounts, also that of other gateways "
+          "that run and of a fleet whose fleet_secret is lost");
 ABSL_FLAG(bool, forget_machines, false,
           "forgets machines of clouds that the configuration does not reach any more, that are in another account, or "
           "whose fleet_secret or identity folder is lost; what there still is of them goes on billing");
@@ -242,14 +245,20 @@ int main(int argc, char** argv) {
   const spotinference::StopSignal stop;
   spotinference::ParseFlags(argc, argv,
                             "Serves language models behind one OpenAI-compatible URL.\n"
-                            "  gateway -- [--config FILE] [--listen HOST:PORT] [--data_dir DIR] [--dry_run] [--delete_all]");
+                            "  gateway -- [--config FILE] [--listen HOST:PORT] [--data_dir DIR] [--dry_run]\n"
+                            "  gateway -- --delete_all [--every_fleet] [--dry_run] --config FILE [--data_dir DIR]");
+  const bool deletes = absl::GetFlag(FLAGS_delete_all), every_fleet = absl::GetFlag(FLAGS_every_fleet);
+  if (every_fleet && !deletes) {
+    std::fprintf(stderr, "gateway: --every_fleet is for --delete_all: give both or neither\n");
+    return 2;
+  }
   const absl::StatusOr<spotinference::config::Config> config = spotinference::ReadConfig();
   if (!config.ok()) {
     std::fprintf(stderr, "gateway: %s\n", std::string(config.status().message()).c_str());
     return 2;
   }
-  const bool deletes = absl::GetFlag(FLAGS_delete_all);
-  if (const absl::Status status = deletes ? spotinference::DeleteAll(*config, absl::GetFlag(FLAGS_dry_run)) : spotinference::Serve(*config, stop);
+  if (const absl::Status status = deletes ? spotinference::DeleteAll(*config, every_fleet, absl::GetFlag(FLAGS_dry_run))
+                                          : spotinference::Serve(*config, stop);
       !status.ok()) {
     std::fprintf(stderr, "gateway: %s\n", std::string(status.message()).c_str());
     return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;

@@ -181,6 +181,24 @@ fleet::BootOptions BootOf(const config::Provider& provider) {
   }
 }
 
+std::string SecretPath(const std::string& data_dir) { return data_dir + "/fleet_secret"; }
+
+fleet::CloudNames NamesOf(const std::string& secret) {
+  return fleet::CloudNames(HmacSha256Hex(secret, "name of the fleet").substr(0, 6));
+}
+
+// With what all names that are to be deleted begin.
+absl::StatusOr<std::string> DoomedPrefix(const config::Config& config, bool every_fleet) {
+  if (every_fleet) return fleet::kNamePrefix;
+  const std::string path = SecretPath(config.data_dir());
+  const absl::StatusOr<std::string> secret = fleet::ReadSecret(path);
+  if (secret.ok()) return NamesOf(*secret).Prefix();
+  return absl::FailedPreconditionError(absl::StrCat(
+      absl::IsNotFound(secret.status()) ? path + ": there is none" : std::string(secret.status().message()),
+      ", and by it alone this fleet's machines are told from others': nothing is deleted. Give the --data_dir that has "
+      "it; or --delete_all --every_fleet deletes what any fleet made in the same accounts"));
+}
+
 // Whether its adapter asks for what is in the region at all. Google Cloud's and Hyperstack's lists are an account's.
 bool Lists(const config::Provider& provider, const std::string& region) {
   if (provider.has_azure()) return provider.azure().location() == region;
@@ -223,8 +241,8 @@ absl::StatusOr<std::unique_ptr<fleet::Provider>> OpenProviders(const config::Con
     }
     fleet::CloudProviderOptions cloud;
     ASSIGN_OR_RETURN(const std::string secret,
-                     fleet::OpenSecret(options.data_dir + "/fleet_secret", options.have_machines.empty()));
-    cloud.names = fleet::CloudNames(HmacSha256Hex(secret, "name of the fleet").substr(0, 6));
+                     fleet::OpenSecret(SecretPath(options.data_dir), options.have_machines.empty()));
+    cloud.names = NamesOf(secret);
     cloud.boot = BootOf(provider);
     cloud.boot.hub_token = options.hub_token;
     const std::string name = ProviderName(provider);
@@ -268,12 +286,21 @@ absl::Duration StopTime(const config::Config& config) {
   return longest;
 }
 
-absl::Status DeleteAll(const config::Config& config, bool dry_run) {
+absl::Status DeleteAll(const config::Config& config, bool every_fleet, bool dry_run) {
+  const auto say = [](const std::string& line) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+  };
+  if (!HasClouds(config)) {
+    say("nothing is asked: the configuration has no cloud");
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::string prefix, DoomedPrefix(config, every_fleet));
   std::vector<std::unique_ptr<fleet::CloudApi>> clouds;
   absl::Status failed;
   for (const config::Provider& provider : config.providers()) {
     if (provider.kind_case() == Kind::kLocal) continue;
-    absl::StatusOr<std::unique_ptr<fleet::CloudApi>> api = ApiOf(provider, fleet::kNamePrefix, RealClock());
+    absl::StatusOr<std::unique_ptr<fleet::CloudApi>> api = ApiOf(provider, prefix, RealClock());
     if (api.ok()) {
       clouds.push_back(*std::move(api));
     } else {
@@ -281,12 +308,11 @@ absl::Status DeleteAll(const config::Config& config, bool dry_run) {
       failed = api.status();
     }
   }
-  const auto say = [](const std::string& line) {
-    std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
-  };
-  RETURN_IF_ERROR(fleet::DeleteAll(clouds, {.dry_run = dry_run}, RealClock(), absl::SleepFor, say));
-  if (failed.ok() && !dry_run) say("nothing is left");
+  const std::string made = absl::StrCat("what ", every_fleet ? "any" : "this", " fleet made");
+  say(absl::StrCat(dry_run ? "--dry_run: would delete " : "deletes ", made, ", ", prefix, "*"));
+  const fleet::DeletionOptions options = {.name_prefix = prefix, .dry_run = dry_run};
+  RETURN_IF_ERROR(fleet::DeleteAll(clouds, options, RealClock(), absl::SleepFor, say));
+  if (failed.ok() && !dry_run) say(absl::StrCat("nothing is left of ", made));
   return failed;
 }
 

@@ -55,9 +55,11 @@ std::optional<double> DayLimit(const config::Config& config);
 // How long machines of these providers take to stop at most, once they are asked to.
 absl::Duration StopTime(const config::Config& config);
 
-// Deletes all that any fleet of spotinference ever made in the clouds of the configuration: machines, then volumes.
-// Prints each; with `dry_run` that is all. The local provider's are left alone. Fails if something is, or may be, left.
-absl::Status DeleteAll(const config::Config& config, bool dry_run);
+// Deletes what the fleet of the configuration's data_dir made in its clouds, or what any fleet of spotinference ever
+// made there: machines, then volumes. Prints whose and each; with `dry_run` that is all. The local provider's are left
+// alone. Fails if something is, or may be, left. FAILED_PRECONDITION: nothing says which fleet it is, and nothing was
+// asked for.
+absl::Status DeleteAll(const config::Config& config, bool every_fleet, bool dry_run);
 
 }  // namespace spotinference
 

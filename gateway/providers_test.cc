@@ -1,8 +1,11 @@
 #include "gateway/providers.h"
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "gtest/gtest.h"
 
 namespace spotinference {
@@ -53,6 +56,46 @@ TEST(DayLimit, BindsCloudsAlwaysAndThisComputerIfThereIsOne) {
   config.add_providers()->mutable_aws();
   config.mutable_spend()->set_max_dollars_per_day(0);
   EXPECT_EQ(DayLimit(config), 0);
+}
+
+// A fleet with a data_dir, of which nobody has started a gateway, and a cloud that nobody is at.
+class DeleteAllTest : public testing::Test {
+ protected:
+  DeleteAllTest() {
+    config_.set_data_dir(testing::TempDir() + "/" + testing::UnitTest::GetInstance()->current_test_info()->name());
+    config_.add_providers()->mutable_local();
+    config::Azure& azure = *config_.add_providers()->mutable_azure();
+    azure.set_subscription("s");
+    azure.set_endpoint("http://127.0.0.1:1");
+    azure.set_login("http://127.0.0.1:1");
+  }
+
+  config::Config config_;
+};
+
+TEST_F(DeleteAllTest, WithoutASecretNobodyKnowsWhichFleetItIs) {
+  for (const bool dry_run : {false, true}) {
+    const absl::Status status = DeleteAll(config_, /*every_fleet=*/false, dry_run);
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    for (const char* part : {"/fleet_secret: there is none", "nothing is deleted", "--delete_all --every_fleet"}) {
+      EXPECT_TRUE(absl::StrContains(status.message(), part)) << status;
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(config_.data_dir())) << "it makes none";
+}
+
+TEST_F(DeleteAllTest, WhatIsNoSecretIsNobodys) {
+  std::filesystem::create_directories(config_.data_dir());
+  std::ofstream(config_.data_dir() + "/fleet_secret") << "";
+  const absl::Status status = DeleteAll(config_, /*every_fleet=*/false, /*dry_run=*/false);
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "holds no secret of a fleet")) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "nothing is deleted")) << status;
+}
+
+TEST_F(DeleteAllTest, WithoutACloudThereIsNothingToKnow) {
+  config_.mutable_providers()->RemoveLast();
+  EXPECT_TRUE(DeleteAll(config_, /*every_fleet=*/false, /*dry_run=*/false).ok());
 }
 
 }  // namespace

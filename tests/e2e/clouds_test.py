@@ -370,10 +370,20 @@ class CloudsTest(unittest.TestCase):
         return done.returncode, done.stdout.splitlines(), done.stderr
 
     def kind_of(self, line, what, names):
-        """Of what --delete_all names: by a part of its name, where it is a volume of Hyperstack's."""
+        """Of what --delete_all names."""
         kind, name = re.fullmatch(rf'hyperstack: (\w+) (\S+) \(\d+\): {what}', line).groups()
-        self.assertTrue(any(known.startswith(name) for known in names), line)
+        self.assertIn(name, names)
         return kind
+
+    def put(self, key, machine, volumes):
+        """By somebody else's hand."""
+        key, zone = {'api_key': key}, 'default-CANADA-1'
+        self.emulator.ask('POST', '/v1/core/virtual-machines', {
+            'name': machine, 'environment_name': zone, 'flavor_name': 'n3-L40x1', 'key_name': 'k', 'image_name': 'i',
+            'count': 1}, key)
+        for name in volumes:
+            self.emulator.ask('POST', '/v1/core/volumes', {
+                'name': name, 'environment_name': zone, 'size': 1, 'volume_type': 'Cloud-SSD'}, key)
 
     def test_delete_all_leaves_nothing_of_a_fleet_and_all_of_others(self):
         self.begin('hyperstack')
@@ -383,27 +393,46 @@ class CloudsTest(unittest.TestCase):
         self.assertEqual(len(ours), 2, 'the machine that still runs, and its volume')
         self.assertIn(machine['name'], ours)
         others = ['somebodys-volume', 'spotinference-laptop', 'spotinference-volume']
-        key = {'api_key': 'of somebody else'}
-        self.emulator.ask('POST', '/v1/core/virtual-machines', {
-            'name': others[1], 'environment_name': 'default-CANADA-1', 'flavor_name': 'n3-L40x1', 'key_name': 'k',
-            'image_name': 'i', 'count': 1}, key)
-        for name in (others[0], others[2]):
-            self.emulator.ask('POST', '/v1/core/volumes', {
-                'name': name, 'environment_name': 'default-CANADA-1', 'size': 1, 'volume_type': 'Cloud-SSD'}, key)
+        self.put('of somebody else', others[1], [others[0], others[2]])
+        fleet = ['spotinference-0a1b2c-m-1-01234567', 'spotinference-0a1b2c-m-89abcdef-0123']  # another one
+        self.put(HYPERSTACK_KEY, fleet[0], fleet[1:])
+        prefix = re.match(r'spotinference-[0-9a-f]{6}-', machine['name'])[0]
 
         status, lines, error = self.delete_all('--dry_run')
-        self.assertEqual(status, 0, error)
-        self.assertEqual(sorted(self.kind_of(line, 'would be deleted', ours) for line in lines), ['machine', 'volume'])
+        self.assertEqual((status, lines[0]), (0, f'--dry_run: would delete what this fleet made, {prefix}*'), error)
+        self.assertEqual(sorted(self.kind_of(line, 'would be deleted', ours) for line in lines[1:]),
+                         ['machine', 'volume'])
+        status, lines, error = self.delete_all('--dry_run', '--every_fleet')
+        self.assertEqual((status, lines[0]), (0, '--dry_run: would delete what any fleet made, spotinference-*'), error)
+        self.assertEqual(sorted(self.kind_of(line, 'would be deleted', ours + fleet) for line in lines[1:]),
+                         ['machine', 'machine', 'volume', 'volume'])
         status, _, error = self.delete_all(HYPERSTACK_API_KEY='wrong')
         self.assertEqual(status, 1)
         self.assertIn('hyperstack: HTTP 401', error)
-        self.assertEqual(self.emulator.there(), sorted(ours + others), 'all as it was')
+        status, lines, error = self.delete_all(f'--data_dir={self.gateway.data_dir}/nowhere')
+        self.assertEqual((status, lines), (1, []))
+        self.assertRegex(error, 'where/fleet_secret: there is none, .* nothing is deleted.* --delete_all --every_fleet')
+        self.assertFalse(os.path.exists(f'{self.gateway.data_dir}/nowhere'))
+        self.assertEqual(self.emulator.there(), sorted(ours + others + fleet), 'all as it was')
 
         status, lines, error = self.delete_all()
-        self.assertEqual((status, lines[-1]), (0, 'nothing is left'), error)
-        self.assertEqual([self.kind_of(line, 'deleted', ours) for line in lines[:-1]], ['machine', 'volume'])
+        self.assertEqual((status, lines[-1]), (0, 'nothing is left of what this fleet made'), error)
+        self.assertEqual([self.kind_of(line, 'deleted', ours) for line in lines[1:-1]], ['machine', 'volume'])
+        self.assertEqual(self.emulator.there(), sorted(others + fleet))
+        self.assertEqual({row['name'] for row in self.emulator.machines('running')}, {others[1], fleet[0]})
+
+        os.remove(f'{self.gateway.data_dir}/fleet_secret')
+        status, lines, error = self.delete_all('--every_fleet')
+        self.assertEqual((status, lines[-1]), (0, 'nothing is left of what any fleet made'), error)
+        self.assertEqual(sorted(self.kind_of(line, 'deleted', fleet) for line in lines[1:-1]), ['machine', 'volume'])
         self.assertEqual(self.emulator.there(), others)
         self.assertEqual([row['name'] for row in self.emulator.machines('running')], [others[1]])
+
+    def test_every_fleet_is_for_delete_all(self):
+        done = subprocess.run([runfile('gateway/main'), '--every_fleet'], check=False, capture_output=True, text=True,
+                              timeout=DEADLINE_S)
+        self.assertEqual((done.returncode, done.stdout), (2, ''))
+        self.assertIn('--every_fleet is for --delete_all', done.stderr)
 
     def test_a_zone_without_stock(self):
         self.begin('hyperstack')

@@ -29,7 +29,7 @@ absl::Status CheckAccount(const std::string& path, const std::string& account, b
     return absl::PermissionDeniedError(
         absl::StrCat("the fleet's machines are in ", former, ", and these credentials are of ",
                      account.empty() ? "one that they may not ask for" : account,
-                     ": nobody would end what bills there. Put the former ones back; or end all with --delete_all and "
+                     ": nobody would end what bills there. Put the former ones back; or end it with --delete_all and "
                      "them, and then start once with --forget_machines"));
   }
   LOG_IF(WARNING, !former.empty()) << "machines come from " << account << " now; volumes that are left in " << former

@@ -51,6 +51,7 @@ struct CloudMachine {
 struct CloudVolume {
   std::string id;
   std::string name;  // ours; there may be one in each zone
+  std::string zoned_name;  // its name there, where neither `name` nor `id` has it (ZonedName); else ""
   std::string zone;
   bool ready = false;     // exists, and can be attached or is
   std::string machine;    // the id of the machine that has it, or is getting or losing it; "": none

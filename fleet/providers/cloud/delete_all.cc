@@ -5,10 +5,10 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "fleet/providers/cloud/http.h"
-#include "fleet/providers/cloud/names.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -61,9 +61,13 @@ class Sweep {
   }
 
  private:
+  bool IsOurs(const std::string& name) const {
+    return IsFleetName(name) && absl::StartsWith(name, options_.name_prefix);
+  }
+
   void EndMachines(const CloudInventory& inventory) {
     for (const CloudMachine& machine : inventory.machines) {
-      if (machine.state == State::kGone || !IsFleetName(machine.name)) continue;
+      if (machine.state == State::kGone || !IsOurs(machine.name)) continue;
       const std::string what = absl::StrCat("machine ", machine.name, " (", machine.id, ")");
       left_.push_back(what);
       if (machine.state != State::kDeleting) Do(what, [&] { return api_.DeleteMachine(machine); });
@@ -72,8 +76,9 @@ class Sweep {
 
   void EndVolumes(const CloudInventory& inventory, absl::Duration now) {
     for (const CloudVolume& volume : inventory.volumes) {
-      if (!IsFleetName(volume.name)) continue;
-      const std::string what = absl::StrCat("volume ", volume.name, " (", volume.id, ")");
+      if (!IsOurs(volume.name)) continue;
+      const std::string& name = volume.zoned_name.empty() ? volume.name : volume.zoned_name;
+      const std::string what = absl::StrCat("volume ", name, " (", volume.id, ")");
       const bool held = std::any_of(
           inventory.machines.begin(), inventory.machines.end(),
           [&](const CloudMachine& m) { return m.id == volume.machine && m.state != State::kGone; });

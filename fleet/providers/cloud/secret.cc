@@ -28,21 +28,27 @@ std::string RandomHex(int bytes) {
 
 std::string NewPurchaseToken() { return RandomHex(16); }
 
-absl::StatusOr<std::string> OpenSecret(const std::string& path, bool is_new) {
+absl::StatusOr<std::string> ReadSecret(const std::string& path) {
   absl::StatusOr<std::string> secret = ReadWholeFile(path, kLongest);
-  if (absl::IsNotFound(secret.status())) {
-    if (!is_new) {
-      return Failed(path, "is gone, and by it alone the fleet's machines are known for its own. Put it back; or end them "
-                          "with --delete_all, and then start once with --forget_machines");
-    }
-    secret = RandomHex(kSecretBytes);
-    if (const absl::Status written = WriteWholeFile(path, *secret); !written.ok()) {
-      return absl::FailedPreconditionError(written.message());
-    }
-  }
+  if (absl::IsNotFound(secret.status())) return secret;
   if (!secret.ok()) return absl::FailedPreconditionError(secret.status().message());
   absl::StripTrailingAsciiWhitespace(&*secret);
   if (secret->size() != 2 * kSecretBytes) return Failed(path, "holds no secret of a fleet");
+  return secret;
+}
+
+absl::StatusOr<std::string> OpenSecret(const std::string& path, bool is_new) {
+  absl::StatusOr<std::string> secret = ReadSecret(path);
+  if (!absl::IsNotFound(secret.status())) return secret;
+  if (!is_new) {
+    return Failed(path, "is gone, and by it alone the fleet's machines are known for its own. Put it back; or end them "
+                        "with --delete_all --every_fleet, which ends those of all other fleets in the same accounts "
+                        "too, and then start once with --forget_machines");
+  }
+  secret = RandomHex(kSecretBytes);
+  if (const absl::Status written = WriteWholeFile(path, *secret); !written.ok()) {
+    return absl::FailedPreconditionError(written.message());
+  }
   return secret;
 }
 

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "gtest/gtest.h"
 
 namespace spotinference::fleet {
@@ -29,11 +30,24 @@ TEST(Secret, IsMadeOnceForItsOwnerAlone) {
 
 TEST(Secret, OfAFleetThatHasMachinesIsNotMadeAnew) {
   const std::string path = testing::TempDir() + "/lost_secret";
-  EXPECT_TRUE(absl::IsFailedPrecondition(OpenSecret(path, /*is_new=*/false).status()));
+  const absl::Status gone = OpenSecret(path, /*is_new=*/false).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(gone));
+  EXPECT_TRUE(absl::StrContains(gone.message(), "--delete_all --every_fleet")) << gone;
   EXPECT_NE(access(path.c_str(), F_OK), 0);
   const auto made = OpenSecret(path, /*is_new=*/true);
   ASSERT_TRUE(made.ok()) << made.status();
   EXPECT_EQ(*OpenSecret(path, /*is_new=*/false), *made);
+}
+
+TEST(Secret, IsNotMadeByWhoReadsIt) {
+  const std::string path = testing::TempDir() + "/read_secret";
+  EXPECT_TRUE(absl::IsNotFound(ReadSecret(path).status()));
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+  const auto made = OpenSecret(path);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(*ReadSecret(path), *made);
+  std::ofstream(path) << "short";
+  EXPECT_TRUE(absl::IsFailedPrecondition(ReadSecret(path).status()));
 }
 
 }  // namespace

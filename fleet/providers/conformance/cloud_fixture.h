@@ -116,7 +116,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
     CloudProviderOptions options;
     if (dry_run) options.buys_nothing = "--dry_run";
     options.changes_nothing = dry_run;
-    options.names = CloudNames("ab12");
+    options.names = CloudNames(fleet_);
     options.boot = {
         .engine_url = "https://example.org/engine", .engine_sha256 = std::string(64, 'a'), .notice = "local"};
     options.check_account = [this](const std::string& account) {
@@ -260,6 +260,7 @@ class CloudFixture : public testing::TestWithParam<CloudUnderTest> {
   std::string handle_;
   std::string account_;  // that machines are in; "": there is none
   bool public_address_ = false;  // of what Begin makes
+  std::string fleet_ = "ab12";   // that Begin makes
 
  private:
   void Tick(absl::Duration end) {

@@ -148,6 +148,7 @@ class HyperstackApi : public CloudApi {
       const std::vector<Json> attachments = row["attachments"].Items();
       CloudVolume volume = {.id = row["id"].Text(),
                             .name = UnzonedName(row["name"].Text()),
+                            .zoned_name = row["name"].Text(),
                             .zone = row["environment"]["name"].Text(),
                             .word = row["status"].Text()};
       volume.ready = volume.word == "available" || volume.word == "in-use";
