@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kCent = 0.01;
 constexpr absl::Duration kWritten = absl::Minutes(30);  // longer than the store cannot write
+constexpr absl::Duration kDeletion = absl::Seconds(10);  // it takes no longer
 constexpr absl::Duration kClocksDiffer = absl::Minutes(5);  // a run of before ended no later than that before an order
 
 double Cost(double per_hour, absl::Duration time) { return per_hour * std::max(0.0, absl::ToDoubleHours(time)); }
@@ -86,19 +87,25 @@ void UpkeepWatch::NoteNobodys(const MachineEvent& told) {
   const bool is_known = std::any_of(records.begin(), records.end(),
                                     [&](const auto& record) { return NameOf(record.second.id) == told.machine_id; });
   if (is_known) return;
+  const bool is_asleep = told.kind == MachineEvent::Kind::kAsleep;
   const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
-  const bool has_disk = !rules.boot_disk_asleep || told.kind == MachineEvent::Kind::kAsleep;
-  const double per_hour = (has_disk ? VolumePerHour(rules, told.boot_gigabytes) : 0) +
-                          (told.public_address && rules.address_stays ? rules.address_hour : 0);
-  const auto& machines = cloud_.model().machines();
-  const auto machine = machines.find(SimCloud::NumberOf(told.handle));
+  const double disk = is_asleep || !OnlyAsleep() ? VolumePerHour(rules, told.boot_gigabytes) : 0;
+  const double address = told.public_address && rules.address_stays ? rules.address_hour : 0;
+  const absl::Duration began = *told.began - SimCloud::TimeOf(absl::ZeroDuration());
   const absl::Duration ended = *told.ended - SimCloud::TimeOf(absl::ZeroDuration());
-  const bool is_there = machine != machines.end() && machine->second.state != EmulatedMachine::State::kGone;
-  const absl::Duration late = is_there ? absl::ZeroDuration()
-                              : machine == machines.end() ? *told.ended - *told.began
-                                                          : ended - machine->second.since;
-  over_ += Cost(per_hour, late);
-  told_.emplace_back(sim_.now(), Cost(per_hour, *told.ended - *told.began) - Cost(per_hour, late));
+  const auto found = cloud_.model().machines().find(SimCloud::NumberOf(told.handle));
+  if (found == cloud_.model().machines().end()) return void(over_ += Cost(disk + address, ended - began));
+  // It was there for less, or not asleep for all of it: no list had told of that yet.
+  const EmulatedMachine& machine = found->second;
+  const bool is_gone = machine.state == EmulatedMachine::State::kGone;
+  const bool sleeps = machine.state == EmulatedMachine::State::kStopped;
+  const absl::Duration gone = is_gone ? ended - std::max(began, machine.since) : absl::ZeroDuration();
+  const bool was_started = machine.launched > began;
+  const absl::Duration woke = was_started ? machine.launched : machine.since - (is_gone ? kDeletion : absl::ZeroDuration());
+  const absl::Duration awake = std::min(ended, sleeps ? machine.since : ended) - std::max(began, woke);
+  const double less = Cost(address, gone) + Cost(disk, OnlyAsleep() ? awake : gone);
+  over_ += less;
+  told_.emplace_back(sim_.now(), Cost(disk + address, ended - began) - less);
 }
 
 void UpkeepWatch::Check() {
