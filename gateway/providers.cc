@@ -310,7 +310,13 @@ absl::Status DeleteAll(const config::Config& config, bool every_fleet, bool dry_
   }
   const std::string made = absl::StrCat("what ", every_fleet ? "any" : "this", " fleet made");
   say(absl::StrCat(dry_run ? "--dry_run: would delete " : "deletes ", made, ", ", prefix, "*"));
-  const fleet::DeletionOptions options = {.name_prefix = prefix, .dry_run = dry_run};
+  fleet::DeletionOptions options = {.name_prefix = prefix, .dry_run = dry_run};
+  for (const std::unique_ptr<fleet::CloudApi>& cloud : clouds) {
+    if (every_fleet) break;  // whoever lost a fleet's secret may have lost that as well
+    const std::string& name = cloud->traits().name;
+    ASSIGN_OR_RETURN(const std::string account, fleet::ReadAccount(fleet::AccountPath(config.data_dir(), name)));
+    if (!account.empty()) options.accounts[name] = account;
+  }
   RETURN_IF_ERROR(fleet::DeleteAll(clouds, options, RealClock(), absl::SleepFor, say));
   if (failed.ok() && !dry_run) say(absl::StrCat("nothing is left of ", made));
   return failed;

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/base/status.h"
 #include "fleet/providers/cloud/http.h"
 
 namespace spotinference::fleet {
@@ -32,7 +33,8 @@ class Sweep {
   absl::Duration due() const { return due_; }
 
   void Round(absl::Duration now) {
-    const absl::StatusOr<CloudInventory> inventory = api_.List();
+    const absl::Status account = CheckAccount();
+    const absl::StatusOr<CloudInventory> inventory = account.ok() ? api_.List() : account;
     error_ = inventory.status();
     if (!inventory.ok()) {
       SayOnce(absl::StrCat("cannot be listed: ", inventory.status().message()));
@@ -61,6 +63,17 @@ class Sweep {
   }
 
  private:
+  absl::Status CheckAccount() {
+    const auto known = options_.accounts.find(api_.traits().name);
+    if (is_theirs_ || known == options_.accounts.end()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const std::string account, api_.Account());
+    is_theirs_ = account == known->second;
+    if (is_theirs_) return absl::OkStatus();
+    return absl::PermissionDeniedError(
+        absl::StrCat("what is to be deleted is in ", known->second, ", and these credentials are of ",
+                     account.empty() ? "an account that they may not ask for" : account));
+  }
+
   bool IsOurs(const std::string& name) const {
     return IsFleetName(name) && absl::StartsWith(name, options_.name_prefix);
   }
@@ -113,7 +126,7 @@ class Sweep {
   CloudApi& api_;
   const DeletionOptions& options_;
   const absl::FunctionRef<void(const std::string&)> say_;
-  bool ended_ = false;
+  bool ended_ = false, is_theirs_ = false;
   absl::Duration due_ = -absl::InfiniteDuration();
   absl::Status error_;  // of the last list
   int failures_ = 0, empty_lists_ = 0;

@@ -2,6 +2,7 @@
 #include "fleet/providers/cloud/delete_all.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,7 +26,7 @@ class DeleteAllTest : public CloudFixture {
   absl::Status Delete(bool dry_run = false, const std::string& prefix = kNamePrefix) {
     said_.clear();
     return DeleteAll(
-        clouds_, {.name_prefix = prefix, .dry_run = dry_run}, clock_,
+        clouds_, {.name_prefix = prefix, .accounts = accounts_, .dry_run = dry_run}, clock_,
         [&](absl::Duration time) { clock_.Advance(time); },
         [&](const std::string& line) { said_.push_back(line); });
   }
@@ -71,6 +72,7 @@ class DeleteAllTest : public CloudFixture {
   }
 
   std::vector<std::unique_ptr<CloudApi>> clouds_;
+  std::map<std::string, std::string> accounts_;
   std::vector<std::string> said_;
 };
 
@@ -108,6 +110,21 @@ TEST_P(DeleteAllTest, NoAddressIsLeft) {
   EXPECT_EQ(addresses(), 0);
   EXPECT_EQ(interfaces(), 0);
   EXPECT_EQ(emulator_.billing(), 0);
+}
+
+TEST_P(DeleteAllTest, InAnotherAccountNothingIsAskedAndNothingIsSaidToBeLeft) {
+  Live("ab12");
+  const std::vector<std::string> things = Of("ab12");
+  AddApi();
+  const std::string account = *clouds_[0]->Account();
+  ASSERT_FALSE(account.empty());
+  accounts_ = {{GetParam().name, account + "0"}};
+  const absl::Status status = Delete();
+  EXPECT_TRUE(absl::StrContains(status.message(), "these credentials are of " + account)) << status;
+  EXPECT_EQ(Of("ab12"), things);
+  accounts_ = {{GetParam().name, account}};
+  EXPECT_TRUE(Delete().ok());
+  EXPECT_EQ(Of("ab12"), std::vector<std::string>());
 }
 
 TEST_P(DeleteAllTest, OfOneFleetLeavesTheOthersWhole) {
