@@ -105,7 +105,14 @@ absl::StatusOr<HttpResponse> AwsClient::PostOnce(const std::string& endpoint, co
 
 absl::StatusOr<std::string> AwsClient::Post(const std::string& endpoint, const AwsScope& scope,
                                             const HttpHeaders& headers, const std::string& body,
-                                            absl::string_view call) {
+                                            const std::string& call) {
+  return held_.Ask<std::string>(absl::StrCat(scope.region, " ", call),
+                                [&] { return PostNow(endpoint, scope, headers, body, call); });
+}
+
+absl::StatusOr<std::string> AwsClient::PostNow(const std::string& endpoint, const AwsScope& scope,
+                                               const HttpHeaders& headers, const std::string& body,
+                                               const std::string& call) {
   for (bool again = false;; again = true) {
     ASSIGN_OR_RETURN(const HttpResponse response, PostOnce(endpoint, scope, headers, body));
     if (response.status == 200) return response.body;

@@ -12,6 +12,7 @@
 #include "engine/base/clock.h"
 #include "fleet/providers/aws/aws_credentials.h"
 #include "fleet/providers/aws/xml.h"
+#include "fleet/providers/cloud/held_calls.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 
@@ -22,7 +23,8 @@ using AwsParameters = std::vector<std::pair<std::string, std::string>>;
 // Thread-safe.
 class AwsClient {
  public:
-  explicit AwsClient(const Clock& clock, AwsHome home = {}) : clock_(clock), credentials_(clock, std::move(home)) {}
+  explicit AwsClient(const Clock& clock, AwsHome home = {})
+      : clock_(clock), credentials_(clock, std::move(home)), held_(clock) {}
 
   // An action of a Query API: of ec2 or sts. Errors as in cloud_api.h.
   absl::StatusOr<Xml> Query(const std::string& endpoint, const AwsScope& scope, const std::string& action,
@@ -39,9 +41,11 @@ class AwsClient {
   }
 
  private:
-  // The body of the answer to `call`; with the next key where this one has expired.
+  // The body of the answer to `call`, unless that is held; with the next key where this one has expired.
   absl::StatusOr<std::string> Post(const std::string& endpoint, const AwsScope& scope, const HttpHeaders& headers,
-                                   const std::string& body, absl::string_view call);
+                                   const std::string& body, const std::string& call);
+  absl::StatusOr<std::string> PostNow(const std::string& endpoint, const AwsScope& scope, const HttpHeaders& headers,
+                                      const std::string& body, const std::string& call);
   absl::StatusOr<HttpResponse> PostOnce(const std::string& endpoint, const AwsScope& scope, const HttpHeaders& headers,
                                         const std::string& body);
   // AWS's clock, by its answer. Whether the request was signed for another time.
@@ -50,6 +54,7 @@ class AwsClient {
   const Clock& clock_;
   AwsCredentials credentials_;
   CloudHttp http_;
+  HeldCalls held_;  // by region and action
   absl::Mutex mutex_;
   absl::Duration skew_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();  // AWS's clock, against ours
 };

@@ -15,7 +15,9 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/azure/azure_credentials.h"
+#include "fleet/providers/azure/azure_error.h"
 #include "fleet/providers/azure/azure_sizes.h"
+#include "fleet/providers/cloud/held_calls.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/names.h"
@@ -53,34 +55,13 @@ State StateOf(const std::string& provisioning, const std::optional<std::string>&
   return provisioning == "Creating" || provisioning == "Updating" ? State::kStarting : State::kUnknown;
 }
 
-absl::Status ErrorOf(const HttpResponse& response, const std::string& code, const std::string& message) {
-  const std::string text = absl::StrCat(code, ": ", message.substr(0, 300));
-  for (const char* const word :
-       {"AllocationFailed", "SkuNotAvailable", "OverconstrainedAllocationRequest",
-        "OverconstrainedZonalAllocationRequest", "ZonalAllocationFailed", "CapacityReservation"}) {
-    if (absl::StrContains(code, word)) return absl::ResourceExhaustedError(text);
-  }
-  const bool of_quota = absl::StrContains(absl::AsciiStrToLower(message), "quota");
-  if (absl::StrContains(code, "QuotaExceeded") || (code == "OperationNotAllowed" && of_quota)) return OverQuota(text);
-  for (const char* const word :
-       {"TooManyRequests", "RetryableError", "InternalServerError", "InternalExecutionError",
-        "NetworkingInternalOperationError", "OperationPreempted", "OSProvisioning", "Canceled"}) {
-    if (!absl::StartsWith(code, word)) continue;
-    HttpResponse busy = response;
-    busy.status = 503;
-    return StatusOfHttp(busy, text);
-  }
-  if (code == "OperationNotAllowed" || code == "AttachDiskWhileBeingDetached" || code == "Conflict" ||
-      code == "DiskInUse" || response.status == 409) {
-    return absl::FailedPreconditionError(text);
-  }
-  return StatusOfHttp(response, text);
-}
+// "Track asynchronous Azure operations": with any other status it goes on.
+bool IsOver(absl::string_view status) { return status == "Succeeded" || status == "Failed" || status == "Canceled"; }
 
 class AzureApi : public CloudApi {
  public:
   AzureApi(AzureOptions options, const Clock& clock)
-      : options_(std::move(options)), clock_(clock), credentials_(clock, options_.login) {}
+      : options_(std::move(options)), clock_(clock), credentials_(clock, options_.login), held_(clock) {}
 
   const Traits& traits() const override { return traits_; }
   absl::Time LastDate() const override { return http_.LastDate(); }
@@ -277,7 +258,7 @@ class AzureApi : public CloudApi {
       const absl::StatusOr<Json> answer = Ask("GET", url);
       if (absl::IsNotFound(answer.status())) continue;
       RETURN_IF_ERROR(answer.status());
-      is_open |= (*answer)["status"].Text() == "InProgress";
+      is_open |= !IsOver((*answer)["status"].Text());
       if ((*answer)["status"].Text() != "Succeeded") continue;
       const std::optional<absl::Time> ended = TimeIn((*answer)["endTime"].Text());
       if (ended.has_value()) run.ended = std::min(run.ended.value_or(*ended), *ended);
@@ -420,7 +401,7 @@ class AzureApi : public CloudApi {
       const bool is_late = clock_.Elapsed() - operation.begun > kLongestOperation;
       if (!is_late && (absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status()))) continue;
       const std::string status = answer.ok() ? (*answer)["status"].Text() : "";
-      if (!is_late && answer.ok() && status != "Succeeded" && status != "Failed" && status != "Canceled") continue;
+      if (!is_late && answer.ok() && !IsOver(status)) continue;
       absl::MutexLock lock(&mutex_);
       // "Track asynchronous Azure operations": the times are not in every answer.
       const auto run = runs_.find(operation.machine);
@@ -431,7 +412,7 @@ class AzureApi : public CloudApi {
         const Json error = (*answer)["error"];
         const std::string code = status == "Canceled" ? status : error["code"].Text();
         failures_.push_back(
-            {operation.machine, ErrorOf({.status = 400}, code, error["message"].Text()), /*remains=*/true});
+            {operation.machine, AzureError({.status = 400}, code, error["message"].Text()), /*remains=*/true});
       }
       operations_.erase(std::remove_if(operations_.begin(), operations_.end(),
                                        [&](const Operation& o) { return o.url == operation.url; }),
@@ -440,8 +421,13 @@ class AzureApi : public CloudApi {
   }
 
   // `whole`, if given, has the answer with its headers.
-  absl::StatusOr<Json> Ask(const char* method, const std::string& url, std::string body = "",
+  absl::StatusOr<Json> Ask(const char* method, const std::string& url, const std::string& body = "",
                            HttpResponse* whole = nullptr, bool with_token = true) {
+    return held_.Ask<Json>(CallOf(method, url), [&] { return AskNow(method, url, body, whole, with_token); });
+  }
+
+  absl::StatusOr<Json> AskNow(const char* method, const std::string& url, std::string body, HttpResponse* whole,
+                              bool with_token) {
     HttpRequest request = {.method = method, .url = url, .body = std::move(body)};
     request.timeout = absl::Seconds(30);
     request.max_body_bytes = kLongestAnswer;
@@ -463,7 +449,7 @@ class AzureApi : public CloudApi {
       return answer;
     }
     if (!answer.ok()) return StatusOfHttp(response, "");
-    return ErrorOf(response, (*answer)["error"]["code"].Text(), (*answer)["error"]["message"].Text());
+    return AzureError(response, (*answer)["error"]["code"].Text(), (*answer)["error"]["message"].Text());
   }
 
   absl::Status Pages(std::string url, absl::FunctionRef<void(const Json&)> take) {
@@ -581,6 +567,7 @@ class AzureApi : public CloudApi {
                           .public_address = options_.public_address};
   AzureCredentials credentials_;
   CloudHttp http_;
+  HeldCalls held_;
   absl::Mutex mutex_;
   std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
   std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);

@@ -50,10 +50,10 @@ class AzureApiTest : public testing::Test {
     if (is("/operations/")) {
       absl::MutexLock lock(&mutex_);
       ++operations_asked_;
-      return Json(R"({"status":"Succeeded"})");
+      return Json(absl::StrCat(R"({"status":")", operation_status_, "\"}"));
     }
-    if (request.method == "PUT") return Json("{}", {{"Azure-AsyncOperation", operation_}});
-    return Json(R"({"value":[]})");
+    if (request.method == "GET") return Json(R"({"value":[]})");
+    return Json("{}", {{"Azure-AsyncOperation", operation_}});
   }
 
   static bool has_token(const FakeHttpRequest& request) {
@@ -73,7 +73,7 @@ class AzureApiTest : public testing::Test {
     ++asked_elsewhere_;
     return Json(R"({"Items":[]})");
   }};
-  std::string next_page_, operation_;
+  std::string next_page_, operation_, operation_status_ = "Succeeded";
   FakeHttpServer azure_{[this](const FakeHttpRequest& request) { return Answer(request); }};
   std::unique_ptr<CloudApi> api_;
 };
@@ -101,6 +101,20 @@ TEST_F(AzureApiTest, AnOperationIsAskedAboutOnlyWhereItsTokenIsFor) {
   ASSERT_TRUE(api_->CreateMachine({.name = "m", .token = "t"}).ok());
   EXPECT_TRUE(api_->List().ok());
   EXPECT_EQ(operations_asked(), 1);
+}
+
+// "Track asynchronous Azure operations": all other words than three mean that it goes on.
+TEST_F(AzureApiTest, ADeletionInAStateThatNobodyKnowsIsUnderWay) {
+  operation_ = absl::StrCat(azure_.url(), "/arm/operations/1");
+  ASSERT_TRUE(api_->DeleteMachine({.id = "m", .name = "m"}).ok());
+  for (const char* const status : {"InProgress", "Verifying"}) {
+    operation_status_ = status;
+    EXPECT_TRUE(absl::IsUnavailable(api_->LatestRun({.name = "m"}).status())) << status;
+  }
+  for (const char* const status : {"Succeeded", "Failed", "Canceled"}) {
+    operation_status_ = status;
+    EXPECT_TRUE(api_->LatestRun({.name = "m"}).ok()) << status;
+  }
 }
 
 }  // namespace

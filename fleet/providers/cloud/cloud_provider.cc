@@ -155,7 +155,7 @@ CloudProvider::MachinePtr CloudProvider::Begin(const MachineSpec& spec) {
   machine->token = NewPurchaseToken();
   machine->due = machine->acted_at = machine->begun = clock_.Elapsed();
   machines_.emplace(spec.id, machine);
-  list_.due = std::min(list_.due, clock_.Elapsed());
+  if (!RetryAfter(list_error_).has_value()) list_.due = std::min(list_.due, clock_.Elapsed());
   return machine;
 }
 
@@ -275,7 +275,7 @@ void CloudProvider::NoteListError(const absl::Status& status) {
   const std::string now = WhyUnlisted();
   if (now == before || !offers_.has_value()) return;
   if (now.empty()) {
-    offers_poll_.due = std::min(offers_poll_.due, clock_.Elapsed());
+    if (!RetryAfter(offers_error_).has_value()) offers_poll_.due = std::min(offers_poll_.due, clock_.Elapsed());
     return;
   }
   ApplyBars(*offers_);
@@ -291,19 +291,23 @@ std::string CloudProvider::WhyUnlisted() const {
 }
 
 // A place that fails now and then fails the whole answer, which is asked for again soon: what is decided without it,
-// such as where to buy, would be decided wrong.
+// such as where to buy, would be decided wrong. It waits as one of them told, and no longer than for a place.
 absl::Status CloudProvider::Hear(const std::vector<UnheardPlace>& unheard, Poll& poll) {
   std::map<std::string, absl::Duration> since;
   absl::Status status;
+  absl::Duration wait = absl::InfiniteDuration();
   for (const UnheardPlace& place : unheard) {
     const auto known = poll.unheard.find(place.place);
     const absl::Duration first = known == poll.unheard.end() ? clock_.Elapsed() : known->second;
     since.emplace(place.place, first);
     if (clock_.Elapsed() - first >= kUnheard) continue;
+    const absl::Duration told = RetryAfter(place.status).value_or(absl::ZeroDuration());
+    wait = std::min({wait, told, first + kUnheard - clock_.Elapsed()});
     status = absl::UnavailableError(absl::StrCat(place.place, ": ", place.status.message()));
   }
   poll.unheard = std::move(since);
-  return status;
+  const bool is_told = !status.ok() && wait > absl::ZeroDuration();
+  return is_told ? WithRetryAfter(std::move(status), wait) : status;
 }
 
 // What was last known of places that could not be asked, so that nothing in them seems to be gone.

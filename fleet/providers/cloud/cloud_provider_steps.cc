@@ -11,6 +11,7 @@
 #include "engine/base/status.h"
 #include "fleet/ledger/billing.h"
 #include "fleet/providers/cloud/cloud_provider.h"
+#include "fleet/providers/cloud/held_calls.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/secret.h"
 
@@ -266,9 +267,7 @@ bool CloudProvider::ChooseOffer(Machine& machine) {
   if (machine.spec.offer.has_value()) {
     offers = {*machine.spec.offer};
   } else if (!offers_.has_value()) {
-    if (IsPermanent(offers_error_)) {
-      Fail(machine, absl::FailedPreconditionError(offers_error_.message()));
-    }
+    if (IsPermanent(offers_error_)) Fail(machine, absl::FailedPreconditionError(offers_error_.message()));
     return false;  // it is due when they come
   } else {
     for (const OfferNow& now : *offers_) offers.push_back(now.offer);
@@ -323,6 +322,7 @@ void CloudProvider::CreateVolume(Machine& machine) {
     return api_->CreateVolume(machine.volume_name, offer, token);
   });
   const bool refused = IsPermanent(status) || absl::IsResourceExhausted(status) || absl::IsFailedPrecondition(status);
+  if (RetryAfter(status).has_value()) order.at = -absl::InfiniteDuration();  // it was not made
   if (!refused) return;  // it was made, or may have been: that will show in a list
   order = {};
   if (absl::IsFailedPrecondition(status)) return OnBusy(machine, status);
@@ -364,11 +364,11 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
     return;
   }
   if (absl::IsAlreadyExists(status)) return;
-  if (!IsPermanent(status) && !absl::IsFailedPrecondition(status) && !absl::IsResourceExhausted(status)) {
-    life.create_broke = true;
-    return;
+  if (IsPermanent(status) || absl::IsFailedPrecondition(status) || absl::IsResourceExhausted(status)) {
+    return OnCreateRefused(machine, status, before);
   }
-  OnCreateRefused(machine, status, before);
+  life.create_broke = true;
+  if (IsHeld(status)) life.create_at = before;
 }
 
 void CloudProvider::OnFailure(Machine& machine, const CloudInventory::Failure& failure) {

@@ -156,8 +156,7 @@ absl::Status StatusOfHttp(const HttpResponse& response, absl::string_view messag
   if (response.status >= 200 && response.status < 300) return absl::OkStatus();
   absl::Status status(CodeOf(response.status), absl::StrCat("HTTP ", response.status, ": ", message.substr(0, 500)));
   if (const auto after = RetryAfterOf(response); absl::IsUnavailable(status) && after.has_value()) {
-    const int64_t seconds = absl::ToInt64Seconds(std::min(*after, kLongestRetryAfter));
-    status.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(seconds)));
+    return WithRetryAfter(std::move(status), std::min(*after, kLongestRetryAfter));
   }
   return status;
 }
@@ -191,6 +190,12 @@ std::optional<absl::Duration> RetryAfter(const absl::Status& status) {
   int seconds;
   if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &seconds)) return std::nullopt;
   return absl::Seconds(seconds);
+}
+
+absl::Status WithRetryAfter(absl::Status status, absl::Duration wait) {
+  const int64_t seconds = absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1)));
+  status.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(seconds)));
+  return status;
 }
 
 absl::Duration BackOff(int failures, const absl::Status& status) {

@@ -61,6 +61,8 @@ std::optional<absl::Time> TimeIn(absl::string_view text);
 
 // nullopt: nobody said.
 std::optional<absl::Duration> RetryAfter(const absl::Status& status);
+// In whole seconds, none too few.
+absl::Status WithRetryAfter(absl::Status status, absl::Duration wait);
 
 // How long to wait after so many failures in a row, the last of which is `status`: from half a second to 30, and no
 // less than it says itself.

@@ -105,6 +105,10 @@ TEST_P(CloudMisfortuneTest, LeaksNothingAndServesAgain) {
     provider_->Terminate(absl::StrCat("m", seed));
     EXPECT_TRUE(AwaitGone(absl::StrCat("m", seed)).ok());
   }
+  for (const CloudEmulator::Told& told : emulator_.told()) {
+    if (!told.again.has_value()) continue;
+    EXPECT_GE(*told.again - told.at, told.wait) << told.call << ": it was told to come later";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Clouds, CloudMisfortuneTest, testing::ValuesIn(AllClouds()),

@@ -18,7 +18,7 @@
 namespace spotinference::fleet {
 namespace {
 
-std::unique_ptr<CloudApi> HyperstackAt(const std::string& url, const std::string& prefix, const Clock&,
+std::unique_ptr<CloudApi> HyperstackAt(const std::string& url, const std::string& prefix, const Clock& clock,
                                        bool is_stranger, bool public_address) {
   HyperstackOptions options;
   options.endpoint = absl::StrCat(url, "/v1");
@@ -26,7 +26,7 @@ std::unique_ptr<CloudApi> HyperstackAt(const std::string& url, const std::string
   options.name_prefix = prefix;
   options.key_name = "laptop";
   options.public_address = public_address;
-  return NewHyperstackApi(std::move(options));
+  return NewHyperstackApi(std::move(options), clock);
 }
 
 CloudUnderTest Hyperstack() {
@@ -38,6 +38,9 @@ CloudUnderTest Hyperstack() {
           .type = "n3-L40x1",
           .create = "image_name",
           .create_volume = "volume_type",
+          .list = "/core/virtual-machines?page",
+          .prices = "/pricebook",
+          .remove = "DELETE",
           .stop = "/hibernate?",
           .start = "/hibernate-restore",
           .account = "organization 1",
@@ -75,6 +78,9 @@ CloudUnderTest Aws() {
           .type = "g6.xlarge",
           .create = "Action=RunInstances",
           .create_volume = "Action=CreateVolume",
+          .list = "Action=DescribeInstances",
+          .prices = "Action=DescribeSpotPriceHistory",
+          .remove = "Action=TerminateInstances",
           .account = "account 123456789012",
           .has_places = true,
           .tells_reclaims = true,
@@ -135,8 +141,11 @@ CloudUnderTest Gcp() {
           .zone = "us-central1-a",
           .other_zone = "us-central1-b",
           .type = "g2-standard-4",
-          .create = "machineType",
+          .create = "\"machineType\"",
           .create_volume = "sizeGb",
+          .list = "/aggregated/instances",
+          .prices = "/skus?",
+          .remove = "DELETE",
           .stop = "/stop",
           .start = "/start",
           .account = "project p",
@@ -184,6 +193,9 @@ CloudUnderTest Azure() {
           .type = "Standard_NC4as_T4_v3",
           .create = "hardwareProfile",
           .create_volume = "diskSizeGB",
+          .list = "virtualMachines?api-version",
+          .prices = "/api/retail/prices",
+          .remove = "DELETE",
           .stop = "/deallocate",
           .start = "/start",
           .account = "resource group g of subscription s",

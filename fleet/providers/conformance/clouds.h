@@ -20,6 +20,8 @@ struct CloudUnderTest {
   std::string zone, other_zone, type;
   // What only the requests that do this have in them.
   std::string create, create_volume;
+  std::string list, prices;  // of machines; asked for at the first poll, and as a rule at each
+  std::string remove;        // of a machine; DELETE, of whatever
   std::string stop, start;  // of a machine that is kept; "": the cloud keeps none
   std::string account;      // CloudApi::Account of the emulator's first account
   bool has_places = false;    // a region or zone can be out of reach while the others are not

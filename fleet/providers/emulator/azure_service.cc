@@ -201,7 +201,8 @@ FakeHttpReply Operation(CloudModel& model, const std::string& name) {
   const bool done = known == nullptr || known->done.has_value();
   if (known != nullptr && done) absl::StrAppend(&times, R"("endTime":")", TimeText(model, *known->done), R"(",)");
   const std::string about = absl::StrCat("{", times, R"("name":")", name, R"(","status":)");
-  if (!done) return JsonReply(200, absl::StrCat(about, R"("InProgress"})"));
+  const char* const under_way = model.habits().odd_operations ? R"("Verifying"})" : R"("InProgress"})";
+  if (!done) return JsonReply(200, absl::StrCat(about, under_way));
   if (absl::StartsWith(name, "good-")) return JsonReply(200, absl::StrCat(about, R"("Succeeded"})"));
   const bool late = absl::StartsWith(name, "late-");  // of a machine that runs by then
   return JsonReply(200, absl::StrCat(about, R"("Failed","error":{"code":")",

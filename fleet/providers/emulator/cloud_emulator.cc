@@ -18,6 +18,7 @@
 #include "fleet/providers/emulator/gcp_service.h"
 #include "fleet/providers/emulator/gcp_tokens.h"
 #include "fleet/providers/emulator/hyperstack_service.h"
+#include "fleet/providers/emulator/new_fields.h"
 #include "fleet/providers/emulator/reply.h"
 
 namespace spotinference::fleet {
@@ -37,6 +38,44 @@ absl::Status Unknown(const std::vector<std::string>& words) {
 
 std::string HttpDate(absl::Time time) {
   return absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", time, absl::UTCTimeZone());
+}
+
+// As told() has it. AWS's requests all have one path: region and service are in the signature, the rest in the body.
+std::string CallOf(const FakeHttpRequest& request) {
+  if (request.target != "/") {
+    return absl::StrCat(request.method, " ", request.target.substr(0, request.target.find('?')));
+  }
+  const std::vector<absl::string_view> scope =
+      absl::StrSplit(FindHeader(request.headers, "authorization").value_or(""), '/');
+  const absl::string_view place = scope.size() > 2 ? scope[2] : "";
+  if (const auto target = FindHeader(request.headers, "x-amz-target")) return absl::StrCat(place, " ", *target);
+  return absl::StrCat(place, " ", request.body.substr(0, request.body.find('&')));
+}
+
+// What each cloud says to whom it finds too busy; the token services say nothing.
+FakeHttpReply BusyReply(const FakeHttpRequest& request, int status) {
+  const absl::string_view target = request.target;
+  if (FindHeader(request.headers, "x-amz-target").has_value()) {
+    return JsonReply(status, R"({"__type":"ThrottlingException","message":"Rate exceeded"})");
+  }
+  if (target == "/") {
+    return XmlReply(status, "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded."
+                            "</Message></Error></Errors><RequestID>1</RequestID></Response>");
+  }
+  if (absl::StartsWith(target, "/compute/v1/") || absl::StartsWith(target, "/v1/services/")) {
+    return JsonReply(status, absl::StrCat(R"({"error":{"code":)", status, R"(,"message":"Rate Limit Exceeded",)",
+                                          R"("errors":[{"message":"Rate Limit Exceeded","domain":"usageLimits",)",
+                                          R"("reason":"rateLimitExceeded"}]}})"));
+  }
+  // "Troubleshooting API throttling errors"
+  if (absl::StartsWith(target, "/subscriptions/")) {
+    if (status != 429) return JsonReply(status, R"({"error":{"code":"ServiceUnavailable","message":"It is busy"}})");
+    return JsonReply(status, R"({"error":{"code":"OperationNotAllowed","message":"The server rejected the request )"
+                             R"(because too many requests have been received for this subscription.","details":[)"
+                             R"({"code":"TooManyRequests","target":"HighCostGet30Min","message":"{}"}]}})");
+  }
+  if (absl::StartsWith(target, "/v1/")) return JsonReply(status, R"({"status":false,"message":"Too many requests"})");
+  return {.status = status};
 }
 
 FakeHttpReply NoAnswer() { return {.headers = {{"Content-Length", "10"}}, .cut_after = 0}; }
@@ -100,6 +139,11 @@ int CloudEmulator::billing() {
   });
 }
 
+std::vector<CloudEmulator::Told> CloudEmulator::told() const {
+  absl::MutexLock lock(&mutex_);
+  return told_;
+}
+
 std::set<std::string> CloudEmulator::calls() const {
   absl::MutexLock lock(&mutex_);
   return calls_;
@@ -121,7 +165,28 @@ FakeHttpReply CloudEmulator::Answer(const FakeHttpRequest& request) {
   }
   ++requests_;
   calls_.insert(absl::StrCat(request.method, " ", request.target.substr(0, request.target.find('?'))));
+  NoteCall(request);
   return AnswerCloud(request);
+}
+
+void CloudEmulator::NoteCall(const FakeHttpRequest& request) {
+  const auto told = last_told_.find(CallOf(request));
+  if (told == last_told_.end()) return;
+  told_[told->second].again = clock_.Elapsed();
+  last_told_.erase(told);
+}
+
+// `seconds`: "": one, and no words with it.
+FakeHttpReply CloudEmulator::Refuse(const FakeHttpRequest& request, int status, absl::string_view seconds) {
+  FakeHttpReply reply = seconds.empty() ? FakeHttpReply{.status = status} : BusyReply(request, status);
+  const size_t wait = seconds.empty() ? 1 : NumberOr(seconds, 1);
+  if (model_.habits().new_fields) reply.body = WithNewFields(reply.body);
+  reply.headers.emplace_back("Retry-After", absl::StrCat(wait));
+  if (status != 429 && status < 500) return reply;
+  last_told_[CallOf(request)] = told_.size();
+  told_.push_back(
+      {.call = CallOf(request), .at = clock_.Elapsed(), .wait = absl::Seconds(wait), .again = std::nullopt});
+  return reply;
 }
 
 FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
@@ -129,9 +194,11 @@ FakeHttpReply CloudEmulator::AnswerCloud(const FakeHttpRequest& request) {
   const std::string fault = DrawFault(request);
   if (fault == "lost") return NoAnswer();
   if (fault == "hang") return {.headers = {{"Content-Length", "10"}}, .cut_after = 0, .hangs = true};
-  if (int status; absl::SimpleAtoi(fault, &status)) return {.status = status, .headers = {{"Retry-After", "1"}}};
+  const std::pair<std::string, std::string> refusal = absl::StrSplit(fault, absl::MaxSplits(':', 1));
+  if (int status; absl::SimpleAtoi(refusal.first, &status)) return Refuse(request, status, refusal.second);
   FakeHttpReply reply = Dispatch(request);
   if (fault == "twice") reply = Dispatch(request);
+  if (model_.habits().new_fields) reply.body = WithNewFields(reply.body);
   if (last_answers_.size() > kMostAnswersKept) last_answers_.clear();
   const absl::Duration now = clock_.Elapsed();
   // Which region is asked only the signature says.
@@ -169,7 +236,8 @@ FakeHttpReply CloudEmulator::Dispatch(const FakeHttpRequest& request) {
 std::string CloudEmulator::DrawFault(const FakeHttpRequest& request) {
   if (down_ || misfortune_.is_down()) return "lost";
   for (Fault& fault : faults_) {
-    const bool meant = absl::StrContains(request.target, fault.text) || absl::StrContains(request.body, fault.text);
+    const bool meant = absl::StrContains(request.target, fault.text) || absl::StrContains(request.body, fault.text) ||
+                       request.method == fault.text;
     if (fault.left <= 0 || !meant) continue;
     --fault.left;
     return fault.kind;
@@ -229,8 +297,8 @@ absl::Status CloudEmulator::Command(absl::string_view line) {
     model_.Withdraw(*Find(words[1]));
   } else if (is("hide", 3) && Find(words[1]) != nullptr && absl::SimpleAtod(words[2], &number)) {
     model_.Hide(*Find(words[1]), absl::Seconds(number));
-  } else if (is("word", 3) && Find(words[1]) != nullptr) {
-    Find(words[1])->word = words[2];
+  } else if ((is("word", 2) || is("word", 3)) && Find(words[1]) != nullptr) {
+    Find(words[1])->word = words.size() == 3 ? words[2] : "";
   } else if ((is("fault", 3) || is("fault", 4)) && absl::SimpleAtod(words[2], &number)) {
     faults_.push_back({words[1], words.size() == 4 ? words[3] : "", static_cast<int>(number)});
   } else if (is("forgive", 1)) {
@@ -304,7 +372,9 @@ absl::Status CloudEmulator::SetHabit(const std::string& name, double value) {
                                               {"ephemeral", &habits.ephemeral},
                                               {"no_hibernation", &habits.no_hibernation},
                                               {"keeps_addresses", &habits.keeps_addresses},
-                                              {"late_failure", &habits.late_failure}};
+                                              {"late_failure", &habits.late_failure},
+                                              {"new_fields", &habits.new_fields},
+                                              {"odd_operations", &habits.odd_operations}};
   if (const auto time = times.find(name); time != times.end()) {
     *time->second = absl::Seconds(value);
   } else if (const auto flag = flags.find(name); flag != flags.end()) {

@@ -4,6 +4,7 @@
 #define FLEET_PROVIDERS_EMULATOR_CLOUD_EMULATOR_H_
 
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -43,8 +44,9 @@ class CloudEmulator {
   //   poweroff MACHINE                              it shuts itself down
   //   withdraw MACHINE                              after all it does not
   //   hide MACHINE SECONDS        no list has it for so long
-  //   word MACHINE WORD           lists call its state so; not AWS's
-  //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body: a status such as 429 or 503;
+  //   word MACHINE [WORD]         lists call its state so, as long as it is there; without: as ever
+  //   fault KIND COUNT [TEXT]     the next COUNT requests, with TEXT in target or body, or as their method: a status
+  //                               such as 429 or 503, with Retry-After: 1; 429:17: in the cloud's own words, with 17;
   //                               lost (not done, no answer), unheard (done, no answer), garbage and empty (done),
   //                               twice (done two times), stale (done, answered as some seconds ago), hang (not done)
   //   forgive                     no such fault is left
@@ -66,6 +68,13 @@ class CloudEmulator {
   void Look(absl::FunctionRef<void(CloudModel&)> at);
   int requests() const;
   std::set<std::string> calls() const;  // "METHOD /path" of each
+  // Each answer that had a Retry-After, in order. A call: the method and path, or AWS's region and action.
+  struct Told {
+    std::string call;
+    absl::Duration at, wait;
+    std::optional<absl::Duration> again;  // when that call was next made
+  };
+  std::vector<Told> told() const;
   // Machines that bill at this moment.
   int billing();
 
@@ -85,6 +94,9 @@ class CloudEmulator {
   void AdvanceAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FakeHttpReply Dispatch(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string DrawFault(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteCall(const FakeHttpRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FakeHttpReply Refuse(const FakeHttpRequest& request, int status, absl::string_view seconds)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status SetHabit(const std::string& name, double value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Take(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Sell(const std::vector<std::string>& words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -98,6 +110,8 @@ class CloudEmulator {
   TrustedKeys keys_ ABSL_GUARDED_BY(mutex_);
   int requests_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<std::string> calls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Told> told_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, size_t> last_told_ ABSL_GUARDED_BY(mutex_);  // by call, in told_
   std::vector<Fault> faults_ ABSL_GUARDED_BY(mutex_);
   bool down_ ABSL_GUARDED_BY(mutex_) = false;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);

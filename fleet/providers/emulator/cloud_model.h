@@ -123,6 +123,8 @@ class CloudModel {
     bool no_hibernation = false;     // no flavor of Hyperstack's supports it
     bool keeps_addresses = false;    // Azure's machines leave theirs behind, whatever was said
     bool late_failure = false;       // Azure says in the end that what it made could not be made
+    bool new_fields = false;         // every object of an answer has members that nobody knows: new_fields.h
+    bool odd_operations = false;     // one that is under way is in a state that nobody knows
     int quota = 1000;                // machines of a cloud, in a region and of a market
     std::string unreachable;         // what is in zones that begin so cannot be asked for; "": none are
     int account = 1;                 // whose the credentials are: what was made with another one is in no list
@@ -131,6 +133,7 @@ class CloudModel {
   CloudModel(const Clock& clock, MachineHost& host) : clock_(clock), host_(host) {}
 
   Habits& habits() { return habits_; }
+  const Habits& habits() const { return habits_; }
 
   // Brings everything up to now. Every other call does so first.
   void Advance();

@@ -96,8 +96,8 @@ std::pair<int, std::string> StateOf(State state) {
   return {0, ""};
 }
 
-std::string StateElement(absl::string_view name, State state) {
-  const auto [code, word] = StateOf(state);
+std::string StateElement(absl::string_view name, State state, const std::string& odd = "") {
+  const auto [code, word] = odd.empty() || state == State::kGone ? StateOf(state) : std::pair(96, odd);
   return absl::StrCat("<", name, "><code>", code, "</code><name>", word, "</name></", name, ">");
 }
 
@@ -191,7 +191,8 @@ std::string Instance(CloudModel& model, const EmulatedMachine& machine) {
                               : machine.public_address      ? Element("ipAddress", "203.0.113.1")
                                                             : "";
   return absl::StrCat(Element("instanceId", Ec2MachineId(machine.number)), Element("imageId", "ami-emulated"),
-                      StateElement("instanceState", machine.state), Element("instanceType", machine.type),
+                      StateElement("instanceState", machine.state, machine.word),
+                      Element("instanceType", machine.type),
                       Element("launchTime", Timestamp(model.TimeOf(machine.launched))), end, "<placement>", placement,
                       "</placement>",
                       Element("privateIpAddress", CloudModel::PrivateAddress(machine)), address,

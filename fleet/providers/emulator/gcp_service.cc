@@ -165,7 +165,8 @@ std::string OperationRow(const CloudModel& model, const ServiceRequest& request,
   return absl::StrCat(R"({"kind":"compute#operation","id":"1","name":")", name, R"(","zone":)",
                       JsonString(absl::StrCat("https://www.googleapis.com/compute/v1/projects/", request.parts[3],
                                               "/zones/", zone)),
-                      R"(,"status":")", done ? "DONE" : "RUNNING", R"(","progress":)", done ? 100 : 0,
+                      R"(,"status":")", done ? "DONE" : model.habits().odd_operations ? "VERIFYING" : "RUNNING",
+                      R"(","progress":)", done ? 100 : 0,
                       DetailsOf(model, request, known, done), error, "}");
 }
 

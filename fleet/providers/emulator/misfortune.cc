@@ -17,12 +17,19 @@ State TakenTo(const EmulatedMachine& machine) {
   return machine.cloud == "gcp" || machine.cloud == "azure" ? State::kStopped : State::kGone;
 }
 
+absl::Duration Gap(double per_hour, std::mt19937_64& random) {
+  return absl::Hours(std::exponential_distribution<double>(per_hour)(random));
+}
+
 absl::Duration NoticeOf(const EmulatedMachine& machine) { return absl::Seconds(machine.cloud == "aws" ? 120 : 30); }
 
 }  // namespace
 
-Misfortune::Misfortune(uint64_t seed, double per_hour, absl::Duration now) : random_(seed), per_hour_(per_hour) {
-  if (per_hour_ > 0) next_ = now + absl::Hours(std::exponential_distribution<double>(per_hour_)(random_));
+Misfortune::Misfortune(uint64_t seed, double per_hour, absl::Duration now)
+    : random_(seed), per_hour_(per_hour), new_fields_random_(~seed) {
+  if (per_hour_ <= 0) return;
+  next_ = now + Gap(per_hour_, random_);
+  next_new_fields_ = now + Gap(per_hour_ / Kinds().size(), new_fields_random_);
 }
 
 const std::vector<Misfortune::Kind>& Misfortune::Kinds() {
@@ -48,6 +55,7 @@ const std::vector<Misfortune::Kind>& Misfortune::Kinds() {
       {"down", &Misfortune::Down},
       {"burst", &Misfortune::Burst},
       {"expire", &Misfortune::Expire},
+      {"new fields", &Misfortune::NewFields},
   };
   return kinds;
 }
@@ -64,15 +72,21 @@ void Misfortune::Advance(CloudModel& model, MachineHost& host, absl::Duration no
     lasting_.erase(lasting_.begin());
     undo(model, host);
   }
-  for (; next_ <= now; next_ += absl::Hours(std::exponential_distribution<double>(per_hour_)(random_))) {
-    const Kind& kind = Kinds()[random_() % Kinds().size()];
-    const std::string whom = (this->*kind.bring)(model, host, now);
-    if (!whom.empty()) happened_.push_back(absl::StrCat(kind.name, ": ", whom));
+  for (; next_ <= now; next_ += Gap(per_hour_, random_)) {
+    Bring(Kinds()[random_() % (Kinds().size() - 1)], model, host, now);
+  }
+  for (; next_new_fields_ <= now; next_new_fields_ += Gap(per_hour_ / Kinds().size(), new_fields_random_)) {
+    Bring(Kinds().back(), model, host, now);
   }
 }
 
+void Misfortune::Bring(const Kind& kind, CloudModel& model, MachineHost& host, absl::Duration now) {
+  const std::string whom = (this->*kind.bring)(model, host, now);
+  if (!whom.empty()) happened_.push_back(absl::StrCat(kind.name, ": ", whom));
+}
+
 void Misfortune::End(CloudModel& model, MachineHost& host) {
-  next_ = absl::InfiniteDuration();
+  next_ = next_new_fields_ = absl::InfiniteDuration();
   for (auto& [at, undo] : std::exchange(lasting_, {})) undo(model, host);
   burst_ = 0;
 }
@@ -232,6 +246,13 @@ std::string Misfortune::Burst(CloudModel&, MachineHost&, absl::Duration) {
   burst_status_ = kStatuses[random_() % std::size(kStatuses)];
   burst_ = 3 + static_cast<int>(random_() % 28);
   return absl::StrCat(burst_, " of ", burst_status_);
+}
+
+std::string Misfortune::NewFields(CloudModel& model, MachineHost&, absl::Duration now) {
+  model.habits().new_fields = true;
+  Later(now + absl::Seconds(60 + static_cast<int>(new_fields_random_() % 541)),
+        [](CloudModel& model, MachineHost&) { model.habits().new_fields = false; });
+  return "all";
 }
 
 std::string Misfortune::Expire(CloudModel& model, MachineHost&, absl::Duration) {

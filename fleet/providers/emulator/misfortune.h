@@ -47,6 +47,7 @@ class Misfortune {
     std::string (Misfortune::*bring)(CloudModel& model, MachineHost& host, absl::Duration now);
   };
   static const std::vector<Kind>& Kinds();
+  void Bring(const Kind& kind, CloudModel& model, MachineHost& host, absl::Duration now);
 
   std::string TakeWithNotice(CloudModel& model, MachineHost& host, absl::Duration now);
   std::string TakeInSilence(CloudModel& model, MachineHost& host, absl::Duration now);
@@ -69,6 +70,7 @@ class Misfortune {
   std::string Down(CloudModel& model, MachineHost& host, absl::Duration now);
   std::string Burst(CloudModel& model, MachineHost& host, absl::Duration now);
   std::string Expire(CloudModel& model, MachineHost& host, absl::Duration now);
+  std::string NewFields(CloudModel& model, MachineHost& host, absl::Duration now);
 
   // One that runs, of that cloud ("": of any); nullptr: none does.
   EmulatedMachine* AnyRunning(CloudModel& model, absl::string_view cloud = "");
@@ -80,6 +82,9 @@ class Misfortune {
   std::mt19937_64 random_;
   double per_hour_ = 0;
   absl::Duration next_ = absl::InfiniteDuration();
+  // Of its own, since it changes nothing else: what a seed brings beside it is as it was without.
+  std::mt19937_64 new_fields_random_;
+  absl::Duration next_new_fields_ = absl::InfiniteDuration();
   std::multimap<absl::Duration, Undo> lasting_;  // by its end
   int down_ = 0;                                 // outages that go on
   int burst_ = 0;                                // requests of it that are left

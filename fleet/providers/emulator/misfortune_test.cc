@@ -67,7 +67,7 @@ TEST(Misfortune, EverythingComesAndEnds) {
   EXPECT_EQ(world.misfortune.happened().size(), so_far);
   const CloudModel::Habits& habits = world.model.habits();
   EXPECT_FALSE(world.misfortune.is_down() || habits.stop_never_ends || habits.attach_never_ends ||
-               habits.dead_keep_volumes || habits.late_failure);
+               habits.dead_keep_volumes || habits.late_failure || habits.new_fields);
   EXPECT_EQ(habits.list_lag, absl::ZeroDuration());
   EXPECT_EQ(habits.unreachable, "");
   EXPECT_EQ(world.misfortune.NextOfBurst(), "");

@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/cloud/accelerator.h"
+#include "fleet/providers/cloud/held_calls.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/quota.h"
@@ -87,7 +88,8 @@ absl::Status ErrorOf(const HttpResponse& response, const std::string& reason, co
 
 class GcpApi : public CloudApi {
  public:
-  GcpApi(GcpOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock), credentials_(clock) {}
+  GcpApi(GcpOptions options, const Clock& clock)
+      : options_(std::move(options)), clock_(clock), credentials_(clock), held_(clock) {}
 
   const Traits& traits() const override { return traits_; }
   absl::Time LastDate() const override { return http_.LastDate(); }
@@ -298,7 +300,11 @@ class GcpApi : public CloudApi {
                   std::move(body));
   }
 
-  absl::StatusOr<Json> AskUrl(const char* method, std::string url, std::string body = "") {
+  absl::StatusOr<Json> AskUrl(const char* method, const std::string& url, const std::string& body = "") {
+    return held_.Ask<Json>(CallOf(method, url), [&] { return AskNow(method, url, body); });
+  }
+
+  absl::StatusOr<Json> AskNow(const char* method, std::string url, std::string body) {
     HttpRequest request = {.method = method, .url = std::move(url), .body = std::move(body)};
     request.timeout = absl::Seconds(30);
     request.max_body_bytes = kLongestAnswer;
@@ -474,6 +480,7 @@ class GcpApi : public CloudApi {
                           .public_address = options_.public_address};
   GcpCredentials credentials_;
   CloudHttp http_;
+  HeldCalls held_;
   absl::Mutex mutex_;
   std::vector<Operation> operations_ ABSL_GUARDED_BY(mutex_);
   std::vector<CloudInventory::Failure> failures_ ABSL_GUARDED_BY(mutex_);

@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status.h"
 #include "fleet/providers/cloud/accelerator.h"
+#include "fleet/providers/cloud/held_calls.h"
 #include "fleet/providers/cloud/http.h"
 #include "fleet/providers/cloud/json.h"
 #include "fleet/providers/cloud/names.h"
@@ -97,7 +98,7 @@ Market MarketOf(absl::string_view flavor) { return IsSpot(flavor) ? Market::kSpo
 
 class HyperstackApi : public CloudApi {
  public:
-  explicit HyperstackApi(HyperstackOptions options) : options_(std::move(options)) {}
+  HyperstackApi(HyperstackOptions options, const Clock& clock) : options_(std::move(options)), held_(clock) {}
 
   const Traits& traits() const override { return traits_; }
   absl::Time LastDate() const override { return http_.LastDate(); }
@@ -337,7 +338,11 @@ class HyperstackApi : public CloudApi {
     return std::nullopt;
   }
 
-  absl::StatusOr<Json> Ask(const char* method, const std::string& path, std::string body = "") {
+  absl::StatusOr<Json> Ask(const char* method, const std::string& path, const std::string& body = "") {
+    return held_.Ask<Json>(CallOf(method, path), [&] { return AskNow(method, path, body); });
+  }
+
+  absl::StatusOr<Json> AskNow(const char* method, const std::string& path, std::string body) {
     HttpRequest request = {.method = method, .url = absl::StrCat(options_.endpoint, path), .body = std::move(body)};
     request.headers = {{"api_key", options_.api_key}, {"accept", "application/json"}};
     if (!request.body.empty()) request.headers.emplace_back("content-type", "application/json");
@@ -378,6 +383,7 @@ class HyperstackApi : public CloudApi {
                           .volume_gigabytes = options_.volume_gigabytes,
                           .public_address = options_.public_address};
   CloudHttp http_;
+  HeldCalls held_;
   mutable absl::Mutex mutex_;
   std::map<std::string, bool> has_ephemeral_disk_ ABSL_GUARDED_BY(mutex_);  // by flavor
   std::set<std::string> without_hibernation_ ABSL_GUARDED_BY(mutex_);       // flavors
@@ -385,8 +391,8 @@ class HyperstackApi : public CloudApi {
 
 }  // namespace
 
-std::unique_ptr<CloudApi> NewHyperstackApi(HyperstackOptions options) {
-  return std::make_unique<HyperstackApi>(std::move(options));
+std::unique_ptr<CloudApi> NewHyperstackApi(HyperstackOptions options, const Clock& clock) {
+  return std::make_unique<HyperstackApi>(std::move(options), clock);
 }
 
 }  // namespace spotinference::fleet

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/clock.h"
 #include "fleet/providers/cloud/cloud_api.h"
 
 namespace spotinference::fleet {
@@ -28,7 +29,8 @@ struct HyperstackOptions {
   int engine_port = 8500;
 };
 
-std::unique_ptr<CloudApi> NewHyperstackApi(HyperstackOptions options);
+// `clock` outlives it.
+std::unique_ptr<CloudApi> NewHyperstackApi(HyperstackOptions options, const Clock& clock = RealClock());
 
 }  // namespace spotinference::fleet
 
