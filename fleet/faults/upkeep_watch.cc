@@ -100,8 +100,8 @@ void UpkeepWatch::NoteNobodys(const MachineEvent& told) {
   const bool is_gone = machine.state == EmulatedMachine::State::kGone;
   const bool sleeps = machine.state == EmulatedMachine::State::kStopped;
   const absl::Duration gone = is_gone ? ended - std::max(began, machine.since) : absl::ZeroDuration();
-  const bool was_started = machine.launched > began;
-  const absl::Duration woke = was_started ? machine.launched : machine.since - (is_gone ? kDeletion : absl::ZeroDuration());
+  const bool ran_since = sleeps || machine.launched > began;
+  const absl::Duration woke = ran_since ? machine.launched : machine.since - (is_gone ? kDeletion : absl::ZeroDuration());
   const absl::Duration awake = std::min(ended, sleeps ? machine.since : ended) - std::max(began, woke);
   const double less = Cost(address, gone) + Cost(disk, OnlyAsleep() ? awake : gone);
   over_ += less;
