@@ -213,6 +213,16 @@ TEST_F(ControllerStraysTest, HaveADiskUntilTheyAreOver) {
   EXPECT_EQ(Storage(), "unknown boot_disk 30;");
 }
 
+TEST_F(ControllerStraysTest, HaveADiskFromWhenTheirCloudSaysInTheEnd) {
+  MachineEvent stray = Stray(In(-900));
+  stray.boot_gigabytes = 30;
+  Tell(stray);
+  stray.began = In(-1800);
+  stray.ended = In(0);
+  Tell(stray);
+  EXPECT_EQ(Storage(), "unknown boot_disk 15;");
+}
+
 TEST_F(ControllerStraysTest, HaveADiskWhileTheyAreKeptStopped) {
   MachineEvent asleep = Stray(In(-3600), In(-1800));
   asleep.kind = MachineEvent::Kind::kAsleep;

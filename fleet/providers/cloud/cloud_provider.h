@@ -173,6 +173,7 @@ class CloudProvider : public Provider {
   void EndStray(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FindSleepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellSleepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellSleep(Sleeper& sleeper, absl::Time until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<absl::Time> OverAt(Sleeper& sleeper) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Judge(Machine& machine) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -183,6 +183,10 @@ void CloudProvider::EndStray(const std::string& id) {
                        .boot_gigabytes = stray.boot_gigabytes,
                        .kept = last.state == State::kStopped && stray.absence.lists == 0,
                        .offer = stray.offer};
+  if (const auto before = sleepers_.find(id); before != sleepers_.end()) {
+    TellSleep(before->second, began);
+    sleepers_.erase(before);
+  }
   if (over.kept) {
     sleepers_[id] = {.last = last,
                      .since = -absl::InfiniteDuration(),
@@ -216,20 +220,23 @@ void CloudProvider::TellSleepers() {
     Sleeper& sleeper = entry->second;
     const std::optional<absl::Time> over_at = OverAt(sleeper);
     const absl::Time until = over_at.value_or(CloudTimeOf(date_at_));
-    const bool is_due = sleeper.absence.lists == 0 && until - sleeper.told_until >= kSleepTold;
-    if (clock_.Elapsed() - sleeper.since >= options_.orphan && until > sleeper.told_until && (over_at.has_value() || is_due)) {
-      Tell({.kind = MachineEvent::Kind::kAsleep,
-            .machine_id = sleeper.last.name,
-            .handle = sleeper.last.id,
-            .began = std::exchange(sleeper.told_until, until),
-            .ended = until,
-            .public_address = sleeper.public_address,
-            .boot_gigabytes = sleeper.boot_gigabytes,
-            .offer = sleeper.offer});
-    }
+    const bool is_due = sleeper.absence.lists == 0 && !sleeper.woke && until - sleeper.told_until >= kSleepTold;
+    if (over_at.has_value() || is_due) TellSleep(sleeper, until);
     if (over_at.has_value()) entry = sleepers_.erase(entry);
     else ++entry;
   }
+}
+
+void CloudProvider::TellSleep(Sleeper& sleeper, absl::Time until) {
+  if (clock_.Elapsed() - sleeper.since < options_.orphan || until <= sleeper.told_until) return;
+  Tell({.kind = MachineEvent::Kind::kAsleep,
+        .machine_id = sleeper.last.name,
+        .handle = sleeper.last.id,
+        .began = std::exchange(sleeper.told_until, until),
+        .ended = until,
+        .public_address = sleeper.public_address,
+        .boot_gigabytes = sleeper.boot_gigabytes,
+        .offer = sleeper.offer});
 }
 
 // By the newest list. nullopt: it sleeps, as far as anybody knows.
@@ -246,9 +253,9 @@ std::optional<absl::Time> CloudProvider::OverAt(Sleeper& sleeper) {
   switch (found->state) {
     case State::kStopped:
     case State::kDeleting:
-    case State::kUnknown: return std::nullopt;
+    case State::kUnknown: sleeper.woke &= strays_.contains(sleeper.last.id); return std::nullopt;
     case State::kGone: return now;
-    default: return std::min(now, found->run.began.value_or(now));
+    default: sleeper.woke = true; return found->run.began.has_value() ? std::optional(*found->run.began) : std::nullopt;
   }
 }
 

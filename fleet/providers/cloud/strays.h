@@ -40,6 +40,7 @@ struct Sleeper {
   CloudMachine last;      // as a list last had it
   absl::Duration since;   // some list had it so
   absl::Time told_until;  // what it costs
+  bool woke = false;      // it runs, and since when its cloud will say, or nobody
   Offer offer;
   bool public_address = false;
   double boot_gigabytes = 0;
