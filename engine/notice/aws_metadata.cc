@@ -12,8 +12,9 @@
 namespace spotinference {
 namespace {
 
-// EC2 asks for a look every five seconds. Two leave room within these five for a request that fails and is asked again.
-constexpr absl::Duration kInterval = absl::Seconds(2);
+// EC2 asks for a look every five seconds. From a notice to the call for another machine is to be a second, of which the
+// fleet's own part takes up to half (fleet/README.md, "How soon it calls").
+constexpr absl::Duration kInterval = absl::Milliseconds(400);
 constexpr absl::Duration kRetry = absl::Milliseconds(500);
 constexpr absl::Duration kMaxRetry = absl::Seconds(2);
 constexpr absl::Duration kTimeout = absl::Seconds(1);  // of one request; the service is on the same host
