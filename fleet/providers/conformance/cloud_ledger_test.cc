@@ -165,8 +165,8 @@ TEST_P(CloudLedgerTest, OverARestart) {
   ExpectLedgerIsBill();
 }
 
-// It is given up and deleted. AWS tells of its end in lists alone, and none has it: the ledger has it until it is held for
-// gone, 18 s later. Hyperstack's disk costs only while its machine sleeps, which this one never does.
+// It is given up and deleted. AWS tells of its end in lists alone, and none has it: the ledger has it until it is held
+// for gone, 18 s later. Hyperstack's disk costs only while its machine sleeps, which this one never does.
 TEST_P(CloudLedgerTest, OfAMachineThatNoListHas) {
   Use(absl::Minutes(30));
   Say(absl::StrCat("hide ", running(), " 400"));
