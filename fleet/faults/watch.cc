@@ -123,7 +123,9 @@ void Watch::Launch(const MachineSpec& spec) {
   times_.OnOrder(spec.id, TypeOf(*spec.offer).accelerators);
   sim_.Note(absl::StrCat("controller: launch ", spec.id, " in ", offer.zone, " ", MarketName(offer.market)));
   Begin(spec, true);
-  provider_->Launch(spec);
+  MachineSpec heard = spec;
+  if (sabotage_ == Sabotage::kMixesVolumes) heard.volume += "-other";
+  provider_->Launch(heard);
 }
 
 void Watch::Restore(const MachineSpec& spec) {
@@ -231,6 +233,7 @@ void Watch::Check(bool healthy) {
     if (Runs(machine) && !running.insert(machine.name).second)
       sim_.Break(absl::StrCat(machine.name, " was bought twice and runs twice"));
   }
+  CheckAttached();
   for (const auto& [name, asked] : asked_) {
     if (asked.wakes && sim_.now() - asked.began > limits_.wake_cap)
       sim_.Break(absl::StrCat("the wake of ", asked.id, " goes on after its cap of ",
@@ -256,6 +259,18 @@ void Watch::CheckMachine(const EmulatedMachine& machine) {
   if (asked->second.ended.has_value() && healthy_ - *asked->second.ended > limits_.end)
     sim_.Break(absl::StrCat(asked->second.id, " bills ", absl::FormatDuration(healthy_ - *asked->second.ended),
                             " after its end was decided"));
+}
+
+// Nothing on a machine can read what is another model's.
+void Watch::CheckAttached() const {
+  const auto& machines = cloud_.model().machines();
+  for (const auto& [number, volume] : cloud_.model().volumes()) {
+    const auto machine = machines.find(volume.machine);
+    if (machine == machines.end() || machine->second.state == State::kGone) continue;
+    const auto asked = asked_.find(machine->second.name);
+    if (asked != asked_.end() && volume.name != names_.Volume(asked->second.volume))
+      sim_.Break(absl::StrCat(asked->second.id, " has the volume ", volume.name, ", which is another's"));
+  }
 }
 
 double Watch::BillOf(const std::string& name) const {

@@ -46,6 +46,7 @@ enum class Sabotage {
   kForgetsDisks,  // the provider says that a machine that sleeps is not kept
   kYoungVolumes,  // the provider says that volumes were made later
   kKeepsVolumes,  // the provider says that a volume is gone, and it is not
+  kMixesVolumes,  // the provider attaches another volume
   kOversleeps,    // the controller is woken by news alone
 };
 
@@ -133,6 +134,7 @@ class Watch : public Provider {
   void OnEvent(const MachineEvent& event);
   void CheckMachine(const EmulatedMachine& machine);
   void CheckVolumes();
+  void CheckAttached() const;
   bool IsWritten(const EmulatedMachine& machine) const;
   void CheckBudget();
   void ForgetGone();

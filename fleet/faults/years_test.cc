@@ -172,6 +172,11 @@ TEST_F(YearsTest, AVolumeThatNobodyKnowsIsFound) {
   EXPECT_TRUE(absl::StrContains(broken, "nobody knows the volume")) << broken;
 }
 
+TEST_F(YearsTest, AVolumeOnAnothersMachineIsFound) {
+  EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kMixesVolumes}),
+                                "which is another's"));
+}
+
 TEST_F(YearsTest, MoneyThatIsNotThereIsFound) {
   std::string broken;
   for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed)  // not every fleet wakes twice a day

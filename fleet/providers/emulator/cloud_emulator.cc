@@ -144,6 +144,11 @@ std::vector<CloudEmulator::Told> CloudEmulator::told() const {
   return told_;
 }
 
+void CloudEmulator::Hear(std::function<void(const FakeHttpRequest&)> heard) {
+  absl::MutexLock lock(&mutex_);
+  heard_ = std::move(heard);
+}
+
 std::set<std::string> CloudEmulator::calls() const {
   absl::MutexLock lock(&mutex_);
   return calls_;
@@ -164,6 +169,7 @@ FakeHttpReply CloudEmulator::Answer(const FakeHttpRequest& request) {
     return JsonReply(200, absl::StrCat(R"({"happened":)", JsonList(rows), "}"));
   }
   ++requests_;
+  if (heard_ != nullptr) heard_(request);
   calls_.insert(absl::StrCat(request.method, " ", request.target.substr(0, request.target.find('?'))));
   NoteCall(request);
   return AnswerCloud(request);

@@ -3,6 +3,7 @@
 #ifndef FLEET_PROVIDERS_EMULATOR_CLOUD_EMULATOR_H_
 #define FLEET_PROVIDERS_EMULATOR_CLOUD_EMULATOR_H_
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <random>
@@ -67,6 +68,7 @@ class CloudEmulator {
   // For tests in the same process.
   void Look(absl::FunctionRef<void(CloudModel&)> at);
   int requests() const;
+  void Hear(std::function<void(const FakeHttpRequest&)> heard);  // each request from now on, before its answer
   std::set<std::string> calls() const;  // "METHOD /path" of each
   // Each answer that had a Retry-After, in order. A call: the method and path, or AWS's region and action.
   struct Told {
@@ -109,6 +111,7 @@ class CloudEmulator {
   CloudModel model_ ABSL_GUARDED_BY(mutex_);
   TrustedKeys keys_ ABSL_GUARDED_BY(mutex_);
   int requests_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::function<void(const FakeHttpRequest&)> heard_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> calls_ ABSL_GUARDED_BY(mutex_);
   std::vector<Told> told_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, size_t> last_told_ ABSL_GUARDED_BY(mutex_);  // by call, in told_
