@@ -152,6 +152,18 @@ TEST_F(YearsTest, SecondsOfGpusThatAreInNoLedgerAreFound) {
   EXPECT_TRUE(absl::StrContains(broken, "of GPUs")) << broken;
 }
 
+// What each machine did is known to the second where nothing goes wrong.
+TEST_F(YearsTest, TimeThatIsBookedAsAnotherUseIsFound) {
+  const auto broken_by = [](uint64_t seed, Sabotage sabotage) {
+    return BrokenBy({.seed = seed, .faults = Faults{}, .sabotage = sabotage});
+  };
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    EXPECT_EQ(broken_by(seed, Sabotage::kNone), "") << seed;
+    EXPECT_TRUE(absl::StrContains(broken_by(seed, Sabotage::kHidesAnswers), "GPUs are booked as busy for -")) << seed;
+    EXPECT_TRUE(absl::StrContains(broken_by(seed, Sabotage::kLateWord), "GPUs are booked as idle for -")) << seed;
+  }
+}
+
 TEST_F(YearsTest, StorageThatIsNotInTheBillIsFound) {
   EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kYoungVolumes}),
                                 "dollars of volumes"));
