@@ -39,7 +39,9 @@ bool Controller::Withholds(const Volume& volume, absl::string_view why) {
 std::string Controller::WithholdPurchase(const Model& model, const Machine* hibernated,
                                          const std::optional<Offer>& offer, absl::string_view why) {
   const Provider::Caps& caps = provider_.caps();
-  Offer place = offer.value_or(Offer{.provider = caps.name, .zone = caps.zone, .price_per_hour = caps.price_per_hour});
+  const Market market = caps.market == MarketName(Market::kSpot) ? Market::kSpot : Market::kOnDemand;
+  const Offer place = offer.value_or(Offer{
+      .provider = caps.name, .zone = caps.zone, .market = market, .price_per_hour = caps.price_per_hour});
   std::string would = hibernated != nullptr ? absl::StrCat("start ", hibernated->record.id, " again")
                       : offer.has_value()   ? "buy a machine"
                                             : "start a machine";

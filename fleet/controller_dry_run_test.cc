@@ -12,6 +12,13 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
+DecisionView PurchaseOf(const Controller& fleet) {
+  for (const DecisionView& decision : fleet.Decisions()) {
+    if (decision.action == "would buy") return decision;
+  }
+  return {};
+}
+
 class ControllerDryRunTest : public ControllerTest {
  protected:
   ControllerDryRunTest() { provider_.SellOffers(); }
@@ -76,6 +83,7 @@ TEST_F(ControllerDryRunTest, WhatWouldBeBoughtIsSaidOnceAndToWhoeverWaits) {
               HasSubstr("--dry_run: would buy a machine, small, of fake in a at 0.2 dollars an hour, spot"));
   EXPECT_THAT(WouldDo(), AllOf(HasSubstr("would buy @a $0.2: "), HasSubstr("1 for the load")));
   EXPECT_THAT(WouldDo(), testing::Not(HasSubstr("spend")));
+  EXPECT_EQ(PurchaseOf(*fleet_).market, "spot");
   for (int i = 0; i < 20; ++i) {
     Advance(absl::Seconds(7));
     EXPECT_TRUE(Acquire()->error.has_value());
@@ -89,6 +97,16 @@ TEST_F(ControllerDryRunTest, WhatWouldBeBoughtIsSaidOnceAndToWhoeverWaits) {
   EXPECT_EQ(States(), "");
   EXPECT_TRUE(store_.machines().empty());
   EXPECT_TRUE(store_.volumes().empty());
+}
+
+class ControllerDryRunOfOneOfferTest : public ControllerTest {};
+
+TEST_F(ControllerDryRunOfOneOfferTest, SaysWhereItWouldBuy) {
+  options_.dry_run = true;
+  Begin();
+  EXPECT_TRUE(Acquire()->error.has_value());
+  EXPECT_EQ(PurchaseOf(*fleet_).market, "spot");
+  EXPECT_EQ(PurchaseOf(*fleet_).zone, "z");
 }
 
 TEST_F(ControllerDryRunTest, ALimitOfNothingHidesNoPlan) {

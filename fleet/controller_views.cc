@@ -94,6 +94,7 @@ void Controller::NoteDecision(absl::string_view model_name, const Machine* machi
     decision.price_per_hour = sold.price_per_hour;
   } else if (place != nullptr) {
     decision.provider = place->provider;
+    if (action == "would buy") decision.market = MarketName(place->market);  // a volume is in none
     decision.zone = place->zone;
     decision.price_per_hour = place->price_per_hour;
   }

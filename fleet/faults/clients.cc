@@ -1,5 +1,6 @@
 #include "fleet/faults/clients.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -78,7 +79,9 @@ void Clients::OnAnswer(int64_t id, uint64_t attempt, AcquireResult result) {
     clients_.erase(found);
     return;
   }
-  client.lease.emplace(std::move(std::get<Lease>(result)));
+  Lease& lease = std::get<Lease>(result);
+  if (hides_answers) client.lease.emplace(lease.endpoint(), lease.life(), lease.alone(), [](const Lease::Use&) {});
+  else client.lease.emplace(std::move(lease));
   OnLease(id);
 }
 
@@ -100,6 +103,12 @@ int Clients::AnswersOn(int64_t machine) const {
     answers += client.lease.has_value() && Engines::NumberOf(client.lease->endpoint().address) == machine;
   }
   return answers;
+}
+
+bool Clients::HasAnswerOn(const std::string& machine_id) const {
+  return std::any_of(clients_.begin(), clients_.end(), [&](const auto& client) {
+    return client.second.lease.has_value() && client.second.lease->endpoint().machine_id == machine_id;
+  });
 }
 
 void Clients::OnBroken(int64_t machine, bool hangs) {

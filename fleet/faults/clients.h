@@ -34,10 +34,12 @@ class Clients {
   void OnBroken(int64_t machine, bool hangs);
 
   int AnswersOn(int64_t machine) const;
+  bool HasAnswerOn(const std::string& machine_id) const;
 
   bool idle() const { return clients_.empty(); }
   int64_t served = 0, refused = 0, left = 0, resumed = 0, cut_off = 0;
   bool loses_answers = false;  // sabotage
+  bool hides_answers = false;  // also: leases are given back at once
 
  private:
   struct Client {

@@ -34,6 +34,8 @@ struct Faults {
   absl::Duration clock_step = absl::InfiniteDuration(); // the wall clock is set
   absl::Duration full_disk = absl::InfiniteDuration();  // the store cannot write
   absl::Duration stray = absl::InfiniteDuration();      // a machine runs that nobody asked for, or lists lack one for long
+
+  friend bool operator==(const Faults&, const Faults&) = default;
 };
 
 Faults DrawFaults(Sim& sim);

@@ -57,6 +57,7 @@ FleetLife::FleetLife(const Options& options)
       sabotage_(options.sabotage),
       length_(options.length),
       faults_(options.faults.has_value() ? *options.faults : DrawFaults(sim_)),
+      nothing_goes_wrong_(options.faults == Faults{}),
       engines_(sim_, faults_),
       cloud_(sim_, faults_, SimCloud::Kinds()[sim_.Below(static_cast<int>(SimCloud::Kinds().size()))], engines_),
       store_(death_),
@@ -75,6 +76,7 @@ FleetLife::FleetLife(const Options& options)
   engines_.OnBroken([this](int64_t machine, bool hangs) { clients_.OnBroken(machine, hangs); });
   cloud_.forgets_tokens = sabotage_ == Sabotage::kBuyTwice;
   clients_.loses_answers = sabotage_ == Sabotage::kLosesAnswers;
+  clients_.hides_answers = sabotage_ == Sabotage::kHidesAnswers;
 }
 
 FleetLife::~FleetLife() {
@@ -134,15 +136,15 @@ void FleetLife::CheckAtRest() {
 // Of machines, with what costs while they run.
 void FleetLife::CheckLedger() {
   double dollars = 0;
-  absl::Duration time;
+  TimeWatch::Times times;
   for (const LedgerLine& line : fleet_->LedgerLines()) {
     dollars += line.dollars;
-    time += line.time;
+    times[line.use] += line.time;
   }
   for (const StorageLine& line : fleet_->StorageLines())
     dollars += line.kind == "address" && !AddressStays() ? line.dollars : 0;
   watch_.CheckLedger(dollars);
-  watch_.CheckTimeLedger(time);
+  watch_.CheckTimeLedger(times);
 }
 
 void FleetLife::CheckStorage() {
@@ -351,6 +353,7 @@ void FleetLife::Pass(absl::Duration until) {
   while (!broken().has_value()) {
     if (fleet_ != nullptr) Turn();
     watch_.Check(!cloud_.down);
+    if (nothing_goes_wrong_) watch_.NoteUses([this](const std::string& id) { return clients_.HasAnswerOn(id); });
     if (fleet_ != nullptr && death_.dead()) return;
     // Once for each rest: while nothing runs neither of the two moves.
     const int64_t runs = watch_.launches + watch_.restores;

@@ -82,6 +82,7 @@ class FleetLife {
   const Sabotage sabotage_;
   const absl::Duration length_;
   Faults faults_;
+  const bool nothing_goes_wrong_;
   const CloudNames names_{"sim"};
   Engines engines_;
   const std::unique_ptr<Authority> authority_ = *Authority::Open("", sim_.clock, /*is_new=*/true);

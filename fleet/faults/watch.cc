@@ -13,6 +13,7 @@ using State = EmulatedMachine::State;
 
 constexpr absl::Duration kForget = absl::Hours(1);  // as the longest of the clouds' lists
 constexpr double kCent = 0.01;
+constexpr absl::Duration kLate = absl::Seconds(10);  // by sabotage
 constexpr double kExact = 1e-6;  // what rounding adds up to
 constexpr absl::Duration kLongestSkew = absl::Minutes(5);  // of the controller's clock against the cloud's
 
@@ -72,6 +73,8 @@ void Watch::Listen(absl::AnyInvocable<void(MachineEvent)> listener) {
     OnEvent(event);
     if (sabotage_ == Sabotage::kHidesStrays && event.kind == MachineEvent::Kind::kStray) return;
     if (sabotage_ == Sabotage::kHidesSleepers && event.kind == MachineEvent::Kind::kAsleep) return;
+    if (sabotage_ == Sabotage::kLateWord && event.kind == MachineEvent::Kind::kReady)
+      return sim_.After(kLate, [this, event] { if (listener_) listener_(event); });
     listener_(std::move(event));
   });
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "fleet/faults/sim.h"
@@ -48,6 +49,8 @@ enum class Sabotage {
   kKeepsVolumes,  // the provider says that a volume is gone, and it is not
   kMixesVolumes,  // the provider attaches another volume
   kOversleeps,    // the controller is woken by news alone
+  kHidesAnswers,  // the controller hears that answers end as they begin
+  kLateWord,      // the provider says later that a machine serves
 };
 
 class Watch : public Provider {
@@ -67,6 +70,7 @@ class Watch : public Provider {
 
   // After each step. `healthy`: the cloud's API answers.
   void Check(bool healthy);
+  void NoteUses(absl::FunctionRef<bool(const std::string& id)> answers) { times_.NoteUses(answers); }
   // After everything has had time to end: nothing bills, and nothing is there that nobody knows, volumes included.
   void CheckAtRest();
 
@@ -76,7 +80,7 @@ class Watch : public Provider {
   // and it has grown as the bill has since the last rest where the cloud has said all. `dollars` of machines and of
   // addresses that they lose when they stop.
   void CheckLedger(double dollars);
-  void CheckTimeLedger(absl::Duration time) { times_.CheckLedger(time); }
+  void CheckTimeLedger(const TimeWatch::Times& times) { times_.CheckLedger(times); }
   void CheckVolumesLedger(double dollars) { storage_.CheckLedger(dollars); }
   void CheckUpkeepLedger(double dollars) { upkeep_.CheckLedger(dollars); }
 

@@ -1,6 +1,8 @@
 // A year of fleets in which nothing may break, and proof that what breaks is found.
 #include <glog/logging.h>
 
+#include <cstddef>
+#include <limits>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -11,6 +13,8 @@
 
 namespace spotinference::fleet {
 namespace {
+
+constexpr size_t kAll = std::numeric_limits<size_t>::max();  // events
 
 class YearsTest : public testing::Test {
  protected:
@@ -46,13 +50,29 @@ TEST_F(YearsTest, NothingBreaksInAYear) {
 
 TEST_F(YearsTest, ASeedSaysTheSameAgain) {
   const auto tell = [] {
-    FleetLife life({.seed = 7, .length = absl::Hours(24 * 10)});
+    FleetLife life({.seed = 7, .length = absl::Hours(24 * 10), .events = kAll});
     life.Run();
     return absl::StrCat(absl::StrJoin(life.events(), "\n"), life.counts().dollars);
   };
   const std::string first = tell();
   EXPECT_FALSE(first.empty());
   EXPECT_EQ(tell(), first);
+}
+
+TEST_F(YearsTest, ASeedThatFailsFailsTheSameAgain) {
+  int failed = 0;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    const FleetLife::Options options = {
+        .seed = seed, .length = absl::Hours(24 * 10), .sabotage = Sabotage::kMisbooks, .events = kAll};
+    FleetLife life(options), again(options);
+    life.Run();
+    again.Run();
+    EXPECT_EQ(again.broken(), life.broken()) << seed;
+    EXPECT_EQ(again.events(), life.events()) << seed;
+    EXPECT_GT(life.events().size(), 10) << seed;
+    failed += life.broken().has_value();
+  }
+  EXPECT_GT(failed, 0);
 }
 
 // --- What is broken on purpose is found.
@@ -130,6 +150,18 @@ TEST_F(YearsTest, SecondsOfGpusThatAreInNoLedgerAreFound) {
   for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed)
     broken = BrokenBy({.seed = seed, .sabotage = Sabotage::kFewGpus});
   EXPECT_TRUE(absl::StrContains(broken, "of GPUs")) << broken;
+}
+
+// What each machine did is known to the second where nothing goes wrong.
+TEST_F(YearsTest, TimeThatIsBookedAsAnotherUseIsFound) {
+  const auto broken_by = [](uint64_t seed, Sabotage sabotage) {
+    return BrokenBy({.seed = seed, .faults = Faults{}, .sabotage = sabotage});
+  };
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    EXPECT_EQ(broken_by(seed, Sabotage::kNone), "") << seed;
+    EXPECT_TRUE(absl::StrContains(broken_by(seed, Sabotage::kHidesAnswers), "GPUs are booked as busy for -")) << seed;
+    EXPECT_TRUE(absl::StrContains(broken_by(seed, Sabotage::kLateWord), "GPUs are booked as idle for -")) << seed;
+  }
 }
 
 TEST_F(YearsTest, StorageThatIsNotInTheBillIsFound) {

@@ -277,11 +277,22 @@ TEST(Place, SpendsNothingWithoutABudgetAndStopsAtItsEnd) {
 
 TEST(Place, EveryDecisionHasItsReasonInNumbers) {
   const Placement placement = PlaceOn(Load(6), {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)});
+  ASSERT_EQ(placement.launches.size(), 10);
   for (const Placement::Launch& launch : placement.launches) {
     EXPECT_EQ(launch.why,
               "6 for the load and 4 to stand in for any one zone, 0 there; $0.3000/h, lost 0.50 times an hour, "
               "replaced in 1m30s");
   }
+  const Placement on_demand = PlaceOn(Load(2), {OnDemand(3)});
+  ASSERT_EQ(on_demand.launches.size(), 2);
+  for (const Placement::Launch& launch : on_demand.launches)
+    EXPECT_EQ(launch.why, "2 for the load, 0 there; $3.0000/h, since 0 of the spot offers have none");
+
+  const std::vector<PlacementOffer> risky = {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)};
+  const Placement over = PlaceOn(Load(6), risky, Serving({0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2}));
+  ASSERT_EQ(over.ends.size(), 1);
+  EXPECT_EQ(over.ends[0].machine, 10);
+  EXPECT_EQ(over.ends[0].why, "11 serve, 6 for the load and 4 spare are enough; this one costs $3.0000/h");
 }
 
 // The greedy bisection against every placement of up to two risky zones and on demand.
