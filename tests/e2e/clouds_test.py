@@ -1,6 +1,6 @@
 """The gateway with a cloud as its provider, emulated: real engines as its machines, the real model, streams that go on.
 
-clouds_test.py MODEL.gguf
+clouds_test.py MODEL.gguf [TEST...]
 """
 
 import hashlib
@@ -99,13 +99,21 @@ CLOUDS = {
     'hyperstack': 'key_name: laptop, endpoint: "{url}/v1"',
     'aws': 'regions: [{{name: us-east-1, image: ami-1}}], instance_types: [g6.xlarge], markets: [spot], '
            'endpoint: "{url}", pricing_endpoint: "{url}"',
-    'gcp': 'project: p, zones: [us-central1-a, us-central1-b], machine_types: [g2-standard-4], markets: [spot], '
+    'gcp': 'project: p, zones: [us-central1-a, us-central1-b{more}], machine_types: [g2-standard-4], markets: [spot], '
            'endpoint: "{url}", billing_endpoint: "{url}"',
-    'azure': 'subscription: s, resource_group: g, location: eastus, subnet: n, ssh_public_key: k, zones: ["1", "2"], '
-             'vm_sizes: [Standard_NC4as_T4_v3], markets: [spot], endpoint: "{url}", login: "{url}", prices: "{url}"',
+    'azure': 'subscription: s, resource_group: g, location: eastus, subnet: n, ssh_public_key: k, '
+             'zones: ["1", "2"{more}], vm_sizes: [Standard_NC4as_T4_v3], markets: [spot], endpoint: "{url}", '
+             'login: "{url}", prices: "{url}"',
 }
 # How the cloud takes a spot machine away: after so many seconds, for good or to be started again.
 RECLAIMS = {'aws': '120 gone', 'gcp': '30 stopped', 'azure': '30 stopped'}
+
+# A third zone, which is taken last: as the configuration names it, and in the emulator's words; the ends of the others.
+THIRD_ZONES = {
+    'aws': ('', 'sell aws us-east-1 us-east-1c g6.xlarge L4 1 0.8048 0.45 4', 'ab'),
+    'gcp': (', us-central1-c', 'sell gcp us-central1 us-central1-c g2-standard-4 nvidia-l4 1 0.7068 0.28 4', 'ab'),
+    'azure': (', "3"', 'sell azure eastus eastus-3 Standard_NC4as_T4_v3 T4 1 0.526 0.16 4', '12'),
+}
 
 # Seeds, and so many misfortunes by them (fleet/providers/emulator/misfortune.h): what befalls machines and their
 # metadata services, and nothing that takes a whole cloud away for minutes.
@@ -115,7 +123,7 @@ MISFORTUNES = {'hyperstack': (4053, 6), 'aws': (1879, 8), 'gcp': (849, 8), 'azur
 class CloudsTest(unittest.TestCase):
     answer = None  # to BODY, of any machine
 
-    def begin(self, cloud, spend=100, flags=()):
+    def begin(self, cloud, spend=100, flags=(), third_zone=False):
         self.hub = self.enterContext(FakeHub({'model.gguf': GGUF}))
         google = os.path.join(os.environ['TEST_TMPDIR'], 'google_credentials.json')
         environment = {'HF_ENDPOINT': self.hub.url, 'HF_TOKEN': self.hub.token, 'E2E_ADMIN_KEY': ADMIN_KEY,
@@ -129,7 +137,10 @@ class CloudsTest(unittest.TestCase):
             json.dump({'type': 'authorized_user', 'client_id': 'c', 'client_secret': 's', 'refresh_token': 'emulated',
                        'token_uri': f'{self.emulator.url}/token'}, file)
         engine = runfile('engine/server/main')
-        options = CLOUDS[cloud].format(url=self.emulator.url)
+        more, sell, _ = THIRD_ZONES[cloud] if third_zone else ('', '', '')
+        if sell:
+            self.emulator.say(sell)
+        options = CLOUDS[cloud].format(url=self.emulator.url, more=more)
         config = (f'admin_key_env: E2E_ADMIN_KEY\n'
                   f'models: [{{name: {MODEL}, weights: "hf://org/repo/model.gguf@main", backend: cpu}}]\n'
                   f'spend: {{max_dollars_per_day: {spend}}}\n'
@@ -232,6 +243,27 @@ class CloudsTest(unittest.TestCase):
                     self.emulator.say(f'take {first["number"]} 0 gone silent')
                 self.wait_until_taken(first)
                 self.assertEqual(self.states(), {f'{MODEL}-2': 'serving'})
+                self.end()
+
+    def test_a_stream_survives_its_machine_where_two_zones_have_none(self):
+        for cloud, how in RECLAIMS.items():
+            with self.subTest(cloud):
+                self.begin(cloud, third_zone=True)
+                first, expected = self.wake()
+                third, others = THIRD_ZONES[cloud][1].split()[3], THIRD_ZONES[cloud][2]
+                with self.gateway.stream(BODY, receive_bytes=SMALL_BUFFER) as stream:
+                    stream.read_text(5)
+                    for end in others:
+                        self.emulator.say(f'stock {cloud} {third[:-1]}{end} {first["type"]} 0')
+                    self.emulator.say(f'take {first["number"]} {how}')
+                    self.wait_for_state(f'{MODEL}-3', 'serving')
+                    stream.read_all()
+                    self.assertEqual(text_of(stream.events()), expected)
+                self.assertIn(f'{MODEL}-2 is gone while launching: ', self.gateway.log(), 'the second zone was asked')
+                last, = [row for row in self.emulator.machines('running') if row['number'] != first['number']]
+                self.assertNotEqual(first['zone'], third)
+                self.assertEqual(last['zone'], third)
+                self.assertEqual(self.gateway.metric('stream_resumes_total', reason='notice', exact='true'), 1)
                 self.end()
 
     def test_a_stream_survives_a_machine_that_goes_without_a_word(self):
@@ -443,4 +475,4 @@ class CloudsTest(unittest.TestCase):
 
 if __name__ == '__main__':
     GGUF = os.path.realpath(sys.argv[1])
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
