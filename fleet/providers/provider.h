@@ -81,7 +81,7 @@ struct MachineEvent {
                // running, and in the end, or when somebody asks for it again, once with `ended`. `machine_id` is its
                // Provider::NameOf.
     kAsleep,   // of a machine that no call before its kGone is about: its cloud kept it, stopped, from `began` to `ended`;
-               // told by the ten minutes. `handle`, `offer` and `machine_id` as of kStray
+               // told by the hour. `handle`, `offer` and `machine_id` as of kStray
     kOffers,   // of no machine: `offers` is all that the provider sells, in place of what it told before; where it never
                // could and its credentials are refused, only `status` says so
   };

@@ -14,7 +14,7 @@ namespace {
 using State = CloudMachine::State;
 
 constexpr absl::Duration kForgotten = absl::Hours(1);  // longer than lists lack what is there
-constexpr absl::Duration kSleepTold = absl::Minutes(10);  // so much of a sleep a restart may leave untold
+constexpr absl::Duration kSleepTold = absl::Hours(1);  // so much of a sleep a restart may leave untold
 
 }  // namespace
 
@@ -207,8 +207,12 @@ void CloudProvider::FindSleepers() {
     if (strays_.contains(machine.id) || WhoKnows(machine) != nullptr) continue;
     const auto [known, is_new] = sleepers_.try_emplace(machine.id);
     Sleeper& sleeper = known->second;
-    if (is_new) sleeper = {.since = clock_.Elapsed(), .told_until = CloudTimeOf(date_at_), .offer = OfferOf(machine)};
-    sleeper.last = machine;
+    if (is_new) {
+      sleeper = {.last = machine,
+                 .since = clock_.Elapsed(),
+                 .told_until = CloudTimeOf(date_at_),
+                 .offer = OfferOf(machine)};
+    }
     sleeper.public_address |= machine.public_address;
     if (machine.boot_gigabytes > 0) sleeper.boot_gigabytes = machine.boot_gigabytes;
   }

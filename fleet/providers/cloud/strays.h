@@ -37,7 +37,7 @@ struct Stray {
 
 // One that its cloud keeps, stopped.
 struct Sleeper {
-  CloudMachine last;      // as a list last had it
+  CloudMachine last;      // as a list first had it
   absl::Duration since;   // some list had it so
   absl::Time told_until;  // what it costs
   bool woke = false;      // it runs, and since when its cloud will say, or nobody
