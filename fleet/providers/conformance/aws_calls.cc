@@ -1,5 +1,7 @@
-// aws_calls URL IMAGE: all that the fleet asks of EC2, once, against a server that others wrote; a line of what came of
-// each. Keys are AWS's usual environment variables. Exit status 1: a call failed, or its effect was not listed.
+// aws_calls URL IMAGE: all that the fleet asks of AWS, once, against a server that others wrote; a line of what came of
+// each. Keys are AWS's usual environment variables. Exit status 1: a call failed, or its effect was not listed; quotas
+// and the price list only say what came of them, since without these there are offers all the same.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -57,6 +59,11 @@ bool Run(CloudApi& api) {
   if (offers->offers.empty()) return Say(api, "Offers", absl::NotFoundError("none"));
   const Offer offer = offers->offers.front().offer;
   std::printf("Offers: %s %s %d\n", offer.zone.c_str(), offer.accelerator.c_str(), offer.accelerators);
+  const absl::Status prices = offers->unheard.empty() ? absl::OkStatus() : offers->unheard[0].status;
+  const bool on_demand = std::any_of(offers->offers.begin(), offers->offers.end(),
+                                     [](const OfferNow& now) { return now.offer.market == Market::kOnDemand; });
+  std::printf("Quotas: %s\nPrices: %s; %s\n", offers->quotas.ToString().c_str(), prices.ToString().c_str(),
+              on_demand ? "on demand, too" : "none on demand");
   if (!Say(api, "CreateVolume", api.CreateVolume(kName, offer, NewPurchaseToken()))) return false;
   const auto id = api.CreateMachine(
       {.name = kName, .token = NewPurchaseToken(), .offer = offer, .user_data = "#!/bin/sh\nexit 0\n"});
@@ -69,6 +76,7 @@ bool Run(CloudApi& api) {
   volume = Volume(api);
   if (!volume.ok() || volume->machine != *id) return false;
   const bool done = Say(api, "DetachVolume", api.DetachVolume(*volume)) &&
+                    Say(api, "StartMachine", api.StartMachine(*machine)) &&
                     Say(api, "DeleteMachine", api.DeleteMachine(*machine)) &&
                     Say(api, "DeleteVolume", api.DeleteVolume(*volume));
   std::printf("Boot: %g GB\n", machine->boot_gigabytes);
@@ -86,7 +94,7 @@ int main(int argc, char** argv) {
   options.instance_types = {"g4dn.xlarge"};
   options.name_prefix = "spotinference-moto-";
   options.public_address = true;
-  options.endpoint = argv[1];
+  options.endpoint = options.pricing_endpoint = argv[1];
   const std::unique_ptr<fleet::CloudApi> api = fleet::NewAwsApi(options, RealClock());
   return fleet::Run(*api) ? 0 : 1;
 }

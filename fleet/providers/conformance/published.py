@@ -2,7 +2,10 @@
 
 import datetime
 import json
+import re
 import xml.etree.ElementTree
+
+import hyperstack
 
 EC2_NAMESPACE = 'http://ec2.amazonaws.com/doc/2016-11-15/'
 STS_NAMESPACE = 'https://sts.amazonaws.com/doc/2011-06-15/'
@@ -57,6 +60,25 @@ def hyperstack_misfits(model, value, path='$'):
                 yield from hyperstack_misfits(getattr(model, names[wire]), raw, f'{path}.{wire}')
             else:
                 yield f'{path}.{wire}: {type(model).__name__} has no such field'
+
+
+class HyperstackClient(hyperstack.ApiClient):
+    """Holds every answer against the package's models, which leave out what they do not know, and notes the calls."""
+
+    def __init__(self, configuration):
+        super().__init__(configuration)
+        self.misfits, self.asked = [], set()
+
+    def call_api(self, method, url, *args, **kwargs):
+        path = url.removeprefix(self.configuration.host).split('?')[0]
+        self.asked.add(method + ' ' + re.sub(r'/\d+', '/*', path))
+        return super().call_api(method, url, *args, **kwargs)
+
+    def deserialize(self, response_text, response_type, content_type):
+        model = super().deserialize(response_text, response_type, content_type)
+        found = hyperstack_misfits(model, json.loads(response_text))
+        self.misfits += [f'{response_type} {misfit}' for misfit in found]
+        return model
 
 
 def _scalar_misfit(shape, text):

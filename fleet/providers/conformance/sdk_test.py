@@ -6,6 +6,7 @@ sdk_test.py EMULATOR
 import base64
 import json
 import os
+import re
 import sys
 import time
 import unittest
@@ -32,21 +33,7 @@ import msal
 import requests
 
 from fleet.providers.conformance.emulator import DEADLINE_S, Emulator, wait_for
-from fleet.providers.conformance.published import aws_misfits, azure_misfits, google_misfits, hyperstack_misfits
-
-
-class HyperstackClient(hyperstack.ApiClient):
-    """Holds every answer against the package's models, which leave out what they do not know."""
-
-    def __init__(self, configuration):
-        super().__init__(configuration)
-        self.misfits = []
-
-    def deserialize(self, response_text, response_type, content_type):
-        model = super().deserialize(response_text, response_type, content_type)
-        found = hyperstack_misfits(model, json.loads(response_text))
-        self.misfits += [f'{response_type} {misfit}' for misfit in found]
-        return model
+from fleet.providers.conformance.published import HyperstackClient, aws_misfits, azure_misfits, google_misfits
 
 
 class SdkTest(unittest.TestCase):
@@ -315,6 +302,16 @@ class SdkTest(unittest.TestCase):
         machines.delete_vm(machine.id)
         wait_for(lambda: not machines.list_vms().instances, 'it is gone')
         self.assertEqual(client.misfits, [])
+        machine = '/core/virtual-machines/*'
+        beside = {f'GET {machine}', f'GET {machine}/stop', f'GET {machine}/start', f'GET {machine}/hard-reboot',
+                  'GET /core/volumes/*', 'GET /core/virtual-machines/name-availability/mine'}  # not the fleet's
+        self.assertEqual(client.asked - beside, {
+            'GET /auth/organizations', 'GET /core/environments', 'GET /core/environments/*/vm-quota',
+            'GET /core/stocks', 'GET /core/flavors', 'GET /pricebook', 'GET /core/virtual-machines',
+            'GET /core/volumes', 'GET /billing/billing/virtual-machine/*/billing-events',
+            'POST /core/virtual-machines', 'POST /core/volumes', f'POST {machine}/attach-volumes',
+            f'POST {machine}/detach-volumes', f'GET {machine}/hibernate', f'GET {machine}/hibernate-restore',
+            f'DELETE {machine}', 'DELETE /core/volumes/*'})
 
     def test_google(self):
         documents = os.path.join(os.path.dirname(googleapiclient.__file__), 'discovery_cache', 'documents')
@@ -332,16 +329,19 @@ class SdkTest(unittest.TestCase):
         compute = service('compute.v1', 'compute/v1/')
         place = {'project': 'p', 'zone': 'us-central1-a'}
 
+        asked = set()
+
         def run(request, schema='Operation', name='compute.v1'):
+            asked.add(request.methodId)
             answer = request.execute()
             self.assertEqual(list(google_misfits(described[name]['schemas'], {'$ref': schema}, answer)), [])
             return answer
 
         def done(request):
             operation = run(request)
-            asked = compute.zoneOperations().get(**place, operation=operation['name'])
-            wait_for(lambda: run(asked)['status'] == 'DONE', 'the operation is done')
-            return run(asked)
+            poll = compute.zoneOperations().get(**place, operation=operation['name'])
+            wait_for(lambda: run(poll)['status'] == 'DONE', 'the operation is done')
+            return run(poll)
 
         def instance():
             return run(compute.instances().get(**place, instance='mine'), 'Instance')
@@ -368,7 +368,8 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(instance()['scheduling']['provisioningModel'], 'SPOT')
         self.assertEqual([(d['boot'], d.get('diskSizeGb')) for d in instance()['disks']], [(True, '40'), (False, None)])
         self.assertRegex(instance()['networkInterfaces'][0]['accessConfigs'][0]['natIP'], r'^127\.')
-        self.assertEqual([url.rsplit('/', 1)[1] for url in disk()['users']], ['mine'])
+        users = disk()['users']
+        self.assertEqual([url.rsplit('/', 1)[1] for url in users], ['mine'])
         self.check_service_account(instance()['id'], described['compute.v1'])
         for what, schema in (compute.instances(), 'InstanceAggregatedList'), (compute.disks(), 'DiskAggregatedList'):
             self.assertIn('zones/us-central1-a', run(what.aggregatedList(project='p'), schema)['items'])
@@ -381,14 +382,20 @@ class SdkTest(unittest.TestCase):
         target = f'https://www.googleapis.com/compute/v1/projects/p/zones/{place["zone"]}/instances/mine'
         failed = done(compute.instances().start(**place, instance='mine'))
         self.assertEqual(failed['error']['errors'][0]['code'], 'ZONE_RESOURCE_POOL_EXHAUSTED')
+        done(compute.instances().detachDisk(**place, instance='mine', deviceName='weights'))
+        wait_for(lambda: not disk().get('users'), 'it is detached')
+        done(compute.instances().attachDisk(**place, instance='mine', body={**body['disks'][1], 'autoDelete': False}))
+        wait_for(lambda: disk().get('users') == users, 'it is attached again')
         done(compute.instances().delete(**place, instance='mine'))
-        operations, asked = [], compute.zoneOperations().list(
+        wait_for(lambda: not disk().get('users'), 'it is free')
+        done(compute.disks().delete(**place, disk='weights'))
+        operations, listing = [], compute.zoneOperations().list(
             **place, filter=f'targetLink="{target}"')
-        while asked is not None:
-            page = run(asked, 'OperationList')
+        while listing is not None:
+            page = run(listing, 'OperationList')
             self.assertLess(len(page['items']), 5, 'it comes in pages')
             operations += page['items']
-            asked = compute.zoneOperations().list_next(asked, page)
+            listing = compute.zoneOperations().list_next(listing, page)
         operations.sort(key=lambda operation: operation['insertTime'])
         self.assertEqual([(o['operationType'], o['status'], 'error' in o) for o in operations],
                          [('insert', 'DONE', False), ('stop', 'DONE', False), ('start', 'DONE', True),
@@ -401,6 +408,12 @@ class SdkTest(unittest.TestCase):
         skus = run(service('cloudbilling.v1', '').services().skus().list(parent='services/6F81-5844-456A'),
                    'ListSkusResponse', 'cloudbilling.v1')
         self.assertIn('OnDemand', {sku['category']['usageType'] for sku in skus['skus']})
+        self.assertEqual(asked - {'compute.instances.get', 'compute.disks.get'}, {  # the fleet asks for lists
+            'cloudbilling.services.skus.list', 'compute.disks.aggregatedList', 'compute.disks.delete',
+            'compute.disks.insert', 'compute.instances.aggregatedList', 'compute.instances.attachDisk',
+            'compute.instances.delete', 'compute.instances.detachDisk', 'compute.instances.insert',
+            'compute.instances.start', 'compute.instances.stop', 'compute.machineTypes.get', 'compute.projects.get',
+            'compute.regions.get', 'compute.zoneOperations.get', 'compute.zoneOperations.list'})
 
     def check_service_account(self, number, description):
         """What a Google machine is, and what its service account may: as google-auth asks for it."""
@@ -470,8 +483,18 @@ class SdkTest(unittest.TestCase):
         credential = azure.core.credentials.AzureKeyCredential(bearer())
         key = azure.core.pipeline.policies.AzureKeyCredentialPolicy(credential, 'Authorization')
 
+        asked = set()
+
+        def hold(response):
+            path = response.http_request.url.split('?')[0].removeprefix(self.emulator.url)
+            kinds = 'virtualMachines|disks|locations|operations|networkInterfaces|publicIPAddresses'
+            path = re.sub(rf'/({kinds})/[^/]+', r'/\1/*', path)
+            path = path.replace('/subscriptions/s/resourceGroups/g/providers/Microsoft.', 'GROUP/')
+            asked.add(f'{response.http_request.method} {path}')
+
         def client(kind):
-            return kind(key, 's', base_url=self.emulator.url, authentication_policy=key, polling_interval=0.02)
+            return kind(key, 's', base_url=self.emulator.url, authentication_policy=key, polling_interval=0.02,
+                        raw_response_hook=hold)
 
         compute = client(azure.mgmt.compute.ComputeManagementClient)
         network = client(azure.mgmt.network.NetworkManagementClient)
@@ -527,6 +550,9 @@ class SdkTest(unittest.TestCase):
         sizes = {known(row).id: (row.properties.os_type, row.properties.disk_size_gb, row.managed_by == made.id)
                  for row in compute.disks.list_by_resource_group('g')}
         self.assertEqual(sizes, {disk.id: (None, 10, True), boot: ('Linux', 40, True)})
+        compute.virtual_machines.begin_attach_detach_data_disks('g', 'mine', {
+            'dataDisksToDetach': [{'diskId': disk.id, 'detachOption': 'ForceDetach'}]}).result(DEADLINE_S)
+        wait_for(lambda: not compute.disks.get('g', 'weights').managed_by, 'it is detached')
         self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 0')
         with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
             compute.virtual_machines.begin_start('g', 'mine').result(DEADLINE_S)
@@ -542,8 +568,30 @@ class SdkTest(unittest.TestCase):
             self.assertLessEqual(operation['startTime'], operation['endTime'])
         wait_for(lambda: not list(compute.virtual_machines.list('g')), 'they are gone')
         self.assertEqual([*network.network_interfaces.list('g'), *network.public_ip_addresses.list('g')], [])
+        self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 1')
+        self.emulator.say('habit keeps_addresses 1')
+        compute.virtual_machines.begin_create_or_update('g', 'third', {**body, 'properties': {
+            **body['properties'], 'storageProfile': {}}}).result(DEADLINE_S)
+        self.assertEqual([known(row).name for row in compute.virtual_machines.list_all(status_only='true')], ['third'])
+        compute.virtual_machines.begin_delete('g', 'third').result(DEADLINE_S)
+        for left in network.network_interfaces, network.public_ip_addresses:  # an interface has its address
+            for row in left.list('g'):
+                left.begin_delete('g', row.name).result(DEADLINE_S)
+            self.assertEqual([*left.list('g')], [])
         compute.disks.begin_delete('g', 'weights').result(DEADLINE_S)
         self.assertEqual([known(row) for row in compute.disks.list_by_resource_group('g')], [])
+        row = '/virtualMachines/*'
+        self.assertEqual(asked - {f'GET GROUP/Compute{row}', 'GET GROUP/Compute/disks/*'}, {  # the fleet asks for lists
+            'GET /subscriptions/s/providers/Microsoft.Compute/locations/*/operations/*',
+            'GET /subscriptions/s/providers/Microsoft.Compute/locations/*/usages',
+            'GET /subscriptions/s/providers/Microsoft.Compute/skus',
+            'GET /subscriptions/s/providers/Microsoft.Compute/virtualMachines',
+            'GET GROUP/Compute/virtualMachines', f'PUT GROUP/Compute{row}', f'DELETE GROUP/Compute{row}',
+            f'POST GROUP/Compute{row}/start', f'POST GROUP/Compute{row}/deallocate',
+            f'POST GROUP/Compute{row}/attachDetachDataDisks', 'GET GROUP/Compute/disks', 'PUT GROUP/Compute/disks/*',
+            'DELETE GROUP/Compute/disks/*', 'GET GROUP/Network/networkInterfaces',
+            'DELETE GROUP/Network/networkInterfaces/*', 'GET GROUP/Network/publicIPAddresses',
+            'DELETE GROUP/Network/publicIPAddresses/*'})
 
 
 if __name__ == '__main__':
