@@ -64,8 +64,8 @@ void Controller::OnStray(const MachineEvent& event) {
   if (is_new) ledger_.Book(record.id, ItemOf(stray), Use::kLost, at(unbooked), at(event.ended.value_or(clock_.Now())));
   if (!event.ended.has_value()) return is_new ? Keep({.book = MakeBook()}) : void();
   record.bought = std::min(record.bought, *event.began);  // by now its cloud may say when it began
-  EndBilling(stray, event);
   EndUpkeep(record, *event.ended);
+  EndBilling(stray, event);
   LOG(INFO) << "the machine " << name << " that nobody asked for is over";
   strays_.erase(found);
   Keep({.book = MakeBook()});

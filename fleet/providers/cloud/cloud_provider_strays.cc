@@ -16,6 +16,12 @@ using State = CloudMachine::State;
 constexpr absl::Duration kForgotten = absl::Hours(1);  // longer than lists lack what is there
 constexpr absl::Duration kSleepTold = absl::Hours(1);  // so much of a sleep a restart may leave untold
 
+// Of one that is starting again lists may still tell of the run before.
+std::optional<absl::Time> BeganNow(const CloudMachine& machine) {
+  const CloudRun& run = machine.run;
+  return run.ended.has_value() && run.ended >= run.began ? std::nullopt : run.began;
+}
+
 }  // namespace
 
 const CloudProvider::Machine* CloudProvider::WhoKnows(const CloudMachine& machine) const {
@@ -111,7 +117,7 @@ void CloudProvider::TellStray(const CloudMachine& machine, absl::Time seen) {
   if (machine.type.empty() || (!is_told && !is_charged)) return;
   Stray& stray = strays_[machine.id];
   stray.last = machine;
-  if (!is_told) stray.began = machine.run.began.value_or(seen);
+  if (!is_told) stray.began = BeganNow(machine).value_or(seen);
   stray.ran |= machine.state == State::kRunning || machine.is_off;
   stray.public_address |= machine.public_address;
   if (machine.boot_gigabytes > 0) stray.boot_gigabytes = machine.boot_gigabytes;
@@ -259,7 +265,7 @@ std::optional<absl::Time> CloudProvider::OverAt(Sleeper& sleeper) {
     case State::kDeleting:
     case State::kUnknown: sleeper.woke &= strays_.contains(sleeper.last.id); return std::nullopt;
     case State::kGone: return now;
-    default: sleeper.woke = true; return found->run.began.has_value() ? std::optional(*found->run.began) : std::nullopt;
+    default: sleeper.woke = true; return BeganNow(*found);
   }
 }
 
