@@ -235,7 +235,7 @@ class Controller : public Fleet, private ControllerState {
   void EndBilling(Machine& machine, const MachineEvent& gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NotePrices(const std::vector<OfferNow>& offers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndUpkeep(MachineRecord& machine, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Store::Book MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Store::Changes MakeBook() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepBookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // controller_store.cc

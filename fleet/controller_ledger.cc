@@ -160,12 +160,17 @@ void Controller::NotePrices(const std::vector<OfferNow>& offers) {
   for (auto& [name, stray] : strays_) note(stray);
 }
 
-Store::Book Controller::MakeBook() {
+// With what the day has cost of it: a crash between the two would forget that.
+Store::Changes Controller::MakeBook() {
   Ledger ledger = ledger_;
   // What is not told yet would be forgotten by another crash.
   for (const auto& [id, machine] : machines_) BookAbsence(machine, began_, ledger);
-  book_due_ = clock_.Elapsed() + kBookKept;
-  return {ledger.EntriesByMachine(clock_.Elapsed()), clock_.Now(), ledger.storage()};
+  const absl::Duration now = clock_.Elapsed();
+  book_due_ = now + kBookKept;
+  day_.written = ledger_.Dollars(now) - day_.before;
+  Store::Spending spending = {day_.number, day_.written};
+  for (const auto& [name, model] : models_) spending.models[name] = ledger_.DollarsOf(name, now) - model.before_day;
+  return {.spending = std::move(spending), .book = Store::Book{ledger.EntriesByMachine(now), clock_.Now(), ledger.storage()}};
 }
 
 // No timer of its own: while a machine serves there are heartbeats.
@@ -175,7 +180,7 @@ void Controller::KeepBookIfDue() {
     return machine.second.record.state != State::kHibernated;
   });
   if (!bills) return;
-  Keep({.book = MakeBook()});
+  Keep(MakeBook());
   market_news_ = true;
 }
 

@@ -199,12 +199,7 @@ double Controller::SpentToday() {
     day_.written = 0;
   }
   const double spent = dollars - day_.before;
-  if (spent >= day_.written + 0.01) {
-    day_.written = spent;
-    Store::Spending spending = {day_.number, spent};
-    for (const auto& [name, model] : models_) spending.models[name] = ledger_.DollarsOf(name, now) - model.before_day;
-    Keep({.spending = std::move(spending)});
-  }
+  if (spent >= day_.written + 0.01) Keep(MakeBook());
   return spent;
 }
 

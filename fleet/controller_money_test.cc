@@ -1,5 +1,6 @@
 // The day's money, of all models and of one.
 #include "fleet/controller_market_fixture.h"
+#include "fleet/store/memory_store.h"
 #include "gmock/gmock.h"
 
 namespace spotinference::fleet {
@@ -50,6 +51,47 @@ TEST_F(ControllerMoneyTest, WhenTheDaysMoneyIsSpentMachinesGoAndTomorrowTheyMayC
   const auto tomorrow = Acquire();
   EXPECT_FALSE(tomorrow->error.has_value());
   EXPECT_NE(provider_.Asked(), "");
+}
+
+// That each write of what machines have cost says as much of the day.
+class OneDaysStore : public MemoryStore {
+ public:
+  absl::Status Write(const Changes& changes, Sync sync) override {
+    if (changes.book.has_value()) {
+      double dollars = 0;
+      for (const Ledger::Entry& entry : changes.book->entries) dollars += entry.dollars;
+      EXPECT_TRUE(changes.spending.has_value());
+      EXPECT_NEAR(changes.spending.value_or(Spending()).dollars, dollars, 1e-9);
+      written = dollars;
+    }
+    return MemoryStore::Write(changes, sync);
+  }
+  double written = 0;
+};
+
+// A gateway may die after any write, and money that came at once be forgotten as the day's.
+TEST_F(ControllerMoneyTest, WhatIsWrittenOfRunsIsWrittenAsSpent) {
+  clock_.Advance(absl::Hours(24) - (clock_.Now() - absl::UnixEpoch()) % absl::Hours(24));  // midnight
+  options_.max_dollars_per_day = 10;
+  OneDaysStore store;
+  fleet_.reset();
+  fleet_ = *Controller::Create(options_, clock_, store, provider_, probe_);
+  fleet_->Run();
+  Tell({OfferOf("a", Market::kSpot, 1), OfferOf("b", Market::kSpot, 2)});
+  const auto client = Acquire();
+  ASSERT_EQ(provider_.Asked(), "launch m-1");
+  Ready("m-1");
+  ASSERT_TRUE(client->lease.has_value());
+  Advance(absl::Hours(2));
+  provider_.Tell({.kind = MachineEvent::Kind::kStray,
+                  .machine_id = "cloud's name",
+                  .handle = "i-1",
+                  .began = clock_.Now() - absl::Hours(1),
+                  .ended = clock_.Now(),
+                  .offer = Offer{.provider = "aws", .zone = "a", .market = Market::kSpot, .price_per_hour = 3}});
+  fleet_->Run();
+  EXPECT_GT(store.written, 4.9);
+  fleet_.reset();
 }
 
 // Nothing may happen meanwhile that would have it looked at.

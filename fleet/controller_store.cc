@@ -20,7 +20,8 @@ constexpr absl::Duration kTryAgain = absl::Seconds(5);  // as long as a crash ma
 
 // With its volume, where that is its.
 Store::Changes Controller::ChangesOf(const Machine& machine) {
-  Store::Changes changes = {.machines = {{machine.record.serial, machine.record}}, .book = MakeBook()};
+  Store::Changes changes = MakeBook();
+  changes.machines[machine.record.serial] = machine.record;
   const auto volume = volumes_.find(machine.record.volume);
   if (volume != volumes_.end() && volume->second.record.machine == machine.record.id)
     changes.volumes[volume->first] = volume->second.record;

@@ -62,13 +62,13 @@ void Controller::OnStray(const MachineEvent& event) {
   record.NoteUpkeep(event.public_address, event.boot_gigabytes);
   if (is_new || !event.ended.has_value()) Account(stray);
   if (is_new) ledger_.Book(record.id, ItemOf(stray), Use::kLost, at(unbooked), at(event.ended.value_or(clock_.Now())));
-  if (!event.ended.has_value()) return is_new ? Keep({.book = MakeBook()}) : void();
+  if (!event.ended.has_value()) return is_new ? Keep(MakeBook()) : void();
   record.bought = std::min(record.bought, *event.began);  // by now its cloud may say when it began
   EndUpkeep(record, *event.ended);
   EndBilling(stray, event);
   LOG(INFO) << "the machine " << name << " that nobody asked for is over";
   strays_.erase(found);
-  Keep({.book = MakeBook()});
+  Keep(MakeBook());
 }
 
 // Of a machine that it has a record of the record has what that costs.
@@ -85,7 +85,7 @@ void Controller::OnAsleep(const MachineEvent& event) {
   record.since = *event.began;
   record.NoteUpkeep(event.public_address, event.boot_gigabytes);
   ledger_.BookStorage(UpkeepOf(record, *event.ended));
-  Keep({.book = MakeBook()});
+  Keep(MakeBook());
 }
 
 }  // namespace spotinference::fleet

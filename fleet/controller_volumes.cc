@@ -209,7 +209,7 @@ void Controller::OnDiscarded(const MachineEvent& gone) {
   if (volume.deleted.has_value()) {
     EndUpkeep(volume.deleted->record, gone.volume_ended.value_or(volume.record.ending_since));
     changes.machines[volume.deleted->record.serial].reset();
-    changes.book = MakeBook();
+    changes.Add(MakeBook());
   }
   // Where no list of this life had it, it went about when its end was decided (controller_storage.cc).
   if (const auto ended = EndedAt(volume.record, gone.volume_ended.value_or(volume.record.ending_since))) {
