@@ -166,7 +166,6 @@ Store::Changes Controller::MakeBook() {
   // What is not told yet would be forgotten by another crash.
   for (const auto& [id, machine] : machines_) BookAbsence(machine, began_, ledger);
   const absl::Duration now = clock_.Elapsed();
-  book_due_ = now + kBookKept;
   day_.written = ledger_.Dollars(now) - day_.before;
   Store::Spending spending = {day_.number, day_.written};
   for (const auto& [name, model] : models_) spending.models[name] = ledger_.DollarsOf(name, now) - model.before_day;
@@ -180,6 +179,7 @@ void Controller::KeepBookIfDue() {
     return machine.second.record.state != State::kHibernated;
   });
   if (!bills) return;
+  book_due_ = clock_.Elapsed() + kBookKept;
   Keep(MakeBook());
   market_news_ = true;
 }

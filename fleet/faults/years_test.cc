@@ -63,7 +63,7 @@ TEST_F(YearsTest, ASeedThatFailsFailsTheSameAgain) {
   int failed = 0;
   for (uint64_t seed = 1; seed <= 6; ++seed) {
     const FleetLife::Options options = {
-        .seed = seed, .length = absl::Hours(24 * 10), .sabotage = Sabotage::kMisbooks, .events = kAll};
+        .seed = seed, .length = absl::Hours(24 * 30), .sabotage = Sabotage::kMisbooks, .events = kAll};
     FleetLife life(options), again(options);
     life.Run();
     again.Run();

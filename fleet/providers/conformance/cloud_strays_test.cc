@@ -258,7 +258,7 @@ TEST_P(CloudStraysTest, AreToldWhatTheyCostStoppedAsLongAsTheyAreThere) {
       EXPECT_EQ(sleep.public_address, machine().public_address || machine().is_public);
     }
   };
-  EXPECT_EQ(sleeps_.size(), 4u);
+  EXPECT_GE(sleeps_.size(), 4u);
   expect_contiguous();
   EXPECT_GT(told - stopped, absl::Hours(4));
 
