@@ -412,7 +412,7 @@ void Watch::CheckBudget() {
     lives_ = 0;
   }
   // What machines cost while no controller lives nobody counts.
-  if (provider_ == nullptr) before_day_ += dollars - checked_dollars_;
+  if (provider_ == nullptr) before_day_ += std::max(0.0, dollars - checked_dollars_);  // less: forgotten by a death
   checked_dollars_ = dollars;
   if (dollars - before_day_ < limits_.max_dollars_per_day) return;
   if (!spent_since_.has_value()) spent_since_ = healthy_;
