@@ -271,8 +271,8 @@ bool SimCloud::IsListed(const EmulatedMachine& machine) const {
 CloudRun SimCloud::ListedRunOf(const EmulatedMachine& machine) const {
   using enum Kind::Tells;
   if (!machine.began.has_value() || kind_.tells == kByBill) return {};
-  const bool starts = machine.state == State::kRestoring && kind_.tells == kByOperations;  // its last start and stop
-  const bool is_over = machine.ended.has_value() && (kind_.tells == kInLists || machine.state == State::kStopped || starts);
+  const bool by_stop = kind_.tells == kByOperations && machine.state != State::kDeleting;  // its last stop is listed
+  const bool is_over = machine.ended.has_value() && (kind_.tells == kInLists || machine.state == State::kStopped || by_stop);
   if (kind_.tells != kByOperations && !is_over) return {};
   CloudRun run;
   if (kind_.tells != kByOwnOperations) run.began = TimeOf(*machine.began);

@@ -173,11 +173,11 @@ void CloudProvider::EndStray(const std::string& id) {
   stray.asking = false;
   if (!stray.over_at.has_value()) return;  // it was seen again meanwhile
   if (!stray.run_asked_at.has_value()) stray.run_asked_at = clock_.Elapsed();
-  const bool of_earlier = run.ok() && run->ended.has_value() && run->ended < stray.began;
-  const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier;
+  const auto of_earlier = [&] { return run.ok() && run->ended.has_value() && run->ended < stray.began; };
+  const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier();
   if (may_come && clock_.Elapsed() - *stray.run_asked_at < kRunTold) return;  // the next list is another occasion
   if (!run.ok()) run = last.run;
-  if (of_earlier) run = CloudRun{.ended = stray.ran ? std::nullopt : std::optional(stray.began)};
+  if (of_earlier()) run = CloudRun{.ended = stray.ran ? std::nullopt : std::optional(stray.began)};
   const absl::Time began = Untold(last.name, run->began.value_or(stray.began));
   MachineEvent over = {.kind = MachineEvent::Kind::kStray,
                        .machine_id = last.name,
