@@ -169,7 +169,8 @@ Store::Changes Controller::MakeBook() {
   day_.written = ledger_.Dollars(now) - day_.before;
   Store::Spending spending = {day_.number, day_.written};
   for (const auto& [name, model] : models_) spending.models[name] = ledger_.DollarsOf(name, now) - model.before_day;
-  return {.spending = std::move(spending), .book = Store::Book{ledger.EntriesByMachine(now), clock_.Now(), ledger.storage()}};
+  return {.spending = std::move(spending),
+          .book = Store::Book{ledger.EntriesByMachine(now), clock_.Now(), ledger.storage()}};
 }
 
 // No timer of its own: while a machine serves there are heartbeats.

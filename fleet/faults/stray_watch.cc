@@ -134,7 +134,7 @@ void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const Emulate
     if (!machine.began.has_value() || is_past || is_known(machine)) continue;
     const BillingRules& rules = BillingRulesOf(machine.cloud);
     Untold& untold = untold_[number];
-    absl::Duration time = took;
+    absl::Duration time = took - (sim_.now() - ended);
     if (untold.dollars == 0 || untold.began != *machine.began) {
       time += rules.minimum + rules.granularity;
       under_ += std::exchange(untold, {.began = *machine.began}).dollars;

@@ -40,8 +40,9 @@ void CloudProvider::SweepOrphans() {
     if (machine.state == State::kGone || machine.state == State::kDeleting || machine.state == State::kStopped) continue;
     if (HeardAt(machine.zone) < listed_at_ || WhoKnows(machine) != nullptr) continue;
     const auto before = orphans_.find(machine.id);
+    const Orphan first = {.since = now, .seen = CloudTimeOf(date_at_)};
     const Orphan& orphan =
-        orphans.emplace(machine.id, before == orphans_.end() ? Orphan{.since = now, .seen = CloudTimeOf(date_at_)} : before->second).first->second;
+        orphans.emplace(machine.id, before == orphans_.end() ? first : before->second).first->second;
     if (now - orphan.since >= options_.orphan || strays_.contains(machine.id)) TellStray(machine, orphan.seen);
     // Until one that stops has, it holds its volume. What is in a state that nobody knows may be hibernated: it is told
     // to stop, which does no harm to that, and never deleted.

@@ -27,8 +27,9 @@ struct DeletionOptions {
 
 // Asks, over and over, for the end of all that the clouds list and that can be ended now, until two lists of each in a
 // row have nothing. Volumes go when their machines have. Only what has a name as fleets give it (IsFleetName), with the
-// prefix, whatever the clouds list. With another account's credentials, which would list nothing, nothing is asked. An error is waited out, and one that does not pass by itself gives its own cloud up
-// and no other. `say` is told each step once, and at the end what is left. UNAVAILABLE: something is, or may be.
+// prefix, whatever the clouds list. With another account's credentials, which would list nothing, nothing is asked. An
+// error is waited out, and one that does not pass by itself gives its own cloud up and no other. `say` is told each step
+// once, and at the end what is left. UNAVAILABLE: something is, or may be.
 absl::Status DeleteAll(const std::vector<std::unique_ptr<CloudApi>>& clouds, const DeletionOptions& options,
                        const Clock& clock, absl::FunctionRef<void(absl::Duration)> sleep,
                        absl::FunctionRef<void(const std::string&)> say);
