@@ -12,7 +12,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "fleet/controller.h"
 
 namespace spotinference::fleet {
@@ -27,6 +30,26 @@ MachineRecord RecordOf(const MachineEvent& stray, absl::string_view id) {
           .handle = stray.handle,
           .bought = *stray.began,
           .offer = stray.offer};
+}
+
+// A cloud may say in the end alone when it began: until then each life guesses. What a former one booked under its own
+// guess, as `former`..., is of this run if that had begun by then.
+void BookUnheard(absl::string_view former, const std::string& id, const Ledger::Item& item, const MachineEvent& gone,
+                 absl::Duration end, absl::Duration most, Ledger& ledger) {
+  const bool whole_run = absl::StartsWith(id, former);
+  for (const std::string& other : ledger.OpenLike(former)) {
+    int64_t guess = 0;
+    if (other == id || !absl::SimpleAtoi(absl::StripPrefix(other, former), &guess)) continue;
+    const absl::Duration booked = *ledger.Time(other, end) / item.accelerators;  // recalled: the time of all of its GPUs
+    if (!whole_run || absl::FromUnixSeconds(guess) + booked <= *gone.began) {
+      ledger.End(other, end);
+    } else {
+      most += booked;
+      ledger.Drop(other);
+    }
+  }
+  const absl::Duration unheard = *gone.ended - *gone.began - ledger.Time(id, end).value_or(absl::ZeroDuration());
+  if (whole_run && unheard <= most) ledger.Book(id, item, Use::kLost, end - unheard, end);
 }
 
 }  // namespace
@@ -65,6 +88,7 @@ void Controller::OnStray(const MachineEvent& event) {
   if (!event.ended.has_value()) return is_new ? Keep(MakeBook()) : void();
   record.bought = std::min(record.bought, *event.began);  // by now its cloud may say when it began
   EndUpkeep(record, *event.ended);
+  BookUnheard(absl::StrCat(kStray, name, " "), record.id, ItemOf(stray), event, at(*event.ended), kBeyondBelief, ledger_);
   EndBilling(stray, event);
   LOG(INFO) << "the machine " << name << " that nobody asked for is over";
   strays_.erase(found);

@@ -162,6 +162,33 @@ TEST_F(ControllerStraysTest, ARestartGoesOnWithThem) {
   EXPECT_EQ(Line(), "unknown spot lost 1820 910") << "also of the time without a fleet";
 }
 
+// A cloud that says in the end alone when it began: each life guesses.
+TEST_F(ControllerStraysTest, ARestartThatIsToldOfAnotherBeginBooksTheRunOnce) {
+  const absl::Time began = In(-200);
+  Tell(Stray(In(-100)));
+  fleet_.reset();
+  clock_.Advance(absl::Minutes(10));
+  Begin();
+  Advance(absl::Minutes(10));
+  Tell(Stray(In(0)));
+  Advance(absl::Seconds(100));
+  Tell(Stray(began, In(0)));
+  EXPECT_EQ(Line(), "unknown spot lost 3000 1500");
+}
+
+TEST_F(ControllerStraysTest, ARunWhoseEndNobodyToldIsBookedAsFarAsItWasSeen) {
+  Tell(Stray(In(-100)));
+  fleet_.reset();
+  clock_.Advance(absl::Minutes(10));
+  Begin();
+  Advance(absl::Minutes(10));
+  Tell(Stray(In(0)));
+  Advance(absl::Seconds(100));
+  Tell(Stray(In(-150), In(0)));
+  EXPECT_EQ(Line(), "unknown spot lost 500 250");
+  EXPECT_TRUE(store_.book().entries[0].machine.empty());
+}
+
 TEST_F(ControllerStraysTest, ThatRanForLongAreBookedFromTheFirstWord) {
   const absl::Time began = In(-20 * 3600);
   Tell(Stray(began));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
+
 namespace spotinference::fleet {
 namespace {
 
@@ -190,6 +192,13 @@ std::optional<absl::Duration> Ledger::Time(absl::string_view machine, absl::Dura
     for (const auto& [row, sum] : piece.sums) booked -= sum.time * part;
   }
   return std::max(absl::ZeroDuration(), now - open->second.since) + booked / open->second.item.accelerators;
+}
+
+std::vector<std::string> Ledger::OpenLike(absl::string_view prefix) const {
+  std::vector<std::string> machines;
+  for (auto open = open_.lower_bound(prefix); open != open_.end() && absl::StartsWith(open->first, prefix); ++open)
+    machines.push_back(open->first);
+  return machines;
 }
 
 Ledger::Sums Ledger::All(absl::Duration now) const {
