@@ -20,6 +20,10 @@ constexpr int64_t kDaySeconds = 24 * 3600;
 constexpr int64_t kLongestQueue = 1 << 16;  // of an engine, that is believed
 constexpr absl::Duration kMoneyLooks = absl::Seconds(15);  // a machine of 40 dollars an hour spends 17 cents meanwhile
 
+absl::Duration UntilTomorrow(absl::Time now) {
+  return absl::Seconds(kDaySeconds - absl::ToUnixSeconds(now) % kDaySeconds);
+}
+
 }  // namespace
 
 void Controller::OnOffers(std::vector<OfferNow> offers) {
@@ -121,6 +125,8 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   if (model.to_buy.size() > most) model.to_buy.resize(most);
   desired.min_machines = there + static_cast<int>(model.to_buy.size());
   desired.max_machines = std::max(desired.max_machines, desired.min_machines);
+  if (!decision.why_none.empty() && dollars_left < std::numeric_limits<double>::infinity())
+    decision.next = std::min(decision.next, now + UntilTomorrow(clock_.Now()));  // money comes unheard
   return in_use ? decision.next : std::min(decision.next, sleeps_at);
 }
 
@@ -243,8 +249,7 @@ bool Controller::CostsMoney(const Model& model) const {
 void Controller::RefuseForMoney(Model& model, Desired& desired) {
   model.to_buy.clear();
   desired.min_machines = desired.max_machines = 0;
-  const absl::Duration until_tomorrow =
-      absl::Seconds(kDaySeconds - absl::ToUnixSeconds(clock_.Now()) % kDaySeconds);
+  const absl::Duration until_tomorrow = UntilTomorrow(clock_.Now());
   next_ = std::min(next_, clock_.Elapsed() + until_tomorrow);
   const bool all = options_.max_dollars_per_day.has_value() && SpentToday() >= *options_.max_dollars_per_day;
   GrantParked(model, IntoFull::kYes);

@@ -53,6 +53,16 @@ TEST_F(ControllerMoneyTest, WhenTheDaysMoneyIsSpentMachinesGoAndTomorrowTheyMayC
   EXPECT_NE(provider_.Asked(), "");
 }
 
+TEST_F(ControllerMoneyTest, WhereWhatIsLeftPaysForNoMachineItLooksAgainAtMidnight) {
+  clock_.Advance(absl::Hours(23) - (clock_.Now() - absl::UnixEpoch()) % absl::Hours(24));
+  options_.models[0].min_machines = 1;
+  BeginWith(0.001);
+  EXPECT_EQ(provider_.Asked(), "launch m-1") << "before it knew that there is a choice";
+  Gone("m-1");
+  EXPECT_EQ(provider_.Asked(), "");
+  EXPECT_LE(fleet_->Run() - clock_.Elapsed(), absl::Hours(1));
+}
+
 // That each write of what machines have cost says as much of the day.
 class OneDaysStore : public MemoryStore {
  public:
