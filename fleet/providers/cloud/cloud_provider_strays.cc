@@ -50,6 +50,7 @@ void CloudProvider::SweepOrphans() {
     const bool unknown = machine.state == State::kUnknown && keeps;
     const bool waits = unknown || machine.state == State::kStopping;
     if (now - orphan.since < (waits ? options_.limits.stop : options_.orphan) || now < orphan.not_before) continue;
+    if (machine.state == State::kUnknown && now < orphan.unknown_until) continue;
     const bool named = std::any_of(machines_.begin(), machines_.end(),
                                    [&](const auto& entry) { return entry.second->name == machine.name; });
     const bool overdue = now - orphan.since >= options_.orphan + options_.limits.stop;
@@ -75,10 +76,9 @@ void CloudProvider::EndOrphan(const CloudMachine& machine, bool keep) {
   LOG_IF(WARNING, !status.ok()) << caps_.name << ": " << machine.id << ": " << status;
   Orphan& orphan = orphans_[machine.id];
   orphan.failures = status.ok() ? 0 : orphan.failures + 1;
-  const bool tells_nothing = machine.state == State::kUnknown && !status.ok();
-  orphan.not_before = clock_.Elapsed() + (status.ok()      ? options_.limits.settle
-                                          : tells_nothing ? options_.limits.stop
-                                                          : BackOff(orphan.failures, status));
+  orphan.not_before =
+      clock_.Elapsed() + (status.ok() ? options_.limits.settle : BackOff(orphan.failures, status));
+  if (!status.ok()) orphan.unknown_until = clock_.Elapsed() + options_.limits.stop;
 }
 
 // At what it costs now, as far as that is known.

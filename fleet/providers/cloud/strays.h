@@ -17,6 +17,7 @@ struct Orphan {
   absl::Duration since;
   absl::Time seen;                                        // the answer that first had it
   absl::Duration not_before = -absl::InfiniteDuration();  // its end is asked for again
+  absl::Duration unknown_until = -absl::InfiniteDuration();  // where its state says nothing, not before
   int failures = 0;                                       // in a row
 };
 

@@ -105,6 +105,18 @@ TEST_P(CloudStraysTest, AreWhatTheyWereBoughtAs) {
   }
 }
 
+// What cannot be ended in a state that nobody knows is left alone for some time, but not once it is known.
+TEST_P(CloudStraysTest, AreEndedAsSoonAsTheyRunAgain) {
+  Lose();
+  Say(absl::StrCat("word ", number(), " MIGRATING"));
+  Say(absl::StrCat("fault 503 1 ", keeps() ? GetParam().stop : GetParam().remove));
+  Pass(keeps() ? absl::Minutes(16) : absl::Minutes(3));
+  Say(absl::StrCat("word ", number()));
+  Pass(absl::Minutes(3));
+  EXPECT_EQ(emulator_.billing(), 0);
+  ASSERT_GE(ends(), 1);
+}
+
 // There is none to be bought any more.
 TEST_P(CloudStraysTest, HaveAPriceAllTheSame) {
   Lose();
