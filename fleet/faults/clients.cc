@@ -145,7 +145,8 @@ void Clients::CheckError(const Client& client, const AcquireError& error) {
     case Reason::kNoCapacity:
     case Reason::kBackOff:
       may_be = sim_.now() <= sim_.troubled_until() + limits_.longest_refusal ||
-               (limits_.poor && absl::StrContains(error.message, "max_dollars_per_day"));
+               std::any_of(limits_.causes.begin(), limits_.causes.end(),
+                           [&](const std::string& cause) { return absl::StrContains(error.message, cause); });
       break;
     case Reason::kUnknownModel:
     case Reason::kShutdown:

@@ -23,7 +23,7 @@ class Clients {
     absl::Duration longest_wait;    // for a lease or an error
     absl::Duration longest_refusal; // after trouble is over
     size_t park_requests = 0;
-    bool poor = false;  // the day's money can run out
+    std::vector<std::string> causes;  // that are one whenever a refusal names them, as a day's money that can run out
   };
 
   Clients(Sim& sim, Engines& engines, const Limits& limits) : sim_(sim), engines_(engines), limits_(limits) {}

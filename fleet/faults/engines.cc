@@ -97,6 +97,13 @@ void Engines::Notice(const EmulatedMachine& machine, std::optional<absl::Duratio
   found->second.handed_over = false;
 }
 
+void Engines::PutAtRisk(int64_t machine) {
+  const auto found = engines_.find(machine);
+  if (found == engines_.end()) return;
+  found->second.at_risk = true;
+  NoticesChanged(found->second);
+}
+
 void Engines::EndWait(NoticeWait& wait, const absl::Status& status) {
   if (NoticeWait once = std::exchange(wait, nullptr)) once(status);
 }
@@ -166,6 +173,8 @@ void Engines::AskFigures(const Endpoint& endpoint, absl::Duration deadline,
                                   .stops = true,
                                   .serves_on = !engine->handed_over,
                                   .left = *engine->taken_at - sim_.now()};
+  } else if (engine != nullptr && engine->at_risk) {
+    figures.notice = EngineNotice{.source = "cloud", .stops = false, .serves_on = true};
   }
   Reply(deadline, engine, absl::StatusOr<EngineFigures>(figures), std::move(done));
 }

@@ -33,6 +33,9 @@ class Engines : public MachineHost, public Probe {
   bool Serves(int64_t machine) const;
   static int64_t NumberOf(const std::string& address);
 
+  // It is likely to be taken away, and not yet to be: a rebalance notice.
+  void PutAtRisk(int64_t machine);
+
   // MachineHost
   std::string Address(int64_t machine) override;
   void Boot(const EmulatedMachine& machine) override;
@@ -63,6 +66,7 @@ class Engines : public MachineHost, public Probe {
     std::string user_data;  // what it was started with
     uint64_t start = 0;     // tells it from an earlier engine of its machine
     bool serves = false, hangs = false;
+    bool at_risk = false;
     std::optional<absl::Duration> taken_at;
     bool handed_over = false;  // its answers are elsewhere, and it takes no more; until then it serves on
     uint64_t notices = 0;      // EngineFigures::notices

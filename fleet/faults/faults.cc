@@ -28,6 +28,7 @@ Faults DrawFaults(Sim& sim) {
   faults.clock_step = every(absl::Hours(48));
   faults.full_disk = every(absl::Hours(24));
   faults.stray = every(absl::Hours(12));
+  faults.at_risk = every(absl::Hours(4));
   return faults;
 }
 

@@ -29,6 +29,7 @@ struct Faults {
   absl::Duration dry = absl::InfiniteDuration();        // a zone has no machine for an hour or so
   absl::Duration price = absl::InfiniteDuration();      // a zone's spot price changes
   absl::Duration reclaim = absl::InfiniteDuration();    // a machine is taken away, with a notice or without
+  absl::Duration at_risk = absl::InfiniteDuration();    // a machine is said to be that, and taken away later, or not
   absl::Duration stuck = absl::InfiniteDuration();      // stops and attachments never end, volumes stay with the dead
   absl::Duration kill = absl::InfiniteDuration();       // the controller's process dies, in the middle of something
   absl::Duration clock_step = absl::InfiniteDuration(); // the wall clock is set

@@ -1,6 +1,7 @@
 #include "fleet/faults/fleet_life.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,7 @@ constexpr absl::Duration kRest = absl::Hours(4);  // longer than the longest bac
 constexpr absl::Duration kNoPoll = absl::Minutes(5);
 constexpr char kType[] = "gpu";
 constexpr double kEnough = 200;  // dollars a day
+constexpr int kManyMachines = 1000;
 constexpr double kDoubt = 0.01;  // of turns
 
 // A machine that is to end: its engine's last seconds, lies that are noticed after LifeLimits::settle each, a boot that
@@ -36,6 +38,8 @@ const char* StateName(EmulatedVolume::State state) {
   return kNames[static_cast<int>(state)];
 }
 
+double DrawDollarsPerDay(Sim& sim) { return 0.1 * (1 + sim.Below(8)); }
+
 std::vector<ModelSpec> DrawModels(Sim& sim) {
   std::vector<ModelSpec> models;
   for (int i = 0, count = 1 + sim.Below(2); i < count; ++i) {
@@ -46,8 +50,22 @@ std::vector<ModelSpec> DrawModels(Sim& sim) {
                       .idle_timeout = absl::Minutes(2 + sim.Below(5)),
                       .wake_cap = absl::Minutes(10),
                       .park = {.requests = 30}});
+    if (sim.Chance(0.2)) models.back().idle_timeout.reset();
+    if (sim.Chance(0.15)) models.back().min_machines = 1;
+    if (sim.Chance(0.2)) models.back().max_price = 0.5 + 0.5 * sim.Below(5);
+    if (sim.Chance(0.15)) models.back().max_dollars_per_day = DrawDollarsPerDay(sim);
   }
   return models;
+}
+
+Watch::Limits LimitsOf(const std::vector<ModelSpec>& models, double max_dollars_per_day) {
+  Watch::Limits limits = {
+      .wake_cap = models[0].wake_cap, .max_dollars_per_day = max_dollars_per_day, .end = kEnd, .leak = kLeak};
+  for (const ModelSpec& model : models) {
+    limits.models[model.name] = {
+        model.max_dollars_per_day.value_or(std::numeric_limits<double>::infinity()), model.max_price};
+  }
+  return limits;
 }
 
 }  // namespace
@@ -61,17 +79,17 @@ FleetLife::FleetLife(const Options& options)
       engines_(sim_, faults_),
       cloud_(sim_, faults_, SimCloud::Kinds()[sim_.Below(static_cast<int>(SimCloud::Kinds().size()))], engines_),
       store_(death_),
-      models_(DrawModels(sim_)),
+      models_(options.model.has_value() ? std::vector{*options.model} : DrawModels(sim_)),
       max_dollars_per_day_(
-          options.max_dollars_per_day.value_or(sim_.Chance(0.7) ? kEnough : 0.1 * (1 + sim_.Below(8)))),
-      watch_(sim_, cloud_, death_, store_.memory(), names_,
-             {.wake_cap = models_[0].wake_cap, .max_dollars_per_day = max_dollars_per_day_, .end = kEnd, .leak = kLeak},
-             sabotage_),
+          options.max_dollars_per_day.value_or(sim_.Chance(0.7) ? kEnough : DrawDollarsPerDay(sim_))),
+      quota_(sim_.Chance(0.15) ? 1 + sim_.Below(3) : kManyMachines),
+      watch_(sim_, cloud_, death_, store_.memory(), names_, LimitsOf(models_, max_dollars_per_day_), sabotage_),
       clients_(sim_, engines_,
                {.longest_wait = std::min(models_[0].wake_cap, models_[0].park.longest),
                 .longest_refusal = LongestBackOff(models_[0].wake_cap) + models_[0].wake_cap,
                 .park_requests = models_[0].park.requests,
-                .poor = max_dollars_per_day_ < kEnough}) {
+                .causes = {"max_dollars_per_day", "machines.max_price", "quota"}}) {
+  cloud_.model().habits().quota = quota_;
   engines_.CountAnswers([this](int64_t machine) { return clients_.AnswersOn(machine); });
   engines_.OnBroken([this](int64_t machine, bool hangs) { clients_.OnBroken(machine, hangs); });
   cloud_.forgets_tokens = sabotage_ == Sabotage::kBuyTwice;
@@ -113,6 +131,8 @@ void FleetLife::RunToEnd() {
   ScheduleClients();
   ScheduleTrouble();
   Begin();
+  Live(length_ / 20);
+  WantNone();
   Live(length_);
   EndTrouble();
   Live(length_ + kRest);
@@ -122,7 +142,8 @@ void FleetLife::RunToEnd() {
   Live(length_ + 2 * kRest);
   CheckAtRest();
   const int64_t answered = clients_.served + clients_.left - served;
-  if (max_dollars_per_day_ >= kEnough && answered < static_cast<int64_t>(models_.size()))
+  const auto can = std::count_if(models_.begin(), models_.end(), [this](const auto& model) { return CanBeServed(model); });
+  if (answered < can)
     sim_.Break("a request came in calm days and was not served");
 }
 
@@ -220,8 +241,8 @@ void FleetLife::ScheduleTrouble() {
       cloud_.model().FindType(cloud_.kind().traits.name, zone, kType)->stock += 100;
     });
   });
-  // The limit is kept by the price that was last heard of: poor fleets' prices stay as they are.
-  const bool prices_move = cloud_.kind().tells_prices && max_dollars_per_day_ >= kEnough;
+  // Limits are kept by the price that was last heard of: poor fleets' prices stay as they are.
+  const bool prices_move = cloud_.kind().tells_prices && !IsPoor();
   often(prices_move ? faults_.price : absl::InfiniteDuration(), [this] {
     const std::string zone = absl::StrCat("z", sim_.Below(kZones));
     const EmulatedType& type = *cloud_.model().FindType(cloud_.kind().traits.name, zone, kType);
@@ -229,6 +250,7 @@ void FleetLife::ScheduleTrouble() {
     if (cloud_.PricesAreKnown()) cloud_.ChangePrice(type, price);
   });
   often(faults_.reclaim, [this] { Reclaim(); });
+  often(faults_.at_risk, [this] { PutAtRisk(); });
   often(faults_.stray, [this] { Stray(); });
   often(faults_.clock_step, [this] {
     sim_.clock.skew = absl::Seconds(sim_.Below(600) - 300);
@@ -241,14 +263,27 @@ void FleetLife::ScheduleTrouble() {
   });
 }
 
-void FleetLife::Reclaim() {
+EmulatedMachine* FleetLife::DrawRunning() {
   std::vector<EmulatedMachine*> running;
   for (auto& [number, machine] : cloud_.model().machines()) {
     if (machine.state == State::kRunning && machine.spot) running.push_back(&machine);
   }
-  reclaims_next_ = running.empty();  // as soon as one runs
-  if (running.empty()) return;
-  EmulatedMachine& machine = *running[sim_.Below(static_cast<int>(running.size()))];
+  return running.empty() ? nullptr : running[sim_.Below(static_cast<int>(running.size()))];
+}
+
+void FleetLife::PutAtRisk() {
+  const EmulatedMachine* const machine = DrawRunning();
+  if (machine == nullptr) return;
+  sim_.Note(absl::StrCat("trouble: ", machine->name, " is at risk"));
+  engines_.PutAtRisk(machine->number);
+  if (sim_.Chance(0.5)) sim_.After(sim_.Around(absl::Minutes(5)), [this] { Reclaim(); });
+}
+
+void FleetLife::Reclaim() {
+  EmulatedMachine* const drawn = DrawRunning();
+  reclaims_next_ = drawn == nullptr;  // as soon as one runs
+  if (drawn == nullptr) return;
+  EmulatedMachine& machine = *drawn;
   const absl::Duration notice = absl::Seconds(30) * sim_.Below(5);
   const State to = cloud_.kind().traits.keeps_stopped && sim_.Chance(0.5) ? State::kStopped : State::kGone;
   const bool silent = sim_.Chance(0.3);
@@ -303,6 +338,28 @@ void FleetLife::EndTrouble() {
   if (!death_.dead()) death_.step = 0;
 }
 
+// A machine that is wanted always never rests: the fleet is begun anew, and told so.
+void FleetLife::WantNone() {
+  bool wanted = false;
+  for (ModelSpec& model : models_) wanted |= std::exchange(model.min_machines, 0) > 0;
+  if (wanted) Rise();
+}
+
+// Of one that wants money and of one that must share a quota nobody can say.
+bool FleetLife::CanBeServed(const ModelSpec& model) {
+  if (max_dollars_per_day_ < kEnough || model.max_dollars_per_day.has_value() || quota_ < kManyMachines) return false;
+  const std::vector<EmulatedType>& types = cloud_.model().types();
+  return std::any_of(types.begin(), types.end(), [&](const EmulatedType& type) {
+    return std::min(type.on_demand_price, *type.spot_price) <= model.max_price;
+  });
+}
+
+bool FleetLife::IsPoor() const {
+  return max_dollars_per_day_ < kEnough || std::any_of(models_.begin(), models_.end(), [](const ModelSpec& model) {
+           return model.max_dollars_per_day.has_value();
+         });
+}
+
 // --- Lives of the controller.
 
 void FleetLife::Begin() {
@@ -319,6 +376,8 @@ void FleetLife::Begin() {
   Controller::Options fleet = {.models = models_, .max_dollars_per_day = max_dollars_per_day_};
   if (sabotage_ == Sabotage::kOverspends) fleet.max_dollars_per_day.reset();
   for (ModelSpec& model : fleet.models) {
+    if (sabotage_ == Sabotage::kOverspends) model.max_dollars_per_day.reset();
+    if (sabotage_ == Sabotage::kPaysAnyPrice) model.max_price = std::numeric_limits<double>::infinity();
     if (sabotage_ == Sabotage::kLongWakes) model.wake_cap *= 2;
   }
   auto created = Controller::Create(std::move(fleet), sim_.clock, store_, watch_, engines_);

@@ -35,6 +35,7 @@ class FleetLife {
     absl::Duration length = absl::Hours(24 * 73);
     std::optional<Faults> faults;  // nullopt: the seed's
     std::optional<double> max_dollars_per_day;  // nullopt: the seed's
+    std::optional<ModelSpec> model;             // the only one; nullopt: the seed's
     Sabotage sabotage = Sabotage::kNone;
     size_t events = 60;  // the last that are kept
   };
@@ -64,12 +65,17 @@ class FleetLife {
   void ScheduleClients();
   void ScheduleTrouble();
   void EndTrouble();
+  void WantNone();
   void CheckAtRest();
   void CheckLedger();
   void CheckStorage();
   bool AddressStays() const;
   void Reclaim();
   void Stray();
+  void PutAtRisk();
+  EmulatedMachine* DrawRunning();  // of those that may be taken away
+  bool IsPoor() const;
+  bool CanBeServed(const ModelSpec& model);
   void Begin();
   void Rise();
   // Until then, or until the controller dies.
@@ -91,6 +97,7 @@ class FleetLife {
   MortalStore store_;
   std::vector<ModelSpec> models_;
   double max_dollars_per_day_;
+  int quota_;  // of machines, of each market
   Watch watch_;
   Clients clients_;
   bool trouble_ = true;  // begins anew by itself

@@ -227,13 +227,18 @@ const std::vector<SimCloud::Kind>& SimCloud::Kinds() {
        .tells = Kind::Tells::kByOperations,
        .tells_prices = true,
        .boot_gigabytes = kBootGigabytes},
-      {.traits = {.name = "azure", .keeps_stopped = true, .attaches_at_creation = true, .volume_gigabytes = kGigabytes},
+      {.traits = {.name = "azure",
+                  .keeps_stopped = true,
+                  .stopped_counts = true,
+                  .attaches_at_creation = true,
+                  .volume_gigabytes = kGigabytes},
        .tells = Kind::Tells::kByOwnOperations,
        .tells_prices = true,
        .public_addresses = true,
        .boot_gigabytes = kBootGigabytes},
       {.traits = {.name = "hyperstack",
                   .keeps_stopped = true,
+                  .stopped_counts = true,
                   .attaches_at_creation = false,
                   .volume_gigabytes = kGigabytes},
        .tells = Kind::Tells::kByBill,
@@ -412,7 +417,7 @@ absl::StatusOr<std::string> SimCloud::Buy(const MachineOrder& order) {
                   .spot = order.offer.market == Market::kSpot,
                   .public_address = kind_.public_addresses,
                   .boot_gigabytes = kind_.boot_gigabytes});
-  if (!machine.ok()) return machine.status();
+  if (!machine.ok()) return machine.status().message() == "quota" ? OverQuota("the quota is used up") : machine.status();
   if (volume != nullptr) (void)model_.Attach(*volume, **machine, "/dev/v");
   purchases_[order.token] = (*machine)->number;
   return IdOf((*machine)->number);

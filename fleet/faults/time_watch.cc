@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -82,8 +83,9 @@ void TimeWatch::CheckUses(const Times& ledger) {
   Times beyond = ledger;
   for (const auto& [use, time] : used_) beyond[use] -= time;
   for (const auto& [use, time] : beyond) {
-    if (absl::AbsDuration(time) <= kRounding) continue;
-    sim_.Break(absl::StrCat("GPUs are booked as ", use, " for ", absl::FormatDuration(time), " more than they were"));
+    const absl::Duration since = time - std::exchange(checked_uses_[use], time);
+    if (!is_known_ || absl::AbsDuration(since) <= kRounding) continue;
+    sim_.Break(absl::StrCat("GPUs are booked as ", use, " for ", absl::FormatDuration(since), " more than they were"));
   }
 }
 

@@ -57,6 +57,7 @@ class TimeWatch {
   const MemoryStore& store_;
   std::map<std::string, Life> begun_;  // by the controller's name
   absl::Duration time_, checked_beyond_;
+  Times checked_uses_;  // at the last rest: what the ledger had of each use beyond what it was
   int64_t lives_ = 0, checked_ = 0;  // that ended since the last rest
   bool is_known_ = true;             // since then
   bool notes_uses_ = false;

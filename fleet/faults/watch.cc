@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "fleet/ledger/billing.h"
@@ -40,10 +41,17 @@ const char* KindName(MachineEvent::Kind kind) {
 }  // namespace
 
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
-             const Limits& limits, Sabotage sabotage)
-    : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(limits), sabotage_(sabotage),
+             Limits limits, Sabotage sabotage)
+    : sim_(sim), cloud_(cloud), death_(death), store_(store), names_(names), limits_(std::move(limits)),
+      budget_(sim, {"", limits_.max_dollars_per_day, limits_.end, kLongestSkew}), sabotage_(sabotage),
       storage_(sim, cloud, store, names), upkeep_(sim, cloud, store, names), strays_(sim, cloud, store),
-      times_(sim, store) {}
+      times_(sim, store) {
+  for (const auto& [name, model] : limits_.models) {
+    if (model.max_dollars_per_day == std::numeric_limits<double>::infinity()) continue;
+    budgets_.try_emplace(name, sim, BudgetWatch::Limits{absl::StrCat(name, "'s"), model.max_dollars_per_day,
+                                                        limits_.end, kLongestSkew});
+  }
+}
 
 void Watch::Use(Provider* provider) {
   provider_ = provider;
@@ -51,7 +59,8 @@ void Watch::Use(Provider* provider) {
   strays_.OnLife(/*begins=*/provider != nullptr);
   if (provider == nullptr) times_.OnDeath();
   if (provider == nullptr) upkeep_.OnDeath();
-  ++lives_;
+  budget_.OnLife();
+  for (auto& [name, budget] : budgets_) budget.OnLife();
   asked_.clear();
 }
 
@@ -85,7 +94,10 @@ void Watch::OnEvent(const MachineEvent& event) {
   upkeep_.OnEvent(event);
   times_.OnEvent(event);
   if (event.kind == MachineEvent::Kind::kStray) strays_.OnEvent(event, asked_.contains(event.machine_id));
-  if (event.kind == MachineEvent::Kind::kOffers) return;
+  if (event.kind == MachineEvent::Kind::kOffers) {
+    if (event.status.ok()) offers_ = event.offers;
+    return;
+  }
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
   if (asked == asked_.end()) return;
@@ -102,15 +114,25 @@ void Watch::OnEvent(const MachineEvent& event) {
 
 void Watch::Begin(const MachineSpec& spec, bool wakes) {
   active_ = true;
-  asked_[names_.Machine(spec.id)] = {spec.id, spec.volume, sim_.now(), !wakes, wakes};
-  const bool written = std::any_of(store_.machines().begin(), store_.machines().end(),
-                                   [&](const auto& record) { return record.second.id == spec.id; });
-  // What was spent is written down cent by cent.
-  if (wakes && checked_dollars_ - before_day_ > limits_.max_dollars_per_day + 0.01 * (1 + lives_)) {
-    sim_.Break(absl::StrCat(spec.id, " is bought, and the day has cost ", checked_dollars_ - before_day_, " of ",
-                            limits_.max_dollars_per_day, " dollars"));
+  const std::string name = names_.Machine(spec.id);
+  Asked& asked = asked_[name] = {spec.id, spec.volume, "", sim_.now(), !wakes, wakes};
+  const auto written = std::find_if(store_.machines().begin(), store_.machines().end(),
+                                    [&](const auto& record) { return record.second.id == spec.id; });
+  if (written == store_.machines().end())
+    return sim_.Break(absl::StrCat(spec.id, " was not written down before it was asked for"));
+  asked.model = models_[name] = written->second.model;
+  if (wakes) CheckPurchase(asked, *spec.offer);
+}
+
+void Watch::CheckPurchase(const Asked& asked, const Offer& place) {
+  budget_.OnPurchase(asked.id, SpentOf(""));
+  if (const auto own = budgets_.find(asked.model); own != budgets_.end())
+    own->second.OnPurchase(asked.id, SpentOf(asked.model));
+  const double most = limits_.models.at(asked.model).max_price;
+  for (const OfferNow& now : offers_) {  // as the controller knows them
+    if (SamePlace(now.offer, place) && now.offer.price_per_hour > most)
+      sim_.Break(absl::StrCat(asked.id, " is bought at ", now.offer.price_per_hour, " dollars an hour, of ", most));
   }
-  if (!written) sim_.Break(absl::StrCat(spec.id, " was not written down before it was asked for"));
 }
 
 const EmulatedType& Watch::TypeOf(const Offer& offer) const {
@@ -242,7 +264,7 @@ void Watch::Check(bool healthy) {
       sim_.Break(absl::StrCat("the wake of ", asked.id, " goes on after its cap of ",
                               absl::FormatDuration(limits_.wake_cap)));
   }
-  CheckBudget();
+  CheckBudgets();
 }
 
 void Watch::CheckMachine(const EmulatedMachine& machine) {
@@ -399,30 +421,30 @@ void Watch::CheckLedger(double dollars) {
   }
 }
 
-// Once the day's money is spent nothing goes on to bill. A clock that steps to and fro over midnight begins one day.
-// Nobody can have known before what was not told of machines that nobody asked for; when it is told it may be yesterday's.
-void Watch::CheckBudget() {
-  const double dollars = Dollars() - strays_.under();
-  const int64_t today = absl::ToUnixSeconds(sim_.clock.Now()) / (24 * 3600);
-  if (today > day_ && sim_.now() - day_began_ >= absl::Hours(24) - 2 * kLongestSkew) {
-    day_ = today;
-    day_began_ = sim_.now();
-    before_day_ = Dollars() - strays_.untold_for_good();
-    spent_since_.reset();
-    lives_ = 0;
+// Of one model's machines; "": of all.
+BudgetWatch::Now Watch::SpentOf(absl::string_view model) const {
+  BudgetWatch::Now now = {.dollars = Dollars(), .untold = strays_.under(), .untold_for_good = strays_.untold_for_good(),
+                          .healthy = healthy_, .lives = provider_ != nullptr};
+  if (model.empty()) return now;
+  const auto closed = closed_by_model_.find(model);
+  now.dollars = closed == closed_by_model_.end() ? 0 : closed->second;
+  for (const auto& [number, machine] : cloud_.model().machines()) {
+    const auto its = models_.find(machine.name);
+    if (its != models_.end() && its->second == model) now.dollars += cloud_.model().Bill(machine);
   }
-  // What machines cost while no controller lives nobody counts.
-  if (provider_ == nullptr) before_day_ += std::max(0.0, dollars - checked_dollars_);  // less: forgotten by a death
-  checked_dollars_ = dollars;
-  if (dollars - before_day_ < limits_.max_dollars_per_day) return;
-  if (!spent_since_.has_value()) spent_since_ = healthy_;
-  const auto& machines = cloud_.model().machines();
-  const bool bills = std::any_of(machines.begin(), machines.end(), [this](const auto& machine) {
-    return Runs(machine.second) && asked_.contains(machine.second.name);
-  });
-  if (bills && healthy_ - *spent_since_ > limits_.end)
-    sim_.Break(absl::StrCat("the day has cost ", dollars - before_day_, " of ", limits_.max_dollars_per_day,
-                            " dollars, and machines run on"));
+  return now;
+}
+
+void Watch::CheckBudgets() {
+  const auto bills = [this](absl::string_view model) {
+    const auto& machines = cloud_.model().machines();
+    return std::any_of(machines.begin(), machines.end(), [&](const auto& machine) {
+      const auto asked = asked_.find(machine.second.name);
+      return Runs(machine.second) && asked != asked_.end() && (model.empty() || asked->second.model == model);
+    });
+  };
+  budget_.Check(SpentOf(""), [&] { return bills(""); });
+  for (auto& [name, budget] : budgets_) budget.Check(SpentOf(name), [&, name = name] { return bills(name); });
 }
 
 void Watch::ForgetGone() {
@@ -433,6 +455,8 @@ void Watch::ForgetGone() {
       continue;
     }
     closed_dollars_ += cloud_.model().Bill(machine->second);
+    if (const auto model = models_.find(machine->second.name); model != models_.end())
+      closed_by_model_[model->second] += cloud_.model().Bill(machine->second);
     closed_addresses_ += AddressBill(machine->second);
     machine = machines.erase(machine);
   }

@@ -7,6 +7,7 @@
 #define FLEET_FAULTS_WATCH_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,6 +19,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "fleet/faults/budget_watch.h"
 #include "fleet/faults/sim.h"
 #include "fleet/faults/sim_cloud.h"
 #include "fleet/faults/storage_watch.h"
@@ -38,7 +40,8 @@ enum class Sabotage {
   kBuyTwice,      // the cloud forgets what it has sold
   kLosesAnswers,  // requests are forgotten
   kLongWakes,     // the controller has another cap
-  kOverspends,    // and no budget
+  kOverspends,    // and no budgets
+  kPaysAnyPrice,  // and no highest price
   kMisbooks,      // the provider says that runs were shorter
   kHidesStrays,   // the provider does not tell of machines that nobody asked for
   kHidesSleepers, // nor what those cost, stopped
@@ -58,12 +61,16 @@ class Watch : public Provider {
   struct Limits {
     absl::Duration wake_cap;
     double max_dollars_per_day = 0;
+    struct Model {
+      double max_dollars_per_day, max_price;  // infinite: no limit
+    };
+    std::map<std::string, Model> models;
     // From the decision to the end of a machine, and until a machine is stopped that nobody knows.
     absl::Duration end, leak;
   };
 
   Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
-        const Limits& limits, Sabotage sabotage);
+        Limits limits, Sabotage sabotage);
 
   // For the next life of the controller; nullptr: there is none.
   void Use(Provider* provider);
@@ -108,7 +115,7 @@ class Watch : public Provider {
 
  private:
   struct Asked {
-    std::string id, volume;
+    std::string id, volume, model;
     absl::Duration began;
     bool adopted = false;
     bool wakes = false;                   // asked for in this life, and neither serving nor to end yet
@@ -140,7 +147,9 @@ class Watch : public Provider {
   void CheckVolumes();
   void CheckAttached() const;
   bool IsWritten(const EmulatedMachine& machine) const;
-  void CheckBudget();
+  void CheckBudgets();
+  BudgetWatch::Now SpentOf(absl::string_view model) const;
+  void CheckPurchase(const Asked& asked, const Offer& place);
   void ForgetGone();
 
   Sim& sim_;
@@ -149,6 +158,8 @@ class Watch : public Provider {
   const MemoryStore& store_;
   const CloudNames& names_;
   const Limits limits_;
+  BudgetWatch budget_;
+  std::map<std::string, BudgetWatch> budgets_;  // of models
   const Sabotage sabotage_;
   StorageWatch storage_;
   UpkeepWatch upkeep_;
@@ -163,16 +174,14 @@ class Watch : public Provider {
   std::set<std::string> served_from_;               // volumes, by the controller's name: these have weights
   std::set<int64_t> orphans_;                       // ran and nobody knew them: these are stopped, not deleted
   double closed_dollars_ = 0, closed_addresses_ = 0;  // of machines that are forgotten
+  std::map<std::string, double, std::less<>> closed_by_model_;
+  std::map<std::string, std::string> models_;       // by the cloud's name
+  std::vector<OfferNow> offers_;                    // as the controller was told last
   std::map<std::string, Run> runs_;                 // by the cloud's name
   absl::Duration died_at_;                          // the last life of the controller
   std::vector<std::pair<absl::Duration, absl::Duration>> skews_;  // of the controller's clock, and from when on
   double over_ = 0, under_ = 0;                     // the ledger may have so much more than the bill, and less
   double checked_beyond_ = 0, checked_untold_ = 0;  // at the last rest: what the ledger had beyond the bill, and untold()
-  int64_t day_ = -1;                                // by the controller's clock, and when it began by the true one
-  absl::Duration day_began_ = -absl::InfiniteDuration();
-  int lives_ = 0;  // of controllers, today
-  double before_day_ = 0, checked_dollars_ = 0;
-  std::optional<absl::Duration> spent_since_;       // the day's money, in healthy time
 };
 
 }  // namespace spotinference::fleet

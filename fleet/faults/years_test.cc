@@ -217,6 +217,29 @@ TEST_F(YearsTest, MoneyThatIsNotThereIsFound) {
   EXPECT_TRUE(absl::StrContains(broken, "the day has cost")) << broken;
 }
 
+TEST_F(YearsTest, MoneyOfAModelThatIsNotThereIsFound) {
+  const ModelSpec poor = {.name = "m", .weights = "hf://o/m", .model_hash = kModelHash,
+                          .max_dollars_per_day = 0.05, .idle_timeout = absl::Minutes(5)};
+  std::string broken;  // not every fleet wakes twice a day
+  for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed) {
+    EXPECT_EQ(BrokenBy({.seed = seed, .faults = Faults{}, .model = poor}), "") << seed;
+    broken = BrokenBy({.seed = seed, .faults = Faults{}, .model = poor, .sabotage = Sabotage::kOverspends});
+  }
+  EXPECT_TRUE(absl::StrContains(broken, "of m's 0.05 dollars")) << broken;
+}
+
+TEST_F(YearsTest, APriceAboveTheHighestIsFound) {
+  const ModelSpec thrifty = {.name = "m", .weights = "hf://o/m", .model_hash = kModelHash,
+                             .max_price = 0.7, .idle_timeout = absl::Minutes(5)};
+  const Faults faults = {.price = absl::Hours(2)};
+  std::string broken;  // not every fleet has to choose
+  for (uint64_t seed = 1; seed < 20 && broken.empty(); ++seed) {
+    EXPECT_EQ(BrokenBy({.seed = seed, .faults = faults, .model = thrifty}), "") << seed;
+    broken = BrokenBy({.seed = seed, .faults = faults, .model = thrifty, .sabotage = Sabotage::kPaysAnyPrice});
+  }
+  EXPECT_TRUE(absl::StrContains(broken, "is bought at")) << broken;
+}
+
 TEST_F(YearsTest, AControllerThatForgetsToWakeIsFound) {
   EXPECT_TRUE(absl::StrContains(BrokenBy({.faults = Faults{}, .sabotage = Sabotage::kOversleeps}), "had something to do"));
 }
