@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -32,24 +33,30 @@ MachineRecord RecordOf(const MachineEvent& stray, absl::string_view id) {
           .offer = stray.offer};
 }
 
-// A cloud may say in the end alone when it began: until then each life guesses. What a former one booked under its own
-// guess, as `former`..., is of this run if that had begun by then.
+// A cloud may say in the end alone when it began: until then each life guesses. What a former one booked under its
+// own guess, as `former`..., is of this run if that had begun by then. A begin more than `most` before the first guess
+// is not believed.
 void BookUnheard(absl::string_view former, const std::string& id, const Ledger::Item& item, const MachineEvent& gone,
                  absl::Duration end, absl::Duration most, Ledger& ledger) {
   const bool whole_run = absl::StartsWith(id, former);
+  const absl::Duration booked = ledger.Time(id, end).value_or(absl::ZeroDuration());
+  absl::Time first = *gone.ended - booked;
+  std::vector<std::string> parts;
   for (const std::string& other : ledger.OpenLike(former)) {
-    int64_t guess = 0;
-    if (other == id || !absl::SimpleAtoi(absl::StripPrefix(other, former), &guess)) continue;
-    const absl::Duration booked = *ledger.Time(other, end) / item.accelerators;  // recalled: the time of all of its GPUs
-    if (!whole_run || absl::FromUnixSeconds(guess) + booked <= *gone.began) {
+    int64_t seconds = 0;
+    if (other == id || !absl::SimpleAtoi(absl::StripPrefix(other, former), &seconds)) continue;
+    const absl::Time guess = absl::FromUnixSeconds(seconds);
+    const absl::Duration part = *ledger.Time(other, end) / item.accelerators;  // recalled: the time of all of its GPUs
+    if (!whole_run || guess + part <= *gone.began) {
       ledger.End(other, end);
     } else {
-      most += booked;
-      ledger.Drop(other);
+      parts.push_back(other);
+      first = std::min(first, guess);
     }
   }
-  const absl::Duration unheard = *gone.ended - *gone.began - ledger.Time(id, end).value_or(absl::ZeroDuration());
-  if (whole_run && unheard <= most) ledger.Book(id, item, Use::kLost, end - unheard, end);
+  const bool is_believed = whole_run && first - *gone.began <= most;
+  for (const std::string& part : parts) is_believed ? ledger.Drop(part) : ledger.End(part, end);
+  if (is_believed) ledger.Book(id, item, Use::kLost, end - (*gone.ended - *gone.began - booked), end);
 }
 
 }  // namespace
@@ -88,7 +95,8 @@ void Controller::OnStray(const MachineEvent& event) {
   if (!event.ended.has_value()) return is_new ? Keep(MakeBook()) : void();
   record.bought = std::min(record.bought, *event.began);  // by now its cloud may say when it began
   EndUpkeep(record, *event.ended);
-  BookUnheard(absl::StrCat(kStray, name, " "), record.id, ItemOf(stray), event, at(*event.ended), kBeyondBelief, ledger_);
+  BookUnheard(absl::StrCat(kStray, name, " "), record.id, ItemOf(stray), event, at(*event.ended), kBeyondBelief,
+              ledger_);
   EndBilling(stray, event);
   LOG(INFO) << "the machine " << name << " that nobody asked for is over";
   strays_.erase(found);

@@ -176,6 +176,24 @@ TEST_F(ControllerStraysTest, ARestartThatIsToldOfAnotherBeginBooksTheRunOnce) {
   EXPECT_EQ(Line(), "unknown spot lost 3000 1500");
 }
 
+// More than an hour of it nobody has seen: before the first word, and between the two lives.
+TEST_F(ControllerStraysTest, ARunThatALifeHasSeenIsBelieved) {
+  for (const bool is_believed : {true, false}) {
+    const double before = Lost();
+    const absl::Time began = In(is_believed ? -2400 : -7200);
+    Tell(Stray(In(0)));
+    Advance(absl::Minutes(10));
+    fleet_.reset();
+    clock_.Advance(absl::Minutes(30));
+    Begin();
+    Advance(absl::Minutes(10));
+    Tell(Stray(In(0)));
+    Advance(absl::Seconds(100));
+    Tell(Stray(began, In(0)));
+    EXPECT_NEAR(Lost() - before, is_believed ? 5500 : 700, 1e-6);
+  }
+}
+
 TEST_F(ControllerStraysTest, ARunWhoseEndNobodyToldIsBookedAsFarAsItWasSeen) {
   Tell(Stray(In(-100)));
   fleet_.reset();

@@ -1,7 +1,7 @@
 // That a day costs no more than it may: all machines, or those of one model. A part of the watch.
 //
-// Nothing is bought once the money is spent, and what runs then ends. A clock that steps to and fro over midnight begins one
-// day. What machines cost while no controller lives nobody counts.
+// Nothing is bought once the money is spent, and what runs then ends. A clock that steps to and fro over midnight
+// begins one day. What machines cost while no controller lives nobody counts.
 #ifndef FLEET_FAULTS_BUDGET_WATCH_H_
 #define FLEET_FAULTS_BUDGET_WATCH_H_
 
@@ -25,8 +25,8 @@ class BudgetWatch {
   };
   struct Now {
     double dollars = 0;  // that its machines have ever cost
-    // Of these, what was not told of machines that nobody asked for. Nobody can have known it; when it is told it may be
-    // yesterday's. The rest is never told.
+    // Of these, what was not told of machines that nobody asked for: nobody can have known it, and when it is told it
+    // may be yesterday's. And what of that is never told.
     double untold = 0, untold_for_good = 0;
     absl::Duration healthy;
     bool lives = false;  // the controller

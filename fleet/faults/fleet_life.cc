@@ -58,6 +58,20 @@ std::vector<ModelSpec> DrawModels(Sim& sim) {
   return models;
 }
 
+// Of refusals, as they name them.
+std::vector<std::string> CausesOf(const std::vector<ModelSpec>& models, double max_dollars_per_day, int quota) {
+  bool poor = max_dollars_per_day < kEnough, thrifty = false;
+  for (const ModelSpec& model : models) {
+    poor |= model.max_dollars_per_day.has_value();
+    thrifty |= model.max_price < std::numeric_limits<double>::infinity();
+  }
+  std::vector<std::string> causes;
+  if (poor) causes.push_back("max_dollars_per_day");
+  if (thrifty) causes.push_back("machines.max_price");
+  if (quota < kManyMachines) causes.push_back("quota");
+  return causes;
+}
+
 Watch::Limits LimitsOf(const std::vector<ModelSpec>& models, double max_dollars_per_day) {
   Watch::Limits limits = {
       .wake_cap = models[0].wake_cap, .max_dollars_per_day = max_dollars_per_day, .end = kEnd, .leak = kLeak};
@@ -88,7 +102,7 @@ FleetLife::FleetLife(const Options& options)
                {.longest_wait = std::min(models_[0].wake_cap, models_[0].park.longest),
                 .longest_refusal = LongestBackOff(models_[0].wake_cap) + models_[0].wake_cap,
                 .park_requests = models_[0].park.requests,
-                .causes = {"max_dollars_per_day", "machines.max_price", "quota"}}) {
+                .causes = CausesOf(models_, max_dollars_per_day_, quota_)}) {
   cloud_.model().habits().quota = quota_;
   engines_.CountAnswers([this](int64_t machine) { return clients_.AnswersOn(machine); });
   engines_.OnBroken([this](int64_t machine, bool hangs) { clients_.OnBroken(machine, hangs); });
@@ -142,7 +156,8 @@ void FleetLife::RunToEnd() {
   Live(length_ + 2 * kRest);
   CheckAtRest();
   const int64_t answered = clients_.served + clients_.left - served;
-  const auto can = std::count_if(models_.begin(), models_.end(), [this](const auto& model) { return CanBeServed(model); });
+  const auto can = std::count_if(models_.begin(), models_.end(),
+                                 [this](const ModelSpec& model) { return CanBeServed(model); });
   if (answered < can)
     sim_.Break("a request came in calm days and was not served");
 }
@@ -338,7 +353,7 @@ void FleetLife::EndTrouble() {
   if (!death_.dead()) death_.step = 0;
 }
 
-// A machine that is wanted always never rests: the fleet is begun anew, and told so.
+// A fleet with `min` never comes to rest: another controller begins, without it.
 void FleetLife::WantNone() {
   bool wanted = false;
   for (ModelSpec& model : models_) wanted |= std::exchange(model.min_machines, 0) > 0;

@@ -417,7 +417,8 @@ absl::StatusOr<std::string> SimCloud::Buy(const MachineOrder& order) {
                   .spot = order.offer.market == Market::kSpot,
                   .public_address = kind_.public_addresses,
                   .boot_gigabytes = kind_.boot_gigabytes});
-  if (!machine.ok()) return machine.status().message() == "quota" ? OverQuota("the quota is used up") : machine.status();
+  if (machine.status().message() == "quota") return OverQuota("the quota is used up");
+  if (!machine.ok()) return machine.status();
   if (volume != nullptr) (void)model_.Attach(*volume, **machine, "/dev/v");
   purchases_[order.token] = (*machine)->number;
   return IdOf((*machine)->number);

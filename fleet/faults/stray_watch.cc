@@ -36,6 +36,23 @@ double StrayWatch::under() const {
   return dollars;
 }
 
+double StrayWatch::untold_for_good(Names names) const {
+  double dollars = 0;
+  for (const auto& [name, lacking] : under_by_name_) dollars += names(name) ? lacking : 0;
+  return dollars;
+}
+
+double StrayWatch::under(Names names) const {
+  double dollars = untold_for_good(names);
+  for (const auto& [number, untold] : untold_) dollars += names(untold.name) ? untold.dollars : 0;
+  return dollars;
+}
+
+void StrayWatch::Lack(const std::string& name, double dollars) {
+  under_ += dollars;
+  under_by_name_[name] += dollars;
+}
+
 // What a dead controller was told of stays in its ledger as it was written down last: until the death at the most, and
 // from a begin by a clock that may be wrong.
 void StrayWatch::OnLife(bool begins) {
@@ -55,7 +72,7 @@ void StrayWatch::OnLife(bool begins) {
   Check(absl::ZeroDuration(), [](const EmulatedMachine&) { return true; });
   for (const Ended& ended : std::exchange(ended_, {})) {
     over_ += ended.over;
-    under_ += ended.under;
+    Lack(ended.name, ended.under);
   }
 }
 
@@ -102,7 +119,7 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
   };
   const double doubt = charged(to - from, most) - charged(to - from, least);  // prices from before it was told of
   over_ += doubt;
-  under_ += doubt;
+  Lack(machine.name, doubt);
   if (machine.ended.has_value() && ended <= from) {  // it has only been about to run
     over_ += bill(from, to, false);
     return;
@@ -110,7 +127,7 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
   const double has = bill(from, to, stray.reclaimed), right = bill(began, ended, machine.reclaimed);
   const auto untold = untold_.find(number);
   const double pending = untold != untold_.end() && untold->second.began == began ? untold->second.dollars : 0;
-  ended_.push_back({told.id, store_.books(),
+  ended_.push_back({told.id, machine.name, store_.books(),
                     charged(sim_.now() - ended + told.skew, most) + (machine.reclaimed ? has : 0), pending});
   const double rounding = charged(rules.minimum + rules.granularity, most);
   if (told.may_be_booked) {  // from the word of it to the word of its end, unless this life has all of it
@@ -121,7 +138,7 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
   const bool is_part = from > began || is_taken_over;
   over_ += is_part ? rounding + (rules.free_reclaim > absl::ZeroDuration() ? has : 0) + charged(to - ended, most)
                    : std::max(0.0, has - right);
-  if (is_part) under_ += rounding + charged(from - began, most);
+  if (is_part) Lack(machine.name, rounding + charged(from - began, most));
 }
 
 void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known) {
@@ -137,7 +154,7 @@ void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const Emulate
     absl::Duration time = took - (sim_.now() - ended);
     if (untold.dollars == 0 || untold.began != *machine.began) {
       time += rules.minimum + rules.granularity;
-      under_ += std::exchange(untold, {.began = *machine.began}).dollars;
+      Lack(machine.name, std::exchange(untold, {.name = machine.name, .began = *machine.began}).dollars);
     }
     untold.dollars += absl::ToDoubleHours(time) *
                       (RangeOf(PricesOf(machine), *machine.began).second + AddressHour(machine));

@@ -38,7 +38,10 @@ class StrayWatch {
   // By how many dollars the ledger may have more than the bill, and less.
   double over() const { return over_; }
   double under() const;
-  double untold_for_good() const { return under_; }  // of that
+  // By how much it lacks what machines of these names cost, and what of that nobody will tell.
+  using Names = absl::FunctionRef<bool(const std::string& name)>;
+  double under(Names names) const;
+  double untold_for_good(Names names) const;
 
  private:
   struct Told {
@@ -47,6 +50,7 @@ class StrayWatch {
     absl::Duration skew;         // of the controller's clock, by which it knows the begin
   };
   struct Untold {
+    std::string name;      // the machine's
     absl::Duration began;  // the run
     double dollars = 0;    // that it cost while nobody knew it, at the most
   };
@@ -54,12 +58,14 @@ class StrayWatch {
   // Whose end was told of. Before that is written down a death lets the ledger forget it.
   struct Ended {
     std::string id;
+    std::string name;   // the cloud's
     int64_t books = 0;  // had been written then
     double over = 0, under = 0;
   };
 
   void End(int64_t number, const Told& told, const MachineEvent& stray, bool is_taken_over);
   bool IsWritten(const Ended& ended) const;
+  void Lack(const std::string& name, double dollars);
   const std::vector<PriceSpan>& PricesOf(const EmulatedMachine& machine) const;
 
   Sim& sim_;
@@ -71,6 +77,7 @@ class StrayWatch {
   std::map<int64_t, Untold> untold_;  // by machine, the latest
   std::vector<Ended> ended_;          // and not written down
   double over_ = 0, under_ = 0;
+  std::map<std::string, double> under_by_name_;  // the sum
 };
 
 }  // namespace spotinference::fleet

@@ -243,6 +243,7 @@ void CloudProvider::Delete(Machine& machine, const CloudMachine& found) {
   machine.life.delete_at = clock_.Elapsed();
   machine.life.absence = {};
   const absl::Status status = Call(machine, "delete it", [&, found] { return api_->DeleteMachine(found); });
+  machine.life.not_there = absl::IsNotFound(status);
   if (!status.ok() && !absl::IsNotFound(status)) machine.life.delete_at.reset();
 }
 
@@ -336,7 +337,7 @@ void CloudProvider::Create(Machine& machine, const CloudVolume& volume) {
       .name = machine.name, .token = machine.token, .offer = *machine.offer, .user_data = "", .volume_id = volume.id};
   life.create_at = clock_.Elapsed();
   life.delete_at.reset();  // of what was left of an earlier one
-  life.seen = false;
+  life.seen = life.not_there = false;
   life.machine_id.clear();
   life.absence = {};
   machine.last = {};

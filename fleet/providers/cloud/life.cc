@@ -95,11 +95,17 @@ Next Run(const CloudApi::Traits& traits, const LifeLimits& limits, const Life& l
   return {Do::kWait};
 }
 
-// Once its deletion is accepted, or it is told not to be there, lists need only agree.
-Next Delete(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
+// Once its deletion is accepted, or it is told not to be there, lists need only agree, and with them its volume.
+Next Delete(const LifeLimits& limits, const Life& life, const CloudMachine* machine, const CloudVolume* volume,
+            absl::Duration now) {
   const Next gone = {Do::kTellGone, life.status};
   if (machine == nullptr) {
-    if (life.delete_at.has_value()) return life.absence.lists < limits.absent_lists ? Next{Do::kWait} : gone;
+    if (life.delete_at.has_value()) {
+      if (life.absence.lists < limits.absent_lists) return {Do::kWait};
+      const bool has_volume = volume != nullptr && volume->machine == life.machine_id && !life.machine_id.empty();
+      if (!has_volume || life.not_there || IsGone(limits, life.holder)) return gone;
+      return {Recent(life.delete_at, kDeleteCall, now) ? Do::kWait : Do::kDeleteMachine};
+    }
     if (life.seen) return {Do::kDeleteMachine};
     if (life.discards && !IsGone(limits, life.absence)) return {Do::kWait};
     if (!life.machine_id.empty() && !IsGone(limits, life.absence)) return {Do::kWait};
@@ -131,9 +137,10 @@ Next DeleteVolume(const LifeLimits& limits, const Life& life, const CloudVolume*
   return {!volume->ready || Recent(life.volume_delete_at, kDeleteCall, now) ? Do::kWait : Do::kDeleteVolume};
 }
 
-Next Stop(const LifeLimits& limits, const Life& life, const CloudMachine* machine, absl::Duration now) {
+Next Stop(const LifeLimits& limits, const Life& life, const CloudMachine* machine, const CloudVolume* volume,
+          absl::Duration now) {
   if (machine == nullptr && life.seen) return IsGone(limits, life.absence) ? Fail(absl::OkStatus()) : Next{Do::kWait};
-  if (machine == nullptr) return Delete(limits, life, machine, now);
+  if (machine == nullptr) return Delete(limits, life, machine, volume, now);
   // One that was told to start may look stopped for a while.
   if (machine->state == State::kStopped && Recent(life.may_start_at, limits.settle, now)) return {Do::kWait};
   if (machine->state == State::kStopped || machine->state == State::kGone) return {Do::kTellGone, life.status};
@@ -170,12 +177,12 @@ Next Decide(const CloudApi::Traits& traits, const LifeLimits& limits, const Life
             const CloudVolume* volume, const CloudMachine* holder, absl::Duration now) {
   if (life.goal == Life::Goal::kDelete) {
     if (life.drained_at.has_value() && now < *life.drained_at) return {Do::kWait};
-    Next next = Delete(limits, life, machine, now);
+    Next next = Delete(limits, life, machine, volume, now);
     const bool goes_on = next.what == Do::kTellGone && life.discards;
     return goes_on ? DeleteVolume(limits, life, volume, holder, now) : next;
   }
   if (life.adopting) return Adopt(limits, life, machine, now);
-  if (life.goal == Life::Goal::kStop) return Stop(limits, life, machine, now);
+  if (life.goal == Life::Goal::kStop) return Stop(limits, life, machine, volume, now);
   return Run(traits, limits, life, machine, volume, holder, now);
 }
 

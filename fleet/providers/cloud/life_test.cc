@@ -231,6 +231,27 @@ TEST(Life, GoneIsToldWhenItIsSure) {
 }
 
 // A list that was asked for before the machine could be in one says nothing, however late its answer is.
+// A machine that runs may be in no list; its volume tells.
+TEST(Life, WhatStillHasItsVolumeIsDeletedOnceMore) {
+  const CloudVolume free = Volume(), mine = Volume("i-1"), others = Volume("i-2");
+  Life life = {.goal = Goal::kDelete};
+  life.machine_id = "i-1";
+  life.seen = true;
+  life.delete_at = kNow - absl::Seconds(29);
+  life.absence = Lacking(3, absl::Seconds(6));
+  EXPECT_EQ(What(life, nullptr, nullptr), Do::kTellGone);
+  EXPECT_EQ(What(life, nullptr, &free), Do::kTellGone);
+  EXPECT_EQ(What(life, nullptr, &others), Do::kTellGone);
+  EXPECT_EQ(What(life, nullptr, &mine), Do::kWait);
+  life.delete_at = kNow - absl::Seconds(31);
+  EXPECT_EQ(What(life, nullptr, &mine), Do::kDeleteMachine);
+  life.not_there = true;
+  EXPECT_EQ(What(life, nullptr, &mine), Do::kTellGone) << "some clouds leave it to the dead";
+  life.not_there = false;
+  life.holder = Lacking(20, absl::Seconds(61));
+  EXPECT_EQ(What(life, nullptr, &mine), Do::kTellGone);
+}
+
 TEST(Life, ALateAnswerIsNoProofThatNothingWasBought) {
   Life life;
   life.goal = Goal::kDelete;
