@@ -84,18 +84,14 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   int waiting = demand.waiting;
   Wish wish = WishOf(model);
   for (const auto& [id, machine] : machines_) {
-    if (machine.record.model != model.spec.name && machine.record.state != State::kHibernated) {
-      elsewhere += PriceOf(machine);
-    }
-    if (machine.record.model != model.spec.name || !machine.record.offer.has_value()) continue;
+    const bool is_others = machine.record.model != model.spec.name;
+    if (is_others && machine.record.state != State::kHibernated) elsewhere += PriceOf(machine);
+    if (is_others || !machine.record.offer.has_value()) continue;
     if (machine.record.state == State::kHibernated) wish.hibernated.push_back(*machine.record.offer);
     const bool serves = machine.record.state == State::kServing;
     waiting += static_cast<int>(std::clamp<int64_t>(machine.heartbeat.figures.waiting_sequences, 0, kLongestQueue));
     if ((!serves && !IsWaking(machine.record.state)) || machine.interruption.has_value()) continue;
-    machines.push_back({.id = id,
-                        .offer = *machine.record.offer,
-                        .exists = machine.in_market,
-                        .serves = serves,
+    machines.push_back({.id = id, .offer = *machine.record.offer, .exists = machine.in_market, .serves = serves,
                         .at_risk = machine.at_risk});
   }
   if (OwnDollarsLeft(model) <= dollars_left) elsewhere = 0;  // others do not spend these

@@ -361,7 +361,7 @@ void FleetLife::WantNone() {
 }
 
 // Of one that wants money and of one that must share a quota nobody can say.
-bool FleetLife::CanBeServed(const ModelSpec& model) {
+bool FleetLife::CanBeServed(const ModelSpec& model) const {
   if (max_dollars_per_day_ < kEnough || model.max_dollars_per_day.has_value() || quota_ < kManyMachines) return false;
   const std::vector<EmulatedType>& types = cloud_.model().types();
   return std::any_of(types.begin(), types.end(), [&](const EmulatedType& type) {

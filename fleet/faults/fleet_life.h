@@ -75,7 +75,7 @@ class FleetLife {
   void PutAtRisk();
   EmulatedMachine* DrawRunning();  // of those that may be taken away
   bool IsPoor() const;
-  bool CanBeServed(const ModelSpec& model);
+  bool CanBeServed(const ModelSpec& model) const;
   void Begin();
   void Rise();
   // Until then, or until the controller dies.

@@ -43,6 +43,7 @@ class SimCloud {
   std::unique_ptr<CloudApi> Connect(Death& death, std::function<void(absl::Duration)> pass);
 
   CloudModel& model() { return model_; }
+  const CloudModel& model() const { return model_; }
   const Kind& kind() const { return kind_; }
   static int64_t NumberOf(const std::string& id);  // of a machine or a volume
   bool IsListed(const EmulatedMachine& machine) const;

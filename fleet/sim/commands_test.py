@@ -182,6 +182,23 @@ class CommandsTest(unittest.TestCase):
             self.assertAlmostEqual(float(dollars), sum(result[name] for result in results) * month,
                                    delta=month * DOLLARS_ERROR)
 
+    def test_what_if_of_a_csv_with_a_configuration(self):
+        self.write('config.yaml', CONFIG)
+        flags = ['--policy=ours', '--config=config.yaml']
+        which = self.run_program(SIMULATE, '--traces=traces', '--what_if=requests.csv', '--out=out', *flags)
+        self.assertEqual(which.returncode, 1)
+        self.assertIn('--model says of which one these requests are', which.stderr)
+        printed = self.simulate('out', '--model=b', *flags, requests='--what_if=requests.csv')
+        result = self.result('out', 'ours')
+        self.expect_sane(result, 'ours', result['requests'])
+        self.assertGreater(result['requests'], 200)
+        self.expect_pages('out', ['on_demand', 'ours'])
+        month = 730 * 3600 / (STEP_S * STEPS)
+        said = re.search(r'(?m)^a month, dollars: on_demand ([0-9.]+), ours ([0-9.]+)$', printed)
+        self.assertTrue(said, printed)
+        for dollars, name in zip(said.groups(), ('on_demand_cost_dollars', 'cost_dollars')):
+            self.assertAlmostEqual(float(dollars), result[name] * month, delta=month * DOLLARS_ERROR)
+
     def test_wrong_usage_of_simulate(self):
         good = ['--traces=traces', '--requests=requests.csv', '--out=out']
         for flags, said in ((good[:2], '--traces, --out and either'), (good[1:], '--traces, --out and either'),
