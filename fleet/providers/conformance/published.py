@@ -1,14 +1,19 @@
 """What in an answer is not as the cloud's own published description of it says."""
 
 import datetime
+import enum
+import functools
 import json
 import re
+import sys
+import typing
 import xml.etree.ElementTree
 
 import hyperstack
 
 EC2_NAMESPACE = 'http://ec2.amazonaws.com/doc/2016-11-15/'
 STS_NAMESPACE = 'https://sts.amazonaws.com/doc/2011-06-15/'
+AZURE_TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)')  # RFC 3339
 
 
 def google_misfits(schemas, schema, value, path='$'):
@@ -32,17 +37,64 @@ def google_misfits(schemas, schema, value, path='$'):
                 yield from google_misfits(schemas, field, item, f'{path}.{name}')
 
 
-def azure_misfits(model, path='$'):
-    """Fields that azure-mgmt-compute's models do not have."""
-    names = {field._rest_name: name for name, field in type(model)._attr_to_rest_field.items()}
-    for wire in model:
-        if wire not in names:
-            yield f'{path}.{wire}'
-            continue
-        value = getattr(model, names[wire])
-        for item in value if isinstance(value, list) else [value]:
-            if hasattr(item, '_attr_to_rest_field'):
-                yield from azure_misfits(item, f'{path}.{wire}')
+@functools.cache
+def _azure_fields(kind):
+    """Of a model: by the name on the wire what a value is, and whether it is always there."""
+    hints = typing.get_type_hints(kind, localns={'_models': sys.modules[kind.__module__.rpartition('.')[0]]})
+    fields = kind({})._attr_to_rest_field  # there since the first instance
+    return {field._rest_name: (hints[name], type(None) not in typing.get_args(hints[name]))
+            for name, field in fields.items()}
+
+
+def _azure_value_misfits(hint, value, path):
+    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    if typing.get_origin(hint) is not typing.Union:
+        kinds = [hint]
+    kind = typing.get_origin(kinds[0]) or kinds[0]
+    enums = [kind for kind in kinds if isinstance(kind, enum.EnumMeta)]
+    json_types = {str: str, int: int, float: (int, float), bool: bool, list: list, dict: dict, datetime.datetime: str}
+    if kind is typing.Literal:
+        if value not in typing.get_args(kinds[0]):
+            yield f'{path}: {value!r} is none of {typing.get_args(kinds[0])}'
+    elif enums:
+        # Azure's services write a member in more than one case, and its SDK reads any (CaseInsensitiveEnumMeta). Sizes
+        # are more than the SDK's list of them, which HardwareProfile calls deprecated.
+        members = {member.value.lower() for known in enums for member in known}
+        is_open = enums[0].__name__ == 'VirtualMachineSizeTypes'
+        if not isinstance(value, str) or not is_open and value.lower() not in members:
+            yield f'{path}: {value!r} is none of {enums[0].__name__}'
+    elif hasattr(kind, '_is_model'):
+        yield from _azure_model_misfits(kind, value, path)
+    elif isinstance(value, bool) != (kind is bool) or not isinstance(value, json_types[kind]):
+        yield f'{path}: {value!r} is no {kind.__name__}'
+    elif kind is list:
+        for i, item in enumerate(value):
+            yield from _azure_value_misfits(typing.get_args(kinds[0])[0], item, f'{path}[{i}]')
+    elif kind is dict:
+        for name, item in value.items():
+            yield from _azure_value_misfits(typing.get_args(kinds[0])[1], item, f'{path}.{name}')
+    elif kind is datetime.datetime and not AZURE_TIME.fullmatch(value):
+        yield f'{path}: {value!r} is no time'
+
+
+def _azure_model_misfits(kind, value, path):
+    if not isinstance(value, dict):
+        yield f'{path}: {value!r} is no {kind.__name__}'
+        return
+    fields = _azure_fields(kind)
+    for name, (hint, required) in fields.items():
+        if required and name not in value:
+            yield f'{path}: {name} is missing'
+    for name, item in value.items():
+        if name in fields:
+            yield from _azure_value_misfits(fields[name][0], item, f'{path}.{name}')
+        else:
+            yield f'{path}.{name}: {kind.__name__} has no such field'
+
+
+def azure_misfits(model):
+    """Of what azure-mgmt-compute or azure-mgmt-network made of an answer, held against its models' annotations."""
+    yield from _azure_model_misfits(type(model), model.as_dict(), '$')
 
 
 def hyperstack_misfits(model, value, path='$'):

@@ -512,7 +512,7 @@ class SdkTest(unittest.TestCase):
         disk = known(compute.disks.begin_create_or_update('g', 'weights', {
             'location': 'eastus', 'zones': ['1'], 'sku': {'name': 'Premium_LRS'},
             'properties': {'creationData': {'createOption': 'Empty'}, 'diskSizeGB': 10}}).result(DEADLINE_S))
-        wait_for(lambda: compute.disks.get('g', 'weights').properties.provisioning_state == 'Succeeded', 'it is there')
+        wait_for(lambda: known(compute.disks.get('g', 'weights')).properties.provisioning_state == 'Succeeded', 'made')
         sizes = {sku.name: {c.name: c.value for c in known(sku).capabilities}
                  for sku in compute.resource_skus.list(filter="location eq 'eastus'")}
         self.assertEqual(sizes['Standard_NC4as_T4_v3']['GPUs'], '1')
@@ -535,7 +535,7 @@ class SdkTest(unittest.TestCase):
         wait_for(lambda: power() == 'PowerState/running', 'it runs')
         self.check_identity(made.properties.vm_id, 'eastus')
         credential.update(bearer())
-        self.assertTrue(compute.disks.get('g', 'weights').managed_by.endswith('/virtualMachines/mine'))
+        self.assertTrue(known(compute.disks.get('g', 'weights')).managed_by.endswith('/virtualMachines/mine'))
         nics = [known(nic) for nic in network.network_interfaces.list('g')]
         self.assertTrue(nics[0].properties.virtual_machine.id.endswith('/mine'))
         self.assertRegex(nics[0].properties.ip_configurations[0].properties.private_ip_address, r'^10\.')
@@ -552,14 +552,14 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(sizes, {disk.id: (None, 10, True), boot: ('Linux', 40, True)})
         compute.virtual_machines.begin_attach_detach_data_disks('g', 'mine', {
             'dataDisksToDetach': [{'diskId': disk.id, 'detachOption': 'ForceDetach'}]}).result(DEADLINE_S)
-        wait_for(lambda: not compute.disks.get('g', 'weights').managed_by, 'it is detached')
+        wait_for(lambda: not known(compute.disks.get('g', 'weights')).managed_by, 'it is detached')
         self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 0')
         with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
             compute.virtual_machines.begin_start('g', 'mine').result(DEADLINE_S)
         with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
             compute.virtual_machines.begin_create_or_update('g', 'second', {**body, 'properties': {
                 **body['properties'], 'storageProfile': {}}}).result(DEADLINE_S)
-        self.assertEqual(compute.virtual_machines.get('g', 'second').properties.provisioning_state, 'Failed')
+        self.assertEqual(known(compute.virtual_machines.get('g', 'second')).properties.provisioning_state, 'Failed')
         for name in 'mine', 'second':
             deletion = compute.virtual_machines.begin_delete('g', name)
             deletion.result(DEADLINE_S)

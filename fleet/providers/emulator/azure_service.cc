@@ -133,7 +133,8 @@ std::string Disk(CloudModel& model, const EmulatedVolume& volume) {
   return absl::StrCat(R"({"id":)", JsonString(IdOf("Microsoft.Compute/disks", volume.name)), R"(,"name":)",
                       JsonString(volume.name), R"(,"type":"Microsoft.Compute/disks","location":)",
                       JsonString(Location(volume.zone)), R"(,"zones":[)", JsonString(Number(volume.zone)), "]", managed,
-                      R"(,"tags":{"spotinference":"volume"},"properties":{"provisioningState":")",
+                      R"(,"tags":{"spotinference":"volume"},"properties":{"creationData":)",
+                      R"({"createOption":"Empty"},"provisioningState":")",
                       volume.state == VolumeState::kCreating ? "Creating" : "Succeeded", R"(","diskState":")",
                       volume.machine == 0 ? "Unattached" : "Attached", R"(","timeCreated":")",
                       Timestamp(model.TimeOf(volume.made)), R"(","diskSizeGB":)", volume.gigabytes, "}}");
@@ -386,14 +387,14 @@ FakeHttpReply Skus(CloudModel& model, const ServiceRequest& request) {
 
 FakeHttpReply Usages(CloudModel& model, const ServiceRequest& request, const std::string& location) {
   std::vector<std::string> rows;
-  const auto add = [&](absl::string_view name, double limit, double used) {
+  const auto add = [&](absl::string_view name, int limit, int used) {
     rows.push_back(absl::StrCat(R"({"unit":"Count","limit":)", limit, R"(,"currentValue":)", used,
                                 R"(,"name":{"value":")", name, R"(","localizedValue":")", name, R"("}})"));
   };
   for (const EmulatedType& type : model.types()) {
     if (type.cloud != kCloud || type.region != location) continue;
-    const double limit = model.habits().quota * kCpus;
-    add("cores", 1e6, model.QuotaUsed(type, false) * kCpus);
+    const int limit = model.habits().quota * kCpus;
+    add("cores", 1000000, model.QuotaUsed(type, false) * kCpus);
     add(kFamily, limit, model.QuotaUsed(type, false) * kCpus);
     add("lowPriorityCores", limit, model.QuotaUsed(type, true) * kCpus);
     break;
