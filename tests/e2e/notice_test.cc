@@ -383,11 +383,6 @@ TEST_F(NoticeTest, WithoutANoticeSigtermLetsSequencesEnd) {
   EXPECT_EQ(engine_->Wait(), 0);
 }
 
-TEST_F(NoticeTest, AnEngineToWhichNobodySpeaksEndsAndSaysWhy) {
-  Program engine({engine_path, "--model", model_path, "--listen", "127.0.0.1:0", "--silence_limit", "2s"});
-  EXPECT_EQ(engine.Wait(), 3);  // in its boot, or after it
-}
-
 }  // namespace
 }  // namespace spotinference
 
