@@ -300,10 +300,11 @@ absl::StatusOr<CloudRun> SimCloud::RunByOperations(const CloudMachine& last) con
   const EmulatedMachine* const machine = NewestOf(last.name);
   if (machine == nullptr) return CloudRun();
   const bool is_gone = machine->state == State::kGone;
+  const bool is_over = is_gone || machine->state == State::kStopped;
   CloudRun run = {.began = TimeOf(machine->launched), .reclaimed = machine->reclaimed};
   if (last.run.began >= run.began) run.began = last.run.began;
   if (last.run.ended >= run.began) run.ended = last.run.ended;
-  else if (is_gone && !machine->reclaimed) run.ended = TimeOf(machine->ended.value_or(machine->since));
+  else if (is_over && !machine->reclaimed) run.ended = TimeOf(machine->ended.value_or(machine->since));
   else if (is_gone && machine->ended < machine->since) run.ended = TimeOf(machine->since);
   else return absl::UnavailableError("no operation has ended it");
   return run;

@@ -139,6 +139,8 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
   over_ += is_part ? rounding + (rules.free_reclaim > absl::ZeroDuration() ? has : 0) + charged(to - ended, most)
                    : std::max(0.0, has - right);
   if (is_part) Lack(machine.name, rounding + charged(from - began, most));
+  // Where nothing else tells, one that no list has ended when they first lacked it.
+  if (to < ended && machine.listed_at > ended) Lack(machine.name, rounding + charged(ended - to, most));
 }
 
 void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known) {
