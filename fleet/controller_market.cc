@@ -123,6 +123,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   desired.max_machines = std::max(desired.max_machines, desired.min_machines);
   if (!decision.why_none.empty() && dollars_left < std::numeric_limits<double>::infinity())
     decision.next = std::min(decision.next, now + UntilTomorrow(clock_.Now()));  // money comes unheard
+  if (there < static_cast<int>(machines.size())) return now;  // what is left is another question
   return in_use ? decision.next : std::min(decision.next, sleeps_at);
 }
 

@@ -522,6 +522,24 @@ TEST_F(ControllerMarketTest, AMachineAtRiskIsReplacedBeforeItGoes) {
   EXPECT_THAT(States(), HasSubstr("m-1 draining"));
 }
 
+TEST_F(ControllerMarketTest, AMachineAtRiskStaysWhereNoOtherMayBeBought) {
+  const auto client = Acquire();
+  Ready("m-1");
+  provider_.Asked();
+  MachineEvent event = {.kind = MachineEvent::Kind::kOffers};
+  event.offers.push_back({.offer = OfferOf("a", Market::kSpot, 0.2), .barred = "the quota G (limit 1)"});
+  event.offers.push_back({.offer = OfferOf("b", Market::kSpot, 0.3), .barred = "the quota G (limit 1)"});
+  provider_.Tell(std::move(event));
+  fleet_->Run();
+  Advance(absl::Seconds(30));
+  EngineFigures figures = {.running_sequences = 1};
+  figures.notice = EngineNotice{.source = "aws", .stops = false, .reason = "rebalance"};
+  AnswerFigures(figures);
+  Advance(absl::Minutes(10));
+  EXPECT_EQ(States(), "m-1 serving;");
+  EXPECT_EQ(provider_.Asked(), "");
+}
+
 // A single offer has a price, too.
 TEST_F(ControllerMarketTest, ASingleOfferIsPaidFor) {
   provider_.SellOffers();

@@ -451,7 +451,7 @@ void FleetLife::Turn() {
     if (runs) fleet_due_ = fleet_->Run();
     if (death_.dead()) return;
     if (sabotage_ == Sabotage::kOversleeps && fleet_due_ > sim_.now()) fleet_due_ = absl::InfiniteDuration();
-    if (!fleet_->HasNews() && sim_.Chance(kDoubt)) DoubtRest(/*at_once=*/runs);
+    if (!fleet_->HasNews() && fleet_due_ > sim_.now() && sim_.Chance(kDoubt)) DoubtRest(/*at_once=*/runs);
     if (death_.dead()) return;
     provider_due_ = calls_under_way_ < kThreads ? provider_->Run() : absl::InfiniteDuration();
   } while (fleet_->HasNews() && !death_.dead());

@@ -329,7 +329,9 @@ class Placer {
     int serving = serving_, existing = existing_;
     for (const int i : surplus) {
       const bool serves = machines_[i].serves;
-      if (!machines_[i].exists || (serves ? serving : existing) <= out_.wanted) continue;
+      // What is at risk is in no plan: where nothing can replace it the load has it still.
+      const int enough = machines_[i].at_risk ? std::max(out_.wanted, load_) : out_.wanted;
+      if (!machines_[i].exists || (serves ? serving : existing) <= enough) continue;
       serving -= serves;
       --existing;
       out_.ends.push_back(

@@ -241,6 +241,18 @@ TEST(Place, AMachineAtRiskIsReplacedBeforeItGoes) {
   EXPECT_EQ(then.ends[0].machine, 0);
 }
 
+TEST(Place, AMachineAtRiskStaysWhereNoneCanReplaceIt) {
+  std::vector<PlacementMachine> machines = Serving({0});
+  machines[0].at_risk = true;
+  PlacementOffer none = Spot(0.3, kSafe);
+  none.outlook.room = 0;
+  none.outlook.closed_until = kNow + absl::Minutes(5);
+  EXPECT_TRUE(PlaceOn(Load(1), {none}, machines).ends.empty());
+  EXPECT_EQ(PlaceOn(Load(0), {none}, machines).ends.size(), 1) << "it sleeps";
+  machines.push_back({.offer = 0, .exists = true, .serves = true});
+  EXPECT_EQ(PlaceOn(Load(1), {none}, machines).ends.size(), 1);
+}
+
 TEST(Place, FilledVolumesComeFirst) {
   PlacementOffer empty = OnDemand(3), filled = OnDemand(3);
   empty.filled = 0;
