@@ -38,7 +38,8 @@ class StrayWatch {
   // By how many dollars the ledger may have more than the bill, and less.
   double over() const { return over_; }
   double under() const;
-  // By how much it lacks what machines of these names cost, and what of that nobody will tell.
+  double untold_for_good() const { return under_; }  // of that
+  // The same of machines of these names.
   using Names = absl::FunctionRef<bool(const std::string& name)>;
   double under(Names names) const;
   double untold_for_good(Names names) const;

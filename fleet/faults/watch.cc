@@ -423,14 +423,19 @@ void Watch::CheckLedger(double dollars) {
 
 // Of one model's machines; "": of all.
 BudgetWatch::Now Watch::SpentOf(absl::string_view model) const {
+  BudgetWatch::Now now = {.healthy = healthy_, .lives = provider_ != nullptr};
+  if (model.empty()) {
+    now.dollars = Dollars();
+    now.untold = strays_.under();
+    now.untold_for_good = strays_.untold_for_good();
+    return now;
+  }
   const auto is_its = [&](const std::string& name) {
     const auto its = models_.find(name);
-    return model.empty() || (its != models_.end() && its->second == model);
+    return its != models_.end() && its->second == model;
   };
-  BudgetWatch::Now now = {.dollars = Dollars(), .untold = strays_.under(is_its),
-                          .untold_for_good = strays_.untold_for_good(is_its),
-                          .healthy = healthy_, .lives = provider_ != nullptr};
-  if (model.empty()) return now;
+  now.untold = strays_.under(is_its);
+  now.untold_for_good = strays_.untold_for_good(is_its);
   const auto closed = closed_by_model_.find(model);
   now.dollars = closed == closed_by_model_.end() ? 0 : closed->second;
   for (const auto& [number, machine] : cloud_.model().machines()) {
