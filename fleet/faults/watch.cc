@@ -38,6 +38,31 @@ const char* KindName(MachineEvent::Kind kind) {
   return "";
 }
 
+// What a run costs, with the address that its machine loses with it.
+struct Tariff {
+  Tariff(SimCloud& cloud, const Offer& offer)
+      : rules(BillingRulesOf(offer.provider)),
+        market(offer.market),
+        prices(PricesOf(*cloud.model().FindType(offer.provider, offer.zone, offer.machine_type), market)),
+        address_hour(cloud.kind().public_addresses && !rules.address_stays ? rules.address_hour : 0) {}
+
+  static const std::vector<PriceSpan>& PricesOf(const EmulatedType& type, Market market) {
+    return market == Market::kSpot ? type.spot_prices : type.on_demand_prices;
+  }
+  double Bill(absl::Duration from, absl::Duration to, bool reclaimed) const {
+    return BillOfRun(rules, market, from, to, reclaimed, prices) + address_hour * absl::ToDoubleHours(to - from);
+  }
+  double Charged(absl::Duration time, double per_hour) const {
+    return BillOfRun(rules, market, absl::ZeroDuration(), time, false, {{.per_hour = per_hour}}) +
+           address_hour * absl::ToDoubleHours(time);
+  }
+
+  const BillingRules& rules;
+  const Market market;
+  const std::vector<PriceSpan>& prices;
+  const double address_hour;
+};
+
 }  // namespace
 
 Watch::Watch(Sim& sim, SimCloud& cloud, const Death& death, const MemoryStore& store, const CloudNames& names,
@@ -323,14 +348,7 @@ void Watch::NoteRun(const MachineEvent& gone) {
   const std::string name = names_.Machine(gone.machine_id);
   Run& run = runs_.at(name);
   run.over = true;
-  const BillingRules& rules = BillingRulesOf(run.offer.provider);
-  const EmulatedType& type = TypeOf(run.offer);
-  const std::vector<PriceSpan>& prices = run.offer.market == Market::kSpot ? type.spot_prices : type.on_demand_prices;
-  const double address_hour = cloud_.kind().public_addresses && !rules.address_stays ? rules.address_hour : 0;
-  const auto bill = [&](absl::Duration from, absl::Duration to, bool reclaimed) {
-    return BillOfRun(rules, run.offer.market, from, to, reclaimed, prices) +
-           address_hour * absl::ToDoubleHours(to - from);
-  };
+  const Tariff tariff(cloud_, run.offer);
   absl::Duration from = sim_.now(), to = from;  // the newest machine of its name, since it was asked for
   absl::Duration ordered = from, left = from;  // as wide as it may be told
   bool free = false, exact = false;
@@ -341,48 +359,45 @@ void Watch::NoteRun(const MachineEvent& gone) {
     ordered = std::max(machine.launched, run.asked);
     left = machine.state == State::kGone ? machine.since : sim_.now();
     if (!machine.began.has_value()) continue;
-    earlier += bill(from, to, free);
+    earlier += tariff.Bill(from, to, free);
     exact = machine.ended.has_value() && gone.began == SimCloud::TimeOf(*machine.began) &&
             gone.ended == SimCloud::TimeOf(*machine.ended);
     to = std::min(machine.ended.value_or(sim_.now()), sim_.now());
     from = std::min(to, std::max(*machine.began, run.asked));
     free = machine.reclaimed;
     const bool is_known = !asked_.at(name).adopted && SimCloud::TimeOf(to) <= run.asked_after;
-    before = exact && to <= run.asked && !is_known ? bill(*machine.began, to, gone.reclaimed) : 0;
+    before = exact && to <= run.asked && !is_known ? tariff.Bill(*machine.began, to, gone.reclaimed) : 0;
   }
   under_ += earlier;
   over_ += before;
   // Where the price has moved, what is paid is uncertain by as much for the time that is not told; also until the
   // change is told.
-  const auto [least, most] = RangeOf(prices, run.asked - kLongestSkew);
-  const auto charged = [&](absl::Duration time, double per_hour) {
-    return BillOfRun(rules, run.offer.market, absl::ZeroDuration(), time, false, {{.per_hour = per_hour}}) +
-           address_hour * absl::ToDoubleHours(time);
-  };
-  const double paid = bill(from, to, free);
+  const auto [least, most] = RangeOf(tariff.prices, run.asked - kLongestSkew);
+  const double paid = tariff.Bill(from, to, free);
   // Of the address nobody knows where no list had the machine running.
-  if (gone.handle.empty()) under_ += address_hour * absl::ToDoubleHours(to - from);
+  if (gone.handle.empty()) under_ += tariff.address_hour * absl::ToDoubleHours(to - from);
   if (gone.began.has_value() && gone.ended.has_value()) {
-    over_ += std::max(0.0, bill(exact ? from : ordered, exact ? to : left, gone.reclaimed) - paid);
+    over_ += std::max(0.0, tariff.Bill(exact ? from : ordered, exact ? to : left, gone.reclaimed) - paid);
     if (cloud_.PricesAreKnown()) return;
-    const double doubt = charged(to - from, most) - charged(to - from, least);
+    const double doubt = tariff.Charged(to - from, most) - tariff.Charged(to - from, least);
     over_ += doubt;
     under_ += doubt;
   } else if (gone.never_ran) {
     under_ += paid;
   } else {
-    over_ += charged(sim_.now() - run.asked, most) - paid;
+    over_ += tariff.Charged(sim_.now() - run.asked, most) - paid;
     // One that was started again may have cost the least that a start costs before.
-    under_ += std::clamp(BillOf(name) - run.billed - paid, 0.0, charged(rules.minimum + rules.granularity, most));
+    const absl::Duration least_time = tariff.rules.minimum + tariff.rules.granularity;
+    under_ += std::clamp(BillOf(name) - run.billed - paid, 0.0, tariff.Charged(least_time, most));
     const bool unseen = gone.handle.empty() && asked_.at(name).adopted;
-    under_ += unseen ? paid : std::max(0.0, paid - charged(to - from, least));
+    under_ += unseen ? paid : std::max(0.0, paid - tariff.Charged(to - from, least));
     // What passes while no controller lives is known by the wall clock alone.
     if (run.stepped > absl::ZeroDuration()) {
-      over_ += charged(run.stepped, most);
-      under_ += std::min(paid, charged(run.stepped, most));
+      over_ += tariff.Charged(run.stepped, most);
+      under_ += std::min(paid, tariff.Charged(run.stepped, most));
     }
     // Without its begin the end that is told is taken by the controller's clock.
-    if (gone.ended.has_value()) under_ += std::min(paid, charged(kLongestSkew, most));
+    if (gone.ended.has_value()) under_ += std::min(paid, tariff.Charged(kLongestSkew, most));
   }
 }
 
