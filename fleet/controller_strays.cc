@@ -34,10 +34,10 @@ MachineRecord RecordOf(const MachineEvent& stray, absl::string_view id) {
 }
 
 // A cloud may say in the end alone when it began: until then each life guesses. What a former one booked under its
-// own guess, as `former`..., is of this run if that had begun by then. A begin more than `most` before the first guess
-// is not believed.
+// own guess, as `former`..., is of this run if that had begun by then. A begin before this life, and more than `most`
+// before the first guess, is not believed.
 void BookUnheard(absl::string_view former, const std::string& id, const Ledger::Item& item, const MachineEvent& gone,
-                 absl::Duration end, absl::Duration most, Ledger& ledger) {
+                 absl::Duration end, absl::Time this_life, absl::Duration most, Ledger& ledger) {
   const bool whole_run = absl::StartsWith(id, former);
   const absl::Duration booked = ledger.Time(id, end).value_or(absl::ZeroDuration());
   absl::Time first = *gone.ended - booked;
@@ -54,7 +54,7 @@ void BookUnheard(absl::string_view former, const std::string& id, const Ledger::
       first = std::min(first, guess);
     }
   }
-  const bool is_believed = whole_run && first - *gone.began <= most;
+  const bool is_believed = whole_run && (*gone.began >= this_life || first - *gone.began <= most);
   for (const std::string& part : parts) is_believed ? ledger.Drop(part) : ledger.End(part, end);
   if (is_believed) ledger.Book(id, item, Use::kLost, end - (*gone.ended - *gone.began - booked), end);
 }
@@ -69,12 +69,13 @@ void Controller::OnStray(const MachineEvent& event) {
   Machine& stray = found->second;
   MachineRecord& record = stray.record;
   absl::Time unbooked = *event.began;
+  const absl::Time this_life = clock_.Now() - (now - began_) + kClocksDiffer;  // what began later did so in it
   if (is_new) {
     const std::string id = absl::StrCat(kStray, name, " ", absl::ToUnixSeconds(*event.began));
     const bool goes_on = ledger_.Time(id, now).has_value();
-    const bool is_of_this_life = *event.began >= clock_.Now() - (now - began_) + kClocksDiffer;
     const bool is_first_life = former_until_ == absl::InfinitePast();
-    stray.whole_run = goes_on || is_of_this_life || (is_first_life && clock_.Now() - *event.began < kBeyondBelief);
+    const bool is_young = is_first_life && clock_.Now() - *event.began < kBeyondBelief;
+    stray.whole_run = goes_on || *event.began >= this_life || is_young;
     if (goes_on) unbooked = std::max(unbooked, former_until_);
     else if (!stray.whole_run) unbooked = clock_.Now();
     record = RecordOf(event, stray.whole_run ? id : absl::StrCat("a part of ", id));
@@ -95,8 +96,8 @@ void Controller::OnStray(const MachineEvent& event) {
   if (!event.ended.has_value()) return is_new ? Keep(MakeBook()) : void();
   record.bought = std::min(record.bought, *event.began);  // by now its cloud may say when it began
   EndUpkeep(record, *event.ended);
-  BookUnheard(absl::StrCat(kStray, name, " "), record.id, ItemOf(stray), event, at(*event.ended), kBeyondBelief,
-              ledger_);
+  BookUnheard(absl::StrCat(kStray, name, " "), record.id, ItemOf(stray), event, at(*event.ended), this_life,
+              kBeyondBelief, ledger_);
   EndBilling(stray, event);
   LOG(INFO) << "the machine " << name << " that nobody asked for is over";
   strays_.erase(found);

@@ -176,6 +176,16 @@ TEST_F(ControllerStraysTest, ARestartThatIsToldOfAnotherBeginBooksTheRunOnce) {
   EXPECT_EQ(Line(), "unknown spot lost 3000 1500");
 }
 
+// Its cloud did not answer for hours, and says in the end alone when it began.
+TEST_F(ControllerStraysTest, ThatRanForLongUnheardAreBookedFromTheBeginThatIsToldLast) {
+  Advance(absl::Hours(5));
+  const absl::Time began = In(-3 * 3600);
+  Tell(Stray(In(0)));
+  Advance(absl::Seconds(100));
+  Tell(Stray(began, In(0)));
+  EXPECT_EQ(Line(), "unknown spot lost 21800 10900");
+}
+
 // More than an hour of it nobody has seen: before the first word, and between the two lives.
 TEST_F(ControllerStraysTest, ARunThatALifeHasSeenIsBelieved) {
   for (const bool is_believed : {true, false}) {
