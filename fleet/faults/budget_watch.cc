@@ -21,17 +21,16 @@ double BudgetWatch::SpentToday(const Now& now) {
   return dollars - before_;
 }
 
-// What was spent is written down cent by cent.
 void BudgetWatch::OnPurchase(const std::string& id, const Now& now) {
   const double spent = SpentToday(now);
-  if (spent <= limits_.dollars + 0.01 * (1 + lives_)) return;
+  if (spent <= Most()) return;
   sim_.Break(absl::StrCat(id, " is bought, and the day has cost ", spent, " of ", limits_.whose, " ", limits_.dollars,
                           " dollars"));
 }
 
 void BudgetWatch::Check(const Now& now, absl::FunctionRef<bool()> bills) {
   const double spent = SpentToday(now);
-  if (spent < limits_.dollars) return;
+  if (spent <= Most()) return;
   if (!spent_since_.has_value()) spent_since_ = now.healthy;
   if (now.healthy - *spent_since_ > limits_.end && bills()) {
     sim_.Break(absl::StrCat("the day has cost ", spent, " of ", limits_.whose, " ", limits_.dollars,

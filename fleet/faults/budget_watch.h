@@ -41,6 +41,7 @@ class BudgetWatch {
 
  private:
   double SpentToday(const Now& now);
+  double Most() const { return limits_.dollars + 0.01 * (1 + lives_); }  // what was spent is written down cent by cent
 
   Sim& sim_;
   const Limits limits_;
