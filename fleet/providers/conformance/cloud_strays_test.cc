@@ -251,6 +251,23 @@ TEST_P(CloudStraysTest, AreOverAtTheDateOfTheAnswerThatFirstLackedThem) {
   EXPECT_GE(*strays_.back().ended, taken);
 }
 
+// One that slept, is started by somebody and never runs, of which the cloud then tells nothing.
+TEST_P(CloudStraysTest, AreNotOfTheRunBefore) {
+  if (!keeps()) GTEST_SKIP() << "they are deleted";
+  Lose();
+  Pass(absl::Minutes(30));
+  ASSERT_EQ(ends(), 1);
+  Pass(absl::Hours(5));
+  strays_.clear();
+  Say("habit boot 600");
+  if (!GetParam().run.empty()) Say(absl::StrCat("fault 503 1000 ", GetParam().run));
+  const absl::Time started = clock_.Now();
+  emulator_.Look([](CloudModel& model) { EXPECT_TRUE(model.Start(model.machines().rbegin()->second).ok()); });
+  Pass(absl::Minutes(10));
+  ASSERT_EQ(ends(), 1);
+  for (const MachineEvent& stray : strays_) EXPECT_GE(*stray.began, started - absl::Seconds(1));
+}
+
 TEST_P(CloudStraysTest, AreToldWhatTheyCostStoppedAsLongAsTheyAreThere) {
   if (!keeps()) GTEST_SKIP() << "they are deleted";
   Lose();
