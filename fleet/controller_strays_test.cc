@@ -32,6 +32,16 @@ class ControllerStraysTest : public ControllerTest {
     fleet_->Run();
   }
 
+  // Of one that it takes to have begun ten minutes after its own begin, 100 seconds ago.
+  void TellAnotherLife(absl::Duration absent) {
+    fleet_.reset();
+    clock_.Advance(absent);
+    Begin();
+    Advance(absl::Minutes(10));
+    Tell(Stray(In(0)));
+    Advance(absl::Seconds(100));
+  }
+
   // The only line, as "model market use seconds dollars".
   std::string Line() const {
     const std::vector<LedgerLine> lines = fleet_->LedgerLines();
@@ -166,12 +176,7 @@ TEST_F(ControllerStraysTest, ARestartGoesOnWithThem) {
 TEST_F(ControllerStraysTest, ARestartThatIsToldOfAnotherBeginBooksTheRunOnce) {
   const absl::Time began = In(-200);
   Tell(Stray(In(-100)));
-  fleet_.reset();
-  clock_.Advance(absl::Minutes(10));
-  Begin();
-  Advance(absl::Minutes(10));
-  Tell(Stray(In(0)));
-  Advance(absl::Seconds(100));
+  TellAnotherLife(absl::Minutes(10));
   Tell(Stray(began, In(0)));
   EXPECT_EQ(Line(), "unknown spot lost 3000 1500");
 }
@@ -193,12 +198,7 @@ TEST_F(ControllerStraysTest, ARunThatALifeHasSeenIsBelieved) {
     const absl::Time began = In(is_believed ? -2400 : -7200);
     Tell(Stray(In(0)));
     Advance(absl::Minutes(10));
-    fleet_.reset();
-    clock_.Advance(absl::Minutes(30));
-    Begin();
-    Advance(absl::Minutes(10));
-    Tell(Stray(In(0)));
-    Advance(absl::Seconds(100));
+    TellAnotherLife(absl::Minutes(30));
     Tell(Stray(began, In(0)));
     EXPECT_NEAR(Lost() - before, is_believed ? 5500 : 700, 1e-6);
   }
@@ -206,12 +206,7 @@ TEST_F(ControllerStraysTest, ARunThatALifeHasSeenIsBelieved) {
 
 TEST_F(ControllerStraysTest, ARunWhoseEndNobodyToldIsBookedAsFarAsItWasSeen) {
   Tell(Stray(In(-100)));
-  fleet_.reset();
-  clock_.Advance(absl::Minutes(10));
-  Begin();
-  Advance(absl::Minutes(10));
-  Tell(Stray(In(0)));
-  Advance(absl::Seconds(100));
+  TellAnotherLife(absl::Minutes(10));
   Tell(Stray(In(-150), In(0)));
   EXPECT_EQ(Line(), "unknown spot lost 500 250");
   EXPECT_TRUE(store_.book().entries[0].machine.empty());
