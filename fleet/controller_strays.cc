@@ -42,7 +42,7 @@ void BookUnheard(absl::string_view former, const std::string& id, const Ledger::
   const absl::Duration booked = ledger.Time(id, end).value_or(absl::ZeroDuration());
   absl::Time first = *gone.ended - booked;
   std::vector<std::string> parts;
-  for (const std::string& other : ledger.OpenLike(former)) {
+  for (const std::string& other : ledger.OpenWithPrefix(former)) {
     int64_t seconds = 0;
     if (other == id || !absl::SimpleAtoi(absl::StripPrefix(other, former), &seconds)) continue;
     const absl::Time guess = absl::FromUnixSeconds(seconds);

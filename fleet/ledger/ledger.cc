@@ -194,7 +194,7 @@ std::optional<absl::Duration> Ledger::Time(absl::string_view machine, absl::Dura
   return std::max(absl::ZeroDuration(), now - open->second.since) + booked / open->second.item.accelerators;
 }
 
-std::vector<std::string> Ledger::OpenLike(absl::string_view prefix) const {
+std::vector<std::string> Ledger::OpenWithPrefix(absl::string_view prefix) const {
   std::vector<std::string> machines;
   for (auto open = open_.lower_bound(prefix); open != open_.end() && absl::StartsWith(open->first, prefix); ++open)
     machines.push_back(open->first);

@@ -95,8 +95,8 @@ class Ledger {
   // The machine's time in the run, which is not over; nullopt for an unknown machine.
   std::optional<absl::Duration> Time(absl::string_view machine, absl::Duration now) const;
 
-  // The machines whose runs are not over, of names that begin so.
-  std::vector<std::string> OpenLike(absl::string_view prefix) const;
+  // The machines whose runs are not over and whose names begin with `prefix`.
+  std::vector<std::string> OpenWithPrefix(absl::string_view prefix) const;
 
   // All that was billed up to `now`, by model, market and use.
   std::vector<Line> Totals(absl::Duration now) const;

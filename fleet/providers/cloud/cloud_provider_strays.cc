@@ -178,7 +178,7 @@ void CloudProvider::EndStray(const std::string& id) {
   const bool may_come = absl::IsUnavailable(run.status()) || absl::IsDeadlineExceeded(run.status()) || of_earlier();
   if (may_come && clock_.Elapsed() - *stray.run_asked_at < kRunTold) return;  // the next list is another occasion
   if (!run.ok()) run = last.run;
-  if (run->began < stray.began && !run->ended.has_value()) run->began.reset();  // the run before's
+  if (run->began < stray.began && !run->ended.has_value()) run->began.reset();  // a list may still have the run before's
   if (of_earlier()) run = CloudRun{.ended = stray.ran ? std::nullopt : std::optional(stray.began)};
   const absl::Time began = Untold(last.name, run->began.value_or(stray.began));
   MachineEvent over = {.kind = MachineEvent::Kind::kStray,

@@ -40,7 +40,7 @@ struct Life {
   std::string machine_id;  // once it is known
   std::optional<absl::Duration> heard_at;  // when the list that is decided from was asked for; nullopt: now
   bool seen = false;    // in a list of this life
-  bool not_there = false;  // so its deletion was answered
+  bool not_there = false;  // the answer to its deletion: the cloud has no such machine
   Absence absence;
   bool ran = false;     // has booted in this life
   bool serves = false;  // kReady or kAdopted was told
