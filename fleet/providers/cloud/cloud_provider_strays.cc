@@ -251,7 +251,7 @@ void CloudProvider::TellSleep(Sleeper& sleeper, absl::Time until) {
         .offer = sleeper.offer});
 }
 
-// By the newest list. nullopt: it sleeps, as far as anybody knows.
+// By the newest list. nullopt: it sleeps, as far as anybody knows, or EndStray will tell until when it did.
 std::optional<absl::Time> CloudProvider::OverAt(Sleeper& sleeper) {
   if (HeardAt(sleeper.last.zone) < listed_at_) return std::nullopt;
   const absl::Time now = CloudTimeOf(date_at_);
@@ -260,12 +260,14 @@ std::optional<absl::Time> CloudProvider::OverAt(Sleeper& sleeper) {
   const bool is_there = found != inventory_.machines.end() && !found->type.empty();
   sleeper.absence.Note(is_there, listed_at_);
   if (sleeper.absence.lists == 1) sleeper.missed_at = now;
+  const bool is_stray = strays_.contains(sleeper.last.id);
+  if (is_stray && (!is_there || found->state == State::kGone || WhoKnows(*found) != nullptr)) return std::nullopt;
   if (!is_there) return IsGone(options_.limits, sleeper.absence) ? std::optional(sleeper.missed_at) : std::nullopt;
   if (const Machine* const life = WhoKnows(*found)) return CloudTimeOf(life->begun);
   switch (found->state) {
     case State::kStopped:
     case State::kDeleting:
-    case State::kUnknown: sleeper.woke &= strays_.contains(sleeper.last.id); return std::nullopt;
+    case State::kUnknown: sleeper.woke &= is_stray; return std::nullopt;
     case State::kGone: return now;
     default: sleeper.woke = true; return BeganNow(*found);
   }

@@ -316,6 +316,24 @@ TEST_P(CloudStraysTest, AreToldWhatTheyCostStoppedAsLongAsTheyAreThere) {
   EXPECT_LE(told, deleted + absl::Minutes(1));
 }
 
+TEST_P(CloudStraysTest, SleptUntilTheyWereStartedThoughTheyAreGoneSoon) {
+  if (!keeps()) GTEST_SKIP() << "they are deleted";
+  Lose();
+  Pass(absl::Hours(3));
+  strays_.clear();
+  Say(absl::StrCat("fault 503 1000 ", GetParam().stop));
+  emulator_.Look([](CloudModel& model) { ASSERT_TRUE(model.Start(model.machines().rbegin()->second).ok()); });
+  const absl::Time started = clock_.Now();
+  Pass(absl::Minutes(3));
+  if (!GetParam().run.empty()) Say(absl::StrCat("fault 503 3 ", GetParam().run));
+  emulator_.Look([](CloudModel& model) { ASSERT_TRUE(model.Delete(model.machines().rbegin()->second).ok()); });
+  Pass(absl::Hours(1));
+  ASSERT_EQ(ends(), 1);
+  ASSERT_FALSE(sleeps_.empty());
+  EXPECT_LE(*sleeps_.back().ended, *strays_.back().began) << "nothing twice";
+  EXPECT_LE(absl::AbsDuration(*sleeps_.back().ended - started), absl::Minutes(1));
+}
+
 TEST_P(CloudStraysTest, AreToldWhatTheyCostUntilSomebodyKnowsThem) {
   if (!keeps()) GTEST_SKIP() << "they are deleted";
   Lose();
