@@ -113,7 +113,8 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
     return BillOfRun(rules, market, from, to, reclaimed, prices) +
            AddressHour(machine) * absl::ToDoubleHours(to - from);
   };
-  const auto [least, most] = RangeOf(prices, std::min(began, from));
+  // As when machines that are asked for begin, a price that has just moved may not have been told (Watch::NoteRun).
+  const auto [least, most] = RangeOf(prices, std::min(began, from) - kClocksDiffer);
   const auto charged = [&](absl::Duration time, double per_hour) {
     return absl::ToDoubleHours(std::max(time, absl::ZeroDuration())) * (per_hour + AddressHour(machine));
   };

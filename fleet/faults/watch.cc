@@ -16,6 +16,7 @@ constexpr absl::Duration kForget = absl::Hours(1);  // as the longest of the clo
 constexpr double kCent = 0.01;
 constexpr absl::Duration kLate = absl::Seconds(10);  // by sabotage
 constexpr double kExact = 1e-6;  // what rounding adds up to
+constexpr absl::Duration kUnlisted = absl::Minutes(30);  // no list is missing, or behind, for longer
 constexpr absl::Duration kLongestSkew = absl::Minutes(5);  // of the controller's clock against the cloud's
 
 bool Runs(const EmulatedMachine& machine) {
@@ -126,6 +127,9 @@ void Watch::OnEvent(const MachineEvent& event) {
   sim_.Note(absl::StrCat("provider: ", event.machine_id, " ", KindName(event.kind), " ", event.status.ToString()));
   const auto asked = asked_.find(names_.Machine(event.machine_id));
   if (asked == asked_.end()) return;
+  if (event.kind == MachineEvent::Kind::kStarted || event.kind == MachineEvent::Kind::kAdopted) {
+    runs_.at(asked->first).started = true;
+  }
   if (event.kind == MachineEvent::Kind::kReady) {
     asked->second.wakes = false;
     served_from_.insert(asked->second.volume);
@@ -198,7 +202,10 @@ void Watch::Adopt(const MachineSpec& spec, absl::string_view handle, absl::strin
   const bool restores_only = std::any_of(store_.machines().begin(), store_.machines().end(), [&](const auto& record) {
     return record.second.id == spec.id && record.second.state == MachineState::kRestoring;
   });
-  if (std::exchange(run.over, false) && restores_only) run.asked = died_at_;
+  if (std::exchange(run.over, false) && restores_only) {
+    run.asked = died_at_;
+    run.started = false;
+  }
   run.stepped += SteppedSince(run.asked);
   provider_->Adopt(spec, handle, address);
 }
@@ -378,6 +385,9 @@ void Watch::NoteRun(const MachineEvent& gone) {
   if (gone.handle.empty()) under_ += tariff.address_hour * absl::ToDoubleHours(to - from);
   if (gone.began.has_value() && gone.ended.has_value()) {
     over_ += std::max(0.0, tariff.Bill(exact ? from : ordered, exact ? to : left, gone.reclaimed) - paid);
+    // Of runs of one machine the cloud tells the latest: no list had one that began and ended before.
+    const double unlisted = run.started ? 0 : BillOf(name) - run.billed - earlier - paid;
+    under_ += std::clamp(unlisted, 0.0, tariff.Charged(kUnlisted, most));
     if (cloud_.PricesAreKnown()) return;
     const double doubt = tariff.Charged(to - from, most) - tariff.Charged(to - from, least);
     over_ += doubt;

@@ -129,6 +129,7 @@ class Watch : public Provider {
     absl::Time asked_after = absl::InfinitePast();  // by the cloud's clock, as its provider knows it
     double billed = 0;  // of machines of its name, before
     bool over = false;
+    bool started = false;  // as its provider told
     absl::Duration stepped;  // by so much times in it may be wrong that no controller saw pass
   };
 
