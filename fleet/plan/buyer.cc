@@ -351,7 +351,8 @@ Buyer::Decision Buyer::Decide(absl::string_view model, const Wish& wish, const L
   const Placement placement =
       Place({.needed = needed, .busy = busy,
              .budget_used = service == services_.end() ? 0 : service->second.budget.Used(wish.target),
-             .service = forecast.service(), .streams = wish.streams, .together = memory_.Together()},
+             .service = forecast.service(), .streams = wish.streams, .together = memory_.Together(),
+             .bursts = forecast.bursts()},
             wish.target, limits, choice.places(), placed, now);
   for (const Placement::Launch& launch : placement.launches) {
     decision.launches.emplace_back(choice.offer(launch.offer), absl::StrCat(launch.why, instead));

@@ -37,8 +37,8 @@ void LoadForecast::Minute::Add(const Minute& other, int sign) {
   seconds += sign * other.seconds;
 }
 
-double LoadForecast::Erlangs(const Minute& sum, double seconds) const {
-  return sum.arrivals / seconds * (sum.served > 0 ? sum.seconds / sum.served : absl::ToDoubleSeconds(service_));
+double LoadForecast::ServiceOf(const Minute& sum) const {
+  return sum.served > 0 ? sum.seconds / sum.served : absl::ToDoubleSeconds(service_);
 }
 
 void LoadForecast::Turn(int64_t minute) {
@@ -57,6 +57,7 @@ void LoadForecast::Turn(int64_t minute) {
     if (at < 0) continue;
     sum.Add(minutes_[at % kMinutes], 1);
     if (at >= kWindow && back + kWindow <= kMinutes - 1) sum.Add(minutes_[(at - kWindow) % kMinutes], -1);
+    services_[at % kMinutes] = ServiceOf(sum);
     latest_ = Erlangs(sum, window);
     busiest_ = std::max(busiest_, latest_);
   }
@@ -66,6 +67,7 @@ void LoadForecast::Arrived(absl::Duration now) {
   if (!first_.has_value()) first_ = now;
   Turn(absl::ToInt64Minutes(now));
   ++minutes_[minute_ % kMinutes].arrivals;
+  bursts_.Arrived(now);
 }
 
 void LoadForecast::Served(absl::Duration now, absl::Duration service) {
@@ -98,6 +100,17 @@ int LoadForecast::Needed(absl::Duration now, int waiting, int serving, absl::Dur
   const double busy = Busy(now);
   int& minutes = needed_[minute_ % kHold];
   minutes = std::max(minutes, MachinesNeeded(busy * streams_, service_, streams_, target_));
+  if (looked_ != minute_) {
+    const auto service = [&](int64_t minute) {  // of what ended in the ten minutes from then on
+      const int64_t whole = std::min(minute + kWindow - 1, minute_ - 1);
+      return whole < 0 ? absl::ToDoubleSeconds(service_) : services_[whole % kMinutes];
+    };
+    // Where machines that are asked for once a burst is there serve in time, none has to be there before.
+    const bool is_too_late = start + kWorkedOff > target_.wait;
+    burst_load_ = is_too_late ? bursts_.Needed(now, service, minutes, target_.missed / 4) : BurstLoad();
+    minutes = std::max(minutes, burst_load_.machines);
+    looked_ = minute_;
+  }
   const int steady = *std::max_element(needed_.begin(), needed_.end());
   const absl::Duration queue = waiting * service_ / (streams_ * std::max(1, serving)) + ahead;
   if (queue <= target_.wait / 2) return steady;

@@ -3,7 +3,7 @@
 // Arrivals, and what answers took, are counted by the minute. The load that is planned for is the busiest ten minutes
 // of the last hour, arrivals times the answers' mean of those same ten: it rises with the load and falls an hour after
 // it, so that machines do not come and go with every lull. What chance adds to that is queueing theory's part: an M/M/c
-// queue (Erlang C) with as many servers as the machines have streams.
+// queue (Erlang C) with as many servers as the machines have streams; what bursts add, bursts.h's.
 #ifndef FLEET_PLAN_DEMAND_H_
 #define FLEET_PLAN_DEMAND_H_
 
@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "absl/time/time.h"
+#include "fleet/plan/bursts.h"
 
 namespace spotinference::fleet {
 
@@ -33,7 +34,8 @@ int MachinesNeeded(double load, absl::Duration service, int streams, const Servi
 class LoadForecast {
  public:
   // Of machines with `streams` answers each.
-  LoadForecast(int streams, const ServiceTarget& target) : streams_(streams), target_(target) {}
+  LoadForecast(int streams, const ServiceTarget& target)
+      : streams_(streams), target_(target), bursts_(streams, target.wait) {}
 
   void Arrived(absl::Duration now);
   void Served(absl::Duration now, absl::Duration service);  // what an answer took, once it ran
@@ -44,14 +46,16 @@ class LoadForecast {
   // The same of the last ten minutes.
   double BusyNow(absl::Duration now);
 
+  // Of the minute in which Needed was last called.
+  const BurstLoad& bursts() const { return burst_load_; }
   absl::Duration service() const { return service_; }
   // When the load may be another one though nothing comes; infinite where nothing ever came.
   absl::Duration NextMinute(absl::Duration now) const;
 
-  // Machines for the arrivals, by MachinesNeeded: the most of the last quarter of an hour, so that a guess that goes up
-  // and down moves none. And for a queue that `serving` machines would need longer to work off than half the target's
-  // wait: what waits, and will wait until more machines serve, `start` after they are asked for, within a minute.
-  // `ahead`: by how much longer the queue is known to get before they serve.
+  // Machines for the arrivals, by MachinesNeeded, and for their bursts: the most of the last quarter of an hour, so
+  // that a guess that goes up and down moves none. And for a queue that `serving` machines would need longer to work off
+  // than half the target's wait: what waits, and will wait until more machines serve, `start` after they are asked for,
+  // within a minute. `ahead`: by how much longer the queue is known to get before they serve.
   int Needed(absl::Duration now, int waiting, int serving, absl::Duration start,
              absl::Duration ahead = absl::ZeroDuration());
 
@@ -67,11 +71,16 @@ class LoadForecast {
     double seconds = 0;  // of those served
     void Add(const Minute& other, int sign);
   };
-  double Erlangs(const Minute& sum, double seconds) const;
+  double ServiceOf(const Minute& sum) const;  // seconds, in the mean
+  double Erlangs(const Minute& sum, double seconds) const { return sum.arrivals / seconds * ServiceOf(sum); }
 
-  std::array<Minute, kMinutes> minutes_{};  // ring
-  std::array<int, kHold> needed_{};         // the same
-  int64_t minute_ = 0;                      // the one being counted
+  std::array<Minute, kMinutes> minutes_{};   // ring
+  std::array<double, kMinutes> services_{};  // the same: ServiceOf the window up to it
+  std::array<int, kHold> needed_{};          // the same
+  int64_t minute_ = 0;                       // the one being counted
+  Bursts bursts_;
+  BurstLoad burst_load_;
+  int64_t looked_ = -1;  // the minute in which they were looked at
   std::optional<absl::Duration> first_;
   double busiest_ = 0, latest_ = 0;             // Erlangs, over the whole minutes in the ring
   absl::Duration service_ = absl::Seconds(10);  // mean of the latest some hundred

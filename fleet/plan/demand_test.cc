@@ -80,6 +80,34 @@ TEST(LoadForecast, ADeepQueueNeedsMore) {
   EXPECT_EQ(forecast.Needed(absl::Minutes(30), 30, 0, absl::Minutes(3)), 4 + 3 + 12) << "of machines that take longer";
 }
 
+// 100 at once, of 6 s each, beside one a minute of 1 s: in the mean of those ten minutes 5.5 s, and 16 machines of one place
+// begin 100 such within 30 s. In the mean one is busy.
+TEST(LoadForecast, BurstsThatComeAgainNeedMore) {
+  constexpr absl::Duration start = absl::Seconds(90);
+  LoadForecast forecast(1, {}), patient(1, {.wait = absl::Minutes(5)});
+  for (int minute = 0; minute < 115; ++minute) {
+    const absl::Duration now = absl::Minutes(minute);
+    const int needed = forecast.Needed(now, 0, 5, start);
+    if (minute <= 51) {
+      EXPECT_LT(needed, 10) << minute << ": once is somebody's batch";
+    } else if (minute > 53 && minute <= 91) {
+      EXPECT_EQ(needed, 16) << minute;
+    } else if (minute > 107) {
+      EXPECT_LT(needed, 10) << minute << ": the first is forgotten";
+    }
+    EXPECT_LT(patient.Needed(now, 0, 5, start), 10) << minute << ": what is bought when it is there comes in time";
+    for (LoadForecast* const each : {&forecast, &patient}) {
+      each->Arrived(now);
+      each->Served(now + absl::Seconds(1), absl::Seconds(1));
+      const bool is_burst = minute == 31 || minute == 51, is_over = minute == 33 || minute == 53;
+      for (int i = 0; i < 100; ++i) {
+        if (is_burst) each->Arrived(now + absl::Seconds(55));
+        if (is_over) each->Served(now + absl::Seconds(1), absl::Seconds(6));
+      }
+    }
+  }
+}
+
 TEST(ErrorBudget, IsUsedByMissesAndRecovers) {
   const ServiceTarget target = {.missed = 0.01};
   ErrorBudget budget;

@@ -38,6 +38,7 @@ class Placer {
         machines_(machines),
         now_(now),
         load_(std::clamp(load.needed, limits.min_machines, limits.max_machines)),
+        bursts_(load.bursts),
         joint_(load.together),
         held_(offers.size()),
         unanswered_(offers.size()),
@@ -112,9 +113,19 @@ class Placer {
     if (load.busy > 0) {
       spread_ = std::sqrt(2 * absl::FDivDuration(load.service, fallback) / (load.streams * load.busy));
     }
-    worth_ = kWorth * std::pow(kScarcer, std::min(1.0, load.budget_used)) * std::min(on_demand, dearest) * load.busy /
+    // The mean of an hour, where machines for bursts would come after one and go before the next.
+    const double whole = bursts_.machines > 0 ? bursts_.busy : load.busy;
+    worth_ = kWorth * std::pow(kScarcer, std::min(1.0, load.budget_used)) * std::min(on_demand, dearest) * whole /
              target_.missed;
     if (serving_ < enough_ && soon) late_ = worth_ / enough_;
+    to_survive_ = {static_cast<int>(enough_)};
+    for (int beside = 0; beside <= 3; ++beside) {
+      to_survive_.push_back(static_cast<int>(std::ceil(enough_ * (1 + beside * spread_))));
+    }
+    for (int quarters = 1; quarters <= 4 && bursts_.machines > 0; ++quarters) {
+      to_survive_.push_back((bursts_.machines * quarters + 3) / 4);
+    }
+    for (int& survivors : to_survive_) survivors = std::min(survivors, limits_.max_machines);
   }
 
   // Its waking time is paid for and brings nothing: at each loss, and where nothing is lost once a day.
@@ -167,22 +178,25 @@ class Placer {
     return {left, dollars};
   }
 
+  // The share of what comes meanwhile that waits too long for the loss of so many of `total`.
+  double Late(int total, int lost) const {
+    const double bursts = bursts_.LateWith(total - lost) - bursts_.LateWith(total);
+    if (enough_ <= 0) return bursts;
+    const double over = (total - lost) / enough_ - 1;
+    return std::max(bursts, spread_ > 0 ? spread_ * NormalLoss(over / spread_) : std::max(0.0, -over));
+  }
+
   // The share of requests that losses would make wait too long with want_. The n riskiest zones go at once as often as
   // the safest of them goes, times joint_ for each but one.
   double MissedNow() const {
     const int total = std::accumulate(want_.begin(), want_.end(), 0);
-    const auto uncovered = [&](int lost) {
-      if (enough_ <= 0) return 0.0;
-      const double over = (total - lost) / enough_ - 1;
-      return spread_ > 0 ? spread_ * NormalLoss(over / spread_) : std::max(0.0, -over);
-    };
     double missed = 0, together = 0, chance = 1;
     int lost = 0;
     for (const int i : by_risk_) {
       if (want_[i] == 0) continue;
-      missed += missed_[i] * uncovered(want_[i]);
+      missed += missed_[i] * Late(total, want_[i]);
       lost += want_[i];
-      if (lost > want_[i]) together = std::max(together, chance * missed_[i] * uncovered(lost));
+      if (lost > want_[i]) together = std::max(together, chance * missed_[i] * Late(total, lost));
       chance *= joint_;
     }
     return std::max(missed, together);
@@ -231,10 +245,9 @@ class Placer {
     const auto consider = [&](bool together) {
       together_ = together;
       survivors_ = -1;
-      for (const double survivors : {std::floor(enough_), std::ceil(enough_), std::ceil(enough_ * (1 + spread_)),
-                                     std::ceil(enough_ * (1 + 2 * spread_)), std::ceil(enough_ * (1 + 3 * spread_))}) {
-        if (survivors_ == static_cast<int>(survivors)) continue;
-        survivors_ = static_cast<int>(survivors);
+      for (const int survivors : to_survive_) {
+        if (survivors_ == survivors) continue;
+        survivors_ = survivors;
         Cost cost = FillBest();
         if (cost >= least) continue;
         cost.second += worth_ * MissedNow();
@@ -271,7 +284,7 @@ class Placer {
 
   std::string Reason(int offer) const {
     const PlacementOffer& o = offers_[offer];
-    std::string why = absl::StrFormat("%d for the load", load_);
+    std::string why = absl::StrCat(load_, " for the load", bursts_.machines > 0 ? ", which comes in bursts" : "");
     if (out_.spare > 0)
       absl::StrAppendFormat(&why, " and %d to stand in for %s", out_.spare,
                             together_ ? "all spot zones at once" : "any one zone");
@@ -354,10 +367,12 @@ class Placer {
   const absl::Span<const PlacementMachine> machines_;
   const absl::Duration now_;
   const int load_;
+  const BurstLoad& bursts_;
   const double joint_;
   double enough_ = 0;  // machines' worth that must be left of a loss
   double spread_ = 0;  // standard deviation by chance, a share of it
-  int survivors_ = 0;  // that are kept
+  std::vector<int> to_survive_;  // that are tried
+  int survivors_ = 0;            // that are kept
   std::vector<int> held_, unanswered_;
   std::vector<bool> risky_;     // guarded against
   std::vector<bool> hoped_;     // none is counted on there, and one may be asked for

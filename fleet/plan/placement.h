@@ -21,6 +21,9 @@
 // when it is needed; and a run of bad luck is made up for over days, not at any price. While fewer serve than S, a
 // machine on demand that has to fill its volume first costs what is missed meanwhile, where another one has not.
 //
+// Bursts (bursts.h) wait for no replacement: of what comes in D' the share is missed that would have been missed of the
+// last hour's with S' machines. So a quarter, a half, three quarters and all of the machines for bursts are tried as S.
+//
 // **Plans.** With at most m machines in each zone that is guarded against, max(N, S + m) machines do. The cheapest are
 // taken in order. First fewer are missing as m grows and then the cost is convex in it (a linear program's value in its
 // right-hand side), so the best m is found by bisection. Guarded against are no zone, the riskiest, the two, four, …
@@ -44,6 +47,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "fleet/api/offer.h"
+#include "fleet/plan/bursts.h"
 #include "fleet/plan/demand.h"
 #include "fleet/plan/market_memory.h"
 
@@ -104,6 +108,7 @@ struct PlacementLoad {
   absl::Duration service;  // an answer's, in the mean
   int streams = 1;         // answers that a machine runs at a time
   double together = 0;     // the share of losses that take another zone with them (MarketMemory::Together)
+  BurstLoad bursts;        // of the last hour, where the load comes in bursts
 };
 
 // Machines that are being drained, or that their provider takes, are not among `machines`.

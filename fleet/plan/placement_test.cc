@@ -93,6 +93,25 @@ TEST(Place, OneRiskyZoneAloneLeavesTheSurvivorsToOnDemand) {
   EXPECT_EQ(placement.spare, 0);
 }
 
+// Eight machines for the bursts of a load that keeps one busy, for which S = 5/6. A zone is lost for 1.04 % of the time, and
+// a request in time is worth 0.4 · $3 / 0.1 % = $1200.
+TEST(Place, BurstsWaitForNoReplacement) {
+  const std::vector<PlacementOffer> offers = {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)};
+  PlacementLoad load = Load(8);
+  load.busy = 1;
+  EXPECT_EQ(PlaceOn(load, offers).spare, 0);
+
+  load.bursts.machines = 8;
+  load.bursts.busy = 1;
+  for (int part = 0; part < BurstLoad::kParts; ++part) {
+    load.bursts.late[part] = part < BurstLoad::kParts / 2 ? 1 : 0.5;
+  }
+  EXPECT_EQ(Counts(PlaceOn(load, offers), 3), (std::vector<int>{8, 8, 0}))
+      << "with less than eight left half of 1.04 % is missed for each zone, $12.50; eight more machines are $2.40";
+  for (int part = BurstLoad::kParts / 2; part < BurstLoad::kParts; ++part) load.bursts.late[part] = 0;
+  EXPECT_EQ(Counts(PlaceOn(load, offers), 3), (std::vector<int>{4, 4, 0})) << "four would do for all but a few";
+}
+
 TEST(Place, WhatIsLeftOfALossLastsUntilAVolumeIsFilled) {
   // Nowhere are weights: D = 180 s, S = 6 · 11/12 = 5.5 in place of 5.
   PlacementOffer on_demand = OnDemand(3);
@@ -259,6 +278,16 @@ TEST(Place, FilledVolumesComeFirst) {
   empty.fill = filled.fill = absl::Seconds(90);
   filled.filled = 2;
   EXPECT_EQ(Counts(PlaceOn(Load(3), {empty, filled}), 2), (std::vector<int>{1, 2}));
+}
+
+TEST(Place, BurstsDoNotTakeMoreThanTheLimit) {
+  PlacementLoad load = Load(12);
+  load.busy = load.budget_used = 1;
+  load.bursts = {.machines = 12, .busy = 1};
+  for (int part = 0; part < BurstLoad::kParts; ++part) load.bursts.late[part] = 1 - part / 16.0;
+  std::vector<PlacementOffer> offers(6, Spot(0.3, kRisky));
+  for (PlacementOffer& offer : offers) offer.outlook.room = 2;
+  EXPECT_LE(PlaceOn(load, offers, {}, {.max_machines = 4}).wanted, 4);
 }
 
 TEST(Place, HoldsItsLimits) {
