@@ -1,4 +1,5 @@
 """bazel run //fleet/sim:bar -- [--data DIR] [--requests FILE] [--scales 1,2,4,8,16,20] [--resample DRAW --seed N]
+    [--bar_only]
 
 The planner beside SpotHedge on every recorded market under DIR, one row a market and scale, as a Markdown table. `bar`:
 met (✓) where 99.9 % are served in time, no fewer than by SpotHedge with N_Extra = 2, at 90 % of its cost at most; else
@@ -6,7 +7,7 @@ what is missing: target, service or cost (impossible, where the least that anybo
 with the smallest N_Extra of 0, 1, 2, 3, 4 and 6 that serves 99.9 %, which nobody knows beforehand, and our cost as a
 share of its. `equal service`: our cost at the least target_share of 0.999, 0.9993, 0.9995, 0.9997, 0.9999 and 0.99999
 with which no fewer are served than by SpotHedge, as a share of its cost: with N_Extra = 2 where that serves 99.9 %, else
-with the N_Extra that does.
+with the N_Extra that does. These last two take most of the time; --bar_only leaves them out.
 
 On markets, requests and prices of your own:
   bazel run //fleet/sim:bar -- --data DIR --requests FILE --prices FILE
@@ -63,7 +64,8 @@ def markets_under(data):
     return sorted(found.items(), key=lambda market: (order.get(market[0], len(order)), market))
 
 
-def simulate(options, market, scale, policy, extra=2, share=TARGET):
+def simulate(options, market, scale, *policies, extra=2, share=TARGET):
+    """What each of the policies came to."""
     name, folder = market
     with tempfile.TemporaryDirectory() as out:
         profile = pathlib.Path(out, 'profile')
@@ -71,14 +73,14 @@ def simulate(options, market, scale, policy, extra=2, share=TARGET):
         done = subprocess.run(
             [options.simulate, f'--traces={folder}', f'--market={name}', f'--out={out}', f'--profile={profile}',
              f'--requests={options.requests}', f'--prices={options.prices or ""}', f'--scale={scale}',
-             f'--policy={policy}', f'--hedge_extra={extra}', f'--resample={options.resample}', f'--seed={options.seed}'],
+             f'--policy={",".join(policies)}', f'--hedge_extra={extra}', f'--resample={options.resample}', f'--seed={options.seed}'],
             check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise RuntimeError(f'{name}: {done.stderr}')
-        result = json.loads(pathlib.Path(out, f'{policy}.json').read_text())
-        if len(result['markets']) != 1:
-            raise RuntimeError(f'{name} is in the names of {len(result["markets"])} markets under {folder}')
-        return Run(result)
+        results = [json.loads(pathlib.Path(out, f'{policy}.json').read_text()) for policy in policies]
+        if len(results[0]['markets']) != 1:
+            raise RuntimeError(f'{name} is in the names of {len(results[0]["markets"])} markets under {folder}')
+        return [Run(result) for result in results]
 
 
 def missing(ours, hedge, least):
@@ -97,26 +99,31 @@ def at_equal_service(options, market, scale, ours, other):
     """The target_share with which ours serves as many as `other`, and the ratio of costs, in words."""
     for share in SHARES:
         if share != TARGET:
-            ours = simulate(options, market, scale, 'ours', share=share)
+            ours, = simulate(options, market, scale, 'ours', share=share)
         if ours.served >= max(TARGET, other.served):
             return f'{share}: {ours.dollars / other.dollars:.2f}'
     return 'not reached'
 
 
-def row(options, market, scale):
-    hedge, ours, least = (simulate(options, market, scale, policy) for policy in ('spothedge', 'ours', 'omniscient'))
+def with_hindsight(options, market, scale, hedge, ours):
+    """The columns of the N_Extra that is enough, and of equal service."""
     enough, other = 'none | ', None
     for extra in EXTRAS:
-        other = hedge if extra == 2 else simulate(options, market, scale, 'spothedge', extra)
+        other = hedge if extra == 2 else simulate(options, market, scale, 'spothedge', extra=extra)[0]
         if other.served >= TARGET:
             enough = f'{extra}: {other} | {ours.dollars / other.dollars:.2f}'
             break
         other = None
     peer = hedge if hedge.served >= TARGET else other
-    equal = at_equal_service(options, market, scale, ours, peer) if peer else 'none'
+    return f" {enough} | {at_equal_service(options, market, scale, ours, peer) if peer else 'none'} |"
+
+
+def row(options, market, scale):
+    hedge, ours, least = simulate(options, market, scale, 'spothedge', 'ours', 'omniscient')
     return (f'| {NAMES.get(market[0], market[0])} | {scale:g} | {ours.on_demand:.0f} | {hedge} | {ours} | '
             f'{ours.dollars / hedge.dollars:.2f} | '
-            f'{100 * least.dollars / least.on_demand:.1f} % | {missing(ours, hedge, least)} | {enough} | {equal} |')
+            f'{100 * least.dollars / least.on_demand:.1f} % | {missing(ours, hedge, least)} |'
+            + ('' if options.bar_only else with_hindsight(options, market, scale, hedge, ours)))
 
 
 def main():
@@ -132,6 +139,7 @@ def main():
                         help='not 0: days of the record in another order, of this draw')
     parser.add_argument('--seed', type=int, default=1, metavar='N', help='of arrivals, and of which machines are taken')
     parser.add_argument('--notice', type=float, default=0, metavar='SECONDS', help='told before a machine is taken')
+    parser.add_argument('--bar_only', action='store_true', help='without the last two questions')
     parser.add_argument('--jobs', type=int, default=2, help='rows at a time')
     options = parser.parse_args()
     options.simulate = os.path.abspath(options.simulate)
@@ -143,9 +151,9 @@ def main():
     markets = markets_under(data)
     if not markets:
         parser.error(f'{data}: holds no trace (*.json)')
-    print('| market | scale | on demand, $ | SpotHedge | ours | ours / SpotHedge | least | bar '
-          '| enough | ours / enough | equal service |')
-    print('|---|---|---|---|---|---|---|---|---|---|---|')
+    print('| market | scale | on demand, $ | SpotHedge | ours | ours / SpotHedge | least | bar |'
+          + ('' if options.bar_only else ' enough | ours / enough | equal service |'))
+    print('|---' * (8 if options.bar_only else 11) + '|')
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         rows = [pool.submit(row, options, market, float(scale))
                 for scale in options.scales.split(',') for market in markets]

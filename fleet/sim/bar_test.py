@@ -65,6 +65,12 @@ class BarTest(unittest.TestCase):
         self.assertNotEqual(rows, self.rows('--data=other', '--requests=own.csv', '--scales=1,2', '--seed=2'))
         self.assertNotEqual(rows[0], self.rows('--data=other', '--requests=own.csv', '--scales=1', '--resample=3')[0])
 
+    def test_the_bar_only(self):
+        flags = ['--data=other/1-node', '--requests=own.csv', '--scales=1']
+        whole, brief = self.rows(*flags), self.rows(*flags, '--bar_only')
+        self.assertEqual([row.split('|')[:9] for row in whole], [row.split('|')[:9] for row in brief])
+        self.assertEqual([len(row.split('|')) for row in brief], [10])
+
     def test_says_what_is_wrong(self):
         done = self.run_bar('--data=other', '--requests=none.csv')
         self.assertNotEqual(done.returncode, 0)

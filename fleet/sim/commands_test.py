@@ -152,6 +152,15 @@ class CommandsTest(unittest.TestCase):
                          ['spot_one_zone.json'])
         self.expect_pages('out', ['on_demand', 'spot_one_zone'])
 
+    def test_several_policies_are_what_each_is_alone(self):
+        printed = self.simulate('out', '--policy=ours,spot_one_zone')
+        self.assertEqual([line.split()[0] for line in printed.splitlines()[:-1]],
+                         ['policy', 'on_demand', 'spot_one_zone', 'ours'])
+        for name in ('ours', 'spot_one_zone'):
+            self.simulate(name, f'--policy={name}')
+            self.assertEqual(self.result('out', name), self.result(name, name))
+        self.assertNotIn('on_demand.json', os.listdir(f'{self.dir}/out'))
+
     def test_a_zone_of_which_only_stock_is_known_has_four_machines(self):
         for out, flags in {'default': [], '3': ['--zone_capacity=3'], '4': ['--zone_capacity=4'],
                            '5': ['--zone_capacity=5']}.items():
@@ -205,6 +214,8 @@ class CommandsTest(unittest.TestCase):
                             ([good[0], good[2]], '--requests or --what_if'),
                             ([*good, '--what_if=requests.csv'], '--requests or --what_if'),
                             ([*good, '--policy=best'], '--policy is one of on_demand, '),
+                            ([*good, '--policy=ours,best'], '--policy is one of on_demand, '),
+                            ([*good, '--policy='], '--policy is one of on_demand, '),
                             ([*good, '--scale=-1'], '--scale is not negative'),
                             ([*good, '--zone_capacity=-1'], '--zone_capacity'), ([*good, '--nosuch'], 'nosuch'),
                             ([*good, 'more'], "'more'")):

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -39,8 +40,8 @@ ABSL_FLAG(std::string, config, "",
           "it may have for all");
 ABSL_FLAG(std::string, model, "", "of the log's models, or of the configuration's, this one alone");
 ABSL_FLAG(std::string, prices, "", "price list, CSV; none: relative prices, on-demand 1, spot 0.3");
-ABSL_FLAG(std::string, policy, "all",
-          "ours, spothedge, on_demand, spot_one_zone, spot_round_robin, omniscient, or all");
+ABSL_FLAG(std::vector<std::string>, policy, {"all"},
+          "ours, spothedge, on_demand, spot_one_zone, spot_round_robin, omniscient, several by commas, or all");
 ABSL_FLAG(std::string, out, "", "folder for <policy>.json, plots and report.html; made where it is missing");
 ABSL_FLAG(std::string, profile, "", "what a machine does: a text file of fleet/sim/profile.proto; none: its defaults");
 ABSL_FLAG(double, scale, 0, "so many machines' full work in the mean; 0: the requests as they were recorded");
@@ -61,6 +62,17 @@ std::unique_ptr<Policy> MakePolicy(absl::string_view name, int zones, const Case
   if (name == "spot_round_robin") return SpotRoundRobinPolicy();
   if (name == "spothedge") return SpotHedgePolicy(zones, absl::GetFlag(FLAGS_hedge_extra));
   return OurPolicy(of.profile, of.ours);
+}
+
+bool IsWanted(absl::string_view policy) {
+  const std::vector<std::string> wanted = absl::GetFlag(FLAGS_policy);
+  return absl::c_linear_search(wanted, policy) || absl::c_linear_search(wanted, "all");
+}
+
+// Each is one, or all, and there is one.
+bool ArePolicies(const std::vector<std::string>& wanted) {
+  const auto is_policy = [](absl::string_view name) { return name == "all" || absl::c_linear_search(kPolicies, name); };
+  return !wanted.empty() && absl::c_all_of(wanted, is_policy);
 }
 
 constexpr double kMostCopies = 1e6;
@@ -199,10 +211,10 @@ void PrintRow(const Result& total, const Reference& reference) {
 }
 
 // The policies in the order of the report; on demand is what others are measured by.
-std::vector<absl::string_view> PolicyNames(absl::string_view wanted) {
+std::vector<absl::string_view> PolicyNames() {
   std::vector<absl::string_view> names = {"on_demand"};
   for (const absl::string_view name : kPolicies) {
-    if (name != "on_demand" && (wanted == "all" || wanted == name)) names.push_back(name);
+    if (name != "on_demand" && IsWanted(name)) names.push_back(name);
   }
   return names;
 }
@@ -246,12 +258,11 @@ ReportInput ReportOf(const Case& of, const std::vector<RecordedMarket>& markets,
 absl::StatusOr<std::vector<double>> RunCase(const Case& of, const std::vector<RecordedMarket>& markets,
                                             const std::string& command, const std::string& out) {
   ASSIGN_OR_RETURN(const double copies, Copies(of, absl::GetFlag(FLAGS_scale)));
-  const std::string wanted = absl::GetFlag(FLAGS_policy);
   std::error_code error;
   std::filesystem::create_directories(out, error);
   if (error) return absl::PermissionDeniedError(absl::StrCat(out, ": ", error.message()));
   ReportInput report = ReportOf(of, markets, command);
-  const std::vector<absl::string_view> names = PolicyNames(wanted);
+  const std::vector<absl::string_view> names = PolicyNames();
   std::vector<Result> omniscient;  // before the others, which are measured by it
   if (names.back() == "omniscient") omniscient = RunMarkets("omniscient", markets, of, copies);
   std::vector<Reference> references;
@@ -263,7 +274,7 @@ absl::StatusOr<std::vector<double>> RunCase(const Case& of, const std::vector<Re
     if (name == "on_demand") references = ReferencesOf(results, omniscient);
     const Result total = SumOf(results);
     const Reference reference = SumOf(references);
-    if (name == wanted || wanted == "all") {
+    if (IsWanted(name)) {
       RETURN_IF_ERROR(WriteFile(absl::StrCat(out, "/", name, ".json"), ToJson(total, reference, results, references)));
     }
     PrintRow(total, reference);
@@ -288,7 +299,7 @@ std::string FolderOf(size_t number, absl::string_view model) {
 absl::Status Run(const std::string& command) {
   ASSIGN_OR_RETURN(const Input input, ReadInput());
   const std::string out = UserPath(absl::GetFlag(FLAGS_out));
-  const std::vector<absl::string_view> policies = PolicyNames(absl::GetFlag(FLAGS_policy));
+  const std::vector<absl::string_view> policies = PolicyNames();
   std::vector<double> sums(policies.size());
   for (size_t i = 0; i < input.cases.size(); ++i) {
     const Case& of = input.cases[i];
@@ -308,15 +319,13 @@ absl::Status Run(const std::string& command) {
 }
 
 int Main(const std::string& command) {
-  const std::string wanted = absl::GetFlag(FLAGS_policy);
   if (absl::GetFlag(FLAGS_traces).empty() || absl::GetFlag(FLAGS_out).empty() ||
       absl::GetFlag(FLAGS_requests).empty() == absl::GetFlag(FLAGS_what_if).empty() ||
-      (wanted != "all" && std::find(std::begin(kPolicies), std::end(kPolicies), wanted) == std::end(kPolicies)) ||
-      !(absl::GetFlag(FLAGS_scale) >= 0) || !InRange(absl::GetFlag(FLAGS_zone_capacity)) ||
-      !InRange(absl::GetFlag(FLAGS_hedge_extra))) {
+      !ArePolicies(absl::GetFlag(FLAGS_policy)) || !(absl::GetFlag(FLAGS_scale) >= 0) ||
+      !InRange(absl::GetFlag(FLAGS_zone_capacity)) || !InRange(absl::GetFlag(FLAGS_hedge_extra))) {
     std::cerr << "--traces, --out and either --requests or --what_if are needed; --policy is one of "
-              << absl::StrJoin(kPolicies, ", ") << ", all; --scale is not negative, --zone_capacity and --hedge_extra "
-              << "are from 0 to " << kMostMachines << "\n";
+              << absl::StrJoin(kPolicies, ", ") << ", several by commas, or all; --scale is not negative, "
+              << "--zone_capacity and --hedge_extra are from 0 to " << kMostMachines << "\n";
     return 2;
   }
   if (const absl::Status status = Run(command); !status.ok()) {
