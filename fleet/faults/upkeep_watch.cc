@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "fleet/ledger/billing.h"
 
 namespace spotinference::fleet {
 namespace {
@@ -18,17 +17,13 @@ double Cost(double per_hour, absl::Duration time) { return per_hour * std::max(0
 
 }  // namespace
 
-bool UpkeepWatch::OnlyAsleep() const { return BillingRulesOf(cloud_.kind().traits.name).boot_disk_asleep; }
-
 double UpkeepWatch::PerHourOf(const EmulatedMachine& machine) const {
-  const BillingRules& rules = BillingRulesOf(machine.cloud);
-  return (rules.boot_disk_asleep ? 0 : VolumePerHour(rules, machine.boot_gigabytes)) +
-         (machine.public_address && rules.address_stays ? rules.address_hour : 0);
+  return (OnlyAsleep() ? 0 : VolumePerHour(rules_, machine.boot_gigabytes)) +
+         (machine.public_address && rules_.address_stays ? rules_.address_hour : 0);
 }
 
 double UpkeepWatch::CostOf(const EmulatedMachine& machine) const {
-  const bool stays = BillingRulesOf(machine.cloud).address_stays;
-  return cloud_.model().BootDiskBill(machine) + (stays ? cloud_.model().AddressBill(machine) : 0);
+  return cloud_.model().BootDiskBill(machine) + (rules_.address_stays ? cloud_.model().AddressBill(machine) : 0);
 }
 
 double UpkeepWatch::Dollars() const {
@@ -50,6 +45,12 @@ UpkeepWatch::Row* UpkeepWatch::FindRow(const std::string& id) {
   return row == rows_.end() ? nullptr : &row->second;
 }
 
+UpkeepWatch::Row* UpkeepWatch::FindRowOf(Piece& piece) {
+  if (std::exchange(piece.found_at, row_changes_) == row_changes_) return piece.found;
+  const auto row = rows_.find(piece.row);
+  return piece.found = row == rows_.end() ? nullptr : &row->second;
+}
+
 void UpkeepWatch::OnDiscard(const MachineSpec& spec) {
   if (Row* const row = FindRow(spec.id)) row->discard_at = std::min(row->discard_at, sim_.now());
 }
@@ -64,9 +65,8 @@ void UpkeepWatch::OnEvent(const MachineEvent& event) {
   if (event.kind == kAsleep || (event.kind == kStray && event.ended.has_value())) return NoteNobodys(event);
   Row* const row = FindRow(event.machine_id);
   if (row == nullptr) return;
-  const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
-  if (event.boot_gigabytes > 0) row->disk_told = VolumePerHour(rules, cloud_.kind().boot_gigabytes);
-  if (event.public_address && rules.address_stays) row->address_told = rules.address_hour;
+  if (event.boot_gigabytes > 0) row->disk_told = VolumePerHour(rules_, cloud_.kind().boot_gigabytes);
+  if (event.public_address && rules_.address_stays) row->address_told = rules_.address_hour;
   row->started |= event.kind == MachineEvent::Kind::kStarted || event.kind == MachineEvent::Kind::kAdopted;
   if (event.kind != MachineEvent::Kind::kGone) return;
   if (OnlyAsleep()) NoteSleep(event, *row);
@@ -88,9 +88,8 @@ void UpkeepWatch::NoteNobodys(const MachineEvent& told) {
                                     [&](const auto& record) { return NameOf(record.second.id) == told.machine_id; });
   if (is_known) return;
   const bool is_asleep = told.kind == MachineEvent::Kind::kAsleep;
-  const BillingRules& rules = BillingRulesOf(cloud_.kind().traits.name);
-  const double disk = is_asleep || !OnlyAsleep() ? VolumePerHour(rules, told.boot_gigabytes) : 0;
-  const double address = told.public_address && rules.address_stays ? rules.address_hour : 0;
+  const double disk = is_asleep || !OnlyAsleep() ? VolumePerHour(rules_, told.boot_gigabytes) : 0;
+  const double address = told.public_address && rules_.address_stays ? rules_.address_hour : 0;
   const absl::Duration began = *told.began - SimCloud::TimeOf(absl::ZeroDuration());
   const absl::Duration ended = *told.ended - SimCloud::TimeOf(absl::ZeroDuration());
   const auto found = cloud_.model().machines().find(SimCloud::NumberOf(told.handle));
@@ -111,16 +110,17 @@ void UpkeepWatch::NoteNobodys(const MachineEvent& told) {
 void UpkeepWatch::Check() {
   for (; !told_.empty() && told_.front().first < sim_.now() - kWritten; told_.pop_front()) under_ -= told_.front().second;
   longest_skew_ = std::max(longest_skew_, absl::AbsDuration(sim_.clock.skew));
-  std::set<Key> there;
+  ++looks_;
   asleep_.clear();
   for (const auto& [serial, record] : store_.machines()) {
     if (record.state == MachineState::kHibernated) asleep_.insert(NameOf(record.id));
     if (record.bought == absl::InfinitePast()) continue;
     const Key key = {record.id, record.bought};
-    there.insert(key);
     const auto [row, is_new] = rows_.try_emplace(key);
+    row->second.look = looks_;
     if (!is_new) continue;
-    row->second = {.name = NameOf(record.id), .since = sim_.now(), .slept_until = sim_.now()};
+    ++row_changes_;
+    row->second = {.name = NameOf(record.id), .since = sim_.now(), .slept_until = sim_.now(), .look = looks_};
     rows_by_name_[row->second.name] = key;
   }
   for (const auto& [number, machine] : cloud_.model().machines()) Count(machine);
@@ -134,8 +134,9 @@ void UpkeepWatch::Check() {
   }
   for (auto row = rows_.begin(); row != rows_.end();) {
     CountSleep(row->second);
-    row->second.sleeps = there.contains(row->first) && asleep_.contains(row->second.name);
-    if (there.contains(row->first)) {
+    const bool is_there = row->second.look == looks_;
+    row->second.sleeps = is_there && asleep_.contains(row->second.name);
+    if (is_there) {
       ++row;
       continue;
     }
@@ -143,6 +144,7 @@ void UpkeepWatch::Check() {
     over_ += more;
     under_ += less;
     row = rows_.erase(row);
+    ++row_changes_;
   }
   checked_at_ = sim_.now();
   skew_ = sim_.clock.skew;
@@ -179,21 +181,23 @@ void UpkeepWatch::NoteSleep(const MachineEvent& gone, Row& row) {
 void UpkeepWatch::Count(const EmulatedMachine& machine) {
   const auto [found, is_new] = pieces_.try_emplace(machine.number);
   Piece& piece = found->second;
-  const auto key = rows_by_name_.find(machine.name);
-  if (is_new && key != rows_by_name_.end()) piece.row = key->second;
+  if (is_new) {
+    const auto key = rows_by_name_.find(machine.name);
+    if (key != rows_by_name_.end()) piece.row = key->second;
+  }
   const double more = CostOf(machine) - piece.dollars;
   piece.dollars += more;
   const double slept = OnlyAsleep() ? cloud_.model().BootDiskBill(machine) - piece.slept : 0;
   piece.slept += slept;
-  const auto row = rows_.find(piece.row);
-  if (row == rows_.end()) {
+  Row* const row = FindRowOf(piece);
+  if (row == nullptr) {
     const bool sleeps = machine.state == EmulatedMachine::State::kStopped && asleep_.contains(machine.name);
     if (!sleeps) under_ += more;
     return;
   }
-  row->second.dollars += more - slept;
-  row->second.slept += slept;
-  row->second.per_hour = std::max(row->second.per_hour, PerHourOf(machine));
+  row->dollars += more - slept;
+  row->slept += slept;
+  row->per_hour = std::max(row->per_hour, PerHourOf(machine));
 }
 
 std::pair<double, double> UpkeepWatch::DoubtOf(const Row& row) const {

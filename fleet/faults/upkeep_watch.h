@@ -20,11 +20,14 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "fleet/faults/sim.h"
 #include "fleet/faults/sim_cloud.h"
+#include "fleet/ledger/billing.h"
 #include "fleet/providers/cloud/names.h"
 #include "fleet/providers/provider.h"
 #include "fleet/store/memory_store.h"
@@ -34,7 +37,8 @@ namespace spotinference::fleet {
 class UpkeepWatch {
  public:
   UpkeepWatch(Sim& sim, SimCloud& cloud, const MemoryStore& store, const CloudNames& names)
-      : sim_(sim), cloud_(cloud), store_(store), names_(names) {}
+      : sim_(sim), cloud_(cloud), store_(store), names_(names),
+        rules_(BillingRulesOf(cloud.kind().traits.name)) {}
 
   void OnDeath();  // of the controller
   void OnDiscard(const MachineSpec& spec);
@@ -66,14 +70,18 @@ class UpkeepWatch {
     bool started = false;  // since it slept
     absl::Duration slept_until;  // or it was ordered then
     double slept = 0;            // dollars of the disks of all of them, since the last look
+    int64_t look = 0;            // the last one at which the store had it
   };
   struct Piece {  // a machine of the cloud
     Key row;      // "": nobody's
+    Row* found = nullptr;  // it, by FindRowOf; null: it is over
+    int64_t found_at = -1;
     double dollars = 0, slept = 0;
   };
 
   const std::string& NameOf(const std::string& id);  // the cloud's
   Row* FindRow(const std::string& id);
+  Row* FindRowOf(Piece& piece);
   double CostOf(const EmulatedMachine& machine) const;
   double PerHourOf(const EmulatedMachine& machine) const;
   // By how much the ledger may have more than `row`'s bill, and less.
@@ -82,17 +90,20 @@ class UpkeepWatch {
   void CountSleep(Row& row);
   void NoteSleep(const MachineEvent& gone, Row& row);
   void NoteNobodys(const MachineEvent& told);
-  bool OnlyAsleep() const;  // disks cost
+  bool OnlyAsleep() const { return rules_.boot_disk_asleep; }  // disks cost
 
   Sim& sim_;
   SimCloud& cloud_;
   const MemoryStore& store_;
   const CloudNames& names_;
-  std::map<std::string, std::string> names_by_id_;
+  const BillingRules& rules_;
+  std::unordered_map<std::string, std::string> names_by_id_;
   std::map<Key, Row> rows_;
+  int64_t row_changes_ = 0;  // what was found in `rows_` holds until the next one
+  int64_t looks_ = 0;
   std::map<std::string, Key> rows_by_name_;  // the newest
   std::map<int64_t, Piece> pieces_;
-  std::set<std::string> asleep_;  // by the cloud's name, as the store has it
+  std::set<absl::string_view> asleep_;  // by the cloud's name, as the store has it
   double closed_ = 0;  // dollars of machines that the model has forgotten
   absl::Duration longest_skew_, skew_;
   absl::Duration checked_at_;

@@ -144,7 +144,7 @@ void Watch::OnEvent(const MachineEvent& event) {
 void Watch::Begin(const MachineSpec& spec, bool wakes) {
   active_ = true;
   const std::string name = names_.Machine(spec.id);
-  Asked& asked = asked_[name] = {spec.id, spec.volume, "", sim_.now(), !wakes, wakes};
+  Asked& asked = asked_[name] = {spec.id, spec.volume, "", names_.Volume(spec.volume), sim_.now(), !wakes, wakes};
   const auto written = std::find_if(store_.machines().begin(), store_.machines().end(),
                                     [&](const auto& record) { return record.second.id == spec.id; });
   if (written == store_.machines().end())
@@ -325,7 +325,7 @@ void Watch::CheckAttached() const {
     const auto machine = machines.find(volume.machine);
     if (machine == machines.end() || machine->second.state == State::kGone) continue;
     const auto asked = asked_.find(machine->second.name);
-    if (asked != asked_.end() && volume.name != names_.Volume(asked->second.volume))
+    if (asked != asked_.end() && volume.name != asked->second.volume_name)
       sim_.Break(absl::StrCat(asked->second.id, " has the volume ", volume.name, ", which is another's"));
   }
 }

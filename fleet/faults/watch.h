@@ -116,6 +116,7 @@ class Watch : public Provider {
  private:
   struct Asked {
     std::string id, volume, model;
+    std::string volume_name;  // the cloud's
     absl::Duration began;
     bool adopted = false;
     bool wakes = false;                   // asked for in this life, and neither serving nor to end yet
