@@ -9,6 +9,7 @@ namespace {
 
 constexpr double kYoung = 0.5;  // a, in hours
 constexpr double kPrior = 1;    // openings of shape 1 that the evidence begins with
+constexpr double kWhole = 4;    // machines that went with a lost one, before any is seen
 constexpr absl::Duration kHalfLife = absl::Hours(96);
 constexpr absl::Duration kTogether = absl::Minutes(10);
 constexpr absl::Duration kMeanwhile = absl::Minutes(3);
@@ -29,6 +30,8 @@ void MarketMemory::Count(Domain& domain, absl::Duration now) {
   const double kept = std::exp2(-absl::FDivDuration(now - domain.counted, kHalfLife));
   domain.losses *= kept;
   domain.exposure *= kept;
+  domain.others *= kept;
+  domain.went *= kept;
   if (domain.machines > 0) {
     domain.exposure +=
         std::log((kYoung + Hours(now - domain.opened)) / (kYoung + Hours(domain.counted - domain.opened)));
@@ -44,7 +47,7 @@ MarketMemory::Domain MarketMemory::Kept(int id, absl::Duration now) const {
 }
 
 void MarketMemory::Recall(int id, Domain kept, absl::Duration now) {
-  for (absl::Duration* const time : {&kept.opened, &kept.left, &kept.counted, &kept.last_loss})
+  for (absl::Duration* const time : {&kept.opened, &kept.left, &kept.counted, &kept.last_loss, &kept.first_loss})
     *time = std::min(*time, now);
   kept.machines = 0;
   kept.opened = std::min(kept.opened, kept.counted);
@@ -87,6 +90,12 @@ void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now)
     domain.losses += 1;
     CountTogether(id, now);
   }
+  if (now - domain.first_loss < kMeanwhile) {
+    domain.went = std::min(domain.went + 1, domain.others);
+  } else {
+    domain.first_loss = now;
+    domain.others += domain.machines;
+  }
   domain.last_loss = domain.opened = domain.counted = now;
   Close(domain, now);
 }
@@ -127,6 +136,7 @@ Outlook MarketMemory::Of(int id, absl::Duration now) const {
   const bool known = domain.machines > 0 || (domain.open && now - domain.left <= kKnown);
   const double age = known ? Hours(now - domain.opened) : 0;
   return {.losses_per_hour = shape / (kYoung + age),
+          .whole = (kWhole + domain.went) / (kWhole + domain.others),
           .warning = common_.warning,
           .room = domain.came < 0 ? std::numeric_limits<int>::max() : 2 * domain.came,
           .closed_until = domain.closed_until};

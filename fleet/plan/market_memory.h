@@ -9,6 +9,10 @@
 // domain from its own openings, whose evidence halves every four days, and begins at 1. Machines that go within ten
 // minutes count once.
 //
+// How many of a domain's machines a loss takes is learned, too: `whole`, the share of the others that went within three
+// minutes of one that was lost, begins at 1, as if four had been seen to go. Rather than so many of them each time, all
+// of them are taken to go in that share of the losses, and one in the others, which is the worst of the same mean.
+//
 // Not thread-safe; no clock. Times are Clock::Elapsed() and never step back.
 #ifndef FLEET_PLAN_MARKET_MEMORY_H_
 #define FLEET_PLAN_MARKET_MEMORY_H_
@@ -22,6 +26,7 @@ namespace spotinference::fleet {
 
 struct Outlook {
   double losses_per_hour = 0;  // of the domain, while machines of ours are in it
+  double whole = 1;            // the share of them that takes all of its machines; the others take one
   absl::Duration warning;      // a machine serves for at least that long after the first word, nine times of ten
   // Machines more that can be counted on. None after a stock-out or a loss; what came up since, twice.
   int room = std::numeric_limits<int>::max();
@@ -37,7 +42,9 @@ class MarketMemory {
     bool open = false;                                // as last seen
     double losses = 0, exposure = 0;                  // decayed: openings that ended, and their ∫ dt / (a + age)
     absl::Duration counted;                           // up to when exposure is
+    double others = 0, went = 0;  // decayed: machines beside one that was lost, and those of them that went with it
     absl::Duration last_loss = -absl::InfiniteDuration();
+    absl::Duration first_loss = -absl::InfiniteDuration();  // of those that went together
     absl::Duration closed_until = -absl::InfiniteDuration();
     int stock_outs = 0;  // in a row
     int came = -1;       // machines since the last stock-out or loss; -1: there was none

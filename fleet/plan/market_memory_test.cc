@@ -35,6 +35,23 @@ TEST(MarketMemory, MachinesThatGoTogetherAreOneLoss) {
   EXPECT_NEAR(apart.Of(0, 2 * kHour).losses_per_hour, 3 / (1 + 2 * std::log(3)) / 0.5, 0.02);
 }
 
+TEST(MarketMemory, LearnsHowManyGoWithALostOne) {
+  MarketMemory whole, some;
+  EXPECT_EQ(whole.Of(0, absl::ZeroDuration()).whole, 1) << "until another thing is seen";
+  for (int i = 0; i < 5; ++i) {
+    const absl::Duration at = i * kHour;
+    for (int machine = 0; machine < 16; ++machine) whole.Began(0, at);
+    for (int machine = 0; machine < (i == 0 ? 16 : 2); ++machine) some.Began(0, at);
+    const auto lose = [at](MarketMemory& memory, absl::Duration after) { memory.Lost(0, at + after, at + after); };
+    for (int machine = 0; machine < 16; ++machine) lose(whole, kHour / 2 + machine * absl::Seconds(1));
+    for (const int minute : {30, 35}) lose(some, minute * absl::Minutes(1));  // each by itself
+  }
+  EXPECT_EQ(whole.Of(0, 5 * kHour).whole, 1);
+  // Of 15 and of 14 others none went, five times.
+  EXPECT_NEAR(some.Of(0, 5 * kHour).whole, 4.0 / (4 + 5 * 29), 0.001);
+  EXPECT_NEAR(some.Of(0, 5000 * kHour).whole, 1, 0.01) << "what is long ago is forgotten";
+}
+
 TEST(MarketMemory, EvidenceFades) {
   MarketMemory memory;
   for (int i = 0; i < 20; ++i) {

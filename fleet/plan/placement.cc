@@ -129,8 +129,10 @@ class Placer {
   }
 
   // Its waking time is paid for and brings nothing: at each loss, and where nothing is lost once a day.
-  double EffectivePrice(const PlacementOffer& offer, absl::Duration start) const {
-    return offer.price_per_hour * (1 + (offer.outlook.losses_per_hour + 1 / 24.0) * Hours(start));
+  double EffectivePrice(int i, absl::Duration start) const {
+    const auto& [price, outlook] = std::tie(offers_[i].price_per_hour, offers_[i].outlook);
+    const double losses = outlook.losses_per_hour * (outlook.whole + (1 - outlook.whole) / std::max(1, held_[i]));
+    return price * (1 + (losses + 1 / 24.0) * Hours(start));
   }
 
   // As if the offers that are hoped for gave what they are asked for.
@@ -139,14 +141,14 @@ class Placer {
     for (int i = 0; i < static_cast<int>(offers_.size()); ++i) {
       const PlacementOffer& offer = offers_[i];
       if (offer.price_per_hour > limits_.max_price) continue;
-      if (held_[i] > 0) parts_.push_back({kKept * EffectivePrice(offer, offer.start), i, held_[i]});
+      if (held_[i] > 0) parts_.push_back({kKept * EffectivePrice(i, offer.start), i, held_[i]});
       const int room = hoped_[i] ? kHoped : offer.outlook.room;
       if (const int fast = std::min(room, offer.filled); fast > 0) {
-        parts_.push_back({EffectivePrice(offer, offer.start), i, fast});
+        parts_.push_back({EffectivePrice(i, offer.start), i, fast});
       }
       if (room > offer.filled) {
         const double late = offer.market == Market::kOnDemand ? late_ * Hours(offer.fill) : 0;
-        const double price = EffectivePrice(offer, offer.start + offer.fill) + offer.volume_per_hour + late;
+        const double price = EffectivePrice(i, offer.start + offer.fill) + offer.volume_per_hour + late;
         parts_.push_back({price, i, room - offer.filled});
       }
     }
@@ -190,13 +192,15 @@ class Placer {
   // the safest of them goes, times joint_ for each but one.
   double MissedNow() const {
     const int total = std::accumulate(want_.begin(), want_.end(), 0);
-    double missed = 0, together = 0, chance = 1;
-    int lost = 0;
+    double missed = 0, together = 0, chance = 1, whole = 1;
+    int lost = 0, zones = 0;
+    const auto late = [&](int all, int one) { return whole * Late(total, all) + (1 - whole) * Late(total, one); };
     for (const int i : by_risk_) {
       if (want_[i] == 0) continue;
-      missed += missed_[i] * Late(total, want_[i]);
+      whole = offers_[i].outlook.whole;
+      missed += missed_[i] * late(want_[i], 1);
       lost += want_[i];
-      if (lost > want_[i]) together = std::max(together, chance * missed_[i] * Late(total, lost));
+      if (++zones > 1) together = std::max(together, chance * missed_[i] * late(lost, zones));
       chance *= joint_;
     }
     return std::max(missed, together);

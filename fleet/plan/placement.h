@@ -14,7 +14,8 @@
 // requests wait too long (D': the time without machines that clients notice). "Too few" is no edge: in D come more or
 // fewer requests by chance. Their number is Poisson and answers are exponential, so what they take has the standard
 // deviation s = √(2 A / (streams · L · D)) of its mean, and where S' are left of a loss the share E[max(0, 1 + s Z − S' / S)]
-// is missed, Z standard normal: 0.4 s where just S are left, next to nothing from S · (1 + 3 s) on. Two zones go together in the learned
+// is missed, Z standard normal: 0.4 s where just S are left, next to nothing from S · (1 + 3 s) on. A loss takes all of
+// the zone's machines in the learned share Outlook::whole of them, else one. Two zones go together in the learned
 // share q of their losses: q times as often as the safer of them is lost; three q² times as often as the safest, and so
 // on. A plan costs its machines and, for that share in units of the target's, 0.4 of what serving all on demand costs,
 // and up to four times as much as the error budget (demand.h) is used up. So cheap safety is always bought, dear safety

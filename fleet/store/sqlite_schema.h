@@ -229,9 +229,15 @@ inline constexpr const char* kSchemas[] = {
     PRIMARY KEY (model, kind)) STRICT;
   PRAGMA user_version = 16;
   COMMIT;)",
+    R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE market ADD COLUMN others REAL NOT NULL DEFAULT 0;
+  ALTER TABLE market ADD COLUMN went REAL NOT NULL DEFAULT 0;
+  PRAGMA user_version = 17;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 16, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 17, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

@@ -146,12 +146,12 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
   std::filesystem::remove(path_);
   Open().reset();
   ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 17", nullptr, nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 18", nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 17"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 18"));
 }
 
 constexpr char kNoMarket[] =
@@ -162,7 +162,7 @@ constexpr char kNoMarket[] =
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 constexpr char kAsVersion11[] =
-    "DROP TABLE storage; ALTER TABLE machines DROP COLUMN bought_us; ALTER TABLE machines DROP COLUMN boot_gigabytes; "
+    "ALTER TABLE market DROP COLUMN others; ALTER TABLE market DROP COLUMN went; DROP TABLE storage; ALTER TABLE machines DROP COLUMN bought_us; ALTER TABLE machines DROP COLUMN boot_gigabytes; "
     "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE ended_volumes; "
     "ALTER TABLE machines DROP COLUMN public_address; ALTER TABLE book DROP COLUMN address_dollars; "
     "ALTER TABLE book DROP COLUMN replacing_dollars; "
@@ -298,6 +298,8 @@ TEST_F(SqliteStoreTest, WhatTheMarketHasShown) {
                                     .losses = 1.5,
                                     .exposure = 2.25,
                                     .counted = now,
+                                    .others = 45.5,
+                                    .went = 1.25,
                                     .last_loss = now - absl::Hours(9),
                                     .closed_until = now + absl::Minutes(1),
                                     .stock_outs = 2,
@@ -322,6 +324,8 @@ TEST_F(SqliteStoreTest, WhatTheMarketHasShown) {
   EXPECT_EQ(seen.losses, 1.5);
   EXPECT_EQ(seen.exposure, 2.25);
   EXPECT_EQ(seen.counted, now);
+  EXPECT_EQ(seen.others, 45.5);
+  EXPECT_EQ(seen.went, 1.25);
   EXPECT_EQ(seen.last_loss, now - absl::Hours(9));
   EXPECT_EQ(seen.closed_until, now + absl::Minutes(1));
   EXPECT_EQ(seen.stock_outs, 2);
