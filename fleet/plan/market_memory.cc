@@ -11,7 +11,6 @@ constexpr double kYoung = 0.5;  // a, in hours
 constexpr double kPrior = 1;    // openings of shape 1 that the evidence begins with
 constexpr double kWhole = 4;    // machines that went with a lost one, before any is seen
 constexpr absl::Duration kHalfLife = absl::Hours(96);
-constexpr absl::Duration kTogether = absl::Minutes(10);
 constexpr absl::Duration kMeanwhile = absl::Minutes(3);
 constexpr absl::Duration kKnown = absl::Hours(1);  // a zone that we left so long ago may have closed meanwhile
 constexpr absl::Duration kFirstRetry = absl::Seconds(30), kLongestRetry = absl::Minutes(1);
@@ -47,7 +46,7 @@ MarketMemory::Domain MarketMemory::Kept(int id, absl::Duration now) const {
 }
 
 void MarketMemory::Recall(int id, Domain kept, absl::Duration now) {
-  for (absl::Duration* const time : {&kept.opened, &kept.left, &kept.counted, &kept.last_loss, &kept.first_loss})
+  for (absl::Duration* const time : {&kept.opened, &kept.left, &kept.counted, &kept.last_loss})
     *time = std::min(*time, now);
   kept.machines = 0;
   kept.opened = std::min(kept.opened, kept.counted);
@@ -86,17 +85,17 @@ void MarketMemory::Lost(int id, absl::Duration serves_until, absl::Duration now)
   absl::Duration& usual = common_.warning;
   usual = std::clamp(usual + (warned > usual ? 0.1 : -0.9) * kWarningStep, absl::ZeroDuration(), kLongestWarning);
   if (warned > usual - kWarningStep && warned < usual + kWarningStep) usual = std::min(usual, warned);
-  if (now - domain.last_loss > kTogether) {
+  if (now - domain.last_loss >= kMeanwhile) {
+    domain.last_loss = now;
     domain.losses += 1;
-    CountTogether(id, now);
-  }
-  if (now - domain.first_loss < kMeanwhile) {
-    domain.went = std::min(domain.went + 1, domain.others);
-  } else {
-    domain.first_loss = now;
     domain.others += domain.machines;
+    domain.beside = domain.machines;
+    CountTogether(id, now);
+  } else if (domain.beside > 0) {  // else it was bought since then
+    --domain.beside;
+    domain.went = std::min(domain.went + 1, domain.others);
   }
-  domain.last_loss = domain.opened = domain.counted = now;
+  domain.opened = domain.counted = now;
   Close(domain, now);
 }
 

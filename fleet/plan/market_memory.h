@@ -6,12 +6,12 @@
 // at which this opening ends is Gamma-distributed over openings, with shape α and scale 1/a, so that after `age` hours
 // without trouble its posterior mean is α / (a + age). A zone that has just opened is closed soon, one that has been
 // open for days stays open (spot lifetimes are heavy-tailed, as many have measured). a is half an hour; α is learned by
-// domain from its own openings, whose evidence halves every four days, and begins at 1. Machines that go within ten
-// minutes count once.
+// domain from its own openings, whose evidence halves every four days, and begins at 1. Machines that go within three
+// minutes, before what was lost can be replaced, are one loss.
 //
-// How many of a domain's machines a loss takes is learned, too: `whole`, the share of the others that went within three
-// minutes of one that was lost, begins at 1, as if four had been seen to go. Rather than so many of them each time, all
-// of them are taken to go in that share of the losses, and one in the others, which is the worst of the same mean.
+// How many of a domain's machines a loss takes is learned, too: `whole`, the share of the others that went with the first
+// one, begins at 1, as if four had been seen to go. Rather than so many of them each time, all are taken to go in that
+// share of the losses and one in the others, which with the same mean is the harder to stand in for.
 //
 // Not thread-safe; no clock. Times are Clock::Elapsed() and never step back.
 #ifndef FLEET_PLAN_MARKET_MEMORY_H_
@@ -43,8 +43,8 @@ class MarketMemory {
     double losses = 0, exposure = 0;                  // decayed: openings that ended, and their ∫ dt / (a + age)
     absl::Duration counted;                           // up to when exposure is
     double others = 0, went = 0;  // decayed: machines beside one that was lost, and those of them that went with it
-    absl::Duration last_loss = -absl::InfiniteDuration();
-    absl::Duration first_loss = -absl::InfiniteDuration();  // of those that went together
+    int beside = 0;               // of the last loss's others, those that have not gone
+    absl::Duration last_loss = -absl::InfiniteDuration();  // its first machine's
     absl::Duration closed_until = -absl::InfiniteDuration();
     int stock_outs = 0;  // in a row
     int came = -1;       // machines since the last stock-out or loss; -1: there was none

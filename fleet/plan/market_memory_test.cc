@@ -47,9 +47,28 @@ TEST(MarketMemory, LearnsHowManyGoWithALostOne) {
     for (const int minute : {30, 35}) lose(some, minute * absl::Minutes(1));  // each by itself
   }
   EXPECT_EQ(whole.Of(0, 5 * kHour).whole, 1);
-  // Of 15 and of 14 others none went, five times.
+  // Of 15 and of 14 others none went, five times, which are ten losses.
   EXPECT_NEAR(some.Of(0, 5 * kHour).whole, 4.0 / (4 + 5 * 29), 0.001);
+  EXPECT_NEAR(some.Kept(0, 5 * kHour).losses, 10, 0.3);
   EXPECT_NEAR(some.Of(0, 5000 * kHour).whole, 1, 0.01) << "what is long ago is forgotten";
+}
+
+TEST(MarketMemory, AReplacementThatIsLostAtOnceIsNoneOfTheOthers) {
+  MarketMemory memory;
+  memory.Began(0, absl::ZeroDuration());
+  memory.Began(0, absl::ZeroDuration());
+  memory.Lost(0, kHour, kHour);
+  for (int i = 0; i < 3; ++i) {
+    memory.Began(0, kHour + absl::Seconds(20));
+    memory.Lost(0, kHour + absl::Minutes(1), kHour + absl::Minutes(1));
+  }
+  const MarketMemory::Domain seen = memory.Kept(0, kHour + absl::Minutes(1));
+  EXPECT_LE(seen.went, seen.others);
+  EXPECT_NEAR(seen.others, 1, 0.01);
+  EXPECT_EQ(seen.beside, 0);
+  MarketMemory after;
+  after.Recall(0, seen, kHour);
+  EXPECT_NEAR(after.Of(0, kHour).whole, memory.Of(0, kHour + absl::Minutes(1)).whole, 1e-9);
 }
 
 TEST(MarketMemory, EvidenceFades) {

@@ -130,9 +130,10 @@ class Placer {
 
   // Its waking time is paid for and brings nothing: at each loss, and where nothing is lost once a day.
   double EffectivePrice(int i, absl::Duration start) const {
-    const auto& [price, outlook] = std::tie(offers_[i].price_per_hour, offers_[i].outlook);
-    const double losses = outlook.losses_per_hour * (outlook.whole + (1 - outlook.whole) / std::max(1, held_[i]));
-    return price * (1 + (losses + 1 / 24.0) * Hours(start));
+    const PlacementOffer& offer = offers_[i];
+    const double whole = offer.outlook.whole;
+    const double losses = offer.outlook.losses_per_hour * (whole + (1 - whole) / std::max(1, held_[i]));
+    return offer.price_per_hour * (1 + (losses + 1 / 24.0) * Hours(start));
   }
 
   // As if the offers that are hoped for gave what they are asked for.
@@ -189,18 +190,21 @@ class Placer {
   }
 
   // The share of requests that losses would make wait too long with want_. The n riskiest zones go at once as often as
-  // the safest of them goes, times joint_ for each but one.
+  // the safest of them goes, times joint_ for each but one, and as wholly as any of them.
   double MissedNow() const {
     const int total = std::accumulate(want_.begin(), want_.end(), 0);
-    double missed = 0, together = 0, chance = 1, whole = 1;
+    double missed = 0, together = 0, chance = 1, wholest = 0;
     int lost = 0, zones = 0;
-    const auto late = [&](int all, int one) { return whole * Late(total, all) + (1 - whole) * Late(total, one); };
+    const auto late = [&](double whole, int all, int one) {
+      return whole * Late(total, all) + (1 - whole) * Late(total, one);
+    };
     for (const int i : by_risk_) {
       if (want_[i] == 0) continue;
-      whole = offers_[i].outlook.whole;
-      missed += missed_[i] * late(want_[i], 1);
+      const double whole = offers_[i].outlook.whole;
+      wholest = std::max(wholest, whole);
+      missed += missed_[i] * late(whole, want_[i], 1);
       lost += want_[i];
-      if (++zones > 1) together = std::max(together, chance * missed_[i] * late(lost, zones));
+      if (++zones > 1) together = std::max(together, chance * missed_[i] * late(wholest, lost, zones));
       chance *= joint_;
     }
     return std::max(missed, together);
@@ -295,8 +299,9 @@ class Placer {
     absl::StrAppendFormat(&why, ", %d there; $%.4f/h", static_cast<int>(machines_.size()), o.price_per_hour);
     if (o.filled == 0 && o.volume_per_hour > 0) absl::StrAppendFormat(&why, ", $%.4f for a volume", o.volume_per_hour);
     if (o.market == Market::kSpot) {
-      absl::StrAppendFormat(&why, ", lost %.2f times an hour, replaced in %s", o.outlook.losses_per_hour,
-                            absl::FormatDuration(o.start));
+      absl::StrAppendFormat(&why, ", lost %.2f times an hour", o.outlook.losses_per_hour);
+      if (o.outlook.whole < 1) absl::StrAppendFormat(&why, ", %.0f %% of them as a whole", 100 * o.outlook.whole);
+      absl::StrAppendFormat(&why, ", replaced in %s", absl::FormatDuration(o.start));
     } else {
       absl::StrAppendFormat(&why, ", since %d of the spot offers have none", closed_);
     }

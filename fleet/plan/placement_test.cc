@@ -93,8 +93,6 @@ TEST(Place, OneRiskyZoneAloneLeavesTheSurvivorsToOnDemand) {
   EXPECT_EQ(placement.spare, 0);
 }
 
-// Eight machines for the bursts of a load that keeps one busy, for which S = 5/6. A zone is lost for 1.04 % of the time, and
-// a request in time is worth 0.4 · $3 / 0.1 % = $1200.
 // Of a zone that takes one machine at a time, and all of them once in a hundred times, what is left is enough.
 TEST(Place, WhatOfAZoneGoesIsWhatIsStoodInFor) {
   PlacementOffer spot = Spot(0.3, kRisky);
@@ -104,17 +102,22 @@ TEST(Place, WhatOfAZoneGoesIsWhatIsStoodInFor) {
   EXPECT_GT(Counts(PlaceOn(Load(6), {spot, OnDemand(3)}), 2)[1], 0);
 }
 
-// 90 s are lost with each machine, four times an hour: of one alone 0.85 · $0.30 · (1 + (4 / 6 + 1 / 24) / 40) = $0.2595, of
-// all six $0.281.
+// 90 s are lost with each machine, four times an hour: of one alone 0.85 · $0.30 · (1 + (4 / 6 + 1 / 24) / 40) =
+// $0.2595, of all six $0.281.
 TEST(Place, AZoneThatLosesAMachineNowAndThenStaysTheCheapest) {
   PlacementOffer often = Spot(0.3, 4);
   const PlacementOffer never = Spot(0.26, 0);
-  const std::vector<PlacementMachine> there = Serving({0, 0, 0, 0, 0, 0});
-  EXPECT_EQ(Counts(PlaceOn(Load(6), {often, never, OnDemand(3)}, there), 3), (std::vector<int>{0, 6, 0}));
+  const auto moves_to = [&] {
+    const std::vector<PlacementOffer> offers = {often, never, OnDemand(3)};
+    return Counts(PlaceOn(Load(6), offers, Serving({0, 0, 0, 0, 0, 0})), 3);
+  };
+  EXPECT_EQ(moves_to(), (std::vector<int>{0, 6, 0}));
   often.outlook.whole = 0;
-  EXPECT_EQ(Counts(PlaceOn(Load(6), {often, never, OnDemand(3)}, there), 3), (std::vector<int>{0, 0, 0}));
+  EXPECT_EQ(moves_to(), (std::vector<int>{0, 0, 0}));
 }
 
+// Eight machines for the bursts of a load that keeps one busy, for which S = 5/6. A zone is lost for 1.04 % of the time, and
+// a request in time is worth 0.4 · $3 / 0.1 % = $1200.
 TEST(Place, BurstsWaitForNoReplacement) {
   const std::vector<PlacementOffer> offers = {Spot(0.3, kRisky), Spot(0.3, kRisky), OnDemand(3)};
   PlacementLoad load = Load(8);

@@ -392,8 +392,8 @@ class SqliteStore : public Store {
       const bool spot = places.Text(2) == MarketName(Market::kSpot);
       const int64_t stock_outs = places.Number(12), came = places.Number(13);
       if ((!spot && places.Text(2) != MarketName(Market::kOnDemand)) || !counts(places.Real(7)) ||
-          !counts(places.Real(8)) || !counts(places.Real(14)) || !counts(places.Real(15)) || stock_outs < 0 ||
-          stock_outs > kMost || came < -1 || came > kMost)
+          !counts(places.Real(8)) || !counts(places.Real(14)) || !counts(places.Real(15)) ||
+          places.Real(15) > places.Real(14) || stock_outs < 0 || stock_outs > kMost || came < -1 || came > kMost)
         return Damaged(absl::StrCat("what is known of ", places.Text(1), " cannot be"));
       memory.places.push_back({.provider = places.Text(0),
                                .zone = places.Text(1),
@@ -474,7 +474,8 @@ class SqliteStore : public Store {
           "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "DELETE FROM book",
           "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO ledger_until VALUES (0,?)", "DELETE FROM market", "DELETE FROM error_budgets",
-          "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
+          "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+          "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)",
           "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
           "DELETE FROM volumes WHERE name = ?", "INSERT OR REPLACE INTO fills VALUES (?,?)",
