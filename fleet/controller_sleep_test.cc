@@ -178,6 +178,27 @@ TEST_F(ControllerSleepTest, ItsMachineIsGoneAndItIsToo) {
   EXPECT_EQ(Hours(), 0) << "it is not kept";
 }
 
+// Its deletion was answered and not done. From the order of its restore on its record has the disk again.
+TEST_F(ControllerSleepTest, ItsMachineIsToldGoneAndSleepsOn) {
+  Serve();
+  Tell({.handle = "i-1"});
+  ASSERT_EQ(States(), "m-1 hibernated;");
+  const absl::Time gone = clock_.Now();
+  const auto tell = [&](absl::Time from, absl::Time to) {
+    Tell({.kind = MachineEvent::Kind::kAsleep, .handle = "i-1", .began = from, .ended = to,
+          .offer = Offer{.provider = "hyperstack", .zone = "a"}});
+  };
+  Advance(absl::Hours(1));
+  tell(gone, clock_.Now());
+  EXPECT_NEAR(Hours(), 1, 1e-9);
+  Advance(absl::Minutes(30));
+  const auto client = Acquire();
+  Advance(absl::Seconds(10));
+  tell(gone + absl::Hours(1), clock_.Now());
+  EXPECT_NEAR(Hours(), 1.5, 1e-9);
+  for (const StorageLine& line : fleet_->StorageLines()) EXPECT_EQ(line.model, "m");
+}
+
 // A run, a sleep, a restore that is refused, more sleep, another run and another sleep. Whenever the gateway dies, the next
 // one's ledger has all of the sleep up to then.
 TEST_F(ControllerSleepTest, NothingIsLostOrDoubledWhereverTheStoreFailsAndTheGatewayDies) {

@@ -104,20 +104,25 @@ void Controller::OnStray(const MachineEvent& event) {
   Keep(MakeBook());
 }
 
-// Of a machine that it has a record of the record has what that costs.
+// Of a machine that it has a record of the record has what that costs, from its order until it is told gone: one whose
+// deletion did not happen is nobody's until it is restored.
 void Controller::OnAsleep(const MachineEvent& event) {
-  const auto is_it = [&](const Machine& machine) { return provider_.NameOf(SpecOf(machine)) == event.machine_id; };
-  const bool is_known =
-      std::any_of(machines_.begin(), machines_.end(), [&](const auto& machine) { return is_it(machine.second); }) ||
-      std::any_of(volumes_.begin(), volumes_.end(), [&](const auto& volume) {
-        return volume.second.deleted.has_value() && is_it(*volume.second.deleted);
-      });
-  if (is_known) return;
   MachineRecord record = RecordOf(event, "");
+  absl::Time until = *event.ended;
+  const auto look_at = [&](const Machine& machine) {
+    if (provider_.NameOf(SpecOf(machine)) != event.machine_id) return;
+    record.model = machine.record.model;
+    if (machine.record.bought > absl::InfinitePast()) until = std::min(until, machine.record.bought);
+  };
+  for (const auto& [id, machine] : machines_) look_at(machine);
+  for (const auto& [name, volume] : volumes_) {
+    if (volume.deleted.has_value()) look_at(*volume.deleted);
+  }
+  if (until <= *event.began) return;
   record.state = MachineState::kHibernated;
   record.since = *event.began;
   record.NoteUpkeep(event.public_address, event.boot_gigabytes);
-  ledger_.BookStorage(UpkeepOf(record, *event.ended));
+  ledger_.BookStorage(UpkeepOf(record, until));
   Keep(MakeBook());
 }
 

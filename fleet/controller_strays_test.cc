@@ -292,6 +292,7 @@ TEST_F(ControllerStraysTest, HaveADiskWhileTheyAreKeptStopped) {
 TEST_F(ControllerStraysTest, HaveNoDiskBesideThatOfTheMachineThatTheyAre) {
   auto client = Acquire();
   Ready("m-1");
+  Advance(absl::Hours(1));
   MachineEvent asleep = Stray(In(-3600), In(0));
   asleep.kind = MachineEvent::Kind::kAsleep;
   asleep.machine_id = "m-1";

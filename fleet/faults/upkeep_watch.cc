@@ -83,15 +83,18 @@ void UpkeepWatch::OnEvent(const MachineEvent& event) {
 
 // Until then Count has it under what may be missing.
 void UpkeepWatch::NoteNobodys(const MachineEvent& told) {
-  const auto& records = store_.machines();
-  const bool is_known = std::any_of(records.begin(), records.end(),
-                                    [&](const auto& record) { return NameOf(record.second.id) == told.machine_id; });
-  if (is_known) return;
   const bool is_asleep = told.kind == MachineEvent::Kind::kAsleep;
+  absl::Time until = *told.ended;
+  for (const auto& [serial, record] : store_.machines()) {
+    if (NameOf(record.id) != told.machine_id) continue;
+    if (!is_asleep) return;
+    if (record.bought > absl::InfinitePast()) until = std::min(until, record.bought);
+  }
+  if (until <= *told.began) return;
   const double disk = is_asleep || !OnlyAsleep() ? VolumePerHour(rules_, told.boot_gigabytes) : 0;
   const double address = told.public_address && rules_.address_stays ? rules_.address_hour : 0;
   const absl::Duration began = *told.began - SimCloud::TimeOf(absl::ZeroDuration());
-  const absl::Duration ended = *told.ended - SimCloud::TimeOf(absl::ZeroDuration());
+  const absl::Duration ended = until - SimCloud::TimeOf(absl::ZeroDuration());
   const auto found = cloud_.model().machines().find(SimCloud::NumberOf(told.handle));
   if (found == cloud_.model().machines().end()) return void(over_ += Cost(disk + address, ended - began));
   // It was there for less, or not asleep for all of it: no list had told of that yet.
@@ -104,7 +107,8 @@ void UpkeepWatch::NoteNobodys(const MachineEvent& told) {
   const absl::Duration awake = std::min(ended, sleeps ? machine.since : ended) - std::max(began, woke);
   const double less = Cost(address, gone) + Cost(disk, OnlyAsleep() ? awake : gone);
   over_ += less;
-  told_.emplace_back(sim_.now(), Cost(disk + address, ended - began) - less);
+  if (!asleep_.contains(told.machine_id))  // else Count has it for the controller's
+    told_.emplace_back(sim_.now(), Cost(disk + address, ended - began) - less);
 }
 
 void UpkeepWatch::Check() {
