@@ -107,6 +107,7 @@ class Pass {
                                       ? capped
                                       : absl::StrCat(capped, "; last failure: ", wake.cause));
     RecordFailure(Failure::kCapped, std::move(capped), desired_.wake_cap, now_, wake);
+    if (want_ > 0 && plan_.actions.empty()) plan_.next = now_;  // nothing else brings the next wake
     return true;
   }
 

@@ -175,6 +175,18 @@ TEST(PlanModel, MoreMachinesBesideOneThatServesAreNoWake) {
   EXPECT_EQ(hangs.wake.strikes, 0);
 }
 
+// Also where there is nothing to be stopped and nobody to be refused, so that no action brings the next look.
+TEST(PlanModel, AMachineThatIsAlwaysWantedIsWokenAnewAtOnceWhenAWakeIsCapped) {
+  const Desired desired = {.min_machines = 1};
+  const std::vector<Observation> ending = {Machine(State::kTerminating, 3)};
+  const Plan capped = PlanModel(desired, {}, ending, Began(600), kNow);
+  EXPECT_EQ(Text(capped), "");
+  EXPECT_EQ(capped.next, kNow);
+  const Plan again = PlanModel(desired, {}, ending, capped.wake, kNow);
+  EXPECT_EQ(again.wake.began, kNow);
+  EXPECT_EQ(again.next, kNow + absl::Seconds(600));
+}
+
 TEST(PlanModel, AStartThatIsOlderThanTheWakeHasACapOfItsOwn) {
   Observation boots = Machine(State::kBooting, 60, 0, "b");
   boots.asked_for = kNow - absl::Minutes(10);
