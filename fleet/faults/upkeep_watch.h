@@ -81,7 +81,7 @@ class UpkeepWatch {
 
   const std::string& NameOf(const std::string& id);  // the cloud's
   Row* FindRow(const std::string& id);
-  Row* FindRowOf(Piece& piece);
+  Row* FindRowOf(Piece& piece);  // looks again only when one came or went
   double CostOf(const EmulatedMachine& machine) const;
   double PerHourOf(const EmulatedMachine& machine) const;
   // By how much the ledger may have more than `row`'s bill, and less.

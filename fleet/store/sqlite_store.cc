@@ -235,8 +235,8 @@ class SqliteStore : public Store {
       RETURN_IF_ERROR(Do(kPutPlace, {place.provider, place.zone, MarketName(place.market), place.machine_type,
                                      MicrosOf(seen.opened), MicrosOf(seen.left), int64_t{seen.open}, seen.losses,
                                      seen.exposure, MicrosOf(seen.counted), MicrosOf(seen.last_loss),
-                                     MicrosOf(seen.closed_until), int64_t{seen.stock_outs}, int64_t{seen.came}, seen.others,
-                                     seen.went}));
+                                     MicrosOf(seen.closed_until), int64_t{seen.stock_outs}, int64_t{seen.came},
+                                     seen.others, seen.went}));
     }
     for (const auto& [model, budget] : market.budgets) {
       RETURN_IF_ERROR(Do(kPutBudget, {model, budget.total, budget.missed, MicrosOf(budget.hour),

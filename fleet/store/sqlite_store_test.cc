@@ -44,6 +44,14 @@ class SqliteStoreTest : public testing::Test {
     std::ofstream(path_, std::ios::binary) << bytes;
   }
 
+  // As another program does.
+  void Execute(const std::string& sql) const {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
+    sqlite3_close(database);
+  }
+
   std::string path_;
 };
 
@@ -133,11 +141,7 @@ TEST_F(SqliteStoreTest, ADamagedFileIsTold) {
 }
 
 TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "CREATE TABLE notes (text)", nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(database);
+  Execute("CREATE TABLE notes (text)");
   const std::string bytes = Bytes();
   const auto foreign = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(foreign.status())) << foreign.status();
@@ -145,10 +149,7 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
 
   std::filesystem::remove(path_);
   Open().reset();
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 18", nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(database);
+  Execute("PRAGMA user_version = 18");
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
   EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 18"));
@@ -185,10 +186,7 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
         absl::StrCat(no_offers, "ALTER TABLE machines DROP COLUMN billed_until_us; ",
                      kNoMarket, "DROP TABLE spending; DROP TABLE book; DROP TABLE ledger_until; ", older);
     { ASSERT_TRUE(Put(*Open(), Record(1)).ok()); }
-    sqlite3* database = nullptr;
-    ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-    ASSERT_EQ(sqlite3_exec(database, back.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
-    sqlite3_close(database);
+    Execute(back.c_str());
     for (int life = 0; life < 2; ++life) {
       auto store = Open();
       EXPECT_EQ(store->Load()->machines.size(), 1);
@@ -206,20 +204,14 @@ TEST_F(SqliteStoreTest, OlderVersionsAreReadAndMadeNew) {
 // Which had no runs that were not over.
 TEST_F(SqliteStoreTest, TheLedgerOfVersion6IsRead) {
   Open().reset();
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, kNoMarket, nullptr, nullptr, nullptr), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database,
-                         "ALTER TABLE machines DROP COLUMN billed_until_us; DROP TABLE book; "
-                         "CREATE TABLE ledger (model TEXT NOT NULL, market TEXT NOT NULL, use TEXT NOT NULL, "
-                         "key TEXT NOT NULL, time_ns INTEGER NOT NULL, dollars REAL NOT NULL, "
-                         "on_demand_dollars REAL NOT NULL, tokens INTEGER NOT NULL, "
-                         "PRIMARY KEY (model, market, use, key)) STRICT; "
-                         "INSERT INTO ledger VALUES ('m', 'spot', 'busy', 'k', 7, 0.5, 1.5, 9); "
-                         "PRAGMA user_version = 6",
-                         nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(database);
+  Execute(kNoMarket);
+  Execute("ALTER TABLE machines DROP COLUMN billed_until_us; DROP TABLE book; "
+          "CREATE TABLE ledger (model TEXT NOT NULL, market TEXT NOT NULL, use TEXT NOT NULL, "
+          "key TEXT NOT NULL, time_ns INTEGER NOT NULL, dollars REAL NOT NULL, "
+          "on_demand_dollars REAL NOT NULL, tokens INTEGER NOT NULL, "
+          "PRIMARY KEY (model, market, use, key)) STRICT; "
+          "INSERT INTO ledger VALUES ('m', 'spot', 'busy', 'k', 7, 0.5, 1.5, 9); "
+          "PRAGMA user_version = 6");
   const Store::Book book = Open()->Load()->book;
   ASSERT_EQ(book.entries.size(), 1);
   EXPECT_EQ(book.entries[0].key + book.entries[0].machine, "k");
@@ -230,10 +222,7 @@ TEST_F(SqliteStoreTest, TheLedgerOfVersion6IsRead) {
 
 TEST_F(SqliteStoreTest, AStoreOfVersion11HasNoDecisionsYet) {
   { ASSERT_TRUE(Put(*Open(), Record(1)).ok()); }
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, kAsVersion11, nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(database);
+  Execute(kAsVersion11);
   auto store = Open();
   EXPECT_EQ(store->Load()->machines.size(), 1);
   EXPECT_TRUE(store->Load()->decisions.empty());
@@ -507,10 +496,7 @@ TEST_F(SqliteStoreTest, AVolumeOfVersion11HasNoAge) {
     ASSERT_TRUE(Open()->Write({.volumes = {{"m@a", volume}}, .book = Store::Book{{{.model = "m", .dollars = 2}}}},
                               kOrdered).ok());
   }
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, kAsVersion11, nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(database);
+  Execute(kAsVersion11);
   const auto contents = *Open()->Load();
   ASSERT_EQ(contents.volumes.size(), 1);
   EXPECT_TRUE(contents.volumes[0].filled);
