@@ -67,6 +67,7 @@ void StrayWatch::OnLife(bool begins) {
     const double most = RangeOf(PricesOf(machine->second), *machine->second.began).second;
     const absl::Duration time = told.skew + (sim_.now() - machine->second.ended.value_or(sim_.now()));
     over_ += absl::ToDoubleHours(time) * (most + AddressHour(machine->second));
+    unheard_[number] = {*machine->second.began, sim_.now()};
   }
   told_.clear();
   Check(absl::ZeroDuration(), [](const EmulatedMachine&) { return true; });
@@ -74,6 +75,23 @@ void StrayWatch::OnLife(bool begins) {
     over_ += ended.over;
     Lack(ended.name, ended.under);
   }
+}
+
+// How it ended nobody asks any more: what a free one would have cost stays.
+void StrayWatch::NoteUnheardEnds() {
+  std::erase_if(unheard_, [this](const auto& entry) {
+    const auto& [number, unheard] = entry;
+    const auto machine = cloud_.model().machines().find(number);
+    if (machine == cloud_.model().machines().end() || machine->second.began != unheard.began) return true;
+    if (!machine->second.ended.has_value()) return false;
+    const auto bill = [&, &run = machine->second](absl::Duration to, bool reclaimed) {
+      return BillOfRun(BillingRulesOf(run.cloud), run.spot ? Market::kSpot : Market::kOnDemand, unheard.began, to,
+                       reclaimed, PricesOf(run));
+    };
+    const absl::Duration ended = *machine->second.ended;
+    if (bill(ended, machine->second.reclaimed) == 0) over_ += bill(std::min(ended, unheard.died), false);
+    return true;
+  });
 }
 
 bool StrayWatch::IsWritten(const Ended& ended) const {
@@ -86,6 +104,7 @@ bool StrayWatch::IsWritten(const Ended& ended) const {
 void StrayWatch::OnEvent(const MachineEvent& stray, bool is_taken_over) {
   const int64_t number = SimCloud::NumberOf(stray.handle);
   const auto [told, is_new] = told_.try_emplace(number);
+  unheard_.erase(number);  // End bounds it
   const absl::Time life_began = sim_.clock.Now() - (sim_.now() - life_began_);
   if (is_new) {
     told->second = {lives_ > 1 && *stray.began < life_began + kClocksDiffer,
@@ -146,6 +165,7 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
 
 void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known) {
   std::erase_if(ended_, [this](const Ended& ended) { return IsWritten(ended); });
+  NoteUnheardEnds();
   for (const auto& [number, machine] : cloud_.model().machines()) {
     const auto before = untold_.find(number);
     const bool is_noted = before != untold_.end() && before->second.began == machine.began;

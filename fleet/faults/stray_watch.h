@@ -1,7 +1,8 @@
 // That the ledger has of machines that nobody asked for what the cloud's bill has. A part of the watch.
 //
 // It has each run that its provider tells of, and nothing of one that was over before, or went on unheard while a
-// controller was dead. Of a run that goes from nobody to somebody, or the other way, each part is rounded up by itself.
+// controller was dead; what it had of one until the death stays, also where the cloud then takes the machine away and
+// charges nothing. Of a run that goes from nobody to somebody, or the other way, each part is rounded up by itself.
 #ifndef FLEET_FAULTS_STRAY_WATCH_H_
 #define FLEET_FAULTS_STRAY_WATCH_H_
 
@@ -64,6 +65,12 @@ class StrayWatch {
     double over = 0, under = 0;
   };
 
+  // That a controller was told of before it died, and the next one was not yet.
+  struct Unheard {
+    absl::Duration began, died;  // the run, and the controller
+  };
+
+  void NoteUnheardEnds();
   void End(int64_t number, const Told& told, const MachineEvent& stray, bool is_taken_over);
   bool IsWritten(const Ended& ended) const;
   void Lack(const std::string& name, double dollars);
@@ -74,9 +81,10 @@ class StrayWatch {
   const MemoryStore& store_;
   int lives_ = 0;
   absl::Duration life_began_;
-  std::map<int64_t, Told> told_;      // by machine
-  std::map<int64_t, Untold> untold_;  // by machine, the latest
-  std::vector<Ended> ended_;          // and not written down
+  std::map<int64_t, Told> told_;        // by machine
+  std::map<int64_t, Untold> untold_;    // by machine, the latest
+  std::map<int64_t, Unheard> unheard_;  // by machine
+  std::vector<Ended> ended_;            // and not written down
   double over_ = 0, under_ = 0;
   std::map<std::string, double> under_by_name_;  // the sum
 };

@@ -135,6 +135,13 @@ TEST_F(YearsTest, MachinesThatNobodyAskedForAndThatAreNotInTheLedgerAreFound) {
   EXPECT_GE(found, 7) << "a fleet may have none";
 }
 
+// Its controller dies as it is told of one that AWS is about to take away, which then costs nothing.
+TEST_F(YearsTest, WhatADeadControllerHadBookedOfAFreeMachineStays) {
+  FleetLife life({.seed = 23927, .length = absl::Hours(24 * 365) / 5});
+  life.Run();
+  EXPECT_EQ(life.broken().value_or(""), "");
+}
+
 TEST_F(YearsTest, WhatStoppedMachinesCostThatNobodyAskedForIsFound) {
   const Faults faults = {.stray = absl::Hours(12)};
   int found = 0;
