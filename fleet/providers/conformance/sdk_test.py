@@ -482,7 +482,6 @@ class SdkTest(unittest.TestCase):
 
         credential = azure.core.credentials.AzureKeyCredential(bearer())
         key = azure.core.pipeline.policies.AzureKeyCredentialPolicy(credential, 'Authorization')
-
         asked = set()
 
         def hold(response):
@@ -556,9 +555,12 @@ class SdkTest(unittest.TestCase):
         self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 0')
         with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
             compute.virtual_machines.begin_start('g', 'mine').result(DEADLINE_S)
+        bare = {**body, 'properties': {**body['properties'], 'storageProfile': {}}}
+        second = compute.virtual_machines.begin_create_or_update('g', 'second', bare)
+        taken_on = second.polling_method()._initial_response.http_response.json()
+        self.assertEqual((taken_on['name'], taken_on['properties']['provisioningState']), ('second', 'Creating'))
         with self.assertRaisesRegex(azure.core.exceptions.HttpResponseError, 'AllocationFailed'):
-            compute.virtual_machines.begin_create_or_update('g', 'second', {**body, 'properties': {
-                **body['properties'], 'storageProfile': {}}}).result(DEADLINE_S)
+            second.result(DEADLINE_S)
         self.assertEqual(known(compute.virtual_machines.get('g', 'second')).properties.provisioning_state, 'Failed')
         for name in 'mine', 'second':
             deletion = compute.virtual_machines.begin_delete('g', name)
@@ -570,8 +572,7 @@ class SdkTest(unittest.TestCase):
         self.assertEqual([*network.network_interfaces.list('g'), *network.public_ip_addresses.list('g')], [])
         self.emulator.say('stock azure eastus-1 Standard_NC4as_T4_v3 1')
         self.emulator.say('habit keeps_addresses 1')
-        compute.virtual_machines.begin_create_or_update('g', 'third', {**body, 'properties': {
-            **body['properties'], 'storageProfile': {}}}).result(DEADLINE_S)
+        compute.virtual_machines.begin_create_or_update('g', 'third', bare).result(DEADLINE_S)
         self.assertEqual([known(row).name for row in compute.virtual_machines.list_all(status_only='true')], ['third'])
         compute.virtual_machines.begin_delete('g', 'third').result(DEADLINE_S)
         for left in network.network_interfaces, network.public_ip_addresses:  # an interface has its address

@@ -266,8 +266,11 @@ FakeHttpReply PutMachine(CloudModel& model, const ServiceRequest& request, const
     return Error(400, "InvalidParameter", machine.status().message());
   }
   if (!machine.ok()) {
-    if (machine.status().message() == "stock") model.AddFailed(std::move(wanted));
-    return Taken(model, request, before, machine.status(), 201, "{}");
+    if (machine.status().message() != "stock") return Taken(model, request, before, machine.status(), 201, "");
+    model.AddFailed(std::move(wanted));
+    EmulatedMachine taken_on = *FindMachine(model, name);
+    taken_on.state = State::kStarting;  // what came of it its operation tells
+    return Taken(model, request, before, machine.status(), 201, Machine(model, taken_on));
   }
   for (EmulatedVolume* const volume : disks) {
     const absl::Status status = model.Attach(*volume, **machine, "/dev/disk/azure/scsi1/lun0");
