@@ -1,8 +1,9 @@
 // That the ledger has of machines that nobody asked for what the cloud's bill has. A part of the watch.
 //
 // It has each run that its provider tells of, and nothing of one that was over before, or went on unheard while a
-// controller was dead; what it had of one until the death stays, also where the cloud then takes the machine away and
-// charges nothing. Of a run that goes from nobody to somebody, or the other way, each part is rounded up by itself.
+// controller was dead; what it had of one until the death, or the word of its end, stays, also where the machine goes
+// on and its cloud takes it away then and charges nothing. Of a run that goes from nobody to somebody, or the other
+// way, each part is rounded up by itself.
 #ifndef FLEET_FAULTS_STRAY_WATCH_H_
 #define FLEET_FAULTS_STRAY_WATCH_H_
 
@@ -32,6 +33,8 @@ class StrayWatch {
   void OnLife(bool begins);  // of a controller, or its death
   // `is_taken_over`: somebody has asked for it.
   void OnEvent(const MachineEvent& stray, bool is_taken_over);
+  // The end was told of a machine of that name that somebody had asked for, with so much booked: it may run on.
+  void OnLeftBehind(const std::string& name, double dollars);
   // After each step, of which the latest took so long.
   void Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known);
 
@@ -65,11 +68,15 @@ class StrayWatch {
     double over = 0, under = 0;
   };
 
-  // That a controller was told of before it died, and the next one was not yet.
+  // A run that the ledger has, and of which nobody asks how it ends.
   struct Unheard {
-    absl::Duration began, died;  // the run, and the controller
+    int64_t machine;
+    absl::Duration began;
+    double dollars = 0;        // booked
+    bool may_be_told = false;  // by another life
   };
 
+  double BillOf(const EmulatedMachine& machine, absl::Duration until, bool reclaimed) const;  // of the latest run
   void NoteUnheardEnds();
   void End(int64_t number, const Told& told, const MachineEvent& stray, bool is_taken_over);
   bool IsWritten(const Ended& ended) const;
@@ -81,10 +88,10 @@ class StrayWatch {
   const MemoryStore& store_;
   int lives_ = 0;
   absl::Duration life_began_;
-  std::map<int64_t, Told> told_;        // by machine
-  std::map<int64_t, Untold> untold_;    // by machine, the latest
-  std::map<int64_t, Unheard> unheard_;  // by machine
-  std::vector<Ended> ended_;            // and not written down
+  std::map<int64_t, Told> told_;      // by machine
+  std::map<int64_t, Untold> untold_;  // by machine, the latest
+  std::vector<Unheard> unheard_;      // and not over
+  std::vector<Ended> ended_;          // and not written down
   double over_ = 0, under_ = 0;
   std::map<std::string, double> under_by_name_;  // the sum
 };
