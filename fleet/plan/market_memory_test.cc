@@ -140,6 +140,18 @@ TEST(MarketMemory, LearnsHowOftenZonesGoTogether) {
   EXPECT_LT(apart.Together(), 0.05);
 }
 
+// A zone goes while nobody lives: its first machine before, the others after.
+TEST(MarketMemory, AnotherLifeCountsTheRestOfALoss) {
+  MarketMemory before, after;
+  for (int i = 0; i < 16; ++i) before.Began(0, absl::ZeroDuration());
+  const absl::Duration at = absl::Hours(20);
+  before.Lost(0, at, at);
+  after.Recall(0, before.Kept(0, at), at);
+  for (int i = 0; i < 15; ++i) after.Began(0, at + absl::Minutes(1));
+  for (int i = 0; i < 15; ++i) after.Lost(0, at + absl::Minutes(1), at + absl::Minutes(1));
+  EXPECT_NEAR(after.Of(0, at + absl::Minutes(1)).whole, 1, 1e-9);
+}
+
 // Half an hour in which nobody looked, and a clock that was set back meanwhile.
 TEST(MarketMemory, AnotherLifeKnowsWhatTheFormerHasSeen) {
   MarketMemory before, after;

@@ -235,9 +235,14 @@ inline constexpr const char* kSchemas[] = {
   ALTER TABLE market ADD COLUMN went REAL NOT NULL DEFAULT 0;
   PRAGMA user_version = 17;
   COMMIT;)",
+    R"(
+  BEGIN IMMEDIATE;
+  ALTER TABLE market ADD COLUMN beside INTEGER NOT NULL DEFAULT 0;
+  PRAGMA user_version = 18;
+  COMMIT;)",
 };
 inline constexpr int kSchemaVersion = std::size(kSchemas);
-static_assert(kApplicationId == 1397772116 && kSchemaVersion == 17, "the schemas spell both out");
+static_assert(kApplicationId == 1397772116 && kSchemaVersion == 18, "the schemas spell both out");
 
 }  // namespace spotinference::fleet
 

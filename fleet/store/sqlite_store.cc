@@ -236,7 +236,7 @@ class SqliteStore : public Store {
                                      MicrosOf(seen.opened), MicrosOf(seen.left), int64_t{seen.open}, seen.losses,
                                      seen.exposure, MicrosOf(seen.counted), MicrosOf(seen.last_loss),
                                      MicrosOf(seen.closed_until), int64_t{seen.stock_outs}, int64_t{seen.came},
-                                     seen.others, seen.went}));
+                                     seen.others, seen.went, int64_t{seen.beside}}));
     }
     for (const auto& [model, budget] : market.budgets) {
       RETURN_IF_ERROR(Do(kPutBudget, {model, budget.total, budget.missed, MicrosOf(budget.hour),
@@ -390,10 +390,11 @@ class SqliteStore : public Store {
     int code;
     while ((code = places.Step()) == SQLITE_ROW) {
       const bool spot = places.Text(2) == MarketName(Market::kSpot);
-      const int64_t stock_outs = places.Number(12), came = places.Number(13);
+      const int64_t stock_outs = places.Number(12), came = places.Number(13), beside = places.Number(16);
       if ((!spot && places.Text(2) != MarketName(Market::kOnDemand)) || !counts(places.Real(7)) ||
           !counts(places.Real(8)) || !counts(places.Real(14)) || !counts(places.Real(15)) ||
-          places.Real(15) > places.Real(14) || stock_outs < 0 || stock_outs > kMost || came < -1 || came > kMost)
+          places.Real(15) > places.Real(14) || stock_outs < 0 || stock_outs > kMost || came < -1 || came > kMost ||
+          beside < 0 || beside > kMost)
         return Damaged(absl::StrCat("what is known of ", places.Text(1), " cannot be"));
       memory.places.push_back({.provider = places.Text(0),
                                .zone = places.Text(1),
@@ -407,6 +408,7 @@ class SqliteStore : public Store {
                                         .counted = DurationOf(places.Number(9)),
                                         .others = places.Real(14),
                                         .went = places.Real(15),
+                                        .beside = static_cast<int>(beside),
                                         .last_loss = DurationOf(places.Number(10)),
                                         .closed_until = DurationOf(places.Number(11)),
                                         .stock_outs = static_cast<int>(stock_outs),
@@ -474,7 +476,7 @@ class SqliteStore : public Store {
           "INSERT OR REPLACE INTO spending VALUES (0,?,?)", "DELETE FROM book",
           "INSERT INTO book VALUES (?,?,?,?,?,?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO ledger_until VALUES (0,?)", "DELETE FROM market", "DELETE FROM error_budgets",
-          "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+          "INSERT INTO market VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
           "INSERT INTO error_budgets VALUES (?,?,?,?,?,?)",
           "INSERT OR REPLACE INTO market_common VALUES (0,?,?,?,?)",
           "INSERT OR REPLACE INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",

@@ -149,10 +149,10 @@ TEST_F(SqliteStoreTest, AnotherProgramsFileAndANewerVersionAreTold) {
 
   std::filesystem::remove(path_);
   Open().reset();
-  Execute("PRAGMA user_version = 18");
+  Execute("PRAGMA user_version = 19");
   const auto newer = OpenSqliteStore(path_);
   EXPECT_TRUE(absl::IsFailedPrecondition(newer.status())) << newer.status();
-  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 18"));
+  EXPECT_TRUE(absl::StrContains(newer.status().message(), "schema version 19"));
 }
 
 constexpr char kNoMarket[] =
@@ -163,7 +163,7 @@ constexpr char kNoMarket[] =
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 constexpr char kAsVersion11[] =
-    "ALTER TABLE market DROP COLUMN others; ALTER TABLE market DROP COLUMN went; "
+    "ALTER TABLE market DROP COLUMN others; ALTER TABLE market DROP COLUMN went; ALTER TABLE market DROP COLUMN beside; "
     "DROP TABLE storage; ALTER TABLE machines DROP COLUMN bought_us; ALTER TABLE machines DROP COLUMN boot_gigabytes; "
     "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE ended_volumes; "
     "ALTER TABLE machines DROP COLUMN public_address; ALTER TABLE book DROP COLUMN address_dollars; "
@@ -290,6 +290,7 @@ TEST_F(SqliteStoreTest, WhatTheMarketHasShown) {
                                     .counted = now,
                                     .others = 45.5,
                                     .went = 1.25,
+                                    .beside = 5,
                                     .last_loss = now - absl::Hours(9),
                                     .closed_until = now + absl::Minutes(1),
                                     .stock_outs = 2,
@@ -316,6 +317,7 @@ TEST_F(SqliteStoreTest, WhatTheMarketHasShown) {
   EXPECT_EQ(seen.counted, now);
   EXPECT_EQ(seen.others, 45.5);
   EXPECT_EQ(seen.went, 1.25);
+  EXPECT_EQ(seen.beside, 5);
   EXPECT_EQ(seen.last_loss, now - absl::Hours(9));
   EXPECT_EQ(seen.closed_until, now + absl::Minutes(1));
   EXPECT_EQ(seen.stock_outs, 2);
