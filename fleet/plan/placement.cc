@@ -292,7 +292,8 @@ class Placer {
 
   std::string Reason(int offer) const {
     const PlacementOffer& o = offers_[offer];
-    std::string why = absl::StrCat(load_, " for the load", bursts_.machines > 0 ? ", which comes in bursts" : "");
+    std::string why = absl::StrCat(load_, " for the load");
+    if (bursts_.machines > 0) absl::StrAppendFormat(&why, ", in bursts (%.1f busy in the mean)", bursts_.busy);
     if (out_.spare > 0)
       absl::StrAppendFormat(&why, " and %d to stand in for %s", out_.spare,
                             together_ ? "all spot zones at once" : "any one zone");

@@ -1,7 +1,7 @@
 // How long one round of planning takes: ./bazelw run //fleet/plan:placement_benchmark
 //
-// Place alone; all that a controller asks of the planner for a model: Buyer::Decide, with its forecast, the market's
-// memory and placement, and PlanModel.
+// Place alone, of a load that comes in bursts, with all that it may try to survive; all that a controller asks of the
+// planner for a model: Buyer::Decide, with its forecast, bursts, the market's memory and placement, and PlanModel.
 #include <cstdio>
 #include <limits>
 #include <string>
@@ -23,16 +23,18 @@ void MeasurePlace(int machines, int zones) {
   for (int zone = 0; zone < zones; ++zone) {
     offers.push_back({.price_per_hour = 0.3 + 0.001 * zone,
                       .market = Market::kSpot,
-                      .outlook = {.losses_per_hour = 0.05 + 0.01 * (zone % 50)},
+                      .outlook = {.losses_per_hour = 0.05 + 0.01 * (zone % 50), .whole = 0.2 + 0.1 * (zone % 9)},
                       .start = absl::Seconds(90),
                       .filled = 10});
     offers.push_back({.price_per_hour = 3, .market = Market::kOnDemand, .start = absl::Seconds(90)});
   }
   std::vector<PlacementMachine> held;
   for (int i = 0; i < machines; ++i) held.push_back({.offer = i % (2 * zones), .exists = true, .serves = i % 10 != 0});
+  PlacementLoad load = {.needed = machines, .busy = 0.8 * machines, .service = absl::Seconds(6), .streams = 16};
+  load.bursts = {.machines = machines, .busy = 0.4 * machines};
+  for (int part = 0; part < BurstLoad::kParts; ++part) load.bursts.late[part] = 1 - 1.0 * part / BurstLoad::kParts;
   const absl::Time began = absl::Now();
-  const Placement placement =
-      Place({.needed = machines, .busy = 0.8 * machines}, {}, {}, offers, held, absl::Hours(100));
+  const Placement placement = Place(load, {}, {}, offers, held, absl::Hours(100));
   std::printf("%7d machines, %3d zones: placement %6.1f ms, %zu launches, %zu ends\n", machines, zones, Since(began),
               placement.launches.size(), placement.ends.size());
 }
@@ -66,7 +68,8 @@ void MeasureRound(int machines, int zones) {
   }
   for (int minute = 0; minute < 20; ++minute) {
     now += absl::Minutes(1);
-    for (int i = 0; i < machines * kStreams * 6 / 10; ++i) {
+    const int tenths = minute == 3 || minute == 18 ? 30 : 6;
+    for (int i = 0; i < machines * kStreams * tenths / 10; ++i) {
       buyer.Arrived(kModel, wish, now);
       buyer.Served(kModel, absl::Minutes(1), now);
     }
@@ -76,9 +79,10 @@ void MeasureRound(int machines, int zones) {
       buyer.Decide(kModel, wish, {.start = absl::Seconds(90)}, held, filled, std::numeric_limits<double>::infinity(), now);
   const double decided = Since(began);
   const Plan plan = PlanModel({.min_machines = decision.machines, .max_machines = wish.max_machines}, {}, observed, {}, now);
-  std::printf("%7d machines, %3d zones: round %6.1f ms, of which to choose %.1f; %zu launches, %zu ends, %zu actions\n",
+  const std::string why = decision.launches.empty() ? "" : decision.launches[0].second;
+  std::printf("%7d machines, %3d zones: round %6.1f ms, of which to choose %.1f; %zu launches, %zu ends, %zu actions; %s\n",
               machines, zones, Since(began), decided, decision.launches.size(), decision.ends.size(),
-              plan.actions.size());
+              plan.actions.size(), why.c_str());
 }
 
 }  // namespace

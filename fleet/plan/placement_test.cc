@@ -389,14 +389,21 @@ TEST(Place, WorkGrowsNoFasterThanNLogN) {
   const auto steps = [](int machines, int zones) {
     std::vector<PlacementOffer> offers;
     std::vector<PlacementMachine> held;
-    for (int zone = 0; zone < zones; ++zone) offers.push_back(Spot(0.3 + 0.0001 * zone, kRisky));
+    for (int zone = 0; zone < zones; ++zone) {
+      offers.push_back(Spot(0.3 + 0.0001 * zone, kRisky));
+      offers.back().outlook.whole = 0.2 + 0.1 * (zone % 9);
+    }
     offers.push_back(OnDemand(3));
     for (int i = 0; i < machines; ++i) held.push_back({.offer = i % zones, .exists = true, .serves = true});
-    return static_cast<double>(Place(Load(machines), kTarget, {}, offers, held, kNow).steps);
+    PlacementLoad load = Load(machines);
+    load.streams = 16;
+    load.bursts = {.machines = machines, .busy = 0.5 * machines};
+    for (int part = 0; part < BurstLoad::kParts; ++part) load.bursts.late[part] = 1 - 1.0 * part / BurstLoad::kParts;
+    return static_cast<double>(Place(load, kTarget, {}, offers, held, kNow).steps);
   };
-  // Machines are looked at four times. Two parts of each offer, at each of two looks a bisection step, for two S and as
-  // many plans as there are doublings of zones, and three.
-  const double plans = 2 * (std::log2(300) + 3), looks = 2 * std::log2(100'000) * 2 * 301;
+  // Machines are looked at four times. Two parts of each offer, at each of two looks a bisection step, for nine S and
+  // as many plans as there are doublings of zones, and three.
+  const double plans = 9 * (std::log2(300) + 3), looks = 2 * std::log2(100'000) * 2 * 301;
   EXPECT_LE(steps(100'000, 300), 4.0 * 100'000 + plans * looks);
   EXPECT_LE(steps(100'000, 300) / steps(10'000, 300), 10 * std::log2(100'000) / std::log2(10'000));
   EXPECT_LE(steps(10'000, 600) / steps(10'000, 300), 2.5);
