@@ -80,39 +80,27 @@ class AzureApi : public CloudApi {
 
   absl::StatusOr<CloudInventory> List() override {
     CloudInventory inventory;
-    std::map<std::string, std::string> power;  // by the machine's name
-    std::map<std::string, std::optional<absl::Time>> changed;  // its last operation ended
-    RETURN_IF_ERROR(Pages(
-        absl::StrCat(Subscription(),
-                     "/providers/Microsoft.Compute/virtualMachines?statusOnly=true&api-version=", kComputeVersion),
-        [&](const Json& row) {
-          std::string& known = power[LastPart(row["id"].Text())];
-          for (const Json& status : row["properties"]["instanceView"]["statuses"].Items()) {
-            const std::string code = status["code"].Text();
-            if (absl::StartsWith(code, "PowerState/")) known = code;
-            else if (const auto time = TimeIn(status["time"].Text())) changed[LastPart(row["id"].Text())] = time;
-          }
-        }));
+    ASSIGN_OR_RETURN(const auto powers, ListPower());
     ASSIGN_OR_RETURN(Network network, ListNetwork());  // before machines: what has none then has none
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/virtualMachines", "", kComputeVersion), [&](const Json& row) {
       const Json properties = row["properties"];
       const std::string name = row["name"].Text(), provisioning = properties["provisioningState"].Text();
       if (!absl::StartsWith(name, options_.name_prefix)) return;
       std::erase_if(network.left, [&](const auto& left) { return absl::StartsWith(left.first, name); });
-      const auto found = power.find(name);
-      const auto known = found == power.end() ? std::nullopt : std::optional(found->second);
+      const auto found = powers.find(name);
+      const Power power = found == powers.end() ? Power() : found->second;
       CloudMachine machine = {.id = name,
                               .name = name,
                               .zone = ZoneOf(row),
                               .type = properties["hardwareProfile"]["vmSize"].Text(),
                               .address = network.addresses[name],
                               .public_address = network.with_public.contains(name),
-                              .state = StateOf(provisioning, known),
-                              .is_off = known == "PowerState/stopped",
-                              .word = absl::StrCat(provisioning, " ", known.value_or(""))};
+                              .state = StateOf(provisioning, power.word),
+                              .is_off = power.word == "PowerState/stopped",
+                              .word = absl::StrCat(provisioning, " ", power.word.value_or(""))};
       if (properties["priority"].Text() == "Spot") machine.market = Market::kSpot;
       // The last operation of one that is deallocated took it out of service.
-      if (machine.state == State::kStopped) machine.run.ended = changed[name];
+      if (machine.state == State::kStopped) machine.run.ended = power.changed;
       inventory.machines.push_back(std::move(machine));
     }));
     RETURN_IF_ERROR(Pages(Path("Microsoft.Compute/disks", "", kDiskVersion), [&](const Json& row) {
@@ -290,6 +278,28 @@ class AzureApi : public CloudApi {
     std::optional<absl::Time> began;     // when that was begun
     std::vector<std::string> deletions;  // operations
   };
+
+  struct Power {
+    std::optional<std::string> word;    // none: the machine is in no list of them
+    std::optional<absl::Time> changed;  // its last operation ended
+  };
+
+  // By the machine's name.
+  absl::StatusOr<std::map<std::string, Power>> ListPower() {
+    std::map<std::string, Power> powers;
+    RETURN_IF_ERROR(Pages(
+        absl::StrCat(Subscription(),
+                     "/providers/Microsoft.Compute/virtualMachines?statusOnly=true&api-version=", kComputeVersion),
+        [&](const Json& row) {
+          Power& power = powers.try_emplace(LastPart(row["id"].Text()), Power{""}).first->second;
+          for (const Json& status : row["properties"]["instanceView"]["statuses"].Items()) {
+            const std::string code = status["code"].Text();
+            if (absl::StartsWith(code, "PowerState/")) power.word = code;
+            else if (const auto time = TimeIn(status["time"].Text())) power.changed = time;
+          }
+        }));
+    return powers;
+  }
 
   // Of machines, by their names.
   struct Network {
