@@ -97,8 +97,7 @@ absl::Duration Controller::ChooseOffers(Model& model, const Demand& demand, doub
   if (OwnDollarsLeft(model) <= dollars_left) elsewhere = 0;  // others do not spend these
   Buyer::Load load = {.waiting = waiting, .start = ExpectedWake(model), .dollars_elsewhere = elsewhere};
   load.fill = model.measured_fill.value_or(load.fill);
-  Buyer::Decision decision =
-      buyer_.Decide(model.spec.name, wish, load, machines, FilledVolumes(model), dollars_left, now);
+  auto decision = buyer_.Decide(model.spec.name, wish, load, machines, FilledVolumes(model), dollars_left, now);
   int there = static_cast<int>(machines.size());
   for (const auto& [id, why] : decision.ends) {
     Machine& machine = machines_[id];
