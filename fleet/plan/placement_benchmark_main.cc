@@ -80,9 +80,10 @@ void MeasureRound(int machines, int zones) {
   const double decided = Since(began);
   const Plan plan = PlanModel({.min_machines = decision.machines, .max_machines = wish.max_machines}, {}, observed, {}, now);
   const std::string why = decision.launches.empty() ? "" : decision.launches[0].second;
-  std::printf("%7d machines, %3d zones: round %6.1f ms, of which to choose %.1f; %zu launches, %zu ends, %zu actions; %s\n",
+  std::printf("%7d machines, %3d zones: round %6.1f ms, of which to choose %.1f; %zu launches, %zu ends, %zu actions\n",
               machines, zones, Since(began), decided, decision.launches.size(), decision.ends.size(),
-              plan.actions.size(), why.c_str());
+              plan.actions.size());
+  std::printf("    %s\n", why.c_str());  // that it sees the bursts
 }
 
 }  // namespace

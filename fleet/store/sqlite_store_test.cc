@@ -163,7 +163,8 @@ constexpr char kNoMarket[] =
     "DROP TABLE market; DROP TABLE market_common; DROP TABLE error_budgets; ";
 
 constexpr char kAsVersion11[] =
-    "ALTER TABLE market DROP COLUMN others; ALTER TABLE market DROP COLUMN went; ALTER TABLE market DROP COLUMN beside; "
+    "ALTER TABLE market DROP COLUMN others; ALTER TABLE market DROP COLUMN went; "
+    "ALTER TABLE market DROP COLUMN beside; "
     "DROP TABLE storage; ALTER TABLE machines DROP COLUMN bought_us; ALTER TABLE machines DROP COLUMN boot_gigabytes; "
     "DROP TABLE model_spending; DROP TABLE decisions; DROP TABLE ended_volumes; "
     "ALTER TABLE machines DROP COLUMN public_address; ALTER TABLE book DROP COLUMN address_dollars; "
