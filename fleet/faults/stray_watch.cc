@@ -65,10 +65,8 @@ void StrayWatch::OnLife(bool begins) {
     const auto machine = cloud_.model().machines().find(number);
     if (machine == cloud_.model().machines().end() || !machine->second.began.has_value()) continue;
     const double most = RangeOf(PricesOf(machine->second), *machine->second.began).second;
-    const absl::Duration until = machine->second.ended.value_or(sim_.now());
-    const absl::Duration time = told.skew + (sim_.now() - until);
+    const absl::Duration time = told.skew + (sim_.now() - machine->second.ended.value_or(sim_.now()));
     over_ += absl::ToDoubleHours(time) * (most + AddressHour(machine->second));
-    unheard_.push_back({number, *machine->second.began, BillOf(machine->second, until, false), /*may_be_told=*/true});
   }
   told_.clear();
   Check(absl::ZeroDuration(), [](const EmulatedMachine&) { return true; });
@@ -76,30 +74,6 @@ void StrayWatch::OnLife(bool begins) {
     over_ += ended.over;
     Lack(ended.name, ended.under);
   }
-}
-
-void StrayWatch::OnLeftBehind(const std::string& name, double dollars) {
-  for (const auto& [number, machine] : cloud_.model().machines()) {
-    if (machine.name == name && machine.began.has_value() && !machine.ended.has_value())
-      unheard_.push_back({number, *machine.began, dollars});
-  }
-}
-
-double StrayWatch::BillOf(const EmulatedMachine& machine, absl::Duration until, bool reclaimed) const {
-  return BillOfRun(BillingRulesOf(machine.cloud), machine.spot ? Market::kSpot : Market::kOnDemand, *machine.began,
-                   until, reclaimed, PricesOf(machine));
-}
-
-// What was booked of a free one stays.
-void StrayWatch::NoteUnheardEnds() {
-  std::erase_if(unheard_, [this](const Unheard& unheard) {
-    const auto found = cloud_.model().machines().find(unheard.machine);
-    if (found == cloud_.model().machines().end() || found->second.began != unheard.began) return true;
-    const EmulatedMachine& machine = found->second;
-    if (!machine.ended.has_value()) return false;
-    if (BillOf(machine, *machine.ended, machine.reclaimed) == 0) over_ += unheard.dollars;
-    return true;
-  });
 }
 
 bool StrayWatch::IsWritten(const Ended& ended) const {
@@ -112,7 +86,6 @@ bool StrayWatch::IsWritten(const Ended& ended) const {
 void StrayWatch::OnEvent(const MachineEvent& stray, bool is_taken_over) {
   const int64_t number = SimCloud::NumberOf(stray.handle);
   const auto [told, is_new] = told_.try_emplace(number);
-  std::erase_if(unheard_, [&](const Unheard& it) { return it.may_be_told && it.machine == number; });  // End bounds it
   const absl::Time life_began = sim_.clock.Now() - (sim_.now() - life_began_);
   if (is_new) {
     told->second = {lives_ > 1 && *stray.began < life_began + kClocksDiffer,
@@ -173,7 +146,6 @@ void StrayWatch::End(int64_t number, const Told& told, const MachineEvent& stray
 
 void StrayWatch::Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known) {
   std::erase_if(ended_, [this](const Ended& ended) { return IsWritten(ended); });
-  NoteUnheardEnds();
   for (const auto& [number, machine] : cloud_.model().machines()) {
     const auto before = untold_.find(number);
     const bool is_noted = before != untold_.end() && before->second.began == machine.began;

@@ -1,9 +1,7 @@
 // That the ledger has of machines that nobody asked for what the cloud's bill has. A part of the watch.
 //
 // It has each run that its provider tells of, and nothing of one that was over before, or went on unheard while a
-// controller was dead; what it had of one until the death, or the word of its end, stays, also where the machine goes
-// on and its cloud takes it away then and charges nothing. Of a run that goes from nobody to somebody, or the other
-// way, each part is rounded up by itself.
+// controller was dead. Of a run that goes from nobody to somebody, or the other way, each part is rounded up by itself.
 #ifndef FLEET_FAULTS_STRAY_WATCH_H_
 #define FLEET_FAULTS_STRAY_WATCH_H_
 
@@ -33,8 +31,6 @@ class StrayWatch {
   void OnLife(bool begins);  // of a controller, or its death
   // `is_taken_over`: somebody has asked for it.
   void OnEvent(const MachineEvent& stray, bool is_taken_over);
-  // The end was told of a machine of that name that somebody had asked for, with so much booked: it may run on.
-  void OnLeftBehind(const std::string& name, double dollars);
   // After each step, of which the latest took so long.
   void Check(absl::Duration took, absl::FunctionRef<bool(const EmulatedMachine&)> is_known);
 
@@ -68,16 +64,6 @@ class StrayWatch {
     double over = 0, under = 0;
   };
 
-  // A run that the ledger has, and of which nobody asks how it ends.
-  struct Unheard {
-    int64_t machine;
-    absl::Duration began;
-    double dollars = 0;        // booked
-    bool may_be_told = false;  // by another life
-  };
-
-  double BillOf(const EmulatedMachine& machine, absl::Duration until, bool reclaimed) const;  // of the latest run
-  void NoteUnheardEnds();
   void End(int64_t number, const Told& told, const MachineEvent& stray, bool is_taken_over);
   bool IsWritten(const Ended& ended) const;
   void Lack(const std::string& name, double dollars);
@@ -90,7 +76,6 @@ class StrayWatch {
   absl::Duration life_began_;
   std::map<int64_t, Told> told_;      // by machine
   std::map<int64_t, Untold> untold_;  // by machine, the latest
-  std::vector<Unheard> unheard_;      // and not over
   std::vector<Ended> ended_;          // and not written down
   double over_ = 0, under_ = 0;
   std::map<std::string, double> under_by_name_;  // the sum

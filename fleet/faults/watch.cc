@@ -396,7 +396,6 @@ void Watch::NoteRun(const MachineEvent& gone) {
     under_ += paid;
   } else {
     over_ += tariff.Charged(sim_.now() - run.asked, most) - paid;
-    strays_.OnLeftBehind(name, paid);
     // One that was started again may have cost the least that a start costs before.
     const absl::Duration least_time = tariff.rules.minimum + tariff.rules.granularity;
     under_ += std::clamp(BillOf(name) - run.billed - paid, 0.0, tariff.Charged(least_time, most));

@@ -135,16 +135,6 @@ TEST_F(YearsTest, MachinesThatNobodyAskedForAndThatAreNotInTheLedgerAreFound) {
   EXPECT_GE(found, 7) << "a fleet may have none";
 }
 
-// AWS takes one away that nobody knows any more, within its first hour, which then costs nothing: the controller has
-// died as it was told of it (23927), or had believed that it was gone, since no list had it (1836).
-TEST_F(YearsTest, WhatWasBookedOfAFreeRunStaysWhereNobodyAsksHowItEnded) {
-  for (const uint64_t seed : {23927, 1836}) {
-    FleetLife life({.seed = seed, .length = absl::Hours(24 * 365) / 5});
-    life.Run();
-    EXPECT_EQ(life.broken().value_or(""), "") << seed;
-  }
-}
-
 TEST_F(YearsTest, WhatStoppedMachinesCostThatNobodyAskedForIsFound) {
   const Faults faults = {.stray = absl::Hours(12)};
   int found = 0;
